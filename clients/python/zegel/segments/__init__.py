@@ -1,0 +1,69 @@
+"""The stored form of a document: Tink streaming AEAD ``AES256_GCM_HKDF_1MB`` with a RAW prefix.
+
+Any Tink library opens a stream written here, given the document's data encryption key (DEK) and its associated data::
+
+    stream  = header | segment 0 | segment 1 | ...
+    header  = 0x28 | salt[32] | nonce prefix[7]
+    key     = HKDF-SHA256(DEK, salt, info=associated data, 32 bytes)
+    segment = AES-256-GCM(key, nonce prefix | be32(index) | last ? 1 : 0, plaintext)
+
+A segment is 1,048,576 bytes of ciphertext, its 16-byte tag included; the first is 40 bytes shorter to make room for the
+header, the last is as short as it happens to be.
+
+Invariants:
+
+* No plaintext of a segment leaves before its tag is checked.
+* Every segment but the last is full, so a position in the plaintext tells its segment without an index.
+* The last segment is empty only if the whole document is, so one plaintext size has one stream size.
+* Cutting, reordering, splicing or relabelling a stream fails the tag of some segment: index and end are in the nonce,
+  tenant, document and version in the key.
+
+Encrypting is deterministic once the header is chosen. To continue an interrupted stream, encrypt on from the first
+segment that is not stored. A segment that may have been stored must not be encrypted again from other bytes: that would
+use a nonce twice.
+"""
+
+from zegel.segments._cipher import SegmentCipher
+from zegel.segments._layout import (
+    DEK_SIZE,
+    FIRST_SEGMENT_PLAINTEXT_SIZE,
+    HEADER_SIZE,
+    MAX_PLAINTEXT_SIZE,
+    MAX_SEGMENTS,
+    SEGMENT_PLAINTEXT_SIZE,
+    SEGMENT_SIZE,
+    TAG_SIZE,
+    Position,
+    SegmentError,
+    ciphertext_range,
+    ciphertext_size,
+    document_aad,
+    locate,
+    plaintext_range,
+    plaintext_size,
+    segment_count,
+)
+from zegel.segments._streams import StreamDecryptor, StreamEncryptor
+
+__all__ = [
+    "DEK_SIZE",
+    "FIRST_SEGMENT_PLAINTEXT_SIZE",
+    "HEADER_SIZE",
+    "MAX_PLAINTEXT_SIZE",
+    "MAX_SEGMENTS",
+    "SEGMENT_PLAINTEXT_SIZE",
+    "SEGMENT_SIZE",
+    "TAG_SIZE",
+    "Position",
+    "SegmentCipher",
+    "SegmentError",
+    "StreamDecryptor",
+    "StreamEncryptor",
+    "ciphertext_range",
+    "ciphertext_size",
+    "document_aad",
+    "locate",
+    "plaintext_range",
+    "plaintext_size",
+    "segment_count",
+]

@@ -1,0 +1,484 @@
+"""The stored form agrees with Tink, byte for byte, and gives nothing of a damaged stream."""
+
+import io
+import os
+import random
+from typing import TYPE_CHECKING, cast
+
+import pytest
+import tink
+from hypothesis import given
+from hypothesis import strategies as st
+from tink import secret_key_access, streaming_aead
+from tink.proto import aes_gcm_hkdf_streaming_pb2, common_pb2, tink_pb2
+
+from zegel import segments
+from zegel.segments import (
+    FIRST_SEGMENT_PLAINTEXT_SIZE,
+    HEADER_SIZE,
+    MAX_PLAINTEXT_SIZE,
+    MAX_SEGMENTS,
+    SEGMENT_PLAINTEXT_SIZE,
+    SEGMENT_SIZE,
+    TAG_SIZE,
+    Position,
+    SegmentCipher,
+    SegmentError,
+    StreamDecryptor,
+    StreamEncryptor,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DEK = bytes(range(32))
+AAD = segments.document_aad("tenant", "document", 7)
+
+BOUNDARIES = sorted(
+    {
+        max(0, around + delta)
+        for around in (
+            0,
+            FIRST_SEGMENT_PLAINTEXT_SIZE,
+            SEGMENT_PLAINTEXT_SIZE,
+            SEGMENT_SIZE,
+            FIRST_SEGMENT_PLAINTEXT_SIZE + SEGMENT_PLAINTEXT_SIZE,
+            2 * SEGMENT_SIZE,
+            FIRST_SEGMENT_PLAINTEXT_SIZE + 2 * SEGMENT_PLAINTEXT_SIZE,
+        )
+        for delta in (-1, 0, 1)
+    },
+)
+"""Sizes on, before and after each place where the number of segments changes."""
+
+
+@pytest.fixture(scope="module")
+def tink_aead() -> streaming_aead.StreamingAead:
+    """Return Tink's own streaming AEAD with our key, as a RAW AES256_GCM_HKDF_1MB keyset."""
+    streaming_aead.register()
+    key = aes_gcm_hkdf_streaming_pb2.AesGcmHkdfStreamingKey(
+        key_value=DEK,
+        params=aes_gcm_hkdf_streaming_pb2.AesGcmHkdfStreamingParams(
+            ciphertext_segment_size=SEGMENT_SIZE,
+            derived_key_size=32,
+            hkdf_hash_type=common_pb2.SHA256,
+        ),
+    )
+    keyset = tink_pb2.Keyset(
+        primary_key_id=1,
+        key=[
+            tink_pb2.Keyset.Key(
+                key_data=tink_pb2.KeyData(
+                    type_url="type.googleapis.com/google.crypto.tink.AesGcmHkdfStreamingKey",
+                    value=key.SerializeToString(),
+                    key_material_type=tink_pb2.KeyData.SYMMETRIC,
+                ),
+                status=tink_pb2.ENABLED,
+                key_id=1,
+                output_prefix_type=tink_pb2.RAW,
+            ),
+        ],
+    )
+    handle = tink.proto_keyset_format.parse(keyset.SerializeToString(), secret_key_access.TOKEN)
+    return cast("streaming_aead.StreamingAead", handle.primitive(streaming_aead.StreamingAead))
+
+
+def pieces(data: bytes, sizes: "Iterator[int]") -> "Iterator[memoryview]":
+    """Cut bytes into pieces of the given sizes."""
+    view, at = memoryview(data), 0
+    while at < len(data):
+        step = next(sizes)
+        yield view[at : at + step]
+        at += step
+
+
+def chunk_sizes(seed: int) -> "Iterator[int]":
+    """Yield sizes from a few bytes to several segments, the same ones for a seed."""
+    dice = random.Random(seed)  # noqa: S311 - repeatable, not secret
+    while True:
+        yield dice.choice((1, 13, 65_536, 262_144, SEGMENT_SIZE, SEGMENT_PLAINTEXT_SIZE, 3 * SEGMENT_SIZE))
+
+
+def encrypt(plaintext: bytes, aad: bytes = AAD, seed: int = 0) -> bytes:
+    """Encrypt a whole document in uneven pieces."""
+    cipher = SegmentCipher.create(DEK, aad)
+    encryptor = StreamEncryptor(cipher)
+    out = [cipher.header]
+    for piece in pieces(plaintext, chunk_sizes(seed)):
+        out += encryptor.update(piece)
+    out.append(encryptor.finish())
+    return b"".join(out)
+
+
+def decrypt(stream: bytes, aad: bytes = AAD, seed: int = 0) -> bytes:
+    """Decrypt a whole document in uneven pieces."""
+    decryptor = StreamDecryptor(DEK, aad)
+    out: list[bytes] = []
+    for piece in pieces(stream, chunk_sizes(seed)):
+        out += decryptor.update(piece)
+    out.append(decryptor.finish())
+    return b"".join(out)
+
+
+def released(stream: bytes, aad: bytes = AAD, seed: int = 0) -> list[bytes]:
+    """Return what comes out of a bad stream before it is refused, and fail if it is not refused."""
+    decryptor = StreamDecryptor(DEK, aad)
+    out: list[bytes] = []
+    try:
+        for piece in pieces(stream, chunk_sizes(seed)):
+            out += decryptor.update(piece)
+        out.append(decryptor.finish())
+    except SegmentError:
+        return out
+    pytest.fail(f"a bad stream gave {sum(map(len, out))} bytes and no error")
+
+
+@pytest.mark.parametrize("size", BOUNDARIES)
+def test_tink_opens_what_we_write(tink_aead: streaming_aead.StreamingAead, size: int) -> None:
+    plaintext = os.urandom(size)
+    with tink_aead.new_decrypting_stream(io.BytesIO(encrypt(plaintext, seed=size)), AAD) as stream:
+        assert stream.read() == plaintext
+
+
+@pytest.mark.parametrize("size", BOUNDARIES)
+def test_we_open_what_tink_writes(tink_aead: streaming_aead.StreamingAead, size: int) -> None:
+    plaintext = os.urandom(size)
+    sink = io.BytesIO()
+    sink.close, close = lambda: None, sink.close  # type: ignore[method-assign] # Tink closes it, and with it goes the value
+    with tink_aead.new_encrypting_stream(sink, AAD) as stream:
+        stream.write(plaintext)
+    written = sink.getvalue()
+    close()
+    assert len(written) == segments.ciphertext_size(size)
+    assert decrypt(written, seed=size) == plaintext
+
+
+def test_tink_refuses_our_stream_under_other_associated_data(tink_aead: streaming_aead.StreamingAead) -> None:
+    stream = encrypt(b"contract")
+    other = segments.document_aad("tenant", "document", 8)
+    with tink_aead.new_decrypting_stream(io.BytesIO(stream), other) as source, pytest.raises(tink.TinkError):
+        source.read()
+
+
+@given(st.one_of(st.integers(0, 5 * SEGMENT_SIZE), st.integers(0, MAX_PLAINTEXT_SIZE)))
+def test_sizes_go_there_and_back(size: int) -> None:
+    stored = segments.ciphertext_size(size)
+    assert segments.plaintext_size(stored) == size
+    assert stored == HEADER_SIZE + size + segments.segment_count(size) * TAG_SIZE
+
+
+@given(st.integers(0, 4 * SEGMENT_SIZE))
+def test_a_stored_size_is_either_one_documents_or_refused(stored: int) -> None:
+    try:
+        size = segments.plaintext_size(stored)
+    except SegmentError:
+        # Between a full last segment and the next one's first byte there are exactly 16 sizes that no stream has.
+        assert stored < HEADER_SIZE + TAG_SIZE or 1 <= stored % SEGMENT_SIZE <= TAG_SIZE
+    else:
+        assert segments.ciphertext_size(size) == stored
+
+
+@given(st.data())
+def test_an_offset_lies_in_the_segment_that_says_so(data: st.DataObject) -> None:
+    size = data.draw(st.integers(1, 5 * SEGMENT_SIZE))
+    offset = data.draw(st.integers(0, size - 1))
+    where = segments.locate(offset)
+    held = segments.plaintext_range(where.index, size)
+    assert offset in held
+    assert held[where.offset] == offset
+    assert len(segments.ciphertext_range(where.index, size)) == len(held) + TAG_SIZE
+
+
+@pytest.mark.parametrize("size", BOUNDARIES)
+def test_segments_tile_the_stream_and_the_plaintext(size: int) -> None:
+    stored_end, plain_end = HEADER_SIZE, 0
+    for index in range(segments.segment_count(size)):
+        stored, plain = segments.ciphertext_range(index, size), segments.plaintext_range(index, size)
+        assert (stored.start, plain.start) == (stored_end, plain_end)
+        stored_end, plain_end = stored.stop, plain.stop
+    assert (stored_end, plain_end) == (segments.ciphertext_size(size), size)
+
+
+def test_the_places_around_the_first_boundary() -> None:
+    assert segments.locate(FIRST_SEGMENT_PLAINTEXT_SIZE - 1) == Position(0, FIRST_SEGMENT_PLAINTEXT_SIZE - 1)
+    assert segments.locate(FIRST_SEGMENT_PLAINTEXT_SIZE) == Position(1, 0)
+    assert segments.locate(MAX_PLAINTEXT_SIZE - 1) == Position(MAX_SEGMENTS - 1, SEGMENT_PLAINTEXT_SIZE - 1)
+
+
+@pytest.mark.parametrize("size", [-1, MAX_PLAINTEXT_SIZE + 1])
+def test_impossible_sizes_are_refused(size: int) -> None:
+    for ask in (segments.segment_count, segments.ciphertext_size):
+        with pytest.raises(ValueError, match="a document is"):
+            ask(size)
+
+
+@pytest.mark.parametrize("offset", [-1, MAX_PLAINTEXT_SIZE])
+def test_impossible_offsets_are_refused(offset: int) -> None:
+    with pytest.raises(ValueError, match="an offset is"):
+        segments.locate(offset)
+
+
+@pytest.mark.parametrize("index", [-1, 2])
+def test_segments_a_document_does_not_have_are_refused(index: int) -> None:
+    for ask in (segments.ciphertext_range, segments.plaintext_range):
+        with pytest.raises(ValueError, match="no such segment"):
+            ask(index, SEGMENT_SIZE)
+
+
+def test_a_segment_can_be_read_alone() -> None:
+    plaintext = os.urandom(2 * SEGMENT_SIZE + 5)
+    stream = memoryview(encrypt(plaintext))
+    cipher = SegmentCipher(DEK, AAD, bytes(stream[:HEADER_SIZE]))
+    count = segments.segment_count(len(plaintext))
+    for index in reversed(range(count)):
+        stored = segments.ciphertext_range(index, len(plaintext))
+        plain = segments.plaintext_range(index, len(plaintext))
+        got = cipher.decrypt(index, index == count - 1, stream[stored.start : stored.stop])
+        assert got == plaintext[plain.start : plain.stop]
+
+
+@pytest.mark.parametrize("stored", [0, 1, 2])
+def test_a_stream_goes_on_from_a_segment_boundary(stored: int) -> None:
+    plaintext = os.urandom(2 * SEGMENT_SIZE + 5)
+    cipher = SegmentCipher.create(DEK, AAD)
+    first = StreamEncryptor(cipher)
+    kept = first.update(plaintext)[:stored]
+
+    again = StreamEncryptor(SegmentCipher(DEK, AAD, cipher.header), next_index=stored)
+    rest = plaintext[segments.plaintext_range(stored, len(plaintext)).start :]
+    stream = b"".join([cipher.header, *kept, *again.update(rest), again.finish()])
+
+    assert decrypt(stream) == plaintext
+
+
+def test_an_encryptor_tells_what_it_holds() -> None:
+    encryptor = StreamEncryptor(SegmentCipher.create(DEK, AAD))
+    assert encryptor.update(bytes(FIRST_SEGMENT_PLAINTEXT_SIZE)) == []
+    assert (encryptor.next_index, encryptor.pending) == (0, FIRST_SEGMENT_PLAINTEXT_SIZE)
+    assert [len(segment) for segment in encryptor.update(b"x")] == [SEGMENT_SIZE - HEADER_SIZE]
+    assert (encryptor.next_index, encryptor.pending) == (1, 1)
+
+
+def test_a_decryptor_can_begin_in_the_middle_and_stop_before_the_end() -> None:
+    plaintext = os.urandom(4 * SEGMENT_SIZE)
+    stream = encrypt(plaintext)
+    decryptor = StreamDecryptor(DEK, AAD, header=stream[:HEADER_SIZE], next_index=1)
+    start, stop = segments.ciphertext_range(1, len(plaintext)).start, segments.ciphertext_range(2, len(plaintext)).stop
+    got = b"".join([*decryptor.update(stream[start:stop]), decryptor.finish(end_of_stream=False)])
+    wanted = slice(segments.plaintext_range(1, len(plaintext)).start, segments.plaintext_range(2, len(plaintext)).stop)
+    assert got == plaintext[wanted]
+
+
+def test_the_callers_buffer_may_change_after_update() -> None:
+    cipher = SegmentCipher.create(DEK, AAD)
+    encryptor = StreamEncryptor(cipher)
+    buffer = bytearray(b"first")
+    encryptor.update(buffer)
+    buffer[:] = b"other"
+    assert decrypt(cipher.header + encryptor.finish()) == b"first"
+
+
+def test_two_streams_of_one_document_share_nothing() -> None:
+    one, other = encrypt(b"same"), encrypt(b"same")
+    assert one[:HEADER_SIZE] != other[:HEADER_SIZE]
+    assert one[HEADER_SIZE:] != other[HEADER_SIZE:]
+
+
+MUTATION_SIZE = 2 * SEGMENT_SIZE + 1000
+"""A document of three segments."""
+
+
+@pytest.fixture(scope="module")
+def original() -> tuple[bytes, bytes]:
+    """Return a document of three segments and its stream."""
+    plaintext = random.Random(1).randbytes(MUTATION_SIZE)  # noqa: S311 - repeatable, not secret
+    return plaintext, encrypt(plaintext)
+
+
+def segment_of(stream: bytes, index: int) -> bytes:
+    """Cut one segment out of the three-segment stream."""
+    place = segments.ciphertext_range(index, MUTATION_SIZE)
+    return stream[place.start : place.stop]
+
+
+@given(position=st.integers(HEADER_SIZE, segments.ciphertext_size(MUTATION_SIZE) - 1), bit=st.integers(0, 7))
+def test_a_flipped_bit_gives_nothing_of_its_segment(original: tuple[bytes, bytes], position: int, bit: int) -> None:
+    _, stream = original
+    index = position // SEGMENT_SIZE
+    damaged = bytearray(segment_of(stream, index))
+    damaged[position - segments.ciphertext_range(index, MUTATION_SIZE).start] ^= 1 << bit
+    cipher = SegmentCipher(DEK, AAD, stream[:HEADER_SIZE])
+    with pytest.raises(SegmentError):
+        cipher.decrypt(index, index == 2, damaged)
+
+
+@pytest.mark.parametrize("position", range(HEADER_SIZE))
+def test_a_changed_header_gives_nothing(original: tuple[bytes, bytes], position: int) -> None:
+    stream = bytearray(original[1])
+    stream[position] ^= 1
+    assert released(bytes(stream)) == []
+
+
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_a_damaged_stream_gives_only_what_came_whole_before(original: tuple[bytes, bytes], index: int) -> None:
+    plaintext, stream = original
+    damaged = bytearray(stream)
+    damaged[segments.ciphertext_range(index, MUTATION_SIZE).start] ^= 1
+    got = b"".join(released(bytes(damaged), seed=index))
+    # A call that fails gives nothing, so the good segments it completed along the way may be missing too.
+    assert plaintext.startswith(got)
+    assert len(got) <= segments.plaintext_range(index, MUTATION_SIZE).start
+
+
+@given(st.integers(0, segments.ciphertext_size(MUTATION_SIZE) - 1))
+def test_a_truncated_stream_is_refused(original: tuple[bytes, bytes], length: int) -> None:
+    plaintext, stream = original
+    assert plaintext.startswith(b"".join(released(stream[:length])))
+
+
+@pytest.mark.parametrize(
+    "order", [(1, 0, 2), (0, 2, 1), (0, 0, 1, 2), (0, 1, 1, 2), (0, 2), (1, 2), (0, 1), (0,), (0, 1, 2, 2)]
+)
+def test_segments_in_another_order_are_refused(original: tuple[bytes, bytes], order: tuple[int, ...]) -> None:
+    plaintext, stream = original
+    spliced = stream[:HEADER_SIZE] + b"".join(segment_of(stream, index) for index in order)
+    assert plaintext.startswith(b"".join(released(spliced)))
+
+
+@pytest.mark.parametrize("tail", [b"\0", bytes(TAG_SIZE), bytes(SEGMENT_SIZE)])
+def test_bytes_after_the_end_are_refused(original: tuple[bytes, bytes], tail: bytes) -> None:
+    plaintext, stream = original
+    assert plaintext.startswith(b"".join(released(stream + tail)))
+
+
+def test_a_segment_of_another_stream_under_the_same_key_is_refused(original: tuple[bytes, bytes]) -> None:
+    stream, other = original[1], encrypt(bytes(MUTATION_SIZE))
+    spliced = stream[:HEADER_SIZE] + segment_of(other, 0) + segment_of(stream, 1) + segment_of(stream, 2)
+    assert released(spliced) == []
+
+
+@pytest.mark.parametrize(
+    "aad",
+    [
+        segments.document_aad("other", "document", 7),
+        segments.document_aad("tenant", "other", 7),
+        segments.document_aad("tenant", "document", 8),
+        b"",
+    ],
+)
+def test_another_tenant_document_or_version_gives_nothing(original: tuple[bytes, bytes], aad: bytes) -> None:
+    assert released(original[1], aad) == []
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ((0, False), (0, True)),
+        ((0, True), (0, False)),
+        ((2, False), (2, True)),
+        ((2, True), (2, False)),
+        ((2, True), (1, True)),
+        ((2, False), (3, False)),
+    ],
+)
+def test_the_last_flag_and_the_index_are_authenticated(written: tuple[int, bool], read: tuple[int, bool]) -> None:
+    cipher = SegmentCipher.create(DEK, AAD)
+    full = bytes(SEGMENT_PLAINTEXT_SIZE if written[0] else FIRST_SEGMENT_PLAINTEXT_SIZE)
+    segment = cipher.encrypt(*written, full)
+    assert cipher.decrypt(*written, segment) == full
+    with pytest.raises(SegmentError, match="authenticate"):
+        cipher.decrypt(*read, segment)
+
+
+def test_a_decryptor_that_failed_gives_nothing_more(original: tuple[bytes, bytes]) -> None:
+    stream = original[1]
+    decryptor = StreamDecryptor(DEK, AAD)
+    broken = bytearray(stream[: SEGMENT_SIZE + 1])
+    broken[100] ^= 1
+    with pytest.raises(SegmentError):
+        decryptor.update(broken)
+    with pytest.raises(SegmentError):
+        decryptor.update(stream)
+    with pytest.raises(SegmentError):
+        decryptor.finish()
+
+
+@given(st.binary(max_size=200))
+def test_arbitrary_bytes_are_refused(stream: bytes) -> None:
+    assert released(stream) == []
+
+
+@pytest.mark.parametrize(
+    ("index", "last", "size"),
+    [
+        (0, False, 0),
+        (0, False, 10),
+        (1, False, FIRST_SEGMENT_PLAINTEXT_SIZE),
+        (1, True, 0),
+        (0, True, FIRST_SEGMENT_PLAINTEXT_SIZE + 1),
+    ],
+)
+def test_a_segment_of_the_wrong_length_is_not_written(index: int, last: bool, size: int) -> None:
+    with pytest.raises(ValueError, match="wrong length"):
+        SegmentCipher.create(DEK, AAD).encrypt(index, last, bytes(size))
+
+
+@pytest.mark.parametrize("index", [-1, MAX_SEGMENTS])
+def test_an_index_that_four_bytes_cannot_hold_is_refused(index: int) -> None:
+    cipher = SegmentCipher.create(DEK, AAD)
+    for act in (cipher.encrypt, cipher.decrypt):
+        with pytest.raises(ValueError, match="no such segment"):
+            act(index, True, b"x" * 17)
+    with pytest.raises(ValueError, match="no such segment"):
+        StreamEncryptor(cipher, index)
+
+
+def test_a_key_of_the_wrong_length_is_refused() -> None:
+    for make in (lambda: SegmentCipher.create(bytes(16), AAD), lambda: StreamDecryptor(bytes(33), AAD)):
+        with pytest.raises(ValueError, match="32 bytes"):
+            make()
+
+
+def test_a_beginning_in_the_middle_needs_its_header() -> None:
+    with pytest.raises(ValueError, match="needs its header"):
+        StreamDecryptor(DEK, AAD, next_index=1)
+
+
+def test_a_stream_ends_once() -> None:
+    stream = encrypt(b"x")
+    encryptor, decryptor = StreamEncryptor(SegmentCipher.create(DEK, AAD)), StreamDecryptor(DEK, AAD)
+    encryptor.finish()
+    decryptor.update(stream)
+    decryptor.finish()
+    for act in (encryptor.finish, decryptor.finish, lambda: encryptor.update(b"x"), lambda: decryptor.update(b"x")):
+        with pytest.raises(ValueError, match="is finished"):
+            act()
+
+
+def test_a_continued_stream_cannot_end_in_an_empty_segment() -> None:
+    with pytest.raises(ValueError, match="wrong length"):
+        StreamEncryptor(SegmentCipher.create(DEK, AAD), next_index=1).finish()
+
+
+identifiers = st.text(min_size=1, max_size=20)
+
+
+@given(
+    st.tuples(identifiers, identifiers, st.integers(0, 2**64 - 1)),
+    st.tuples(identifiers, identifiers, st.integers(0, 2**64 - 1)),
+)
+def test_associated_data_tells_every_document_apart(one: tuple[str, str, int], other: tuple[str, str, int]) -> None:
+    assert (segments.document_aad(*one) == segments.document_aad(*other)) == (one == other)
+
+
+def test_associated_data_has_its_documented_form() -> None:
+    assert b"zegel/document/v1\0\6tenant\0\x08document" + (7).to_bytes(8) == AAD
+
+
+@pytest.mark.parametrize(
+    ("tenant", "document", "version"),
+    [("", "d", 0), ("t", "", 0), ("t", "d" * 65_536, 0), ("t", "d", -1), ("t", "d", 2**64)],
+)
+def test_associated_data_refuses_what_it_cannot_hold(tenant: str, document: str, version: int) -> None:
+    with pytest.raises(ValueError, match="is "):
+        segments.document_aad(tenant, document, version)
