@@ -1,0 +1,138 @@
+"""The errors the domains raise, each of which owns its status.
+
+Tree::
+
+    ZegelError
+    +-- InvalidArgument        a field of the request is wrong; names the field
+    |   +-- OutOfRange         a position lies past the end of what is there
+    +-- Unauthenticated        no session, or one that is not good at this moment
+    +-- PermissionDenied       the session is good, the act is not allowed to it
+    +-- NotFound               absent, or not the caller's to see: the two look the same
+    +-- AlreadyExists          the name is taken
+    +-- FailedPrecondition     the resource is in a state that forbids the act
+    +-- Aborted                somebody else changed it in between; read again and retry
+    +-- ResourceExhausted      a limit was reached
+    +-- DataLoss               what is stored is not what was written
+    +-- Unavailable            a part that is needed does not answer now; retry
+
+Invariants:
+
+* An error carries a reason of ``zegel.error.v1.ErrorReason`` (without its prefix), so a client can branch on it.
+* Its message and metadata are public: no secret, no personal data, no text of an exception from below.
+"""
+
+from typing import ClassVar
+
+import grpc
+
+
+class ZegelError(Exception):
+    """An outcome that a caller is told of.
+
+    Args:
+        message: One English sentence for the developer who reads it.
+        reason: Name of an ``ErrorReason`` value without the ``ERROR_REASON_`` prefix; the class's own where left out.
+        metadata: Further facts for programs, keys in lowerCamelCase or snake_case, as ``ErrorInfo.metadata`` wants.
+    """
+
+    status: ClassVar[grpc.StatusCode] = grpc.StatusCode.INTERNAL
+    default_reason: ClassVar[str] = "INTERNAL"
+
+    def __init__(self, message: str, *, reason: str | None = None, **metadata: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.reason = reason or self.default_reason
+        self.metadata = metadata
+
+
+class InvalidArgument(ZegelError):
+    """A field of the request is wrong.
+
+    Args:
+        field: Path of the field in the request, such as ``signers[1].email``.
+        message: What is wrong with it, and what would be right.
+        reason: A more exact reason than ``INVALID_FIELD``.
+    """
+
+    status = grpc.StatusCode.INVALID_ARGUMENT
+    default_reason = "INVALID_FIELD"
+
+    def __init__(self, field: str, message: str, *, reason: str | None = None, **metadata: str) -> None:
+        super().__init__(f"{field}: {message}" if field else message, reason=reason, field=field, **metadata)
+
+
+class OutOfRange(InvalidArgument):
+    """A position lies past the end of what is there; ``OUT_OF_RANGE``, as AIP-193 has it for reads."""
+
+    status = grpc.StatusCode.OUT_OF_RANGE
+    default_reason = "OUT_OF_RANGE"
+
+
+class Unauthenticated(ZegelError):
+    """No session, or one that is not good at this moment."""
+
+    status = grpc.StatusCode.UNAUTHENTICATED
+    default_reason = "SESSION_MISSING"
+
+
+class PermissionDenied(ZegelError):
+    """The session is good, but nothing allows it this act."""
+
+    status = grpc.StatusCode.PERMISSION_DENIED
+    default_reason = "PERMISSION_DENIED"
+
+
+class NotFound(ZegelError):
+    """Absent, or not the caller's to see: the two look the same from outside.
+
+    Args:
+        kind: The kind of resource, such as ``document``; the identifier itself is not repeated.
+    """
+
+    status = grpc.StatusCode.NOT_FOUND
+    default_reason = "RESOURCE_NOT_FOUND"
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"No such {kind.replace('_', ' ')}, or it is not yours to see.", resource=kind)
+
+
+class AlreadyExists(ZegelError):
+    """The name is taken, or the request was made before with other arguments."""
+
+    status = grpc.StatusCode.ALREADY_EXISTS
+    default_reason = "ALREADY_EXISTS"
+
+
+class FailedPrecondition(ZegelError):
+    """The resource is in a state that forbids the act."""
+
+    status = grpc.StatusCode.FAILED_PRECONDITION
+    default_reason = "FAILED_PRECONDITION"
+
+
+class Aborted(ZegelError):
+    """Somebody else changed the resource in between: read it again and retry."""
+
+    status = grpc.StatusCode.ABORTED
+    default_reason = "ETAG_MISMATCH"
+
+
+class ResourceExhausted(ZegelError):
+    """A limit was reached."""
+
+    status = grpc.StatusCode.RESOURCE_EXHAUSTED
+    default_reason = "LIMIT_REACHED"
+
+
+class DataLoss(ZegelError):
+    """What is stored is not what was written; nothing of it is handed out."""
+
+    status = grpc.StatusCode.DATA_LOSS
+    default_reason = "STORED_DATA_DAMAGED"
+
+
+class Unavailable(ZegelError):
+    """A part that is needed does not answer now; the same call may go through later."""
+
+    status = grpc.StatusCode.UNAVAILABLE
+    default_reason = "DEPENDENCY_UNAVAILABLE"
