@@ -16,9 +16,11 @@ Invariants:
 
 import asyncio
 import datetime as dt
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from io import BytesIO
+from typing import Any
 
 from asn1crypto import algos, cms, keys, tsp, x509
 from asn1crypto import crl as asn1_crl
@@ -26,13 +28,21 @@ from asn1crypto import ocsp as asn1_ocsp
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.sign.fields import MDPPerm, SigFieldSpec, SigSeedSubFilter
 from pyhanko.sign.signers import PdfSignatureMetadata, PdfSigner, Signer
-from pyhanko.sign.signers.pdf_signer import DSSContentSettings, SigDSSPlacementPreference, TimestampDSSContentSettings
+from pyhanko.sign.signers.pdf_signer import (
+    DSSContentSettings,
+    PdfSigningSession,
+    SigDSSPlacementPreference,
+    TimestampDSSContentSettings,
+)
 from pyhanko.sign.timestamps import TimeStamper
 from pyhanko_certvalidator import ValidationContext
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 FIELD_NAME = "ZegelSeal"
 TIMESTAMP_FIELD_NAME = "ZegelTimestamp"
+
+# pyHanko warns at each seal that fetching is off. It is meant to be: a sandbox has no network.
+logging.getLogger("pyhanko.sign.signers.pdf_signer").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True)
@@ -124,7 +134,8 @@ async def _seal(
             next_ts_settings=TimestampDSSContentSettings(include_vri=False, update_before_ts=True),
         ),
     )
-    pdf_signer = PdfSigner(
+    pdf_signer = _TimedSigner(
+        dt.datetime.fromisoformat(spec.signing_time),
         metadata,
         signer,
         timestamper=_CallbackTimeStamper(timestamp),
@@ -133,6 +144,19 @@ async def _seal(
     output = BytesIO()
     await pdf_signer.async_sign_pdf(IncrementalPdfFileWriter(BytesIO(pdf)), output=output)
     return output.getvalue()
+
+
+class _TimedSigner(PdfSigner):
+    """Claims the signing time it is given, so that the sandbox's own clock does not matter."""
+
+    def __init__(self, signing_time: dt.datetime, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._signing_time = signing_time
+
+    def init_signing_session(self, *args: Any, **options: Any) -> PdfSigningSession:
+        session = super().init_signing_session(*args, **options)
+        session.system_time = self._signing_time
+        return session
 
 
 class _CallbackSigner(Signer):
@@ -145,7 +169,7 @@ class _CallbackSigner(Signer):
             signing_cert=chain[0],
             cert_registry=registry,
             signature_mechanism=algos.SignedDigestAlgorithm({"algorithm": spec.signature_algorithm}),
-            embed_roots=False,
+            embed_roots=True,
         )
         self._sign = sign
         self._size = _signature_size(chain[0].public_key)
