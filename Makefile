@@ -1,0 +1,102 @@
+# Zegel. `make help` lists what there is; `make demo` and `make test` are all that a fresh machine needs.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check --quiet
+
+# What a target may be told: make demo PDF=contract.pdf OUT=folder, make bench NAME=rpc SIZE=large, ...
+PDF ?=
+OUT ?= demo-out
+NAME ?=
+SIZE ?= small
+JOBS ?= 2
+TESTS ?= tests
+ARGS ?=
+
+# The virtual environment follows the lock files: a stamp older than what it stands for is made anew.
+RUNTIME := $(VENV)/.runtime
+DEV := $(VENV)/.dev
+PROJECTS := pyproject.toml clients/python/pyproject.toml
+
+$(VENV)/pyvenv.cfg:
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Zegel needs Python 3.11 or newer; name one with PYTHON=")'
+	@echo "Making $(VENV) with $$("$(PYTHON)" --version)" >&2
+	@"$(PYTHON)" -m venv $(VENV)
+
+$(RUNTIME): locks/runtime.txt $(PROJECTS) | $(VENV)/pyvenv.cfg
+	@echo "Installing what running Zegel takes (locks/runtime.txt)" >&2
+	@$(PIP) install --require-hashes -r locks/runtime.txt
+	@$(PIP) install --no-deps --no-build-isolation -e clients/python -e .
+	@touch $@
+
+$(DEV): locks/dev.txt $(RUNTIME)
+	@echo "Installing what testing Zegel takes (locks/dev.txt)" >&2
+	@$(PIP) install --require-hashes -r locks/dev.txt
+	@touch $@
+
+.PHONY: help
+help: ## show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: $(RUNTIME) ## a document goes in, a sealed one comes out and is verified (PDF=file, OUT=folder)
+	@$(PY) scripts/demo.py --pdf "$(PDF)" --out "$(OUT)"
+
+.PHONY: test
+test: $(DEV) ## every test; ends with what was left out and why (TESTS=path, ARGS=..., JOBS=2)
+	@$(PY) -m pytest -n $(JOBS) --dist worksteal $(ARGS) $(TESTS)
+
+.PHONY: lint
+lint: $(DEV) ## contracts, style, types, layers, generated code, locks, tree
+	@scripts/lint
+
+.PHONY: run
+run: $(RUNTIME) ## a development server to play with; prints how to reach it
+	@exec $(VENV)/bin/zegel-server serve --development $(ARGS)
+
+.PHONY: bench
+bench: $(DEV) ## one benchmark (NAME=rpc|job|..., SIZE=small|large); ends with a line of JSON
+	@test -n "$(NAME)" || { echo "Name one: make bench NAME=..., of: $$(cd bench && ls *.py | grep -v '^_' | sed 's/\.py$$//' | paste -sd' ')" >&2; exit 2; }
+	@$(PY) -m bench.$(NAME) --size $(SIZE) $(ARGS)
+
+.PHONY: fuzz
+fuzz: $(DEV) ## property tests with many more examples, for SIZE=small|large
+	@HYPOTHESIS_PROFILE=fuzz-$(SIZE) $(PY) -m pytest -n $(JOBS) -m property $(ARGS) $(TESTS)
+
+.PHONY: protos
+protos: $(DEV) ## write clients/python/zegel/*/v1 from protos/
+	@$(PY) scripts/generate_protos.py
+
+.PHONY: format
+format: $(DEV) ## format the code and mend what ruff can
+	@$(PY) -m ruff check --fix --quiet . || true
+	@$(PY) -m ruff format .
+	@test ! -d protos || $(VENV)/bin/buf format -w protos
+
+.PHONY: locks
+locks: $(DEV) ## resolve the dependencies anew within what pyproject.toml allows
+	@$(PY) scripts/locks.py
+
+.PHONY: licences
+licences: $(DEV) ## check each installed distribution's licence against the allow list
+	@$(PY) scripts/licences.py
+
+.PHONY: loc
+loc: $(DEV) ## lines of code by folder, and the longest files
+	@$(PY) scripts/loc.py
+
+.PHONY: tools
+tools: ## install the tools that the tests drive (root on Debian; grpcurl from its Go module)
+	@scripts/install-tools
+
+.PHONY: clean
+clean: ## remove caches and what the demo wrote; keeps .venv and .zegel
+	@rm -rf build dist demo-out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -not -path "./$(VENV)/*" -prune -exec rm -rf {} +

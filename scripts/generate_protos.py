@@ -1,0 +1,134 @@
+"""Writes the SDK's generated messages, stubs and types from the contracts under ``protos/``.
+
+The proto package is the Python package (``zegel.document.v1``), so what protoc writes is taken as it is: no import is
+rewritten. Invariants:
+
+* The output depends on the contracts and the locked generators alone; ``--check`` holds the tree to that.
+* A generated file that no contract yields any more is removed.
+"""
+
+import argparse
+import shutil
+import sys
+import tempfile
+from importlib import resources
+from pathlib import Path
+
+from grpc_tools import protoc
+
+ROOT = Path(__file__).resolve().parents[1]
+PROTOS = ROOT / "protos"
+SDK = ROOT / "clients/python"
+PACKAGES = "zegel/*/v1"
+GENERATED = ("*_pb2.py", "*_pb2.pyi", "*_pb2_grpc.py", "*_pb2_grpc.pyi", "__init__.py")
+
+
+class GenerationError(Exception):
+    """The contracts could not be compiled."""
+
+
+def generate(target: Path) -> list[Path]:
+    """Compiles every contract.
+
+    Args:
+        target: Folder that gets ``zegel/<package>/v1/``.
+
+    Returns:
+        The written files, relative to ``target``, sorted.
+
+    Raises:
+        GenerationError: protoc refused the contracts.
+    """
+    contracts = sorted(path.relative_to(PROTOS).as_posix() for path in PROTOS.rglob("*.proto"))
+    if not contracts:
+        return []
+    plugins = Path(sys.executable).parent
+    arguments = ["protoc", f"--proto_path={PROTOS}", f"--proto_path={resources.files('grpc_tools') / '_proto'}"]
+    # google.rpc and google.api come as .proto files beside their generated modules.
+    arguments += [f"--proto_path={Path(sys.prefix, 'lib', python_folder(), 'site-packages')}"]
+    arguments += [f"--plugin=protoc-gen-mypy={plugins / 'protoc-gen-mypy'}"]
+    arguments += [f"--plugin=protoc-gen-mypy_grpc={plugins / 'protoc-gen-mypy_grpc'}"]
+    arguments += [f"--python_out={target}", f"--grpc_python_out={target}"]
+    arguments += [f"--mypy_out=quiet:{target}", f"--mypy_grpc_out=quiet:{target}"]
+    if protoc.main([*arguments, *contracts]) != 0:
+        raise GenerationError("protoc refused the contracts; its words are above")
+    versions = {target / Path(contract).parent for contract in contracts}
+    for folder in versions:
+        _drop_empty_services(folder)
+    for folder in versions | {folder.parent for folder in versions}:
+        package = ".".join(folder.relative_to(target).parts)
+        (folder / "__init__.py").write_text(f'"""Generated from the contracts of ``{package}``."""\n', encoding="utf-8")
+    return sorted(path.relative_to(target) for path in target.rglob("*") if path.is_file())
+
+
+def python_folder() -> str:
+    """Names the folder of this Python's packages, such as ``python3.11``."""
+    return f"python{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def _drop_empty_services(folder: Path) -> None:
+    """Removes the ``_pb2_grpc`` pair of a contract without a service: protoc writes one that only imports."""
+    for path in folder.glob("*_pb2_grpc.py"):
+        if "class " not in path.read_text(encoding="utf-8"):
+            path.unlink()
+            path.with_suffix(".pyi").unlink(missing_ok=True)
+
+
+def committed() -> list[Path]:
+    """Lists the generated files in the tree.
+
+    Returns:
+        Paths relative to the SDK's folder, sorted.
+    """
+    versions = sorted(SDK.glob(PACKAGES))
+    found = {path for folder in versions for pattern in GENERATED for path in folder.glob(pattern)}
+    found |= {path for folder in versions for path in folder.parent.glob("__init__.py")}
+    return sorted(path.relative_to(SDK) for path in found)
+
+
+def differences(fresh: Path) -> list[str]:
+    """Compares what the contracts yield with what the tree holds.
+
+    Args:
+        fresh: Folder that ``generate`` has written.
+
+    Returns:
+        One sentence for each file that differs; empty when there is none.
+    """
+    made, held = set(generate(fresh)), set(committed())
+    found = [f"{path} is missing" for path in sorted(made - held)]
+    found += [f"{path} has no contract" for path in sorted(held - made)]
+    found += [
+        f"{path} differs" for path in sorted(made & held) if (fresh / path).read_bytes() != (SDK / path).read_bytes()
+    ]
+    return found
+
+
+def main() -> int:
+    """Runs the program.
+
+    Returns:
+        The exit code: 1 when the check found a difference.
+    """
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="compare with the tree, write nothing")
+    check = parser.parse_args().check
+    with tempfile.TemporaryDirectory(prefix="zegel-protos-") as folder:
+        fresh = Path(folder)
+        found = differences(fresh)
+        if check:
+            for difference in found:
+                print(f"protos: {difference}; run `make protos`", file=sys.stderr)
+            return 1 if found else 0
+        for path in committed():
+            if not (fresh / path).exists():
+                (SDK / path).unlink()
+        for path in sorted(path.relative_to(fresh) for path in fresh.rglob("*") if path.is_file()):
+            (SDK / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(fresh / path, SDK / path)
+    print(f"{len(committed())} files, {len(found)} changed")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

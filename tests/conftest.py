@@ -1,0 +1,61 @@
+"""What every test can ask for, and how a run ends: by saying what was left out."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from support import postgres, require
+
+# Before gRPC is imported anywhere: its own log would otherwise mix with pytest's, and the tests start processes.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
+# Two shared cores stall at will, so no deadline; a found example is printed whole instead of kept in the tree.
+settings.register_profile(
+    "default", deadline=None, database=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("fuzz-small", settings.get_profile("default"), max_examples=1_000)
+settings.register_profile("fuzz-large", settings.get_profile("default"), max_examples=20_000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture(scope="session")
+def postgres_cluster() -> Iterator[postgres.Cluster]:
+    """A real PostgreSQL server, one for each worker process and only where a test asks for it."""
+    cluster = postgres.start()
+    try:
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture
+def postgres_url(postgres_cluster: postgres.Cluster) -> Iterator[str]:
+    """The URL of an empty database that is this test's alone."""
+    name = postgres_cluster.create()
+    yield postgres_cluster.url(name)
+    postgres_cluster.drop(name)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what uses PostgreSQL, so that ``-m "not postgresql"`` leaves exactly that out."""
+    for item in items:
+        if "postgres_cluster" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.postgresql)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Lists what was left out and the command that brings it."""
+    left_out: dict[tuple[str, str], int] = {}
+    for report in terminalreporter.getreports("skipped"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        found = require.split(reason)
+        if found:
+            left_out[found] = left_out.get(found, 0) + 1
+    if not left_out:
+        return
+    terminalreporter.section("left out")
+    for (what, how), count in sorted(left_out.items()):
+        terminalreporter.line(f"{count} test{'s' if count > 1 else ''} for want of {what}: {how}")

@@ -1,0 +1,58 @@
+"""Finds the programs that the tests drive: those that ``make tools`` made for this tree first, then PATH's."""
+
+import os
+import shutil
+from pathlib import Path
+
+from support.require import need
+
+ROOT = Path(__file__).resolve().parents[2]
+
+FOLDERS = (ROOT / ".tools/bin", ROOT / ".venv/bin", Path("/usr/local/go/bin"))
+"""Where to look before PATH."""
+
+SOFTHSM_MODULES = (
+    "/usr/lib/softhsm/libsofthsm2.so",
+    "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
+    "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so",
+    "/usr/local/lib/softhsm/libsofthsm2.so",
+)
+"""Where the packages of the usual systems put SoftHSM's PKCS#11 module."""
+
+
+def find(name: str) -> Path | None:
+    """Looks for a program.
+
+    Args:
+        name: Its name, such as ``qpdf``.
+
+    Returns:
+        Its path, or nothing.
+    """
+    path = os.pathsep.join([*map(str, FOLDERS), os.environ.get("PATH", os.defpath)])
+    found = shutil.which(name, path=path)
+    return Path(found) if found else None
+
+
+def tool(name: str) -> Path:
+    """Returns a program's path, or leaves the calling test out.
+
+    Args:
+        name: Its name, such as ``pdfsig``.
+
+    Returns:
+        Its path.
+    """
+    found = find(name)
+    need(found, f"the program {name}")
+    assert found
+    return found
+
+
+def softhsm_module() -> Path:
+    """Returns the path of SoftHSM's PKCS#11 module, or leaves the calling test out."""
+    named = os.environ.get("SOFTHSM2_MODULE")
+    found = next((Path(path) for path in (named, *SOFTHSM_MODULES) if path and Path(path).exists()), None)
+    need(found, "the PKCS#11 module of softhsm2")
+    assert found
+    return found
