@@ -1,0 +1,158 @@
+"""A job's child: one job from its socket, one answer to it, and the end.
+
+Invariants:
+
+* Runs only after :mod:`zegel_server.pdf.confinement`, before which nothing of the job is read.
+* Answers with the result, or with the name of a :class:`~zegel_server.pdf.refusal.Refusal`; an unforeseen exception is told as
+  ``damaged`` with the places in the code it passed through, and never with its text.
+* Keys and the network are the server's: signing and timestamping are calls back to it.
+"""
+
+import socket
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from zegel_server.pdf import fonts, inspection, preparing
+from zegel_server.pdf.limits import MAX_CALL_BYTES
+from zegel_server.pdf.model import PdfFacts, PrepareJob
+from zegel_server.pdf.refusal import RefusedError, Refusal
+from zegel_server.pdf.sealing import SealSpec, seal_pdf
+from zegel_server.pdf.wire import PREFIX, WireError, header_length, load, pack, parse_header
+
+_T = TypeVar("_T")
+
+_MAX_JOB_BYTES = 2**31
+"""What the server may send: its own limits are lower; this only guards the arithmetic."""
+
+
+@dataclass(frozen=True, slots=True)
+class InspectJob:
+    """Look at an upload.
+
+    Args:
+        pdf: The file.
+    """
+
+    pdf: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SealJob:
+    """Seal a prepared PDF.
+
+    Args:
+        pdf: The prepared PDF.
+        spec: Certificates and texts.
+    """
+
+    pdf: bytes
+    spec: SealSpec
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteJob:
+    """Prepare and seal in one go.
+
+    Args:
+        prepare: What the PDF is made from.
+        spec: Certificates and texts.
+    """
+
+    prepare: PrepareJob
+    spec: SealSpec
+
+
+class _Channel:
+    """The blocking end of the job protocol."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+
+    def send(self, kind: str, body: object = None) -> None:
+        for part in pack(kind, body):
+            self._connection.sendall(part)
+
+    def receive(self, max_bytes: int) -> tuple[str, object, list[bytes]]:
+        raw = self._exactly(header_length(self._exactly(PREFIX.size)))
+        kind, body, lengths = parse_header(raw, max_bytes)
+        return kind, body, [self._exactly(length) for length in lengths]
+
+    def call(self, name: str) -> Callable[[bytes], bytes]:
+        """A function of the server's, such as ``sign``."""
+
+        def remote(data: bytes) -> bytes:
+            self.send(f"call-{name}", data)
+            kind, body, blobs = self.receive(MAX_CALL_BYTES)
+            if kind != "answer":
+                raise WireError("no answer")
+            return load(bytes, body, blobs)
+
+        return remote
+
+    def _exactly(self, length: int) -> bytes:
+        data = bytearray(length)
+        view = memoryview(data)
+        while view:
+            got = self._connection.recv_into(view)
+            if not got:
+                raise WireError("the server is gone")
+            view = view[got:]
+        return bytes(data)
+
+
+def preload() -> None:
+    """Load everything that jobs share, before any fork."""
+    inspection.set_library_limits()
+    fonts.preload()
+    preparing.preload()
+
+
+def serve(connection: socket.socket, granted: frozenset[str]) -> None:
+    """Do the one job that comes over a socket.
+
+    Args:
+        connection: The job's socket.
+        granted: What the process is confined by.
+    """
+    channel = _Channel(connection)
+    kind, body, blobs = channel.receive(_MAX_JOB_BYTES)
+    try:
+        result = _do(kind, body, blobs, channel, granted)
+    except RefusedError as refused:
+        channel.send("refused", {"refusal": refused.refusal.value, "trace": []})
+    except MemoryError:
+        channel.send("refused", {"refusal": Refusal.MEMORY.value, "trace": []})
+    except RecursionError:
+        channel.send("refused", {"refusal": Refusal.NESTED.value, "trace": []})
+    except Exception as error:  # noqa: BLE001 - libraries raise anything at a damaged file
+        sealing = any("sealing:" in place for place in _trace(error))
+        refusal = Refusal.SEAL if sealing else Refusal.DAMAGED
+        channel.send("refused", {"refusal": refusal.value, "trace": _trace(error)})
+    else:
+        channel.send("result", result)
+
+
+def _do(kind: str, body: object, blobs: list[bytes], channel: _Channel, granted: frozenset[str]) -> bytes | PdfFacts | list[str]:
+    if kind == "inspect":
+        return inspection.inspect(load(InspectJob, body, blobs).pdf)
+    if kind == "prepare":
+        return preparing.prepare(load(PrepareJob, body, blobs))
+    if kind == "seal":
+        seal = load(SealJob, body, blobs)
+        return seal_pdf(seal.pdf, seal.spec, channel.call("sign"), channel.call("timestamp"))
+    if kind == "complete":
+        complete = load(CompleteJob, body, blobs)
+        prepared = preparing.prepare(complete.prepare)
+        return seal_pdf(prepared, complete.spec, channel.call("sign"), channel.call("timestamp"))
+    if kind == "confinement":
+        return sorted(granted)
+    raise WireError("unknown job")
+
+
+def _trace(error: BaseException) -> list[str]:
+    """Where an exception came from: our own and libraries' code lines, and the exception's class; no text of it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [*(f"{Path(frame.filename).stem}:{frame.lineno}:{frame.name}" for frame in frames[:4] + frames[4:][-4:]), type(error).__name__]

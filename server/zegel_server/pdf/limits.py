@@ -1,0 +1,92 @@
+"""The limits of the PDF work, each with its reason.
+
+They bound what a hostile file can cost: a 1.4 KB file can expand to 500 MB, and parsers crash or loop.
+"""
+
+from dataclasses import dataclass
+
+MEBIBYTE = 1024 * 1024
+
+MAX_PDF_BYTES = 100 * MEBIBYTE
+"""One PDF for signing, and all originals of a request together: what fits into the worker's memory three times over
+(input, object model, output), and far above any contract (Dropbox Sign stops at 40 MB)."""
+
+MAX_PAGES = 2_000
+"""Pages of a request: a prepared page costs about a millisecond, so the longest job stays well inside its time."""
+
+MAX_OBJECTS = 500_000
+"""Indirect objects of one file: each is looked at once while cleaning; real 2,000-page files have some 50,000."""
+
+MAX_PAGE_SIDE = 200 * 72.0 * 75
+"""Longest side of a page in points (381 m): ISO 32000-1 Annex C allows 14,400 units, and UserUnit multiplies them by up to
+75. Beyond it coordinates lose their precision in readers."""
+
+MIN_PAGE_SIDE = 0.5
+"""Shortest side of a page in points: below it nothing can be seen, and a scale factor overflows."""
+
+MAX_PAGE_TREE_DEPTH = 64
+"""Levels of ``/Parent`` that are followed for inherited attributes: balanced trees have 4."""
+
+MAX_FORM_DEPTH = 24
+"""Levels of form XObjects that are followed when hidden content is taken out."""
+
+MAX_STREAM_BYTES = 192 * MEBIBYTE
+"""What one stream may expand to while it is decoded: an A4 page scanned at 600 dpi in colour has 104 MB of pixels."""
+
+MAX_CONTENT_BYTES = 64 * MEBIBYTE
+"""What the content of one page may expand to: drawing instructions, not pictures; large maps have some 20 MB."""
+
+MAX_EXPANSION_BYTES = 1024 * MEBIBYTE
+"""What the contents of all pages may expand to together, each counted where it is used."""
+
+MAX_FILTERS = 4
+"""Filters on one stream: real files have two; nested Flate multiplies its ratio of 1:1000 with every level."""
+
+MAX_IMAGE_BYTES = 2 * MEBIBYTE
+"""A drawn signature as a PNG file: 1,200 x 400 pixels of ink have about 30 KB."""
+
+MAX_IMAGE_PIXELS = 4_000_000
+"""Pixels of a drawn signature: 16 MB when decoded; enough for 600 dpi on 17 x 17 cm."""
+
+MAX_STAMPS = 20_000
+"""Stamps of a request: ten on each of the 2,000 pages."""
+
+MAX_STAMP_TEXT = 4_000
+"""Characters of one stamp: a full page of small print."""
+
+MAX_AUDIT_ROWS = 5_000
+"""Documents, parties and events on the audit pages together: some 250 pages; above it the page is no longer for reading."""
+
+MAX_ATTACHMENTS = 64
+"""Files attached to the signed PDF: the evidence has three; the rest is room."""
+
+MAX_RESULT_BYTES = 400 * MEBIBYTE
+"""What the worker may hand back: all originals, all attachments, fonts and pages of its own."""
+
+MAX_CALL_BYTES = MEBIBYTE
+"""What the worker may send in a call back: the signed attributes of a CMS have some hundred bytes."""
+
+MAX_SIGN_CALLS = 1
+"""Signatures that one sealing may ask for: a worker that a hostile file took over gets no more than the one it is owed."""
+
+MAX_TIMESTAMP_CALLS = 4
+"""Timestamps that one sealing may ask for: one to measure its size, signature, document, and one to spare."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLimits:
+    """What one job may use, and how many run side by side.
+
+    Args:
+        memory_bytes: Address space of a job (``RLIMIT_AS``).
+        cpu_seconds: Processor time of a job (``RLIMIT_CPU``).
+        wall_seconds: Time from its start to its end, without the time spent in calls back to the server.
+        concurrency: Jobs at a time; 0 for the number of processors this process may use. The others wait in order.
+        start_seconds: Time the zygote may take until it can take jobs.
+    """
+
+    memory_bytes: int = 1536 * MEBIBYTE
+    cpu_seconds: int = 60
+    wall_seconds: float = 90.0
+    concurrency: int = 0
+    start_seconds: float = 30.0

@@ -1,0 +1,198 @@
+"""What goes into the PDF work and what comes out of it: plain values, no I/O.
+
+Invariants:
+
+* Importable without gRPC and without a PDF library: both sides of the sandbox use it.
+* Field types are only ``str``, ``int``, ``float``, ``bool``, ``bytes``, ``datetime``, and lists, tuples and dataclasses of them,
+  so that :mod:`zegel_server.pdf.wire` can carry them.
+* Places are in points (1/72 inch) from the top left of the page as shown: after ``/Rotate``, within the ``/CropBox``, with
+  ``/UserUnit`` applied.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+StampKind = Literal["text", "checkbox", "signature", "initials", "date"]
+"""How a stamp is drawn: text shrunk to its box, a check mark, a typed or drawn signature with its caption, or a date."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageFacts:
+    """One page as a reader shows it.
+
+    Args:
+        width: Width in points.
+        height: Height in points.
+    """
+
+    width: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class PdfFacts:
+    """What is known of an accepted PDF.
+
+    Args:
+        pages: Its pages in order; at least one.
+        pdf_version: Version in its header, such as ``1.7``.
+        has_form: It has an AcroForm with fields, or an XFA form.
+        has_scripts: It has JavaScript or an action that runs by itself; preparing removes them.
+        has_signatures: It has been signed before; preparing keeps the look of those signatures, and not their validity.
+        has_hidden_content: Its default configuration hides optional content; preparing removes that content.
+        has_attachments: It carries files; preparing removes them.
+        was_encrypted: It was encrypted under the empty password, which any reader opens; preparing removes the encryption.
+    """
+
+    pages: tuple[PageFacts, ...]
+    pdf_version: str
+    has_form: bool
+    has_scripts: bool
+    has_signatures: bool
+    has_hidden_content: bool = False
+    has_attachments: bool = False
+    was_encrypted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Something to be drawn onto a page.
+
+    Args:
+        document: Index of the original, from 0.
+        page: Page of that original, from 1.
+        x: Left edge in points from the left of the page as shown.
+        y: Upper edge in points from the top of the page as shown.
+        width: Width in points.
+        height: Height in points.
+        kind: How to draw it.
+        text: The text, the signer's typed name or the date; for a checkbox anything but the empty text checks it.
+        image: A PNG of a drawn signature instead of the typed name.
+        caption: Small print under a signature, such as name, date and signature id; lines are separated by ``\n``.
+    """
+
+    document: int
+    page: int
+    x: float
+    y: float
+    width: float
+    height: float
+    kind: StampKind
+    text: str = ""
+    image: bytes | None = None
+    caption: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditDocument:
+    """An original on the audit page.
+
+    Args:
+        title: Its title.
+        sha256: SHA-256 of the original in lower-case hexadecimal.
+        pages: Number of its pages.
+    """
+
+    title: str
+    sha256: str
+    pages: int
+
+
+@dataclass(frozen=True, slots=True)
+class AuditParty:
+    """A party on the audit page.
+
+    Args:
+        name: Name of the party.
+        email: Address of the party.
+        role: Recipient role, such as ``Signer``.
+        status: Status in words, such as ``Signed``.
+        time: When that status was reached, ready to print; empty if never.
+        detail: How the party was identified, or other small print.
+    """
+
+    name: str
+    email: str
+    role: str
+    status: str
+    time: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """A row of the audit page's history.
+
+    Args:
+        time: When, ready to print, in UTC.
+        text: What happened.
+        who: Who did it.
+    """
+
+    time: str
+    text: str
+    who: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPage:
+    """The readable audit page at the end of the signed PDF.
+
+    Args:
+        audit_id: The identifier under which the log knows the transaction.
+        title: Title of the signature request.
+        tenant_name: The organisation that sent it.
+        completed_time: When the last signature was made, ready to print, in UTC.
+        documents: The originals, in order.
+        parties: Signers and others, in order.
+        events: The history, oldest first.
+        origin: Name (origin) of the audit log.
+        verify_hint: How to verify the file, such as a command line.
+    """
+
+    audit_id: str
+    title: str
+    tenant_name: str
+    completed_time: str
+    documents: list[AuditDocument]
+    parties: list[AuditParty]
+    events: list[AuditEvent]
+    origin: str
+    verify_hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that the signed PDF carries, as an associated file with the relationship ``Data``.
+
+    Args:
+        name: File name, unique within the PDF.
+        mime: MIME type.
+        data: Content.
+        description: One line for the reader's list of attachments.
+    """
+
+    name: str
+    mime: str
+    data: bytes
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareJob:
+    """Everything that the PDF before its seal is made from; the same job makes the same bytes.
+
+    Args:
+        originals: The PDFs, in order.
+        stamps: What is drawn onto their pages, in order.
+        audit: The audit page, or ``None`` for none.
+        attachments: The evidence.
+        time: Creation time of the PDF, with a time zone.
+    """
+
+    originals: list[bytes]
+    stamps: list[Stamp]
+    audit: AuditPage | None
+    attachments: list[Attachment]
+    time: datetime = field(kw_only=True)

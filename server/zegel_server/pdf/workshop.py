@@ -1,0 +1,330 @@
+"""The server's side of the PDF work: hands jobs to sandboxed workers and believes nothing they say.
+
+Example::
+
+    async with Workshop() as workshop:
+        facts = await workshop.inspect(pdf)
+
+Invariants:
+
+* No PDF is parsed in this process, and none touches the disk.
+* A job ends in its result or in a typed error; a worker that dies, loops or fills its memory costs that job and no other.
+* At most ``concurrency`` jobs run; the others wait in the order they came. A cancelled job's worker is killed.
+* When the zygote dies, its jobs fail as retryable, and the next job starts another one.
+"""
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeVar
+
+import structlog
+
+from zegel_server.errors import FailedPrecondition, InvalidArgument, Unavailable
+from zegel_server.pdf.limits import (
+    MAX_ATTACHMENTS,
+    MAX_AUDIT_ROWS,
+    MAX_CALL_BYTES,
+    MAX_PDF_BYTES,
+    MAX_RESULT_BYTES,
+    MAX_SIGN_CALLS,
+    MAX_STAMPS,
+    MAX_TIMESTAMP_CALLS,
+    WorkerLimits,
+)
+from zegel_server.pdf.model import PdfFacts, PrepareJob
+from zegel_server.pdf.process import ZygoteGoneError, ZygoteProcess
+from zegel_server.pdf.refusal import REASONS, Refusal
+from zegel_server.pdf.wire import PREFIX, WireError, header_length, load, pack, parse_header
+from zegel_server.pdf.zygote import CANNOT_CONFINE, CANNOT_FORK
+
+if TYPE_CHECKING:
+    from zegel_server.pdf.sealing import SealSpec
+
+Callback = Callable[[bytes], Awaitable[bytes]]
+"""What a worker may ask of the server, such as a signature."""
+
+_log = structlog.get_logger(__name__)
+
+_MAX_REPORT_BYTES = 1024 * 1024
+"""Header of a worker's frame: facts of 2,000 pages have some 100 KB."""
+_TRACE_PLACE = re.compile(r"[A-Za-z0-9_<>.:-]{1,120}")
+_CALL_LIMITS = {"sign": MAX_SIGN_CALLS, "timestamp": MAX_TIMESTAMP_CALLS}
+_CPU_SIGNALS = {-signal.SIGXCPU}
+_GONE = "The PDF worker stopped; the same call may go through later."
+
+_T = TypeVar("_T")
+
+
+class Workshop:
+    """Runs PDF jobs in sandboxed workers.
+
+    Args:
+        limits: What a job may use, and how many run at a time.
+    """
+
+    def __init__(self, limits: WorkerLimits | None = None) -> None:
+        self._limits = limits or WorkerLimits()
+        self._slots = asyncio.Semaphore(self._limits.concurrency or len(os.sched_getaffinity(0)))
+        self._starting = asyncio.Lock()
+        self._zygote: ZygoteProcess | None = None
+        self._closed = False
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def start(self) -> None:
+        """Start the zygote, so that the first job need not wait for it.
+
+        Raises:
+            Unavailable: It does not start.
+        """
+        await self._running()
+
+    async def close(self) -> None:
+        """Kill what runs and end the zygote; jobs under way fail as retryable."""
+        self._closed = True
+        async with self._starting:
+            zygote, self._zygote = self._zygote, None
+            if zygote is not None:
+                await zygote.stop()
+
+    async def inspect(self, pdf: bytes) -> PdfFacts:
+        """Look at an untrusted PDF, and make sure that it can be prepared.
+
+        Args:
+            pdf: The file; nothing about it is taken for granted.
+
+        Raises:
+            FailedPrecondition: ``DOCUMENT_UNREADABLE``, ``DOCUMENT_ENCRYPTED`` or ``DOCUMENT_TOO_COMPLEX``.
+            Unavailable: The worker stopped; trying again may help.
+        """
+        _check_size(len(pdf))
+        return await self._run("inspect", {"pdf": pdf}, PdfFacts)
+
+    async def prepare(self, job: PrepareJob) -> bytes:
+        """Merge, flatten and stamp the originals, add the audit page and attach the evidence.
+
+        Args:
+            job: What the PDF is made from; the same job makes the same bytes.
+
+        Returns:
+            A PDF that is ready to be sealed.
+
+        Raises:
+            FailedPrecondition: An original cannot be used, as for :meth:`inspect`.
+            InvalidArgument: A stamp lies on a page that does not exist, or its picture is not a PNG within the limits.
+            Unavailable: The worker stopped; trying again may help.
+        """
+        _check_job(job)
+        return await self._run("prepare", job, bytes)
+
+    async def seal(self, pdf: bytes, spec: "SealSpec", sign: Callback, timestamp: Callback) -> bytes:
+        """Seal a prepared PDF; the keys and the network stay in this process.
+
+        Args:
+            pdf: What :meth:`prepare` returned.
+            spec: Certificates, revocation data and texts.
+            sign: Signs bytes with the sealing key; asked once.
+            timestamp: Answers an RFC 3161 request.
+
+        Returns:
+            The sealed PDF.
+
+        Raises:
+            Unavailable: The worker stopped, or the PDF cannot be sealed now.
+            Exception: Whatever ``sign`` or ``timestamp`` raises.
+        """
+        calls = {"sign": sign, "timestamp": timestamp}
+        return await self._run("seal", {"pdf": pdf, "spec": spec}, bytes, calls)
+
+    async def complete(self, job: PrepareJob, spec: "SealSpec", sign: Callback, timestamp: Callback) -> bytes:
+        """:meth:`prepare` and :meth:`seal` in one worker, without the way back and forth between them.
+
+        Raises:
+            FailedPrecondition: As :meth:`prepare`.
+            InvalidArgument: As :meth:`prepare`.
+            Unavailable: As :meth:`seal`.
+            Exception: Whatever ``sign`` or ``timestamp`` raises.
+        """
+        _check_job(job)
+        calls = {"sign": sign, "timestamp": timestamp}
+        return await self._run("complete", {"prepare": job, "spec": spec}, bytes, calls)
+
+    async def confinement(self) -> frozenset[str]:
+        """Tell what a worker is confined by on this machine: ``limits``, and of ``namespaces``, ``capabilities``, ``landlock``
+        and ``seccomp`` what the kernel grants."""
+        return frozenset(await self._run("confinement", None, list[str]))
+
+    async def _running(self) -> ZygoteProcess:
+        async with self._starting:
+            if self._closed:
+                raise Unavailable(_GONE)
+            if self._zygote is not None and not self._zygote.alive:
+                _log.warning("pdf_zygote_restarted")
+                await self._zygote.stop()
+                self._zygote = None
+            if self._zygote is None:
+                self._zygote = await ZygoteProcess.start(self._limits)
+            return self._zygote
+
+    async def _run(
+        self, kind: str, body: object, result: type[_T], calls: Mapping[str, Callback] | None = None
+    ) -> _T:
+        async with self._slots:
+            zygote = await self._running()
+            job = _Job(zygote, self._limits, calls or {})
+            try:
+                kind_of_answer, answer, blobs = await job.run(kind, body)
+            except ZygoteGoneError:
+                raise Unavailable(_GONE) from None
+        if kind_of_answer == "refused":
+            raise _error(kind, _refusal(answer))
+        try:
+            return load(result, answer, blobs)
+        except WireError:
+            raise _error(kind, Refusal.CRASHED) from None
+
+
+class _Job:
+    """One job's conversation with its worker."""
+
+    def __init__(self, zygote: ZygoteProcess, limits: WorkerLimits, calls: Mapping[str, Callback]) -> None:
+        self._zygote = zygote
+        self._limits = limits
+        self._calls = calls
+        self._asked: dict[str, int] = {}
+        self._connection, self._theirs = socket.socketpair()
+        self._connection.setblocking(False)
+
+    async def run(self, kind: str, body: object) -> tuple[str, object, list[bytes]]:
+        """Send the job, answer its calls, and return its last frame; its process is gone afterwards."""
+        with self._theirs:
+            number = self._zygote.begin(self._theirs)
+        try:
+            async with asyncio.timeout(self._limits.wall_seconds) as timer:
+                await self._send(kind, body)
+                while (frame := await self._receive())[0].startswith("call-"):
+                    await self._answer(frame, timer)
+                if frame[0] not in {"result", "refused"}:
+                    raise WireError("unknown frame")
+        except (WireError, OSError) as error:  # a TimeoutError is an OSError
+            if isinstance(error, TimeoutError) and not timer.expired():
+                raise  # a callback's own
+            self._zygote.kill(number)
+            refusal = Refusal.TIME if timer.expired() else _post_mortem(await self._zygote.end(number))
+            return "refused", {"refusal": refusal.value, "trace": []}, []
+        else:
+            return frame
+        finally:
+            self._connection.close()
+            await self._bury(number)
+
+    async def _bury(self, number: int) -> None:
+        self._zygote.kill(number)
+        with contextlib.suppress(ZygoteGoneError, KeyError):
+            await self._zygote.end(number)
+
+    async def _send(self, kind: str, body: object) -> None:
+        for part in pack(kind, body):
+            await asyncio.get_running_loop().sock_sendall(self._connection, part)
+
+    async def _receive(self) -> tuple[str, object, list[bytes]]:
+        length = header_length(await self._exactly(PREFIX.size))
+        if length > _MAX_REPORT_BYTES:
+            raise WireError("header too long")
+        kind, body, lengths = parse_header(await self._exactly(length), MAX_RESULT_BYTES)
+        if kind.startswith("call-") and sum(lengths) > MAX_CALL_BYTES:
+            raise WireError("call too long")
+        return kind, body, [await self._exactly(length) for length in lengths]
+
+    async def _exactly(self, length: int) -> bytes:
+        data = bytearray(length)
+        view = memoryview(data)
+        while view:
+            got = await asyncio.get_running_loop().sock_recv_into(self._connection, view)
+            if not got:
+                raise WireError("the worker is gone")
+            view = view[got:]
+        return bytes(data)
+
+    async def _answer(self, frame: tuple[str, object, list[bytes]], timer: asyncio.Timeout) -> None:
+        kind, body, blobs = frame
+        name = kind.removeprefix("call-")
+        self._asked[name] = self._asked.get(name, 0) + 1
+        if name not in self._calls or self._asked[name] > _CALL_LIMITS[name]:
+            raise WireError("call not allowed")
+        data = load(bytes, body, blobs)
+        now = asyncio.get_running_loop().time
+        left = (timer.when() or now()) - now()
+        timer.reschedule(None)  # the worker waits for us now, not we for it
+        answer = await self._calls[name](data)
+        timer.reschedule(now() + left)
+        await self._send("answer", answer)
+
+
+def _post_mortem(status: int) -> Refusal:
+    if status in {CANNOT_FORK, CANNOT_CONFINE}:
+        _log.error("pdf_worker_cannot_start", status=status)
+        raise Unavailable(_GONE)
+    _log.warning("pdf_worker_died", status=status)
+    if status in _CPU_SIGNALS:
+        return Refusal.TIME
+    return Refusal.MEMORY if status == -signal.SIGKILL else Refusal.CRASHED
+
+
+def _refusal(answer: object) -> Refusal:
+    """Read a worker's refusal, of which nothing but its name and places in our own code is believed."""
+    if not isinstance(answer, dict) or not isinstance(answer.get("trace"), list):
+        return Refusal.CRASHED
+    try:
+        refusal = Refusal(str(answer.get("refusal")))
+    except ValueError:
+        return Refusal.CRASHED
+    trace = [place for place in answer["trace"][:10] if isinstance(place, str) and _TRACE_PLACE.fullmatch(place)]
+    _log.info("pdf_refused", refusal=refusal.value, trace=trace)
+    return refusal
+
+
+def _error(kind: str, refusal: Refusal) -> FailedPrecondition | InvalidArgument | Unavailable:
+    if refusal is Refusal.STAMP_PLACE:
+        return InvalidArgument("stamps", "a stamp's page does not exist, or its box has no size")
+    if refusal is Refusal.IMAGE:
+        return InvalidArgument("stamps", "a drawn signature is a PNG of at most 2 MiB and 4,000,000 pixels")
+    if refusal is Refusal.SEAL or kind == "seal":
+        return Unavailable("The document cannot be sealed at the moment.")
+    reason, message = REASONS[refusal]
+    return FailedPrecondition(message, reason=reason, detail=refusal.value)
+
+
+def _check_size(size: int) -> None:
+    if size == 0:
+        raise _error("inspect", Refusal.EMPTY)
+    if size > MAX_PDF_BYTES:
+        raise _error("inspect", Refusal.TOO_LARGE)
+
+
+def _check_job(job: PrepareJob) -> None:
+    if not job.originals:
+        raise InvalidArgument("originals", "at least one document")
+    for original in job.originals:
+        _check_size(len(original))
+    _check_size(sum(map(len, job.originals)))
+    if len(job.stamps) > MAX_STAMPS:
+        raise InvalidArgument("stamps", f"at most {MAX_STAMPS}")
+    if len(job.attachments) > MAX_ATTACHMENTS:
+        raise InvalidArgument("attachments", f"at most {MAX_ATTACHMENTS}")
+    audit = job.audit
+    if audit and len(audit.documents) + len(audit.parties) + len(audit.events) > MAX_AUDIT_ROWS:
+        raise InvalidArgument("audit", f"at most {MAX_AUDIT_ROWS} rows")
