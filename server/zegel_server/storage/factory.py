@@ -1,0 +1,30 @@
+"""Opens the blob store that a URL names."""
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from zegel_server.storage.base import BlobStore
+from zegel_server.storage.local import LocalBlobStore
+
+__all__ = ["open_blob_store"]
+
+
+def open_blob_store(url: str) -> BlobStore:
+    """Open a blob store.
+
+    Args:
+        url: ``file:///folder`` for a local disk.
+
+    Raises:
+        ValueError: The URL is of another kind, or malformed.
+        Unavailable: The local folder cannot be used.
+    """
+    parts = urlsplit(url)
+    match parts.scheme:
+        case "file":
+            named = parts.path.startswith("/") and parts.path.strip("/")
+            if parts.netloc not in {"", "localhost"} or not named or parts.query or parts.fragment:
+                raise ValueError("a local blob store is named as file:///folder")
+            return LocalBlobStore(Path(unquote(parts.path)))
+        case _:
+            raise ValueError("a blob store's URL begins with file:///")
