@@ -181,7 +181,8 @@ def start() -> Cluster:
     owner = _owner()
     folder = Path(tempfile.mkdtemp(prefix="zegel-postgres-"))
     password, port = secrets.token_hex(16), _free_port()
-    user, group, groups = (owner.pw_uid, owner.pw_gid, []) if owner else (None, None, None)
+    user, group = (owner.pw_uid, owner.pw_gid) if owner else (None, None)
+    groups: list[int] | None = [] if owner else None  # none of root's own
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
     password_file = folder / "password"
     password_file.write_text(password, encoding="ascii")
