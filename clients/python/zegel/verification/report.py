@@ -1,0 +1,130 @@
+"""What a verification found: each check by name, and the facts that hold if all of them do."""
+
+import datetime as dt
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at.
+
+    Args:
+        name: Stable and short, for programs: ``structure``, ``document_timestamp``, ``seal``, ``changes``,
+            ``evidence``, ``audit_trail``, ``detached_proof``.
+        ok: Whether it holds.
+        detail: One sentence for a person: what holds, or what does not.
+    """
+
+    name: str
+    ok: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class Document:
+    """A document of the signature request, by what its events say of it.
+
+    Args:
+        name: Its identifier, as the trail has it; no file name, which is personal data.
+        version: Which version of it.
+        sha256: Hash of its bytes, lower-case hexadecimal.
+    """
+
+    name: str
+    version: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of the audit trail.
+
+    Args:
+        sequence: Its place in the trail, from 1.
+        type: A value of ``zegel.event.v1.EventType`` without its prefix, such as ``SIGNATURE_REQUEST_SIGNED``.
+        time: When, by the server's clock.
+        actor: Pseudonym of who did it; empty where that was the server itself.
+        actor_kind: What the actor is, such as ``signer``.
+    """
+
+    sequence: int
+    type: str
+    time: dt.datetime
+    actor: str
+    actor_kind: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a valid file proves. Of a file that is not valid, nothing here may be relied upon.
+
+    Args:
+        audit_id: Identifier of the signature request's trail.
+        log: The transparency log's name (its origin).
+        sealed_by: Subject of the seal's certificate.
+        sealed_at: The time in the timestamp on the seal.
+        timestamped_by: Subject of the timestamp authority's certificate.
+        timestamped_at: The time in the last document timestamp.
+        documents: The documents with their hashes.
+        events: The audit trail in its order.
+    """
+
+    audit_id: str = ""
+    log: str = ""
+    sealed_by: str = ""
+    sealed_at: dt.datetime | None = None
+    timestamped_by: str = ""
+    timestamped_at: dt.datetime | None = None
+    documents: tuple[Document, ...] = ()
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """The outcome: checks in the order they were made, and facts.
+
+    A check that could not be made because an earlier one failed is absent; ``ok`` is then false in any case.
+    """
+
+    checks: tuple[Check, ...]
+    facts: Facts = field(default_factory=Facts)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every check was made and holds."""
+        return bool(self.checks) and all(check.ok for check in self.checks)
+
+    @property
+    def failures(self) -> tuple[Check, ...]:
+        """The checks that do not hold."""
+        return tuple(check for check in self.checks if not check.ok)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report for programs: what ``zegel verify --json`` prints. Times are ISO 8601 in UTC."""
+        facts = self.facts
+        return {
+            "valid": self.ok,
+            "checks": [{"name": c.name, "ok": c.ok, "detail": c.detail} for c in self.checks],
+            "audit_id": facts.audit_id,
+            "log": facts.log,
+            "sealed_by": facts.sealed_by,
+            "sealed_at": _iso(facts.sealed_at),
+            "timestamped_by": facts.timestamped_by,
+            "timestamped_at": _iso(facts.timestamped_at),
+            "documents": [{"name": d.name, "version": d.version, "sha256": d.sha256} for d in facts.documents],
+            "events": [
+                {
+                    "sequence": e.sequence,
+                    "type": e.type,
+                    "time": _iso(e.time),
+                    "actor": e.actor,
+                    "actor_kind": e.actor_kind,
+                }
+                for e in facts.events
+            ],
+        }
+
+
+def _iso(moment: dt.datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
