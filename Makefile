@@ -82,7 +82,7 @@ format: $(DEV) ## format the code and mend what ruff can
 
 .PHONY: locks
 locks: $(DEV) ## resolve the dependencies anew within what pyproject.toml allows
-	@$(PY) scripts/locks.py
+	@$(PY) scripts/lockfiles.py
 
 .PHONY: licences
 licences: $(DEV) ## check each installed distribution's licence against the allow list

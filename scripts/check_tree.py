@@ -10,7 +10,6 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
-from pathlib import Path
 
 from tree import ROOT, files, is_code, read
 

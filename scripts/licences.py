@@ -9,7 +9,7 @@ import re
 import sys
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 
-from locks import DEV, RUNTIME, pins
+from lockfiles import DEV, RUNTIME, pins
 
 ALLOWED = frozenset(
     {
@@ -85,6 +85,10 @@ class Expression:
         return name in ALLOWED
 
 
+def _values(found: Distribution, key: str) -> list[str]:
+    return [str(value) for value in found.metadata.get_all(key) or []]
+
+
 def licence(found: Distribution) -> str:
     """Reads a distribution's licence from its metadata.
 
@@ -94,13 +98,12 @@ def licence(found: Distribution) -> str:
     Returns:
         An SPDX expression, or what the metadata says where that could not be translated.
     """
-    metadata = found.metadata
-    expression = metadata.get("License-Expression")
+    expression = _values(found, "License-Expression")
     if expression:
-        return str(expression)
-    classifiers = [line for line in metadata.get_all("Classifier", []) if line.startswith("License")]
+        return expression[0]
+    classifiers = [line for line in _values(found, "Classifier") if line.startswith("License")]
     # Free text runs to the whole licence in places: its first line names it.
-    first_line = (metadata.get("License") or "").strip().splitlines()[:1]
+    first_line = [text.strip().splitlines()[0] for text in _values(found, "License") if text.strip()]
     for text in (*first_line, *classifiers):
         for pattern, name in TEXTS:
             if re.search(pattern, text, re.IGNORECASE):
@@ -126,7 +129,10 @@ def main() -> int:
         allowed = Expression(text).is_allowed()
         found, refused = found + 1, refused + (not allowed)
         if show or not allowed:
-            print(f"{name}: {text}{'' if allowed else ' (not on the allow list)'}", file=sys.stdout if show else sys.stderr)
+            print(
+                f"{name}: {text}{'' if allowed else ' (not on the allow list)'}",
+                file=sys.stdout if show else sys.stderr,
+            )
     print(f"licences: {found} distributions, {refused} refused")
     return 1 if refused else 0
 

@@ -43,7 +43,9 @@ def main() -> int:
     longest = by_file.most_common(LONGEST)
     for name, lines in longest:
         print(f"{lines:7,}  {name}")
-    print(json.dumps({"total": by_folder.total(), "folders": dict(sorted(by_folder.items())), "longest": dict(longest)}))
+    print(
+        json.dumps({"total": by_folder.total(), "folders": dict(sorted(by_folder.items())), "longest": dict(longest)})
+    )
     return 0
 
 
