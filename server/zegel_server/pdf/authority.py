@@ -1,7 +1,7 @@
-"""The development authority: certificates for TLS, the seal and timestamps, made on first start so that nothing has to be set up.
+"""The development authority: certificates for TLS, the seal and timestamps, made on first start.
 
-It stands in for what an organisation buys or runs (a seal certificate of a trust service provider, a timestamp
-authority); a file it sealed is exactly as checkable, by whoever chooses to trust its root.
+Nothing has to be set up. It stands in for what an organisation buys or runs (a seal certificate of a trust service
+provider, a timestamp authority); a file it sealed is exactly as checkable, by whoever chooses to trust its root.
 
 Invariants:
 
@@ -95,7 +95,10 @@ def _load(path: Path) -> KeyedCertificate | None:
 
 def _name(common_name: str, organisation: str) -> x509.Name:
     return x509.Name(
-        [x509.NameAttribute(NameOID.ORGANIZATION_NAME, organisation), x509.NameAttribute(NameOID.COMMON_NAME, common_name)]
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, organisation),
+            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
+        ]
     )
 
 
@@ -126,7 +129,10 @@ def _make_root() -> KeyedCertificate:
 
 
 def _issue(
-    root: KeyedCertificate, name: x509.Name, lifetime: dt.timedelta, extensions: Sequence[tuple[x509.ExtensionType, bool]]
+    root: KeyedCertificate,
+    name: x509.Name,
+    lifetime: dt.timedelta,
+    extensions: Sequence[tuple[x509.ExtensionType, bool]],
 ) -> KeyedCertificate:
     key, now = ec.generate_private_key(ec.SECP256R1()), _now()
     builder = (
@@ -210,7 +216,7 @@ class DevelopmentAuthority:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
         with _locked(folder):
-            for stale in folder.glob(".*.pem.*"):  # what a process killed in the middle of a write has left
+            for stale in folder.glob(".*.[0-9]*"):  # what a process killed in the middle of a write has left
                 stale.unlink(missing_ok=True)
             root = _load(folder / "root.pem")
             if root is None:

@@ -59,14 +59,11 @@ class KeyedCertificate:
 
     def __post_init__(self) -> None:
         if not self.certificates:
-            message = "a certificate is needed beside the key"
-            raise ValueError(message)
+            raise ValueError("a certificate is needed beside the key")
         if self.key.public_key() != self.certificate.public_key():
-            message = "the private key does not belong to the first certificate"
-            raise ValueError(message)
+            raise ValueError("the private key does not belong to the first certificate")
         if isinstance(self.key, rsa.RSAPrivateKey) and self.key.key_size < MIN_RSA_BITS:
-            message = f"an RSA key needs at least {MIN_RSA_BITS} bits"
-            raise ValueError(message)
+            raise ValueError(f"an RSA key needs at least {MIN_RSA_BITS} bits")
 
     @classmethod
     def from_pem(cls, chain: bytes, key: bytes, password: bytes | None = None) -> Self:
@@ -82,8 +79,7 @@ class KeyedCertificate:
         """
         loaded = serialization.load_pem_private_key(key, password)
         if not isinstance(loaded, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
-            message = "only ECDSA and RSA keys can seal: other kinds are not read by common PDF validators"
-            raise TypeError(message)
+            raise TypeError("only ECDSA and RSA keys can seal: other kinds are not read by common PDF validators")
         return cls(loaded, tuple(x509.load_pem_x509_certificates(chain)))
 
     @classmethod
@@ -102,7 +98,7 @@ class KeyedCertificate:
         return [c.public_bytes(serialization.Encoding.DER) for c in self.certificates]
 
     @property
-    def hash_algorithm(self) -> hashes.HashAlgorithm:
+    def hash_algorithm(self) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512:
         """The hash as strong as the key: a longer one adds bytes, a shorter one throws strength away."""
         if isinstance(self.key, rsa.RSAPrivateKey) or self.key.curve.key_size <= ec.SECP256R1.key_size:
             return hashes.SHA256()

@@ -75,9 +75,7 @@ class SealSpec:
     field_name: str = FIELD_NAME
 
 
-def seal_pdf(
-    pdf: bytes, spec: SealSpec, sign: Callable[[bytes], bytes], timestamp: Callable[[bytes], bytes]
-) -> bytes:
+def seal_pdf(pdf: bytes, spec: SealSpec, sign: Callable[[bytes], bytes], timestamp: Callable[[bytes], bytes]) -> bytes:
     """Seal a prepared PDF.
 
     Args:
@@ -174,15 +172,15 @@ class _CallbackSigner(Signer):
         self._sign = sign
         self._size = _signature_size(chain[0].public_key)
 
-    async def async_sign_raw(self, data: bytes, digest_algorithm: str, dry_run: bool = False) -> bytes:  # noqa: ARG002, FBT001, FBT002
+    async def async_sign_raw(self, data: bytes, digest_algorithm: str, dry_run: bool = False) -> bytes:  # noqa: ARG002
         return bytes(self._size) if dry_run else self._sign(data)
 
 
-class _CallbackTimeStamper(TimeStamper):  # type: ignore[misc]
+class _CallbackTimeStamper(TimeStamper):
     """Has the parent process ask the timestamp authority."""
 
     def __init__(self, timestamp: Callable[[bytes], bytes]) -> None:
-        super().__init__(include_nonce=True)
+        super().__init__(include_nonce=True)  # type: ignore[no-untyped-call]
         self._timestamp = timestamp
 
     async def async_request_tsa_response(self, req: tsp.TimeStampReq) -> tsp.TimeStampResp:

@@ -1,4 +1,4 @@
-"""Verifying a sealed PDF offline: with the file, the log's verifier key and the roots one trusts. Nothing else is asked.
+"""Verifying a sealed PDF offline: with the file, the log's verifier key and the roots one trusts, and nothing else.
 
 It needs the extra ``zegel[cli]`` (pyHanko); the rest of ``zegel`` does not import it.
 

@@ -116,7 +116,9 @@ class _Verification:
         seal = self._check(
             "seal",
             lambda: signatures.check_seal(file, self.roots, self.now),
-            lambda facts: f"Sealed by {facts.sealed_by} on {_when(facts.sealed_at)}; PAdES B-LTA, no changes permitted.",
+            lambda facts: (
+                f"Sealed by {facts.sealed_by} on {_when(facts.sealed_at)}; PAdES B-LTA, no changes permitted."
+            ),
         )
         self._check(
             "changes",
@@ -124,9 +126,7 @@ class _Verification:
             lambda _: "Since the seal, only validation data and timestamps were added.",
         )
         if stamp:
-            self.facts = replace(
-                self.facts, timestamped_by=stamp.timestamped_by, timestamped_at=stamp.timestamped_at
-            )
+            self.facts = replace(self.facts, timestamped_by=stamp.timestamped_by, timestamped_at=stamp.timestamped_at)
         if seal:
             self.facts = replace(self.facts, sealed_by=seal.sealed_by, sealed_at=seal.sealed_at)
 

@@ -1,5 +1,7 @@
 """The files attached to a PDF, as one revision of it has them (ISO 32000-2, 7.11.4)."""
 
+from typing import Any
+
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.reader import HistoricalResolver, PdfFileReader
 
@@ -45,7 +47,7 @@ def read_attachments(reader: PdfFileReader, revision: int, names: tuple[str, ...
 
 
 def _entries(root: generic.DictionaryObject) -> list[tuple[str, generic.DictionaryObject]]:
-    entries: list[tuple[str, generic.DictionaryObject]] = []
+    entries: list[tuple[str, Any]] = []
     level = [root]
     for _ in range(MAX_DEPTH):
         below: list[generic.DictionaryObject] = []

@@ -20,11 +20,10 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.ades.report import AdESPassed
 from pyhanko.sign.diff_analysis import DiffResult, ModificationLevel
 from pyhanko.sign.fields import MDPPerm
-from pyhanko.sign.validation import EmbeddedPdfSignature, KeyUsageConstraints
 from pyhanko.sign.validation.ades import ades_lta_validation
 from pyhanko.sign.validation.dss import DocumentSecurityStore
 from pyhanko.sign.validation.generic_cms import extract_tst_data_iter
-from pyhanko.sign.validation.pdf_embedded import read_certification_data
+from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature, read_certification_data
 from pyhanko.sign.validation.policy_decl import (
     CertificateFetchingRule,
     LocalKnowledge,
@@ -33,6 +32,7 @@ from pyhanko.sign.validation.policy_decl import (
     RevocationInfoGatheringSpec,
     SignatureValidationSpec,
 )
+from pyhanko.sign.validation.settings import KeyUsageConstraints
 from pyhanko.sign.validation.status import SignatureCoverageLevel
 from pyhanko_certvalidator.context import CertValidationPolicySpec
 from pyhanko_certvalidator.ltv.types import ValidationTimingInfo
@@ -52,8 +52,9 @@ from zegel.verification.container import (
 TIMESTAMP_REVOCATION_AGE = dt.timedelta(days=365 * 50)
 """How old the revocation data of a timestamp authority may be: as old as the file.
 
-Fresher data cannot be in the file, and a verifier without a network has no other. Whoever stole an authority's key could
-backdate a token anyway. The seal's own certificate gets no such leave: its data must have been fresh when it sealed."""
+Fresher data cannot be in the file, and a verifier without a network has no other. Whoever stole an authority's key
+could backdate a token anyway. The seal's own certificate gets no such leave: its data
+must have been fresh when it sealed."""
 
 _T = TypeVar("_T")
 
@@ -130,7 +131,10 @@ def open_signed(pdf: bytes) -> SignedFile:
             f"The file has {len(pdf)} bytes, but its last timestamp covers it up to byte {end + length}: "
             "something was added after its end, or cut off."
         )
-    if last.sig_object.get("/SubFilter") != "/ETSI.RFC3161" or last.evaluate_signature_coverage() < SignatureCoverageLevel.ENTIRE_FILE:
+    if (
+        last.sig_object.get("/SubFilter") != "/ETSI.RFC3161"
+        or last.evaluate_signature_coverage() < SignatureCoverageLevel.ENTIRE_FILE
+    ):
         raise SignatureError("The last timestamp does not cover the entire file.")
     return SignedFile(pdf, reader, signatures[0], tuple(signatures[1:]), (start, end))
 
@@ -182,7 +186,7 @@ def check_seal(file: SignedFile, roots: Sequence[x509.Certificate], now: dt.date
     for signature in (seal, *file.timestamps):
         if signature.evaluate_signature_coverage() < SignatureCoverageLevel.ENTIRE_REVISION:
             raise SignatureError("A signature does not cover the whole of its revision of the file.")
-    result = _run(ades_lta_validation(seal, _specification(roots), ValidationTimingInfo(now, now, False)))  # noqa: FBT003
+    result = _run(ades_lta_validation(seal, _specification(roots), ValidationTimingInfo(now, now, False)))
     status = result.api_status
     if status is None or not status.intact or not status.valid:
         raise SignatureError("The seal's signature does not match the document.")
@@ -203,9 +207,8 @@ def check_changes(file: SignedFile) -> None:
     Raises:
         SignatureError: Something else was.
     """
-    if file.seal.diff_result is None:
-        file.seal.compute_integrity_info()
-    result = file.seal.diff_result
+    file.seal.compute_integrity_info()
+    result: Any = file.seal.diff_result
     if not isinstance(result, DiffResult) or result.modification_level > ModificationLevel.LTA_UPDATES:
         raise SignatureError("The document was changed after it was sealed.")
 

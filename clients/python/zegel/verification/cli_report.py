@@ -1,0 +1,172 @@
+"""``zegel verify``: the command without its parser, and a report that a person can read.
+
+The exit status is 0 for a valid file and 1 for any other, whatever the reason: a script that asks "is it valid?" gets
+no third answer.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from zegel.transparency import TransparencyError
+from zegel.verification._verify import verify_pdf
+from zegel.verification.report import Report
+
+VALID, INVALID = 0, 1
+"""Exit statuses."""
+
+PROOF_SUFFIX = ".tlog-proof"
+"""A detached proof stands beside its file, with this in place of ``.pdf``."""
+
+MAX_FILE_BYTES = 1 << 30
+"""Larger files are refused unread: the whole file is hashed and parsed in memory."""
+
+_TITLES = {
+    "structure": "File",
+    "document_timestamp": "Last timestamp",
+    "seal": "Seal",
+    "changes": "Changes",
+    "evidence": "Evidence",
+    "audit_trail": "Audit trail",
+    "detached_proof": "Proof beside it",
+}
+
+
+class InputError(Exception):
+    """A file that was named cannot be used; the message says which and why."""
+
+
+def verify_command(
+    path: Path,
+    log_key: Sequence[Path],
+    trust: Sequence[Path],
+    proof: Path | None = None,
+    *,
+    as_json: bool = False,
+    use_proof: bool = True,
+) -> int:
+    """Verify a file and print the report to standard output.
+
+    Args:
+        path: The sealed PDF.
+        log_key: Files with verifier keys (C2SP ``signed-note``), one a line.
+        trust: Files with root certificates, PEM or DER.
+        proof: The detached proof. If left out, ``<name>.tlog-proof`` beside the file is used where there is one.
+        as_json: Print one JSON object (``Report.as_dict`` with ``file`` and, where nothing could be read, ``error``).
+        use_proof: ``False`` leaves a proof beside the file alone (``--no-proof``).
+
+    Returns:
+        The exit status: 0 if every check holds, 1 otherwise.
+    """
+    try:
+        report = _verify(path, log_key, trust, _proof_of(path, proof) if use_proof else None)
+    except InputError as error:
+        if as_json:
+            print(json.dumps({"valid": False, "file": str(path), "error": str(error), "checks": []}))  # noqa: T201
+        else:
+            print(f"zegel verify: {error}", file=sys.stderr)  # noqa: T201 - a command speaks on its streams
+        return INVALID
+    if as_json:
+        print(json.dumps({"file": str(path), **report.as_dict()}, indent=2))  # noqa: T201
+    else:
+        print_report(report, path.name)
+    return VALID if report.ok else INVALID
+
+
+def _proof_of(path: Path, proof: Path | None) -> Path | None:
+    beside = path.with_suffix(PROOF_SUFFIX)
+    return proof or (beside if beside.exists() else None)
+
+
+def _verify(path: Path, log_key: Sequence[Path], trust: Sequence[Path], proof: Path | None) -> Report:
+    keys = [line for file in log_key for line in _read(file).decode("utf-8", "replace").splitlines() if line.strip()]
+    roots = [_read(file) for file in trust]
+    if not keys:
+        raise InputError("no log key was given: without one, nobody vouches for the audit trail")
+    if not roots:
+        raise InputError("no root certificate was given: without one, anybody could have made the seal")
+    pdf, detached = _read(path), _read(proof) if proof else None
+    try:
+        return verify_pdf(pdf, keys, roots, detached)
+    except TransparencyError as error:
+        raise InputError(f"the log key cannot be used: {error}") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError("the trusted root is neither a PEM nor a DER certificate") from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise InputError(f"{path}: larger than 1 GiB")
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or 'cannot be read'}") from error
+
+
+def print_report(report: Report, name: str, console: Console | None = None) -> None:
+    """Print a report for a person.
+
+    Args:
+        report: The report.
+        name: The file's name.
+        console: Where to; standard output if left out. Colours only if that is a terminal.
+    """
+    console = console or Console(highlight=False)
+    verdict = Text("VALID", "bold green") if report.ok else Text("NOT VALID", "bold red")
+    console.print(Text.assemble(verdict, "  ", (name, "bold")))
+    console.print(Padding(_checks(report), (1, 0, 1, 2)))
+    if not report.ok:
+        console.print("  Do not rely on this file: what it says about itself is not proved.")
+        return
+    console.print(Padding(_facts(report), (0, 0, 1, 2)))
+    console.print(Padding(_events(report), (0, 0, 0, 2)))
+
+
+def _grid() -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(no_wrap=True, style="bold")
+    grid.add_column(overflow="fold")
+    return grid
+
+
+def _checks(report: Report) -> Table:
+    grid = _grid()
+    for check in report.checks:
+        mark = Text("ok", "green") if check.ok else Text("FAILED", "bold red")
+        grid.add_row(mark, _TITLES.get(check.name, check.name), Text(check.detail))
+    return grid
+
+
+def _facts(report: Report) -> Table:
+    facts, grid = report.facts, Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True, style="bold")
+    grid.add_column(overflow="fold")
+    grid.add_row("Audit ID", Text(facts.audit_id))
+    grid.add_row("Log", Text(facts.log))
+    grid.add_row("Sealed by", Text(facts.sealed_by))
+    if facts.sealed_at:
+        grid.add_row("Sealed at", Text(f"{facts.sealed_at:%Y-%m-%d %H:%M:%S} UTC"))
+    grid.add_row("Clock", Text(facts.timestamped_by))
+    for document in facts.documents:
+        grid.add_row("Document", Text(f"{document.name}, version {document.version}\nSHA-256 {document.sha256}"))
+    return grid
+
+
+def _events(report: Report) -> Table:
+    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), title_justify="left")
+    grid.add_column("Event", justify="right", no_wrap=True)
+    grid.add_column("Time (UTC)", no_wrap=True)
+    grid.add_column("What happened", overflow="fold")
+    grid.add_column("By", overflow="fold")
+    for event in report.facts.events:
+        what = event.type.lower().replace("_", " ")
+        who = f"{event.actor_kind} {event.actor}".strip()
+        grid.add_row(str(event.sequence), f"{event.time:%Y-%m-%d %H:%M:%S}", Text(what), Text(who))
+    return grid

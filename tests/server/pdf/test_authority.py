@@ -1,0 +1,216 @@
+import concurrent.futures
+import datetime as dt
+import os
+import signal
+import socket
+import ssl
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from support.tools import tool
+from zegel_server.pdf import authority as module
+from zegel_server.pdf.authority import DevelopmentAuthority
+from zegel_server.pdf.identity import KeyedCertificate
+
+FILES = {"root.pem", "tls.pem", "seal.pem", "timestamp.pem", "root.crl", "authority.pem", ".lock"}
+SECRET = {"root.pem", "tls.pem", "seal.pem", "timestamp.pem"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "authority"
+
+
+def later(monkeypatch: pytest.MonkeyPatch, days: float) -> None:
+    moment = dt.datetime.now(dt.UTC).replace(microsecond=0) + dt.timedelta(days=days)
+    monkeypatch.setattr(module, "_now", lambda: moment)
+
+
+def test_first_start_makes_everything_and_shows_it_to_nobody(folder: Path) -> None:
+    old = os.umask(0)
+    try:
+        DevelopmentAuthority.open(folder)
+    finally:
+        os.umask(old)
+    assert {path.name for path in folder.iterdir()} == FILES
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert {path.name for path in folder.iterdir() if stat.S_IMODE(path.stat().st_mode) == 0o600} == SECRET | {".lock"}
+
+
+def test_second_start_finds_the_same(folder: Path) -> None:
+    first, second = DevelopmentAuthority.open(folder), DevelopmentAuthority.open(folder)
+    for name in ("root", "tls", "seal", "timestamp"):
+        assert getattr(first, name).chain == getattr(second, name).chain
+        assert getattr(first, name).key_pem == getattr(second, name).key_pem
+    assert first.crls == second.crls
+    assert (folder / "authority.pem").read_bytes() == first.root_pem
+
+
+def test_the_certificates_say_what_they_are_for(folder: Path) -> None:
+    authority = DevelopmentAuthority.open(folder, organisation="Example Ltd")
+    seal = authority.seal.certificate
+    usage = seal.extensions.get_extension_for_class(x509.KeyUsage)
+    assert usage.critical
+    assert usage.value.digital_signature
+    assert usage.value.content_commitment
+    assert not usage.value.key_cert_sign
+    assert "O=Example Ltd" in seal.subject.rfc4514_string()
+    stamp = authority.timestamp.certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
+    assert stamp.critical
+    assert list(stamp.value) == [x509.oid.ExtendedKeyUsageOID.TIME_STAMPING]
+    root = authority.root.certificate.extensions.get_extension_for_class(x509.BasicConstraints)
+    assert root.value.ca
+    assert root.value.path_length == 0
+    assert isinstance(authority.root.key, ec.EllipticCurvePrivateKey)
+
+
+@pytest.mark.parametrize(("leaf", "purpose"), [("seal", "any"), ("timestamp", "timestampsign"), ("tls", "sslserver")])
+def test_openssl_accepts_each_leaf_for_its_purpose(folder: Path, leaf: str, purpose: str) -> None:
+    authority = DevelopmentAuthority.open(folder)
+    (folder / "leaf.pem").write_bytes(getattr(authority, leaf).certificate_pem)
+    (folder / "crl.pem").write_bytes(pem_of_crl(authority.crls[0]))
+    command = [tool("openssl"), "verify", "-x509_strict", "-crl_check", "-purpose", purpose]
+    files = ["-CAfile", folder / "authority.pem", "-CRLfile", folder / "crl.pem", folder / "leaf.pem"]
+    done = subprocess.run([*command, *files], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def pem_of_crl(der: bytes) -> bytes:
+    return x509.load_der_x509_crl(der).public_bytes(module.serialization.Encoding.PEM)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1", "zegel.example.org"])
+def test_a_tls_client_that_trusts_the_root_connects_under_each_name(folder: Path, host: str) -> None:
+    authority = DevelopmentAuthority.open(folder, ["zegel.example.org"])
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(folder / "tls.pem")
+    client = ssl.create_default_context(cadata=authority.root_pem.decode())
+    left, right = socket.socketpair()
+    thread = threading.Thread(target=lambda: server.wrap_socket(left, server_side=True).close())
+    thread.start()
+    with client.wrap_socket(right, server_hostname=host) as connection:
+        assert connection.version() == "TLSv1.3"
+    thread.join()
+
+
+def test_other_names_get_another_tls_certificate_and_nothing_else(folder: Path) -> None:
+    first = DevelopmentAuthority.open(folder)
+    second = DevelopmentAuthority.open(folder, ["zegel.example.org"])
+    assert first.tls.chain != second.tls.chain
+    assert first.root_pem == second.root_pem
+    assert first.seal.chain == second.seal.chain
+
+
+@pytest.mark.parametrize(
+    ("days", "renewed"),
+    [(200, set()), (300, {"tls"}), (400, {"tls", "timestamp", "crls"}), (1100, {"tls", "seal", "timestamp", "crls"})],
+)
+def test_what_is_near_its_end_is_renewed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, days: int, renewed: set[str]
+) -> None:
+    first = DevelopmentAuthority.open(folder)
+    later(monkeypatch, days)
+    second = DevelopmentAuthority.open(folder)
+    changed = {n for n in ("tls", "seal", "timestamp") if getattr(first, n).chain != getattr(second, n).chain}
+    assert changed | ({"crls"} if first.crls != second.crls else set()) == renewed
+    assert first.root_pem == second.root_pem
+
+
+@pytest.mark.parametrize("name", ["tls.pem", "seal.pem", "timestamp.pem", "root.crl", "authority.pem"])
+@pytest.mark.parametrize("damage", [lambda _: b"", lambda data: data[: len(data) // 2], lambda _: b"\xff" * 100])
+def test_a_damaged_leaf_is_made_anew(folder: Path, name: str, damage: Callable[[bytes], bytes]) -> None:
+    first = DevelopmentAuthority.open(folder)
+    (folder / name).write_bytes(damage((folder / name).read_bytes()))
+    second = DevelopmentAuthority.open(folder)
+    assert first.root_pem == second.root_pem == (folder / "authority.pem").read_bytes()
+    second.tls.certificate.verify_directly_issued_by(second.root.certificate)
+
+
+def test_a_leaf_of_another_root_is_replaced(folder: Path, tmp_path: Path) -> None:
+    authority = DevelopmentAuthority.open(folder)
+    DevelopmentAuthority.open(tmp_path / "other")
+    (folder / "seal.pem").write_bytes((tmp_path / "other" / "seal.pem").read_bytes())
+    DevelopmentAuthority.open(folder).seal.certificate.verify_directly_issued_by(authority.root.certificate)
+
+
+def test_a_damaged_root_stops_the_start_and_is_kept(folder: Path) -> None:
+    DevelopmentAuthority.open(folder)
+    (folder / "root.pem").write_bytes(b"damaged")
+    with pytest.raises(ValueError, match="PEM"):
+        DevelopmentAuthority.open(folder)
+    assert (folder / "root.pem").read_bytes() == b"damaged"
+
+
+def test_two_processes_at_once_agree(folder: Path) -> None:
+    command = [sys.executable, "-c", program(folder, "print(hash_of(a))")]
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        done = list(pool.map(lambda _: subprocess.run(command, capture_output=True, check=True), range(4)))
+    assert len({d.stdout for d in done}) == 1
+    assert {path.name for path in folder.iterdir()} == FILES
+
+
+def program(folder: Path, end: str) -> str:
+    return (
+        f"import sys, hashlib, pathlib; sys.path[:0] = {sys.path!r}\n"
+        "from zegel_server.pdf.authority import DevelopmentAuthority\n"
+        "hash_of = lambda a: hashlib.sha256(a.root_pem + a.tls_key_pem + a.seal.key_pem + a.crls[0]).hexdigest()\n"
+        f"a = DevelopmentAuthority.open(pathlib.Path({str(folder)!r}))\n{end}\n"
+    )
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("step", range(1, 32))
+def test_killed_anywhere_it_starts_again(folder: Path, step: int) -> None:
+    # Dies at the n-th call that touches the disk: opening, synchronising or renaming a file.
+    trap = (
+        "import os, signal, pathlib\n"
+        "left = [" + str(step) + "]\n"
+        "def trapped(call):\n"
+        "    def wrapped(*a, **k):\n"
+        "        left[0] -= 1\n"
+        "        if not left[0]: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "        return call(*a, **k)\n"
+        "    return wrapped\n"
+        "os.open, os.fsync = trapped(os.open), trapped(os.fsync)\n"
+        "pathlib.Path.replace = trapped(pathlib.Path.replace)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", trap + program(folder, "")], capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    kept = (folder / "root.pem").read_bytes() if (folder / "root.pem").exists() else None
+    authority = DevelopmentAuthority.open(folder)
+    assert {path.name for path in folder.iterdir()} == FILES
+    assert kept in {None, (folder / "root.pem").read_bytes()}
+    for leaf in (authority.tls, authority.seal, authority.timestamp):
+        leaf.certificate.verify_directly_issued_by(authority.root.certificate)
+
+
+def test_no_key_is_shown(folder: Path) -> None:
+    authority = DevelopmentAuthority.open(folder)
+    assert "PRIVATE" not in repr(authority)
+    assert "key=" not in repr(authority.seal)
+
+
+def test_an_organisations_own_identity_is_read_from_files(folder: Path, tmp_path: Path) -> None:
+    seal = DevelopmentAuthority.open(folder).seal
+    (tmp_path / "chain.pem").write_bytes(seal.certificate_pem)
+    (tmp_path / "key.pem").write_bytes(seal.key_pem)
+    identity = KeyedCertificate.from_pem_files(tmp_path / "chain.pem", tmp_path / "key.pem")
+    assert identity.chain == seal.chain
+    assert identity.signature_algorithm == "sha256_ecdsa"
+    key = identity.certificate.public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    key.verify(identity.sign(b"data"), b"data", ec.ECDSA(identity.hash_algorithm))
+
+
+def test_a_key_that_belongs_to_another_certificate_is_refused(folder: Path) -> None:
+    authority = DevelopmentAuthority.open(folder)
+    with pytest.raises(ValueError, match="does not belong"):
+        KeyedCertificate.from_pem(authority.seal.certificate_pem, authority.tls.key_pem)
