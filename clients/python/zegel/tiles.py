@@ -46,12 +46,13 @@ class Tile:
         in_range = ENTRIES <= self.level <= MAX_TILE_LEVEL and 0 <= self.index <= MAX_SIZE
         if not in_range or not 1 <= self.width <= TILE_WIDTH:
             raise InvalidTile("the tile's level, index or width is out of range")
-        number = f"{self.index:d}"
-        number = number.zfill(-(-len(number) // 3) * 3)
-        groups = "/x".join(number[i : i + 3] for i in range(0, len(number), 3))
-        lead = "x" if len(number) > 3 else ""  # noqa: PLR2004 - a group is of three digits
+        digits = str(self.index)
+        digits = digits.zfill(-(-len(digits) // 3) * 3)
+        *outer, last = (digits[i : i + 3] for i in range(0, len(digits), 3))
         level = "entries" if self.level == ENTRIES else self.level
-        return f"tile/{level}/{lead}{groups}" + (f".p/{self.width}" if self.width < TILE_WIDTH else "")
+        return "/".join(["tile", str(level), *(f"x{each}" for each in outer), last]) + (
+            f".p/{self.width}" if self.width < TILE_WIDTH else ""
+        )
 
     @classmethod
     def parse(cls, path: str) -> "Tile":

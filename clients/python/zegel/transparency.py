@@ -460,7 +460,13 @@ class LogProof:
 
     @classmethod
     def parse(cls, data: bytes) -> "LogProof":
-        """Read a proof file; raises ``InvalidProofFile`` or ``InvalidNote``. Only ``verify`` makes it believable."""
+        """Read a proof file, which only ``verify`` makes believable.
+
+        Raises:
+            InvalidProofFile: It is not in its one form.
+            InvalidNote: What it holds as checkpoint is no signed note.
+            InvalidCheckpoint: That note is no checkpoint.
+        """
         head, blank, checkpoint = data.partition(b"\n\n")
         # Before anything is decoded, so that no input costs more than a proof can.
         if len(head) > MAX_EXTRA_BYTES * 4 // 3 + (MAX_PROOF_HASHES + 3) * 45:
@@ -473,11 +479,11 @@ class LogProof:
         hashes = tuple(_unbase64(line, InvalidProofFile) for line in lines[1:])
         if len(hashes) > MAX_PROOF_HASHES or any(len(each) != HASH_SIZE for each in hashes):
             raise InvalidProofFile("the proof file's hashes are malformed")
-        split_note(checkpoint)
+        Checkpoint.parse(split_note(checkpoint)[0])
         return cls(index, hashes, checkpoint, extra or b"")
 
     def format(self) -> bytes:
-        """Return the file's bytes; raises ``InvalidProofFile`` or ``InvalidNote`` for what ``parse`` would refuse."""
+        """Return the file's bytes; raises for what ``parse`` would refuse, and as it does."""
         extra = f"extra {encode_base64(self.extra)}\n" if self.extra else ""
         hashes = "".join(f"{encode_base64(each)}\n" for each in self.hashes)
         data = f"{_PROOF_HEADER}\n{extra}index {self.index}\n{hashes}\n".encode() + self.checkpoint
