@@ -6,7 +6,9 @@ SHELL := bash
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# The first that really runs and is new enough: a name in PATH may be a shim with nothing behind it.
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $$name && break; done)
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
@@ -26,7 +28,7 @@ DEV := $(VENV)/.dev
 PROJECTS := pyproject.toml clients/python/pyproject.toml
 
 $(VENV)/pyvenv.cfg:
-	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Zegel needs Python 3.11 or newer; name one with PYTHON=")'
+	@test -n "$(PYTHON)" || { echo "Zegel needs Python 3.11 or newer; name one with make PYTHON=..." >&2; exit 1; }
 	@echo "Making $(VENV) with $$("$(PYTHON)" --version)" >&2
 	@"$(PYTHON)" -m venv $(VENV)
 
@@ -47,7 +49,7 @@ help: ## show this list
 
 .PHONY: demo
 demo: $(RUNTIME) ## a document goes in, a sealed one comes out and is verified (PDF=file, OUT=folder)
-	@$(PY) scripts/demo.py --pdf "$(PDF)" --out "$(OUT)"
+	@$(PY) scripts/demo.py $(if $(PDF),--pdf "$(PDF)") --out "$(OUT)"
 
 .PHONY: test
 test: $(DEV) ## every test; ends with what was left out and why (TESTS=path, ARGS=..., JOBS=2)
@@ -68,7 +70,7 @@ bench: $(DEV) ## one benchmark (NAME=rpc|job|..., SIZE=small|large); ends with a
 
 .PHONY: fuzz
 fuzz: $(DEV) ## property tests with many more examples, for SIZE=small|large
-	@HYPOTHESIS_PROFILE=fuzz-$(SIZE) $(PY) -m pytest -n $(JOBS) -m property $(ARGS) $(TESTS)
+	@HYPOTHESIS_PROFILE=fuzz-$(SIZE) $(PY) -m pytest -n $(JOBS) -m hypothesis $(ARGS) $(TESTS)
 
 .PHONY: protos
 protos: $(DEV) ## write clients/python/zegel/*/v1 from protos/
