@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from zegel_server.pdf import fonts, inspection, preparing
+from zegel_server.pdf import fonts, inspection, preparing, source
 from zegel_server.pdf.limits import MAX_CALL_BYTES
 from zegel_server.pdf.model import PdfFacts, PrepareJob
 from zegel_server.pdf.refusal import RefusedError, Refusal
@@ -105,7 +105,7 @@ class _Channel:
 
 def preload() -> None:
     """Load everything that jobs share, before any fork."""
-    inspection.set_library_limits()
+    source.set_library_limits()
     fonts.preload()
     preparing.preload()
 

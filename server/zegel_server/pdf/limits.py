@@ -31,13 +31,13 @@ MAX_FORM_DEPTH = 24
 """Levels of form XObjects that are followed when hidden content is taken out."""
 
 MAX_STREAM_BYTES = 192 * MEBIBYTE
-"""What one stream may expand to while it is decoded: an A4 page scanned at 600 dpi in colour has 104 MB of pixels."""
+"""What one picture may expand to: an A4 page scanned at 600 dpi in colour has 104 MB of pixels."""
 
 MAX_CONTENT_BYTES = 64 * MEBIBYTE
-"""What the content of one page may expand to: drawing instructions, not pictures; large maps have some 20 MB."""
+"""What any other stream may expand to: drawing instructions and fonts; large maps have some 20 MB."""
 
 MAX_EXPANSION_BYTES = 1024 * MEBIBYTE
-"""What the contents of all pages may expand to together, each counted where it is used."""
+"""What all streams of a file may expand to together: it costs some three seconds to find out."""
 
 MAX_FILTERS = 4
 """Filters on one stream: real files have two; nested Flate multiplies its ratio of 1:1000 with every level."""

@@ -17,6 +17,7 @@ class Refusal(StrEnum):
     NO_PAGES = "no_pages"
     PAGE_SIZE = "page_size"
     ENCRYPTED = "encrypted"
+    DYNAMIC_FORM = "dynamic_form"
     TOO_LARGE = "too_large"
     TOO_MANY_PAGES = "too_many_pages"
     TOO_MANY_OBJECTS = "too_many_objects"
@@ -37,6 +38,10 @@ REASONS: dict[Refusal, tuple[str, str]] = {
     Refusal.NO_PAGES: ("DOCUMENT_UNREADABLE", "The PDF has no page."),
     Refusal.PAGE_SIZE: ("DOCUMENT_UNREADABLE", "A page of the PDF has a size that cannot be shown."),
     Refusal.ENCRYPTED: ("DOCUMENT_ENCRYPTED", "The PDF opens only with a password; send it without one."),
+    Refusal.DYNAMIC_FORM: (
+        "DOCUMENT_UNREADABLE",
+        "The PDF is a dynamic XFA form, whose pages exist only while it is viewed; print it to a PDF first.",
+    ),
     Refusal.TOO_LARGE: ("DOCUMENT_TOO_COMPLEX", "The PDF is larger than 100 MiB."),
     Refusal.TOO_MANY_PAGES: ("DOCUMENT_TOO_COMPLEX", "The PDF has more than 2,000 pages."),
     Refusal.TOO_MANY_OBJECTS: ("DOCUMENT_TOO_COMPLEX", "The PDF has more than 500,000 objects."),

@@ -13,7 +13,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from asn1crypto import algos, cms, core, tsp
 from asn1crypto import x509 as asn1_x509
@@ -36,6 +36,15 @@ POLICY = "2.25.305947284519461178862396711207838452112"
 
 DIGEST_BYTES = {"sha256": 32, "sha384": 48, "sha512": 64}
 """The hashes a request may use, and how long each is."""
+
+
+class Response(core.Sequence):  # type: ignore[misc] - asn1crypto has no types
+    """``TimeStampResp`` (RFC 3161, 2.4.2); asn1crypto's own demands a token even of a refusal."""
+
+    _fields: ClassVar[list[tuple[object, ...]]] = [
+        ("status", tsp.PKIStatusInfo),
+        ("time_stamp_token", cms.ContentInfo, {"optional": True}),
+    ]
 
 
 class TimestampAuthority(Protocol):
@@ -70,7 +79,7 @@ def check_response(request_der: bytes, response_der: bytes) -> None:
     """
     try:
         request = tsp.TimeStampReq.load(request_der, strict=True)
-        response = tsp.TimeStampResp.load(response_der, strict=True)
+        response = Response.load(response_der, strict=True)
         status = response["status"]["status"].native
         if status not in {"granted", "granted_with_mods"}:
             raise _unavailable(f"The timestamp authority refused the request ({status}).")
@@ -119,7 +128,10 @@ class HttpTimestampAuthority:
         try:
             with urllib.request.urlopen(request, timeout=self._timeout) as answer:  # noqa: S310 - as above
                 data: bytes = answer.read(MAX_RESPONSE_BYTES + 1)
-        except (OSError, ValueError, urllib.error.URLError) as error:
+        except urllib.error.HTTPError as error:
+            error.close()  # it is the response, and holds the connection
+            raise _unavailable("The timestamp authority does not answer.") from error
+        except (OSError, ValueError) as error:
             raise _unavailable("The timestamp authority does not answer.") from error
         if len(data) > MAX_RESPONSE_BYTES:
             raise _unavailable("The timestamp authority's answer is too long to be one.")
@@ -162,7 +174,7 @@ class LocalTimestampAuthority:
         except (ValueError, TypeError, KeyError):
             return _rejection("bad_data_format")
         token = cms.ContentInfo({"content_type": "signed_data", "content": self._signed(info.dump())})
-        return bytes(tsp.TimeStampResp({"status": {"status": "granted"}, "time_stamp_token": token}).dump())
+        return bytes(Response({"status": {"status": "granted"}, "time_stamp_token": token}).dump())
 
     def _info(self, request: tsp.TimeStampReq) -> tsp.TSTInfo:
         fields: dict[str, object] = {
@@ -239,4 +251,4 @@ def _signing_certificate(certificate: asn1_x509.Certificate) -> tsp.SigningCerti
 
 
 def _rejection(reason: str) -> bytes:
-    return bytes(tsp.TimeStampResp({"status": {"status": "rejection", "fail_info": {reason}}}).dump())
+    return bytes(Response({"status": {"status": "rejection", "fail_info": {reason}}}).dump())

@@ -1,0 +1,243 @@
+"""Recording events: each in the transaction of the change that it tells of.
+
+A use case drafts its event before its transaction begins, since the subject's key may have to be fetched, and records it
+inside. The sequencer gives it its place in the log afterwards.
+
+Invariants:
+
+* What goes into the leaf holds no personal data: of that, a commitment under the subject's key. The data itself is
+  stored beside the event, encrypted under the same key, so that destroying the key forgets the person.
+* An event is recorded with the change or not at all.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from zegel.evidence import DocumentHash
+from zegel.event.v1 import event_type_pb2
+from zegel_server import clock
+from zegel_server.audit.leaf import commitment
+from zegel_server.caller import Caller
+from zegel_server.db import Transaction, insert_into
+from zegel_server.db.schema import audit_events
+from zegel_server.ids import new_id
+from zegel_server.keys.service import Keys
+
+_PREFIX: Final = "EVENT_TYPE_"
+
+_INSERT: Final = insert_into(
+    audit_events,
+    "event_id",
+    "tenant_id",
+    "signature_request_id",
+    "trail",
+    "event_type",
+    "event_time",
+    "principal_id",
+    "subject_id",
+    "personal",
+    "body",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """An event that is about to happen.
+
+    Attributes:
+        event_type: A value of ``zegel.event.v1.EventType``.
+        tenant_id: The tenant it happens in.
+        tenant: That tenant's pseudonym, as the leaf has it.
+        principal_id: Who does it; empty for the server itself.
+        actor_kind: What that is.
+        session_id: By which session; empty for the server itself.
+        auth: How the actor authenticated; empty for the server itself.
+        policy_version: Version of the policy that decided; 0 where none was asked.
+        resource_id: What it is done to.
+        signature_request_id: The signature request it belongs to; empty for others.
+        trail: That request's audit ID; empty for others.
+        documents: The documents that it concerns.
+        refused: Whether it was refused.
+        extra: Further facts for the leaf, none of them personal.
+        subject_id: Whose personal data ``personal`` is; empty for none.
+        commitment: Commitment to the personal data, or ``None``.
+        personal: The personal data, encrypted under the subject's key, or ``None``.
+    """
+
+    event_type: int
+    tenant_id: str
+    tenant: str
+    principal_id: str = ""
+    actor_kind: str = "system"
+    session_id: str = ""
+    auth: str = ""
+    policy_version: int = 0
+    resource_id: str = ""
+    signature_request_id: str = ""
+    trail: str = ""
+    documents: tuple[DocumentHash, ...] = ()
+    refused: bool = False
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    subject_id: str = ""
+    commitment: str | None = None
+    personal: bytes | None = None
+
+    def about(self, **changes: Any) -> "Draft":
+        """The same event with facts that were learned inside the transaction.
+
+        Args:
+            changes: Attributes and their values.
+        """
+        return replace(self, **changes)
+
+
+class Recorder:
+    """Drafts and records events.
+
+    Args:
+        keys: Gives the subjects' keys and the tenants' pseudonyms.
+        recorded: Told, once an event is durable, that the sequencer has work.
+    """
+
+    def __init__(self, keys: Keys, recorded: Callable[[], None] = lambda: None) -> None:
+        self._keys = keys
+        self.recorded = recorded
+
+    async def draft(
+        self,
+        caller: Caller,
+        event_type: int,
+        *,
+        resource_id: str = "",
+        signature_request_id: str = "",
+        trail: str = "",
+        documents: Sequence[DocumentHash] = (),
+        refused: bool = False,
+        extra: Mapping[str, Any] | None = None,
+        personal: Mapping[str, str] | None = None,
+    ) -> Draft:
+        """Makes ready an event that a caller causes.
+
+        Args:
+            caller: Who does it.
+            event_type: A value of ``zegel.event.v1.EventType``.
+            resource_id: What it is done to.
+            signature_request_id: The signature request it belongs to.
+            trail: That request's audit ID.
+            documents: The documents it concerns.
+            refused: Whether it was refused.
+            extra: Further facts for the leaf, none of them personal.
+            personal: Personal data of the caller beside where the call came from, such as ``name`` and ``email``.
+
+        Raises:
+            Unavailable: The key provider does not answer.
+        """
+        data = {"address": caller.origin.address, "user_agent": caller.origin.user_agent, **(personal or {})}
+        data = {name: value for name, value in data.items() if value}
+        sealed, promise = None, None
+        key = await self._keys.subject_key(caller.subject_id) if data and caller.subject_id else None
+        if key is not None:
+            sealed = self._keys.encrypt_personal(key, data, caller.subject_id)
+            promise = commitment(key, data)
+        return Draft(
+            event_type=event_type,
+            tenant_id=caller.tenant_id,
+            tenant=await self._keys.pseudonym(caller.tenant_id),
+            principal_id=caller.principal_id,
+            actor_kind=caller.kind.lower(),
+            session_id=caller.session_id,
+            auth="api_key" if caller.session_id == caller.principal_id else "session",
+            policy_version=caller.policy_version,
+            resource_id=resource_id,
+            signature_request_id=signature_request_id,
+            trail=trail,
+            documents=tuple(documents),
+            refused=refused,
+            extra=extra or {},
+            subject_id=caller.subject_id if sealed else "",
+            commitment=promise,
+            personal=sealed,
+        )
+
+    async def draft_own(
+        self,
+        tenant_id: str,
+        event_type: int,
+        *,
+        resource_id: str = "",
+        signature_request_id: str = "",
+        trail: str = "",
+        documents: Sequence[DocumentHash] = (),
+        extra: Mapping[str, Any] | None = None,
+    ) -> Draft:
+        """Makes ready an event that the server itself causes, such as an expiry.
+
+        Args:
+            tenant_id: The tenant it happens in.
+            event_type: A value of ``zegel.event.v1.EventType``.
+            resource_id: What it is done to.
+            signature_request_id: The signature request it belongs to.
+            trail: That request's audit ID.
+            documents: The documents it concerns.
+            extra: Further facts for the leaf, none of them personal.
+        """
+        return Draft(
+            event_type=event_type,
+            tenant_id=tenant_id,
+            tenant=await self._keys.pseudonym(tenant_id),
+            resource_id=resource_id,
+            signature_request_id=signature_request_id,
+            trail=trail,
+            documents=tuple(documents),
+            extra=extra or {},
+        )
+
+    async def record(self, transaction: Transaction, draft: Draft) -> str:
+        """Records an event in a transaction.
+
+        Args:
+            transaction: That of the change it tells of.
+            draft: The event.
+
+        Returns:
+            Its identifier.
+        """
+        event_id = new_id("evt")
+        await transaction.execute(
+            _INSERT,
+            event_id=event_id,
+            tenant_id=draft.tenant_id,
+            signature_request_id=draft.signature_request_id,
+            trail=draft.trail,
+            event_type=draft.event_type,
+            event_time=clock.now(),
+            principal_id=draft.principal_id,
+            subject_id=draft.subject_id,
+            personal=draft.personal,
+            body=_body(draft),
+        )
+        transaction.after_commit(self.recorded)
+        return event_id
+
+
+def _body(draft: Draft) -> str:
+    """The facts of the leaf that are known now; the sequencer reads them back."""
+    return json.dumps(
+        {
+            "tenant": draft.tenant,
+            "type": event_type_pb2.EventType.Name(draft.event_type).removeprefix(_PREFIX),
+            "actor": draft.principal_id or None,
+            "actor_kind": draft.actor_kind,
+            "auth": draft.auth or None,
+            "decision": "refused" if draft.refused else "allowed",
+            "policy_version": draft.policy_version,
+            "documents": [[each.document, each.version, each.sha256] for each in draft.documents],
+            "resource": draft.resource_id or None,
+            "personal": draft.commitment,
+            "extra": {**draft.extra, **({"session": draft.session_id} if draft.session_id else {})},
+        },
+        ensure_ascii=False,
+        separators=(",", ":"),
+    )

@@ -1,0 +1,166 @@
+"""Who calls, and what policy lets that caller do at this moment.
+
+Invariants:
+
+* A ``Caller`` lives for one request. It is made from what the database said at that request, and never kept.
+* What it may do comes from ``scopes`` alone; an unknown permission has none.
+"""
+
+from collections.abc import Callable, Collection
+from contextvars import ContextVar
+from dataclasses import dataclass
+from enum import IntFlag, StrEnum
+from typing import Final
+
+from zegel_server.errors import NotFound, PermissionDenied
+
+
+class Scope(IntFlag):
+    """In whose resources a permission holds; scopes add up."""
+
+    NONE = 0
+    OWN = 1
+    PARTY = 2
+    ANY = 4
+
+
+class PrincipalKind(StrEnum):
+    """What a caller is."""
+
+    API_KEY = "API_KEY"
+    MEMBER = "MEMBER"
+    SIGNER = "SIGNER"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a call came from: personal data, so it goes nowhere but encrypted into the audit trail.
+
+    Attributes:
+        address: Network address of the peer.
+        user_agent: The client's name for itself.
+    """
+
+    address: str = ""
+    user_agent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls.
+
+    Attributes:
+        tenant_id: The tenant it works in.
+        principal_id: The member, API key or signature that it is.
+        kind: Which of the three.
+        session_id: The session, or the API key's own identifier.
+        subject_id: Whose personal data the call's origin is.
+        signature_request_id: The one signature request that a signer's session opens; empty for others.
+        policy_version: Version of the tenant's policy that decides.
+        decide: The scopes in which policy allows a permission.
+        narrowed: Permissions to which the session is narrowed; empty for no narrowing.
+        origin: Where the call came from.
+    """
+
+    tenant_id: str
+    principal_id: str
+    kind: PrincipalKind
+    session_id: str
+    subject_id: str
+    signature_request_id: str
+    policy_version: int
+    decide: Callable[[str], Scope]
+    narrowed: Collection[str] = ()
+    origin: Origin = Origin()
+
+    def scopes(self, permission: str) -> Scope:
+        """In whose resources the caller holds a permission at this moment.
+
+        Args:
+            permission: As ``<resource>.<verb>``.
+        """
+        if self.narrowed and permission not in self.narrowed:
+            return Scope.NONE
+        return self.decide(permission)
+
+    def demand(self, permission: str) -> Scope:
+        """The same, refusing a caller that does not hold the permission at all.
+
+        Args:
+            permission: As ``<resource>.<verb>``.
+
+        Raises:
+            PermissionDenied: No role of the caller holds it.
+        """
+        scopes = self.scopes(permission)
+        if not scopes:
+            raise denied(permission)
+        return scopes
+
+    def reaches(self, permission: str, *, owner_id: str, party: bool = False) -> bool:
+        """Whether the caller may do something to a resource of its tenant.
+
+        Args:
+            permission: As ``<resource>.<verb>``.
+            owner_id: Whose the resource is.
+            party: Whether the caller is a party to it.
+        """
+        scopes = self.scopes(permission)
+        return bool(
+            scopes & Scope.ANY
+            or (scopes & Scope.OWN and owner_id == self.principal_id)
+            or (scopes & Scope.PARTY and party)
+        )
+
+    def require(self, permission: str, kind: str, *, owner_id: str, party: bool = False) -> None:
+        """Refuses a resource out of reach as if it did not exist.
+
+        Args:
+            permission: As ``<resource>.<verb>``.
+            kind: The resource's kind, such as ``document``.
+            owner_id: Whose it is.
+            party: Whether the caller is a party to it.
+
+        Raises:
+            NotFound: The caller does not reach it.
+        """
+        if not self.reaches(permission, owner_id=owner_id, party=party):
+            raise NotFound(kind)
+
+    def owner_filter(self, permission: str) -> str:
+        """The owner whose resources a list is cut to; empty for no cut.
+
+        Args:
+            permission: As ``<resource>.<verb>``.
+        """
+        return "" if self.scopes(permission) & Scope.ANY else self.principal_id
+
+
+def denied(permission: str) -> PermissionDenied:
+    """The refusal of a caller that does not hold a permission.
+
+    Args:
+        permission: As ``<resource>.<verb>``.
+    """
+    return PermissionDenied(f"The caller does not hold the permission {permission}.", permission=permission)
+
+
+_current: Final[ContextVar[Caller]] = ContextVar("caller")
+
+
+def current_caller() -> Caller:
+    """The caller of the request that runs in this task.
+
+    Raises:
+        LookupError: No request runs in it; that is a defect.
+    """
+    return _current.get()
+
+
+def set_caller(caller: Caller) -> None:
+    """Says who calls, for the request that runs in this task; the edge does so, once a request.
+
+    Args:
+        caller: Who calls.
+    """
+    _current.set(caller)

@@ -1,0 +1,17 @@
+"""Rows: the schema, statements compiled once, and one small asynchronous unit of work over SQLite and PostgreSQL."""
+
+from zegel_server.db.database import Database, Reader, Row, Transaction, UniqueViolation, open_database
+from zegel_server.db.statement import Statement, bind, insert_into, upsert_into
+
+__all__ = [
+    "Database",
+    "Reader",
+    "Row",
+    "Statement",
+    "Transaction",
+    "UniqueViolation",
+    "bind",
+    "insert_into",
+    "open_database",
+    "upsert_into",
+]

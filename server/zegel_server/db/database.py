@@ -1,0 +1,137 @@
+"""The unit of work that the domains see, whichever database stands behind it.
+
+Invariants:
+
+* A transaction is committed whole or not at all, and durably before its ``async with`` block is left.
+* Inside a transaction nothing is awaited but the transaction itself: no network, no disk, no key provider. On SQLite
+  every other writer waits meanwhile.
+* A read outside of a transaction sees what was committed before it began: never anything older.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from zegel_server.db.statement import Dialect, Statement
+
+Row = Any
+"""A named tuple with the statement's columns."""
+
+
+class UniqueViolation(Exception):
+    """A row of that key exists already; the transaction it happened in is over."""
+
+
+class Reader(Protocol):
+    """What reads rows."""
+
+    async def fetch(self, statement: Statement, **values: Any) -> list[Row]:
+        """Runs a query.
+
+        Args:
+            statement: The query.
+            values: Its parameters.
+
+        Returns:
+            Every row.
+
+        Raises:
+            Unavailable: The database does not answer.
+        """
+        ...
+
+    async def fetch_one(self, statement: Statement, **values: Any) -> Row | None:
+        """Runs a query and returns its first row, or ``None``."""
+        ...
+
+
+class Transaction(Reader, Protocol):
+    """A transaction under way."""
+
+    async def execute(self, statement: Statement, **values: Any) -> int:
+        """Runs a statement and returns how many rows it changed.
+
+        Raises:
+            UniqueViolation: A row of that key exists already.
+        """
+        ...
+
+    async def execute_many(self, statement: Statement, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Runs a statement once a row.
+
+        Args:
+            statement: The statement.
+            rows: Its parameters, one mapping a run.
+
+        Raises:
+            UniqueViolation: A row of that key exists already.
+        """
+        ...
+
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """Has something done once the transaction is durable, and not where it fails.
+
+        Args:
+            callback: Must not block and not raise.
+        """
+        ...
+
+
+class Database(Reader, Protocol):
+    """Where the rows are."""
+
+    dialect: Dialect
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """Begins a transaction; it commits where the block is left without an exception, and rolls back otherwise.
+
+        Raises:
+            ResourceExhausted: The disk is full (``STORAGE_FULL``); nothing was committed.
+            Unavailable: The database does not answer.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Lets every connection go."""
+        ...
+
+
+async def open_database(url: str, *, pool_size: int = 10) -> Database:
+    """Opens a database by its URL.
+
+    Args:
+        url: ``sqlite:///path/to/file`` or ``postgresql://user:password@host:port/name``.
+        pool_size: The most connections to PostgreSQL.
+
+    Raises:
+        ValueError: The URL's scheme is another one.
+        Unavailable: The database does not answer.
+    """
+    scheme = urlsplit(url).scheme
+    if scheme == "sqlite":
+        from zegel_server.db.sqlite import SqliteDatabase  # noqa: PLC0415 - only the one in use is loaded
+
+        return SqliteDatabase(sqlite_path(url))
+    if scheme in {"postgresql", "postgres"}:
+        from zegel_server.db.postgresql import PostgresqlDatabase  # noqa: PLC0415 - only the one in use is loaded
+
+        return await PostgresqlDatabase.connect(url, pool_size=pool_size)
+    message = f"a database URL begins with sqlite:/// or postgresql://, not {scheme}://"
+    raise ValueError(message)
+
+
+def sqlite_path(url: str) -> str:
+    """The file that a ``sqlite:///`` URL names, as SQLAlchemy reads it: three slashes and a relative or absolute path.
+
+    Args:
+        url: The URL.
+
+    Raises:
+        ValueError: It names no file.
+    """
+    path = url.removeprefix("sqlite:///")
+    if not path or path == url or path == ":memory:":
+        message = "a SQLite URL is sqlite:/// and the path of a file"
+        raise ValueError(message)
+    return path

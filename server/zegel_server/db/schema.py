@@ -1,0 +1,343 @@
+"""The tables, as the newest migration leaves them.
+
+Columns hold text, integers and bytes only: both drivers give these back unchanged. Times are microseconds since the
+epoch, UTC. ``revision`` counts the changes of a row; an etag is made from it. Personal data stands only in columns
+named ``profile``, ``personal`` or ``field_values``, encrypted under the subject's key.
+"""
+
+from typing import Final
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text
+
+metadata: Final = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# A sequence number that both databases count by themselves; SQLite does so for INTEGER keys only.
+_SEQUENCE: Final = BigInteger().with_variant(Integer, "sqlite")
+
+tenants = Table(
+    "tenants",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("pseudonym", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("policy_version", BigInteger, nullable=False),
+    Column("create_time", BigInteger, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+)
+
+tenant_keys = Table(
+    "tenant_keys",
+    metadata,
+    Column("tenant_id", Text, ForeignKey("tenants.tenant_id"), primary_key=True),
+    Column("key_version", BigInteger, primary_key=True, autoincrement=False),
+    Column("root_key_id", Text, nullable=False),
+    Column("wrapped_key", LargeBinary, nullable=False),
+    Column("commitment", LargeBinary, nullable=False),
+    Column("create_time", BigInteger, nullable=False),
+)
+
+subjects = Table(
+    "subjects",
+    metadata,
+    Column("subject_id", Text, primary_key=True),
+    Column("tenant_id", Text, ForeignKey("tenants.tenant_id"), nullable=False),
+    Column("email_index", LargeBinary, nullable=False),  # empty for the tenant as a subject itself
+    Column("key_version", BigInteger, nullable=False),
+    Column("wrapped_key", LargeBinary),  # NULL once it was destroyed
+    Column("commitment", LargeBinary, nullable=False),
+    Column("create_time", BigInteger, nullable=False),
+    Index("uq_subjects_tenant_id_email_index", "tenant_id", "email_index", unique=True),
+)
+
+members = Table(
+    "members",
+    metadata,
+    Column("member_id", Text, primary_key=True),
+    Column("tenant_id", Text, ForeignKey("tenants.tenant_id"), nullable=False),
+    Column("subject_id", Text, ForeignKey("subjects.subject_id"), nullable=False),
+    Column("profile", LargeBinary, nullable=False),
+    Column("create_time", BigInteger, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Index("uq_members_tenant_id_subject_id", "tenant_id", "subject_id", unique=True),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("api_key_id", Text, primary_key=True),
+    Column("tenant_id", Text, ForeignKey("tenants.tenant_id"), nullable=False),
+    Column("subject_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("token_hash", LargeBinary, nullable=False, unique=True),
+    Column("token_prefix", Text, nullable=False),
+    Column("creator_id", Text, nullable=False),
+    Column("create_time", BigInteger, nullable=False),
+    Column("expire_time", BigInteger),
+    Column("revoke_time", BigInteger),
+    Column("last_use_time", BigInteger),
+    Index("ix_api_keys_tenant_id", "tenant_id", "api_key_id"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("session_id", Text, primary_key=True),
+    Column("tenant_id", Text, ForeignKey("tenants.tenant_id"), nullable=False),
+    Column("token_hash", LargeBinary, nullable=False, unique=True),
+    Column("kind", Text, nullable=False),
+    Column("principal_id", Text, nullable=False),
+    Column("subject_id", Text, nullable=False),
+    Column("signature_request_id", Text, nullable=False),
+    Column("creator_id", Text, nullable=False),
+    Column("api_key_id", Text, nullable=False),
+    Column("certificate", LargeBinary),
+    Column("permissions", Text, nullable=False),
+    Column("create_time", BigInteger, nullable=False),
+    Column("expire_time", BigInteger, nullable=False),
+    Column("idle_us", BigInteger, nullable=False),
+    Column("last_use_time", BigInteger, nullable=False),
+    Column("revoke_time", BigInteger),
+    Index("ix_sessions_tenant_id_principal_id", "tenant_id", "principal_id"),
+    Index("ix_sessions_api_key_id", "api_key_id"),
+)
+
+roles = Table(
+    "roles",
+    metadata,
+    Column("tenant_id", Text, ForeignKey("tenants.tenant_id"), primary_key=True),
+    Column("role", Text, primary_key=True),
+    Column("description", Text, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+)
+
+role_grants = Table(
+    "role_grants",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("role", Text, primary_key=True),
+    Column("permission", Text, primary_key=True),
+    Column("scope", Text, primary_key=True),
+)
+
+role_parents = Table(
+    "role_parents",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("role", Text, primary_key=True),
+    Column("parent", Text, primary_key=True),
+)
+
+bindings = Table(
+    "bindings",
+    metadata,
+    Column("tenant_id", Text, ForeignKey("tenants.tenant_id"), primary_key=True),
+    Column("principal_id", Text, primary_key=True),
+    Column("role", Text, primary_key=True),
+    Column("expire_time", BigInteger),
+    Column("create_time", BigInteger, nullable=False),
+    Column("creator_id", Text, nullable=False),
+    Index("ix_bindings_tenant_id_role", "tenant_id", "role", "principal_id"),
+)
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("document_id", Text, primary_key=True),
+    Column("tenant_id", Text, ForeignKey("tenants.tenant_id"), nullable=False),
+    Column("owner_id", Text, nullable=False),
+    Column("signature_request_id", Text, nullable=False),  # of which it is the sealed document; empty for others
+    Column("title", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("create_time", BigInteger, nullable=False),
+    Column("update_time", BigInteger, nullable=False),
+    Column("delete_time", BigInteger),
+    Column("revision", BigInteger, nullable=False),
+    Index("ix_documents_tenant_id", "tenant_id", "document_id"),
+    Index("ix_documents_tenant_id_owner_id", "tenant_id", "owner_id", "document_id"),
+)
+
+document_versions = Table(
+    "document_versions",
+    metadata,
+    Column("document_id", Text, ForeignKey("documents.document_id"), primary_key=True),
+    Column("version", BigInteger, primary_key=True, autoincrement=False),
+    Column("tenant_id", Text, nullable=False),
+    Column("blob_prefix", Text, nullable=False, unique=True),
+    Column("header", LargeBinary, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", LargeBinary, nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("pages", Text, nullable=False),
+    Column("key_version", BigInteger, nullable=False),
+    Column("wrapped_key", LargeBinary),
+    Column("commitment", LargeBinary, nullable=False),
+    Column("create_time", BigInteger, nullable=False),
+    Index("ix_document_versions_tenant_id_key_version", "tenant_id", "key_version"),
+)
+
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("upload_id", Text, primary_key=True),
+    Column("tenant_id", Text, ForeignKey("tenants.tenant_id"), nullable=False),
+    Column("owner_id", Text, nullable=False),
+    Column("document_id", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("declared_size", BigInteger, nullable=False),
+    Column("declared_sha256", LargeBinary, nullable=False),
+    Column("blob_prefix", Text, nullable=False, unique=True),
+    Column("header", LargeBinary, nullable=False),
+    Column("persisted_parts", BigInteger, nullable=False),
+    Column("key_version", BigInteger, nullable=False),
+    Column("wrapped_key", LargeBinary),
+    Column("commitment", LargeBinary, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("create_time", BigInteger, nullable=False),
+    Column("expire_time", BigInteger, nullable=False),
+    Index("ix_uploads_state_expire_time", "state", "expire_time"),
+    Index("ix_uploads_tenant_id_key_version", "tenant_id", "key_version"),
+)
+
+signature_requests = Table(
+    "signature_requests",
+    metadata,
+    Column("signature_request_id", Text, primary_key=True),
+    Column("tenant_id", Text, ForeignKey("tenants.tenant_id"), nullable=False),
+    Column("owner_id", Text, nullable=False),
+    Column("audit_id", Text, nullable=False, unique=True),
+    Column("title", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("fields", Text, nullable=False),
+    Column("expire_time", BigInteger),
+    Column("create_time", BigInteger, nullable=False),
+    Column("all_signed_time", BigInteger),
+    Column("seal_time", BigInteger),
+    Column("sealed_document_id", Text, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Index("ix_signature_requests_tenant_id", "tenant_id", "signature_request_id"),
+    Index("ix_signature_requests_tenant_id_owner_id", "tenant_id", "owner_id", "signature_request_id"),
+    Index("ix_signature_requests_state_expire_time", "state", "expire_time"),
+)
+
+requested_documents = Table(
+    "requested_documents",
+    metadata,
+    Column("signature_request_id", Text, ForeignKey("signature_requests.signature_request_id"), primary_key=True),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("document_id", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("sha256", LargeBinary, nullable=False),
+    Column("page_count", BigInteger, nullable=False),
+    Index("ix_requested_documents_document_id", "document_id"),
+)
+
+signatures = Table(
+    "signatures",
+    metadata,
+    Column("signature_id", Text, primary_key=True),
+    Column("signature_request_id", Text, ForeignKey("signature_requests.signature_request_id"), nullable=False),
+    Column("tenant_id", Text, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("signing_order", BigInteger, nullable=False),
+    Column("subject_id", Text, ForeignKey("subjects.subject_id"), nullable=False),
+    Column("profile", LargeBinary, nullable=False),
+    Column("field_values", LargeBinary),
+    Column("status", Text, nullable=False),
+    Column("view_time", BigInteger),
+    Column("disclosure_time", BigInteger),
+    Column("sign_time", BigInteger),
+    Column("decline_time", BigInteger),
+    Index("uq_signatures_signature_request_id_position", "signature_request_id", "position", unique=True),
+)
+
+audit_events = Table(
+    "audit_events",
+    metadata,
+    Column("event_number", _SEQUENCE, primary_key=True, autoincrement=True),
+    Column("event_id", Text, nullable=False, unique=True),
+    Column("tenant_id", Text, nullable=False),
+    Column("signature_request_id", Text, nullable=False),
+    Column("trail", Text, nullable=False),  # the request's audit ID; empty for events of accounts
+    Column("event_type", BigInteger, nullable=False),
+    Column("event_time", BigInteger, nullable=False),
+    Column("principal_id", Text, nullable=False),
+    Column("subject_id", Text, nullable=False),
+    Column("personal", LargeBinary),
+    Column("body", Text, nullable=False),  # what the leaf will say, but for its place in the trail
+    Column("leaf_index", BigInteger),
+    Column("leaf", LargeBinary),
+    Index("uq_audit_events_leaf_index", "leaf_index", unique=True),
+    Index("ix_audit_events_tenant_id_leaf_index", "tenant_id", "leaf_index"),
+    Index("ix_audit_events_signature_request_id_leaf_index", "signature_request_id", "leaf_index"),
+)
+# The sequencer's queue: only what is not yet in the log.
+Index(
+    "ix_audit_events_pending",
+    audit_events.c.event_number,
+    sqlite_where=audit_events.c.leaf_index.is_(None),
+    postgresql_where=audit_events.c.leaf_index.is_(None),
+)
+
+audit_trails = Table(
+    "audit_trails",
+    metadata,
+    Column("trail", Text, primary_key=True),
+    Column("length", BigInteger, nullable=False),
+    Column("head", LargeBinary, nullable=False),
+)
+
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("log_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("size", BigInteger, nullable=False),
+    Column("edge", LargeBinary, nullable=False),  # the compact range: hashes of the right edge
+    Column("checkpoint", LargeBinary, nullable=False),
+    Column("update_time", BigInteger, nullable=False),
+)
+
+audit_tiles = Table(
+    "audit_tiles",
+    metadata,
+    Column("level", BigInteger, primary_key=True, autoincrement=False),
+    Column("tile_index", BigInteger, primary_key=True, autoincrement=False),
+    Column("hashes", LargeBinary, nullable=False),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("principal_id", Text, primary_key=True),
+    Column("request_id", Text, primary_key=True),
+    Column("request_hash", LargeBinary, nullable=False),
+    Column("response", LargeBinary, nullable=False),
+    Column("create_time", BigInteger, nullable=False),
+    Index("ix_idempotency_create_time", "create_time"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("outbox_id", _SEQUENCE, primary_key=True, autoincrement=True),
+    Column("kind", Text, nullable=False),
+    Column("tenant_id", Text, nullable=False),
+    Column("resource_id", Text, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("due_time", BigInteger, nullable=False),
+    Column("attempts", BigInteger, nullable=False),
+    Column("last_reason", Text, nullable=False),
+    Index("ix_outbox_due_time", "due_time"),
+    Index("uq_outbox_kind_resource_id", "kind", "resource_id", unique=True),
+)

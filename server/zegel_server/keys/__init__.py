@@ -1,0 +1,1 @@
+"""The rows of the key hierarchy: tenant keys, the keys of persons, and what is encrypted under them."""

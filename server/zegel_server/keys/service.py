@@ -1,0 +1,394 @@
+"""Tenant keys, DEKs and the keys of persons, as rows.
+
+Root key (its provider's) -> tenant key -> one DEK a document version, and one key a subject: a person within a tenant,
+known by mail address, or the tenant itself. What is personal stands in the database only encrypted under its subject's
+key; a person is found again by a keyed hash of the address.
+
+Invariants:
+
+* A key leaves here only after its commitment was checked (see ``crypto.commitment``).
+* New keys are wrapped under a tenant key that still stands when their row commits: ``hold`` sees to that.
+* Plain keys stay in memory, in bounded caches of what cannot change under its identifier.
+"""
+
+import hmac
+import json
+import secrets
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from zegel_server import clock
+from zegel_server.crypto import (
+    Dek,
+    KeyHierarchy,
+    RootKeys,
+    TenantKey,
+    WrappedDek,
+    WrappedKey,
+    WrappedTenantKey,
+    new_dek,
+    unwrap_dek,
+)
+from zegel_server.db import Database, Row, Transaction, UniqueViolation
+from zegel_server.errors import Aborted, DataLoss
+from zegel_server.ids import new_id
+from zegel_server.keys import store
+
+CACHED_KEYS: Final = 4_096
+"""Unwrapped keys kept in memory a kind: some hundred bytes each, and a provider's answer saved."""
+
+NONCE: Final = 12
+"""Bytes of an AES-GCM nonce; random, for far fewer than 2**32 messages a subject's key."""
+
+_INDEX_LABEL: Final = b"zegel/email-index/v1"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDek:
+    """A DEK as its row keeps it.
+
+    Attributes:
+        key_version: Version of the tenant key that wraps it.
+        wrapped_key: 40 bytes; ``None`` once it was destroyed.
+        commitment: 32 bytes.
+    """
+
+    key_version: int
+    wrapped_key: bytes | None = field(repr=False)
+    commitment: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A person within a tenant.
+
+    Attributes:
+        subject_id: Identifier.
+        key: The key of its personal data, 32 bytes.
+    """
+
+    subject_id: str
+    key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundedTenant:
+    """The key rows of a tenant to be.
+
+    Attributes:
+        subject_id: The tenant as a subject itself.
+        tenant_key: Row of its first tenant key.
+        subject: Row of the subject.
+    """
+
+    subject_id: str
+    tenant_key: Mapping[str, Any] = field(repr=False)
+    subject: Mapping[str, Any] = field(repr=False)
+
+
+class Keys:
+    """Makes, opens and destroys keys.
+
+    Args:
+        database: Where their rows are.
+        root_keys: The provider above them.
+    """
+
+    def __init__(self, database: Database, root_keys: RootKeys) -> None:
+        self._database = database
+        self._root_keys = root_keys
+        self._hierarchy = KeyHierarchy(root_keys)
+        self._tenant_keys: OrderedDict[str, TenantKey] = OrderedDict()
+        self._subject_keys: OrderedDict[str, bytes] = OrderedDict()
+        self._pseudonyms: OrderedDict[str, str] = OrderedDict()
+        self._tenant_subjects: OrderedDict[str, str] = OrderedDict()
+
+    # ------------------------------------------------------------------------------------------------ tenants
+
+    async def found_tenant(self, tenant_id: str) -> FoundedTenant:
+        """Makes the keys of a new tenant, before the transaction that creates it.
+
+        Args:
+            tenant_id: Its identifier.
+
+        Raises:
+            Unavailable: The key provider does not answer.
+        """
+        await self._root_keys.ensure(tenant_id)
+        key_id = _tenant_key_id(tenant_id, 1)
+        tenant_key, wrapped = await self._hierarchy.new_tenant_key(key_id, tenant_id)
+        subject_id = new_id("sub")
+        _, subject_row = _new_subject(tenant_key, tenant_id, subject_id, b"")
+        row = {
+            "tenant_id": tenant_id,
+            "key_version": 1,
+            "root_key_id": wrapped.wrapped.root_key_id,
+            "wrapped_key": wrapped.wrapped.blob,
+            "commitment": wrapped.commitment,
+            "create_time": clock.now(),
+        }
+        return FoundedTenant(subject_id, row, subject_row)
+
+    async def store_tenant(self, transaction: Transaction, founded: FoundedTenant) -> None:
+        """Stores the keys of a new tenant.
+
+        Args:
+            transaction: The one that creates it.
+            founded: What ``found_tenant`` made.
+        """
+        await transaction.execute(store.INSERT_TENANT_KEY, **founded.tenant_key)
+        await transaction.execute(store.INSERT_SUBJECT, **founded.subject)
+
+    async def pseudonym(self, tenant_id: str) -> str:
+        """The tenant's pseudonym, as leaves of the audit log have it; it never changes.
+
+        Args:
+            tenant_id: Its identifier.
+        """
+        known = self._pseudonyms.get(tenant_id)
+        if known is None:
+            row = await self._database.fetch_one(store.PSEUDONYM, tenant_id=tenant_id)
+            if row is None:
+                raise DataLoss("A tenant's row is missing.")
+            known = str(row.pseudonym)
+            _remember(self._pseudonyms, tenant_id, known)
+        return known
+
+    async def tenant_key(self, tenant_id: str, key_version: int | None = None) -> tuple[int, TenantKey]:
+        """A tenant key in the clear.
+
+        Args:
+            tenant_id: Whose.
+            key_version: Which version; the newest where left out, as the database has it at this moment.
+
+        Raises:
+            KeyDestroyed: Its root key was destroyed.
+            DataLoss: There is no such key, or it is damaged.
+            Unavailable: The key provider does not answer.
+        """
+        if key_version is not None:
+            known = self._tenant_keys.get(_tenant_key_id(tenant_id, key_version))
+            if known is not None:
+                return key_version, known
+            row = await self._database.fetch_one(store.TENANT_KEY, tenant_id=tenant_id, key_version=key_version)
+        else:
+            row = await self._database.fetch_one(store.NEWEST_TENANT_KEY, tenant_id=tenant_id)
+        if row is None:
+            raise DataLoss("A tenant key's row is missing.")
+        key_id = _tenant_key_id(tenant_id, row.key_version)
+        known = self._tenant_keys.get(key_id)
+        if known is None:
+            wrapped = WrappedTenantKey(key_id, WrappedKey(row.root_key_id, row.wrapped_key), row.commitment)
+            known = await self._hierarchy.unwrap_tenant_key(wrapped)
+            _remember(self._tenant_keys, key_id, known)
+        return int(row.key_version), known
+
+    async def hold(self, transaction: Transaction, tenant_id: str, key_version: int) -> None:
+        """Makes sure that a tenant key still stands, until the transaction ends: new keys wrapped under it are safe.
+
+        Args:
+            transaction: The one that stores keys wrapped under it.
+            tenant_id: Whose it is.
+            key_version: Its version.
+
+        Raises:
+            Aborted: It was destroyed since; begin again.
+        """
+        row = await transaction.fetch_one(store.HOLD_TENANT_KEY, tenant_id=tenant_id, key_version=key_version)
+        if row is None:
+            raise Aborted("The tenant's key was changed at the same time; try again.", reason="ETAG_MISMATCH")
+
+    # --------------------------------------------------------------------------------------------------- DEKs
+
+    async def new_dek(self, tenant_id: str, key_id: str) -> tuple[bytes, StoredDek]:
+        """Makes a DEK; its row must be stored in a transaction that ``hold``s the tenant key.
+
+        Args:
+            tenant_id: Whose document it is for.
+            key_id: Which document version it is for: the commitment binds the key to it.
+
+        Raises:
+            Unavailable: The key provider does not answer.
+        """
+        version, tenant_key = await self.tenant_key(tenant_id)
+        dek, wrapped = new_dek(tenant_key, key_id)
+        return dek.key, StoredDek(version, wrapped.blob, wrapped.commitment)
+
+    async def open_dek(self, tenant_id: str, key_id: str, stored: StoredDek) -> bytes:
+        """Opens a DEK.
+
+        Args:
+            tenant_id: Whose document it is for.
+            key_id: Which document version it is for.
+            stored: As its row has it; its key is not destroyed.
+
+        Raises:
+            DataLoss: What is stored is damaged, or was swapped.
+            KeyDestroyed: A key above it was destroyed.
+            Unavailable: The key provider does not answer.
+        """
+        if stored.wrapped_key is None:
+            raise DataLoss("A key that was destroyed was asked for.")
+        _, tenant_key = await self.tenant_key(tenant_id, stored.key_version)
+        return _open(tenant_key, key_id, stored.wrapped_key, stored.commitment).key
+
+    # ----------------------------------------------------------------------------------------------- subjects
+
+    async def subject(self, tenant_id: str, email: str) -> Subject:
+        """The subject with a mail address, made where there is none yet.
+
+        Args:
+            tenant_id: Within which tenant.
+            email: The address; upper and lower case are the same.
+
+        Raises:
+            Unavailable: The key provider does not answer.
+        """
+        index = await self._email_index(tenant_id, email)
+        row = await self._database.fetch_one(store.SUBJECT_BY_INDEX, tenant_id=tenant_id, email_index=index)
+        if row is None or row.wrapped_key is None:
+            return await self._make_subject(tenant_id, index, row)
+        return Subject(row.subject_id, await self._open_subject(row))
+
+    async def _make_subject(self, tenant_id: str, index: bytes, forgotten: Row | None) -> Subject:
+        version, tenant_key = await self.tenant_key(tenant_id)
+        subject_id = new_id("sub")
+        key, values = _new_subject(tenant_key, tenant_id, subject_id, index)
+        try:
+            async with self._database.transaction() as transaction:
+                await self.hold(transaction, tenant_id, version)
+                if forgotten is not None:
+                    # Forgotten for good: whoever comes back under the address is somebody new to us.
+                    await transaction.execute(
+                        store.RELEASE_INDEX, subject_id=forgotten.subject_id, email_index=forgotten.subject_id.encode()
+                    )
+                await transaction.execute(store.INSERT_SUBJECT, **values)
+        except UniqueViolation:
+            row = await self._database.fetch_one(store.SUBJECT_BY_INDEX, tenant_id=tenant_id, email_index=index)
+            if row is None:
+                raise Aborted("The same person was added and removed at the same time; try again.") from None
+            return Subject(row.subject_id, await self._open_subject(row))
+        return Subject(subject_id, key)
+
+    async def tenant_subject(self, tenant_id: str) -> str:
+        """The subject that the tenant itself is.
+
+        Args:
+            tenant_id: Its identifier.
+        """
+        known = self._tenant_subjects.get(tenant_id)
+        if known is None:
+            row = await self._database.fetch_one(store.SUBJECT_BY_INDEX, tenant_id=tenant_id, email_index=b"")
+            if row is None:
+                raise DataLoss("A tenant's subject is missing.")
+            known = str(row.subject_id)
+            _remember(self._tenant_subjects, tenant_id, known)
+        return known
+
+    async def subject_key(self, subject_id: str) -> bytes | None:
+        """The key of a subject's personal data; ``None`` once it was destroyed.
+
+        Args:
+            subject_id: Whose.
+        """
+        known = self._subject_keys.get(subject_id)
+        if known is not None:
+            return known
+        row = await self._database.fetch_one(store.SUBJECT, subject_id=subject_id)
+        if row is None or row.wrapped_key is None:
+            return None
+        return await self._open_subject(row)
+
+    async def destroy_subject(self, transaction: Transaction, subject_id: str) -> None:
+        """Destroys the key of a subject's personal data: nobody can read it any more, nor show that it was theirs.
+
+        Args:
+            transaction: Under way.
+            subject_id: Whose.
+        """
+        await transaction.execute(store.DESTROY_SUBJECT, subject_id=subject_id)
+        transaction.after_commit(lambda: self._subject_keys.pop(subject_id, None) and None)
+
+    async def _open_subject(self, row: Row) -> bytes:
+        known = self._subject_keys.get(row.subject_id)
+        if known is None:
+            _, tenant_key = await self.tenant_key(row.tenant_id, row.key_version)
+            known = _open(tenant_key, row.subject_id, row.wrapped_key, row.commitment).key
+            _remember(self._subject_keys, row.subject_id, known)
+        return known
+
+    async def _email_index(self, tenant_id: str, email: str) -> bytes:
+        own = await self.subject_key(await self.tenant_subject(tenant_id))
+        if own is None:
+            raise DataLoss("A tenant's own key is missing.")
+        return hmac.digest(hmac.digest(own, _INDEX_LABEL, "sha256"), email.strip().casefold().encode(), "sha256")
+
+    # ------------------------------------------------------------------------------------------ personal data
+
+    def encrypt_personal(self, key: bytes, data: Mapping[str, Any], place: str) -> bytes:
+        """Encrypts personal data under its subject's key (AES-256-GCM).
+
+        Args:
+            key: The subject's key.
+            data: The data, as JSON has it.
+            place: What it belongs to: bound to it, so that no row's data passes for another's.
+        """
+        nonce = secrets.token_bytes(NONCE)
+        plain = json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
+        return nonce + AESGCM(key).encrypt(nonce, plain, place.encode())
+
+    def decrypt_personal(self, key: bytes | None, stored: bytes, place: str) -> dict[str, Any]:
+        """Decrypts personal data; empty once the subject's key is destroyed.
+
+        Args:
+            key: The subject's key, or ``None``.
+            stored: What ``encrypt_personal`` made.
+            place: What it belongs to.
+
+        Raises:
+            DataLoss: It is damaged, or belongs elsewhere.
+        """
+        if key is None:
+            return {}
+        try:
+            plain = AESGCM(key).decrypt(stored[:NONCE], stored[NONCE:], place.encode())
+        except InvalidTag as error:
+            raise DataLoss("Stored personal data is damaged.") from error
+        data: dict[str, Any] = json.loads(plain)
+        return data
+
+
+def _tenant_key_id(tenant_id: str, key_version: int) -> str:
+    return f"{tenant_id}/{key_version}"
+
+
+def _open(tenant_key: TenantKey, key_id: str, blob: bytes, commitment: bytes) -> Dek:
+    return unwrap_dek(tenant_key, WrappedDek(key_id, tenant_key.key_id, blob, commitment))
+
+
+def _new_subject(
+    tenant_key: TenantKey, tenant_id: str, subject_id: str, index: bytes
+) -> tuple[bytes, dict[str, Any]]:
+    key, wrapped = new_dek(tenant_key, subject_id)
+    return key.key, {
+        "subject_id": subject_id,
+        "tenant_id": tenant_id,
+        "email_index": index,
+        "key_version": int(tenant_key.key_id.rpartition("/")[2]),
+        "wrapped_key": wrapped.blob,
+        "commitment": wrapped.commitment,
+        "create_time": clock.now(),
+    }
+
+
+def _remember(cache: OrderedDict[str, T], name: str, value: T) -> None:
+    cache[name] = value
+    if len(cache) > CACHED_KEYS:
+        cache.popitem(last=False)

@@ -1,0 +1,112 @@
+"""Pages as a reader shows them: rotation, crop box and user unit (ISO 32000-1, 7.7.3.3, 8.3.2.3 and 14.11.2)."""
+
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+
+import pikepdf
+
+from zegel_server.pdf.limits import MAX_PAGE_SIDE, MAX_PAGE_TREE_DEPTH, MIN_PAGE_SIDE
+from zegel_server.pdf.refusal import RefusedError, Refusal
+
+_LETTER = (0.0, 0.0, 612.0, 792.0)
+"""What readers show when a page has no box of its own."""
+
+Matrix = tuple[float, float, float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How a page is shown.
+
+    Args:
+        left: Left edge of the visible box, in the page's own units.
+        bottom: Its lower edge.
+        right: Its right edge.
+        top: Its upper edge.
+        rotate: Clockwise turn in degrees: 0, 90, 180 or 270.
+        unit: Points that one unit of the page measures.
+    """
+
+    left: float
+    bottom: float
+    right: float
+    top: float
+    rotate: int
+    unit: float
+
+    @property
+    def width(self) -> float:
+        """Width as shown, in points."""
+        return (self.top - self.bottom if self.rotate % 180 else self.right - self.left) * self.unit
+
+    @property
+    def height(self) -> float:
+        """Height as shown, in points."""
+        return (self.right - self.left if self.rotate % 180 else self.top - self.bottom) * self.unit
+
+    @property
+    def matrix(self) -> Matrix:
+        """What takes a point of the page as shown (points, from its lower left) to the page's own units."""
+        scale = 1 / self.unit
+        return {
+            0: (scale, 0.0, 0.0, scale, self.left, self.bottom),
+            90: (0.0, scale, -scale, 0.0, self.right, self.bottom),
+            180: (-scale, 0.0, 0.0, -scale, self.right, self.top),
+            270: (0.0, -scale, scale, 0.0, self.left, self.top),
+        }[self.rotate]
+
+
+def shown(page: pikepdf.Page) -> Shown:
+    """Work out how a page is shown.
+
+    Raises:
+        RefusedError: ``PAGE_SIZE``, if it has no size that can be shown.
+    """
+    media = _box(page, "/MediaBox") or _LETTER
+    box = _intersection(_box(page, "/CropBox") or media, media) or media
+    unit = _number(page.obj.get("/UserUnit")) or 1.0
+    turn = _number(inherited(page, "/Rotate")) or 0.0
+    result = Shown(*box, rotate=int(turn) % 360 if turn % 90 == 0 else 0, unit=unit if unit > 0 else 1.0)
+    sides = (result.width, result.height)
+    if not all(math.isfinite(side) and MIN_PAGE_SIDE <= side <= MAX_PAGE_SIDE for side in sides):
+        raise RefusedError(Refusal.PAGE_SIZE)
+    return result
+
+
+def inherited(page: pikepdf.Page, key: str) -> pikepdf.Object | None:
+    """Look an attribute up on a page or, if it has none, on the nearest node above it that has."""
+    node: pikepdf.Object | None = page.obj
+    for _level in range(MAX_PAGE_TREE_DEPTH):
+        if not isinstance(node, pikepdf.Dictionary):
+            return None
+        if key in node:
+            return node[key]
+        node = node.get("/Parent")
+    return None
+
+
+def _box(page: pikepdf.Page, key: str) -> tuple[float, float, float, float] | None:
+    value = inherited(page, key)
+    if not isinstance(value, pikepdf.Array) or len(value) != 4:  # noqa: PLR2004 - a rectangle
+        return None
+    numbers = [_number(item) for item in value.as_list()]
+    if any(number is None for number in numbers):
+        return None
+    x1, y1, x2, y2 = (number for number in numbers if number is not None)
+    box = (min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2))
+    return box if box[2] > box[0] and box[3] > box[1] else None
+
+
+def _intersection(
+    one: tuple[float, float, float, float], other: tuple[float, float, float, float]
+) -> tuple[float, float, float, float] | None:
+    box = (max(one[0], other[0]), max(one[1], other[1]), min(one[2], other[2]), min(one[3], other[3]))
+    return box if box[2] > box[0] and box[3] > box[1] else None
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+        number = float(value)
+        return number if math.isfinite(number) else None
+    return None

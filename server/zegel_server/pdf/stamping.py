@@ -1,0 +1,150 @@
+"""Drawing a field's value onto the page: text, check marks, signatures.
+
+Drawn on a canvas whose page is the page as shown, so that a field's place needs no more than turning upside down.
+
+Invariants:
+
+* A text always shows whole: it shrinks until it fits its box.
+* A drawn signature is decoded only after its size has been looked at.
+"""
+
+from io import BytesIO
+
+from PIL import Image
+from reportlab.lib.utils import ImageReader
+from reportlab.pdfgen.canvas import Canvas
+
+from zegel_server.pdf.fonts import draw_text, text_width, wrap_text
+from zegel_server.pdf.limits import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MAX_STAMP_TEXT
+from zegel_server.pdf.model import Stamp
+from zegel_server.pdf.refusal import RefusedError, Refusal
+
+INK = (0.07, 0.10, 0.24)
+"""Blue-black, as of a pen: what was filled in can be told from what was printed."""
+_RULE = (0.45, 0.50, 0.60)
+_SMALL = (0.32, 0.36, 0.44)
+
+_LARGEST_TEXT = 11.0
+_SMALLEST_TEXT = 1.0
+_LEADING = 1.22
+_SHRINK = 0.94
+_CAP_HEIGHT = 0.71
+"""Of the font size, for centring a line by its capitals."""
+
+
+def draw_stamp(canvas: Canvas, stamp: Stamp, page_height: float) -> None:
+    """Draw a stamp.
+
+    Args:
+        canvas: Its page is the page as shown.
+        stamp: What and where.
+        page_height: Height of the page as shown, in points.
+
+    Raises:
+        RefusedError: ``STAMP_PLACE`` for a box without size or a text too long, ``IMAGE`` for a picture that is no PNG or is too
+            large.
+    """
+    if not (stamp.width > 0 and stamp.height > 0) or max(len(stamp.text), len(stamp.caption)) > MAX_STAMP_TEXT:
+        raise RefusedError(Refusal.STAMP_PLACE)
+    bottom = page_height - stamp.y - stamp.height
+    canvas.saveState()
+    canvas.setFillColorRGB(*INK)
+    canvas.setStrokeColorRGB(*INK)
+    if stamp.kind == "checkbox":
+        _draw_check(canvas, stamp, bottom)
+    elif stamp.kind in {"signature", "initials"}:
+        _draw_signature(canvas, stamp, bottom)
+    elif stamp.text:
+        _draw_paragraph(canvas, stamp, bottom)
+    canvas.restoreState()
+
+
+def _fit(text: str, stack: str, width: float, height: float, largest: float) -> tuple[float, list[str]]:
+    """The largest font size, and its lines, at which a text fits into a box."""
+    size = min(largest, height / _LEADING)
+    while True:
+        lines = wrap_text(text, stack, size, width) if "\n" in text or " " in text else [text]
+        fits = len(lines) * size * _LEADING <= height + 0.01 and all(
+            text_width(line, stack, size) <= width for line in lines
+        )
+        if fits or size <= _SMALLEST_TEXT:
+            return size, lines
+        size = max(size * _SHRINK, _SMALLEST_TEXT)
+
+
+def _draw_paragraph(canvas: Canvas, stamp: Stamp, bottom: float) -> None:
+    inset = min(2.0, stamp.width * 0.04)
+    width = stamp.width - 2 * inset
+    size, lines = _fit(stamp.text, "body", width, stamp.height, min(_LARGEST_TEXT, stamp.height * 0.72))
+    block = (len(lines) - 1) * size * _LEADING + size * _CAP_HEIGHT
+    base = bottom + (stamp.height + block) / 2 - size * _CAP_HEIGHT
+    for line in lines:
+        draw_text(canvas, stamp.x + inset, base, line, "body", size)
+        base -= size * _LEADING
+
+
+def _draw_check(canvas: Canvas, stamp: Stamp, bottom: float) -> None:
+    side = min(stamp.width, stamp.height)
+    left, low = stamp.x + (stamp.width - side) / 2, bottom + (stamp.height - side) / 2
+    frame = side * 0.05
+    canvas.setLineWidth(frame)
+    canvas.setStrokeColorRGB(*_RULE)
+    canvas.roundRect(left + frame, low + frame, side - 2 * frame, side - 2 * frame, side * 0.1)
+    if not stamp.text:
+        return
+    canvas.setStrokeColorRGB(*INK)
+    canvas.setLineWidth(side * 0.12)
+    canvas.setLineCap(1)
+    canvas.setLineJoin(1)
+    mark = canvas.beginPath()
+    mark.moveTo(left + side * 0.24, low + side * 0.50)
+    mark.lineTo(left + side * 0.42, low + side * 0.30)
+    mark.lineTo(left + side * 0.77, low + side * 0.72)
+    canvas.drawPath(mark)
+
+
+def _draw_signature(canvas: Canvas, stamp: Stamp, bottom: float) -> None:
+    captions = stamp.caption.split("\n") if stamp.caption else []
+    small = min(6.5, stamp.height * 0.13)
+    sizes = [_fit(line, "body", stamp.width, small * _LEADING, small)[0] for line in captions]
+    foot = len(captions) * small * _LEADING + (small * 0.55 if captions else 0.0)
+    rule = bottom + foot
+    ink_height = stamp.height - foot - 1.0
+    if stamp.image is None:
+        # Handwriting is drawn large: its small letters reach half the height of its capitals, and its tails hang below.
+        size, lines = _fit(stamp.text.replace("\n", " ").replace(" ", "\u00a0"), "hand", stamp.width * 0.96, ink_height, 36.0)
+        draw_text(canvas, stamp.x + stamp.width * 0.02, rule + size * 0.27, lines[0], "hand", size)
+    else:
+        _draw_picture(canvas, stamp.image, (stamp.x, rule + 1.0, stamp.width, ink_height))
+    canvas.setStrokeColorRGB(*_RULE)
+    canvas.setLineWidth(0.5)
+    canvas.line(stamp.x, rule, stamp.x + stamp.width, rule)
+    canvas.setFillColorRGB(*_SMALL)
+    base = rule - small * 0.45
+    for line, size in zip(captions, sizes, strict=True):
+        base -= small * (1.0 if line is captions[0] else _LEADING)
+        draw_text(canvas, stamp.x, base, line, "body", size)
+
+
+def _draw_picture(canvas: Canvas, data: bytes, box: tuple[float, float, float, float]) -> None:
+    picture = _decode(data)
+    x, y, width, height = box
+    scale = min(width / picture.width, height / picture.height)
+    canvas.drawImage(
+        ImageReader(picture), x, y, picture.width * scale, picture.height * scale, mask="auto", preserveAspectRatio=True
+    )
+
+
+def _decode(data: bytes) -> Image.Image:
+    """Decode a PNG and cut off its empty margin."""
+    if len(data) > MAX_IMAGE_BYTES:
+        raise RefusedError(Refusal.IMAGE)
+    try:
+        picture = Image.open(BytesIO(data), formats=["PNG"])
+        if picture.width * picture.height > MAX_IMAGE_PIXELS:
+            raise RefusedError(Refusal.IMAGE)
+        colours = picture.convert("RGBA")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        raise RefusedError(Refusal.IMAGE) from None
+    ink = colours.getchannel("A").getbbox()
+    return colours.crop(ink) if ink else colours

@@ -1,0 +1,1 @@
+"""The edge: what every request passes on its way to a servicer. It knows no domain."""

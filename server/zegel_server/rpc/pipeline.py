@@ -1,0 +1,304 @@
+"""The way of a request: four stages, in this order, around every servicer's method.
+
+1. **errors**, outermost, so that whatever is raised inside becomes a status with one ``ErrorInfo`` and no other text.
+2. **telemetry**: a request id and one line for the operator, for refused requests as well.
+3. **session**: the token is looked up, every time; there is no cache that could be stale.
+4. **access**: what the contract demands, decided by policy. It comes before any resource is looked at.
+
+Invariants:
+
+* A method without a contract is not served; what a stage raises denies.
+* A stream's session and access are decided again every ``RECHECK_S``: once refused, the stream ends with that refusal.
+* The returned handler is wrapped, once a method; ``AbortError`` passes through untouched.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import grpc
+from grpc.aio import AbortError, ServerInterceptor, ServicerContext
+
+from zegel_server.caller import Caller, Origin, set_caller
+from zegel_server.errors import Unauthenticated, ZegelError
+from zegel_server.rpc.methods import Method
+from zegel_server.rpc.status import Deadline, as_public, rich_status
+from zegel_server.rpc.telemetry import Telemetry
+
+RECHECK_S: Final = 0.5
+"""How often a running stream's session is looked up: a revocation ends it within a second."""
+
+Handler = grpc.RpcMethodHandler
+
+
+class Authenticator(Protocol):
+    """Looks a token up."""
+
+    async def __call__(self, token: str, origin: Origin, certificate: bytes | None) -> Caller:
+        """Says who calls.
+
+        Args:
+            token: The bearer token.
+            origin: Where the call came from.
+            certificate: The client's certificate in DER, where mutual TLS is on.
+
+        Raises:
+            Unauthenticated: The token is not good at this moment.
+        """
+        ...
+
+
+class Refusals(Protocol):
+    """Hears of refused calls, to record them in the audit trail."""
+
+    async def __call__(self, caller: Caller, method: Method, error: ZegelError) -> None:
+        """Records that a call was refused.
+
+        Args:
+            caller: Who called.
+            method: What was called.
+            error: Why it was refused.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class Call:
+    """One request on its way."""
+
+    method: Method
+    context: ServicerContext[Any, Any]
+    request_id: str
+    began: float
+    session_id: str = ""
+    code: str = "OK"
+    reason: str = ""
+
+
+class Pipeline(ServerInterceptor):
+    """The stages as one gRPC interceptor.
+
+    Args:
+        methods: The contracts, by path.
+        authenticate: The session stage's look-up.
+        telemetry: The telemetry stage's ear.
+        refused: Told of calls that policy refused.
+        open_paths: Paths beginning so pass untouched: health and reflection, which show no resource.
+    """
+
+    def __init__(
+        self,
+        methods: Mapping[str, Method],
+        authenticate: Authenticator,
+        telemetry: Telemetry,
+        refused: Refusals,
+        open_paths: tuple[str, ...] = (),
+    ) -> None:
+        self._methods = methods
+        self._authenticate = authenticate
+        self._telemetry = telemetry
+        self._refused = refused
+        self._open = open_paths
+        self._wrapped: dict[str, Handler] = {}
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler:
+        """See ``grpc.aio.ServerInterceptor``."""
+        path = handler_call_details.method
+        wrapped = self._wrapped.get(path)
+        if wrapped is not None:
+            return wrapped
+        handler = await continuation(handler_call_details)
+        if handler is None or path.startswith(self._open):
+            return handler
+        method = self._methods.get(path)
+        if method is None:
+            return None  # no contract: gRPC answers UNIMPLEMENTED
+        self._wrapped[path] = wrapped = self._wrap(handler, method)
+        return wrapped
+
+    def _wrap(self, handler: Handler, method: Method) -> Handler:
+        """Puts the stages around a handler."""
+        codecs = {
+            "request_deserializer": handler.request_deserializer,
+            "response_serializer": handler.response_serializer,
+        }
+        if handler.request_streaming and handler.response_streaming:
+            return grpc.stream_stream_rpc_method_handler(self._streaming(handler.stream_stream, method), **codecs)
+        if handler.response_streaming:
+            return grpc.unary_stream_rpc_method_handler(self._streaming(handler.unary_stream, method), **codecs)
+        if handler.request_streaming:
+            return grpc.stream_unary_rpc_method_handler(self._long(handler.stream_unary, method), **codecs)
+        return grpc.unary_unary_rpc_method_handler(self._unary(handler.unary_unary, method), **codecs)
+
+    def _unary(self, inner: Callable[[Any, Any], Awaitable[Any]], method: Method) -> Callable[[Any, Any], Any]:
+        async def run(request: Any, context: ServicerContext[Any, Any]) -> Any:
+            call = self._begin(method, context)
+            try:
+                async with asyncio.timeout(_allowed_s(call)):
+                    await self._admit(call)
+                    return await inner(request, context)
+            except BaseException as error:  # noqa: BLE001 - the outermost stage: everything becomes a status here
+                await self._end_badly(call, error)
+            finally:
+                self._end(call)
+
+        return run
+
+    def _long(self, inner: Callable[[Any, Any], Awaitable[Any]], method: Method) -> Callable[[Any, Any], Any]:
+        """For streamed requests: as ``_unary``, with the session watched."""
+
+        async def run(requests: Any, context: ServicerContext[Any, Any]) -> Any:
+            call = self._begin(method, context)
+            try:
+                async with asyncio.timeout(_allowed_s(call)):
+                    await self._admit(call)
+                    async with _Watch(lambda: self._admit(call)):
+                        return await inner(requests, context)
+            except BaseException as error:  # noqa: BLE001 - the outermost stage
+                await self._end_badly(call, error)
+            finally:
+                self._end(call)
+
+        return run
+
+    def _streaming(self, inner: Callable[[Any, Any], AsyncIterator[Any]], method: Method) -> Callable[[Any, Any], Any]:
+        async def run(request: Any, context: ServicerContext[Any, Any]) -> None:
+            call = self._begin(method, context)
+            try:
+                async with asyncio.timeout(_allowed_s(call)):
+                    await self._admit(call)
+                    async with _Watch(lambda: self._admit(call)):
+                        answers = inner(request, context)
+                        try:
+                            async for answer in answers:
+                                await context.write(answer)
+                        finally:
+                            close = getattr(answers, "aclose", None)
+                            if close is not None:
+                                await close()
+            except BaseException as error:  # noqa: BLE001 - the outermost stage
+                await self._end_badly(call, error)
+            finally:
+                self._end(call)
+
+        return run
+
+    def _begin(self, method: Method, context: ServicerContext[Any, Any]) -> Call:
+        return Call(method, context, secrets.token_hex(8), self._telemetry.started())
+
+    async def _admit(self, call: Call) -> None:
+        """The stages session and access."""
+        context = call.context
+        token, user_agent = "", ""
+        for key, value in context.invocation_metadata() or ():
+            if key == "authorization":
+                token = str(value)
+            elif key == "user-agent":
+                user_agent = str(value)
+        scheme, _, token = token.partition(" ")
+        if not token or scheme.lower() != "bearer":
+            raise Unauthenticated("The call carries no authorization: Bearer metadata.")
+        origin = Origin(_address(context.peer()), user_agent[:256])
+        caller = await self._authenticate(token, origin, _certificate(context))
+        call.session_id = caller.session_id
+        try:
+            caller.demand(call.method.permission)
+        except ZegelError as error:
+            await self._refused(caller, call.method, error)
+            raise
+        set_caller(caller)
+
+    async def _end_badly(self, call: Call, error: BaseException) -> None:
+        """The stage errors: tells the caller, and raises ``AbortError`` or ``CancelledError``."""
+        if isinstance(error, AbortError):
+            raise error
+        if isinstance(error, asyncio.CancelledError):
+            call.code = "CANCELLED"
+            raise error
+        if not isinstance(error, Exception):
+            raise error
+        public, defect = as_public(error, call.request_id)
+        if defect:
+            self._telemetry.failed(error, method=call.method.path, request_id=call.request_id)
+        status, message, trailing = rich_status(public)
+        call.code, call.reason = status.name, public.reason
+        await call.context.abort(status, message, trailing)
+
+    def _end(self, call: Call) -> None:
+        self._telemetry.ended(
+            call.began,
+            method=call.method.path,
+            code=call.code,
+            reason=call.reason,
+            request_id=call.request_id,
+            session_id=call.session_id,
+        )
+
+
+class _Watch:
+    """Decides a stream's session and access again and again, and ends its task with the refusal."""
+
+    def __init__(self, check: Callable[[], Awaitable[None]]) -> None:
+        self._check = check
+        self._refusal: Exception | None = None
+
+    async def __aenter__(self) -> None:
+        self._task = asyncio.current_task()
+        self._watcher = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(RECHECK_S)
+            try:
+                await self._check()
+            except Exception as error:  # noqa: BLE001 - whatever raises, denies
+                self._refusal = error
+                if self._task is not None:
+                    self._task.cancel()
+                return
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._watcher.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._watcher
+        if self._refusal is not None and isinstance(error, asyncio.CancelledError):
+            if self._task is not None:
+                self._task.uncancel()
+            raise self._refusal
+
+
+def _allowed_s(call: Call) -> float:
+    """Seconds left: the client's deadline, but no more than the method's cap."""
+    remaining = call.context.time_remaining()
+    cap = call.method.cap_s
+    if remaining is None:
+        return cap
+    if remaining <= 0:
+        raise Deadline("The call took longer than its deadline allows.")
+    return float(min(remaining, cap))
+
+
+def _address(peer: str) -> str:
+    """The network address in gRPC's name of a peer, such as ``ipv4:127.0.0.1:5000``; empty for others."""
+    family, _, rest = peer.partition(":")
+    if family in {"ipv4", "ipv6"}:
+        return rest.rpartition(":")[0].replace("%5B", "").replace("%5D", "").strip("[]")
+    return ""
+
+
+def _certificate(context: ServicerContext[Any, Any]) -> bytes | None:
+    """The client's certificate in DER, where mutual TLS is on."""
+    pems = context.auth_context().get("x509_pem_cert")
+    if not pems:
+        return None
+    from cryptography.x509 import load_pem_x509_certificate  # noqa: PLC0415 - only where mutual TLS is on
+    from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415 - as above
+
+    return load_pem_x509_certificate(pems[0]).public_bytes(Encoding.DER)

@@ -1,0 +1,63 @@
+"""Typed errors become statuses: one code, one sentence, exactly one ``google.rpc.ErrorInfo`` (AIP-193)."""
+
+import asyncio
+from typing import Final
+
+import grpc
+from google.protobuf import any_pb2, duration_pb2
+from google.rpc import error_details_pb2, status_pb2
+
+from zegel_server.errors import ZegelError
+
+DOMAIN: Final = "zegel"
+"""``ErrorInfo.domain`` of every error of ours."""
+
+DETAILS_KEY: Final = "grpc-status-details-bin"
+"""The trailing metadata in which gRPC carries a ``google.rpc.Status``."""
+
+
+class Deadline(ZegelError):
+    """The call took longer than it may."""
+
+    status = grpc.StatusCode.DEADLINE_EXCEEDED
+    default_reason = "DEADLINE_EXCEEDED"
+
+
+def as_public(error: BaseException, request_id: str) -> tuple[ZegelError, bool]:
+    """What a caller is told of an exception.
+
+    Args:
+        error: Whatever was raised.
+        request_id: By which the operator finds the log line.
+
+    Returns:
+        The error to tell, and whether it is a defect that the operator must hear of.
+    """
+    if isinstance(error, ZegelError):
+        return error, error.status is grpc.StatusCode.INTERNAL
+    if isinstance(error, TimeoutError | asyncio.TimeoutError):
+        return Deadline("The call took longer than its deadline allows."), False
+    return ZegelError("The server failed; the operator finds why by the request id.", request_id=request_id), True
+
+
+def rich_status(error: ZegelError) -> tuple[grpc.StatusCode, str, tuple[tuple[str, bytes], ...]]:
+    """The status, its message, and the trailing metadata that carry its details.
+
+    Args:
+        error: What to tell.
+    """
+    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)
+    details = [_packed(info)]
+    retry_after_s = getattr(error, "retry_after_s", None)
+    if retry_after_s is not None:
+        delay = duration_pb2.Duration()
+        delay.FromMilliseconds(int(retry_after_s * 1_000))
+        details.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))
+    status = status_pb2.Status(code=error.status.value[0], message=error.message, details=details)
+    return error.status, error.message, ((DETAILS_KEY, status.SerializeToString()),)
+
+
+def _packed(message: error_details_pb2.ErrorInfo | error_details_pb2.RetryInfo) -> any_pb2.Any:
+    packed = any_pb2.Any()
+    packed.Pack(message)
+    return packed

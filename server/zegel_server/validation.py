@@ -1,0 +1,156 @@
+"""Checks of a request's fields, each of which names the field it refuses."""
+
+import re
+import unicodedata
+from collections.abc import Collection
+from typing import Final
+
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from zegel_server import clock
+from zegel_server.errors import InvalidArgument, NotFound
+from zegel_server.ids import Kind, is_id
+
+MAX_EMAIL: Final = 254
+"""Characters of a mail address: RFC 5321, section 4.5.3.1.3, less the angle brackets."""
+
+MAX_REQUEST_ID: Final = 64
+"""Characters of a ``request_id``: a UUID has 36."""
+
+LAST_TIME: Final = 253_402_300_799 * clock.SECOND
+"""The last second that RFC 3339 can write: the end of the year 9999."""
+
+_EMAIL: Final = re.compile(r"[^\s@<>\"(),:;\[\]\\]{1,64}@[^\s@<>\"(),:;\[\]\\.]+(\.[^\s@<>\"(),:;\[\]\\.]+)*")
+
+
+def text(value: str, field: str, *, least: int = 1, most: int, lines: bool = False) -> str:
+    """A text as people write it.
+
+    Args:
+        value: The text.
+        field: Path of its field.
+        least: The fewest characters.
+        most: The most characters.
+        lines: Whether it may have several lines.
+
+    Returns:
+        The text in Unicode's normal form C.
+
+    Raises:
+        InvalidArgument: It is too short, too long, blank, or has control characters.
+    """
+    value = unicodedata.normalize("NFC", value)
+    if least and not value.strip():
+        raise InvalidArgument(field, "must not be empty", reason="MISSING_FIELD")
+    if not least <= len(value) <= most:
+        raise InvalidArgument(field, f"must have {least} to {most} characters, not {len(value)}")
+    allowed = "\n\t" if lines else ""
+    if any(unicodedata.category(char) in {"Cc", "Cs"} and char not in allowed for char in value):
+        raise InvalidArgument(field, "must not have control characters")
+    return value
+
+
+def email(value: str, field: str) -> str:
+    """A mail address.
+
+    Args:
+        value: The address.
+        field: Path of its field.
+
+    Raises:
+        InvalidArgument: It has not the form of one.
+    """
+    value = text(value, field, most=MAX_EMAIL).strip()
+    if not _EMAIL.fullmatch(value):
+        raise InvalidArgument(field, "must be a mail address, such as ann@example.com")
+    return value
+
+
+def identifier(value: str, kind: Kind, field: str, resource: str) -> str:
+    """An identifier that names a resource.
+
+    Args:
+        value: The identifier.
+        kind: Its kind's prefix.
+        field: Path of its field.
+        resource: The resource's kind, such as ``document``.
+
+    Raises:
+        InvalidArgument: It is empty.
+        NotFound: It has not the form of one, so nothing has it.
+    """
+    if not value:
+        raise InvalidArgument(field, "must not be empty", reason="MISSING_FIELD")
+    if not is_id(value, kind):
+        raise NotFound(resource)
+    return value
+
+
+def request_id(value: str) -> str:
+    """A ``request_id``, or an empty one.
+
+    Args:
+        value: As the caller sent it.
+
+    Raises:
+        InvalidArgument: It is too long, or has other than printable ASCII characters.
+    """
+    if value and (len(value) > MAX_REQUEST_ID or not (value.isascii() and value.isprintable())):
+        raise InvalidArgument("request_id", f"must be at most {MAX_REQUEST_ID} printable ASCII characters")
+    return value
+
+
+def time(message: Timestamp, field: str) -> int:
+    """A time, in microseconds since the epoch.
+
+    Args:
+        message: The time.
+        field: Path of its field.
+
+    Raises:
+        InvalidArgument: It is not between the years 1970 and 9999.
+    """
+    microseconds = clock.from_timestamp(message)
+    if not 0 <= microseconds <= LAST_TIME or not 0 <= message.nanos < 1_000_000_000:  # noqa: PLR2004 - a second's nanos
+        raise InvalidArgument(field, "must be a time between the years 1970 and 9999")
+    return microseconds
+
+
+def future(message: Timestamp, field: str, *, most: int | None = None) -> int:
+    """A time to come.
+
+    Args:
+        message: The time.
+        field: Path of its field.
+        most: The longest it may lie ahead, in microseconds.
+
+    Raises:
+        InvalidArgument: It has passed, or lies further ahead.
+    """
+    moment = time(message, field)
+    ahead = moment - clock.now()
+    if ahead <= 0:
+        raise InvalidArgument(field, "must lie in the future")
+    if most is not None and ahead > most:
+        raise InvalidArgument(field, f"must lie at most {most // clock.HOUR} hours ahead")
+    return moment
+
+
+def mask(message: FieldMask, allowed: Collection[str], field: str = "update_mask") -> frozenset[str]:
+    """Which fields an update changes (AIP-134): all of them where the mask is empty or ``*``.
+
+    Args:
+        message: The mask.
+        allowed: The fields that can be changed.
+        field: Path of the mask.
+
+    Raises:
+        InvalidArgument: It names another field.
+    """
+    if not message.paths or list(message.paths) == ["*"]:
+        return frozenset(allowed)
+    for path in message.paths:
+        if path not in allowed:
+            raise InvalidArgument(field, f"can name {', '.join(sorted(allowed))}, not {path[:64]!r}")
+    return frozenset(message.paths)
