@@ -1,8 +1,8 @@
 """Commitments to keys.
 
 AES-GCM does not commit to its key: a ciphertext can be made that opens under two keys, each time to another plaintext.
-So beside each wrapped key stands a value that only this key, under this identifier, yields, and it is checked before the
-key is used.
+So beside each wrapped key stands a value that only this key, under this identifier, yields, and it is checked before
+the key is used.
 
 Source: "How to Abuse and Fix Authenticated Encryption Without Key Commitment" (USENIX Security 2022); HKDF is RFC 5869.
 """

@@ -4,12 +4,12 @@ Everything here is computing: rows are others' business, so functions take and r
 
 Two things are done with it that look alike and are not:
 
-* **Rotation** wraps the same keys anew. `KeyHierarchy.rewrap_tenant_key` puts a tenant key under the newest root key; an
-  old copy of the database stays readable for as long as the old root key lives.
+* **Rotation** wraps the same keys anew. `KeyHierarchy.rewrap_tenant_key` puts a tenant key under the newest root key;
+  an old copy of the database stays readable for as long as the old root key lives.
 * **Erasure** that reaches copies made before: create a root key for the tenant, make a new tenant key under it,
-  `rewrap_dek` every DEK that stays, then destroy the old root key. A wrapped DEK that was left behind, in the database or
-  in any copy of it, now needs a key that does not exist. Rewrapping the old tenant key would not do: an old copy's DEKs
-  open with it.
+  `rewrap_dek` every DEK that stays, then destroy the old root key. A wrapped DEK that was left behind, in the database
+  or in any copy of it, now needs a key that does not exist. Rewrapping the old tenant key would not do: an old copy's
+  DEKs open with it.
 
 Invariants:
 
