@@ -1,0 +1,104 @@
+"""Sealed chunks: handing a document's key to the far end, so that its chunks can travel as ciphertext inside TLS.
+
+Whatever terminates TLS in between then sees no byte of the document. The receiver makes a key pair for its session and
+tells the public key; the sender wraps the document's data encryption key (DEK) to it with HPKE (RFC 9180): base mode,
+DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM, no associated data. A wrapped DEK is the encapsulated key and the
+ciphertext after it, 32 + 48 bytes, as Tink's RAW HPKE keys have it.
+
+Invariants:
+
+* HPKE's ``info`` names purpose, tenant, document and version: a DEK wrapped for one document does not open as another's.
+* A private key never leaves its object, and lives as long as the session.
+
+HPKE's base mode does not say who wrapped: that the public key reached the server unchanged, and that the wrapped DEK came
+from it, is for TLS to prove. Kept out is what reads along, not what changes what passes.
+"""
+
+from typing import Final, Self
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
+
+from zegel.segments import DEK_SIZE, document_aad
+
+__all__ = ["PUBLIC_KEY_SIZE", "WRAPPED_DEK_SIZE", "RecipientKey", "UnwrapError", "sealing_info", "wrap_dek"]
+
+PUBLIC_KEY_SIZE: Final = 32
+"""Bytes of an X25519 public key."""
+WRAPPED_DEK_SIZE: Final = PUBLIC_KEY_SIZE + DEK_SIZE + 16
+"""Bytes of a wrapped DEK: encapsulated key, ciphertext, tag."""
+
+_SUITE: Final = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+_PURPOSE: Final = b"zegel/sealed-chunks/v1/"
+
+
+class UnwrapError(Exception):
+    """The wrapped DEK is damaged, or was wrapped to another key or for another document."""
+
+
+def sealing_info(tenant_id: str, document_id: str, version: int) -> bytes:
+    """Build HPKE's ``info`` for one version of one document: ``"zegel/sealed-chunks/v1/"`` and then its `document_aad`.
+
+    Raises:
+        ValueError: A part is empty or out of its range.
+    """
+    return _PURPOSE + document_aad(tenant_id, document_id, version)
+
+
+class RecipientKey:
+    """A session's key pair, to which DEKs are wrapped.
+
+    Args:
+        private_key: The private key; use `generate` for a new one.
+    """
+
+    __slots__ = ("_private_key", "public_bytes")
+
+    public_bytes: Final[bytes]
+    """The public key, 32 bytes, for the far end."""
+
+    def __init__(self, private_key: X25519PrivateKey) -> None:
+        self._private_key = private_key
+        self.public_bytes = private_key.public_key().public_bytes_raw()
+
+    @classmethod
+    def generate(cls) -> Self:
+        """Make a key pair."""
+        return cls(X25519PrivateKey.generate())
+
+    def unwrap(self, wrapped: bytes, info: bytes) -> bytes:
+        """Return the DEK that was wrapped to this key.
+
+        Args:
+            wrapped: 80 bytes, as of `wrap_dek`.
+            info: What it was wrapped for, as of `sealing_info`.
+
+        Raises:
+            UnwrapError: It is damaged, or was wrapped to another key or for another document.
+        """
+        if len(wrapped) == WRAPPED_DEK_SIZE:
+            try:
+                return _SUITE.decrypt(wrapped, self._private_key, info)
+            except (InvalidTag, ValueError):
+                pass
+        raise UnwrapError("the wrapped key does not open")
+
+
+def wrap_dek(public_bytes: bytes, dek: bytes, info: bytes) -> bytes:
+    """Wrap a DEK to a session's public key; each time to other bytes.
+
+    Args:
+        public_bytes: The far end's public key, 32 bytes.
+        dek: The data encryption key, 32 bytes.
+        info: What it is wrapped for, as of `sealing_info`.
+
+    Returns:
+        80 bytes.
+
+    Raises:
+        ValueError: The public key is not a usable X25519 key, or the DEK is not 32 bytes.
+    """
+    if len(dek) != DEK_SIZE:
+        raise ValueError(f"a data encryption key is {DEK_SIZE} bytes")
+    return _SUITE.encrypt(dek, X25519PublicKey.from_public_bytes(public_bytes), info)
