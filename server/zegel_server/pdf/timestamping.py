@@ -38,7 +38,7 @@ DIGEST_BYTES = {"sha256": 32, "sha384": 48, "sha512": 64}
 """The hashes a request may use, and how long each is."""
 
 
-class Response(core.Sequence):  # type: ignore[misc] - asn1crypto has no types
+class Response(core.Sequence):  # type: ignore[misc]
     """``TimeStampResp`` (RFC 3161, 2.4.2); asn1crypto's own demands a token even of a refusal."""
 
     _fields: ClassVar[list[tuple[object, ...]]] = [

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from support.tools import tool
 from zegel_server.pdf import authority as module
@@ -77,14 +78,14 @@ def test_openssl_accepts_each_leaf_for_its_purpose(folder: Path, leaf: str, purp
     authority = DevelopmentAuthority.open(folder)
     (folder / "leaf.pem").write_bytes(getattr(authority, leaf).certificate_pem)
     (folder / "crl.pem").write_bytes(pem_of_crl(authority.crls[0]))
-    command = [tool("openssl"), "verify", "-x509_strict", "-crl_check", "-purpose", purpose]
-    files = ["-CAfile", folder / "authority.pem", "-CRLfile", folder / "crl.pem", folder / "leaf.pem"]
+    command: list[str | Path] = [tool("openssl"), "verify", "-x509_strict", "-crl_check", "-purpose", purpose]
+    files: list[str | Path] = ["-CAfile", folder / "authority.pem", "-CRLfile", folder / "crl.pem", folder / "leaf.pem"]
     done = subprocess.run([*command, *files], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
 def pem_of_crl(der: bytes) -> bytes:
-    return x509.load_der_x509_crl(der).public_bytes(module.serialization.Encoding.PEM)
+    return x509.load_der_x509_crl(der).public_bytes(Encoding.PEM)
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1", "zegel.example.org"])
