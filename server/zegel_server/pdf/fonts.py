@@ -3,20 +3,24 @@
 All are under the SIL Open Font Licence and come from packages; each PDF embeds the glyphs it uses. A stack is a list of fonts: a
 character is set in the first that has it.
 
-* ``body``, ``bold``: Noto Sans (Latin, Greek, Cyrillic), then FiraGO (Arabic, Hebrew, Devanagari, Thai, Georgian), then Cascadia Mono (symbols);
+* ``body``, ``bold``: Noto Sans (Latin, Greek, Cyrillic), then FiraGO (Arabic, Hebrew, Devanagari, Thai, Georgian), then Cascadia
+  Mono (symbols), then Noto Sans CJK (Chinese, Japanese, Korean);
 * ``mono``: Cascadia Mono, for identifiers and hashes;
 * ``hand``: Caveat (Latin, Cyrillic), then the italics of the above, for typed signatures.
 
 Invariants:
 
-* No character is dropped: one that no font has is set as U+FFFD, in a box's place where it can be seen.
+* No character is dropped: one that no font has is set as U+FFFD, which can be seen.
 * Combining marks stay in the font of their base; scripts that join or reorder are shaped by HarfBuzz.
 * Characters that are invisible and only steer (direction overrides and the like) are not set, so that a name cannot make the text
   after it read differently.
+* What a reader does not show as plain glyphs (shaped or drawn text) says its characters all the same, for search, copying and
+  screen readers.
 """
 
 import unicodedata
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -28,11 +32,16 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont, shapeStr
 from reportlab.pdfgen.canvas import Canvas
 
+from zegel_server.pdf.outlines import draw_outlined, outlined_characters, outlined_width
+
+_OUTLINED = "notocjk"
+"""A CFF font, which reportlab cannot embed: its glyphs are drawn as shapes, with the text laid under them."""
+
 _STACKS = {
-    "body": ("notos", "figo", "cascadia"),
-    "bold": ("notosbo", "figbo", "cascadia"),
-    "mono": ("cascadia", "notos", "figo"),
-    "hand": ("caveat", "notosit", "figit", "cascadia"),
+    "body": ("notos", "figo", "cascadia", _OUTLINED),
+    "bold": ("notosbo", "figbo", "cascadia", _OUTLINED),
+    "mono": ("cascadia", "notos", "figo", _OUTLINED),
+    "hand": ("caveat", "notosit", "figit", "cascadia", _OUTLINED),
 }
 _MISSING = "\ufffd"
 _RIGHT_TO_LEFT = {"R", "AL"}
@@ -56,6 +65,8 @@ class Run:
 
     def width(self, size: float) -> float:
         """Width in points at a font size in points."""
+        if self.font == _OUTLINED:
+            return outlined_width(self.text, size)
         if not self.shaped:
             return float(pdfmetrics.stringWidth(self.text, self.font, size))
         glyphs = shapeStr(self.text, self.font, size, force=True)
@@ -63,26 +74,27 @@ class Run:
 
     def draw(self, canvas: Canvas, x: float, y: float, size: float) -> None:
         """Set it with its left end at a point."""
+        if self.font == _OUTLINED:
+            with _spoken(canvas, self.text):
+                draw_outlined(canvas, x, y, self.text, size)
+            return
         canvas.setFont(self.font, size)
         if not self.shaped:
             canvas.drawString(x, y, self.text)
             return
-        # Glyphs that stand for no single character: tell readers what they say, for search and for screen readers.
-        spoken = self.text.encode("utf-16-be").hex().upper()
-        canvas._code.append(f"/Span <</ActualText <FEFF{spoken}>>> BDC")  # noqa: SLF001 - reportlab has no call for it
-        canvas.drawString(x, y, shapeStr(self.text, self.font, size, force=True))
-        canvas._code.append("EMC")  # noqa: SLF001
+        with _spoken(canvas, self.text):
+            canvas.drawString(x, y, shapeStr(self.text, self.font, size, force=True))
 
 
 def preload() -> None:
     """Load all fonts."""
     for stack in _STACKS.values():
         for name in stack:
-            _face(name)
+            _characters(name)
 
 
 def set_text(text: str, stack: str) -> list[Run]:
-    """Prepare one line of text for drawing.
+    """Prepare one line of text for drawing, in lines that run from left to right.
 
     Args:
         text: Any text; line breaks and tabs count as spaces.
@@ -92,14 +104,14 @@ def set_text(text: str, stack: str) -> list[Run]:
         Its runs from left to right.
     """
     pieces = [(_font(cluster, stack), cluster) for cluster in _clusters(_visible(text))]
-    named = [(font or _STACKS[stack][0], cluster if font else _MISSING) for font, cluster in pieces]
-    directed = _directed(named)
-    runs = []
-    for (font, right_to_left), items in groupby(directed, key=lambda item: (item[0], item[2])):
-        part = "".join(item[1] for item in items)
-        runs.append(Run(font, part, shaped=right_to_left or _needs_shaping(part)))
-    first_strong = next((direction for _f, cluster, _d in directed if (direction := _strong(cluster))), "L")
-    return runs[::-1] if first_strong in _RIGHT_TO_LEFT else runs
+    last_resort = _font(_MISSING, stack) or _STACKS[stack][0]
+    named = [(font or last_resort, cluster if font else _MISSING) for font, cluster in pieces]
+    runs: list[Run] = []
+    for right_to_left, part in groupby(_directed(named), key=lambda item: item[2]):
+        fonts = [(font, "".join(item[1] for item in items)) for font, items in groupby(part, key=lambda item: item[0])]
+        found = [Run(font, text, shaped=right_to_left or _needs_shaping(text)) for font, text in fonts]
+        runs.extend(reversed(found) if right_to_left else found)
+    return runs
 
 
 def text_width(text: str, stack: str, size: float) -> float:
@@ -170,9 +182,20 @@ def _break_word(word: str, stack: str, size: float, width: float) -> list[str]:
     return [*parts, part]
 
 
+@contextmanager
+def _spoken(canvas: Canvas, text: str) -> Iterator[None]:
+    """Mark what is drawn as saying a text (``ActualText``, ISO 32000-1, 14.9.4)."""
+    # reportlab has no call for marked content.
+    canvas._code.append(f"/Span <</ActualText <FEFF{text.encode('utf-16-be').hex().upper()}>>> BDC")  # noqa: SLF001
+    yield
+    canvas._code.append("EMC")  # noqa: SLF001
+
+
 @cache
-def _face(name: str) -> frozenset[int]:
+def _characters(name: str) -> frozenset[int]:
     """Load and register a font; the characters it has."""
+    if name == _OUTLINED:
+        return outlined_characters()
     if name == "caveat":
         data = (resources.files("fontpkg_caveat") / "files" / "Caveat[wght].ttf").read_bytes()
     else:
@@ -183,7 +206,7 @@ def _face(name: str) -> frozenset[int]:
 
 
 def _font(cluster: str, stack: str) -> str | None:
-    return next((name for name in _STACKS[stack] if all(ord(char) in _face(name) for char in cluster)), None)
+    return next((name for name in _STACKS[stack] if all(ord(char) in _characters(name) for char in cluster)), None)
 
 
 def _visible(text: str) -> str:

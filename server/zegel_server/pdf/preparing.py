@@ -137,7 +137,7 @@ def _ends_cleanly(page: pikepdf.Page) -> bool:
                 open_scopes.append(_PairedOperators[operator])
             elif operator in _PairedOperators.values() and (not open_scopes or open_scopes.pop() != operator):
                 return False
-    except pikepdf.PdfError:
+    except (pikepdf.PdfError, TypeError):  # the latter for operators inside arrays
         return False
     return not open_scopes
 
