@@ -7,7 +7,8 @@ RFC 9162 section 2.1 for the Merkle tree; C2SP ``signed-note``, ``tlog-checkpoin
 Invariants:
 
 * Every value has exactly one encoding that is accepted: base64 is canonical, decimals have no leading zero, nothing
-  trails. A changed byte is refused; only lines of keys that the caller does not know are passed over, as C2SP demands.
+  trails. A changed byte is refused. Two things say nothing, as C2SP has it: lines of keys that the caller does not
+  know, and the order of signature lines.
 * A note is believed only if a known key signed it, and if no line of a known key is bad or repeated.
 * A checkpoint is the log's only if a key *named as its origin* signed it. A witness alone proves nothing.
 * Sizes and indexes are 0 to 2^63 - 1. Nothing here recurses, and no input costs more than linear time.
