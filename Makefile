@@ -22,6 +22,8 @@ JOBS ?= 2
 TESTS ?= tests
 ARGS ?=
 
+FUZZ_COUNT := $(if $(filter large,$(SIZE)),10000000,200000)
+
 # The virtual environment follows the lock files: a stamp older than what it stands for is made anew.
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
@@ -69,7 +71,8 @@ bench: $(DEV) ## one benchmark (NAME=rpc|job|..., SIZE=small|large); ends with a
 	@$(PY) -m bench.$(NAME) --size $(SIZE) $(ARGS)
 
 .PHONY: fuzz
-fuzz: $(DEV) ## property tests with many more examples, for SIZE=small|large
+fuzz: $(DEV) ## property tests with many more examples, and the mutation fuzzers (SIZE=small|large)
+	@for program in tests/fuzz/fuzz_*.py; do echo "$$program"; $(PY) $$program --count $(FUZZ_COUNT); done
 	@HYPOTHESIS_PROFILE=fuzz-$(SIZE) $(PY) -m pytest -n $(JOBS) -m hypothesis $(ARGS) $(TESTS)
 
 .PHONY: protos

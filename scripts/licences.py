@@ -9,6 +9,8 @@ import re
 import sys
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 
+from packaging.utils import canonicalize_name
+
 from lockfiles import DEV, RUNTIME, pins
 
 ALLOWED = frozenset(
@@ -25,6 +27,11 @@ ALLOWED = frozenset(
         "PSF-2.0",
     }
 )
+
+LOOKED_UP = {
+    # Metadata that names none; what a person found instead, and where.
+    "cvttf-notosanscjk-regular": "OFL-1.1",  # the font's own name table, entry 13; the package holds nothing else
+}
 
 TEXTS = (
     # What the old free-text fields and classifiers say, most telling first.
@@ -98,6 +105,9 @@ def licence(found: Distribution) -> str:
     Returns:
         An SPDX expression, or what the metadata says where that could not be translated.
     """
+    looked_up = LOOKED_UP.get(canonicalize_name(found.name))
+    if looked_up:
+        return looked_up
     expression = _values(found, "License-Expression")
     if expression:
         return expression[0]
