@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from fuzz import accept_transparency
 from support import tools
 from support.merkle_log import KEY, MadeLog, make_trail
 from support.require import need
@@ -170,3 +171,11 @@ def test_go_accepts_many_proofs_and_refuses_each_altered_one(zegelcheck: Path, l
         spot = choose.choice([i for i, word in enumerate(words) if i > 1 and word != ":"])
         words[spot] = encode(flip(base64.b64decode(words[spot])))
         assert stream(zegelcheck, [" ".join(words)]).returncode == 1
+
+
+def test_each_of_two_thousand_proofs_is_accepted_by_both(
+    zegelcheck: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", f"{tools.tool('go').parent}{os.pathsep}{os.environ['PATH']}")
+    assert accept_transparency.main(["--count", "2000", "--leaves", "3000", "--seed", "5"]) == 0
+    assert json.loads(capsys.readouterr().out)["accepted_by_go"] == 2000
