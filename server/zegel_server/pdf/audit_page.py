@@ -1,10 +1,10 @@
 """The readable audit pages at the end of a signed PDF.
 
-They repeat for people what ``audit.jsonl`` beside them holds for programs. Laid out twice over the same code: what a page shows is
-recorded first, then drawn, since its foot names the number of pages.
+They repeat for people what ``audit.jsonl`` beside them holds for programs. Laid out twice over the same code: what a
+page shows is recorded first, then drawn, since its foot names the number of pages.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from reportlab.pdfgen.canvas import Canvas
@@ -144,7 +144,9 @@ def _title(sheet: _Sheet, audit: AuditPage) -> None:
         sheet.text(_MARGIN, sheet.y, line, style)
         sheet.y -= style.leading
     sheet.y -= 2.0
-    told = f"Sent by {audit.tenant_name}" + (f"  \u00b7  Completed {audit.completed_time}" if audit.completed_time else "")
+    told = f"Sent by {audit.tenant_name}" + (
+        f"  \u00b7  Completed {audit.completed_time}" if audit.completed_time else ""
+    )
     for line in wrap_text(told, "body", 9.4, _WIDTH):
         sheet.text(_MARGIN, sheet.y, line, _Style("body", 9.4, _MUTED, 13.0))
         sheet.y -= 13.0
@@ -211,7 +213,7 @@ def _history(sheet: _Sheet, events: list[AuditEvent]) -> None:
 
 
 def _table(
-    sheet: _Sheet, title: str, heads: tuple[str, ...], shares: tuple[float, ...], rows: list[tuple[_Cell, ...]]
+    sheet: _Sheet, title: str, heads: tuple[str, ...], shares: tuple[float, ...], rows: Sequence[tuple[_Cell, ...]]
 ) -> None:
     """A titled table whose head is repeated on every page it reaches."""
     gap = 12.0
@@ -251,9 +253,10 @@ def _table(
 def _verification(sheet: _Sheet, audit: AuditPage) -> None:
     style = _Style("body", 8.6, _INK, 12.2)
     text = (
-        "This file carries a digital seal that covers every byte above it, and the evidence of its audit trail as attachments. "
-        "Both can be checked offline, without asking whoever produced it: any PDF reader shows whether the seal is intact, and the "
-        "open-source command below also proves that the history was recorded in the append-only log named at the foot of this page."
+        "This file carries a digital seal that covers all of it, and the evidence of its audit trail as attachments. "
+        "Both can be checked offline, without asking whoever produced it: any PDF reader shows whether the seal is "
+        "intact, and the open-source command below also proves that the history was recorded in the append-only log "
+        "named at the foot of this page."
     )
     lines = wrap_text(text, style.stack, style.size, _WIDTH)
     hints = wrap_text(audit.verify_hint, "mono", 8.4, _WIDTH - 24) if audit.verify_hint else []

@@ -3,8 +3,8 @@
 Invariants:
 
 * Runs only after :mod:`zegel_server.pdf.confinement`, before which nothing of the job is read.
-* Answers with the result, or with the name of a :class:`~zegel_server.pdf.refusal.Refusal`; an unforeseen exception is told as
-  ``damaged`` with the places in the code it passed through, and never with its text.
+* Answers with the result, or with the name of a :class:`~zegel_server.pdf.refusal.Refusal`; an unforeseen exception is
+  told as ``damaged`` with the places in the code it passed through, and never with its text.
 * Keys and the network are the server's: signing and timestamping are calls back to it.
 """
 
@@ -13,16 +13,13 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from zegel_server.pdf import fonts, inspection, preparing, source
 from zegel_server.pdf.limits import MAX_CALL_BYTES
 from zegel_server.pdf.model import PdfFacts, PrepareJob
-from zegel_server.pdf.refusal import RefusedError, Refusal
+from zegel_server.pdf.refusal import Refusal, RefusedError
 from zegel_server.pdf.sealing import SealSpec, seal_pdf
 from zegel_server.pdf.wire import PREFIX, WireError, header_length, load, pack, parse_header
-
-_T = TypeVar("_T")
 
 _MAX_JOB_BYTES = 2**31
 """What the server may send: its own limits are lower; this only guards the arithmetic."""
@@ -135,7 +132,9 @@ def serve(connection: socket.socket, granted: frozenset[str]) -> None:
         channel.send("result", result)
 
 
-def _do(kind: str, body: object, blobs: list[bytes], channel: _Channel, granted: frozenset[str]) -> bytes | PdfFacts | list[str]:
+def _do(
+    kind: str, body: object, blobs: list[bytes], channel: _Channel, granted: frozenset[str]
+) -> bytes | PdfFacts | list[str]:
     if kind == "inspect":
         return inspection.inspect(load(InspectJob, body, blobs).pdf)
     if kind == "prepare":
@@ -155,4 +154,7 @@ def _do(kind: str, body: object, blobs: list[bytes], channel: _Channel, granted:
 def _trace(error: BaseException) -> list[str]:
     """Where an exception came from: our own and libraries' code lines, and the exception's class; no text of it."""
     frames = traceback.extract_tb(error.__traceback__)
-    return [*(f"{Path(frame.filename).stem}:{frame.lineno}:{frame.name}" for frame in frames[:4] + frames[4:][-4:]), type(error).__name__]
+    return [
+        *(f"{Path(frame.filename).stem}:{frame.lineno}:{frame.name}" for frame in frames[:4] + frames[4:][-4:]),
+        type(error).__name__,
+    ]

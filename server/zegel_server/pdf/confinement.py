@@ -48,8 +48,9 @@ _LANDLOCK_SCOPE_ABI, _LANDLOCK_SCOPE = 6, 0b11
 
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _FORBIDDEN = {
-    # x86_64: socket connect clone fork vfork execve kill ptrace mount umount2 init_module keyctl add_key request_key unshare
-    # tkill tgkill perf_event_open setns process_vm_readv process_vm_writev finit_module bpf userfaultfd execveat
+    # x86_64: socket connect clone fork vfork execve kill ptrace mount umount2 init_module keyctl add_key request_key
+    # unshare tkill tgkill perf_event_open setns process_vm_readv process_vm_writev finit_module bpf userfaultfd
+    # execveat
     "x86_64": (
         *(41, 42, 56, 57, 58, 59, 62, 101, 165, 166, 175, 250, 248, 249, 272),
         *(200, 234, 298, 308, 310, 311, 313, 321, 323, 322),
@@ -73,8 +74,8 @@ def confine(limits: WorkerLimits, parent: int) -> frozenset[str]:
         parent: Process id of the zygote; if that is gone already, the process ends.
 
     Returns:
-        Which of ``namespaces``, ``capabilities``, ``landlock`` and ``seccomp`` the kernel granted, ``limits`` always among
-        them.
+        Which of ``namespaces``, ``capabilities``, ``landlock`` and ``seccomp`` the kernel granted, ``limits`` always
+        among them.
 
     Raises:
         OSError: If limits or "no new privileges" cannot be had.
@@ -147,7 +148,7 @@ def _landlock(libc: ctypes.CDLL) -> bool:
 
 
 class _FilterProgram(ctypes.Structure):
-    _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]  # noqa: RUF012 - ctypes wants a list
+    _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
 
 
 def _seccomp(libc: ctypes.CDLL) -> bool:

@@ -14,8 +14,9 @@ from collections.abc import Iterable, Iterator
 
 import pikepdf
 
+from zegel_server.pdf.geometry import number
 from zegel_server.pdf.limits import MAX_CONTENT_BYTES, MAX_EXPANSION_BYTES, MAX_FILTERS, MAX_STREAM_BYTES
-from zegel_server.pdf.refusal import RefusedError, Refusal
+from zegel_server.pdf.refusal import Refusal, RefusedError
 
 _CHUNK = 256 * 1024
 _FLATE = {"/FlateDecode", "/Fl"}
@@ -47,8 +48,7 @@ def check_expansion(pdf: pikepdf.Pdf) -> None:
 
 def _declared_size(image: pikepdf.Stream) -> int:
     """Bytes of an image's pixels, at one byte for each, as it claims."""
-    width, height = image.get("/Width"), image.get("/Height")
-    return width * height if isinstance(width, int) and isinstance(height, int) else 0
+    return int((number(image.get("/Width")) or 0) * (number(image.get("/Height")) or 0))
 
 
 def filters(stream: pikepdf.Stream) -> list[str]:

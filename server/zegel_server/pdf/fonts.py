@@ -1,10 +1,10 @@
 """The fonts of what Zegel draws itself, and text set in them.
 
-All are under the SIL Open Font Licence and come from packages; each PDF embeds the glyphs it uses. A stack is a list of fonts: a
-character is set in the first that has it.
+All are under the SIL Open Font Licence and come from packages; each PDF embeds the glyphs it uses. A stack is a list
+of fonts: a character is set in the first that has it.
 
-* ``body``, ``bold``: Noto Sans (Latin, Greek, Cyrillic), then FiraGO (Arabic, Hebrew, Devanagari, Thai, Georgian), then Cascadia
-  Mono (symbols), then Noto Sans CJK (Chinese, Japanese, Korean);
+* ``body``, ``bold``: Noto Sans (Latin, Greek, Cyrillic), then FiraGO (Arabic, Hebrew, Devanagari, Thai, Georgian),
+  then Cascadia Mono (symbols), then Noto Sans CJK (Chinese, Japanese, Korean);
 * ``mono``: Cascadia Mono, for identifiers and hashes;
 * ``hand``: Caveat (Latin, Cyrillic), then the italics of the above, for typed signatures.
 
@@ -12,10 +12,10 @@ Invariants:
 
 * No character is dropped: one that no font has is set as U+FFFD, which can be seen.
 * Combining marks stay in the font of their base; scripts that join or reorder are shaped by HarfBuzz.
-* Characters that are invisible and only steer (direction overrides and the like) are not set, so that a name cannot make the text
-  after it read differently.
-* What a reader does not show as plain glyphs (shaped or drawn text) says its characters all the same, for search, copying and
-  screen readers.
+* Characters that are invisible and only steer (direction overrides and the like) are not set, so that a name cannot
+  make the text after it read differently.
+* What a reader does not show as plain glyphs (shaped or drawn text) says its characters all the same, for search,
+  copying and screen readers.
 """
 
 import unicodedata
@@ -27,7 +27,7 @@ from importlib import resources
 from io import BytesIO
 from itertools import groupby
 
-import pymupdf_fonts
+import pymupdf_fonts  # type: ignore[import-untyped]
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont, shapeStr
 from reportlab.pdfgen.canvas import Canvas
@@ -114,12 +114,19 @@ def set_text(text: str, stack: str) -> list[Run]:
     return runs
 
 
+def is_handwriting(text: str) -> bool:
+    """Whether the ``hand`` stack sets all of a text in its handwriting font, whose tails are short."""
+    return all(run.font == _STACKS["hand"][0] for run in set_text(text, "hand"))
+
+
 def text_width(text: str, stack: str, size: float) -> float:
     """Width of one line of text in points."""
     return sum(run.width(size) for run in set_text(text, stack))
 
 
-def draw_text(canvas: Canvas, x: float, y: float, text: str, stack: str, size: float) -> float:
+def draw_text(  # noqa: PLR0917 - reads like the canvas's own calls
+    canvas: Canvas, x: float, y: float, text: str, stack: str, size: float
+) -> float:
     """Draw one line of text.
 
     Args:

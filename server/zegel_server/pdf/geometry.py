@@ -7,7 +7,7 @@ from decimal import Decimal
 import pikepdf
 
 from zegel_server.pdf.limits import MAX_PAGE_SIDE, MAX_PAGE_TREE_DEPTH, MIN_PAGE_SIDE
-from zegel_server.pdf.refusal import RefusedError, Refusal
+from zegel_server.pdf.refusal import Refusal, RefusedError
 
 _LETTER = (0.0, 0.0, 612.0, 792.0)
 """What readers show when a page has no box of its own."""
@@ -65,8 +65,8 @@ def shown(page: pikepdf.Page) -> Shown:
     """
     media = _box(page, "/MediaBox") or _LETTER
     box = _intersection(_box(page, "/CropBox") or media, media) or media
-    unit = _number(page.obj.get("/UserUnit")) or 1.0
-    turn = _number(inherited(page, "/Rotate")) or 0.0
+    unit = number(page.obj.get("/UserUnit")) or 1.0
+    turn = number(inherited(page, "/Rotate")) or 0.0
     result = Shown(*box, rotate=int(turn) % 360 if turn % 90 == 0 else 0, unit=unit if unit > 0 else 1.0)
     sides = (result.width, result.height)
     if not all(math.isfinite(side) and MIN_PAGE_SIDE <= side <= MAX_PAGE_SIDE for side in sides):
@@ -90,10 +90,10 @@ def _box(page: pikepdf.Page, key: str) -> tuple[float, float, float, float] | No
     value = inherited(page, key)
     if not isinstance(value, pikepdf.Array) or len(value) != 4:  # noqa: PLR2004 - a rectangle
         return None
-    numbers = [_number(item) for item in value.as_list()]
-    if any(number is None for number in numbers):
+    numbers = [found for item in value.as_list() if (found := number(item)) is not None]
+    if len(numbers) != 4:  # noqa: PLR2004
         return None
-    x1, y1, x2, y2 = (number for number in numbers if number is not None)
+    x1, y1, x2, y2 = numbers
     box = (min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2))
     return box if box[2] > box[0] and box[3] > box[1] else None
 
@@ -105,8 +105,9 @@ def _intersection(
     return box if box[2] > box[0] and box[3] > box[1] else None
 
 
-def _number(value: object) -> float | None:
+def number(value: object) -> float | None:
+    """A finite number out of a PDF, or ``None`` for anything else."""
     if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
-        number = float(value)
-        return number if math.isfinite(number) else None
+        result = float(value)
+        return result if math.isfinite(result) else None
     return None

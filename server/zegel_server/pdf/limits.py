@@ -18,8 +18,8 @@ MAX_OBJECTS = 500_000
 """Indirect objects of one file: each is looked at once while cleaning; real 2,000-page files have some 50,000."""
 
 MAX_PAGE_SIDE = 200 * 72.0 * 75
-"""Longest side of a page in points (381 m): ISO 32000-1 Annex C allows 14,400 units, and UserUnit multiplies them by up to
-75. Beyond it coordinates lose their precision in readers."""
+"""Longest side of a page in points (381 m): ISO 32000-1 Annex C allows 14,400 units, and UserUnit multiplies them by
+up to 75. Beyond it coordinates lose their precision in readers."""
 
 MIN_PAGE_SIDE = 0.5
 """Shortest side of a page in points: below it nothing can be seen, and a scale factor overflows."""
@@ -55,7 +55,7 @@ MAX_STAMP_TEXT = 4_000
 """Characters of one stamp: a full page of small print."""
 
 MAX_AUDIT_ROWS = 5_000
-"""Documents, parties and events on the audit pages together: some 250 pages; above it the page is no longer for reading."""
+"""Documents, parties and events on the audit pages together: some 250 pages; more is not for reading."""
 
 MAX_ATTACHMENTS = 64
 """Files attached to the signed PDF: the evidence has three; the rest is room."""
@@ -67,7 +67,7 @@ MAX_CALL_BYTES = MEBIBYTE
 """What the worker may send in a call back: the signed attributes of a CMS have some hundred bytes."""
 
 MAX_SIGN_CALLS = 1
-"""Signatures that one sealing may ask for: a worker that a hostile file took over gets no more than the one it is owed."""
+"""Signatures that one sealing may ask for: a worker that a file took over gets the one it is owed."""
 
 MAX_TIMESTAMP_CALLS = 4
 """Timestamps that one sealing may ask for: one to measure its size, signature, document, and one to spare."""

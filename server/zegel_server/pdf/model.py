@@ -3,10 +3,10 @@
 Invariants:
 
 * Importable without gRPC and without a PDF library: both sides of the sandbox use it.
-* Field types are only ``str``, ``int``, ``float``, ``bool``, ``bytes``, ``datetime``, and lists, tuples and dataclasses of them,
-  so that :mod:`zegel_server.pdf.wire` can carry them.
-* Places are in points (1/72 inch) from the top left of the page as shown: after ``/Rotate``, within the ``/CropBox``, with
-  ``/UserUnit`` applied.
+* Field types are only ``str``, ``int``, ``float``, ``bool``, ``bytes``, ``datetime``, and lists, tuples and
+  dataclasses of them, so that :mod:`zegel_server.pdf.wire` can carry them.
+* Places are in points (1/72 inch) from the top left of the page as shown: after ``/Rotate``, within the ``/CropBox``,
+  with ``/UserUnit`` applied.
 """
 
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Literal
 
 StampKind = Literal["text", "checkbox", "signature", "initials", "date"]
-"""How a stamp is drawn: text shrunk to its box, a check mark, a typed or drawn signature with its caption, or a date."""
+"""How a stamp is drawn: text shrunk to its box, a check mark, a signature with its caption, or a date."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,8 @@ class PdfFacts:
         has_signatures: It has been signed before; preparing keeps the look of those signatures, and not their validity.
         has_hidden_content: Its default configuration hides optional content; preparing removes that content.
         has_attachments: It carries files; preparing removes them.
-        was_encrypted: It was encrypted under the empty password, which any reader opens; preparing removes the encryption.
+        was_encrypted: It was encrypted under the empty password, which any reader opens; preparing removes the
+            encryption.
     """
 
     pages: tuple[PageFacts, ...]
@@ -69,7 +70,7 @@ class Stamp:
         kind: How to draw it.
         text: The text, the signer's typed name or the date; for a checkbox anything but the empty text checks it.
         image: A PNG of a drawn signature instead of the typed name.
-        caption: Small print under a signature, such as name, date and signature id; lines are separated by ``\n``.
+        caption: Small print under a signature, such as name, date and signature id; lines are separated by line feeds.
     """
 
     document: int

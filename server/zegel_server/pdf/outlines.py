@@ -2,7 +2,8 @@
 
 Invariants:
 
-* Under the shapes lies invisible text of the same place and width, without which readers would see no text there at all.
+* Under the shapes lies invisible text of the same place and width, without which readers would see no text there at
+  all.
 * The font's file is mapped and not copied: 16 MB that all workers share.
 """
 
@@ -10,7 +11,7 @@ import importlib.util
 from functools import cache
 from pathlib import Path
 
-import uharfbuzz
+import uharfbuzz  # type: ignore[import-untyped]
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.pdfgen.pathobject import PDFPathObject
 
@@ -26,7 +27,7 @@ def outlined_characters() -> frozenset[int]:
 
 def outlined_width(text: str, size: float) -> float:
     """Width of a text in points at a font size in points."""
-    return sum(advance for _glyph, advance in _glyphs(text)) * size / _font().face.upem
+    return float(sum(advance for _glyph, advance in _glyphs(text)) * size / _font().face.upem)
 
 
 def draw_outlined(canvas: Canvas, x: float, y: float, text: str, size: float) -> None:
@@ -81,7 +82,8 @@ def _pen() -> uharfbuzz.DrawFuncs:
     def line(x: float, y: float, target: _Target) -> None:
         target[0].lineTo(x + target[1], y)
 
-    def curve(x1: float, y1: float, x2: float, y2: float, x3: float, y3: float, target: _Target) -> None:
+    # HarfBuzz passes all of them by their places.
+    def curve(x1: float, y1: float, x2: float, y2: float, x3: float, y3: float, target: _Target) -> None:  # noqa: PLR0917
         path, left = target
         path.curveTo(x1 + left, y1, x2 + left, y2, x3 + left, y3)
 

@@ -19,7 +19,7 @@ from zegel_server.pdf.audit_page import draw_audit_pages
 from zegel_server.pdf.geometry import Shown, shown
 from zegel_server.pdf.limits import MAX_PAGES
 from zegel_server.pdf.model import Attachment, PrepareJob, Stamp
-from zegel_server.pdf.refusal import RefusedError, Refusal
+from zegel_server.pdf.refusal import Refusal, RefusedError
 from zegel_server.pdf.source import clean, open_source, scrub
 from zegel_server.pdf.stamping import draw_stamp
 
@@ -113,10 +113,11 @@ def _lay_over(output: pikepdf.Pdf, page: pikepdf.Page, box: Shown, overlay: pike
     else:
         content = page.as_form_xobject()
         page.obj.Contents = output.make_stream(f"q {_CONTENT_NAME} Do Q".encode())
-        page.obj.Resources = pikepdf.Dictionary(XObject=pikepdf.Dictionary({_CONTENT_NAME: output.make_indirect(content)}))
-    resources = pikepdf.Dictionary(page.obj.Resources)  # pages may share theirs
-    known = resources.get("/XObject")
-    objects = pikepdf.Dictionary(known) if isinstance(known, pikepdf.Dictionary) else pikepdf.Dictionary()
+        page.obj.Resources = pikepdf.Dictionary(
+            XObject=pikepdf.Dictionary({_CONTENT_NAME: output.make_indirect(content)})
+        )
+    resources = _copied(page.obj.Resources)  # pages may share theirs
+    objects = _copied(resources.get("/XObject"))
     name = _OVERLAY_NAME
     while name in objects:
         name += "_"
@@ -125,6 +126,11 @@ def _lay_over(output: pikepdf.Pdf, page: pikepdf.Page, box: Shown, overlay: pike
     page.obj.Resources = resources
     numbers = " ".join(f"{number:.6f}" for number in box.matrix)
     page.contents_add(f"\nq {numbers} cm {name} Do Q".encode())
+
+
+def _copied(holder: pikepdf.Object | None) -> pikepdf.Dictionary:
+    """A dictionary with the same entries; an empty one in place of anything else."""
+    return pikepdf.Dictionary(dict(holder.items()) if isinstance(holder, pikepdf.Dictionary) else {})
 
 
 def _ends_cleanly(page: pikepdf.Page) -> bool:

@@ -155,7 +155,8 @@ class ZygoteProcess:
         self.alive = False
         asyncio.get_running_loop().remove_reader(self._control)
         self._control.close()
-        for future in (self._ready, *self._ends.values()):
+        waiting: list[asyncio.Future[None] | asyncio.Future[int]] = [self._ready, *self._ends.values()]
+        for future in waiting:
             if not future.done():
                 future.set_exception(ZygoteGoneError())
                 future.exception()  # retrieved: nobody may be waiting

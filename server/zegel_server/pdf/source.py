@@ -3,7 +3,8 @@
 Invariants:
 
 * What is accepted has been repaired by qpdf, has no encryption, and none of its streams expands past the limits.
-* After :func:`clean` the look of a page depends on its own content only: no form, annotation, script, action or layer adds to it.
+* After :func:`clean` the look of a page depends on its own content only: no form, annotation, script, action or layer
+  adds to it.
 """
 
 from dataclasses import replace
@@ -13,10 +14,17 @@ import pikepdf
 
 from zegel_server.pdf.expansion import check_expansion
 from zegel_server.pdf.geometry import inherited, shown
-from zegel_server.pdf.limits import MAX_CONTENT_BYTES, MAX_FILTERS, MAX_OBJECTS, MAX_PAGES, MAX_PDF_BYTES, MAX_STREAM_BYTES
+from zegel_server.pdf.limits import (
+    MAX_CONTENT_BYTES,
+    MAX_FILTERS,
+    MAX_OBJECTS,
+    MAX_PAGES,
+    MAX_PDF_BYTES,
+    MAX_STREAM_BYTES,
+)
 from zegel_server.pdf.model import PageFacts, PdfFacts
 from zegel_server.pdf.optional_content import Visibility, freeze
-from zegel_server.pdf.refusal import RefusedError, Refusal
+from zegel_server.pdf.refusal import Refusal, RefusedError
 
 _HEADER_WITHIN = 1024
 """Readers look for ``%PDF-`` in the first 1,024 bytes (ISO 32000-1, Annex H, note 13)."""
@@ -46,8 +54,9 @@ def set_library_limits() -> None:
 def open_source(data: bytes) -> pikepdf.Pdf:
     """Open an untrusted PDF.
 
-    A file that is encrypted under the empty password is opened: every reader does so without asking, so there is nothing it
-    keeps from anybody. One that asks for a password is refused, for its signers could not read what they sign.
+    A file that is encrypted under the empty password is opened: every reader does so without asking, so there is
+    nothing it keeps from anybody. One that asks for a password is refused, for its signers could not read what they
+    sign.
 
     Args:
         data: The file.
@@ -88,7 +97,9 @@ def facts(pdf: pikepdf.Pdf) -> PdfFacts:
         pages=pages,
         pdf_version=pdf.pdf_version,
         has_form=False,
-        has_scripts=_has(pdf.Root, "/OpenAction") or _has(pdf.Root, "/AA") or _has(pdf.Root.get("/Names"), "/JavaScript"),
+        has_scripts=_has(pdf.Root, "/OpenAction")
+        or _has(pdf.Root, "/AA")
+        or _has(pdf.Root.get("/Names"), "/JavaScript"),
         has_signatures=False,
         has_hidden_content=Visibility(pdf).hides,
         has_attachments=_has(pdf.Root.get("/Names"), "/EmbeddedFiles"),
@@ -116,7 +127,7 @@ def clean(pdf: pikepdf.Pdf) -> None:
     Raises:
         RefusedError: ``DYNAMIC_FORM``, if its pages are made only while it is being viewed.
     """
-    if pdf.Root.get("/NeedsRendering") is True:
+    if pdf.Root.get("/NeedsRendering", False):
         raise RefusedError(Refusal.DYNAMIC_FORM)
     for page in pdf.pages:
         _inherit(page)
@@ -137,7 +148,17 @@ def scrub(pdf: pikepdf.Pdf) -> None:
     for item in pdf.objects:
         if not isinstance(item, pikepdf.Dictionary | pikepdf.Stream):
             continue
-        doomed = {"/AA", "/OC", "/OPI", "/Alternates", "/PieceInfo", "/Metadata", "/AF", "/StructParent", "/StructParents"}
+        doomed = {
+            "/AA",
+            "/OC",
+            "/OPI",
+            "/Alternates",
+            "/PieceInfo",
+            "/Metadata",
+            "/AF",
+            "/StructParent",
+            "/StructParents",
+        }
         if isinstance(item, pikepdf.Stream):
             doomed |= {"/F", "/FFilter", "/FDecodeParms", "/PS"}  # data that lies in another file; PostScript
             if item.get("/Subtype") == pikepdf.Name.Form:
@@ -153,7 +174,10 @@ def _neutral_layers(holder: pikepdf.Object | None) -> None:
     properties = holder.get("/Properties") if isinstance(holder, pikepdf.Dictionary) else None
     if isinstance(properties, pikepdf.Dictionary):
         for name, content in list(properties.items()):
-            if isinstance(content, pikepdf.Dictionary) and content.get("/Type") in {pikepdf.Name.OCG, pikepdf.Name.OCMD}:
+            if isinstance(content, pikepdf.Dictionary) and content.get("/Type") in {
+                pikepdf.Name.OCG,
+                pikepdf.Name.OCMD,
+            }:
                 properties[name] = pikepdf.Dictionary()
 
 

@@ -14,10 +14,10 @@ from PIL import Image
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
-from zegel_server.pdf.fonts import draw_text, text_width, wrap_text
+from zegel_server.pdf.fonts import draw_text, is_handwriting, text_width, wrap_text
 from zegel_server.pdf.limits import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MAX_STAMP_TEXT
 from zegel_server.pdf.model import Stamp
-from zegel_server.pdf.refusal import RefusedError, Refusal
+from zegel_server.pdf.refusal import Refusal, RefusedError
 
 INK = (0.07, 0.10, 0.24)
 """Blue-black, as of a pen: what was filled in can be told from what was printed."""
@@ -41,8 +41,8 @@ def draw_stamp(canvas: Canvas, stamp: Stamp, page_height: float) -> None:
         page_height: Height of the page as shown, in points.
 
     Raises:
-        RefusedError: ``STAMP_PLACE`` for a box without size or a text too long, ``IMAGE`` for a picture that is no PNG or is too
-            large.
+        RefusedError: ``STAMP_PLACE`` for a box without size or a text too long, ``IMAGE`` for a picture that is no PNG
+            or is too large.
     """
     if not (stamp.width > 0 and stamp.height > 0) or max(len(stamp.text), len(stamp.caption)) > MAX_STAMP_TEXT:
         raise RefusedError(Refusal.STAMP_PLACE)
@@ -112,8 +112,11 @@ def _draw_signature(canvas: Canvas, stamp: Stamp, bottom: float) -> None:
     ink_height = stamp.height - foot - 1.0
     if stamp.image is None:
         # Handwriting is drawn large: its small letters reach half the height of its capitals, and its tails hang below.
-        size, lines = _fit(stamp.text.replace("\n", " ").replace(" ", "\u00a0"), "hand", stamp.width * 0.96, ink_height, 36.0)
-        draw_text(canvas, stamp.x + stamp.width * 0.02, rule + size * 0.27, lines[0], "hand", size)
+        size, lines = _fit(
+            stamp.text.replace("\n", " ").replace(" ", "\u00a0"), "hand", stamp.width * 0.96, ink_height, 36.0
+        )
+        base = rule + size * (0.27 if is_handwriting(lines[0]) else 0.36)
+        draw_text(canvas, stamp.x + stamp.width * 0.02, base, lines[0], "hand", size)
     else:
         _draw_picture(canvas, stamp.image, (stamp.x, rule + 1.0, stamp.width, ink_height))
     canvas.setStrokeColorRGB(*_RULE)

@@ -1,18 +1,17 @@
 """The job protocol between server and worker: length-prefixed frames of a JSON header and raw blobs.
 
-A frame is ``be32(header length) | header | blobs``; the header is a JSON object whose ``blobs`` lists the lengths of the blobs.
-Values are carried as JSON, with ``{"$blob": i}`` for bytes and ``{"$time": ...}`` for times.
+A frame is ``be32(header length) | header | blobs``; the header is a JSON object whose ``blobs`` lists the lengths of
+the blobs. Values are carried as JSON, with ``{"$blob": i}`` for bytes and ``{"$time": ...}`` for times.
 
 Invariants:
 
-* The receiver names the bounds: neither a header nor the blobs together are read past them, so a worker that a hostile file has
-  taken over cannot exhaust the server.
+* The receiver names the bounds: neither a header nor the blobs together are read past them, so a worker that a hostile
+  file has taken over cannot exhaust the server.
 * Decoding makes only the values that the asked-for type describes; nothing in a frame chooses a class (no pickle).
 """
 
 import dataclasses
 import json
-import math
 import struct
 import types
 import typing
@@ -28,6 +27,8 @@ MAX_HEADER_BYTES = 16 * 1024 * 1024
 MAX_BLOBS = 4_096
 """Blobs of a frame: originals, drawn signatures, attachments and certificates of one job."""
 _MAX_DEPTH = 12
+_MAX_NUMBER = 1e15
+"""Past it floats are no longer exact to the integer; every length and place is far below."""
 
 
 class WireError(Exception):
@@ -38,8 +39,8 @@ def dump(value: object, blobs: list[bytes | memoryview]) -> object:
     """Turn a value into JSON's types.
 
     Args:
-        value: ``None``, ``bool``, ``int``, ``float``, ``str``, ``bytes``, ``datetime``, or a list, tuple, dict with ``str`` keys, or
-            dataclass of them.
+        value: ``None``, ``bool``, ``int``, ``float``, ``str``, ``bytes``, ``datetime``, or a list, tuple, dict with
+            ``str`` keys, or dataclass of them.
         blobs: Takes the bytes that the result refers to.
 
     Returns:
@@ -81,7 +82,15 @@ def load(hint: type[_T], value: object, blobs: Sequence[bytes]) -> _T:
 def _load(hint: Any, value: object, blobs: Sequence[bytes], depth: int) -> object:
     if depth > _MAX_DEPTH:
         raise WireError("nested too deep")
-    origin, args = get_origin(hint), get_args(hint)
+    origin = get_origin(hint)
+    if origin is not None:
+        return _load_generic(origin, get_args(hint), value, blobs, depth)
+    if dataclasses.is_dataclass(hint):
+        return _dataclass(hint, _typed(dict, value), blobs, depth)
+    return _load_plain(hint, value, blobs)
+
+
+def _load_generic(origin: Any, args: tuple[Any, ...], value: object, blobs: Sequence[bytes], depth: int) -> object:
     if origin in {Union, types.UnionType}:
         if value is None and type(None) in args:
             return None
@@ -89,20 +98,22 @@ def _load(hint: Any, value: object, blobs: Sequence[bytes], depth: int) -> objec
         return _load(inner, value, blobs, depth + 1)
     if origin is Literal:
         return _require(value, value in args)
-    if origin in {list, tuple}:
-        items = [_load(args[0], item, blobs, depth + 1) for item in _typed(list, value)]
-        return items if origin is list else tuple(items)
     if origin is dict:
         return {key: _load(args[1], item, blobs, depth + 1) for key, item in _typed(dict, value).items()}
+    items = [_load(args[0], item, blobs, depth + 1) for item in _typed(list, value)]
+    return items if origin is list else tuple(items)
+
+
+def _load_plain(hint: Any, value: object, blobs: Sequence[bytes]) -> object:
     if hint is bytes:
         index = _typed(int, _typed(dict, value).get("$blob"))
         return _require(blobs[index : index + 1], 0 <= index < len(blobs))[0]
     if hint is datetime:
         return _time(_typed(str, _typed(dict, value).get("$time")))
-    if dataclasses.is_dataclass(hint):
-        return _dataclass(hint, _typed(dict, value), blobs, depth)
     if hint is float:
-        return float(_require(value, type(value) in {int, float} and math.isfinite(value)))  # type: ignore[arg-type]
+        # Small integers are numbers too; comparing leaves out NaN, infinities, and what no float holds.
+        number = value if isinstance(value, int | float) and not isinstance(value, bool) else None
+        return float(_require(number, number is not None and abs(number) < _MAX_NUMBER))
     return _require(value, type(value) is hint)
 
 

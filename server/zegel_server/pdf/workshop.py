@@ -8,7 +8,8 @@ Example::
 Invariants:
 
 * No PDF is parsed in this process, and none touches the disk.
-* A job ends in its result or in a typed error; a worker that dies, loops or fills its memory costs that job and no other.
+* A job ends in its result or in a typed error; a worker that dies, loops or fills its memory costs that job and no
+  other.
 * At most ``concurrency`` jobs run; the others wait in the order they came. A cancelled job's worker is killed.
 * When the zygote dies, its jobs fail as retryable, and the next job starts another one.
 """
@@ -163,8 +164,11 @@ class Workshop:
         return await self._run("complete", {"prepare": job, "spec": spec}, bytes, calls)
 
     async def confinement(self) -> frozenset[str]:
-        """Tell what a worker is confined by on this machine: ``limits``, and of ``namespaces``, ``capabilities``, ``landlock``
-        and ``seccomp`` what the kernel grants."""
+        """Tell what a worker is confined by on this machine.
+
+        Returns:
+            ``limits``, and those of ``namespaces``, ``capabilities``, ``landlock``, ``seccomp`` that the kernel grants.
+        """
         return frozenset(await self._run("confinement", None, list[str]))
 
     async def _running(self) -> ZygoteProcess:
@@ -179,9 +183,7 @@ class Workshop:
                 self._zygote = await ZygoteProcess.start(self._limits)
             return self._zygote
 
-    async def _run(
-        self, kind: str, body: object, result: type[_T], calls: Mapping[str, Callback] | None = None
-    ) -> _T:
+    async def _run(self, kind: str, body: object, result: type[_T], calls: Mapping[str, Callback] | None = None) -> _T:
         async with self._slots:
             zygote = await self._running()
             job = _Job(zygote, self._limits, calls or {})
@@ -212,13 +214,12 @@ class _Job:
         """Send the job, answer its calls, and return its last frame; its process is gone afterwards."""
         with self._theirs:
             number = self._zygote.begin(self._theirs)
+        timer = asyncio.timeout(self._limits.wall_seconds)
         try:
-            async with asyncio.timeout(self._limits.wall_seconds) as timer:
+            async with timer:
                 await self._send(kind, body)
                 while (frame := await self._receive())[0].startswith("call-"):
                     await self._answer(frame, timer)
-                if frame[0] not in {"result", "refused"}:
-                    raise WireError("unknown frame")
         except (WireError, OSError) as error:  # a TimeoutError is an OSError
             if isinstance(error, TimeoutError) and not timer.expired():
                 raise  # a callback's own
@@ -245,6 +246,8 @@ class _Job:
         if length > _MAX_REPORT_BYTES:
             raise WireError("header too long")
         kind, body, lengths = parse_header(await self._exactly(length), MAX_RESULT_BYTES)
+        if not kind.startswith("call-") and kind not in {"result", "refused"}:
+            raise WireError("unknown frame")
         if kind.startswith("call-") and sum(lengths) > MAX_CALL_BYTES:
             raise WireError("call too long")
         return kind, body, [await self._exactly(length) for length in lengths]

@@ -1,8 +1,8 @@
 """The zygote: a small process that forks one sandboxed child for each PDF job.
 
-``python -m zegel_server.pdf.zygote CONTROL LIMITS`` is started by :mod:`zegel_server.pdf.workshop` by fork and exec, which is safe
-beside gRPC; a bare fork of a process with gRPC's threads is not. It loads the PDF libraries once, and a job's child is then a
-copy-on-write fork of it: milliseconds instead of a second.
+``python -m zegel_server.pdf.zygote CONTROL LIMITS`` is started by :mod:`zegel_server.pdf.workshop` by fork and exec,
+which is safe beside gRPC; a bare fork of a process with gRPC's threads is not. It loads the PDF libraries once, and a
+job's child is then a copy-on-write fork of it: milliseconds instead of a second.
 
 The control socket is a ``SOCK_SEQPACKET`` pair; a message is a JSON object:
 
@@ -46,7 +46,9 @@ def main(arguments: list[str]) -> int:
 
     control = socket.socket(fileno=int(arguments[0]))
     limits = WorkerLimits(**json.loads(arguments[1]))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C goes to the group; the server decides when to end
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # a terminal's Ctrl-C goes to the group; the server decides when to end
     child.preload()
     gc.collect()
     gc.freeze()  # the collector would touch, and so copy, every page it shares with its children
