@@ -182,7 +182,7 @@ def test_pdfsig_trusts_the_seal_under_the_root(sealed: bytes, authority: Develop
         ["-A", "-n", "root", "-t", "CT,C,C", "-i", str(tmp_path / "root.pem")],
     ):
         subprocess.run([tool("certutil"), "-d", f"sql:{store}", *arguments], check=True, capture_output=True)
-    command = [pdfsig, "-nssdir", f"sql:{store}", tmp_path / "sealed.pdf"]
+    command: list[str | Path] = [pdfsig, "-nssdir", f"sql:{store}", tmp_path / "sealed.pdf"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "Certificate is Trusted." in done.stdout
 

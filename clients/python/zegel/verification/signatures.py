@@ -184,6 +184,7 @@ def check_seal(file: SignedFile, roots: Sequence[x509.Certificate], now: dt.date
         raise SignatureError("The seal is not a PAdES signature.")
     seal.compute_integrity_info()
     for signature in (seal, *file.timestamps):
+        _check_spelling(file.pdf, signature)
         if signature.evaluate_signature_coverage() < SignatureCoverageLevel.ENTIRE_REVISION:
             raise SignatureError("A signature does not cover the whole of its revision of the file.")
     result = _run(ades_lta_validation(seal, _specification(roots), ValidationTimingInfo(now, now, False)))
@@ -199,6 +200,22 @@ def check_seal(file: SignedFile, roots: Sequence[x509.Certificate], now: dt.date
     stamp = next(iter(extract_tst_data_iter(seal.signer_info, signed=False)))
     sealed_at = stamp["encap_content_info"]["content"].parsed["gen_time"].native
     return SealFacts(_subject(seal.signer_cert), sealed_at)
+
+
+def _check_spelling(pdf: bytes, signature: EmbeddedPdfSignature) -> None:
+    """Demand that a signature's container holds its token and padding, so that nothing can be hidden in there.
+
+    A later timestamp covers an earlier container, but would as well cover one that was changed before.
+    """
+    if len(signature.byte_range) != 4 or signature.byte_range[0] != 0:  # noqa: PLR2004 - two ranges of start and length
+        raise SignatureError("A signature covers other ranges of the file than all around itself.")
+    start, end = int(signature.byte_range[1]), int(signature.byte_range[2])
+    if signature.pkcs7_content.rstrip(b"\0") != read_gap(pdf[start:end]).rstrip(b"\0"):
+        raise SignatureError("A signature is read from elsewhere than between its covered ranges.")
+    allowed = ["signature_time_stamp_token"] if signature.sig_object_type == "/Sig" else []
+    unsigned = [attribute["type"].native for attribute in signature.signer_info["unsigned_attrs"]]
+    if unsigned != allowed or signature.signed_data["crls"].native is not None:
+        raise SignatureError("A signature carries other data that nothing protects than one timestamp on the seal.")
 
 
 def check_changes(file: SignedFile) -> None:
