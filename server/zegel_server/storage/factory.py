@@ -5,6 +5,7 @@ from urllib.parse import unquote, urlsplit
 
 from zegel_server.storage.base import BlobStore
 from zegel_server.storage.local import LocalBlobStore
+from zegel_server.storage.object_store import open_s3
 
 __all__ = ["open_blob_store"]
 
@@ -13,7 +14,8 @@ def open_blob_store(url: str) -> BlobStore:
     """Open a blob store.
 
     Args:
-        url: ``file:///folder`` for a local disk.
+        url: ``file:///folder`` for a local disk, ``s3://bucket/prefix?endpoint=https://host&region=name`` for an
+            S3-compatible object store.
 
     Raises:
         ValueError: The URL is of another kind, or malformed.
@@ -26,5 +28,7 @@ def open_blob_store(url: str) -> BlobStore:
             if parts.netloc not in {"", "localhost"} or not named or parts.query or parts.fragment:
                 raise ValueError("a local blob store is named as file:///folder")
             return LocalBlobStore(Path(unquote(parts.path)))
+        case "s3":
+            return open_s3(url)
         case _:
-            raise ValueError("a blob store's URL begins with file:///")
+            raise ValueError("a blob store's URL begins with file:/// or s3://")
