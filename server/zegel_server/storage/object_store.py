@@ -101,8 +101,8 @@ class ObjectBlobStore:
             raise _missing() from None
         except Unavailable:
             # Perhaps only because the range lies past the end.
-            size = await self.size(key)
-            if size is not None and size < start + length:
+            found = await self.size(key)
+            if found is not None and found < start + length:
                 raise _short() from None
             raise
         if len(data) != length:
