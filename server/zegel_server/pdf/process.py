@@ -28,6 +28,19 @@ class ZygoteGoneError(Exception):
     """The zygote died under a job."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Child:
+    """A job's process.
+
+    Args:
+        number: The job's number.
+        ended: Its exit status, or minus the signal that ended it, once it is gone; or that the zygote is gone.
+    """
+
+    number: int
+    ended: "asyncio.Future[int]"
+
+
 class ZygoteProcess:
     """The running zygote and what it tells about jobs.
 
@@ -90,14 +103,14 @@ class ZygoteProcess:
             raise
         return zygote
 
-    def begin(self, connection: socket.socket) -> int:
+    def begin(self, connection: socket.socket) -> Child:
         """Have a child forked for a job.
 
         Args:
             connection: The job's socket; the zygote gets a copy of it.
 
         Returns:
-            The job's number.
+            The job's process.
         """
         self._next += 1
         job = self._next
@@ -105,23 +118,12 @@ class ZygoteProcess:
         end.add_done_callback(lambda _end: self._ends.pop(job, None))
         self._ends[job] = end
         self._send({"start": job}, connection)
-        return job
+        return Child(job, end)
 
-    def kill(self, job: int) -> None:
+    def kill(self, child: Child) -> None:
         """Have a job's process killed; nothing happens if it is gone already."""
         if self.alive:
-            self._send({"kill": job})
-
-    async def end(self, job: int) -> int:
-        """Wait until a job's process is gone.
-
-        Returns:
-            Its exit status, or minus the signal that ended it.
-
-        Raises:
-            ZygoteGoneError: The zygote is gone, and so all its jobs.
-        """
-        return await asyncio.shield(self._ends[job])
+            self._send({"kill": child.number})
 
     def _send(self, message: Mapping[str, int], connection: socket.socket | None = None) -> None:
         try:

@@ -39,10 +39,10 @@ from zegel_server.pdf.limits import (
     WorkerLimits,
 )
 from zegel_server.pdf.model import PdfFacts, PrepareJob
-from zegel_server.pdf.process import ZygoteGoneError, ZygoteProcess
+from zegel_server.pdf.process import Child, ZygoteGoneError, ZygoteProcess
 from zegel_server.pdf.refusal import REASONS, Refusal
 from zegel_server.pdf.wire import PREFIX, WireError, header_length, load, pack, parse_header
-from zegel_server.pdf.zygote import CANNOT_CONFINE, CANNOT_FORK
+from zegel_server.pdf.zygote import CANNOT_CONFINE, CANNOT_FORK, OUT_OF_MEMORY
 
 if TYPE_CHECKING:
     from zegel_server.pdf.sealing import SealSpec
@@ -213,7 +213,7 @@ class _Job:
     async def run(self, kind: str, body: object) -> tuple[str, object, list[bytes]]:
         """Send the job, answer its calls, and return its last frame; its process is gone afterwards."""
         with self._theirs:
-            number = self._zygote.begin(self._theirs)
+            child = self._zygote.begin(self._theirs)
         timer = asyncio.timeout(self._limits.wall_seconds)
         try:
             async with timer:
@@ -223,19 +223,19 @@ class _Job:
         except (WireError, OSError) as error:  # a TimeoutError is an OSError
             if isinstance(error, TimeoutError) and not timer.expired():
                 raise  # a callback's own
-            self._zygote.kill(number)
-            refusal = Refusal.TIME if timer.expired() else _post_mortem(await self._zygote.end(number))
+            self._zygote.kill(child)
+            refusal = Refusal.TIME if timer.expired() else _post_mortem(await asyncio.shield(child.ended))
             return "refused", {"refusal": refusal.value, "trace": []}, []
         else:
             return frame
         finally:
             self._connection.close()
-            await self._bury(number)
+            await self._bury(child)
 
-    async def _bury(self, number: int) -> None:
-        self._zygote.kill(number)
-        with contextlib.suppress(ZygoteGoneError, KeyError):
-            await self._zygote.end(number)
+    async def _bury(self, child: Child) -> None:
+        self._zygote.kill(child)
+        with contextlib.suppress(ZygoteGoneError):
+            await asyncio.shield(child.ended)
 
     async def _send(self, kind: str, body: object) -> None:
         for part in pack(kind, body):
@@ -284,7 +284,7 @@ def _post_mortem(status: int) -> Refusal:
     _log.warning("pdf_worker_died", status=status)
     if status in _CPU_SIGNALS:
         return Refusal.TIME
-    return Refusal.MEMORY if status == -signal.SIGKILL else Refusal.CRASHED
+    return Refusal.MEMORY if status in {-signal.SIGKILL, OUT_OF_MEMORY} else Refusal.CRASHED
 
 
 def _refusal(answer: object) -> Refusal:

@@ -35,6 +35,9 @@ MAX_MESSAGE = 256
 CANNOT_FORK, CANNOT_CONFINE = 75, 70
 """Exit statuses (of sysexits: try again, internal error) that are not the document's fault."""
 
+OUT_OF_MEMORY = 71
+"""Exit status of a job that had no memory left even to say so."""
+
 
 def main(arguments: list[str]) -> int:
     """Serve jobs until the control socket closes.
@@ -139,6 +142,8 @@ def _become_job(descriptor: int, limits: WorkerLimits, parent: int) -> NoReturn:
         status = 1
         child.serve(socket.socket(fileno=3), granted)
         status = 0
+    except MemoryError:
+        status = OUT_OF_MEMORY
     finally:
         os._exit(status)
 
