@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
 from support.tools import tool
 from zegel_server.pdf import authority as module
@@ -215,3 +216,26 @@ def test_a_key_that_belongs_to_another_certificate_is_refused(folder: Path) -> N
     authority = DevelopmentAuthority.open(folder)
     with pytest.raises(ValueError, match="does not belong"):
         KeyedCertificate.from_pem(authority.seal.certificate_pem, authority.tls.key_pem)
+
+
+def test_keys_that_validators_do_not_know_or_find_weak_are_refused(folder: Path) -> None:
+    certificates = DevelopmentAuthority.open(folder).seal.certificates
+    unknown = ed25519.Ed25519PrivateKey.generate()
+    pem = unknown.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    with pytest.raises(TypeError, match="ECDSA and RSA"):
+        KeyedCertificate.from_pem(b"", pem)
+    weak = rsa.generate_private_key(65537, 1024)
+    builder = x509.CertificateBuilder(certificates[0].issuer, certificates[0].subject, weak.public_key(), 1)
+    builder = builder.not_valid_before(dt.datetime(2026, 1, 1)).not_valid_after(dt.datetime(2027, 1, 1))  # noqa: DTZ001
+    with pytest.raises(ValueError, match="2048"):
+        KeyedCertificate(weak, (builder.sign(weak, hashes.SHA256()),))
+    with pytest.raises(ValueError, match="certificate is needed"):
+        KeyedCertificate(weak, ())
+
+
+def test_an_encrypted_key_is_read_with_its_password(folder: Path) -> None:
+    seal = DevelopmentAuthority.open(folder).seal
+    pem = seal.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"password"))
+    assert KeyedCertificate.from_pem(seal.certificate_pem, pem, b"password").key_pem == seal.key_pem
+    with pytest.raises(TypeError):
+        KeyedCertificate.from_pem(seal.certificate_pem, pem)

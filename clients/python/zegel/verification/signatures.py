@@ -182,7 +182,7 @@ def check_seal(file: SignedFile, roots: Sequence[x509.Certificate], now: dt.date
         raise SignatureError("The seal permits changes.")
     if seal.sig_object.get("/SubFilter") != "/ETSI.CAdES.detached":
         raise SignatureError("The seal is not a PAdES signature.")
-    seal.compute_integrity_info()
+    seal.compute_integrity_info(skip_diff=True)
     for signature in (seal, *file.timestamps):
         _check_spelling(file.pdf, signature)
         if signature.evaluate_signature_coverage() < SignatureCoverageLevel.ENTIRE_REVISION:
@@ -225,7 +225,7 @@ def check_changes(file: SignedFile) -> None:
         SignatureError: Something else was.
     """
     file.seal.compute_integrity_info()
-    result: Any = file.seal.diff_result
+    result: Any = file.seal.diff_result  # pyHanko declares it as None
     if not isinstance(result, DiffResult) or result.modification_level > ModificationLevel.LTA_UPDATES:
         raise SignatureError("The document was changed after it was sealed.")
 
@@ -259,7 +259,8 @@ def _specification(roots: Sequence[x509.Certificate]) -> PdfSignatureValidationS
             # a root issues the CRL for its leaves, and a file need not hold it
             local_knowledge=LocalKnowledge(known_certs=list(roots)),
             key_usage_settings=KeyUsageConstraints(key_usage={"non_repudiation"}),
-        )
+        ),
+        diff_policy=None,  # the differences are looked at once, by check_changes
     )
 
 
