@@ -224,7 +224,7 @@ def test_keys_that_validators_do_not_know_or_find_weak_are_refused(folder: Path)
     pem = unknown.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     with pytest.raises(TypeError, match="ECDSA and RSA"):
         KeyedCertificate.from_pem(b"", pem)
-    weak = rsa.generate_private_key(65537, 1024)
+    weak = rsa.generate_private_key(65537, 1024)  # noqa: S505 - refusing it is the test
     builder = x509.CertificateBuilder(certificates[0].issuer, certificates[0].subject, weak.public_key(), 1)
     builder = builder.not_valid_before(dt.datetime(2026, 1, 1)).not_valid_after(dt.datetime(2027, 1, 1))  # noqa: DTZ001
     with pytest.raises(ValueError, match="2048"):
