@@ -34,6 +34,9 @@ from reportlab.pdfgen.canvas import Canvas
 
 from zegel_server.pdf.outlines import draw_outlined, outlined_characters, outlined_width
 
+PLAIN_FONT = "notos"
+"""What a canvas begins with, so that no page names a font that is not embedded."""
+
 _OUTLINED = "notocjk"
 """A CFF font, which reportlab cannot embed: its glyphs are drawn as shapes, with the text laid under them."""
 

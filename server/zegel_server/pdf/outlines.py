@@ -12,10 +12,12 @@ from functools import cache
 from pathlib import Path
 
 import uharfbuzz  # type: ignore[import-untyped]
+from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.pdfgen.pathobject import PDFPathObject
 
 _PACKAGE, _FILE = "cvttf_NotoSansCJK_Regular", "NotoSansCJKtc-Regular.otf"
+_UNDER_FONT = "notos"
 _INVISIBLE = 3
 """Text rendering mode: neither fill nor stroke."""
 
@@ -35,10 +37,11 @@ def draw_outlined(canvas: Canvas, x: float, y: float, text: str, size: float) ->
     font = _font()
     scale = size / font.face.upem
     under = canvas.beginText(x, y)
-    under.setFont("Helvetica", size)
+    under.setFont(_UNDER_FONT, size)
     under.setTextRenderMode(_INVISIBLE)
-    under.setHorizScale(100 * outlined_width(text, size) / (len(text) * size * 0.278))  # a full stop's width
-    under.textOut("." * len(text))
+    dots = "." * len(text)
+    under.setHorizScale(100 * outlined_width(text, size) / stringWidth(dots, _UNDER_FONT, size))
+    under.textOut(dots)
     under.setHorizScale(100)
     under.setTextRenderMode(0)
     canvas.drawText(under)

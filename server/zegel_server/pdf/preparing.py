@@ -16,6 +16,7 @@ import pikepdf
 from reportlab.pdfgen.canvas import Canvas
 
 from zegel_server.pdf.audit_page import draw_audit_pages
+from zegel_server.pdf.fonts import PLAIN_FONT
 from zegel_server.pdf.geometry import Shown, shown
 from zegel_server.pdf.limits import MAX_PAGES
 from zegel_server.pdf.model import Attachment, PrepareJob, Stamp
@@ -80,7 +81,7 @@ def _draw(output: pikepdf.Pdf, job: PrepareJob, counts: list[int]) -> None:
         return
     boxes = {index: shown(output.pages[index]) for index in stamped}
     drawn = BytesIO()
-    canvas = Canvas(drawn, pageCompression=1, invariant=1)
+    canvas = Canvas(drawn, pageCompression=1, invariant=1, initialFontName=PLAIN_FONT)
     for index, stamps in stamped.items():
         canvas.setPageSize((boxes[index].width, boxes[index].height))
         for stamp in stamps:
@@ -111,7 +112,7 @@ def _lay_over(output: pikepdf.Pdf, page: pikepdf.Page, box: Shown, overlay: pike
         page.contents_add(b"q\n", prepend=True)
         page.contents_add(b"\nQ")
     else:
-        content = page.as_form_xobject()
+        content = page.as_form_xobject(handle_transformations=False)
         page.obj.Contents = output.make_stream(f"q {_CONTENT_NAME} Do Q".encode())
         page.obj.Resources = pikepdf.Dictionary(
             XObject=pikepdf.Dictionary({_CONTENT_NAME: output.make_indirect(content)})

@@ -25,7 +25,9 @@ _RULE = (0.45, 0.50, 0.60)
 _SMALL = (0.32, 0.36, 0.44)
 
 _LARGEST_TEXT = 11.0
-_SMALLEST_TEXT = 1.0
+_LARGEST_HAND = 36.0
+_BREAK_WORDS_BELOW = 5.0
+_SMALLEST_TEXT = 0.25
 _LEADING = 1.22
 _SHRINK = 0.94
 _CAP_HEIGHT = 0.71
@@ -59,15 +61,18 @@ def draw_stamp(canvas: Canvas, stamp: Stamp, page_height: float) -> None:
     canvas.restoreState()
 
 
-def _fit(text: str, stack: str, width: float, height: float, largest: float) -> tuple[float, list[str]]:
-    """The largest font size, and its lines, at which a text fits into a box."""
-    size = min(largest, height / _LEADING)
+def _fit_line(text: str, stack: str, width: float, height: float) -> float:
+    """The largest font size at which a text fits into a box as one line."""
+    return min(height / _LEADING, width / max(text_width(text, stack, 1.0), 0.01))
+
+
+def _fit_paragraph(text: str, stack: str, width: float, height: float, largest: float) -> tuple[float, list[str]]:
+    """The largest font size, and its lines, at which a text fits into a box; only small print breaks words."""
+    size = largest
     while True:
-        lines = wrap_text(text, stack, size, width) if "\n" in text or " " in text else [text]
-        fits = len(lines) * size * _LEADING <= height + 0.01 and all(
-            text_width(line, stack, size) <= width for line in lines
-        )
-        if fits or size <= _SMALLEST_TEXT:
+        lines = wrap_text(text, stack, size, width)
+        whole = size <= _BREAK_WORDS_BELOW or all(text_width(word, stack, size) <= width for word in text.split())
+        if (whole and len(lines) * size * _LEADING <= height) or size <= _SMALLEST_TEXT:
             return size, lines
         size = max(size * _SHRINK, _SMALLEST_TEXT)
 
@@ -75,7 +80,7 @@ def _fit(text: str, stack: str, width: float, height: float, largest: float) -> 
 def _draw_paragraph(canvas: Canvas, stamp: Stamp, bottom: float) -> None:
     inset = min(2.0, stamp.width * 0.04)
     width = stamp.width - 2 * inset
-    size, lines = _fit(stamp.text, "body", width, stamp.height, min(_LARGEST_TEXT, stamp.height * 0.72))
+    size, lines = _fit_paragraph(stamp.text, "body", width, stamp.height, min(_LARGEST_TEXT, stamp.height * 0.72))
     block = (len(lines) - 1) * size * _LEADING + size * _CAP_HEIGHT
     base = bottom + (stamp.height + block) / 2 - size * _CAP_HEIGHT
     for line in lines:
@@ -106,17 +111,15 @@ def _draw_check(canvas: Canvas, stamp: Stamp, bottom: float) -> None:
 def _draw_signature(canvas: Canvas, stamp: Stamp, bottom: float) -> None:
     captions = stamp.caption.split("\n") if stamp.caption else []
     small = min(6.5, stamp.height * 0.13)
-    sizes = [_fit(line, "body", stamp.width, small * _LEADING, small)[0] for line in captions]
+    sizes = [_fit_line(line, "body", stamp.width, small * _LEADING) for line in captions]
     foot = len(captions) * small * _LEADING + (small * 0.55 if captions else 0.0)
     rule = bottom + foot
     ink_height = stamp.height - foot - 1.0
     if stamp.image is None:
         # Handwriting is drawn large: its small letters reach half the height of its capitals, and its tails hang below.
-        size, lines = _fit(
-            stamp.text.replace("\n", " ").replace(" ", "\u00a0"), "hand", stamp.width * 0.96, ink_height, 36.0
-        )
-        base = rule + size * (0.27 if is_handwriting(lines[0]) else 0.36)
-        draw_text(canvas, stamp.x + stamp.width * 0.02, base, lines[0], "hand", size)
+        size = min(_LARGEST_HAND, _fit_line(stamp.text, "hand", stamp.width * 0.96, ink_height))
+        base = rule + size * (0.27 if is_handwriting(stamp.text) else 0.36)
+        draw_text(canvas, stamp.x + stamp.width * 0.02, base, stamp.text, "hand", size)
     else:
         _draw_picture(canvas, stamp.image, (stamp.x, rule + 1.0, stamp.width, ink_height))
     canvas.setStrokeColorRGB(*_RULE)

@@ -1,0 +1,162 @@
+"""Files that are none, lie, or mean harm: each is refused with its reason."""
+
+import time
+import zlib
+from io import BytesIO
+
+import pikepdf
+import pytest
+
+from support.pdfs import bomb, edited, one_page, raw_pdf, stream
+from zegel_server.errors import FailedPrecondition
+from zegel_server.pdf.workshop import Workshop
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+GOOD = one_page(b"0 0 100 100 re f")
+
+
+def pages(kids: bytes, *nodes: bytes) -> bytes:
+    return raw_pdf([b"<< /Type /Catalog /Pages 2 0 R >>", b"<< /Type /Pages %s >>" % kids, *nodes])
+
+
+def deep_tree(depth: int) -> bytes:
+    nodes = [
+        b"<< /Type /Pages /Parent %d 0 R /Kids [%d 0 R] /Count 1 >>" % (number - 1, number + 1)
+        for number in range(3, 3 + depth)
+    ]
+    return pages(b"/Kids [3 0 R] /Count 1", *nodes, b"<< /Type /Page /Parent %d 0 R >>" % (2 + depth))
+
+
+def many_pages(count: int) -> bytes:
+    kids = b" ".join(b"%d 0 R" % number for number in range(3, 3 + count))
+    node = b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 10 10] >>"
+    return pages(b"/Kids [%s] /Count %d" % (kids, count), *([node] * count))
+
+
+def doubling_tree(levels: int) -> bytes:
+    """Each node has the next one twice: two to the power of ``levels`` pages out of few objects."""
+    nodes = [
+        b"<< /Type /Pages /Parent %d 0 R /Kids [%d 0 R %d 0 R] /Count 2 >>" % (number - 1, number + 1, number + 1)
+        for number in range(3, 3 + levels)
+    ]
+    return pages(b"/Kids [3 0 R] /Count 1", *nodes, b"<< /Type /Page /MediaBox [0 0 9 9] >>")
+
+
+def encrypted(user: str, owner: str) -> bytes:
+    out = BytesIO()
+    with pikepdf.open(BytesIO(GOOD)) as pdf:
+        pdf.save(out, encryption=pikepdf.Encryption(user=user, owner=owner))
+    return out.getvalue()
+
+
+def nested_arrays(depth: int) -> bytes:
+    return one_page(b"", b"/MediaBox [0 0 9 9] /Junk " + b"[" * depth + b"]" * depth)
+
+
+def object_stream_bomb() -> bytes:
+    data = zlib.compress(b"5 0 " + bytes(300 * 1024 * 1024), 9)
+    return one_page(
+        b"", b"/MediaBox [0 0 9 9] /X 5 0 R", b"", stream(data, b"/Type /ObjStm /N 1 /First 4 /Filter /FlateDecode")
+    )
+
+
+UNREADABLE, ENCRYPTED, COMPLEX = "DOCUMENT_UNREADABLE", "DOCUMENT_ENCRYPTED", "DOCUMENT_TOO_COMPLEX"
+
+REFUSED = {
+    "empty": (b"", UNREADABLE, "empty"),
+    "text": (b"Dear Sir or Madam,\n" * 50, UNREADABLE, "not_a_pdf"),
+    "zeros": (bytes(4096), UNREADABLE, "not_a_pdf"),
+    "picture": (b"\x89PNG\r\n\x1a\n" + bytes(200), UNREADABLE, "not_a_pdf"),
+    "header only": (b"%PDF-1.7\n", UNREADABLE, "damaged"),
+    "cut off early": (GOOD[:60], UNREADABLE, "damaged"),
+    "no page": (pages(b"/Kids [] /Count 0"), UNREADABLE, "no_pages"),
+    "tree in a circle": (pages(b"/Kids [3 0 R] /Count 1", b"<< /Type /Pages /Kids [2 0 R] /Count 1 >>"), UNREADABLE, None),
+    "tree too deep": (deep_tree(3000), UNREADABLE, "damaged"),
+    "doubling tree": (doubling_tree(40), None, None),
+    "too many pages": (many_pages(2001), COMPLEX, "too_many_pages"),
+    "user password": (encrypted("secret", "owner"), ENCRYPTED, "encrypted"),
+    "flate bomb": (bomb(500 * 1024 * 1024), COMPLEX, "expands"),
+    "flate bomb in two levels": (bomb(500 * 1024 * 1024, 2), COMPLEX, "expands"),
+    "flate bomb in three levels": (bomb(500 * 1024 * 1024, 3), COMPLEX, "expands"),
+    "too many filters": (bomb(1000, 8), COMPLEX, "expands"),
+    "object stream bomb": (object_stream_bomb(), COMPLEX, "expands"),
+    "huge page": (one_page(b"", b"/MediaBox [0 0 1000000000 1000000000]"), UNREADABLE, "page_size"),
+    "huge user unit": (one_page(b"", b"/MediaBox [0 0 9000 9000] /UserUnit 1000"), UNREADABLE, "page_size"),
+    "speck of a page": (one_page(b"", b"/MediaBox [0 0 0.1 0.1]"), UNREADABLE, "page_size"),
+    "picture larger than the sky": (huge_picture(), COMPLEX, "expands"),
+    "dynamic form": (one_page(b"", catalog=b"/NeedsRendering true"), UNREADABLE, "dynamic_form"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+async def test_refused(workshop: Workshop, name: str) -> None:
+    data, reason, detail = REFUSED[name]
+    began = time.monotonic()
+    with pytest.raises(FailedPrecondition) as caught:
+        await workshop.inspect(data)
+    assert time.monotonic() - began < 20
+    assert caught.value.reason in ({reason} if reason else {UNREADABLE, COMPLEX})
+    assert detail is None or caught.value.metadata == {"detail": detail}
+    assert len((await workshop.inspect(GOOD)).pages) == 1
+
+
+@pytest.mark.parametrize(
+    ("page", "size"),
+    [
+        (b"/MediaBox [0 0 200 100]", (200, 100)),
+        (b"/MediaBox [200 100 0 0]", (200, 100)),
+        (b"/MediaBox [-50 -50 150 50] /Rotate 90", (100, 200)),
+        (b"/MediaBox [0 0 200 100] /Rotate -90", (100, 200)),
+        (b"/MediaBox [0 0 200 100] /Rotate 450", (100, 200)),
+        (b"/MediaBox [0 0 200 100] /Rotate 45", (200, 100)),
+        (b"/MediaBox [0 0 200 100] /CropBox [10 10 110 60]", (100, 50)),
+        (b"/MediaBox [0 0 200 100] /CropBox [100 50 900 900] /Rotate 270", (50, 100)),
+        (b"/MediaBox [0 0 200 100] /CropBox [900 900 999 999]", (200, 100)),
+        (b"/MediaBox [0 0 200 100] /UserUnit 2.5", (500, 250)),
+        (b"/MediaBox [0 0 nan 100]", (612, 792)),
+        (b"/MediaBox [0 0 (x) 100]", (612, 792)),
+        (b"/MediaBox [0 0 0 0]", (612, 792)),
+        (b"", (612, 792)),
+    ],
+)
+async def test_pages_are_measured_as_shown(workshop: Workshop, page: bytes, size: tuple[float, float]) -> None:
+    (found,) = (await workshop.inspect(one_page(b"", page))).pages
+    assert (found.width, found.height) == pytest.approx(size)
+
+
+async def test_an_inherited_box_counts(workshop: Workshop) -> None:
+    pdf = pages(b"/Kids [3 0 R] /Count 1 /MediaBox [0 0 70 50] /Rotate 90", b"<< /Type /Page /Parent 2 0 R >>")
+    (found,) = (await workshop.inspect(pdf)).pages
+    assert (found.width, found.height) == (50, 70)
+
+
+async def test_a_file_cut_off_at_its_end_is_repaired(workshop: Workshop) -> None:
+    assert len((await workshop.inspect(GOOD[: GOOD.index(b"xref")])).pages) == 1
+
+
+async def test_an_empty_password_keeps_nothing_from_anybody(workshop: Workshop) -> None:
+    facts = await workshop.inspect(encrypted("", "owner"))
+    assert facts.was_encrypted
+    assert not (await workshop.inspect(GOOD)).was_encrypted
+
+
+async def test_scripts_forms_signatures_and_files_are_told_of(workshop: Workshop) -> None:
+    plain = await workshop.inspect(GOOD)
+    assert [plain.has_form, plain.has_scripts, plain.has_signatures, plain.has_attachments] == [False] * 4
+
+    def add_script(pdf: pikepdf.Pdf) -> None:
+        pdf.Root.OpenAction = pikepdf.Dictionary(S=pikepdf.Name.JavaScript, JS="app.alert(1)")
+
+    def add_form(pdf: pikepdf.Pdf) -> None:
+        field = pdf.make_indirect(pikepdf.Dictionary(FT=pikepdf.Name.Sig, T="s", V=pikepdf.Dictionary()))
+        pdf.Root.AcroForm = pikepdf.Dictionary(Fields=pikepdf.Array([field]))
+
+    def add_file(pdf: pikepdf.Pdf) -> None:
+        pdf.attachments["a.exe"] = pikepdf.AttachedFileSpec(pdf, b"MZ")
+
+    assert (await workshop.inspect(edited(GOOD, add_script))).has_scripts
+    form = await workshop.inspect(edited(GOOD, add_form))
+    assert form.has_form
+    assert form.has_signatures
+    assert (await workshop.inspect(edited(GOOD, add_file))).has_attachments
