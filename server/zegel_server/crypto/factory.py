@@ -12,14 +12,21 @@ def open_root_keys(url: str) -> RootKeys:
     """Open a provider of root keys.
 
     Args:
-        url: ``local:<path of the keyring file>``.
+        url: ``local:<path of the keyring file>``, or a PKCS#11 URI such as
+            ``pkcs11:token=zegel?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:/run/secrets/pin``.
 
     Raises:
-        ValueError: The URL is of another kind, or malformed.
+        ValueError: The URL is of another kind, or malformed, or what it needs is not installed.
     """
     scheme, _, rest = url.partition(":")
     match scheme:
         case "local" if rest:
             return LocalKeyring(Path(rest))
+        case "pkcs11":
+            try:
+                from zegel_server.crypto.pkcs11 import open_pkcs11  # noqa: PLC0415 - needs an optional extra
+            except ImportError:
+                raise ValueError("a PKCS#11 key provider needs zegel-server[pkcs11]") from None
+            return open_pkcs11(url)
         case _:
-            raise ValueError("a key provider's URL is local:<path>")
+            raise ValueError("a key provider's URL begins with local: or pkcs11:")

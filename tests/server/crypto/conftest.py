@@ -1,16 +1,41 @@
 """The providers of root keys under test."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from support import softhsm
 from zegel_server.crypto import RootKeys, open_root_keys
 
 
-@pytest.fixture(params=["local"])
-async def root_keys_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+@pytest.fixture(scope="session")
+def softhsm_token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[softhsm.SoftToken]:
+    """A SoftHSM token, one for each worker process and only where a test asks for it."""
+    with softhsm.token(tmp_path_factory.mktemp("softhsm")) as token:
+        yield token
+
+
+@pytest.fixture
+def empty_token(softhsm_token: softhsm.SoftToken) -> softhsm.SoftToken:
+    """The token without any objects."""
+    import pkcs11  # noqa: PLC0415 - an optional extra, which the token needs too
+
+    driver = pkcs11.lib(str(softhsm_token.module))
+    driver.reinitialize()
+    session = driver.get_token(token_label=softhsm.LABEL).open(rw=True, user_pin=softhsm.PIN)
+    for found in list(session.get_objects()):
+        found.destroy()
+    session.close()
+    return softhsm_token
+
+
+@pytest.fixture(params=["local", "pkcs11"])
+def root_keys_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty provider, of each kind in turn."""
+    if request.param == "pkcs11":
+        token: softhsm.SoftToken = request.getfixturevalue("empty_token")
+        return token.url
     return f"local:{tmp_path / 'keyring.json'}"
 
 
