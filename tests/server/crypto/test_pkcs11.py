@@ -4,7 +4,7 @@ import asyncio
 import os
 import threading
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pkcs11
 import pytest
@@ -39,7 +39,7 @@ async def test_a_root_key_cannot_leave_the_token(provider: Pkcs11RootKeys) -> No
             assert key[pkcs11.Attribute[attribute]] is False
         with pytest.raises(pkcs11.AttributeSensitive):
             key[pkcs11.Attribute.VALUE]
-        other = session.get_key(id=root_key_id.encode())
+        other: Any = session.get_key(id=root_key_id.encode())
         with pytest.raises(pkcs11.PKCS11Error):
             other.wrap_key(key, mechanism=pkcs11.Mechanism.AES_KEY_WRAP)
 
