@@ -28,6 +28,10 @@ def deep_tree(depth: int) -> bytes:
     return pages(b"/Kids [3 0 R] /Count 1", *nodes, b"<< /Type /Page /Parent %d 0 R >>" % (2 + depth))
 
 
+def circle() -> bytes:
+    return pages(b"/Kids [3 0 R] /Count 1", b"<< /Type /Pages /Kids [2 0 R] /Count 1 >>")
+
+
 def many_pages(count: int) -> bytes:
     kids = b" ".join(b"%d 0 R" % number for number in range(3, 3 + count))
     node = b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 10 10] >>"
@@ -56,9 +60,13 @@ def nested_arrays(depth: int) -> bytes:
 
 def object_stream_bomb() -> bytes:
     data = zlib.compress(b"5 0 " + bytes(300 * 1024 * 1024), 9)
-    return one_page(
-        b"", b"/MediaBox [0 0 9 9] /X 5 0 R", b"", stream(data, b"/Type /ObjStm /N 1 /First 4 /Filter /FlateDecode")
-    )
+    body = stream(data, b"/Type /ObjStm /N 1 /First 4 /Filter /FlateDecode")
+    return one_page(b"", b"/MediaBox [0 0 9 9] /X 5 0 R", b"", body)
+
+
+def huge_picture() -> bytes:
+    picture = stream(b"x", b"/Subtype /Image /Width 99999 /Height 99999")
+    return one_page(b"", b"/MediaBox [0 0 9 9] /Resources << /XObject << /I 5 0 R >> >>", b"", picture)
 
 
 UNREADABLE, ENCRYPTED, COMPLEX = "DOCUMENT_UNREADABLE", "DOCUMENT_ENCRYPTED", "DOCUMENT_TOO_COMPLEX"
@@ -71,7 +79,7 @@ REFUSED = {
     "header only": (b"%PDF-1.7\n", UNREADABLE, "damaged"),
     "cut off early": (GOOD[:60], UNREADABLE, "damaged"),
     "no page": (pages(b"/Kids [] /Count 0"), UNREADABLE, "no_pages"),
-    "tree in a circle": (pages(b"/Kids [3 0 R] /Count 1", b"<< /Type /Pages /Kids [2 0 R] /Count 1 >>"), UNREADABLE, None),
+    "tree in a circle": (circle(), UNREADABLE, "damaged"),
     "tree too deep": (deep_tree(3000), UNREADABLE, "damaged"),
     "doubling tree": (doubling_tree(40), None, None),
     "too many pages": (many_pages(2001), COMPLEX, "too_many_pages"),
