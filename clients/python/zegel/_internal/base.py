@@ -1,0 +1,81 @@
+"""What both clients have: where they connect to, who speaks, and clients made from clients."""
+
+import copy
+from collections.abc import Sequence
+from typing import Any, ClassVar, Self
+
+from zegel._internal.channel import PathLike, Target, pem
+from zegel._internal.port import Call, Link
+
+
+class ClientBase:
+    """See :class:`zegel.Client` and :class:`zegel.aio.Client`."""
+
+    _channels: ClassVar[Any]
+    """The module that opens channels: ``grpc`` or ``grpc.aio``."""
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        token: str | None = None,
+        root_certificates: bytes | PathLike | None = None,
+        client_key: bytes | PathLike | None = None,
+        client_certificates: bytes | PathLike | None = None,
+        insecure: bool = False,
+        timeout: float | None = None,
+        options: Sequence[tuple[str, Any]] = (),
+    ) -> None:
+        place = Target(
+            address=target,
+            root_certificates=pem(root_certificates),
+            client_key=pem(client_key),
+            client_certificates=pem(client_certificates),
+            insecure=insecure,
+            options=options,
+        )
+        self.target = target
+        self._owns_link = True
+        self._link = Link(lambda: place.open(self._channels))
+        self._call = Call(token=token, timeout=timeout)
+        self._bind(self._link, self._call)
+
+    def _bind(self, link: Link, call: Call) -> None:
+        """Makes the services."""
+        raise NotImplementedError
+
+    def with_token(self, token: str | None) -> Self:
+        """A client over the same connection that speaks for somebody else.
+
+        Args:
+            token: An API key or a session token.
+
+        Returns:
+            A client that works until this one is closed; closing it does nothing.
+        """
+        return self._derived(Call(token=token, timeout=self._call.timeout))
+
+    def with_timeout(self, timeout: float | None) -> Self:
+        """A client over the same connection whose calls may take another time.
+
+        Args:
+            timeout: Seconds, for calls and streams alike; ``None`` for the defaults.
+
+        Returns:
+            A client that works until this one is closed; closing it does nothing.
+        """
+        return self._derived(Call(token=self._call.token, timeout=timeout))
+
+    def _derived(self, call: Call) -> Self:
+        client = copy.copy(self)
+        client._owns_link = False  # noqa: SLF001 - one of our own
+        client._call = call  # noqa: SLF001 - the same
+        client._bind(client._link, call)  # noqa: SLF001 - the same
+        return client
+
+    def _release(self) -> Any:
+        """The channel to close, or ``None`` where that is another client's to do."""
+        return self._link.close() if self._owns_link else None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__module__}.{type(self).__name__}({self.target!r})"

@@ -1,0 +1,109 @@
+"""What the contracts say of each method, read from the generated descriptors: what may be retried, what is idempotent.
+
+Invariants:
+
+* Only a method whose contract calls it ``NO_SIDE_EFFECTS`` or ``IDEMPOTENT`` is ever sent again by gRPC.
+* A method is known by its request: each has a message of its own (buf's ``RPC_REQUEST_RESPONSE_UNIQUE``).
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
+from google.protobuf.descriptor_pb2 import MethodOptions
+from google.protobuf.message import Message
+
+from zegel.audit.v1 import audit_service_pb2, audit_service_pb2_grpc
+from zegel.document.v1 import document_service_pb2, document_service_pb2_grpc
+from zegel.identity.v1 import identity_service_pb2, identity_service_pb2_grpc
+from zegel.permission.v1 import permission_service_pb2, permission_service_pb2_grpc
+from zegel.signing.v1 import (
+    ceremony_service_pb2,
+    ceremony_service_pb2_grpc,
+    signing_service_pb2,
+    signing_service_pb2_grpc,
+)
+
+UNARY_TIMEOUT_S: Final = 30.0
+"""Default deadline of a unary call, its retries included: what a server grants it at the most."""
+
+STREAM_TIMEOUT_S: Final = 6 * 3600.0
+"""Default deadline of a stream: 4 GiB at 200 KiB a second, and what a server grants it at the most."""
+
+RETRY_POLICY: Final = {
+    # Four retries after 0.1, 0.3, 0.9 and 2.7 seconds, each give or take a fifth: gRPC adds the jitter, and allows
+    # no more than five attempts. That rides out a restart, and gives up before a person does.
+    "maxAttempts": 5,
+    "initialBackoff": "0.1s",
+    "maxBackoff": "3s",
+    "backoffMultiplier": 3,
+    "retryableStatusCodes": ["UNAVAILABLE"],
+}
+"""How gRPC retries; see the gRFC A6."""
+
+_CONTRACTS: Final[tuple[tuple[FileDescriptor, Any], ...]] = (
+    (identity_service_pb2.DESCRIPTOR, identity_service_pb2_grpc),
+    (document_service_pb2.DESCRIPTOR, document_service_pb2_grpc),
+    (signing_service_pb2.DESCRIPTOR, signing_service_pb2_grpc),
+    (ceremony_service_pb2.DESCRIPTOR, ceremony_service_pb2_grpc),
+    (audit_service_pb2.DESCRIPTOR, audit_service_pb2_grpc),
+    (permission_service_pb2.DESCRIPTOR, permission_service_pb2_grpc),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rpc:
+    """A method as its contract has it.
+
+    Attributes:
+        service: Full name of the service, such as ``zegel.document.v1.DocumentService``.
+        name: Name of the method.
+        stub: The service's generated stub class.
+        repeatable: Whether it may be sent again when it is not known whether it was carried out.
+        takes_request_id: Whether its request has a ``request_id``, by which it is idempotent.
+        doc: The contract's comment.
+    """
+
+    service: str
+    name: str
+    stub: Any
+    repeatable: bool
+    takes_request_id: bool
+    doc: str
+
+
+def _read(method: MethodDescriptor, generated: Any) -> Rpc:
+    service = method.containing_service
+    level = method.GetOptions().idempotency_level
+    return Rpc(
+        service=service.full_name,
+        name=method.name,
+        stub=getattr(generated, f"{service.name}Stub"),
+        repeatable=level in {MethodOptions.NO_SIDE_EFFECTS, MethodOptions.IDEMPOTENT},
+        takes_request_id="request_id" in method.input_type.fields_by_name,
+        doc=getattr(generated, f"{service.name}Servicer").__dict__[method.name].__doc__ or "",
+    )
+
+
+def _methods() -> Iterator[tuple[str, Rpc]]:
+    for file, generated in _CONTRACTS:
+        for service in file.services_by_name.values():
+            for method in service.methods:
+                yield method.input_type.full_name, _read(method, generated)
+
+
+RPCS: Final[Mapping[str, Rpc]] = dict(_methods())
+"""Every method, by the full name of its request."""
+
+
+def rpc_of(request: Message | type[Message]) -> Rpc:
+    """The method that takes a request."""
+    return RPCS[request.DESCRIPTOR.full_name]
+
+
+def service_config() -> str:
+    """The gRPC service config, as JSON: which methods gRPC sends again by itself, and how."""
+    names = [{"service": rpc.service, "method": rpc.name} for rpc in RPCS.values() if rpc.repeatable]
+    return json.dumps({"methodConfig": [{"name": names, "retryPolicy": RETRY_POLICY}]})

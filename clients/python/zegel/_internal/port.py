@@ -1,0 +1,186 @@
+"""The seam between what the client does and how it reaches a server.
+
+Each of the client's flows is written once, as a coroutine over a :class:`Port`. The asyncio client awaits it; the
+synchronous client drives it to its end with a port that never suspends. So there is one logic, and no second loop.
+
+Invariants:
+
+* What a port raises is a :class:`~zegel.errors.ZegelError`, or comes from the caller's own files and callbacks.
+* A stream that is not read to its end is cancelled when it is closed.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any, Protocol, TypeVar
+from uuid import uuid4
+
+from google.protobuf.message import Message
+
+from zegel._internal.contract import STREAM_TIMEOUT_S, UNARY_TIMEOUT_S, Rpc, rpc_of
+
+AnswerT = TypeVar("AnswerT", bound=Message)
+ResultT = TypeVar("ResultT")
+
+
+class Port(Protocol):
+    """How flows reach a server, a file and the clock."""
+
+    async def unary(self, request: Message, _answer: type[AnswerT]) -> AnswerT:
+        """Calls a method with one request and one answer.
+
+        Args:
+            request: The request; it tells which method. An empty ``request_id`` is filled in.
+            _answer: The class of the answer, for the type checker alone.
+
+        Raises:
+            ZegelError: The call failed.
+        """
+        ...
+
+    def receive(self, request: Message, _answer: type[AnswerT]) -> AsyncGenerator[AnswerT, None]:
+        """Calls a method that streams its answers; close the generator to cancel.
+
+        Args:
+            request: The request.
+            _answer: The class of the answers, for the type checker alone.
+
+        Raises:
+            ZegelError: The call failed.
+        """
+        ...
+
+    async def send(self, requests: Iterator[Message], kind: type[Message], _answer: type[AnswerT]) -> AnswerT:
+        """Calls a method that takes a stream of requests.
+
+        Args:
+            requests: The requests, taken from another thread than the caller's.
+            kind: The class of the requests.
+            _answer: The class of the answer, for the type checker alone.
+
+        Raises:
+            ZegelError: The call failed.
+        """
+        ...
+
+    async def run(self, function: Callable[..., ResultT], *args: Any) -> ResultT:
+        """Calls a function that may block, such as a file's ``write``.
+
+        Args:
+            function: The function.
+            args: Its arguments.
+        """
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Waits.
+
+        Args:
+            seconds: How long.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class Link:
+    """A channel and the stubs over it, shared by all clients that were made from one.
+
+    Attributes:
+        open: Opens the channel; asked once, at the first call, since a channel of ``grpc.aio`` belongs to a loop.
+    """
+
+    open: Callable[[], Any]
+    _channel: Any = None
+    _stubs: dict[str, Any] = field(default_factory=dict)
+    _closed: bool = False
+    _lock: Lock = field(default_factory=Lock)
+
+    def method(self, rpc: Rpc) -> Any:
+        """The callable of a method.
+
+        Raises:
+            RuntimeError: The client was closed.
+        """
+        stub = self._stubs.get(rpc.service)
+        if stub is None:
+            with self._lock:
+                if self._closed:
+                    raise RuntimeError("the client is closed")
+                if self._channel is None:
+                    self._channel = self.open()
+                self._stubs[rpc.service] = stub = rpc.stub(self._channel)
+        return getattr(stub, rpc.name)
+
+    def close(self) -> Any:
+        """Marks the link as closed.
+
+        Returns:
+            The channel to close, or ``None`` where none was opened.
+        """
+        with self._lock:
+            channel, self._channel, self._closed = self._channel, None, True
+            self._stubs.clear()
+        return channel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """What goes with every call.
+
+    Attributes:
+        token: The bearer token, or ``None``.
+        timeout: Seconds that a call may take; the defaults for unary calls and streams where ``None``.
+    """
+
+    token: str | None = field(default=None, repr=False)
+    timeout: float | None = None
+
+    def arguments(self, *, stream: bool) -> dict[str, Any]:
+        """Keyword arguments for a stub's method.
+
+        Args:
+            stream: Whether either side streams.
+        """
+        default = STREAM_TIMEOUT_S if stream else UNARY_TIMEOUT_S
+        metadata = (("authorization", f"Bearer {self.token}"),) if self.token else ()
+        return {"timeout": default if self.timeout is None else self.timeout, "metadata": metadata}
+
+
+def prepared(request: Message) -> tuple[Rpc, Message]:
+    """Finds a request's method, and makes it idempotent where its contract offers that.
+
+    Args:
+        request: The request; an empty ``request_id`` is filled in.
+    """
+    rpc = rpc_of(request)
+    if rpc.takes_request_id and not getattr(request, "request_id"):  # noqa: B009 - any message that has one
+        setattr(request, "request_id", str(uuid4()))  # noqa: B010 - the same
+    return rpc, request
+
+
+def drive(flow: Coroutine[Any, Any, ResultT]) -> ResultT:
+    """Runs a flow over a port that never suspends, without an event loop.
+
+    Args:
+        flow: The coroutine.
+
+    Returns:
+        What it returns.
+    """
+    try:
+        flow.send(None)
+    except StopIteration as end:
+        result: ResultT = end.value
+        return result
+    finally:
+        flow.close()
+    raise RuntimeError("a synchronous port suspended")
+
+
+async def following(stream: AsyncIterator[ResultT]) -> ResultT:
+    """The next of an asynchronous iterator, as a coroutine that :func:`drive` can run.
+
+    Raises:
+        StopAsyncIteration: There is none.
+    """
+    return await anext(stream)

@@ -1,0 +1,117 @@
+"""The two ports: over a synchronous channel, and over one of ``grpc.aio``."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+
+from zegel._internal.contract import rpc_of
+from zegel._internal.port import AnswerT, Call, Link, ResultT, prepared
+from zegel.errors import from_call
+
+MessageT = TypeVar("MessageT", bound=Message)
+
+
+@dataclass(frozen=True, slots=True)
+class SyncPort:
+    """Blocks, and never suspends: see :class:`zegel._internal.port.Port`."""
+
+    link: Link
+    call: Call
+
+    async def unary(self, request: Message, _answer: type[AnswerT]) -> AnswerT:
+        """See the protocol."""
+        rpc, request = prepared(request)
+        try:
+            result: AnswerT = self.link.method(rpc)(request, **self.call.arguments(stream=False))
+        except grpc.RpcError as error:
+            raise from_call(error) from error
+        return result
+
+    async def receive(self, request: Message, _answer: type[AnswerT]) -> AsyncGenerator[AnswerT, None]:
+        """See the protocol."""
+        rpc, request = prepared(request)
+        stream = self.link.method(rpc)(request, **self.call.arguments(stream=True))
+        try:
+            for message in stream:
+                yield message
+        except grpc.RpcError as error:
+            raise from_call(error) from error
+        finally:
+            stream.cancel()
+
+    async def send(self, requests: Iterator[Message], kind: type[Message], _answer: type[AnswerT]) -> AnswerT:
+        """See the protocol."""
+        method = self.link.method(rpc_of(kind))
+        pending = method.future(requests, **self.call.arguments(stream=True))
+        try:
+            result: AnswerT = pending.result()
+        except grpc.RpcError as error:
+            raise from_call(error) from error
+        finally:
+            pending.cancel()  # a keyboard interrupt leaves the stream open; on an ended one it does nothing
+        return result
+
+    async def run(self, function: Callable[..., ResultT], *args: Any) -> ResultT:
+        """See the protocol."""
+        return function(*args)
+
+    async def sleep(self, seconds: float) -> None:
+        """See the protocol."""
+        time.sleep(seconds)  # noqa: ASYNC251 - this port is driven without a loop
+
+
+@dataclass(frozen=True, slots=True)
+class AioPort:
+    """Over ``grpc.aio``: see :class:`zegel._internal.port.Port`."""
+
+    link: Link
+    call: Call
+
+    async def unary(self, request: Message, _answer: type[AnswerT]) -> AnswerT:
+        """See the protocol."""
+        rpc, request = prepared(request)
+        try:
+            result: AnswerT = await self.link.method(rpc)(request, **self.call.arguments(stream=False))
+        except grpc.RpcError as error:
+            raise from_call(error) from error
+        return result
+
+    async def receive(self, request: Message, _answer: type[AnswerT]) -> AsyncGenerator[AnswerT, None]:
+        """See the protocol."""
+        rpc, request = prepared(request)
+        stream = self.link.method(rpc)(request, **self.call.arguments(stream=True))
+        try:
+            async for message in stream:
+                yield message
+        except grpc.RpcError as error:
+            raise from_call(error) from error
+        finally:
+            stream.cancel()
+
+    async def send(self, requests: Iterator[Message], kind: type[Message], _answer: type[AnswerT]) -> AnswerT:
+        """See the protocol."""
+        method = self.link.method(rpc_of(kind))
+        try:
+            result: AnswerT = await method(_in_thread(requests), **self.call.arguments(stream=True))
+        except grpc.RpcError as error:
+            raise from_call(error) from error
+        return result
+
+    async def run(self, function: Callable[..., ResultT], *args: Any) -> ResultT:
+        """See the protocol."""
+        return await asyncio.to_thread(function, *args)
+
+    async def sleep(self, seconds: float) -> None:
+        """See the protocol."""
+        await asyncio.sleep(seconds)
+
+
+async def _in_thread(requests: Iterator[MessageT]) -> AsyncIterator[MessageT]:
+    """Takes each request in a thread: reading and hashing a file must not hold the loop up."""
+    while (request := await asyncio.to_thread(next, requests, None)) is not None:
+        yield request

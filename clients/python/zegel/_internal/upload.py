@@ -1,0 +1,267 @@
+"""Documents up: chunks of 1 MiB with their crc32c, the SHA-256 of the whole, and going on where a stream was cut off.
+
+Invariants:
+
+* The source is read by one attempt at a time: gRPC takes requests in a thread of its own, and may still hold on to a
+  stream that was given up.
+* Each byte goes into the SHA-256 once, however often it is sent.
+* An upload counts as done only with the document in hand.
+"""
+
+import hashlib
+import io
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock
+from typing import BinaryIO, Final, Self
+
+import google_crc32c
+
+from zegel._internal.channel import PathLike
+from zegel._internal.patience import Patience, cut_off
+from zegel._internal.port import Port
+from zegel.document.v1.document_service_pb2 import (
+    Chunk,
+    Document,
+    FinishUpload,
+    GetDocumentRequest,
+    GetDocumentResponse,
+    GetUploadRequest,
+    GetUploadResponse,
+    StartUploadRequest,
+    StartUploadResponse,
+    Upload,
+    UploadDocumentRequest,
+    UploadDocumentResponse,
+    UploadSpec,
+)
+from zegel.errors import FailedPrecondition, NotFound, ZegelError
+
+CHUNK_BYTES: Final = 1024 * 1024
+"""Size of a chunk: the largest that a server takes."""
+
+Content = bytes | bytearray | memoryview | PathLike | BinaryIO
+"""What can be sent: bytes, the path of a file, or a file object open for reading bytes."""
+
+Progress = Callable[[int, int | None], object]
+"""Told how many bytes are on their way, and how many there are in all, or ``None`` where that is not known."""
+
+
+class Source:
+    """The bytes to send.
+
+    Args:
+        content: What to send. A file object is read from where it stands, and left open.
+
+    Attributes:
+        size: How many bytes there are; ``None`` where that is not known.
+        seekable: Whether bytes can be read again.
+        name: The file's name; empty where it has none.
+
+    Raises:
+        OSError: The file cannot be opened.
+        TypeError: The file object reads text.
+    """
+
+    def __init__(self, content: Content) -> None:
+        self.name = ""
+        self._owned = True
+        if isinstance(content, bytes | bytearray | memoryview):
+            self._file: BinaryIO = io.BytesIO(content)
+        elif isinstance(content, str | os.PathLike):
+            self._file = Path(content).open("rb")  # noqa: SIM115 - closed with the source
+            self.name = Path(content).name
+        else:
+            if isinstance(content, io.TextIOBase):
+                raise TypeError("the file object reads text; open it with mode 'rb'")
+            self._file, self._owned = content, False
+            name = getattr(content, "name", "")
+            self.name = Path(name).name if isinstance(name, str) else ""
+        self.lock: Final = Lock()
+        self.seekable = self._file.seekable()
+        self._start = self._file.tell() if self.seekable else 0
+        self.size = self._file.seek(0, os.SEEK_END) - self._start if self.seekable else None
+        self._at = -1 if self.seekable else 0  # where the file stands, from the start; -1 for elsewhere
+        self._hash = hashlib.sha256()
+        self._hashed = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._owned:
+            with self.lock:
+                self._file.close()
+
+    def read(self, offset: int) -> bytes:
+        """The next chunk.
+
+        Args:
+            offset: Where it begins; without seeking, that is where the last one ended.
+
+        Returns:
+            A whole chunk, or what is left; empty at the end.
+
+        Raises:
+            OSError: The file cannot be read, or not from there.
+        """
+        if offset > self._hashed:
+            self._skip_to(offset)
+        self._seek(offset)
+        data = self._read(CHUNK_BYTES)
+        fresh = offset + len(data) - self._hashed
+        if fresh > 0:
+            self._hash.update(memoryview(data)[len(data) - fresh :])
+            self._hashed += fresh
+        return data
+
+    def finish(self, size: int) -> FinishUpload:
+        """The last message's end mark.
+
+        Args:
+            size: How many bytes there were.
+        """
+        return FinishUpload(size=size, sha256=self._hash.digest())
+
+    @property
+    def sha256(self) -> bytes:
+        """SHA-256 of the bytes read so far."""
+        return self._hash.digest()
+
+    def _skip_to(self, offset: int) -> None:
+        """Hashes bytes that a server has from an earlier try."""
+        self._seek(self._hashed)
+        while self._hashed < offset:
+            data = self._read(min(CHUNK_BYTES, offset - self._hashed))
+            if not data:
+                raise OSError("the file is shorter than what was sent of it before")
+            self._hash.update(data)
+            self._hashed += len(data)
+
+    def _seek(self, offset: int) -> None:
+        if offset == self._at:
+            return
+        if not self.seekable:
+            raise OSError("the source cannot be read again")
+        self._file.seek(self._start + offset)
+        self._at = offset
+
+    def _read(self, size: int) -> bytes:
+        """Reads until there is enough or no more: a raw file may return less than asked for."""
+        parts, missing = [], size
+        while missing and (data := self._file.read(missing)):
+            parts.append(data)
+            missing -= len(data)
+            self._at += len(data)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+class Attempt(Iterator[UploadDocumentRequest]):
+    """The messages of one stream, from an offset to the end.
+
+    Args:
+        source: The bytes.
+        upload: The upload, with its persisted size.
+        progress: Told after each chunk, or ``None``.
+
+    Attributes:
+        error: What the source or the callback raised: gRPC would swallow it.
+        finished: Whether the end mark was handed out.
+    """
+
+    def __init__(self, source: Source, upload: Upload, progress: Progress | None) -> None:
+        self.error: Exception | None = None
+        self.finished = False
+        self._source = source
+        self._target = upload.upload_id
+        self._offset = upload.persisted_size
+        self._progress = progress
+        self._stopped = False
+
+    def __next__(self) -> UploadDocumentRequest:
+        with self._source.lock:
+            if self._stopped or self.finished:
+                raise StopIteration
+            try:
+                return self._following()
+            except Exception as error:  # noqa: BLE001 - kept for the caller; the stream then ends without `finish`
+                self.error, self._stopped = error, True
+        raise StopIteration
+
+    def stop(self) -> None:
+        """Ends the messages: after this, the source is not read for them any more."""
+        with self._source.lock:
+            self._stopped = True
+
+    def _following(self) -> UploadDocumentRequest:
+        data = self._source.read(self._offset)
+        message = UploadDocumentRequest()
+        if self._target:
+            message.upload_id, self._target = self._target, ""
+        if data:
+            message.chunk.CopyFrom(Chunk(offset=self._offset, data=data, crc32c=google_crc32c.value(data)))
+            self._offset += len(data)
+            if self._progress:
+                self._progress(self._offset, self._source.size)
+        else:
+            message.finish.CopyFrom(self._source.finish(self._offset))
+            self.finished = True
+        return message
+
+
+async def upload(port: Port, content: Content, *, title: str, document_id: str, progress: Progress | None) -> Document:
+    """Sends a document; see ``zegel.client.Documents.upload``."""
+    source = await port.run(Source, content)
+    with source:
+        spec = UploadSpec(title=title or ("" if document_id else source.name), document_id=document_id)
+        spec.size = source.size or 0
+        started = await port.unary(StartUploadRequest(spec=spec), StartUploadResponse)
+        return await _send(port, source, started.upload, progress)
+
+
+async def _send(port: Port, source: Source, upload: Upload, progress: Progress | None) -> Document:
+    """Sends until the document is there, or nothing moves any more."""
+    patience, finished = Patience(), False
+    while True:
+        attempt = Attempt(source, upload, progress)
+        try:
+            answer = await port.send(attempt, UploadDocumentRequest, UploadDocumentResponse)
+        except ZegelError as error:
+            cause = error
+        else:
+            cause = ZegelError("The server ended the upload before its end.")
+            if answer.HasField("document"):
+                return answer.document
+        finally:
+            attempt.stop()
+        if attempt.error is not None:
+            raise attempt.error
+        finished = finished or attempt.finished
+        if finished and isinstance(cause, FailedPrecondition):
+            return await _stored(port, source, upload, cause)
+        pause = patience.pause(upload.persisted_size) if source.seekable and cut_off(cause) else None
+        if pause is None:
+            raise cause
+        await port.sleep(pause)
+        try:
+            upload = (await port.unary(GetUploadRequest(upload_id=upload.upload_id), GetUploadResponse)).upload
+        except (FailedPrecondition, NotFound) as error:
+            if not finished:
+                raise
+            return await _stored(port, source, upload, error)
+
+
+async def _stored(port: Port, source: Source, upload: Upload, cause: ZegelError) -> Document:
+    """Finds the document of an upload that is closed: its last answer may have been lost on the way.
+
+    Raises:
+        ZegelError: There is no such version with these bytes; the cause.
+    """
+    with suppress(ZegelError):
+        answer = await port.unary(GetDocumentRequest(document_id=upload.document_id), GetDocumentResponse)
+        for version in answer.document.versions:
+            if version.version == upload.version and version.sha256 == source.sha256:
+                return answer.document
+    raise cause

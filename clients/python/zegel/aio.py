@@ -1,0 +1,137 @@
+"""The client for asyncio: as :mod:`zegel.client`, with ``await``, ``async with`` and ``async for``.
+
+    async with zegel.aio.Client("sign.example.com:443", token=api_key) as client:
+        async for document in client.documents.list_documents():
+            print(document.title)
+
+A client belongs to the event loop in which it makes its first call. Files are read, written and hashed in threads, so
+that they do not hold the loop up.
+"""
+
+from types import TracebackType
+from typing import Any, BinaryIO, ClassVar, Self, overload
+
+import grpc.aio
+
+from zegel._internal.base import ClientBase
+from zegel._internal.channel import PathLike
+from zegel._internal.download import Progress as DownloadProgress
+from zegel._internal.download import download, download_request
+from zegel._internal.port import Call, Link
+from zegel._internal.ports import AioPort
+from zegel._internal.services import (
+    AuditMethods,
+    CeremonyMethods,
+    DocumentMethods,
+    IdentityMethods,
+    PermissionMethods,
+    SigningMethods,
+)
+from zegel._internal.surface import AioService
+from zegel._internal.upload import Content, upload
+from zegel._internal.upload import Progress as UploadProgress
+from zegel.document.v1.document_service_pb2 import Document, DocumentVersion
+
+__all__ = ["Audit", "Ceremony", "Client", "Documents", "Identity", "Permissions", "Signing"]
+
+
+class Identity(AioService, IdentityMethods):
+    """Tenants, their members and API keys, and sessions."""
+
+
+class Signing(AioService, SigningMethods):
+    """What the sender does: signature requests."""
+
+
+class Ceremony(AioService, CeremonyMethods):
+    """What a signer does. The session says which request and which signer."""
+
+
+class Audit(AioService, AuditMethods):
+    """The audit trail, its log and its proofs."""
+
+
+class Permissions(AioService, PermissionMethods):
+    """Who may do what within a tenant."""
+
+
+class Documents(AioService, DocumentMethods):
+    """Documents: encrypted streams in and out."""
+
+    async def upload(
+        self, content: Content, *, title: str = "", document_id: str = "", progress: UploadProgress | None = None
+    ) -> Document:
+        """Sends a document; see :meth:`zegel.client.Documents.upload`."""
+        return await upload(self._port, content, title=title, document_id=document_id, progress=progress)
+
+    @overload
+    async def download(
+        self,
+        document_id: str,
+        *,
+        to: None = None,
+        version: int = 0,
+        offset: int = 0,
+        length: int | None = None,
+        progress: DownloadProgress | None = None,
+    ) -> bytes: ...
+    @overload
+    async def download(
+        self,
+        document_id: str,
+        *,
+        to: PathLike | BinaryIO,
+        version: int = 0,
+        offset: int = 0,
+        length: int | None = None,
+        progress: DownloadProgress | None = None,
+    ) -> DocumentVersion: ...
+    async def download(
+        self,
+        document_id: str,
+        *,
+        to: PathLike | BinaryIO | None = None,
+        version: int = 0,
+        offset: int = 0,
+        length: int | None = None,
+        progress: DownloadProgress | None = None,
+    ) -> bytes | DocumentVersion:
+        """Fetches a document, or a range of it; see :meth:`zegel.client.Documents.download`."""
+        request = download_request(document_id, version, offset, length)
+        return await download(self._port, request, to, progress)
+
+
+class Client(ClientBase):
+    """A connection to a Zegel server; arguments and attributes as :class:`zegel.Client`."""
+
+    identity: Identity
+    documents: Documents
+    signing: Signing
+    ceremony: Ceremony
+    audit: Audit
+    permissions: Permissions
+
+    _channels: ClassVar[Any] = grpc.aio
+
+    def _bind(self, link: Link, call: Call) -> None:
+        port = AioPort(link, call)
+        self.identity = Identity(port)
+        self.documents = Documents(port)
+        self.signing = Signing(port)
+        self.ceremony = Ceremony(port)
+        self.audit = Audit(port)
+        self.permissions = Permissions(port)
+
+    async def close(self) -> None:
+        """Ends the connection, and every call under way. On a client made from another one it does nothing."""
+        channel = self._release()
+        if channel is not None:
+            await channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self.close()
