@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from support.streams import AAD, DEK, encrypt, released
@@ -141,3 +141,35 @@ def test_a_decryptor_that_failed_gives_nothing_more(original: tuple[bytes, bytes
 @given(st.binary(max_size=200))
 def test_arbitrary_bytes_are_refused(stream: bytes) -> None:
     assert released(stream) == []
+
+
+@given(st.data())
+def test_no_mutation_of_a_stored_stream_releases_a_byte_past_it(
+    original: tuple[bytes, bytes], data: st.DataObject
+) -> None:
+    plaintext, stream = original
+    other = encrypt(plaintext, segments.document_aad("other-tenant", "document", 7))
+    at = data.draw(st.integers(0, len(stream) - 1))
+    length = data.draw(st.integers(1, 4_096))
+    kind = data.draw(st.sampled_from(["flip", "cut", "drop", "repeat", "zero", "foreign", "foreign segment"]))
+    match kind:
+        case "flip":
+            mutated = stream[:at] + bytes([stream[at] ^ data.draw(st.integers(1, 255))]) + stream[at + 1 :]
+        case "cut":
+            mutated = stream[:at]
+        case "drop":
+            mutated = stream[:at] + stream[at + length :]
+        case "repeat":
+            mutated = stream[: at + length] + stream[at:]
+        case "zero":
+            mutated = stream[:at] + bytes(len(stream[at : at + length])) + stream[at + length :]
+        case "foreign":
+            mutated = stream[:at] + other[at : at + length] + stream[at + length :]
+        case _:
+            place = segments.ciphertext_range(at // SEGMENT_SIZE, MUTATION_SIZE)
+            at, mutated = place.start, stream[: place.start] + other[place.start : place.stop] + stream[place.stop :]
+    assume(mutated != stream)
+    got = b"".join(released(mutated, seed=at))
+    whole_before = 0 if at < SEGMENT_SIZE else segments.plaintext_range(at // SEGMENT_SIZE, MUTATION_SIZE).start
+    assert len(got) <= whole_before
+    assert plaintext.startswith(got)

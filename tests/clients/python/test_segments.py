@@ -2,6 +2,7 @@
 
 import io
 import os
+import random
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -80,6 +81,21 @@ def tink_aead() -> streaming_aead.StreamingAead:
     return cast("streaming_aead.StreamingAead", handle.primitive(streaming_aead.StreamingAead))
 
 
+class Kept(io.BytesIO):
+    """Keeps its bytes when Tink closes it."""
+
+    def close(self) -> None:
+        self.written = self.getvalue()
+        super().close()
+
+
+def tink_encrypt(tink_aead: streaming_aead.StreamingAead, plaintext: bytes, aad: bytes) -> bytes:
+    sink = Kept()
+    with tink_aead.new_encrypting_stream(sink, aad) as stream:
+        stream.write(plaintext)
+    return sink.written
+
+
 @pytest.mark.parametrize("size", BOUNDARIES)
 def test_tink_opens_what_we_write(tink_aead: streaming_aead.StreamingAead, size: int) -> None:
     plaintext = os.urandom(size)
@@ -90,14 +106,26 @@ def test_tink_opens_what_we_write(tink_aead: streaming_aead.StreamingAead, size:
 @pytest.mark.parametrize("size", BOUNDARIES)
 def test_we_open_what_tink_writes(tink_aead: streaming_aead.StreamingAead, size: int) -> None:
     plaintext = os.urandom(size)
-    sink = io.BytesIO()
-    sink.close, close = lambda: None, sink.close  # type: ignore[method-assign] # Tink closes it, and with it goes the value
-    with tink_aead.new_encrypting_stream(sink, AAD) as stream:
-        stream.write(plaintext)
-    written = sink.getvalue()
-    close()
-    assert len(written) == segments.ciphertext_size(size)
-    assert decrypt(written, seed=size) == plaintext
+    stream = tink_encrypt(tink_aead, plaintext, AAD)
+    assert len(stream) == segments.ciphertext_size(size)
+    assert decrypt(stream, seed=size) == plaintext
+
+
+@given(
+    size=st.one_of(st.integers(0, 2_000), st.integers(0, 3 * SEGMENT_SIZE)),
+    aad=st.binary(max_size=300),
+    seed=st.integers(0, 2**32),
+    tink_writes=st.booleans(),
+)
+def test_any_document_under_any_associated_data_is_the_same_to_tink(
+    tink_aead: streaming_aead.StreamingAead, size: int, aad: bytes, seed: int, tink_writes: bool
+) -> None:
+    plaintext = random.Random(seed).randbytes(size)  # noqa: S311 - repeatable, not secret
+    if tink_writes:
+        assert decrypt(tink_encrypt(tink_aead, plaintext, aad), aad, seed) == plaintext
+    else:
+        with tink_aead.new_decrypting_stream(io.BytesIO(encrypt(plaintext, aad, seed)), aad) as stream:
+            assert stream.read() == plaintext
 
 
 def test_tink_refuses_our_stream_under_other_associated_data(tink_aead: streaming_aead.StreamingAead) -> None:
