@@ -2,8 +2,8 @@
 
 Invariants:
 
-* A token holds the last key seen and a digest of what was asked, and nothing that lets anybody do anything: each page is
-  decided like the first.
+* A token holds the last key seen and a digest of what was asked, and nothing that lets anybody do anything: each page
+  is decided like the first.
 * A token of another method or of other arguments is refused.
 """
 
@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 
 from google.protobuf.message import Message
 
-from zegel_server.errors import InvalidArgument
+from zegel_server.errors import Aborted, InvalidArgument
 
 DEFAULT_PAGE: Final = 100
 """Rows of a page where the caller names no number."""
@@ -83,9 +83,7 @@ def place_of(request: Any, *kinds: type[str] | type[int]) -> tuple[Any, ...] | N
     token = request.page_token
     if not token:
         return None
-    refusal = InvalidArgument(
-        "page_token", "must be the next_page_token of the same list", reason="INVALID_PAGE_TOKEN"
-    )
+    refusal = InvalidArgument("page_token", "must be the next_page_token of the same list", reason="INVALID_PAGE_TOKEN")
     if len(token) > MAX_TOKEN:
         raise refusal
     try:
@@ -104,3 +102,24 @@ def etag(revision: int) -> str:
         revision: How often it was changed.
     """
     return f'"{revision}"'
+
+
+def revision(etag_read: str, resource: str) -> int | None:
+    """The revision that an etag stands for.
+
+    Args:
+        etag_read: The etag that the caller last read, or empty.
+        resource: The resource's kind, for the refusal.
+
+    Returns:
+        The revision; ``None`` where the caller overwrites whatever is there.
+
+    Raises:
+        Aborted: It is no etag of ours, so it cannot be the present one.
+    """
+    if not etag_read:
+        return None
+    digits = etag_read.removeprefix('"').removesuffix('"')
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 18):  # noqa: PLR2004 - fits 64 bits
+        raise Aborted(f"The {resource.replace('_', ' ')} was changed since.")
+    return int(digits)

@@ -1,7 +1,7 @@
 """Recording events: each in the transaction of the change that it tells of.
 
-A use case drafts its event before its transaction begins, since the subject's key may have to be fetched, and records it
-inside. The sequencer gives it its place in the log afterwards.
+A use case drafts its event before its transaction begins, since the subject's key may have to be fetched, and records
+it inside. The sequencer gives it its place in the log afterwards.
 
 Invariants:
 
@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from zegel.evidence import DocumentHash
 from zegel.event.v1 import event_type_pb2
+from zegel.evidence import DocumentHash
 from zegel_server import clock
 from zegel_server.audit.leaf import commitment
 from zegel_server.caller import Caller

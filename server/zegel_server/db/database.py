@@ -19,7 +19,7 @@ Row = Any
 """A named tuple with the statement's columns."""
 
 
-class UniqueViolation(Exception):
+class UniqueViolation(Exception):  # noqa: N818 - named as SQL names it
     """A row of that key exists already; the transaction it happened in is over."""
 
 
@@ -131,7 +131,7 @@ def sqlite_path(url: str) -> str:
         ValueError: It names no file.
     """
     path = url.removeprefix("sqlite:///")
-    if not path or path == url or path == ":memory:":
+    if path in {"", url, ":memory:"}:
         message = "a SQLite URL is sqlite:/// and the path of a file"
         raise ValueError(message)
     return path

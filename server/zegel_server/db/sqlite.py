@@ -1,8 +1,8 @@
 """SQLite: reads on the event loop, writes through one writer that commits together what waits together.
 
-A read of a cached page blocks the loop for some tens of microseconds, less than a hop to a thread costs. What takes long
-is the fsync of a commit: it runs in a thread, and while it does, the transactions that come in meanwhile queue up and
-share the next one. Each transaction is a savepoint in the batch, so that one that fails takes no other with it.
+A read of a cached page blocks the loop for some tens of microseconds, less than a hop to a thread costs. What takes
+long is the fsync of a commit: it runs in a thread, and while it does, the transactions that come in meanwhile queue up
+and share the next one. Each transaction is a savepoint in the batch, so that one that fails takes no other with it.
 
 Invariants:
 
@@ -23,7 +23,7 @@ from zegel_server.db.statement import Dialect, Statement
 from zegel_server.errors import ResourceExhausted, Unavailable, ZegelError
 
 BUSY_TIMEOUT_MS: Final = 5_000
-"""How long a write waits for another process's transaction: longer than any of ours, shorter than a client's patience."""
+"""How long a write waits for another process's transaction: longer than any of ours takes."""
 
 STATEMENT_CACHE: Final = 512
 """Prepared statements a connection keeps: more than the server has."""
@@ -71,7 +71,7 @@ def translate(error: sqlite3.Error) -> Exception:
         if extended in {sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY}:
             return UniqueViolation(str(error))
         return error
-    if code in {sqlite3.SQLITE_FULL}:
+    if code == sqlite3.SQLITE_FULL:
         return ResourceExhausted("The disk is full.", reason="STORAGE_FULL")
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}:
         return Unavailable("The database does not answer now.", dependency="database")

@@ -10,9 +10,9 @@ for each execution, happens once at import. Invariants:
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
-from sqlalchemy import BindParameter, ClauseElement, Column, Insert, Select, Table, bindparam, insert
+from sqlalchemy import BindParameter, ClauseElement, Column, Insert, SelectBase, Table, bindparam, insert
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import asyncpg as asyncpg_dialect
 from sqlalchemy.sql.dml import UpdateBase
@@ -80,9 +80,7 @@ class Statement:
         self._compiled: dict[Dialect, Compiled] = {}
         columns = _result_columns(next(iter(self._elements.values())))
         self.returns_rows = bool(columns)
-        self.make_row: Callable[[Iterable[Any]], Any] = (
-            namedtuple("Row", columns, rename=True)._make if columns else tuple  # noqa: PYI024 - made from the columns
-        )
+        self.make_row: Callable[[Iterable[Any]], Any] = _row_type(columns)._make if columns else tuple
 
     def on(self, dialect: Dialect) -> Compiled:
         """The statement in a dialect, compiled at its first use.
@@ -97,8 +95,12 @@ class Statement:
             return compiled
 
 
+def _row_type(columns: list[str]) -> Any:
+    return namedtuple("Row", columns, rename=True)  # noqa: PYI024 - the columns are known only now
+
+
 def _result_columns(element: ClauseElement) -> list[str]:
-    if isinstance(element, Select):
+    if isinstance(element, SelectBase):
         return [str(column.key) for column in element.selected_columns]
     if isinstance(element, UpdateBase):
         return [str(getattr(column, "key", column)) for column in element._returning]  # noqa: SLF001 - no public way
@@ -127,12 +129,11 @@ def upsert_into(table: Table, *, update: Sequence[str] = ()) -> Statement:
     def conflict(statement: Any) -> Insert:
         on = [column.name for column in table.primary_key.columns]
         if not update:
-            done: Insert = statement.on_conflict_do_nothing(index_elements=on)
-            return done
-        done = statement.on_conflict_do_update(
+            return cast("Insert", statement.on_conflict_do_nothing(index_elements=on))
+        changed = statement.on_conflict_do_update(
             index_elements=on, set_={name: statement.excluded[name] for name in update}
         )
-        return done
+        return cast("Insert", changed)
 
     return Statement(
         {"sqlite": conflict(sqlite.insert(table)), "postgresql": conflict(postgresql.insert(table))}, keys=keys

@@ -314,7 +314,11 @@ class Keys:
             subject_id: Whose.
         """
         await transaction.execute(store.DESTROY_SUBJECT, subject_id=subject_id)
-        transaction.after_commit(lambda: self._subject_keys.pop(subject_id, None) and None)
+
+        def forget() -> None:
+            self._subject_keys.pop(subject_id, None)
+
+        transaction.after_commit(forget)
 
     async def _open_subject(self, row: Row) -> bytes:
         known = self._subject_keys.get(row.subject_id)
@@ -373,9 +377,7 @@ def _open(tenant_key: TenantKey, key_id: str, blob: bytes, commitment: bytes) ->
     return unwrap_dek(tenant_key, WrappedDek(key_id, tenant_key.key_id, blob, commitment))
 
 
-def _new_subject(
-    tenant_key: TenantKey, tenant_id: str, subject_id: str, index: bytes
-) -> tuple[bytes, dict[str, Any]]:
+def _new_subject(tenant_key: TenantKey, tenant_id: str, subject_id: str, index: bytes) -> tuple[bytes, dict[str, Any]]:
     key, wrapped = new_dek(tenant_key, subject_id)
     return key.key, {
         "subject_id": subject_id,

@@ -30,9 +30,7 @@ PSEUDONYM: Final = Statement(select(tenants.c.pseudonym).where(tenants.c.tenant_
 
 SUBJECT: Final = Statement(select(subjects).where(subjects.c.subject_id == bind("subject_id")))
 SUBJECT_BY_INDEX: Final = Statement(
-    select(subjects).where(
-        subjects.c.tenant_id == bind("tenant_id"), subjects.c.email_index == bind("email_index")
-    )
+    select(subjects).where(subjects.c.tenant_id == bind("tenant_id"), subjects.c.email_index == bind("email_index"))
 )
 DESTROY_SUBJECT: Final = Statement(
     update(subjects).where(subjects.c.subject_id == bind("subject_id")).values(wrapped_key=None)

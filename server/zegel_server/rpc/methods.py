@@ -84,6 +84,4 @@ def read_contracts(services: Iterable[ServiceDescriptor]) -> Mapping[str, Method
     Raises:
         ContractError: A method declares no access.
     """
-    return {
-        method.path: method for service in services for method in (read_method(each) for each in service.methods)
-    }
+    return {method.path: method for service in services for method in (read_method(each) for each in service.methods)}

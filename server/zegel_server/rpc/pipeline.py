@@ -31,7 +31,8 @@ from zegel_server.rpc.telemetry import Telemetry
 RECHECK_S: Final = 0.5
 """How often a running stream's session is looked up: a revocation ends it within a second."""
 
-Handler = grpc.RpcMethodHandler
+Handler = Any
+"""A ``grpc.RpcMethodHandler``, whose published types know nothing of asyncio."""
 
 
 class Authenticator(Protocol):
@@ -78,7 +79,7 @@ class Call:
     reason: str = ""
 
 
-class Pipeline(ServerInterceptor):
+class Pipeline(ServerInterceptor):  # type: ignore[type-arg]  # generic in its stubs alone
     """The stages as one gRPC interceptor.
 
     Args:
@@ -295,10 +296,10 @@ def _address(peer: str) -> str:
 
 def _certificate(context: ServicerContext[Any, Any]) -> bytes | None:
     """The client's certificate in DER, where mutual TLS is on."""
-    pems = context.auth_context().get("x509_pem_cert")
+    pems = list(context.auth_context().get("x509_pem_cert") or ())
     if not pems:
         return None
-    from cryptography.x509 import load_pem_x509_certificate  # noqa: PLC0415 - only where mutual TLS is on
     from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415 - as above
+    from cryptography.x509 import load_pem_x509_certificate  # noqa: PLC0415 - only where mutual TLS is on
 
     return load_pem_x509_certificate(pems[0]).public_bytes(Encoding.DER)

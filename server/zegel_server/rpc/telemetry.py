@@ -20,7 +20,9 @@ class Telemetry:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
         self._log = structlog.get_logger("zegel.rpc")
-        self._handled = Counter("zegel_requests", "Requests by method and status.", ["method", "code"], registry=registry)
+        self._handled = Counter(
+            "zegel_requests", "Requests by method and status.", ["method", "code"], registry=registry
+        )
         self._seconds = Histogram(
             "zegel_request_seconds", "Time a request took.", ["method"], buckets=BUCKETS_S, registry=registry
         )
@@ -36,9 +38,7 @@ class Telemetry:
         self._running.inc()
         return time.perf_counter()
 
-    def ended(  # noqa: PLR0913 - the fields of one log line
-        self, began: float, *, method: str, code: str, reason: str, request_id: str, session_id: str
-    ) -> None:
+    def ended(self, began: float, *, method: str, code: str, reason: str, request_id: str, session_id: str) -> None:
         """Notes how a request ended.
 
         Args:

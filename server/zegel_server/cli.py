@@ -1,0 +1,209 @@
+"""``zegel-server``: serve, migrate, tenants, keys, blobs, audit.
+
+Every setting can be given by the environment (``ZEGEL_...``, see ``config``); the flags here override the few that one
+types by hand. Answers go to standard output, one JSON object a line, for people and programs alike; log lines go to
+standard error.
+"""
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from zegel_server import clock, logs
+from zegel_server.app import App, Core, NotReady
+from zegel_server.config import Settings
+from zegel_server.db.migrate import newest_revision, upgrade
+from zegel_server.errors import ZegelError
+from zegel_server.identity.operator import renew_operator
+
+app = typer.Typer(name="zegel-server", no_args_is_help=True, add_completion=False, help="The Zegel server.")
+tenants = typer.Typer(no_args_is_help=True, help="Tenants of this installation.")
+keys = typer.Typer(no_args_is_help=True, help="Root keys and tenant keys.")
+app.add_typer(tenants, name="tenants")
+app.add_typer(keys, name="keys")
+
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of everything that is kept locally.")]
+Development = Annotated[
+    bool | None, typer.Option("--development/--production", help="Serve for development, or for real.")
+]
+
+
+def say(**facts: Any) -> None:
+    """Prints one answer.
+
+    Args:
+        facts: What to tell, as JSON.
+    """
+    print(json.dumps(facts, ensure_ascii=False, default=str), flush=True)
+
+
+def settings_of(**flags: Any) -> Settings:
+    """The settings: the environment's, overridden by the flags that were given.
+
+    Args:
+        flags: Values of flags; ``None`` where one was not given.
+    """
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        for each in error.errors(include_url=False, include_input=False):
+            where = ".".join(str(part) for part in each["loc"])
+            print(f"zegel-server: {where + ': ' if where else ''}{each['msg']}", file=sys.stderr)
+        raise typer.Exit(2) from None
+
+
+def run(work: Callable[[], Awaitable[None]]) -> None:
+    """Runs a command, and tells in one line why it failed where it does.
+
+    Args:
+        work: The command.
+    """
+    try:
+        asyncio.run(_as_coroutine(work))
+    except (NotReady, ZegelError, OSError, ValueError) as error:
+        print(f"zegel-server: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+
+
+async def _as_coroutine(work: Callable[[], Awaitable[None]]) -> None:
+    await work()
+
+
+def with_core(settings: Settings, work: Callable[[Core], Awaitable[None]]) -> None:
+    """Runs a command that needs rows and keys, but no port.
+
+    Args:
+        settings: The installation's settings.
+        work: The command.
+    """
+
+    async def inside() -> None:
+        async with AsyncExitStack() as stack:
+            await work(await Core.open(settings, stack))
+
+    logs.configure(settings.log_format, "warning")
+    run(inside)
+
+
+@app.command()
+def serve(
+    data_dir: DataDir = None,
+    development: Development = None,
+    listen: Annotated[str | None, typer.Option(help="Address to listen on; port 0 picks a free one.")] = None,
+    log_format: Annotated[str | None, typer.Option(help="json or console.")] = None,
+) -> None:
+    """Serves until it is told to stop (SIGTERM or Ctrl-C), then ends gracefully."""
+    settings = settings_of(data_dir=data_dir, development=development, listen=listen, log_format=log_format)
+    logs.configure(settings.log_format, settings.log_level)
+
+    async def work() -> None:
+        server = App(settings)
+        stopping = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopping.set)
+        address = await server.start()
+        say(
+            event="ready",
+            address=address.target,
+            authority=address.authority,
+            operator_key=address.operator_key,
+            metrics=address.metrics,
+        )
+        if settings.development and sys.stderr.isatty():
+            _how_to_reach(address.target, address.authority, address.operator_key)
+        await stopping.wait()
+        await server.stop()
+        say(event="stopped")
+
+    run(work)
+
+
+def _how_to_reach(target: str, authority: Path | None, operator_key: Path | None) -> None:
+    """Tells a person how to call the server."""
+    print(
+        f"""
+Zegel serves on {target}. In another terminal:
+
+  grpcurl -cacert {authority} {target} list
+  grpcurl -cacert {authority} {target} describe zegel.signing.v1.SigningService
+  grpcurl -cacert {authority} -H "authorization: Bearer $(cat {operator_key})" \\
+      -d '{{"name": "Acme"}}' {target} zegel.identity.v1.IdentityService/CreateTenant
+""",
+        file=sys.stderr,
+    )
+
+
+@app.command()
+def migrate(data_dir: DataDir = None, development: Development = None) -> None:
+    """Brings the database to the schema that this server needs."""
+    settings = settings_of(data_dir=data_dir, development=development)
+
+    async def work() -> None:
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        await upgrade(settings.resolved_database_url)
+        say(event="migrated", schema=newest_revision())
+
+    run(work)
+
+
+@tenants.command("create")
+def create_tenant(name: str, data_dir: DataDir = None, development: Development = None) -> None:
+    """Creates a tenant and prints its owner's API key, which is told only now."""
+
+    async def work(core: Core) -> None:
+        tenant, api_key, token = await core.identity.create_tenant(None, name)
+        say(tenant_id=tenant.tenant_id, name=tenant.name, api_key_id=api_key.api_key_id, api_key=token)
+
+    with_core(settings_of(data_dir=data_dir, development=development), work)
+
+
+@tenants.command("list")
+def list_tenants(data_dir: DataDir = None, development: Development = None) -> None:
+    """Lists the tenants, one a line."""
+
+    async def work(core: Core) -> None:
+        for tenant in await core.identity.tenants():
+            say(tenant_id=tenant.tenant_id, name=tenant.name, create_time=clock.to_rfc3339(tenant.create_time))
+
+    with_core(settings_of(data_dir=data_dir, development=development), work)
+
+
+@tenants.command("operator")
+def operator(data_dir: DataDir = None, development: Development = None) -> None:
+    """Gives the operator a new API key, revokes the one before, and prints the new one."""
+
+    async def work(core: Core) -> None:
+        say(api_key=await renew_operator(core.database, core.identity))
+
+    with_core(settings_of(data_dir=data_dir, development=development), work)
+
+
+@keys.command("list")
+def list_keys(data_dir: DataDir = None, development: Development = None) -> None:
+    """Lists the root keys, one a line: never the keys themselves."""
+
+    async def work(core: Core) -> None:
+        for each in await core.root_keys.list():
+            say(
+                root_key_id=each.root_key_id,
+                purpose=each.purpose,
+                created=each.created.isoformat(),
+                primary=each.primary,
+                destroyed=each.destroyed,
+            )
+
+    with_core(settings_of(data_dir=data_dir, development=development), work)
+
+
+def main() -> None:
+    """Entry point of ``zegel-server``."""
+    app()

@@ -1,0 +1,91 @@
+"""Settings, from the environment (``ZEGEL_...``), overridden by the flags of ``zegel-server``."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Everything that an installation can set.
+
+    Each field is read from ``ZEGEL_`` and its name in capitals. What is left out has the embedded default: SQLite,
+    local disk and local keys under ``data_dir``, TLS with an authority for development made there at the first start.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="ZEGEL_", extra="forbid", frozen=True)
+
+    data_dir: Annotated[Path, Field(description="Folder of everything that is kept locally.")] = Path(".zegel")
+    development: Annotated[
+        bool, Field(description="Serve for development: reflection on, an authority of its own, an operator's key.")
+    ] = False
+    listen: Annotated[str, Field(description="Address to listen on; port 0 picks a free one.")] = "127.0.0.1:8443"
+    metrics_listen: Annotated[str, Field(description="Address of the metrics; empty for none.")] = ""
+    reflection: Annotated[bool | None, Field(description="Serve gRPC reflection; on in development.")] = None
+
+    database_url: Annotated[SecretStr, Field(description="sqlite:///file or postgresql://user:password@host/name.")] = (
+        SecretStr("")
+    )
+    database_pool: Annotated[int, Field(ge=1, le=200, description="Most connections to PostgreSQL.")] = 10
+    blobs_url: Annotated[str, Field(description="file:///folder or s3://bucket/prefix.")] = ""
+    root_keys_url: Annotated[SecretStr, Field(description="local:file or pkcs11:... .")] = SecretStr("")
+
+    tls_certificate: Annotated[Path | None, Field(description="Certificate chain, PEM; with tls_key.")] = None
+    tls_key: Annotated[Path | None, Field(description="Key of the certificate, PEM.")] = None
+    tls_client_authority: Annotated[
+        Path | None, Field(description="Authority of client certificates, PEM: mutual TLS where it is set.")
+    ] = None
+    tls_names: Annotated[
+        list[str], Field(description="Further names for the development authority's certificate.")
+    ] = []
+
+    seal_certificate: Annotated[Path | None, Field(description="Chain of the organisation's seal, PEM.")] = None
+    seal_key: Annotated[Path | None, Field(description="Key of the seal, PEM.")] = None
+    seal_crls: Annotated[list[Path], Field(description="Revocation lists of the chain, DER or PEM.")] = []
+    timestamp_url: Annotated[str, Field(description="RFC 3161 timestamp authority; empty in development.")] = ""
+
+    log_origin: Annotated[str, Field(description="Name of the audit log; fixed at the first start.")] = (
+        "zegel.localhost/log"
+    )
+    publish_log: Annotated[bool, Field(description="Keep the log's tiles as files under data_dir/log.")] = True
+
+    pdf_workers: Annotated[int, Field(ge=0, le=64, description="PDF jobs at a time; 0 for one a core.")] = 0
+    log_format: Annotated[Literal["json", "console"], Field(description="How log lines look.")] = "json"
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], Field(description="Least level told.")] = "info"
+
+    @model_validator(mode="after")
+    def _go_together(self) -> Self:
+        for one, other in (("tls_certificate", "tls_key"), ("seal_certificate", "seal_key")):
+            if (getattr(self, one) is None) != (getattr(self, other) is None):
+                message = f"{one} and {other} go together"
+                raise ValueError(message)
+        if not self.development:
+            for needed in ("tls_certificate", "seal_certificate"):
+                if getattr(self, needed) is None:
+                    message = f"{needed} is needed, or development: without it nobody could trust the answer"
+                    raise ValueError(message)
+            if not self.timestamp_url:
+                message = "timestamp_url is needed, or development: nothing is sealed without a trusted time"
+                raise ValueError(message)
+        return self
+
+    @property
+    def resolved_database_url(self) -> str:
+        """The database's URL, the embedded default resolved."""
+        return self.database_url.get_secret_value() or f"sqlite:///{self.data_dir.resolve() / 'zegel.db'}"
+
+    @property
+    def resolved_blobs_url(self) -> str:
+        """The blob store's URL, the embedded default resolved."""
+        return self.blobs_url or f"file://{self.data_dir.resolve() / 'blobs'}"
+
+    @property
+    def resolved_root_keys_url(self) -> str:
+        """The key provider's URL, the embedded default resolved."""
+        return self.root_keys_url.get_secret_value() or f"local:{self.data_dir.resolve() / 'keys' / 'root.keyring'}"
+
+    @property
+    def serves_reflection(self) -> bool:
+        """Whether gRPC reflection is served."""
+        return self.development if self.reflection is None else self.reflection

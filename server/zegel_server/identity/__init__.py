@@ -1,0 +1,1 @@
+"""Tenants, members, API keys and sessions."""

@@ -1,0 +1,105 @@
+"""The rules of sessions: when a token is good. No I/O.
+
+Invariants:
+
+* A session or API key is good only if it is not revoked, not past its expiry, and, where it has an idle expiry, was
+  used recently enough. Of several reasons the most final one is told.
+* A session bound to a client certificate is good only with that certificate (RFC 8705, ``x5t#S256``).
+"""
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from typing import Final
+
+from zegel_server import clock
+from zegel_server.caller import PrincipalKind
+from zegel_server.errors import Unauthenticated
+
+MEMBER_SESSION: Final = 12 * clock.HOUR
+"""How long a member's session lasts where the caller says nothing: a working day."""
+MEMBER_SESSION_MOST: Final = 30 * clock.DAY
+"""The longest a member's session may last, as the contract says."""
+MEMBER_IDLE: Final = 2 * clock.HOUR
+"""A member's session that is not used for so long ends."""
+SIGNER_IDLE: Final = 30 * clock.MINUTE
+"""A signer's session that is not used for so long ends: it may stand open in somebody's browser."""
+USE_NOTED_EVERY: Final = clock.MINUTE
+"""How exactly the last use is kept: a write a minute, not one a request."""
+
+TOKEN_SHOWN: Final = 8
+"""Characters of an API key's token that lists show: enough to know it again, too few to guess it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A principal's leave to call; times in microseconds since the epoch.
+
+    Attributes:
+        session_id: Identifier, or the API key's own.
+        tenant_id: The tenant it works in.
+        kind: What it stands for.
+        principal_id: Whom it stands for.
+        subject_id: Whose personal data its calls' origin is.
+        signature_request_id: The request that a signer's session opens; empty for others.
+        creator_id: Who opened it.
+        permissions: What it is narrowed to; empty for no narrowing.
+        certificate: SHA-256 of the client certificate it is bound to, or ``None``.
+        create_time: When it was opened.
+        expire_time: When it ends at the latest; ``None`` for never.
+        idle_us: After how long without use it ends; 0 for never.
+        last_use_time: When it was last used, to within ``USE_NOTED_EVERY``.
+        revoke_time: When it was revoked, or ``None``.
+        policy_version: Version of its tenant's policy, read in the same look-up.
+    """
+
+    session_id: str
+    tenant_id: str
+    kind: PrincipalKind
+    principal_id: str
+    subject_id: str
+    signature_request_id: str
+    creator_id: str
+    permissions: frozenset[str]
+    certificate: bytes | None
+    create_time: int
+    expire_time: int | None
+    idle_us: int
+    last_use_time: int
+    revoke_time: int | None
+    policy_version: int
+
+    @property
+    def idle_expire_time(self) -> int | None:
+        """When it ends unless it is used before."""
+        return self.last_use_time + self.idle_us if self.idle_us else None
+
+    def check(self, now: int, certificate: bytes | None) -> None:
+        """Refuses a session that is not good at this moment.
+
+        Args:
+            now: The time.
+            certificate: The client's certificate in DER, or ``None``.
+
+        Raises:
+            Unauthenticated: It is revoked, expired, idle for too long, or bound to another certificate.
+        """
+        if self.revoke_time is not None:
+            raise Unauthenticated("The session was revoked.", reason="SESSION_REVOKED")
+        if self.expire_time is not None and now >= self.expire_time:
+            raise Unauthenticated("The session has expired.", reason="SESSION_EXPIRED")
+        # What was noted may be that much older than the last use itself.
+        if self.idle_us and now >= self.last_use_time + self.idle_us + USE_NOTED_EVERY:
+            raise Unauthenticated("The session was idle for too long.", reason="SESSION_EXPIRED")
+        if self.certificate is not None and not (
+            certificate is not None and hmac.compare_digest(hashlib.sha256(certificate).digest(), self.certificate)
+        ):
+            raise Unauthenticated("The session is bound to another certificate.", reason="SESSION_BOUND_ELSEWHERE")
+
+    def wants_note(self, now: int) -> bool:
+        """Whether this use is worth noting.
+
+        Args:
+            now: The time.
+        """
+        return now - self.last_use_time >= USE_NOTED_EVERY

@@ -1,0 +1,104 @@
+"""The installation's own tenant and its operator: the only caller that makes tenants.
+
+Invariants:
+
+* There is one such tenant, with a fixed identifier; making it twice, by two processes at once, makes it once.
+* The operator's role sees nothing of any tenant.
+"""
+
+import os
+from pathlib import Path
+from typing import Final
+
+from zegel_server import clock
+from zegel_server.db import Database, UniqueViolation
+from zegel_server.errors import NotFound
+from zegel_server.identity import store
+from zegel_server.identity.service import Identity
+from zegel_server.ids import API_KEY_PREFIX, hash_token, new_id, new_token
+from zegel_server.permissions.model import OPERATOR
+
+INSTALLATION: Final = "ten_" + "0" * 26
+"""Identifier of the installation's own tenant."""
+
+
+async def ensure_operator(identity: Identity) -> str | None:
+    """Makes the installation's tenant where there is none yet.
+
+    Args:
+        identity: The use cases.
+
+    Returns:
+        The operator's token where the tenant was made now; ``None`` where it was there.
+    """
+    try:
+        await identity.tenant(INSTALLATION)
+    except NotFound:
+        pass
+    else:
+        return None
+    try:
+        _, _, token = await identity.create_tenant(None, "Installation", role=OPERATOR, tenant_id=INSTALLATION)
+    except UniqueViolation:
+        return None
+    return token
+
+
+async def renew_operator(database: Database, identity: Identity) -> str:
+    """Gives the operator a new API key and revokes the ones before.
+
+    Args:
+        database: Where the keys are.
+        identity: The use cases.
+
+    Returns:
+        The new key's token.
+    """
+    made = await ensure_operator(identity)
+    if made is not None:
+        return made
+    token, api_key_id, now = new_token(API_KEY_PREFIX), new_id("key"), clock.now()
+    async with database.transaction() as transaction:
+        keys = await transaction.fetch(store.API_KEYS, tenant_id=INSTALLATION, creator_id="", after="", limit=1_000)
+        for row in keys:
+            await transaction.execute(store.REVOKE_API_KEY, tenant=INSTALLATION, id=row.api_key_id, now=now)
+        await transaction.execute(
+            store.INSERT_API_KEY,
+            api_key_id=api_key_id,
+            tenant_id=INSTALLATION,
+            subject_id=keys[0].subject_id,
+            name=OPERATOR,
+            token_hash=hash_token(token),
+            token_prefix=token[:8],
+            creator_id="",
+            create_time=now,
+            expire_time=None,
+            revoke_time=None,
+            last_use_time=None,
+        )
+        await transaction.execute(
+            store.INSERT_BINDING,
+            tenant_id=INSTALLATION,
+            principal_id=api_key_id,
+            role=OPERATOR,
+            expire_time=None,
+            create_time=now,
+            creator_id="",
+        )
+    return token
+
+
+def write_secret(path: Path, secret: str) -> None:
+    """Writes a secret to a file that only its owner reads.
+
+    Args:
+        path: The file; its folder exists.
+        secret: What to write.
+    """
+    temporary = path.with_suffix(".new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(secret + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

@@ -1,0 +1,251 @@
+"""IdentityService: messages to the model and back."""
+
+from typing import Any
+
+from zegel.identity.v1 import identity_service_pb2 as pb
+from zegel.identity.v1 import identity_service_pb2_grpc as rpc
+from zegel_server import clock, paging, validation
+from zegel_server.caller import PrincipalKind, current_caller
+from zegel_server.db import Database
+from zegel_server.errors import InvalidArgument
+from zegel_server.idempotency import earlier_answer
+from zegel_server.identity.model import MEMBER_SESSION, MEMBER_SESSION_MOST, Session
+from zegel_server.identity.service import ApiKey, Identity, Member, Tenant
+from zegel_server.identity.sessions import Sessions
+
+MAX_NAME = 200
+"""Characters of a name, as the contract says."""
+MAX_ROLES = 20
+"""Roles granted in one call, as the contract says."""
+MAX_NARROWED = 100
+"""Permissions to which a session is narrowed, as the contract says."""
+
+_KINDS = {
+    PrincipalKind.API_KEY: pb.SESSION_KIND_API_KEY,
+    PrincipalKind.MEMBER: pb.SESSION_KIND_MEMBER,
+    PrincipalKind.SIGNER: pb.SESSION_KIND_SIGNER,
+}
+
+
+class IdentityServicer(rpc.IdentityServiceServicer):
+    """See ``zegel.identity.v1.IdentityService``.
+
+    Args:
+        identity: Use cases of tenants, members and API keys.
+        sessions: Use cases of sessions.
+        database: Where earlier answers are kept.
+    """
+
+    def __init__(self, identity: Identity, sessions: Sessions, database: Database) -> None:
+        self._identity = identity
+        self._sessions = sessions
+        self._database = database
+
+    async def CreateTenant(self, request: pb.CreateTenantRequest, context: Any) -> pb.CreateTenantResponse:
+        """See the contract."""
+        caller = current_caller()
+        name = validation.text(request.name, "name", most=MAX_NAME)
+        before = await earlier_answer(self._database, caller, request, pb.CreateTenantResponse)
+        if before is not None:
+            return before
+        return await self._identity.create_tenant_for(
+            caller,
+            name,
+            request,
+            lambda tenant, api_key, token: pb.CreateTenantResponse(
+                tenant=_tenant(tenant), api_key=_api_key(api_key), api_key_token=token
+            ),
+        )
+
+    async def GetTenant(self, request: pb.GetTenantRequest, context: Any) -> pb.GetTenantResponse:
+        """See the contract."""
+        return pb.GetTenantResponse(tenant=_tenant(await self._identity.tenant(current_caller().tenant_id)))
+
+    async def UpdateTenant(self, request: pb.UpdateTenantRequest, context: Any) -> pb.UpdateTenantResponse:
+        """See the contract."""
+        fields = validation.mask(request.update_mask, ("name",))
+        name = validation.text(request.tenant.name, "tenant.name", most=MAX_NAME) if "name" in fields else None
+        tenant = await self._identity.update_tenant(
+            current_caller(), name, paging.revision(request.tenant.etag, "tenant")
+        )
+        return pb.UpdateTenantResponse(tenant=_tenant(tenant))
+
+    async def CreateMember(self, request: pb.CreateMemberRequest, context: Any) -> pb.CreateMemberResponse:
+        """See the contract."""
+        caller = current_caller()
+        name = validation.text(request.name, "name", most=MAX_NAME)
+        email = validation.email(request.email, "email")
+        roles = _roles(request.roles) or ["member"]
+        before = await earlier_answer(self._database, caller, request, pb.CreateMemberResponse)
+        if before is not None:
+            return before
+        return await self._identity.create_member(
+            caller,
+            name,
+            email,
+            roles,
+            request=request,
+            answer=lambda member: pb.CreateMemberResponse(member=_member(member)),
+        )
+
+    async def GetMember(self, request: pb.GetMemberRequest, context: Any) -> pb.GetMemberResponse:
+        """See the contract."""
+        member_id = validation.identifier(request.member_id, "mem", "member_id", "member")
+        return pb.GetMemberResponse(member=_member(await self._identity.member(current_caller(), member_id)))
+
+    async def ListMembers(self, request: pb.ListMembersRequest, context: Any) -> pb.ListMembersResponse:
+        """See the contract."""
+        size = paging.page_size(request)
+        place = paging.place_of(request, str) or ("",)
+        found = await self._identity.members(current_caller(), after=place[0], limit=size + 1)
+        page = found[:size]
+        token = paging.next_token(request, page[-1].member_id) if len(found) > size else ""
+        return pb.ListMembersResponse(members=[_member(each) for each in page], next_page_token=token)
+
+    async def UpdateMember(self, request: pb.UpdateMemberRequest, context: Any) -> pb.UpdateMemberResponse:
+        """See the contract."""
+        member_id = validation.identifier(request.member.member_id, "mem", "member.member_id", "member")
+        fields = validation.mask(request.update_mask, ("name", "email"))
+        changes = {}
+        if "name" in fields:
+            changes["name"] = validation.text(request.member.name, "member.name", most=MAX_NAME)
+        if "email" in fields:
+            changes["email"] = validation.email(request.member.email, "member.email")
+        member = await self._identity.update_member(
+            current_caller(), member_id, changes, paging.revision(request.member.etag, "member")
+        )
+        return pb.UpdateMemberResponse(member=_member(member))
+
+    async def DeleteMember(self, request: pb.DeleteMemberRequest, context: Any) -> pb.DeleteMemberResponse:
+        """See the contract."""
+        member_id = validation.identifier(request.member_id, "mem", "member_id", "member")
+        await self._identity.delete_member(current_caller(), member_id, paging.revision(request.etag, "member"))
+        return pb.DeleteMemberResponse()
+
+    async def CreateApiKey(self, request: pb.CreateApiKeyRequest, context: Any) -> pb.CreateApiKeyResponse:
+        """See the contract."""
+        caller = current_caller()
+        name = validation.text(request.name, "name", most=MAX_NAME)
+        roles = _roles(request.roles)
+        if not roles:
+            raise InvalidArgument("roles", f"must be 1 to {MAX_ROLES}", reason="MISSING_FIELD")
+        before = await earlier_answer(self._database, caller, request, pb.CreateApiKeyResponse)
+        if before is not None:
+            return before
+        expire_time = None
+        if request.HasField("expire_time"):
+            expire_time = validation.future(request.expire_time, "expire_time")
+        return await self._identity.create_api_key(
+            caller,
+            name,
+            roles,
+            expire_time,
+            request=request,
+            kind=pb.CreateApiKeyResponse,
+            answer=lambda api_key, token: pb.CreateApiKeyResponse(api_key=_api_key(api_key), token=token),
+        )
+
+    async def ListApiKeys(self, request: pb.ListApiKeysRequest, context: Any) -> pb.ListApiKeysResponse:
+        """See the contract."""
+        size = paging.page_size(request)
+        place = paging.place_of(request, str) or ("",)
+        found = await self._identity.api_keys(current_caller(), after=place[0], limit=size + 1)
+        page = found[:size]
+        token = paging.next_token(request, page[-1].api_key_id) if len(found) > size else ""
+        return pb.ListApiKeysResponse(api_keys=[_api_key(each) for each in page], next_page_token=token)
+
+    async def RevokeApiKey(self, request: pb.RevokeApiKeyRequest, context: Any) -> pb.RevokeApiKeyResponse:
+        """See the contract."""
+        api_key_id = validation.identifier(request.api_key_id, "key", "api_key_id", "api_key")
+        api_key = await self._identity.revoke_api_key(current_caller(), api_key_id)
+        return pb.RevokeApiKeyResponse(api_key=_api_key(api_key))
+
+    async def CreateSession(self, request: pb.CreateSessionRequest, context: Any) -> pb.CreateSessionResponse:
+        """See the contract."""
+        member_id = validation.identifier(request.member_id, "mem", "member_id", "member")
+        if len(request.permissions) > MAX_NARROWED:
+            raise InvalidArgument("permissions", f"must be at most {MAX_NARROWED}")
+        expire_time = clock.now() + MEMBER_SESSION
+        if request.HasField("expire_time"):
+            expire_time = validation.future(request.expire_time, "expire_time", most=MEMBER_SESSION_MOST)
+        opened = await self._sessions.open_for_member(
+            current_caller(), member_id, frozenset(request.permissions), expire_time
+        )
+        return pb.CreateSessionResponse(session=_session(opened.session), token=opened.token)
+
+    async def GetCurrentSession(
+        self, request: pb.GetCurrentSessionRequest, context: Any
+    ) -> pb.GetCurrentSessionResponse:
+        """See the contract."""
+        return pb.GetCurrentSessionResponse(session=_session(await self._sessions.current(current_caller())))
+
+    async def ListSessions(self, request: pb.ListSessionsRequest, context: Any) -> pb.ListSessionsResponse:
+        """See the contract."""
+        size = paging.page_size(request)
+        place = paging.place_of(request, str) or ("",)
+        found = await self._sessions.list_good(
+            current_caller(), principal_id=request.principal_id, before=place[0], limit=size + 1
+        )
+        page = found[:size]
+        token = paging.next_token(request, page[-1].session_id) if len(found) > size else ""
+        return pb.ListSessionsResponse(sessions=[_session(each) for each in page], next_page_token=token)
+
+    async def RevokeSession(self, request: pb.RevokeSessionRequest, context: Any) -> pb.RevokeSessionResponse:
+        """See the contract."""
+        session_id = validation.identifier(request.session_id, "ses", "session_id", "session")
+        await self._sessions.revoke(current_caller(), session_id)
+        return pb.RevokeSessionResponse()
+
+
+def _roles(names: Any) -> list[str]:
+    if len(names) > MAX_ROLES:
+        raise InvalidArgument("roles", f"must be at most {MAX_ROLES}")
+    return list(names)
+
+
+def _tenant(tenant: Tenant) -> pb.Tenant:
+    return pb.Tenant(
+        tenant_id=tenant.tenant_id,
+        name=tenant.name,
+        create_time=clock.to_timestamp(tenant.create_time),
+        etag=paging.etag(tenant.revision),
+    )
+
+
+def _member(member: Member) -> pb.Member:
+    return pb.Member(
+        member_id=member.member_id,
+        name=member.name,
+        email=member.email,
+        roles=member.roles,
+        create_time=clock.to_timestamp(member.create_time),
+        etag=paging.etag(member.revision),
+    )
+
+
+def _api_key(api_key: ApiKey) -> pb.ApiKey:
+    return pb.ApiKey(
+        api_key_id=api_key.api_key_id,
+        name=api_key.name,
+        roles=api_key.roles,
+        token_prefix=api_key.token_prefix,
+        expire_time=clock.to_timestamp(api_key.expire_time),
+        create_time=clock.to_timestamp(api_key.create_time),
+        revoke_time=clock.to_timestamp(api_key.revoke_time),
+        last_use_time=clock.to_timestamp(api_key.last_use_time),
+    )
+
+
+def _session(session: Session) -> pb.Session:
+    return pb.Session(
+        session_id=session.session_id,
+        kind=_KINDS[session.kind],
+        tenant_id=session.tenant_id,
+        principal_id=session.principal_id,
+        signature_request_id=session.signature_request_id,
+        creator_id=session.creator_id,
+        create_time=clock.to_timestamp(session.create_time),
+        expire_time=clock.to_timestamp(session.expire_time),
+        idle_expire_time=clock.to_timestamp(session.idle_expire_time),
+        permissions=sorted(session.permissions),
+    )

@@ -1,0 +1,129 @@
+"""Queries of tenants, members, API keys and sessions."""
+
+from typing import Final
+
+from sqlalchemy import delete, literal, select, update
+
+from zegel_server.db import Statement, bind, insert_into
+from zegel_server.db.schema import api_keys, bindings, members, sessions, tenants
+
+# The look-up of each request: the session and the version of the policy that decides, in one query.
+SESSION_BY_TOKEN: Final = Statement(
+    select(sessions, tenants.c.policy_version)
+    .join(tenants, tenants.c.tenant_id == sessions.c.tenant_id)
+    .where(sessions.c.token_hash == bind("token_hash"))
+)
+API_KEY_BY_TOKEN: Final = Statement(
+    select(api_keys, tenants.c.policy_version)
+    .join(tenants, tenants.c.tenant_id == api_keys.c.tenant_id)
+    .where(api_keys.c.token_hash == bind("token_hash"))
+)
+NOTE_SESSION_USE: Final = Statement(
+    update(sessions).where(sessions.c.session_id == bind("id")).values(last_use_time=bind("now"))
+)
+NOTE_API_KEY_USE: Final = Statement(
+    update(api_keys).where(api_keys.c.api_key_id == bind("id")).values(last_use_time=bind("now"))
+)
+
+INSERT_TENANT: Final = insert_into(tenants)
+TENANT: Final = Statement(select(tenants).where(tenants.c.tenant_id == bind("tenant_id")))
+TENANTS: Final = Statement(select(tenants).order_by(tenants.c.tenant_id))
+UPDATE_TENANT: Final = Statement(
+    update(tenants)
+    .where(tenants.c.tenant_id == bind("id"), tenants.c.revision == bind("read_revision"))
+    .values(name=bind("new_name"), revision=tenants.c.revision + 1)
+)
+INSERT_BINDING: Final = insert_into(bindings)
+
+INSERT_MEMBER: Final = insert_into(members)
+MEMBER: Final = Statement(
+    select(members).where(members.c.tenant_id == bind("tenant_id"), members.c.member_id == bind("member_id"))
+)
+MEMBERS: Final = Statement(
+    select(members)
+    .where(
+        members.c.tenant_id == bind("tenant_id"),
+        (bind("only") == literal("")) | (members.c.member_id == bind("only")),
+        members.c.member_id > bind("after"),
+    )
+    .order_by(members.c.member_id)
+    .limit(bind("limit"))
+)
+UPDATE_MEMBER: Final = Statement(
+    update(members)
+    .where(
+        members.c.tenant_id == bind("tenant"),
+        members.c.member_id == bind("id"),
+        members.c.revision == bind("read_revision"),
+    )
+    .values(profile=bind("new_profile"), subject_id=bind("new_subject_id"), revision=members.c.revision + 1)
+)
+DELETE_MEMBER: Final = Statement(
+    delete(members).where(members.c.tenant_id == bind("tenant_id"), members.c.member_id == bind("member_id"))
+)
+
+INSERT_API_KEY: Final = insert_into(api_keys)
+API_KEY: Final = Statement(
+    select(api_keys).where(api_keys.c.tenant_id == bind("tenant_id"), api_keys.c.api_key_id == bind("api_key_id"))
+)
+API_KEYS: Final = Statement(
+    select(api_keys)
+    .where(
+        api_keys.c.tenant_id == bind("tenant_id"),
+        (bind("creator_id") == literal(""))
+        | (api_keys.c.creator_id == bind("creator_id"))
+        | (api_keys.c.api_key_id == bind("creator_id")),
+        api_keys.c.api_key_id > bind("after"),
+    )
+    .order_by(api_keys.c.api_key_id)
+    .limit(bind("limit"))
+)
+REVOKE_API_KEY: Final = Statement(
+    update(api_keys)
+    .where(
+        api_keys.c.tenant_id == bind("tenant"), api_keys.c.api_key_id == bind("id"), api_keys.c.revoke_time.is_(None)
+    )
+    .values(revoke_time=bind("now"))
+)
+REVOKE_SESSIONS_OF_KEY: Final = Statement(
+    update(sessions)
+    .where(sessions.c.api_key_id == bind("id"), sessions.c.revoke_time.is_(None))
+    .values(revoke_time=bind("now"))
+)
+REVOKE_SESSIONS_OF: Final = Statement(
+    update(sessions)
+    .where(
+        sessions.c.tenant_id == bind("tenant"),
+        sessions.c.principal_id == bind("principal"),
+        sessions.c.revoke_time.is_(None),
+    )
+    .values(revoke_time=bind("now"))
+)
+
+INSERT_SESSION: Final = insert_into(sessions)
+SESSION: Final = Statement(
+    select(sessions).where(sessions.c.tenant_id == bind("tenant_id"), sessions.c.session_id == bind("session_id"))
+)
+SESSIONS: Final = Statement(
+    select(sessions)
+    .where(
+        sessions.c.tenant_id == bind("tenant_id"),
+        (bind("principal_id") == literal("")) | (sessions.c.principal_id == bind("principal_id")),
+        (bind("reader") == literal(""))
+        | (sessions.c.principal_id == bind("reader"))
+        | (sessions.c.creator_id == bind("reader")),
+        sessions.c.session_id < bind("before"),
+        sessions.c.revoke_time.is_(None),
+        sessions.c.expire_time > bind("now"),
+    )
+    .order_by(sessions.c.session_id.desc())
+    .limit(bind("limit"))
+)
+REVOKE_SESSION: Final = Statement(
+    update(sessions)
+    .where(
+        sessions.c.tenant_id == bind("tenant"), sessions.c.session_id == bind("id"), sessions.c.revoke_time.is_(None)
+    )
+    .values(revoke_time=bind("now"))
+)
+FORGET_SESSIONS: Final = Statement(delete(sessions).where(sessions.c.expire_time < bind("before")))

@@ -1,0 +1,266 @@
+"""The rules of roles: what the built-in ones hold, and what a tenant's own may be. No I/O.
+
+Invariants:
+
+* A permission is one that a method's contract demands; nothing else can be granted.
+* Nobody hands out what they do not hold.
+* A tenant always has an owner: a principal bound to ``owner`` without an end.
+* A role never inherits from itself, over however many others.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from zegel_server.caller import Scope
+from zegel_server.errors import FailedPrecondition, InvalidArgument, PermissionDenied
+
+OWNER: Final = "owner"
+SIGNER: Final = "signer"
+OPERATOR: Final = "operator"
+"""The installation's own role: it makes tenants, and sees nothing of theirs."""
+
+MAX_GRANTS: Final = 500
+"""Grants of one role: more than there are permissions and scopes by far."""
+MAX_PARENTS: Final = 20
+"""Roles that one role inherits from directly."""
+MAX_ROLES: Final = 1_000
+"""A tenant's own roles: so that its policy loads in one go."""
+
+_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{1,62}")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Grant:
+    """One permission in one scope."""
+
+    permission: str
+    scope: Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A named set of permissions.
+
+    Attributes:
+        name: Its name.
+        description: What it is for.
+        grants: What it holds by itself.
+        parents: The roles whose grants it holds as well.
+        built_in: Whether Zegel defines it.
+        revision: How often it was changed.
+    """
+
+    name: str
+    description: str = ""
+    grants: frozenset[Grant] = frozenset()
+    parents: frozenset[str] = frozenset()
+    built_in: bool = False
+    revision: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A role that a principal has; times in microseconds since the epoch."""
+
+    principal_id: str
+    role: str
+    expire_time: int | None
+    create_time: int
+
+    def stands(self, now: int) -> bool:
+        """Whether it has not ended.
+
+        Args:
+            now: The time.
+        """
+        return self.expire_time is None or self.expire_time > now
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A tenant's roles at one version.
+
+    Attributes:
+        tenant_id: Whose.
+        version: Which version.
+        roles: The tenant's own roles by name; the built-in ones are not among them.
+    """
+
+    tenant_id: str
+    version: int
+    roles: Mapping[str, Role] = field(default_factory=dict)
+
+    def role(self, name: str) -> Role | None:
+        """The role of a name, built in or the tenant's own.
+
+        Args:
+            name: Its name.
+        """
+        return BUILT_IN.get(name) or self.roles.get(name)
+
+
+def _grants(scope: Scope, names: str) -> set[Grant]:
+    return {Grant(name, scope) for name in names.split()}
+
+
+_EVERYBODY: Final = _grants(Scope.OWN, "session.introspect permission.check log.read")
+
+_OWN_WORK: Final = _EVERYBODY | _grants(
+    Scope.OWN,
+    "tenant.read session.read session.revoke document.create document.read document.download document.update "
+    "document.delete signature_request.create signature_request.read signature_request.update "
+    "signature_request.cancel signature_request.open audit.read",
+)
+
+_DEVELOPER: Final = (
+    _OWN_WORK
+    | _grants(Scope.OWN, "api_key.read api_key.revoke session.create")
+    | _grants(Scope.ANY, "member.read role.read binding.read")
+)
+
+_MANAGER: Final = _OWN_WORK | _grants(
+    Scope.ANY,
+    "member.read member.create member.update session.read session.revoke document.read document.download "
+    "signature_request.read signature_request.update signature_request.cancel signature_request.open audit.read "
+    "role.read binding.read permission.explain",
+)
+
+_ADMIN: Final = _MANAGER | _grants(
+    Scope.ANY,
+    "tenant.read tenant.update member.delete api_key.create api_key.read api_key.revoke session.create "
+    "document.create document.update document.delete signature_request.create role.create role.update role.delete "
+    "binding.grant binding.take",
+)
+
+_OWNER: Final = _ADMIN | _grants(Scope.ANY, "document.purge session.introspect permission.check log.read")
+
+_AUDITOR: Final = _EVERYBODY | _grants(
+    Scope.ANY,
+    "tenant.read member.read api_key.read session.read document.read signature_request.read audit.read role.read "
+    "binding.read permission.explain",
+)
+
+_SIGNER: Final = _EVERYBODY | _grants(
+    Scope.PARTY, "document.read document.download ceremony.open ceremony.read ceremony.sign audit.read"
+)
+
+_OPERATOR: Final = _EVERYBODY | _grants(Scope.ANY, "tenant.create")
+
+
+def _built_in(name: str, description: str, grants: Iterable[Grant]) -> Role:
+    return Role(name, description, frozenset(grants), built_in=True)
+
+
+BUILT_IN: Final[Mapping[str, Role]] = {
+    role.name: role
+    for role in (
+        _built_in(OWNER, "Everything in the tenant, and what cannot be taken back.", _OWNER),
+        _built_in("admin", "Runs the tenant: members, roles, keys, everybody's documents.", _ADMIN),
+        _built_in("manager", "Manages people and sees everybody's requests.", _MANAGER),
+        _built_in("developer", "Builds on the API: its own documents, requests and keys.", _DEVELOPER),
+        _built_in("member", "Sends its own documents.", _OWN_WORK),
+        _built_in("auditor", "Sees everything but the documents' contents, and changes nothing.", _AUDITOR),
+        _built_in(SIGNER, "A party without an account, in one signature request.", _SIGNER),
+        _built_in(OPERATOR, "Runs the installation: makes tenants, sees nothing of theirs.", _OPERATOR),
+    )
+}
+
+NOT_BINDABLE: Final = frozenset({SIGNER, OPERATOR})
+"""Roles that only Zegel itself gives: nobody can bind or inherit them."""
+
+
+def check_role_name(name: str, field_path: str) -> str:
+    """A name for a role.
+
+    Args:
+        name: The name.
+        field_path: Path of its field.
+
+    Raises:
+        InvalidArgument: It has not the form of one.
+    """
+    if not _NAME.fullmatch(name):
+        raise InvalidArgument(field_path, "must be 2 to 63 of a-z, 0-9, _ and -, beginning with a letter")
+    return name
+
+
+def check_grants(grants: Iterable[Grant], known: Collection[str], field_path: str) -> frozenset[Grant]:
+    """The grants of a role.
+
+    Args:
+        grants: What is asked for.
+        known: Every permission that a method demands.
+        field_path: Path of the field.
+
+    Raises:
+        InvalidArgument: There are too many, or one is of no method.
+    """
+    listed = list(grants)
+    if len(listed) > MAX_GRANTS:
+        raise InvalidArgument(field_path, f"must be at most {MAX_GRANTS}")
+    for index, grant in enumerate(listed):
+        if grant.permission not in known:
+            raise InvalidArgument(f"{field_path}[{index}].permission", "must be a permission that a method demands")
+        if grant.scope is Scope.NONE:
+            raise InvalidArgument(f"{field_path}[{index}].scope", "must be OWN, PARTY or ANY", reason="MISSING_FIELD")
+    return frozenset(listed)
+
+
+def check_parents(policy: Policy, role: Role, field_path: str) -> None:
+    """Checks what a role inherits from.
+
+    Args:
+        policy: The tenant's policy without, or with an earlier form of, the role.
+        role: The role as it is to be.
+        field_path: Path of the field.
+
+    Raises:
+        InvalidArgument: A parent does not exist, cannot be inherited, or there are too many.
+        FailedPrecondition: The role would inherit from itself (``ROLE_CYCLE``).
+    """
+    if len(role.parents) > MAX_PARENTS:
+        raise InvalidArgument(field_path, f"must be at most {MAX_PARENTS}")
+    for parent in sorted(role.parents):
+        if parent in NOT_BINDABLE or (policy.role(parent) is None and parent != role.name):
+            raise InvalidArgument(field_path, "must name roles of the tenant")
+    seen: set[str] = set()
+    waiting = list(role.parents)
+    while waiting:
+        name = waiting.pop()
+        if name == role.name:
+            raise FailedPrecondition("The role would inherit from itself.", reason="ROLE_CYCLE", role=role.name)
+        if name not in seen:
+            seen.add(name)
+            found = policy.role(name)
+            waiting.extend(found.parents if found else ())
+
+
+def covers(held: Scope, wanted: Scope) -> bool:
+    """Whether a permission held in some scopes includes it in another: ``ANY`` includes all.
+
+    Args:
+        held: The scopes in which it is held.
+        wanted: The scope in question.
+    """
+    return bool(held & Scope.ANY) or wanted & held == wanted
+
+
+def check_within(held: Mapping[str, Scope], wanted: Mapping[str, Scope]) -> None:
+    """Refuses to hand out what the granter does not hold.
+
+    Args:
+        held: Scopes by permission of the granter.
+        wanted: Scopes by permission of what is handed out.
+
+    Raises:
+        PermissionDenied: Something is not held (``GRANT_EXCEEDS_GRANTER``).
+    """
+    for permission, scope in sorted(wanted.items()):
+        if not covers(held.get(permission, Scope.NONE), scope):
+            raise PermissionDenied(
+                f"The caller would hand out {permission}, which it does not hold so far.",
+                reason="GRANT_EXCEEDS_GRANTER",
+                permission=permission,
+            )

@@ -1,0 +1,217 @@
+"""PermissionService: messages to the model and back."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from zegel.permission.v1 import access_pb2 as access
+from zegel.permission.v1 import permission_service_pb2 as pb
+from zegel.permission.v1 import permission_service_pb2_grpc as rpc
+from zegel_server import clock, paging, validation
+from zegel_server.caller import Scope, current_caller
+from zegel_server.db import Database
+from zegel_server.errors import InvalidArgument, NotFound
+from zegel_server.idempotency import earlier_answer
+from zegel_server.permissions.model import BUILT_IN, NOT_BINDABLE, Binding, Grant, Role
+from zegel_server.permissions.service import Permissions
+
+MAX_CHECKS = 100
+"""Permissions asked for in one call, as the contract says."""
+
+_SCOPES = {Scope.OWN: access.SCOPE_OWN, Scope.PARTY: access.SCOPE_PARTY, Scope.ANY: access.SCOPE_ANY}
+_FROM_SCOPE = {message: scope for scope, message in _SCOPES.items()}
+
+
+class PermissionServicer(rpc.PermissionServiceServicer):
+    """See ``zegel.permission.v1.PermissionService``.
+
+    Args:
+        permissions: The use cases.
+        database: Where earlier answers are kept.
+    """
+
+    def __init__(self, permissions: Permissions, database: Database) -> None:
+        self._permissions = permissions
+        self._database = database
+
+    async def ListRoles(self, request: pb.ListRolesRequest, context: Any) -> pb.ListRolesResponse:
+        """See the contract."""
+        size = paging.page_size(request)
+        place = paging.place_of(request, int, str)
+        policy = await self._permissions.policy(current_caller())
+        roles = [(0, role) for name, role in BUILT_IN.items() if name not in NOT_BINDABLE]
+        roles += [(1, role) for _, role in sorted(policy.roles.items())]
+        ordered = [(kind, role.name, role) for kind, role in roles]
+        start = 0
+        if place is not None:
+            start = next((index + 1 for index, each in enumerate(ordered) if each[:2] == place), len(ordered))
+        page = ordered[start : start + size]
+        more = start + size < len(ordered)
+        return pb.ListRolesResponse(
+            roles=[_role(each[2]) for each in page],
+            next_page_token=paging.next_token(request, *page[-1][:2]) if more else "",
+        )
+
+    async def GetRole(self, request: pb.GetRoleRequest, context: Any) -> pb.GetRoleResponse:
+        """See the contract."""
+        policy = await self._permissions.policy(current_caller())
+        role = policy.role(_named(request.role, "role"))
+        if role is None or role.name in NOT_BINDABLE:
+            raise NotFound("role")
+        return pb.GetRoleResponse(role=_role(role))
+
+    async def CreateRole(self, request: pb.CreateRoleRequest, context: Any) -> pb.CreateRoleResponse:
+        """See the contract."""
+        caller = current_caller()
+        before = await earlier_answer(self._database, caller, request, pb.CreateRoleResponse)
+        if before is not None:
+            return before
+        return await self._permissions.create_role(
+            caller, _from_role(request.role), request, lambda role: pb.CreateRoleResponse(role=_role(role))
+        )
+
+    async def UpdateRole(self, request: pb.UpdateRoleRequest, context: Any) -> pb.UpdateRoleResponse:
+        """See the contract."""
+        fields = validation.mask(request.update_mask, ("description", "grants", "inherits"))
+        _named(request.role.name, "role.name")
+        role, losses = await self._permissions.update_role(
+            current_caller(),
+            _from_role(request.role),
+            fields,
+            paging.revision(request.role.etag, "role"),
+            dry=request.validate_only,
+        )
+        return pb.UpdateRoleResponse(role=_role(role), losses=_losses(losses))
+
+    async def DeleteRole(self, request: pb.DeleteRoleRequest, context: Any) -> pb.DeleteRoleResponse:
+        """See the contract."""
+        losses = await self._permissions.delete_role(
+            current_caller(),
+            _named(request.role, "role"),
+            paging.revision(request.etag, "role"),
+            dry=request.validate_only,
+        )
+        return pb.DeleteRoleResponse(losses=_losses(losses))
+
+    async def ListBindings(self, request: pb.ListBindingsRequest, context: Any) -> pb.ListBindingsResponse:
+        """See the contract."""
+        size = paging.page_size(request)
+        place = paging.place_of(request, str, str) or ("", "")
+        found = await self._permissions.list_bindings(
+            current_caller(),
+            principal_id=request.principal_id,
+            role=request.role,
+            after=(place[0], place[1]),
+            limit=size + 1,
+        )
+        page = found[:size]
+        token = paging.next_token(request, page[-1].principal_id, page[-1].role) if len(found) > size else ""
+        return pb.ListBindingsResponse(bindings=[_binding(each) for each in page], next_page_token=token)
+
+    async def GrantRole(self, request: pb.GrantRoleRequest, context: Any) -> pb.GrantRoleResponse:
+        """See the contract."""
+        expire_time = None
+        if request.HasField("expire_time"):
+            expire_time = validation.future(request.expire_time, "expire_time")
+        binding = await self._permissions.grant(
+            current_caller(), _named(request.principal_id, "principal_id"), _named(request.role, "role"), expire_time
+        )
+        return pb.GrantRoleResponse(binding=_binding(binding))
+
+    async def TakeRole(self, request: pb.TakeRoleRequest, context: Any) -> pb.TakeRoleResponse:
+        """See the contract."""
+        losses = await self._permissions.take(
+            current_caller(),
+            _named(request.principal_id, "principal_id"),
+            _named(request.role, "role"),
+            dry=request.validate_only,
+        )
+        return pb.TakeRoleResponse(losses=_losses(losses))
+
+    async def CheckPermissions(self, request: pb.CheckPermissionsRequest, context: Any) -> pb.CheckPermissionsResponse:
+        """See the contract."""
+        if not 1 <= len(request.permissions) <= MAX_CHECKS:
+            raise InvalidArgument("permissions", f"must be 1 to {MAX_CHECKS}")
+        caller = current_caller()
+        return pb.CheckPermissionsResponse(
+            checks=[
+                pb.PermissionCheck(permission=permission, scopes=_scopes(caller.scopes(permission)))
+                for permission in request.permissions
+            ]
+        )
+
+    async def ListPermissions(self, request: pb.ListPermissionsRequest, context: Any) -> pb.ListPermissionsResponse:
+        """See the contract."""
+        caller = current_caller()
+        return pb.ListPermissionsResponse(
+            grants=_grants(self._permissions.held(caller)), policy_version=caller.policy_version
+        )
+
+    async def ExplainPermission(
+        self, request: pb.ExplainPermissionRequest, context: Any
+    ) -> pb.ExplainPermissionResponse:
+        """See the contract."""
+        caller = current_caller()
+        grounds = await self._permissions.explain(
+            caller, _named(request.principal_id, "principal_id"), _named(request.permission, "permission")
+        )
+        return pb.ExplainPermissionResponse(
+            allowed=bool(grounds),
+            grounds=[
+                pb.PermissionGround(
+                    binding=_binding(binding),
+                    role=role,
+                    grant=pb.Grant(permission=grant.permission, scope=_SCOPES[grant.scope]),
+                )
+                for binding, role, grant in grounds
+            ],
+            policy_version=caller.policy_version,
+        )
+
+
+def _named(value: str, field: str) -> str:
+    if not value:
+        raise InvalidArgument(field, "must not be empty", reason="MISSING_FIELD")
+    return value
+
+
+def _scopes(scopes: Scope) -> list[access.Scope.ValueType]:
+    return [message for scope, message in _SCOPES.items() if scopes & scope]
+
+
+def _grants(held: Mapping[str, Scope]) -> list[pb.Grant]:
+    return [pb.Grant(permission=name, scope=scope) for name in sorted(held) for scope in _scopes(held[name])]
+
+
+def _role(role: Role) -> pb.Role:
+    return pb.Role(
+        name=role.name,
+        description=role.description,
+        built_in=role.built_in,
+        grants=[pb.Grant(permission=grant.permission, scope=_SCOPES[grant.scope]) for grant in sorted(role.grants)],
+        inherits=sorted(role.parents),
+        etag=paging.etag(role.revision),
+    )
+
+
+def _from_role(message: pb.Role) -> Role:
+    description = validation.text(message.description, "role.description", least=0, most=500, lines=True)
+    grants = [Grant(each.permission, _FROM_SCOPE.get(each.scope, Scope.NONE)) for each in message.grants]
+    for index, grant in enumerate(grants):
+        if grant.scope is Scope.NONE:
+            raise InvalidArgument(f"role.grants[{index}].scope", "must be OWN, PARTY or ANY", reason="MISSING_FIELD")
+    return Role(message.name, description, frozenset(grants), frozenset(message.inherits))
+
+
+def _binding(binding: Binding) -> pb.Binding:
+    return pb.Binding(
+        principal_id=binding.principal_id,
+        role=binding.role,
+        expire_time=clock.to_timestamp(binding.expire_time),
+        create_time=clock.to_timestamp(binding.create_time),
+    )
+
+
+def _losses(losses: Mapping[str, Mapping[str, Scope]]) -> list[pb.PermissionLoss]:
+    return [
+        pb.PermissionLoss(principal_id=principal, grants=_grants(lost)) for principal, lost in sorted(losses.items())
+    ]

@@ -1,0 +1,92 @@
+"""Queries of the policy tables."""
+
+from typing import Final
+
+from sqlalchemy import delete, func, select, update
+
+from zegel_server.db import Statement, bind, insert_into, upsert_into
+from zegel_server.db.schema import api_keys, bindings, members, role_grants, role_parents, roles, tenants
+
+POLICY_VERSION: Final = Statement(select(tenants.c.policy_version).where(tenants.c.tenant_id == bind("tenant_id")))
+BUMP_VERSION: Final = Statement(
+    update(tenants)
+    .where(tenants.c.tenant_id == bind("id"))
+    .values(policy_version=tenants.c.policy_version + 1)
+    .returning(tenants.c.policy_version)
+)
+
+ROLES: Final = Statement(select(roles).where(roles.c.tenant_id == bind("tenant_id")).order_by(roles.c.role))
+GRANTS: Final = Statement(
+    select(role_grants.c.role, role_grants.c.permission, role_grants.c.scope).where(
+        role_grants.c.tenant_id == bind("tenant_id")
+    )
+)
+PARENTS: Final = Statement(
+    select(role_parents.c.role, role_parents.c.parent).where(role_parents.c.tenant_id == bind("tenant_id"))
+)
+INSERT_ROLE: Final = insert_into(roles)
+INSERT_GRANT: Final = insert_into(role_grants)
+INSERT_PARENT: Final = insert_into(role_parents)
+UPDATE_ROLE: Final = Statement(
+    update(roles)
+    .where(roles.c.tenant_id == bind("tenant"), roles.c.role == bind("name"))
+    .values(description=bind("new_description"), revision=roles.c.revision + 1)
+)
+DELETE_ROLE: Final = Statement(delete(roles).where(roles.c.tenant_id == bind("tenant"), roles.c.role == bind("name")))
+DELETE_GRANTS: Final = Statement(
+    delete(role_grants).where(role_grants.c.tenant_id == bind("tenant"), role_grants.c.role == bind("name"))
+)
+DELETE_PARENTS: Final = Statement(
+    delete(role_parents).where(role_parents.c.tenant_id == bind("tenant"), role_parents.c.role == bind("name"))
+)
+DELETE_CHILDREN: Final = Statement(
+    delete(role_parents).where(role_parents.c.tenant_id == bind("tenant"), role_parents.c.parent == bind("name"))
+)
+DELETE_BINDINGS_OF_ROLE: Final = Statement(
+    delete(bindings).where(bindings.c.tenant_id == bind("tenant"), bindings.c.role == bind("name"))
+)
+
+UPSERT_BINDING: Final = upsert_into(bindings, update=["expire_time"])
+DELETE_BINDING: Final = Statement(
+    delete(bindings).where(
+        bindings.c.tenant_id == bind("tenant_id"),
+        bindings.c.principal_id == bind("principal_id"),
+        bindings.c.role == bind("role"),
+    )
+)
+DELETE_BINDINGS_OF: Final = Statement(
+    delete(bindings).where(bindings.c.tenant_id == bind("tenant_id"), bindings.c.principal_id == bind("principal_id"))
+)
+BINDINGS_OF: Final = Statement(
+    select(bindings.c.principal_id, bindings.c.role, bindings.c.expire_time, bindings.c.create_time)
+    .where(bindings.c.tenant_id == bind("tenant_id"), bindings.c.principal_id == bind("principal_id"))
+    .order_by(bindings.c.role)
+)
+BINDINGS: Final = Statement(
+    select(bindings.c.principal_id, bindings.c.role, bindings.c.expire_time, bindings.c.create_time)
+    .where(
+        bindings.c.tenant_id == bind("tenant_id"),
+        (bind("principal_id") == "") | (bindings.c.principal_id == bind("principal_id")),
+        (bind("role") == "") | (bindings.c.role == bind("role")),
+        (bindings.c.principal_id > bind("after_principal"))
+        | ((bindings.c.principal_id == bind("after_principal")) & (bindings.c.role > bind("after_role"))),
+    )
+    .order_by(bindings.c.principal_id, bindings.c.role)
+    .limit(bind("limit"))
+)
+OWNERS: Final = Statement(
+    select(func.count().label("owners")).where(
+        bindings.c.tenant_id == bind("tenant_id"), bindings.c.role == "owner", bindings.c.expire_time.is_(None)
+    )
+)
+PRINCIPAL: Final = Statement(
+    select(members.c.member_id.label("principal_id"))
+    .where(members.c.tenant_id == bind("tenant_id"), members.c.member_id == bind("principal_id"))
+    .union_all(
+        select(api_keys.c.api_key_id).where(
+            api_keys.c.tenant_id == bind("tenant_id"),
+            api_keys.c.api_key_id == bind("principal_id"),
+            api_keys.c.revoke_time.is_(None),
+        )
+    )
+)
