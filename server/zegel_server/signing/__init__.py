@@ -1,0 +1,1 @@
+"""Signature requests: sent, opened, filled in, signed in turn, and sealed."""

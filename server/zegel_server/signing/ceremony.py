@@ -1,0 +1,410 @@
+"""What a signer does: use cases of the ceremony, one transaction each.
+
+The session says which request and which signature; nothing a signer sends can name another.
+
+Invariants:
+
+* Every act decides on the request as it is under its row's lock, and takes the values that it signs from there too.
+* What is signed is committed to: the event of a signature names the documents' hashes, and commits to name, address and
+  values under the signer's own key.
+* The last signature, the state ``ALL_SIGNED``, its event and the order to seal commit together.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from google.protobuf.message import Message
+
+from zegel.event.v1 import event_type_pb2 as events
+from zegel_server import clock, validation
+from zegel_server.audit.recorder import Draft, Recorder
+from zegel_server.caller import Caller, PrincipalKind, denied
+from zegel_server.db import Database, Row, Transaction
+from zegel_server.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
+from zegel_server.idempotency import remember
+from zegel_server.keys.service import Keys
+from zegel_server.signing import disclosure, store
+from zegel_server.signing.fields import Field, FieldType, Value, Values, check_value, digest_of, missing
+from zegel_server.signing.model import Progress, RequestState, Signature
+from zegel_server.signing.snapshot import (
+    Person,
+    Snapshot,
+    Snapshots,
+    hashes_of,
+    load_values,
+    lock,
+    profile_place,
+    values_place,
+    write,
+)
+
+MAX_VALUES: Final = 1_000
+"""Values of one call, as the contract says: as many as a request has fields."""
+MAX_VALUES_BYTES: Final = 3 * 1024 * 1024
+"""What a signer's values may have together: they are told in one message, of which 4 MiB is the most."""
+MAX_REASON: Final = 1_000
+"""Characters of a reason to decline, as the contract says."""
+TRIES: Final = 5
+"""How often an act begins anew because the same signer did another at the same time."""
+
+Answer = Callable[["Seen"], Message]
+"""Makes the answer that a repetition of the call gets, without personal data."""
+
+
+class PictureCheck(Protocol):
+    """Looks at drawn signatures, in the sandbox."""
+
+    async def check(self, pictures: list[tuple[str, bytes]]) -> None:
+        """Demands that pictures can be drawn.
+
+        Args:
+            pictures: Each picture's path in the request, and the picture.
+
+        Raises:
+            InvalidArgument: One cannot be decoded.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A request as one signer sees it.
+
+    Attributes:
+        request: The request.
+        signature_id: The signer's signature.
+        values: What the signer has filled in so far.
+    """
+
+    request: Snapshot
+    signature_id: str
+    values: Values
+
+    @property
+    def signature(self) -> Signature:
+        """The signer's own signature."""
+        return self.request.progress.signature(self.signature_id)
+
+    @property
+    def person(self) -> Person:
+        """The signer as a person."""
+        return self.request.people[self.signature_id]
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The signer's own fields."""
+        return self.request.fields_of(self.signature_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What was read before a transaction: the view, the signer's key, and the values as stored."""
+
+    seen: Seen
+    key: bytes
+    stored_values: bytes | None
+
+
+class _ChangedError(Exception):
+    """The signer's values changed between reading them and the lock."""
+
+
+class Ceremony:
+    """A signature request as its signers see it.
+
+    Args:
+        database: Where the rows are.
+        keys: Gives the signers' keys.
+        recorder: Records the events.
+        pictures: Looks at drawn signatures.
+        all_signed: Told, once it is durable, that a request waits to be sealed.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        keys: Keys,
+        recorder: Recorder,
+        pictures: PictureCheck,
+        all_signed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._database = database
+        self._keys = keys
+        self._recorder = recorder
+        self._pictures = pictures
+        self._all_signed = all_signed
+        self._snapshots = Snapshots(database, keys)
+
+    async def get(self, caller: Caller) -> Seen:
+        """The request as the signer sees it.
+
+        Args:
+            caller: The signer.
+
+        Raises:
+            NotFound: The request is gone.
+            PermissionDenied: The caller is no signer.
+        """
+        return (await self._read(caller)).seen
+
+    async def open(self, caller: Caller) -> Seen:
+        """Opens the request: that it was viewed is recorded the first time, and never again.
+
+        Args:
+            caller: The signer.
+        """
+        return await self._step(
+            caller,
+            events.EVENT_TYPE_SIGNATURE_REQUEST_VIEWED,
+            lambda progress, at: progress.viewed(caller.principal_id, at),
+        )
+
+    async def accept_disclosure(self, caller: Caller) -> Seen:
+        """Accepts the electronic record and signature disclosure; a second time changes nothing.
+
+        Args:
+            caller: The signer.
+
+        Raises:
+            FailedPrecondition: The request takes no acts of this signer any more.
+        """
+        return await self._step(
+            caller,
+            events.EVENT_TYPE_DISCLOSURE_ACCEPTED,
+            lambda progress, at: progress.accepted(caller.principal_id, at),
+            {"disclosure": disclosure.SHA256},
+        )
+
+    async def fill(self, caller: Caller, values: list[tuple[str, Value]]) -> Seen:
+        """Puts values into the signer's own fields; values that are there already change nothing.
+
+        Args:
+            caller: The signer.
+            values: Each field's ``api_id`` and its value; of two for one field, the later holds.
+
+        Raises:
+            FailedPrecondition: Closed, expired, already signed, out of turn, or the disclosure is not accepted.
+            InvalidArgument: A value is not of a field of the signer's own, or not of its type.
+            ResourceExhausted: The signer's values together are too large.
+        """
+        read = await self._read(caller)
+        checked = _checked(read.seen.fields, values)
+        # Refused before anything costly is done, and again under the lock.
+        read.seen.request.progress.demand_fillable(read.seen.signature_id, clock.now())
+        await self._pictures.check(
+            [
+                (f"values[{index}].mark.drawn_png", value.content)
+                for index, (_, value) in enumerate(values)
+                if isinstance(value.content, bytes)
+            ]
+        )
+        for _ in range(TRIES):
+            try:
+                return await self._fill(caller, read, checked)
+            except _ChangedError:
+                read = await self._read(caller)
+        raise Aborted("The fields were filled in elsewhere at the same time; try again.")
+
+    async def _fill(self, caller: Caller, read: _Read, checked: Values) -> Seen:
+        after = {**read.seen.values, **checked}
+        if sum(value.size for value in after.values()) > MAX_VALUES_BYTES:
+            raise ResourceExhausted(
+                f"A signer's values together must have at most {MAX_VALUES_BYTES // 1024**2} MiB.", limit="values_bytes"
+            )
+        draft = await self._draft(caller, read, events.EVENT_TYPE_FIELDS_FILLED, personal={"values": digest_of(after)})
+        stored = self._encrypt(read, after)
+        async with self._database.transaction() as transaction:
+            now = await self._lock(transaction, read)
+            now.progress.demand_fillable(read.seen.signature_id, clock.now())
+            if after != read.seen.values:
+                await transaction.execute(store.UPDATE_VALUES, id=read.seen.signature_id, new_values=stored)
+                await self._recorder.record(transaction, draft)
+        return Seen(now, read.seen.signature_id, after)
+
+    async def sign(self, caller: Caller, request: Message, answer: Answer) -> Seen:
+        """Signs; the next in order are asked, or the request waits to be sealed.
+
+        Args:
+            caller: The signer.
+            request: The call, with its ``request_id``.
+            answer: Makes the answer to remember.
+
+        Raises:
+            FailedPrecondition: Closed, expired, already signed, out of turn, the disclosure is not accepted, or a
+                required field has no value.
+            UniqueViolation: The same call is being made at the same time.
+        """
+        for _ in range(TRIES):
+            read = await self._read(caller)
+            try:
+                return await self._sign(caller, read, request, answer)
+            except _ChangedError:
+                continue
+        raise Aborted("The fields were filled in elsewhere at the same time; try again.")
+
+    async def _sign(self, caller: Caller, read: _Read, request: Message, answer: Answer) -> Seen:
+        seen, at = read.seen, clock.now()
+        date = Value("text", clock.to_datetime(at).date().isoformat())
+        dates = {field.api_id: date for field in seen.fields if field.type is FieldType.DATE_SIGNED}
+        values = {**seen.values, **dates}
+        person = seen.person
+        draft = await self._draft(
+            caller,
+            read,
+            events.EVENT_TYPE_SIGNATURE_REQUEST_SIGNED,
+            personal={"name": person.name, "email": person.email, "values": digest_of(values)},
+            with_documents=True,
+        )
+        everybody = await self._recorder.draft_own(
+            seen.request.tenant_id,
+            events.EVENT_TYPE_SIGNATURE_REQUEST_ALL_SIGNED,
+            resource_id=seen.request.signature_request_id,
+            signature_request_id=seen.request.signature_request_id,
+            trail=seen.request.audit_id,
+            documents=hashes_of(seen.request),
+        )
+        stored = self._encrypt(read, values)
+        async with self._database.transaction() as transaction:
+            before = await self._lock(transaction, read)
+            # Expiry is decided now, when the lock is had; the time told is the one whose date was committed to.
+            before.progress.demand_fillable(seen.signature_id, clock.now())
+            after = before.after(before.progress.signed(seen.signature_id, at, missing(seen.fields, values)))
+            await write(transaction, before, after)
+            await transaction.execute(store.UPDATE_VALUES, id=seen.signature_id, new_values=stored)
+            await self._recorder.record(transaction, draft)
+            if after.progress.state is RequestState.ALL_SIGNED:
+                await self._recorder.record(transaction, everybody)
+                await transaction.execute(
+                    store.INSERT_OUTBOX,
+                    kind=store.SEAL,
+                    tenant_id=after.tenant_id,
+                    resource_id=after.signature_request_id,
+                    payload="",
+                    due_time=at,
+                    attempts=0,
+                    last_reason="",
+                )
+                transaction.after_commit(self._all_signed)
+            told = Seen(after, seen.signature_id, values)
+            await remember(transaction, caller, request, answer(told))
+        return told
+
+    async def decline(self, caller: Caller, reason: str) -> Seen:
+        """Declines to sign: the request ends.
+
+        Args:
+            caller: The signer.
+            reason: Why, for the sender.
+
+        Raises:
+            FailedPrecondition: Closed, expired, already signed, or out of turn.
+            InvalidArgument: The reason is too long.
+        """
+        reason = validation.text(reason, "reason", least=0, most=MAX_REASON, lines=True)
+        read = await self._read(caller)
+        seen, person = read.seen, read.seen.person
+        declined = Person(person.subject_id, person.name, person.email, reason)
+        draft = await self._draft(
+            caller,
+            read,
+            events.EVENT_TYPE_SIGNATURE_REQUEST_DECLINED,
+            personal={"name": person.name, "email": person.email, "reason": reason},
+        )
+        profile = {"name": person.name, "email": person.email, "decline_reason": reason}
+        stored = self._keys.encrypt_personal(read.key, profile, profile_place(seen.signature_id))
+        async with self._database.transaction() as transaction:
+            before, _ = await lock(transaction, seen.request)
+            after = before.after(before.progress.declined(seen.signature_id, clock.now()))
+            await write(transaction, before, after)
+            await transaction.execute(store.UPDATE_PROFILE, id=seen.signature_id, new_profile=stored)
+            await self._recorder.record(transaction, draft)
+        return Seen(after.known_as({**after.people, seen.signature_id: declined}), seen.signature_id, seen.values)
+
+    # ----------------------------------------------------------------------------------------------------- parts
+
+    async def _read(self, caller: Caller) -> _Read:
+        """The signer's own request; ``PermissionDenied`` for any other caller, whatever policy says."""
+        if caller.kind is not PrincipalKind.SIGNER or not caller.signature_request_id:
+            raise denied("ceremony.read")
+        request = await self._snapshots.get(caller.tenant_id, caller.signature_request_id)
+        if caller.principal_id not in request.people:
+            raise NotFound("signature")
+        row = await self._database.fetch_one(store.SIGNATURE_VALUES, signature_id=caller.principal_id)
+        key = await self._keys.subject_key(request.people[caller.principal_id].subject_id)
+        if row is None or key is None:
+            raise FailedPrecondition("The signer's data was erased.")
+        stored: bytes | None = row.field_values
+        place = values_place(caller.principal_id)
+        values = {} if stored is None else load_values(self._keys.decrypt_personal(key, stored, place))
+        return _Read(Seen(request, caller.principal_id, values), key, stored)
+
+    async def _lock(self, transaction: Transaction, read: _Read) -> Snapshot:
+        """Locks the request, and makes sure that the values are still those that were read."""
+        now, rows = await lock(transaction, read.seen.request)
+        row: Row = rows[read.seen.signature_id]
+        if row.field_values != read.stored_values:
+            raise _ChangedError
+        return now
+
+    def _encrypt(self, read: _Read, values: Values) -> bytes:
+        data = {api_id: value.to_json() for api_id, value in values.items()}
+        return self._keys.encrypt_personal(read.key, data, values_place(read.seen.signature_id))
+
+    async def _draft(
+        self,
+        caller: Caller,
+        read: _Read,
+        event: int,
+        *,
+        personal: Mapping[str, str] | None = None,
+        extra: Mapping[str, Any] | None = None,
+        with_documents: bool = False,
+    ) -> Draft:
+        request = read.seen.request
+        return await self._recorder.draft(
+            caller,
+            event,
+            resource_id=read.seen.signature_id,
+            signature_request_id=request.signature_request_id,
+            trail=request.audit_id,
+            documents=hashes_of(request) if with_documents else (),
+            extra=extra,
+            personal=personal,
+        )
+
+    async def _step(
+        self,
+        caller: Caller,
+        event: int,
+        transition: Callable[[Progress, int], Progress],
+        extra: Mapping[str, Any] | None = None,
+    ) -> Seen:
+        """An act that changes the progress alone; nothing is written where it changes nothing."""
+        read = await self._read(caller)
+        if transition(read.seen.request.progress, clock.now()) == read.seen.request.progress:
+            return read.seen
+        draft = await self._draft(caller, read, event, extra=extra)
+        async with self._database.transaction() as transaction:
+            before, _ = await lock(transaction, read.seen.request)
+            progress = transition(before.progress, clock.now())
+            if progress == before.progress:
+                return Seen(before, read.seen.signature_id, read.seen.values)
+            after = before.after(progress)
+            await write(transaction, before, after)
+            await self._recorder.record(transaction, draft)
+        return Seen(after, read.seen.signature_id, read.seen.values)
+
+
+def _checked(fields: tuple[Field, ...], values: list[tuple[str, Value]]) -> dict[str, Value]:
+    if not values:
+        raise InvalidArgument("values", "must not be empty", reason="MISSING_FIELD")
+    if len(values) > MAX_VALUES:
+        raise InvalidArgument("values", f"must be at most {MAX_VALUES:,}, not {len(values):,}")
+    own = {field.api_id: field for field in fields}
+    checked = {}
+    for index, (api_id, value) in enumerate(values):
+        if api_id not in own:
+            raise InvalidArgument(f"values[{index}].api_id", "must name a field of the signer's own")
+        checked[api_id] = check_value(own[api_id], value, f"values[{index}]")
+    return checked

@@ -1,0 +1,125 @@
+"""What a sender asks for, checked before anything is looked up: the rules of a new request, without I/O."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from zegel_server import validation
+from zegel_server.errors import InvalidArgument
+from zegel_server.signing.fields import Field, FieldType, check_field
+
+MAX_TITLE: Final = 255
+"""Characters of a title, as the contract says."""
+MAX_MESSAGE: Final = 5_000
+"""Characters of a message to the signers, as the contract says."""
+MAX_NAME: Final = 200
+"""Characters of a signer's name, as the contract says: it has to fit beside the signature."""
+MAX_DOCUMENTS: Final = 20
+"""Documents of a request, as the contract says: they become one file."""
+MAX_SIGNERS: Final = 50
+"""Signers of a request, as the contract says: each is a row of the audit page."""
+MAX_FIELDS: Final = 1_000
+"""Fields of a request, as the contract says: they are told in one message."""
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentChoice:
+    """A document to sign: its identifier, and its version or 0 for the newest at this moment."""
+
+    document_id: str
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """A person who is to sign: name, mail address, and place in the signing order from 0."""
+
+    name: str
+    email: str
+    order: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRequest:
+    """A signature request as a sender asks for it.
+
+    Attributes:
+        title: Its title.
+        message: What the sender writes to the signers.
+        documents: What is to be signed, in order.
+        signers: Who is to sign.
+        fields: What is to be filled in.
+        expire_time: When it expires, in microseconds since the epoch; ``None`` for never.
+    """
+
+    title: str
+    message: str = ""
+    documents: tuple[DocumentChoice, ...]
+    signers: tuple[Signer, ...]
+    fields: tuple[Field, ...]
+    expire_time: int | None = None
+
+
+def check(new: NewRequest) -> NewRequest:
+    """Checks a request as far as that goes without its documents.
+
+    Args:
+        new: As the sender asks for it.
+
+    Returns:
+        The request as it is stored: texts in normal form, marks required.
+
+    Raises:
+        InvalidArgument: Names what is wrong; ``MISSING_SIGNATURE_FIELD`` for a signer without a signature field.
+        NotFound: A document's identifier has not the form of one.
+    """
+    _count(new.documents, "documents", 1, MAX_DOCUMENTS)
+    _count(new.signers, "signers", 1, MAX_SIGNERS)
+    _count(new.fields, "fields", 0, MAX_FIELDS)
+    checked = replace(
+        new,
+        title=validation.text(new.title, "title", most=MAX_TITLE),
+        message=validation.text(new.message, "message", least=0, most=MAX_MESSAGE, lines=True),
+        signers=tuple(_signers(new.signers)),
+        fields=tuple(_fields(new)),
+    )
+    for index, choice in enumerate(new.documents):
+        validation.identifier(choice.document_id, "doc", f"documents[{index}].document_id", "document")
+        if choice.version < 0:
+            raise InvalidArgument(f"documents[{index}].version", "must be a version's number, or 0 for the newest")
+    signed_by = {field.signer_index for field in checked.fields if field.type is FieldType.SIGNATURE}
+    for index in range(len(checked.signers)):
+        if index not in signed_by:
+            raise InvalidArgument(f"signers[{index}]", "needs a signature field", reason="MISSING_SIGNATURE_FIELD")
+    return checked
+
+
+def _count(items: Sequence[object], field: str, least: int, most: int) -> None:
+    if len(items) < least:
+        raise InvalidArgument(field, "must not be empty", reason="MISSING_FIELD")
+    if len(items) > most:
+        raise InvalidArgument(field, f"must be at most {most:,}, not {len(items):,}")
+
+
+def _signers(signers: Sequence[Signer]) -> Iterator[Signer]:
+    seen: set[str] = set()
+    for index, signer in enumerate(signers):
+        path = f"signers[{index}]"
+        email = validation.email(signer.email, f"{path}.email")
+        if signer.order < 0:
+            raise InvalidArgument(f"{path}.order", "must not be negative")
+        if email.casefold() in seen:
+            raise InvalidArgument(f"{path}.email", "must be unlike every other signer's")
+        seen.add(email.casefold())
+        yield Signer(validation.text(signer.name, f"{path}.name", most=MAX_NAME).strip(), email, signer.order)
+
+
+def _fields(new: NewRequest) -> Iterator[Field]:
+    seen: set[str] = set()
+    for index, field in enumerate(new.fields):
+        path = f"fields[{index}]"
+        checked = check_field(field, path, documents=len(new.documents), signers=len(new.signers))
+        if checked.api_id in seen:
+            raise InvalidArgument(f"{path}.api_id", "must be unlike every other field's")
+        seen.add(checked.api_id)
+        yield checked

@@ -1,0 +1,260 @@
+"""Signing's messages, to the model and back.
+
+Invariants:
+
+* What is remembered for a repetition of a call holds no personal data (``bare``): names, addresses and values stay in
+  their encrypted columns, and are put back from there (``restore``).
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from zegel.signing.v1 import ceremony_service_pb2 as ceremony_pb
+from zegel.signing.v1 import signature_request_pb2 as pb
+from zegel.signing.v1 import signing_service_pb2 as signing_pb
+from zegel_server import paging, validation
+from zegel_server.clock import to_timestamp
+from zegel_server.errors import InvalidArgument
+from zegel_server.signing import disclosure
+from zegel_server.signing.ceremony import Seen
+from zegel_server.signing.drafts import DocumentChoice, NewRequest, Signer
+from zegel_server.signing.fields import Field, FieldType, Value, Values
+from zegel_server.signing.model import RequestState, Signature
+from zegel_server.signing.snapshot import Person, PinnedDocument, Snapshot
+
+_NOBODY: Final = Person("")
+
+
+# ------------------------------------------------------------------------------------------------ from the contract
+
+
+def new_request(request: signing_pb.CreateSignatureRequestRequest) -> NewRequest:
+    """What a sender asks for.
+
+    Args:
+        request: The message.
+
+    Raises:
+        InvalidArgument: A field's type is none of the contract's, or the expiry does not lie in the future.
+    """
+    expires = request.HasField("expire_time")
+    return NewRequest(
+        title=request.title,
+        message=request.message,
+        documents=tuple(DocumentChoice(each.document_id, each.version) for each in request.documents),
+        signers=tuple(Signer(each.name, each.email, each.order) for each in request.signers),
+        fields=tuple(_field(each, f"fields[{index}]") for index, each in enumerate(request.fields)),
+        expire_time=validation.future(request.expire_time, "expire_time") if expires else None,
+    )
+
+
+def _field(message: pb.Field, path: str) -> Field:
+    if message.type not in pb.FieldType.values() or message.type == pb.FIELD_TYPE_UNSPECIFIED:
+        raise InvalidArgument(f"{path}.type", "must be one of the field types", reason="MISSING_FIELD")
+    return Field(
+        api_id=message.api_id,
+        type=FieldType(pb.FieldType.Name(message.type).removeprefix("FIELD_TYPE_")),
+        document_index=message.document_index,
+        page=message.page,
+        x=message.x,
+        y=message.y,
+        width=message.width,
+        height=message.height,
+        required=message.required,
+        signer_index=message.signer_index,
+        name=message.name,
+    )
+
+
+def new_values(messages: Iterable[pb.FieldValue]) -> list[tuple[str, Value]]:
+    """What a signer fills in.
+
+    Args:
+        messages: The values.
+
+    Raises:
+        InvalidArgument: One has no value.
+    """
+    return [(each.api_id, _value(each, f"values[{index}]")) for index, each in enumerate(messages)]
+
+
+def _value(message: pb.FieldValue, path: str) -> Value:
+    kind = message.WhichOneof("value")
+    if kind == "text":
+        return Value("text", message.text)
+    if kind == "checked":
+        return Value("checked", message.checked)
+    form = message.mark.WhichOneof("form") if kind == "mark" else None
+    if form == "typed":
+        return Value("typed", message.mark.typed)
+    if form == "drawn_png":
+        return Value("drawn", message.mark.drawn_png)
+    raise InvalidArgument(path, "must have a value", reason="MISSING_FIELD")
+
+
+def state_name(state: pb.SignatureRequestState.ValueType) -> str:
+    """The state that a list is cut to; empty for all.
+
+    Args:
+        state: As the message has it.
+
+    Raises:
+        InvalidArgument: It is none of the contract's.
+    """
+    if state == pb.SIGNATURE_REQUEST_STATE_UNSPECIFIED:
+        return ""
+    if state not in pb.SignatureRequestState.values():
+        raise InvalidArgument("state", "must be one of the states")
+    return pb.SignatureRequestState.Name(state).removeprefix("SIGNATURE_REQUEST_STATE_")
+
+
+# -------------------------------------------------------------------------------------------------- to the contract
+
+
+def request_message(request: Snapshot, *, bare: bool = False) -> pb.SignatureRequest:
+    """A request as its sender sees it.
+
+    Args:
+        request: The request.
+        bare: Whether to leave out personal data.
+    """
+    progress = request.progress
+    message = pb.SignatureRequest(
+        signature_request_id=request.signature_request_id,
+        title=request.title,
+        message=request.message,
+        state=_state(progress.state),
+        documents=map(_document, request.documents),
+        signatures=[
+            _signature(each, _NOBODY if bare else request.people[each.signature_id])
+            for each in sorted(progress.signatures, key=lambda each: each.order)
+        ],
+        fields=map(_field_message, request.fields),
+        owner_id=request.owner_id,
+        audit_id=request.audit_id,
+        sealed_document_id=request.sealed_document_id,
+        expire_time=to_timestamp(progress.expire_time),
+        create_time=to_timestamp(request.create_time),
+        all_signed_time=to_timestamp(progress.all_signed_time),
+        seal_time=to_timestamp(progress.seal_time),
+        etag=paging.etag(request.revision),
+    )
+    if request.sealing is not None:
+        message.sealing.CopyFrom(
+            pb.Sealing(
+                attempts=request.sealing.attempts,
+                last_reason=request.sealing.last_reason,
+                next_attempt_time=to_timestamp(request.sealing.next_attempt_time),
+            )
+        )
+    return message
+
+
+def ceremony_message(seen: Seen, *, bare: bool = False) -> ceremony_pb.Ceremony:
+    """A request as one signer sees it.
+
+    Args:
+        seen: The request and what is the signer's own of it.
+        bare: Whether to leave out personal data.
+    """
+    request = seen.request
+    return ceremony_pb.Ceremony(
+        signature_request_id=request.signature_request_id,
+        title=request.title,
+        message=request.message,
+        tenant_name=request.tenant_name,
+        state=_state(request.progress.state),
+        documents=map(_document, request.documents),
+        signature=_signature(seen.signature, _NOBODY if bare else seen.person),
+        fields=map(_field_message, seen.fields),
+        values=() if bare else value_messages(seen.values),
+        disclosure=disclosure.TEXT,
+        sealed_document_id=request.sealed_document_id,
+    )
+
+
+def restore_request(message: pb.SignatureRequest, request: Snapshot) -> None:
+    """Puts the personal data back into a remembered message.
+
+    Args:
+        message: The message, bare.
+        request: The request as it is now.
+    """
+    for signature in message.signatures:
+        person = request.people[signature.signature_id]
+        signature.name, signature.email = person.name, person.email
+
+
+def restore_ceremony(message: ceremony_pb.Ceremony, seen: Seen) -> None:
+    """Puts the personal data back into a remembered message: once signed, a signer's values stay as they are.
+
+    Args:
+        message: The message, bare.
+        seen: The request as the signer sees it now.
+    """
+    message.signature.name, message.signature.email = seen.person.name, seen.person.email
+    message.values.extend(value_messages(seen.values))
+
+
+def value_messages(values: Values) -> list[pb.FieldValue]:
+    """A signer's values.
+
+    Args:
+        values: By their field's ``api_id``.
+    """
+    return [_value_message(api_id, value) for api_id, value in values.items()]
+
+
+def _value_message(api_id: str, value: Value) -> pb.FieldValue:
+    if isinstance(value.content, bool):
+        return pb.FieldValue(api_id=api_id, checked=value.content)
+    if isinstance(value.content, bytes):
+        return pb.FieldValue(api_id=api_id, mark=pb.Mark(drawn_png=value.content))
+    if value.kind == "typed":
+        return pb.FieldValue(api_id=api_id, mark=pb.Mark(typed=value.content))
+    return pb.FieldValue(api_id=api_id, text=value.content)
+
+
+def _state(state: RequestState) -> pb.SignatureRequestState.ValueType:
+    return pb.SignatureRequestState.Value(f"SIGNATURE_REQUEST_STATE_{state}")
+
+
+def _document(document: PinnedDocument) -> pb.RequestedDocument:
+    return pb.RequestedDocument(
+        document_id=document.document_id,
+        version=document.version,
+        title=document.title,
+        sha256=document.sha256,
+        page_count=document.page_count,
+    )
+
+
+def _signature(signature: Signature, person: Person) -> pb.Signature:
+    return pb.Signature(
+        signature_id=signature.signature_id,
+        name=person.name,
+        email=person.email,
+        order=signature.order,
+        status=pb.SignatureStatus.Value(f"SIGNATURE_STATUS_{signature.status}"),
+        view_time=to_timestamp(signature.view_time),
+        disclosure_time=to_timestamp(signature.disclosure_time),
+        sign_time=to_timestamp(signature.sign_time),
+        decline_time=to_timestamp(signature.decline_time),
+        decline_reason=person.decline_reason,
+    )
+
+
+def _field_message(field: Field) -> pb.Field:
+    return pb.Field(
+        api_id=field.api_id,
+        type=pb.FieldType.Value(f"FIELD_TYPE_{field.type}"),
+        document_index=field.document_index,
+        page=field.page,
+        x=field.x,
+        y=field.y,
+        width=field.width,
+        height=field.height,
+        required=field.required,
+        signer_index=field.signer_index,
+        name=field.name,
+    )

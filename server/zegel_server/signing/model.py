@@ -1,0 +1,319 @@
+"""Where a signature request stands, and what may happen to it: a pure state machine.
+
+States, and the only ways between them::
+
+    AWAITING_SIGNATURES --sign (the last one)--> ALL_SIGNED --seal--> DOWNLOADABLE
+            |------------decline--------------> DECLINED
+            |------------cancel---------------> CANCELED
+            `------------expire---------------> EXPIRED
+
+Invariants:
+
+* *All signed* and *downloadable* are two states: in between the document is sealed, for as long as that takes.
+* While signatures are awaited, those whose turn it is are exactly the unsigned ones of the lowest unsigned order.
+* What happened stays: a time that was set is never set again, and who has signed stays ``SIGNED``.
+* A transition returns a new value or raises; it never half happens.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Self, TypeVar
+
+from zegel_server.errors import FailedPrecondition, NotFound
+
+
+class RequestState(StrEnum):
+    """Where a request stands."""
+
+    AWAITING_SIGNATURES = "AWAITING_SIGNATURES"
+    ALL_SIGNED = "ALL_SIGNED"
+    DOWNLOADABLE = "DOWNLOADABLE"
+    DECLINED = "DECLINED"
+    CANCELED = "CANCELED"
+    EXPIRED = "EXPIRED"
+
+
+class SignatureStatus(StrEnum):
+    """Where one signer's signature stands."""
+
+    AWAITING_SIGNATURE = "AWAITING_SIGNATURE"
+    ON_HOLD = "ON_HOLD"
+    SIGNED = "SIGNED"
+    DECLINED = "DECLINED"
+    EXPIRED = "EXPIRED"
+
+
+P = TypeVar("P", bound="Progress")
+
+_OPEN = frozenset({SignatureStatus.AWAITING_SIGNATURE, SignatureStatus.ON_HOLD})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """One signer's part. Times are microseconds since the epoch, or ``None`` for not yet.
+
+    Attributes:
+        signature_id: Identifier.
+        order: Place in the signing order, from 0.
+        status: Where it stands.
+        view_time: When the signer first opened the request.
+        disclosure_time: When the signer accepted the disclosure.
+        sign_time: When the signer signed.
+        decline_time: When the signer declined.
+    """
+
+    signature_id: str
+    order: int
+    status: SignatureStatus = SignatureStatus.ON_HOLD
+    view_time: int | None = None
+    disclosure_time: int | None = None
+    sign_time: int | None = None
+    decline_time: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a request has come. Times are microseconds since the epoch, or ``None``.
+
+    Attributes:
+        signatures: One a signer, in the order in which the sender named them.
+        state: Where the request stands.
+        expire_time: When it expires; ``None`` for never.
+        all_signed_time: When everybody had signed.
+        seal_time: When the sealed document came to be.
+    """
+
+    signatures: tuple[Signature, ...]
+    state: RequestState = RequestState.AWAITING_SIGNATURES
+    expire_time: int | None = None
+    all_signed_time: int | None = None
+    seal_time: int | None = None
+
+    @classmethod
+    def sent(cls, signers: Iterable[tuple[str, int]], expire_time: int | None) -> Self:
+        """A request that was just sent: those of the lowest order are asked first.
+
+        Args:
+            signers: Identifier and order of each signature.
+            expire_time: When the request expires.
+        """
+        waiting = tuple(Signature(signature_id=identifier, order=order) for identifier, order in signers)
+        return cls(signatures=_ask_next(waiting), expire_time=expire_time)
+
+    def signature(self, signature_id: str) -> Signature:
+        """One of the signatures.
+
+        Args:
+            signature_id: Its identifier.
+
+        Raises:
+            NotFound: The request has no such signature.
+        """
+        for each in self.signatures:
+            if each.signature_id == signature_id:
+                return each
+        raise NotFound("signature")
+
+    def is_past(self, at: int) -> bool:
+        """Whether the expiry has passed while signatures are still awaited.
+
+        Args:
+            at: The time now.
+        """
+        awaiting = self.state is RequestState.AWAITING_SIGNATURES
+        return awaiting and self.expire_time is not None and self.expire_time <= at
+
+    # ------------------------------------------------------------------------------------------- what signers do
+
+    def viewed(self, signature_id: str, at: int) -> Self:
+        """The signer opens the request; only the first time is told, whatever happened since.
+
+        Args:
+            signature_id: Whose signature.
+            at: The time now.
+        """
+        own = self.signature(signature_id)
+        return self if own.view_time is not None else self._with(replace(own, view_time=at))
+
+    def accepted(self, signature_id: str, at: int) -> Self:
+        """The signer accepts the disclosure; a second time changes nothing.
+
+        Args:
+            signature_id: Whose signature.
+            at: The time now.
+
+        Raises:
+            FailedPrecondition: The request takes no acts of this signer any more.
+        """
+        own = self.signature(signature_id)
+        if own.disclosure_time is not None:
+            return self
+        self._demand_open(own, at)
+        return self._with(replace(own, disclosure_time=at))
+
+    def demand_fillable(self, signature_id: str, at: int) -> None:
+        """Refuses a signer who may not fill fields in at this moment.
+
+        Args:
+            signature_id: Whose signature.
+            at: The time now.
+
+        Raises:
+            FailedPrecondition: Closed, expired, already signed, out of turn, or the disclosure is not accepted.
+        """
+        own = self.signature(signature_id)
+        self._demand_turn(own, at)
+        if own.disclosure_time is None:
+            raise FailedPrecondition(
+                "The electronic record and signature disclosure is not accepted yet.", reason="DISCLOSURE_NOT_ACCEPTED"
+            )
+
+    def signed(self, signature_id: str, at: int, missing: Iterable[str] = ()) -> Self:
+        """The signer signs; the next in order are asked, or everybody has signed.
+
+        Args:
+            signature_id: Whose signature.
+            at: The time now.
+            missing: Names (``api_id``) of required fields without a value.
+
+        Raises:
+            FailedPrecondition: As ``demand_fillable``, or a required field is missing.
+        """
+        self.demand_fillable(signature_id, at)
+        for api_id in missing:
+            raise FailedPrecondition(
+                "A required field has no value.", reason="RECIPIENT_HAS_UNSIGNED_FIELDS", field_api_id=api_id
+            )
+        own = replace(self.signature(signature_id), status=SignatureStatus.SIGNED, sign_time=at)
+        after = self._with(own)
+        if all(each.status is SignatureStatus.SIGNED for each in after.signatures):
+            return replace(after, state=RequestState.ALL_SIGNED, all_signed_time=at)
+        return replace(after, signatures=_ask_next(after.signatures))
+
+    def declined(self, signature_id: str, at: int) -> Self:
+        """The signer declines: the request ends for everybody.
+
+        Args:
+            signature_id: Whose signature.
+            at: The time now.
+
+        Raises:
+            FailedPrecondition: Closed, expired, already signed, or out of turn.
+        """
+        own = self.signature(signature_id)
+        self._demand_turn(own, at)
+        declined = replace(own, status=SignatureStatus.DECLINED, decline_time=at)
+        return _end(self._with(declined), RequestState.DECLINED)
+
+    # ------------------------------------------------------------------------ what the sender and the server do
+
+    def rescheduled(self, expire_time: int | None, at: int) -> Self:
+        """The sender changes when the request expires.
+
+        Args:
+            expire_time: The new time, in the future; ``None`` for never.
+            at: The time now.
+
+        Raises:
+            FailedPrecondition: Signatures are not awaited any more.
+        """
+        self._demand_awaiting(at)
+        return replace(self, expire_time=expire_time)
+
+    def canceled(self, at: int) -> Self:
+        """The sender calls the request off; a second time changes nothing.
+
+        Args:
+            at: The time now.
+
+        Raises:
+            FailedPrecondition: Everybody has signed, or it ended otherwise.
+        """
+        if self.state is RequestState.CANCELED:
+            return self
+        self._demand_awaiting(at)
+        return _end(self, RequestState.CANCELED)
+
+    def expired(self, at: int) -> Self:
+        """The server ends a request whose expiry has passed; any other stays as it is.
+
+        Args:
+            at: The time now.
+        """
+        return _end(self, RequestState.EXPIRED) if self.is_past(at) else self
+
+    def sealed(self, at: int) -> Self:
+        """The sealed document came to be.
+
+        Args:
+            at: The time now.
+
+        Raises:
+            FailedPrecondition: The request does not wait for it.
+        """
+        if self.state is not RequestState.ALL_SIGNED:
+            raise closed(self.state)
+        return replace(self, state=RequestState.DOWNLOADABLE, seal_time=at)
+
+    # ----------------------------------------------------------------------------------------------------- parts
+
+    def _with(self, changed: Signature) -> Self:
+        return replace(
+            self,
+            signatures=tuple(changed if s.signature_id == changed.signature_id else s for s in self.signatures),
+        )
+
+    def _demand_awaiting(self, at: int) -> None:
+        if self.is_past(at):
+            raise closed(RequestState.EXPIRED)
+        if self.state is not RequestState.AWAITING_SIGNATURES:
+            raise closed(self.state)
+
+    def _demand_open(self, own: Signature, at: int) -> None:
+        """Where the request ended by others, that is told; where it did not, the signer's own act."""
+        if own.status is SignatureStatus.DECLINED:
+            raise FailedPrecondition("The signer has declined.", reason="RECIPIENT_DECLINED")
+        if self.state is RequestState.EXPIRED or self.is_past(at):
+            raise FailedPrecondition("The signature request has expired.", reason="RECIPIENT_EXPIRED")
+        if self.state in {RequestState.CANCELED, RequestState.DECLINED}:
+            raise closed(self.state)
+        if own.status is SignatureStatus.SIGNED:
+            raise FailedPrecondition("The signer has signed.", reason="RECIPIENT_ALREADY_SIGNED")
+
+    def _demand_turn(self, own: Signature, at: int) -> None:
+        self._demand_open(own, at)
+        if own.status is not SignatureStatus.AWAITING_SIGNATURE:
+            raise FailedPrecondition("Others have to sign first.", reason="RECIPIENT_OUT_OF_TURN")
+
+
+def closed(state: RequestState) -> FailedPrecondition:
+    """The refusal of an act for which the request is past its state.
+
+    Args:
+        state: Where it stands.
+    """
+    return FailedPrecondition(
+        "The signature request is past the state in which this is possible.",
+        reason="SIGNATURE_REQUEST_CLOSED",
+        state=str(state),
+    )
+
+
+def _end(progress: P, state: RequestState) -> P:
+    """Puts a request into a state that ends it: whoever was still to act no longer is."""
+    signatures = tuple(
+        replace(s, status=SignatureStatus.EXPIRED) if s.status in _OPEN else s for s in progress.signatures
+    )
+    return replace(progress, state=state, signatures=signatures)
+
+
+def _ask_next(signatures: tuple[Signature, ...]) -> tuple[Signature, ...]:
+    """Gives the turn to the unsigned signatures of the lowest order."""
+    lowest = min((s.order for s in signatures if s.status in _OPEN), default=None)
+    return tuple(
+        replace(s, status=SignatureStatus.AWAITING_SIGNATURE if s.order == lowest else SignatureStatus.ON_HOLD)
+        if s.status in _OPEN
+        else s
+        for s in signatures
+    )

@@ -1,0 +1,187 @@
+"""What signing asks of its neighbours, as narrow as it is; ``app`` hands in whoever does it.
+
+The audit trail's evidence, documents and sessions are other domains' own: here is only what signing needs of them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from zegel_server.caller import Caller
+from zegel_server.db import Transaction
+
+
+class ShownPage(Protocol):
+    """A page as shown."""
+
+    @property
+    def width(self) -> float:
+        """Width in points."""
+        ...
+
+    @property
+    def height(self) -> float:
+        """Height in points."""
+        ...
+
+
+class DescribedVersion(Protocol):
+    """What is known of one version of a document."""
+
+    @property
+    def document_id(self) -> str:
+        """Identifier of the document."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """Number of the version."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """The document's title."""
+        ...
+
+    @property
+    def sha256(self) -> bytes:
+        """SHA-256 of the bytes, 32 bytes."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Size in bytes."""
+        ...
+
+    @property
+    def pages(self) -> Sequence[ShownPage]:
+        """The pages as shown, in order."""
+        ...
+
+
+class PreparedDocument(Protocol):
+    """A document whose bytes are stored, and whose rows are not yet."""
+
+    @property
+    def document_id(self) -> str:
+        """Identifier that it will have."""
+        ...
+
+    async def insert(self, transaction: Transaction) -> None:
+        """Makes it exist.
+
+        Args:
+            transaction: The one that it comes to be with.
+        """
+        ...
+
+
+class Documents(Protocol):
+    """What signing needs of the documents."""
+
+    async def describe(self, caller: Caller, document_id: str, version: int) -> DescribedVersion:
+        """What is known of a version that the caller reaches with ``document.read``.
+
+        Args:
+            caller: Who asks.
+            document_id: Identifier of the document.
+            version: Number of the version; 0 for the newest at this moment.
+
+        Raises:
+            NotFound: Absent, or not the caller's to see.
+            FailedPrecondition: It was deleted (``DOCUMENT_DESTROYED``).
+        """
+        ...
+
+    async def read_all(self, tenant_id: str, document_id: str, version: int) -> bytes:
+        """The bytes of a version; for the server itself, whoever asked.
+
+        Args:
+            tenant_id: Whose document it is.
+            document_id: Identifier of the document.
+            version: Number of the version.
+
+        Raises:
+            DataLoss: What is stored is damaged.
+            FailedPrecondition: Its key was destroyed.
+            Unavailable: A part that is needed does not answer.
+        """
+        ...
+
+    async def store_sealed(
+        self, *, tenant_id: str, owner_id: str, signature_request_id: str, title: str, data: bytes
+    ) -> PreparedDocument:
+        """Stores the bytes of a sealed document, encrypted; it exists once its rows are inserted.
+
+        Args:
+            tenant_id: Whose document it will be.
+            owner_id: The principal that will own it.
+            signature_request_id: The request of which it is the sealed document.
+            title: Its title.
+            data: The sealed PDF.
+        """
+        ...
+
+
+class Sessions(Protocol):
+    """What signing needs of the sessions."""
+
+    async def open_signer_session(
+        self,
+        transaction: Transaction,
+        caller: Caller,
+        *,
+        tenant_id: str,
+        signature_id: str,
+        subject_id: str,
+        signature_request_id: str,
+        expire_time: int,
+    ) -> tuple[str, str]:
+        """Opens a session for one signer of one request.
+
+        Args:
+            transaction: The one that it comes to be with.
+            caller: Who opens it.
+            tenant_id: The tenant it works in.
+            signature_id: The signature that it acts for.
+            subject_id: The signer as a subject.
+            signature_request_id: The one request that it opens.
+            expire_time: When it ends at the latest, in microseconds since the epoch.
+
+        Returns:
+            The session's identifier and its token, which is told only here.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A request's trail as it goes into the sealed PDF.
+
+    Attributes:
+        audit_jsonl: The leaves, each with a newline after it.
+        proof: ``completed.tlog-proof``: that the last of them is in the log.
+    """
+
+    audit_jsonl: bytes
+    proof: bytes
+
+
+class TrailEvidence(Protocol):
+    """What signing needs of the audit log."""
+
+    @property
+    def origin(self) -> str:
+        """Name of the log."""
+        ...
+
+    async def evidence(self, trail: str) -> Evidence:
+        """The evidence of a trail, all of whose events are under a signed checkpoint.
+
+        Args:
+            trail: The audit ID.
+
+        Raises:
+            Unavailable: An event is not integrated yet (``NOT_INTEGRATED_YET``).
+        """
+        ...

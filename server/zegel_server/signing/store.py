@@ -1,0 +1,163 @@
+"""Queries of the signing tables."""
+
+from typing import Any, Final
+
+from sqlalchemy import Select, delete, literal, select, update
+
+from zegel_server.db import Statement, bind, insert_into
+from zegel_server.db.schema import outbox, requested_documents, signature_requests, signatures, tenants
+
+SEAL: Final = "seal"
+"""Kind of an outbox row that asks for a request to be sealed."""
+
+INSERT_REQUEST: Final = insert_into(signature_requests)
+INSERT_DOCUMENT: Final = insert_into(requested_documents)
+INSERT_SIGNATURE: Final = insert_into(signatures)
+INSERT_OUTBOX: Final = insert_into(
+    outbox, "kind", "tenant_id", "resource_id", "payload", "due_time", "attempts", "last_reason"
+)
+
+TENANT_NAME: Final = Statement(select(tenants.c.name).where(tenants.c.tenant_id == bind("tenant_id")))
+
+REQUEST: Final = Statement(
+    select(signature_requests, tenants.c.name.label("tenant_name"))
+    .join(tenants, tenants.c.tenant_id == signature_requests.c.tenant_id)
+    .where(
+        signature_requests.c.tenant_id == bind("tenant_id"),
+        signature_requests.c.signature_request_id == bind("signature_request_id"),
+    )
+)
+LOCK_REQUEST: Final = Statement(
+    select(signature_requests)
+    .where(
+        signature_requests.c.tenant_id == bind("tenant_id"),
+        signature_requests.c.signature_request_id == bind("signature_request_id"),
+    )
+    .with_for_update()
+)
+# With the request's revision, so that a reader outside of a transaction sees whether the two belong together.
+SIGNATURES: Final = Statement(
+    select(signatures, signature_requests.c.revision.label("request_revision"))
+    .join(signature_requests, signature_requests.c.signature_request_id == signatures.c.signature_request_id)
+    .where(signatures.c.signature_request_id == bind("signature_request_id"))
+    .order_by(signatures.c.position)
+)
+SIGNATURE_VALUES: Final = Statement(
+    select(signatures.c.field_values).where(signatures.c.signature_id == bind("signature_id"))
+)
+DOCUMENTS: Final = Statement(
+    select(requested_documents)
+    .where(requested_documents.c.signature_request_id == bind("signature_request_id"))
+    .order_by(requested_documents.c.position)
+)
+SEALING: Final = Statement(
+    select(outbox.c.attempts, outbox.c.last_reason, outbox.c.due_time).where(
+        outbox.c.kind == literal(SEAL), outbox.c.resource_id == bind("signature_request_id")
+    )
+)
+
+UPDATE_REQUEST: Final = Statement(
+    update(signature_requests)
+    .where(signature_requests.c.signature_request_id == bind("id"))
+    .values(
+        state=bind("new_state"),
+        expire_time=bind("new_expire_time"),
+        all_signed_time=bind("new_all_signed_time"),
+        seal_time=bind("new_seal_time"),
+        sealed_document_id=bind("new_sealed_document_id"),
+        revision=bind("new_revision"),
+    )
+)
+UPDATE_SIGNATURE: Final = Statement(
+    update(signatures)
+    .where(signatures.c.signature_id == bind("id"))
+    .values(
+        status=bind("new_status"),
+        view_time=bind("new_view_time"),
+        disclosure_time=bind("new_disclosure_time"),
+        sign_time=bind("new_sign_time"),
+        decline_time=bind("new_decline_time"),
+    )
+)
+UPDATE_PROFILE: Final = Statement(
+    update(signatures).where(signatures.c.signature_id == bind("id")).values(profile=bind("new_profile"))
+)
+UPDATE_VALUES: Final = Statement(
+    update(signatures).where(signatures.c.signature_id == bind("id")).values(field_values=bind("new_values"))
+)
+
+# A list's page, the newest first, and the rows that belong to its requests: three queries however long the page is.
+_PAGE: Final = (
+    signature_requests.c.tenant_id == bind("tenant_id"),
+    (bind("state") == literal("")) | (signature_requests.c.state == bind("state")),
+    (bind("owner_id") == literal("")) | (signature_requests.c.owner_id == bind("owner_id")),
+    signature_requests.c.signature_request_id < bind("before"),
+)
+
+
+def _of_page(query: Select[Any]) -> Statement:
+    return Statement(query.where(*_PAGE, signature_requests.c.signature_request_id >= bind("last")))
+
+
+PAGE: Final = Statement(
+    select(signature_requests, tenants.c.name.label("tenant_name"))
+    .join(tenants, tenants.c.tenant_id == signature_requests.c.tenant_id)
+    .where(*_PAGE)
+    .order_by(signature_requests.c.signature_request_id.desc())
+    .limit(bind("limit"))
+)
+SIGNATURES_OF_PAGE: Final = _of_page(
+    select(signatures, signature_requests.c.revision.label("request_revision"))
+    .join(signature_requests, signature_requests.c.signature_request_id == signatures.c.signature_request_id)
+    .order_by(signatures.c.signature_request_id, signatures.c.position)
+)
+DOCUMENTS_OF_PAGE: Final = _of_page(
+    select(requested_documents)
+    .join(signature_requests, signature_requests.c.signature_request_id == requested_documents.c.signature_request_id)
+    .order_by(requested_documents.c.signature_request_id, requested_documents.c.position)
+)
+SEALING_OF_PAGE: Final = _of_page(
+    select(outbox.c.resource_id, outbox.c.attempts, outbox.c.last_reason, outbox.c.due_time)
+    .join(signature_requests, signature_requests.c.signature_request_id == outbox.c.resource_id)
+    .where(outbox.c.kind == literal(SEAL))
+)
+
+EXPIRED: Final = Statement(
+    select(signature_requests.c.tenant_id, signature_requests.c.signature_request_id)
+    .where(
+        signature_requests.c.state == literal("AWAITING_SIGNATURES"), signature_requests.c.expire_time <= bind("now")
+    )
+    .order_by(signature_requests.c.expire_time)
+    .limit(bind("limit"))
+)
+
+# -------------------------------------------------------------------------------------------------------- the outbox
+
+DUE: Final = Statement(
+    select(outbox)
+    .where(outbox.c.kind == literal(SEAL), outbox.c.due_time <= bind("now"))
+    .order_by(outbox.c.due_time)
+    .limit(bind("limit"))
+)
+NEXT_DUE: Final = Statement(
+    select(outbox.c.due_time).where(outbox.c.kind == literal(SEAL)).order_by(outbox.c.due_time).limit(1)
+)
+# Whoever changes due_time from what it read holds the row until the new one: of two workers, one changes a row.
+CLAIM: Final = Statement(
+    update(outbox)
+    .where(outbox.c.outbox_id == bind("id"), outbox.c.due_time == bind("read_due_time"))
+    .values(due_time=bind("lease"), attempts=outbox.c.attempts + 1)
+)
+EXTEND: Final = Statement(
+    update(outbox)
+    .where(outbox.c.outbox_id == bind("id"), outbox.c.due_time == bind("read_due_time"))
+    .values(due_time=bind("lease"))
+)
+PUT_OFF: Final = Statement(
+    update(outbox)
+    .where(outbox.c.outbox_id == bind("id"), outbox.c.due_time == bind("read_due_time"))
+    .values(due_time=bind("lease"), last_reason=bind("reason"))
+)
+DONE: Final = Statement(
+    delete(outbox).where(outbox.c.kind == literal(SEAL), outbox.c.resource_id == bind("signature_request_id"))
+)
