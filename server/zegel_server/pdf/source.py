@@ -12,6 +12,7 @@ from io import BytesIO
 
 import pikepdf
 
+from zegel_server.pdf.appearances import complete_appearances
 from zegel_server.pdf.expansion import check_expansion
 from zegel_server.pdf.geometry import inherited, shown
 from zegel_server.pdf.limits import (
@@ -201,8 +202,11 @@ def _inherit(page: pikepdf.Page) -> None:
 
 def _flatten(pdf: pikepdf.Pdf) -> None:
     """Draw what form fields and annotations show into the pages."""
-    if isinstance(pdf.Root.get("/AcroForm"), pikepdf.Dictionary):
+    form = pdf.Root.get("/AcroForm")
+    left_to_reader = isinstance(form, pikepdf.Dictionary) and bool(form.get("/NeedAppearances", False))
+    if left_to_reader:
         pdf.generate_appearance_streams()
+    complete_appearances(pdf, redo_fields=left_to_reader)
     pdf.flatten_annotations("screen")
 
 

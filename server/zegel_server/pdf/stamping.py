@@ -28,7 +28,7 @@ _LARGEST_TEXT = 11.0
 _LARGEST_HAND = 36.0
 _BREAK_WORDS_BELOW = 5.0
 _SMALLEST_TEXT = 0.25
-_LEADING = 1.22
+LEADING = 1.22
 _SHRINK = 0.94
 _CAP_HEIGHT = 0.71
 """Of the font size, for centring a line by its capitals."""
@@ -63,16 +63,24 @@ def draw_stamp(canvas: Canvas, stamp: Stamp, page_height: float) -> None:
 
 def _fit_line(text: str, stack: str, width: float, height: float) -> float:
     """The largest font size at which a text fits into a box as one line."""
-    return min(height / _LEADING, width / max(text_width(text, stack, 1.0), 0.01))
+    return min(height / LEADING, width / max(text_width(text, stack, 1.0), 0.01))
 
 
-def _fit_paragraph(text: str, stack: str, width: float, height: float, largest: float) -> tuple[float, list[str]]:
-    """The largest font size, and its lines, at which a text fits into a box; only small print breaks words."""
+def fit_paragraph(text: str, stack: str, width: float, height: float, largest: float) -> tuple[float, list[str]]:
+    """Find the largest font size at which a text fits into a box, and its lines; only small print breaks words.
+
+    Args:
+        text: The text.
+        stack: Name of a stack of fonts.
+        width: Width of the box in points.
+        height: Height of the box in points.
+        largest: Font size to begin with, in points.
+    """
     size = largest
     while True:
         lines = wrap_text(text, stack, size, width)
         whole = size <= _BREAK_WORDS_BELOW or all(text_width(word, stack, size) <= width for word in text.split())
-        if (whole and len(lines) * size * _LEADING <= height) or size <= _SMALLEST_TEXT:
+        if (whole and len(lines) * size * LEADING <= height) or size <= _SMALLEST_TEXT:
             return size, lines
         size = max(size * _SHRINK, _SMALLEST_TEXT)
 
@@ -80,12 +88,12 @@ def _fit_paragraph(text: str, stack: str, width: float, height: float, largest: 
 def _draw_paragraph(canvas: Canvas, stamp: Stamp, bottom: float) -> None:
     inset = min(2.0, stamp.width * 0.04)
     width = stamp.width - 2 * inset
-    size, lines = _fit_paragraph(stamp.text, "body", width, stamp.height, min(_LARGEST_TEXT, stamp.height * 0.72))
-    block = (len(lines) - 1) * size * _LEADING + size * _CAP_HEIGHT
+    size, lines = fit_paragraph(stamp.text, "body", width, stamp.height, min(_LARGEST_TEXT, stamp.height * 0.72))
+    block = (len(lines) - 1) * size * LEADING + size * _CAP_HEIGHT
     base = bottom + (stamp.height + block) / 2 - size * _CAP_HEIGHT
     for line in lines:
         draw_text(canvas, stamp.x + inset, base, line, "body", size)
-        base -= size * _LEADING
+        base -= size * LEADING
 
 
 def _draw_check(canvas: Canvas, stamp: Stamp, bottom: float) -> None:
@@ -111,8 +119,8 @@ def _draw_check(canvas: Canvas, stamp: Stamp, bottom: float) -> None:
 def _draw_signature(canvas: Canvas, stamp: Stamp, bottom: float) -> None:
     captions = stamp.caption.split("\n") if stamp.caption else []
     small = min(6.5, stamp.height * 0.13)
-    sizes = [_fit_line(line, "body", stamp.width, small * _LEADING) for line in captions]
-    foot = len(captions) * small * _LEADING + (small * 0.55 if captions else 0.0)
+    sizes = [_fit_line(line, "body", stamp.width, small * LEADING) for line in captions]
+    foot = len(captions) * small * LEADING + (small * 0.55 if captions else 0.0)
     rule = bottom + foot
     ink_height = stamp.height - foot - 1.0
     if stamp.image is None:
@@ -128,7 +136,7 @@ def _draw_signature(canvas: Canvas, stamp: Stamp, bottom: float) -> None:
     canvas.setFillColorRGB(*_SMALL)
     base = rule - small * 0.45
     for line, size in zip(captions, sizes, strict=True):
-        base -= small * (1.0 if line is captions[0] else _LEADING)
+        base -= small * (1.0 if line is captions[0] else LEADING)
         draw_text(canvas, stamp.x, base, line, "body", size)
 
 
