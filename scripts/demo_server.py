@@ -1,0 +1,123 @@
+"""A development server for a while: started as a process of its own, and stopped whatever happens."""
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+START_S: Final = 60.0
+"""The first start makes keys, certificates and tables."""
+
+STOP_S: Final = 20.0
+"""A graceful stop lets running calls end."""
+
+TAIL_LINES: Final = 20
+"""Of the log, where something failed."""
+
+
+class ServerError(Exception):
+    """The server did not start, or ended by itself."""
+
+
+class DemoServer:
+    """A server with the embedded defaults, in a folder that goes with it.
+
+    Attributes:
+        address: Where it listens, as ``host:port``.
+        authority: The file with its development authority, PEM.
+        operator_token: The operator's API key.
+    """
+
+    address: str
+    authority: Path
+    operator_token: str
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="zegel-demo-")
+        self._data: Final = Path(self._folder.name) / "data"
+        self._log: Final = Path(self._folder.name) / "server.log"
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+        self._folder.cleanup()
+
+    def _start(self) -> None:
+        command = [str(Path(sys.executable).parent / "zegel-server"), "serve", "--development"]
+        command += ["--data-dir", str(self._data), "--listen", "127.0.0.1:0"]
+        # The embedded defaults, whatever the shell has set for another server.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("ZEGEL_")}
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=environment,
+                start_new_session=True,  # Ctrl-C reaches the demo alone, which then stops the server
+            )
+        ready = self._wait_until_ready(self._process)
+        self.address = ready["address"]
+        self.authority = Path(ready["authority"])
+        self.operator_token = Path(ready["operator_key"]).read_text(encoding="utf-8").strip()
+
+    def _wait_until_ready(self, process: subprocess.Popen[str]) -> dict[str, str]:
+        lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        # A thread reads on for as long as the server lives: a full pipe would hold it up.
+        threading.Thread(target=_pump, args=(process, lines), daemon=True).start()
+        deadline = time.monotonic() + START_S
+        while (left := deadline - time.monotonic()) > 0:
+            try:
+                line = lines.get(timeout=left)
+            except queue.Empty:
+                break
+            if not line:
+                status = process.wait()
+                raise ServerError(f"the server ended with exit status {status} before it was ready:\n{self.tail()}")
+            if line.startswith("{") and (said := json.loads(line)).get("event") == "ready":
+                return dict(said)
+        raise ServerError(f"the server was not ready within {START_S:.0f} s:\n{self.tail()}")
+
+    def stop(self) -> None:
+        """Stops the server and waits until it is gone; may be called again."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(STOP_S)
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            os.killpg(process.pid, signal.SIGKILL)  # its workers too: the group is its own
+            process.wait()
+
+    def tail(self) -> str:
+        """The last lines of the server's log."""
+        try:
+            lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            return ""
+        return "\n".join(lines[-TAIL_LINES:])
+
+
+def _pump(process: subprocess.Popen[str], lines: "queue.SimpleQueue[str]") -> None:
+    with process.stdout or open(os.devnull, encoding="utf-8") as output:  # noqa: PTH123 - PIPE was asked for
+        for line in output:
+            lines.put(line)
+    lines.put("")
