@@ -12,8 +12,9 @@ def open_root_keys(url: str) -> RootKeys:
     """Open a provider of root keys.
 
     Args:
-        url: ``local:<path of the keyring file>``, or a PKCS#11 URI such as
-            ``pkcs11:token=zegel?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:/run/secrets/pin``.
+        url: ``local:<path of the keyring file>``; a PKCS#11 URI such as
+            ``pkcs11:token=zegel?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:/run/secrets/pin``; or
+            ``aws-kms:<namespace>?region=<name>``.
 
     Raises:
         ValueError: The URL is of another kind, or malformed, or what it needs is not installed.
@@ -28,5 +29,11 @@ def open_root_keys(url: str) -> RootKeys:
             except ImportError:
                 raise ValueError("a PKCS#11 key provider needs zegel-server[pkcs11]") from None
             return open_pkcs11(url)
+        case "aws-kms":
+            try:
+                from zegel_server.crypto.aws_kms import open_aws_kms  # noqa: PLC0415 - needs an optional extra
+            except ImportError:
+                raise ValueError("an AWS KMS key provider needs zegel-server[aws-kms]") from None
+            return open_aws_kms(url)
         case _:
-            raise ValueError("a key provider's URL begins with local: or pkcs11:")
+            raise ValueError("a key provider's URL begins with local:, pkcs11: or aws-kms:")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from support import softhsm
+from support import moto, softhsm
 from zegel_server.crypto import RootKeys, open_root_keys
 
 
@@ -30,12 +30,29 @@ def empty_token(softhsm_token: softhsm.SoftToken) -> softhsm.SoftToken:
     return softhsm_token
 
 
-@pytest.fixture(params=["local", "pkcs11"])
+@pytest.fixture(scope="session")
+def kms_port() -> Iterator[int]:
+    """The port of moto, an emulator of AWS KMS, in a process of its own."""
+    with moto.server() as port:
+        yield port
+
+
+@pytest.fixture
+def kms_url(kms_port: int, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of an empty namespace in the emulated KMS."""
+    for name, value in moto.ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    return moto.url(kms_port)
+
+
+@pytest.fixture(params=["local", "pkcs11", "aws-kms"])
 def root_keys_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty provider, of each kind in turn."""
     if request.param == "pkcs11":
         token: softhsm.SoftToken = request.getfixturevalue("empty_token")
         return token.url
+    if request.param == "aws-kms":
+        return str(request.getfixturevalue("kms_url"))
     return f"local:{tmp_path / 'keyring.json'}"
 
 

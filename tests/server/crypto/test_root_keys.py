@@ -23,7 +23,7 @@ async def test_a_key_goes_there_and_back(root_keys: RootKeys) -> None:
     wrapped = await root_keys.wrap(KEY)
     assert wrapped.root_key_id == root_key_id
     assert KEY not in wrapped.blob
-    assert len(wrapped.blob) == 40
+    assert 40 <= len(wrapped.blob) <= 512
     assert await root_keys.unwrap(wrapped) == KEY
 
 
