@@ -275,13 +275,23 @@ audit_events = Table(
     Column("principal_id", Text, nullable=False),
     Column("subject_id", Text, nullable=False),
     Column("personal", LargeBinary),
-    Column("body", Text, nullable=False),  # what the leaf will say, but for its place in the trail
+    Column("body", Text, nullable=False),  # the leaf's draft; empty once the event is in the log
     Column("leaf_index", BigInteger),
     Column("leaf", LargeBinary),
-    Index("uq_audit_events_leaf_index", "leaf_index", unique=True),
-    Index("ix_audit_events_tenant_id_leaf_index", "tenant_id", "leaf_index"),
-    Index("ix_audit_events_signature_request_id_leaf_index", "signature_request_id", "leaf_index"),
 )
+# Of what is in the log only: an event that comes in costs no more than the queue's own entry.
+for _name, _columns, _unique in (
+    ("uq_audit_events_leaf_index", ("leaf_index",), True),
+    ("ix_audit_events_tenant_id_leaf_index", ("tenant_id", "leaf_index"), False),
+    ("ix_audit_events_trail_leaf_index", ("trail", "leaf_index"), False),
+):
+    Index(
+        _name,
+        *(audit_events.c[_column] for _column in _columns),
+        unique=_unique,
+        sqlite_where=audit_events.c.leaf_index.is_not(None),
+        postgresql_where=audit_events.c.leaf_index.is_not(None),
+    )
 # The sequencer's queue: only what is not yet in the log.
 Index(
     "ix_audit_events_pending",
@@ -303,7 +313,6 @@ audit_log = Table(
     metadata,
     Column("log_id", BigInteger, primary_key=True, autoincrement=False),
     Column("size", BigInteger, nullable=False),
-    Column("edge", LargeBinary, nullable=False),  # the compact range: hashes of the right edge
     Column("checkpoint", LargeBinary, nullable=False),
     Column("update_time", BigInteger, nullable=False),
 )

@@ -1,0 +1,174 @@
+"""Downloads: a version, or a range of it, decrypted segment by segment as it is read.
+
+Invariants:
+
+* The key's commitment is checked, and the event is committed, before the first byte is given.
+* No byte is given before its segment's tag was checked; where one is wrong, the stream ends there.
+* A slow reader holds its segment and `vault.READ_AHEAD` more, however large the document.
+"""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+
+import google_crc32c
+
+from zegel.event.v1 import event_type_pb2 as events
+from zegel.evidence import DocumentHash
+from zegel.segments import locate, plaintext_range
+from zegel_server import validation
+from zegel_server.audit.recorder import Recorder
+from zegel_server.caller import Caller, PrincipalKind
+from zegel_server.db import Database, Row
+from zegel_server.documents import store
+from zegel_server.documents.model import Chunk, DocumentState, Version, destroyed, read_range
+from zegel_server.documents.service import version_of
+from zegel_server.documents.vault import Place, Stream, Vault
+from zegel_server.errors import DataLoss, InvalidArgument, NotFound
+from zegel_server.keys.service import StoredDek
+
+PERMISSION = "document.download"
+"""What a reader of bytes holds."""
+MAX_VERSION = 2**31 - 1
+"""The contract's ``int32``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A download that has begun.
+
+    Attributes:
+        document_id: Of which document.
+        version: Of which version.
+        wanted: The bytes that come.
+        chunks: They, in order.
+    """
+
+    document_id: str
+    version: Version
+    wanted: range
+    chunks: AsyncGenerator[Chunk, None]
+
+    async def close(self) -> None:
+        """Lets go of what was read ahead; always to be called."""
+        await self.chunks.aclose()
+
+
+class Downloads:
+    """The use case of reading a document's bytes.
+
+    Args:
+        database: Where the rows are.
+        vault: Decrypts.
+        recorder: Records events.
+    """
+
+    def __init__(self, database: Database, vault: Vault, recorder: Recorder) -> None:
+        self._database = database
+        self._vault = vault
+        self._recorder = recorder
+
+    async def open(self, caller: Caller, document_id: str, version: int, offset: int, limit: int) -> Download:
+        """Begins a download, and records it.
+
+        Args:
+            caller: Who reads.
+            document_id: Which document.
+            version: Which version; 0 for the newest that the caller reaches.
+            offset: Of the first byte; negative values count from the end.
+            limit: The most bytes; 0 for all that follow.
+
+        Raises:
+            NotFound: The document is absent, or out of the caller's reach.
+            InvalidArgument: A number is wrong.
+            OutOfRange: The offset lies past the end.
+            FailedPrecondition: The document was deleted, or its key destroyed (``DOCUMENT_DESTROYED``).
+            DataLoss: The key is not the one committed to.
+            Unavailable: The key provider or the database does not answer.
+        """
+        row = await find_readable(self._database, caller, document_id, version, PERMISSION)
+        found = version_of(row)
+        wanted = read_range(offset, limit, found.size)
+        stream = await open_version(self._vault, caller.tenant_id, row)
+        draft = await self._recorder.draft(
+            caller,
+            events.EVENT_TYPE_DOCUMENT_DOWNLOADED,
+            resource_id=document_id,
+            documents=[DocumentHash(document_id, found.number, found.sha256.hex())],
+            extra={"offset": wanted.start, "length": len(wanted)} if len(wanted) != found.size else None,
+        )
+        async with self._database.transaction() as transaction:
+            await self._recorder.record(transaction, draft)
+        return Download(document_id, found, wanted, self._chunks(stream, wanted, row))
+
+    async def _chunks(self, stream: Stream, wanted: range, row: Row) -> AsyncGenerator[Chunk, None]:
+        if not wanted:
+            return
+        first, last = locate(wanted.start).index, locate(wanted.stop - 1).index
+        segments = stream.segments(range(first, last + 1))
+        index = first
+        try:
+            async for plain in segments:
+                place = plaintext_range(index, stream.size)
+                start, stop = max(wanted.start, place.start), min(wanted.stop, place.stop)
+                data = plain[start - place.start : stop - place.start]
+                yield Chunk(start, data, google_crc32c.value(data))
+                index += 1
+        except DataLoss:
+            # Purged while it was read: its blobs go after its keys.
+            named = await self._database.fetch_one(store.PREFIX_OF_VERSION, prefix=row.blob_prefix)
+            if named is None or named.wrapped_key is None:
+                raise destroyed() from None
+            raise
+        finally:
+            await segments.aclose()
+
+
+async def find_readable(database: Database, caller: Caller, document_id: str, version: int, permission: str) -> Row:
+    """The row of a version whose bytes can be read, its key with it.
+
+    Args:
+        database: Where it is.
+        caller: Who reads.
+        document_id: Which document.
+        version: Which version; 0 for the newest that the caller reaches.
+        permission: What the caller must hold for it.
+
+    Raises:
+        InvalidArgument: The version's number is none.
+        NotFound: It is absent, or out of the caller's reach.
+        FailedPrecondition: It was deleted, or its key destroyed.
+    """
+    validation.identifier(document_id, "doc", "document_id", "document")
+    if not 0 <= version <= MAX_VERSION:
+        raise InvalidArgument("version", "must be a version's number, or 0 for the newest")
+    party = caller.kind is PrincipalKind.SIGNER
+    values: dict[str, str | int] = {"version": version} if version else {}
+    if party:
+        values["signature_request_id"] = caller.signature_request_id
+    row = await database.fetch_one(
+        store.READABLE[party, bool(version)], document_id=document_id, tenant_id=caller.tenant_id, **values
+    )
+    if row is None:
+        raise NotFound("document")
+    caller.require(permission, "document", owner_id=row.owner_id, party=party)
+    if row.state != DocumentState.ACTIVE or row.wrapped_key is None:
+        raise destroyed()
+    return row
+
+
+async def open_version(vault: Vault, tenant_id: str, row: Row) -> Stream:
+    """Opens the stream of a version.
+
+    Args:
+        vault: Where it is.
+        tenant_id: Whose.
+        row: The version's, its key with it.
+
+    Raises:
+        DataLoss: The key is not the one committed to, or the header is damaged.
+        KeyDestroyed: A key above it was destroyed.
+        Unavailable: The key provider does not answer.
+    """
+    dek = StoredDek(row.key_version, row.wrapped_key, row.commitment)
+    place = Place(tenant_id, row.document_id, row.version)
+    return await vault.open_stream(place, row.blob_prefix, row.header, dek, row.size)

@@ -1,0 +1,185 @@
+"""The messages of one upload stream: their order, their pace, and the bytes they bring.
+
+Invariants:
+
+* A chunk counts only if its crc32c is right and it begins where the last one ended.
+* Bytes below the persisted size are compared with what is stored, and stored no second time.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Final
+
+import google_crc32c
+
+from zegel.segments import locate, plaintext_range
+from zegel_server.documents.model import (
+    MAX_CHUNK,
+    MAX_DOCUMENT,
+    Chunk,
+    Patience,
+    Received,
+    offset_mismatch,
+    resent_bytes_differ,
+)
+from zegel_server.documents.vault import Stream
+from zegel_server.documents.writing import StreamWriter
+from zegel_server.errors import Aborted, InvalidArgument, ResourceExhausted
+
+PATIENCE_S: Final = 30.0
+"""Seconds that a stream may stand still: longer than a phone between two cells, shorter than anybody watches."""
+LEAST_RATE: Final = 16 * 1024
+"""Bytes a second below which a stream runs out of patience: a tenth of a poor mobile line."""
+
+
+def stream_order(field: str, message: str) -> InvalidArgument:
+    """The refusal of messages in an order that the method does not allow.
+
+    Args:
+        field: The field that stands, or is missing, where it must not.
+        message: What is wrong.
+    """
+    return InvalidArgument(field, message, reason="STREAM_ORDER")
+
+
+class Messages:
+    """The messages of a stream, one at a time, from a sender that keeps a least rate.
+
+    Args:
+        messages: As they come in.
+    """
+
+    def __init__(self, messages: AsyncIterator[Received]) -> None:
+        self._messages = messages
+        self._patience = Patience(PATIENCE_S, LEAST_RATE)
+        self._clock = asyncio.get_running_loop().time
+
+    async def next(self) -> Received | None:
+        """The next message, or ``None`` at the end.
+
+        Raises:
+            Aborted: The sender is too slow (``STREAM_STALLED``).
+        """
+        began = self._clock()
+        try:
+            async with asyncio.timeout(self._patience.left):
+                message = await anext(self._messages, None)
+        except TimeoutError:
+            raise Aborted("The stream moved too slowly for too long; resume it.", reason="STREAM_STALLED") from None
+        size = len(message.chunk.data) if message is not None and message.chunk is not None else 0
+        self._patience.spend(self._clock() - began, size)
+        return message
+
+    async def first(self) -> Received:
+        """The first message, which names an upload or opens one.
+
+        Raises:
+            InvalidArgument: It does not, or there is none (``STREAM_ORDER``).
+            Aborted: The sender is too slow.
+        """
+        message = await self.next()
+        if message is None or (message.upload_id is None and message.spec is None):
+            raise stream_order("upload_id", "the first message says which upload this is, or has a spec")
+        return message
+
+    async def later(self) -> Received | None:
+        """A message after the first, or ``None`` at the end.
+
+        Raises:
+            InvalidArgument: It names an upload again, or brings nothing (``STREAM_ORDER``).
+            Aborted: The sender is too slow.
+        """
+        message = await self.next()
+        if message is not None:
+            if message.upload_id is not None or message.spec is not None:
+                field = "spec" if message.upload_id is None else "upload_id"
+                raise stream_order(field, "stands in the first message only")
+            if message.chunk is None and message.finish is None:
+                raise stream_order("chunk", "every message after the first has a chunk or finish")
+        return message
+
+    async def end(self) -> None:
+        """Makes sure that no message follows ``finish``.
+
+        Raises:
+            InvalidArgument: One does (``STREAM_ORDER``).
+            Aborted: The sender does not end the stream.
+        """
+        if await self.next() is not None:
+            raise stream_order("finish", "stands in the last message")
+
+
+class Intake:
+    """Takes the chunks of one stream.
+
+    Args:
+        stream: What is stored of the upload.
+        persisted: Bytes of the document that are stored.
+        declared: Bytes that the document is to have; 0 for unknown.
+        writer: Takes the bytes that follow; left out where the document is whole already.
+    """
+
+    def __init__(self, stream: Stream, persisted: int, declared: int, writer: StreamWriter | None) -> None:
+        self._stream = stream
+        self._persisted = persisted
+        self._declared = declared
+        self._writer = writer
+        self._next: int | None = None
+        self._compared: tuple[int, bytes] = (-1, b"")
+
+    @property
+    def size(self) -> int:
+        """Bytes that the document has by now."""
+        return max(self._persisted, self._next or 0)
+
+    async def take(self, chunk: Chunk) -> None:
+        """Takes a chunk; waits where storing does not keep up.
+
+        Args:
+            chunk: The chunk.
+
+        Raises:
+            InvalidArgument: It is wrong (``CHUNK_SIZE``, ``CHECKSUM_MISMATCH``, ``SIZE_MISMATCH``,
+                ``RESENT_BYTES_DIFFER``).
+            Aborted: It is out of place (``OFFSET_MISMATCH``), or another writer was faster.
+            ResourceExhausted: The document grows too large, or the store is full.
+            ZegelError: What came before could not be stored.
+        """
+        size = len(chunk.data)
+        if not 1 <= size <= MAX_CHUNK:
+            raise InvalidArgument("chunk.data", f"must have 1 to {MAX_CHUNK} bytes", reason="CHUNK_SIZE")
+        if google_crc32c.value(chunk.data) != chunk.crc32c:
+            raise InvalidArgument("chunk.crc32c", "is not that of the bytes received", reason="CHECKSUM_MISMATCH")
+        self._check_place(chunk.offset, size)
+        old = min(size, max(0, self._persisted - chunk.offset))
+        if old:
+            await self._compare(chunk.offset, chunk.data[:old])
+        if old < size:
+            if self._writer is None:
+                raise InvalidArgument("chunk.data", "the finished document ends before", reason="SIZE_MISMATCH")
+            await self._writer.write(memoryview(chunk.data)[old:])
+        self._next = chunk.offset + size
+
+    def _check_place(self, offset: int, size: int) -> None:
+        if self._next is None:
+            if not 0 <= offset <= self._persisted:
+                raise offset_mismatch(self._persisted)
+        elif offset != self._next:
+            raise offset_mismatch(self._next)
+        if self._declared and offset + size > self._declared:
+            raise InvalidArgument("chunk.data", "goes past the size announced", reason="SIZE_MISMATCH")
+        if offset + size > MAX_DOCUMENT:
+            raise ResourceExhausted(f"A document has at most {MAX_DOCUMENT} bytes.", limit="document_bytes")
+
+    async def _compare(self, offset: int, data: bytes) -> None:
+        """Holds bytes that were stored before against what is stored."""
+        at = 0
+        while at < len(data):
+            index = locate(offset + at).index
+            if self._compared[0] != index:
+                self._compared = (index, await self._stream.segment(index))
+            start = offset + at - plaintext_range(index, self._stream.size).start
+            stored = self._compared[1][start : start + len(data) - at]
+            if stored != data[at : at + len(stored)]:
+                raise resent_bytes_differ()
+            at += len(stored)

@@ -1,0 +1,424 @@
+"""How far an upload has come, in its row; and its end, in one transaction with what it became.
+
+Invariants:
+
+* ``persisted_parts`` only grows, by one, in a transaction that found the value it had: of two writers one wins.
+* A part is claimed before it is stored: ``claim`` in the row holds the tags of the one part that may be stored beyond
+  ``persisted_parts``, and is never changed to others.
+* A document comes to be together with its event and the end of its upload, or not at all.
+* A small document that comes in one stream needs no row until then: its key has never left this process.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from zegel.event.v1 import event_type_pb2 as events
+from zegel.evidence import DocumentHash
+from zegel_server import clock
+from zegel_server.audit.recorder import Recorder
+from zegel_server.caller import Caller
+from zegel_server.db import Database, Row, Transaction
+from zegel_server.documents import store
+from zegel_server.documents.model import (
+    DocumentState,
+    Page,
+    Upload,
+    UploadState,
+    destroyed,
+    offset_mismatch,
+    pages_to_text,
+    resent_bytes_differ,
+    upload_closed,
+)
+from zegel_server.documents.parts import whole_parts_size
+from zegel_server.documents.removal import schedule_removal
+from zegel_server.documents.vault import Place
+from zegel_server.documents.writing import LastPart
+from zegel_server.errors import Aborted, NotFound
+from zegel_server.keys.service import Keys, StoredDek
+
+Remember = Callable[[Transaction, Upload], Awaitable[None]]
+"""Stores the answer of an idempotent call in the transaction of its change."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenUpload:
+    """An upload that is being worked on.
+
+    Attributes:
+        upload_id: Identifier.
+        owner_id: The principal whose it is.
+        place: The version that it will become.
+        new_version: Whether that is one of a document which is there already.
+        title: Title of a new document.
+        media_type: Media type.
+        declared_size: Bytes announced; 0 for unknown.
+        declared_sha256: SHA-256 announced, or none.
+        prefix: Folder of its parts.
+        header: First 40 bytes of the stream.
+        dek: Its key, as the row has or will have it.
+        parts: Whole parts that are stored.
+        create_time: Microseconds since the epoch.
+        expire_time: Microseconds since the epoch.
+    """
+
+    upload_id: str
+    owner_id: str
+    place: Place
+    new_version: bool
+    title: str
+    media_type: str
+    declared_size: int
+    declared_sha256: bytes
+    prefix: str
+    header: bytes
+    dek: StoredDek
+    parts: int
+    create_time: int
+    expire_time: int
+
+    @classmethod
+    def of(cls, row: Row) -> "OpenUpload":
+        """The upload that a row holds.
+
+        Args:
+            row: Of the table of uploads.
+        """
+        return cls(
+            upload_id=row.upload_id,
+            owner_id=row.owner_id,
+            place=Place(row.tenant_id, row.document_id, row.version),
+            new_version=not row.title,
+            title=row.title,
+            media_type=row.media_type,
+            declared_size=row.declared_size,
+            declared_sha256=row.declared_sha256,
+            prefix=row.blob_prefix,
+            header=row.header,
+            dek=StoredDek(row.key_version, row.wrapped_key, row.commitment),
+            parts=row.persisted_parts,
+            create_time=row.create_time,
+            expire_time=row.expire_time,
+        )
+
+    def shown(self) -> Upload:
+        """The upload as its owner sees it."""
+        return Upload(
+            self.upload_id,
+            self.place.document_id,
+            self.place.version,
+            whole_parts_size(self.parts),
+            self.expire_time,
+        )
+
+
+class Ledgers:
+    """Opens ledgers, and closes uploads.
+
+    Args:
+        database: Where the rows are.
+        keys: Holds the tenants' keys.
+        recorder: Records events.
+    """
+
+    def __init__(self, database: Database, keys: Keys, recorder: Recorder) -> None:
+        self.database = database
+        self.keys = keys
+        self.recorder = recorder
+
+    async def close(self, transaction: Transaction, row: Row, state: UploadState) -> bool:
+        """Ends an upload that became nothing, and has what it stored removed.
+
+        Args:
+            transaction: Under way.
+            row: The upload's, locked.
+            state: How it ends.
+
+        Returns:
+            Whether it was open until now.
+        """
+        closed = await transaction.execute(
+            store.CLOSE, which=row.upload_id, new_state=state.value, parts=row.persisted_parts
+        )
+        if closed:
+            await schedule_removal(transaction, row.tenant_id, row.blob_prefix)
+        return bool(closed)
+
+
+class UploadLedger:
+    """The ledger of one upload, in the hands of one stream.
+
+    Args:
+        ledgers: What it works with.
+        caller: Whose stream it is.
+        upload: The upload.
+        stored: Whether it has a row yet.
+    """
+
+    def __init__(self, ledgers: Ledgers, caller: Caller, upload: OpenUpload, *, stored: bool) -> None:
+        self._database = ledgers.database
+        self._keys = ledgers.keys
+        self._recorder = ledgers.recorder
+        self._ledgers = ledgers
+        self._caller = caller
+        self.upload: OpenUpload = upload
+        self.stored: bool = stored
+
+    async def open(
+        self,
+        tags: bytes = b"",
+        *,
+        number: Callable[[Transaction], Awaitable[None]] | None = None,
+        remember: Remember | None = None,
+    ) -> None:
+        """Gives the upload its row.
+
+        Args:
+            tags: Those of part 0, where it is ready to be stored.
+            number: Makes sure, inside the transaction, that the version's number is still free.
+            remember: Stores the answer of an idempotent call.
+
+        Raises:
+            UniqueViolation: The same call is being made at the same time.
+        """
+        upload = self.upload
+        draft = await self._recorder.draft(self._caller, events.EVENT_TYPE_UPLOAD_STARTED, resource_id=upload.upload_id)
+        async with self._database.transaction() as transaction:
+            await self._keys.hold(transaction, upload.place.tenant_id, upload.dek.key_version)
+            if number is not None:
+                await number(transaction)
+            await transaction.execute(
+                store.INSERT_UPLOAD,
+                upload_id=upload.upload_id,
+                tenant_id=upload.place.tenant_id,
+                owner_id=upload.owner_id,
+                document_id=upload.place.document_id,
+                version=upload.place.version,
+                title=upload.title,
+                media_type=upload.media_type,
+                declared_size=upload.declared_size,
+                declared_sha256=upload.declared_sha256,
+                blob_prefix=upload.prefix,
+                header=upload.header,
+                persisted_parts=0,
+                claim=tags,
+                key_version=upload.dek.key_version,
+                wrapped_key=upload.dek.wrapped_key,
+                commitment=upload.dek.commitment,
+                state=UploadState.OPEN.value,
+                create_time=upload.create_time,
+                expire_time=upload.expire_time,
+            )
+            await self._recorder.record(transaction, draft)
+            if remember is not None:
+                await remember(transaction, upload.shown())
+        self.stored = True
+
+    async def claim(self, part: int, tags: bytes, *, last: bool) -> None:
+        """See ``writing.Ledger``."""
+        if not self.stored:
+            if not last:
+                await self.open(tags)
+            return
+        async with self._database.transaction() as transaction:
+            changed = await transaction.execute(
+                store.CLAIM, which=self.upload.upload_id, parts=part, none=b"", tags=tags
+            )
+            if not changed:
+                raise await self._refusal(transaction, part)
+
+    async def note(self, part: int, next_tags: bytes) -> None:
+        """See ``writing.Ledger``."""
+        async with self._database.transaction() as transaction:
+            changed = await transaction.execute(
+                store.NOTE, which=self.upload.upload_id, parts=part, next_tags=next_tags
+            )
+            if not changed:
+                raise await self._refusal(transaction, part)
+        self.upload = replace(self.upload, parts=part + 1)
+
+    async def _refusal(self, transaction: Transaction, part: int) -> Exception:
+        """Why a row was not as this stream left it."""
+        row = await transaction.fetch_one(store.LOCK_UPLOAD, upload_id=self.upload.upload_id)
+        if row is None or row.state != UploadState.OPEN:
+            return upload_closed()
+        if row.persisted_parts != part:
+            return offset_mismatch(whole_parts_size(row.persisted_parts))
+        return resent_bytes_differ()
+
+    async def finish(self, last: LastPart, size: int, pages: Sequence[Page]) -> None:
+        """Turns the upload into a version of a document.
+
+        Args:
+            last: The last part, stored.
+            size: Bytes of the document.
+            pages: Its pages.
+
+        Raises:
+            Aborted: Another writer has come further, or the tenant's key was changed.
+            FailedPrecondition: The upload is closed, or the document is deleted.
+        """
+        upload = self.upload
+        place = upload.place
+        draft = await self._recorder.draft(
+            self._caller,
+            events.EVENT_TYPE_DOCUMENT_UPLOADED,
+            resource_id=place.document_id,
+            documents=[DocumentHash(place.document_id, place.version, last.digest.hex())],
+        )
+        async with self._database.transaction() as transaction:
+            dek = await self._take_key(transaction, last.parts - 1) if self.stored else upload.dek
+            await self._keys.hold(transaction, place.tenant_id, dek.key_version)
+            moment = clock.now()
+            if upload.new_version:
+                await _add_to(transaction, place, moment)
+            else:
+                await insert_document(transaction, place, owner_id=upload.owner_id, title=upload.title, moment=moment)
+            await insert_version(
+                transaction,
+                place,
+                stored=StoredVersion(
+                    upload.prefix, upload.header, dek, size, last.digest, upload.media_type, tuple(pages)
+                ),
+                moment=moment,
+            )
+            if self.stored:
+                await transaction.execute(
+                    store.CLOSE, which=upload.upload_id, new_state=UploadState.FINISHED.value, parts=last.parts
+                )
+            await self._recorder.record(transaction, draft)
+
+    async def _take_key(self, transaction: Transaction, parts: int) -> StoredDek:
+        """The key as the row has it now: it may have been wrapped anew since the stream began."""
+        row = await transaction.fetch_one(store.LOCK_UPLOAD, upload_id=self.upload.upload_id)
+        if row is None or row.state != UploadState.OPEN:
+            raise upload_closed()
+        if row.persisted_parts != parts:
+            raise offset_mismatch(whole_parts_size(row.persisted_parts))
+        return StoredDek(row.key_version, row.wrapped_key, row.commitment)
+
+    async def refuse(self, reason: str) -> None:
+        """Ends an upload whose document is refused for good.
+
+        Args:
+            reason: Why, as the caller is told.
+        """
+        draft = await self._recorder.draft(
+            self._caller,
+            events.EVENT_TYPE_UPLOAD_CANCELED,
+            resource_id=self.upload.upload_id,
+            extra={"reason": reason},
+        )
+        async with self._database.transaction() as transaction:
+            row = await transaction.fetch_one(store.LOCK_UPLOAD, upload_id=self.upload.upload_id)
+            if row is not None and await self._ledgers.close(transaction, row, UploadState.REFUSED):
+                await self._recorder.record(transaction, draft)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVersion:
+    """What a version's row says of its bytes.
+
+    Attributes:
+        prefix: Folder of its parts.
+        header: First 40 bytes of its stream.
+        dek: Its key.
+        size: Bytes of the document.
+        sha256: Of the document.
+        media_type: Media type.
+        pages: Its pages.
+    """
+
+    prefix: str
+    header: bytes
+    dek: StoredDek
+    size: int
+    sha256: bytes
+    media_type: str
+    pages: tuple[Page, ...]
+
+
+async def insert_document(
+    transaction: Transaction, place: Place, *, owner_id: str, title: str, moment: int, signature_request_id: str = ""
+) -> None:
+    """Stores a new document's row.
+
+    Args:
+        transaction: Under way.
+        place: Its first version.
+        owner_id: The principal whose it is.
+        title: Title.
+        moment: Now.
+        signature_request_id: Of which it is the sealed document.
+    """
+    await transaction.execute(
+        store.INSERT_DOCUMENT,
+        document_id=place.document_id,
+        tenant_id=place.tenant_id,
+        owner_id=owner_id,
+        signature_request_id=signature_request_id,
+        title=title,
+        state=DocumentState.ACTIVE.value,
+        create_time=moment,
+        update_time=moment,
+        delete_time=None,
+        revision=1,
+    )
+
+
+async def insert_version(transaction: Transaction, place: Place, *, stored: StoredVersion, moment: int) -> None:
+    """Stores a version's row; the transaction holds the tenant key.
+
+    Args:
+        transaction: Under way.
+        place: Which version.
+        stored: What it says of the bytes.
+        moment: Now.
+    """
+    await transaction.execute(
+        store.INSERT_VERSION,
+        document_id=place.document_id,
+        version=place.version,
+        tenant_id=place.tenant_id,
+        blob_prefix=stored.prefix,
+        header=stored.header,
+        size=stored.size,
+        sha256=stored.sha256,
+        media_type=stored.media_type,
+        pages=pages_to_text(stored.pages),
+        key_version=stored.dek.key_version,
+        wrapped_key=stored.dek.wrapped_key,
+        commitment=stored.dek.commitment,
+        create_time=moment,
+    )
+
+
+async def _add_to(transaction: Transaction, place: Place, moment: int) -> None:
+    """Makes a document ready for another version."""
+    row = await transaction.fetch_one(store.LOCK_DOCUMENT, document_id=place.document_id, tenant_id=place.tenant_id)
+    if row is None:
+        raise NotFound("document")
+    if row.state != DocumentState.ACTIVE:
+        raise destroyed()
+    await transaction.execute(store.TOUCH, which=place.document_id, new_update_time=moment)
+
+
+async def free_number(transaction: Transaction, document_id: str) -> int:
+    """The number that the next version of a document has, open uploads reckoned in.
+
+    Args:
+        transaction: Under way; the document's row is locked in it.
+        document_id: Which document.
+    """
+    version = await transaction.fetch_one(store.NEWEST_VERSION, document_id=document_id)
+    upload = await transaction.fetch_one(store.NEWEST_UPLOAD, document_id=document_id)
+    return 1 + max((version and version.newest) or 0, (upload and upload.newest) or 0)
+
+
+_RACED: Final = "Another version was begun at the same time; try again."
+
+
+def raced() -> Aborted:
+    """The refusal of a version whose number was taken in between."""
+    return Aborted(_RACED)

@@ -1,0 +1,364 @@
+"""What documents are, and the rules that need nothing but numbers.
+
+Invariants:
+
+* A version never changes once it is there; a document's title and state do, and each change counts its ``revision`` up.
+* A document goes ``ACTIVE`` -> ``DELETED`` -> ``PURGED``; only the first step can be taken back.
+* An upload leaves ``OPEN`` once, and never comes back to it.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import lru_cache
+from typing import Final
+
+from zegel_server import clock, validation
+from zegel_server.errors import Aborted, FailedPrecondition, InvalidArgument, OutOfRange
+from zegel_server.paging import etag
+
+MAX_DOCUMENT: Final = 4 << 30
+"""Bytes of a document: 4 GiB, as the contract says; far above any contract on paper, scanned at any resolution."""
+MAX_CHUNK: Final = 1 << 20
+"""Bytes of a chunk: with its frame it stays under gRPC's 4 MiB message, and a lost one costs little."""
+MAX_TITLE: Final = 255
+"""Characters of a title, as the contract says: what file systems take for a name."""
+SHA256: Final = 32
+"""Bytes of a SHA-256."""
+MEDIA_TYPE: Final = "application/pdf"
+"""The one media type there is."""
+UPLOAD_LIFETIME: Final = 7 * clock.DAY
+"""How long an upload may take: a week, so that one begun on a Friday is continued on a Monday."""
+
+_CACHED_PAGES: Final = 512
+"""Page lists kept parsed: those of the documents in use now; some tens of KB at the very worst each."""
+
+
+class DocumentState(StrEnum):
+    """Where a document stands."""
+
+    ACTIVE = "ACTIVE"
+    DELETED = "DELETED"
+    PURGED = "PURGED"
+
+
+class UploadState(StrEnum):
+    """Where an upload stands."""
+
+    OPEN = "OPEN"
+    FINISHED = "FINISHED"
+    CANCELED = "CANCELED"
+    EXPIRED = "EXPIRED"
+    REFUSED = "REFUSED"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page as shown.
+
+    Attributes:
+        width: Width in points.
+        height: Height in points.
+    """
+
+    width: float
+    height: float
+
+
+def pages_to_text(pages: Iterable[Page]) -> str:
+    """What a row holds of a version's pages: JSON.
+
+    Args:
+        pages: The pages in order.
+    """
+    return json.dumps([[page.width, page.height] for page in pages], separators=(",", ":"))
+
+
+@lru_cache(maxsize=_CACHED_PAGES)
+def pages_from_text(text: str) -> tuple[Page, ...]:
+    """The same pages back.
+
+    Args:
+        text: What the row holds.
+    """
+    return tuple(Page(float(width), float(height)) for width, height in json.loads(text))
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of a document.
+
+    Attributes:
+        number: From 1.
+        size: Bytes.
+        sha256: Of the bytes, 32 bytes.
+        media_type: Media type.
+        pages_text: Its pages as the row holds them.
+        create_time: Microseconds since the epoch.
+    """
+
+    number: int
+    size: int
+    sha256: bytes
+    media_type: str
+    pages_text: str
+    create_time: int
+
+    @property
+    def pages(self) -> tuple[Page, ...]:
+        """Its pages; none where it is too large to be looked into."""
+        return pages_from_text(self.pages_text)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document.
+
+    Attributes:
+        document_id: Identifier.
+        title: Title; empty once purged.
+        state: Where it stands.
+        owner_id: The principal that owns it.
+        versions: Those that the caller reaches, the oldest first.
+        create_time: Microseconds since the epoch.
+        update_time: Microseconds since the epoch.
+        delete_time: Microseconds since the epoch, or ``None``.
+        revision: How often it was changed.
+    """
+
+    document_id: str
+    title: str
+    state: str
+    owner_id: str
+    versions: Sequence[Version]
+    create_time: int
+    update_time: int
+    delete_time: int | None
+    revision: int
+
+    @property
+    def etag(self) -> str:
+        """Changes with every change."""
+        return etag(self.revision)
+
+
+@dataclass(frozen=True, slots=True)
+class UploadSpec:
+    """What an upload is to become, as a caller wishes it.
+
+    Attributes:
+        title: Title of a new document.
+        document_id: The document of which it is a new version; empty for a new one.
+        size: Bytes, 0 for unknown.
+        sha256: 32 bytes, or none.
+        media_type: Media type; empty for the only one.
+    """
+
+    title: str = ""
+    document_id: str = ""
+    size: int = 0
+    sha256: bytes = b""
+    media_type: str = ""
+
+    def checked(self, where: str = "spec") -> "UploadSpec":
+        """The same, with its defaults filled in.
+
+        Args:
+            where: Path of the message in the request.
+
+        Raises:
+            InvalidArgument: A field is wrong.
+            NotFound: ``document_id`` is no document's identifier.
+        """
+        title = self.title
+        if self.document_id:
+            validation.identifier(self.document_id, "doc", f"{where}.document_id", "document")
+            if title:
+                raise InvalidArgument(f"{where}.title", "must be empty for a new version: UpdateDocument changes it")
+        else:
+            title = validation.text(title, f"{where}.title", most=MAX_TITLE)
+        if not 0 <= self.size <= MAX_DOCUMENT:
+            raise InvalidArgument(f"{where}.size", f"must be 0 to {MAX_DOCUMENT} bytes")
+        if len(self.sha256) not in {0, SHA256}:
+            raise InvalidArgument(f"{where}.sha256", "must have 32 bytes or none")
+        if self.media_type not in {"", MEDIA_TYPE}:
+            raise InvalidArgument(f"{where}.media_type", f"must be {MEDIA_TYPE}")
+        return UploadSpec(title, self.document_id, self.size, self.sha256, MEDIA_TYPE)
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An upload, as its owner sees it.
+
+    Attributes:
+        upload_id: Identifier.
+        document_id: Identifier that the document has, or will have.
+        version: Number of the version that it will become.
+        persisted_size: How many bytes are stored durably.
+        expire_time: Microseconds since the epoch.
+    """
+
+    upload_id: str
+    document_id: str
+    version: int
+    persisted_size: int
+    expire_time: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Bytes at a place.
+
+    Attributes:
+        offset: Of the first byte in the document.
+        data: The bytes.
+        crc32c: Their CRC-32C.
+    """
+
+    offset: int
+    data: bytes = field(repr=False)
+    crc32c: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The end of an upload.
+
+    Attributes:
+        size: Bytes of the whole document.
+        sha256: Of the whole document.
+    """
+
+    size: int
+    sha256: bytes
+
+    def check(self, received: int, declared: bytes) -> None:
+        """Holds the announced end against what came.
+
+        Args:
+            received: Bytes that came.
+            declared: The SHA-256 announced at the beginning, or none.
+
+        Raises:
+            InvalidArgument: It does not fit (``MISSING_FIELD``, ``INVALID_FIELD``, ``SIZE_MISMATCH``,
+                ``CHECKSUM_MISMATCH``).
+        """
+        if len(self.sha256) != SHA256:
+            reason = None if self.sha256 else "MISSING_FIELD"
+            raise InvalidArgument("finish.sha256", "must have 32 bytes", reason=reason)
+        if self.size != received:
+            raise InvalidArgument("finish.size", f"{received} bytes were received", reason="SIZE_MISMATCH")
+        if declared and declared != self.sha256:
+            raise InvalidArgument(
+                "finish.sha256", "is not the SHA-256 that the upload began with", reason="CHECKSUM_MISMATCH"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One message of an upload.
+
+    Attributes:
+        upload_id: Which upload, in the first message.
+        spec: A new upload, in the first message.
+        chunk: The next bytes.
+        finish: The end.
+    """
+
+    upload_id: str | None = None
+    spec: UploadSpec | None = None
+    chunk: Chunk | None = None
+    finish: Finish | None = None
+
+
+def read_range(offset: int, limit: int, size: int) -> range:
+    """The bytes that a ranged read brings.
+
+    Args:
+        offset: Of the first byte; negative values count from the end, and from the beginning where they reach past it.
+        limit: The most bytes; 0 for all that follow.
+        size: Bytes of the document.
+
+    Raises:
+        OutOfRange: The offset lies past the end.
+        InvalidArgument: The limit is negative.
+    """
+    if limit < 0:
+        raise InvalidArgument("read_limit", "must not be negative")
+    start = max(0, size + offset) if offset < 0 else offset
+    if start > size:
+        raise OutOfRange("read_offset", f"the document has {size} bytes")
+    return range(start, min(size, start + limit) if limit else size)
+
+
+def offset_mismatch(expected: int) -> Aborted:
+    """The refusal of a chunk that does not begin where it should, or of a writer that another one overtook.
+
+    Args:
+        expected: Where it should begin.
+    """
+    return Aborted(
+        f"The next byte that is wanted has offset {expected}; ask GetUpload where to go on.",
+        reason="OFFSET_MISMATCH",
+        expected_offset=str(expected),
+    )
+
+
+def upload_closed() -> FailedPrecondition:
+    """The refusal of an upload that is over."""
+    return FailedPrecondition(
+        "The upload is closed: it has expired, was canceled or was refused.", reason="UPLOAD_CLOSED"
+    )
+
+
+def destroyed() -> FailedPrecondition:
+    """The refusal to read a document that is deleted or purged."""
+    return FailedPrecondition("The document was deleted, or its key was destroyed.", reason="DOCUMENT_DESTROYED")
+
+
+def resent_bytes_differ() -> InvalidArgument:
+    """The refusal of other bytes for a place that has its bytes already."""
+    return InvalidArgument("chunk.data", "other bytes were sent for this place before", reason="RESENT_BYTES_DIFFER")
+
+
+def check_etag(sent: str, revision: int) -> None:
+    """Refuses a change that was made up on an old reading.
+
+    Args:
+        sent: The etag last read, or empty.
+        revision: The row's revision.
+
+    Raises:
+        Aborted: The row was changed since.
+    """
+    if sent and sent != etag(revision):
+        raise Aborted("The document was changed since its etag was read; read it again.", reason="ETAG_MISMATCH")
+
+
+class Patience:
+    """How much longer a slow sender is waited for: a leaky bucket of seconds.
+
+    Waiting drains it, bytes fill it at ``1 / rate`` seconds each, and it never holds more than at the beginning: a fast
+    start buys no long stall. Time that the server itself takes costs a sender nothing.
+
+    Args:
+        seconds: What it holds at most.
+        rate: The least bytes a second.
+    """
+
+    __slots__ = ("_full", "_rate", "left")
+
+    def __init__(self, seconds: float, rate: float) -> None:
+        self._full = seconds
+        self._rate = rate
+        self.left = seconds
+
+    def spend(self, waited: float, size: int) -> None:
+        """Takes account of one message.
+
+        Args:
+            waited: Seconds that were waited for it.
+            size: Bytes that it brought.
+        """
+        self.left = min(self._full, max(0.0, self.left - waited) + size / self._rate)

@@ -1,0 +1,300 @@
+"""What is known of documents, and their end: got, listed, renamed, deleted, brought back, purged.
+
+Invariants:
+
+* Absent, another tenant's and out of reach look the same.
+* A signer sees exactly the versions that the one signature request names, and its sealed document.
+* A purge destroys the keys in the transaction that says so; the blobs, unreadable by then, go after it.
+"""
+
+from collections.abc import Sequence
+
+from zegel.event.v1 import event_type_pb2 as events
+from zegel.evidence import DocumentHash
+from zegel_server import clock, validation
+from zegel_server.audit.recorder import Recorder
+from zegel_server.caller import Caller, PrincipalKind, Scope
+from zegel_server.db import Database, Row, Transaction
+from zegel_server.documents import store
+from zegel_server.documents.ledger import Ledgers
+from zegel_server.documents.model import (
+    MAX_TITLE,
+    Document,
+    DocumentState,
+    UploadState,
+    Version,
+    check_etag,
+    pages_to_text,
+)
+from zegel_server.documents.removal import schedule_removal
+from zegel_server.errors import FailedPrecondition, NotFound
+
+FIRST_PAGE = "doc_z"
+"""Comes after every document's identifier: the digits of a time end long before it."""
+
+
+def version_of(row: Row) -> Version:
+    """The version that a row holds.
+
+    Args:
+        row: Of a query with the version's columns.
+    """
+    return Version(row.version, row.size, row.sha256, row.media_type, row.pages, row.version_time)
+
+
+def document_of(rows: Sequence[Row]) -> Document:
+    """The document that rows hold, one a version, the oldest first.
+
+    Args:
+        rows: One at least.
+    """
+    row = rows[0]
+    return Document(
+        row.document_id,
+        row.title,
+        row.state,
+        row.owner_id,
+        [version_of(each) for each in rows],
+        row.create_time,
+        row.update_time,
+        row.delete_time,
+        row.revision,
+    )
+
+
+class Documents:
+    """The use cases around what is known of documents.
+
+    Args:
+        database: Where the rows are.
+        ledgers: Closes uploads.
+        recorder: Records events.
+    """
+
+    def __init__(self, database: Database, ledgers: Ledgers, recorder: Recorder) -> None:
+        self._database = database
+        self._ledgers = ledgers
+        self._recorder = recorder
+
+    async def get(self, caller: Caller, document_id: str) -> Document:
+        """A document.
+
+        Args:
+            caller: Who asks.
+            document_id: Which.
+
+        Raises:
+            NotFound: It is absent, or out of the caller's reach.
+        """
+        validation.identifier(document_id, "doc", "document_id", "document")
+        party = caller.kind is PrincipalKind.SIGNER
+        if party:
+            rows = await self._database.fetch(
+                store.GET_AS_PARTY,
+                document_id=document_id,
+                tenant_id=caller.tenant_id,
+                signature_request_id=caller.signature_request_id,
+            )
+        else:
+            rows = await self._database.fetch(store.GET, document_id=document_id, tenant_id=caller.tenant_id)
+        if not rows:
+            raise NotFound("document")
+        caller.require("document.read", "document", owner_id=rows[0].owner_id, party=party)
+        return document_of(rows)
+
+    async def changed(self, tenant_id: str, document_id: str) -> Document:
+        """A document after a change that its caller was allowed, as the answer to that change shows it.
+
+        Args:
+            tenant_id: Whose.
+            document_id: Which.
+
+        Raises:
+            NotFound: It is absent.
+        """
+        rows = await self._database.fetch(store.GET, document_id=document_id, tenant_id=tenant_id)
+        if not rows:
+            raise NotFound("document")
+        return document_of(rows)
+
+    async def list(
+        self, caller: Caller, *, limit: int, before: str = FIRST_PAGE, show_deleted: bool = False
+    ) -> Sequence[Document]:
+        """Documents within the caller's reach, the newest first.
+
+        Args:
+            caller: Who asks.
+            limit: The most documents.
+            before: The last identifier of the page before.
+            show_deleted: Whether deleted and purged ones are among them.
+        """
+        scopes = caller.scopes("document.read")
+        values: dict[str, str] = {}
+        if caller.kind is PrincipalKind.SIGNER:
+            who = "party"
+            values["signature_request_id"] = caller.signature_request_id
+        elif scopes & Scope.ANY:
+            who = "any"
+        else:
+            who = "own"
+            values["owner_id"] = caller.principal_id
+        rows = await self._database.fetch(
+            store.LISTS[who, show_deleted], tenant_id=caller.tenant_id, before=before, page_rows=limit, **values
+        )
+        found: dict[str, list[Row]] = {}
+        for row in rows:
+            found.setdefault(row.document_id, []).append(row)
+        return [
+            document_of(versions)
+            for versions in found.values()
+            if caller.reaches("document.read", owner_id=versions[0].owner_id, party=who == "party")
+        ]
+
+    async def rename(self, caller: Caller, document_id: str, title: str | None, etag: str) -> Document:
+        """Changes a document's title.
+
+        Args:
+            caller: Who does so.
+            document_id: Which document.
+            title: Its new title; ``None`` to leave it.
+            etag: As last read, or empty.
+
+        Raises:
+            InvalidArgument: The title is wrong.
+            NotFound: It is absent, or out of the caller's reach.
+            Aborted: It was changed since the etag was read.
+            FailedPrecondition: It is deleted.
+        """
+        validation.identifier(document_id, "doc", "document.document_id", "document")
+        if title is not None:
+            title = validation.text(title, "document.title", most=MAX_TITLE)
+        draft = await self._recorder.draft(caller, events.EVENT_TYPE_DOCUMENT_UPDATED, resource_id=document_id)
+        async with self._database.transaction() as transaction:
+            row = await self._lock(transaction, caller, "document.update", document_id, etag)
+            _expect(row, DocumentState.ACTIVE)
+            if title is not None and title != row.title:
+                await transaction.execute(store.RENAME, which=document_id, new_title=title, new_update_time=clock.now())
+                await self._recorder.record(transaction, draft)
+        return await self.changed(caller.tenant_id, document_id)
+
+    async def delete(self, caller: Caller, document_id: str, etag: str) -> Document:
+        """Deletes a document softly.
+
+        Args:
+            caller: Who does so.
+            document_id: Which document.
+            etag: As last read, or empty.
+
+        Raises:
+            NotFound: It is absent, or out of the caller's reach.
+            Aborted: It was changed since the etag was read.
+            FailedPrecondition: It is deleted already, or in use (``DOCUMENT_IN_USE``).
+        """
+        return await self._set_state(
+            caller,
+            document_id,
+            etag,
+            before=DocumentState.ACTIVE,
+            after=DocumentState.DELETED,
+            event=events.EVENT_TYPE_DOCUMENT_DELETED,
+        )
+
+    async def undelete(self, caller: Caller, document_id: str, etag: str) -> Document:
+        """Brings a deleted document back.
+
+        Args:
+            caller: Who does so.
+            document_id: Which document.
+            etag: As last read, or empty.
+
+        Raises:
+            NotFound: It is absent, or out of the caller's reach.
+            Aborted: It was changed since the etag was read.
+            FailedPrecondition: It is not deleted, or purged.
+        """
+        return await self._set_state(
+            caller,
+            document_id,
+            etag,
+            before=DocumentState.DELETED,
+            after=DocumentState.ACTIVE,
+            event=events.EVENT_TYPE_DOCUMENT_UNDELETED,
+        )
+
+    async def purge(self, caller: Caller, document_id: str, etag: str) -> Document:
+        """Destroys a deleted document for good; one that is purged already stays so.
+
+        Args:
+            caller: Who does so.
+            document_id: Which document.
+            etag: As last read, or empty.
+
+        Raises:
+            NotFound: It is absent, or out of the caller's reach.
+            Aborted: It was changed since the etag was read.
+            FailedPrecondition: It is not deleted first.
+        """
+        validation.identifier(document_id, "doc", "document_id", "document")
+        draft = await self._recorder.draft(caller, events.EVENT_TYPE_DOCUMENT_PURGED, resource_id=document_id)
+        async with self._database.transaction() as transaction:
+            row = await self._lock(transaction, caller, "document.purge", document_id, etag)
+            if row.state != DocumentState.PURGED:
+                _expect(row, DocumentState.DELETED)
+                versions = await transaction.fetch(store.VERSIONS, document_id=document_id)
+                for version in versions:
+                    await schedule_removal(transaction, caller.tenant_id, version.blob_prefix)
+                for upload in await transaction.fetch(store.OPEN_UPLOADS_OF, document_id=document_id):
+                    await self._ledgers.close(transaction, upload, UploadState.CANCELED)
+                await transaction.execute(store.DESTROY_KEYS, which=document_id, new_pages=pages_to_text(()))
+                await transaction.execute(
+                    store.PURGE,
+                    which=document_id,
+                    new_state=DocumentState.PURGED.value,
+                    new_title="",
+                    new_update_time=clock.now(),
+                )
+                await self._recorder.record(transaction, draft.about(documents=_hashes(document_id, versions)))
+        return await self.changed(caller.tenant_id, document_id)
+
+    async def _set_state(
+        self, caller: Caller, document_id: str, etag: str, *, before: DocumentState, after: DocumentState, event: int
+    ) -> Document:
+        validation.identifier(document_id, "doc", "document_id", "document")
+        draft = await self._recorder.draft(caller, event, resource_id=document_id)
+        async with self._database.transaction() as transaction:
+            row = await self._lock(transaction, caller, "document.delete", document_id, etag)
+            _expect(row, before)
+            deleted = after is DocumentState.DELETED
+            if deleted and await transaction.fetch_one(store.IN_USE, document_id=document_id) is not None:
+                raise FailedPrecondition(
+                    "A signature request that is under way uses the document.", reason="DOCUMENT_IN_USE"
+                )
+            moment = clock.now()
+            await transaction.execute(
+                store.SET_STATE,
+                which=document_id,
+                new_state=after.value,
+                new_update_time=moment,
+                new_delete_time=moment if deleted else None,
+            )
+            versions = await transaction.fetch(store.VERSIONS, document_id=document_id)
+            await self._recorder.record(transaction, draft.about(documents=_hashes(document_id, versions)))
+        return await self.changed(caller.tenant_id, document_id)
+
+    @staticmethod
+    async def _lock(transaction: Transaction, caller: Caller, permission: str, document_id: str, etag: str) -> Row:
+        row = await transaction.fetch_one(store.LOCK_DOCUMENT, document_id=document_id, tenant_id=caller.tenant_id)
+        if row is None:
+            raise NotFound("document")
+        caller.require(permission, "document", owner_id=row.owner_id)
+        check_etag(etag, row.revision)
+        return row
+
+
+def _hashes(document_id: str, versions: Sequence[Row]) -> tuple[DocumentHash, ...]:
+    return tuple(DocumentHash(document_id, each.version, each.sha256.hex()) for each in versions)
+
+
+def _expect(row: Row, state: DocumentState) -> None:
+    if row.state != state:
+        raise FailedPrecondition(f"The document is {row.state.lower()}.", state=row.state)

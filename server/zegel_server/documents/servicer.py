@@ -1,0 +1,217 @@
+"""``DocumentService``: messages to the model and back, and nothing else."""
+
+from collections.abc import AsyncIterator
+from functools import lru_cache
+from typing import Any, Final
+
+from grpc.aio import ServicerContext
+
+from zegel.document.v1 import document_service_pb2 as pb
+from zegel.document.v1.document_service_pb2_grpc import DocumentServiceServicer
+from zegel_server import idempotency, paging, validation
+from zegel_server.caller import current_caller
+from zegel_server.clock import to_timestamp
+from zegel_server.db import Database, Transaction, UniqueViolation
+from zegel_server.documents import model
+from zegel_server.documents.downloads import Downloads
+from zegel_server.documents.service import FIRST_PAGE, Documents
+from zegel_server.documents.uploads import Uploads
+from zegel_server.errors import Aborted
+
+Context = ServicerContext[Any, Any]
+
+_STATES: Final = {state.value: pb.DocumentState.Value(f"DOCUMENT_STATE_{state.value}") for state in model.DocumentState}
+_CACHED_PAGES: Final = 512
+"""Page lists kept as messages: a list of 2,000 pages takes longer to make than all the rest of an answer."""
+
+
+class DocumentServicer(DocumentServiceServicer):
+    """Serves documents.
+
+    Args:
+        database: Where the answers of idempotent calls are.
+        documents: What is known of documents.
+        uploads: Uploads.
+        downloads: Downloads.
+    """
+
+    def __init__(self, database: Database, documents: Documents, uploads: Uploads, downloads: Downloads) -> None:
+        self._database = database
+        self._documents = documents
+        self._uploads = uploads
+        self._downloads = downloads
+
+    async def StartUpload(self, request: pb.StartUploadRequest, context: Context) -> pb.StartUploadResponse:
+        """See the contract."""
+        caller = current_caller()
+        earlier = await idempotency.earlier_answer(self._database, caller, request, pb.StartUploadResponse)
+        if earlier is not None:
+            return earlier
+
+        async def remember(transaction: Transaction, upload: model.Upload) -> None:
+            answer = pb.StartUploadResponse(upload=upload_message(upload))
+            await idempotency.remember(transaction, caller, request, answer)
+
+        try:
+            upload = await self._uploads.start(caller, _spec(request.spec), remember)
+        except UniqueViolation:
+            earlier = await idempotency.earlier_answer(self._database, caller, request, pb.StartUploadResponse)
+            if earlier is None:
+                raise Aborted("The same call is being made at the same time; try again.") from None
+            return earlier
+        return pb.StartUploadResponse(upload=upload_message(upload))
+
+    async def GetUpload(self, request: pb.GetUploadRequest, context: Context) -> pb.GetUploadResponse:
+        """See the contract."""
+        upload = await self._uploads.get(current_caller(), request.upload_id)
+        return pb.GetUploadResponse(upload=upload_message(upload))
+
+    async def CancelUpload(self, request: pb.CancelUploadRequest, context: Context) -> pb.CancelUploadResponse:
+        """See the contract."""
+        await self._uploads.cancel(current_caller(), request.upload_id)
+        return pb.CancelUploadResponse()
+
+    async def UploadDocument(
+        self, request_iterator: AsyncIterator[pb.UploadDocumentRequest], context: Context
+    ) -> pb.UploadDocumentResponse:
+        """See the contract."""
+        caller = current_caller()
+        outcome = await self._uploads.receive(caller, _received(request_iterator))
+        if isinstance(outcome, model.Upload):
+            return pb.UploadDocumentResponse(upload=upload_message(outcome))
+        document = await self._documents.changed(caller.tenant_id, outcome)
+        return pb.UploadDocumentResponse(document=document_message(document))
+
+    async def DownloadDocument(
+        self, request: pb.DownloadDocumentRequest, context: Context
+    ) -> AsyncIterator[pb.DownloadDocumentResponse]:
+        """See the contract."""
+        download = await self._downloads.open(
+            current_caller(), request.document_id, request.version, request.read_offset, request.read_limit
+        )
+        try:
+            yield pb.DownloadDocumentResponse(
+                start=pb.DownloadStart(
+                    document_id=download.document_id,
+                    version=_version_message(download.version),
+                    offset=download.wanted.start,
+                    length=len(download.wanted),
+                )
+            )
+            async for chunk in download.chunks:
+                yield pb.DownloadDocumentResponse(
+                    chunk=pb.Chunk(offset=chunk.offset, data=chunk.data, crc32c=chunk.crc32c)
+                )
+        finally:
+            await download.close()
+
+    async def GetDocument(self, request: pb.GetDocumentRequest, context: Context) -> pb.GetDocumentResponse:
+        """See the contract."""
+        document = await self._documents.get(current_caller(), request.document_id)
+        return pb.GetDocumentResponse(document=document_message(document))
+
+    async def ListDocuments(self, request: pb.ListDocumentsRequest, context: Context) -> pb.ListDocumentsResponse:
+        """See the contract."""
+        size = paging.page_size(request)
+        place = paging.place_of(request, str)
+        found = await self._documents.list(
+            current_caller(),
+            limit=size + 1,
+            before=place[0] if place else FIRST_PAGE,
+            show_deleted=request.show_deleted,
+        )
+        page = found[:size]
+        token = paging.next_token(request, page[-1].document_id) if len(found) > size else ""
+        return pb.ListDocumentsResponse(documents=map(document_message, page), next_page_token=token)
+
+    async def UpdateDocument(self, request: pb.UpdateDocumentRequest, context: Context) -> pb.UpdateDocumentResponse:
+        """See the contract."""
+        fields = validation.mask(request.update_mask, ("title",))
+        sent = request.document
+        document = await self._documents.rename(
+            current_caller(), sent.document_id, sent.title if "title" in fields else None, sent.etag
+        )
+        return pb.UpdateDocumentResponse(document=document_message(document))
+
+    async def DeleteDocument(self, request: pb.DeleteDocumentRequest, context: Context) -> pb.DeleteDocumentResponse:
+        """See the contract."""
+        document = await self._documents.delete(current_caller(), request.document_id, request.etag)
+        return pb.DeleteDocumentResponse(document=document_message(document))
+
+    async def UndeleteDocument(
+        self, request: pb.UndeleteDocumentRequest, context: Context
+    ) -> pb.UndeleteDocumentResponse:
+        """See the contract."""
+        document = await self._documents.undelete(current_caller(), request.document_id, request.etag)
+        return pb.UndeleteDocumentResponse(document=document_message(document))
+
+    async def PurgeDocument(self, request: pb.PurgeDocumentRequest, context: Context) -> pb.PurgeDocumentResponse:
+        """See the contract."""
+        document = await self._documents.purge(current_caller(), request.document_id, request.etag)
+        return pb.PurgeDocumentResponse(document=document_message(document))
+
+
+def _spec(message: pb.UploadSpec) -> model.UploadSpec:
+    return model.UploadSpec(message.title, message.document_id, message.size, message.sha256, message.media_type)
+
+
+async def _received(messages: AsyncIterator[pb.UploadDocumentRequest]) -> AsyncIterator[model.Received]:
+    async for message in messages:
+        target = message.WhichOneof("target")
+        chunk = message.chunk if message.HasField("chunk") else None
+        yield model.Received(
+            upload_id=message.upload_id if target == "upload_id" else None,
+            spec=_spec(message.spec) if target == "spec" else None,
+            chunk=None if chunk is None else model.Chunk(chunk.offset, chunk.data, chunk.crc32c),
+            finish=(model.Finish(message.finish.size, message.finish.sha256) if message.HasField("finish") else None),
+        )
+
+
+def upload_message(upload: model.Upload) -> pb.Upload:
+    """An upload as a message.
+
+    Args:
+        upload: The upload.
+    """
+    return pb.Upload(
+        upload_id=upload.upload_id,
+        document_id=upload.document_id,
+        version=upload.version,
+        persisted_size=upload.persisted_size,
+        expire_time=to_timestamp(upload.expire_time),
+    )
+
+
+def document_message(document: model.Document) -> pb.Document:
+    """A document as a message.
+
+    Args:
+        document: The document.
+    """
+    return pb.Document(
+        document_id=document.document_id,
+        title=document.title,
+        state=_STATES[document.state],
+        owner_id=document.owner_id,
+        versions=map(_version_message, document.versions),
+        create_time=to_timestamp(document.create_time),
+        update_time=to_timestamp(document.update_time),
+        delete_time=to_timestamp(document.delete_time),
+        etag=document.etag,
+    )
+
+
+def _version_message(version: model.Version) -> pb.DocumentVersion:
+    return pb.DocumentVersion(
+        version=version.number,
+        size=version.size,
+        sha256=version.sha256,
+        media_type=version.media_type,
+        pages=_page_messages(version.pages_text),
+        create_time=to_timestamp(version.create_time),
+    )
+
+
+@lru_cache(maxsize=_CACHED_PAGES)
+def _page_messages(text: str) -> tuple[pb.Page, ...]:
+    return tuple(pb.Page(width=page.width, height=page.height) for page in model.pages_from_text(text))

@@ -1,0 +1,274 @@
+"""Queries of the documents' tables."""
+
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, or_, select, update
+
+from zegel_server.db import Statement, bind, insert_into
+from zegel_server.db.schema import (
+    document_versions,
+    documents,
+    outbox,
+    requested_documents,
+    signature_requests,
+    uploads,
+)
+
+_d, _v, _u = documents.c, document_versions.c, uploads.c
+
+# ------------------------------------------------------------------------------------------------------ documents
+
+_DOCUMENT: Final = (
+    _d.document_id,
+    _d.title,
+    _d.state,
+    _d.owner_id,
+    _d.create_time,
+    _d.update_time,
+    _d.delete_time,
+    _d.revision,
+)
+_VERSION: Final = (
+    _v.version,
+    _v.size,
+    _v.sha256,
+    _v.media_type,
+    _v.pages,
+    _v.create_time.label("version_time"),
+)
+_KEY: Final = (
+    _v.blob_prefix,
+    _v.header,
+    _v.key_version,
+    _v.wrapped_key,
+    _v.commitment,
+)
+
+_requested = exists().where(
+    requested_documents.c.signature_request_id == bind("signature_request_id"),
+    requested_documents.c.document_id == _v.document_id,
+    requested_documents.c.version == _v.version,
+)
+# A signer is a party to the versions that the request names, and to its sealed document.
+_is_party: ColumnElement[bool] = or_(_d.signature_request_id == bind("signature_request_id"), _requested)
+
+
+def _with_versions(*columns: Any) -> Select[Any]:
+    return select(*_DOCUMENT, *_VERSION, *columns).select_from(
+        documents.join(document_versions, _v.document_id == _d.document_id)
+    )
+
+
+def _one(*conditions: ColumnElement[bool]) -> Statement:
+    return Statement(
+        _with_versions()
+        .where(_d.document_id == bind("document_id"), _d.tenant_id == bind("tenant_id"), *conditions)
+        .order_by(_v.version)
+    )
+
+
+GET: Final = _one()
+GET_AS_PARTY: Final = _one(_is_party)
+
+
+def _readable(*conditions: ColumnElement[bool]) -> Statement:
+    """A version with its key: the newest that fits."""
+    return Statement(
+        _with_versions(*_KEY)
+        .where(_d.document_id == bind("document_id"), _d.tenant_id == bind("tenant_id"), *conditions)
+        .order_by(_v.version.desc())
+        .limit(1)
+    )
+
+
+_numbered = _v.version == bind("version")
+
+READABLE: Final = {
+    # whether as a party, whether a version by its number
+    (False, False): _readable(),
+    (False, True): _readable(_numbered),
+    (True, False): _readable(_is_party),
+    (True, True): _readable(_is_party, _numbered),
+}
+
+
+def _list(*conditions: ColumnElement[bool], parties: bool = False) -> Statement:
+    page = (
+        select(*_DOCUMENT)
+        .where(_d.tenant_id == bind("tenant_id"), _d.document_id < bind("before"), *conditions)
+        .order_by(_d.document_id.desc())
+        .limit(bind("page_rows"))
+        .subquery("page")
+    )
+    versions = (
+        and_(
+            _v.document_id == page.c.document_id,
+            or_(
+                exists().where(
+                    documents.c.document_id == page.c.document_id,
+                    documents.c.signature_request_id == bind("signature_request_id"),
+                ),
+                _requested,
+            ),
+        )
+        if parties
+        else _v.document_id == page.c.document_id
+    )
+    return Statement(
+        select(*page.c, *_VERSION)
+        .select_from(page.join(document_versions, versions))
+        .order_by(page.c.document_id.desc(), _v.version)
+    )
+
+
+_active = _d.state == "ACTIVE"
+_mine = _d.owner_id == bind("owner_id")
+_party_to = or_(
+    _d.signature_request_id == bind("signature_request_id"),
+    exists().where(
+        requested_documents.c.signature_request_id == bind("signature_request_id"),
+        requested_documents.c.document_id == _d.document_id,
+    ),
+)
+
+LISTS: Final = {
+    # who, whether deleted ones as well
+    ("any", False): _list(_active),
+    ("any", True): _list(),
+    ("own", False): _list(_mine, _active),
+    ("own", True): _list(_mine),
+    ("party", False): _list(_party_to, _active, parties=True),
+    ("party", True): _list(_party_to, parties=True),
+}
+
+LOCK_DOCUMENT: Final = Statement(
+    select(*_DOCUMENT, _d.signature_request_id)
+    .where(_d.document_id == bind("document_id"), _d.tenant_id == bind("tenant_id"))
+    .with_for_update()
+)
+PIN_DOCUMENT: Final = Statement(
+    select(_d.state)
+    .where(_d.document_id == bind("document_id"), _d.tenant_id == bind("tenant_id"))
+    .with_for_update(read=True)
+)
+VERSIONS: Final = Statement(
+    select(*_VERSION, _v.blob_prefix).where(_v.document_id == bind("document_id")).order_by(_v.version)
+)
+IN_USE: Final = Statement(
+    select(signature_requests.c.signature_request_id)
+    .join(
+        requested_documents,
+        requested_documents.c.signature_request_id == signature_requests.c.signature_request_id,
+    )
+    .where(
+        requested_documents.c.document_id == bind("document_id"),
+        or_(signature_requests.c.state == "AWAITING_SIGNATURES", signature_requests.c.state == "ALL_SIGNED"),
+    )
+    .limit(1)
+)
+
+INSERT_DOCUMENT: Final = insert_into(documents)
+INSERT_VERSION: Final = insert_into(document_versions)
+
+
+def _change(*columns: str) -> Statement:
+    return Statement(
+        update(documents)
+        .where(_d.document_id == bind("which"))
+        .values({**{column: bind(f"new_{column}") for column in columns}, "revision": _d.revision + 1})
+    )
+
+
+RENAME: Final = _change("title", "update_time")
+TOUCH: Final = _change("update_time")
+SET_STATE: Final = _change("state", "update_time", "delete_time")
+PURGE: Final = _change("state", "title", "update_time")
+DESTROY_KEYS: Final = Statement(
+    update(document_versions).where(_v.document_id == bind("which")).values(wrapped_key=None, pages=bind("new_pages"))
+)
+
+# -------------------------------------------------------------------------------------------------------- uploads
+
+INSERT_UPLOAD: Final = insert_into(uploads)
+
+_of_upload = and_(_v.document_id == _u.document_id, _v.version == _u.version)
+GET_UPLOAD: Final = Statement(
+    select(uploads, _v.size.label("final_size"))
+    .select_from(uploads.outerjoin(document_versions, _of_upload))
+    .where(_u.upload_id == bind("upload_id"), _u.tenant_id == bind("tenant_id"))
+)
+LOCK_UPLOAD: Final = Statement(select(uploads).where(_u.upload_id == bind("upload_id")).with_for_update())
+
+_is_open = _u.state == "OPEN"
+
+CLAIM: Final = Statement(
+    update(uploads)
+    .where(
+        _u.upload_id == bind("which"),
+        _is_open,
+        _u.persisted_parts == bind("parts"),
+        or_(_u.claim == bind("none"), _u.claim == bind("tags")),
+    )
+    .values(claim=bind("tags"))
+)
+NOTE: Final = Statement(
+    update(uploads)
+    .where(_u.upload_id == bind("which"), _is_open, _u.persisted_parts == bind("parts"))
+    .values(persisted_parts=_u.persisted_parts + 1, claim=bind("next_tags"))
+)
+CLOSE: Final = Statement(
+    update(uploads)
+    .where(_u.upload_id == bind("which"), _is_open)
+    .values(state=bind("new_state"), persisted_parts=bind("parts"), wrapped_key=None)
+)
+NEWEST_VERSION: Final = Statement(
+    select(func.max(_v.version).label("newest")).where(_v.document_id == bind("document_id"))
+)
+NEWEST_UPLOAD: Final = Statement(
+    select(func.max(_u.version).label("newest")).where(_u.document_id == bind("document_id"), _is_open)
+)
+OPEN_UPLOADS_OF: Final = Statement(select(uploads).where(_u.document_id == bind("document_id"), _is_open))
+EXPIRED_UPLOADS: Final = Statement(
+    select(_u.upload_id, _u.tenant_id)
+    .where(_is_open, _u.expire_time <= bind("at"))
+    .order_by(_u.expire_time)
+    .limit(bind("most"))
+)
+
+# --------------------------------------------------------------------------------------------------------- upkeep
+
+PREFIX_OF_VERSION: Final = Statement(select(_v.size, _v.wrapped_key).where(_v.blob_prefix == bind("prefix")))
+PREFIX_OF_UPLOAD: Final = Statement(select(_u.upload_id).where(_u.blob_prefix == bind("prefix"), _is_open))
+EVERY_VERSION: Final = Statement(
+    select(_v.document_id, _v.tenant_id, *_VERSION, *_KEY)
+    .where(
+        or_(
+            _v.document_id > bind("after_document"),
+            and_(_v.document_id == bind("after_document"), _v.version > bind("after_version")),
+        ),
+        _v.wrapped_key.is_not(None),
+    )
+    .order_by(_v.document_id, _v.version)
+    .limit(bind("most"))
+)
+EVERY_UPLOAD: Final = Statement(
+    select(uploads).where(_is_open, _u.upload_id > bind("after_upload")).order_by(_u.upload_id).limit(bind("most"))
+)
+
+_o = outbox.c
+
+INSERT_TASK: Final = insert_into(
+    outbox, "kind", "tenant_id", "resource_id", "payload", "due_time", "attempts", "last_reason"
+)
+DUE_TASKS: Final = Statement(
+    select(_o.outbox_id, _o.resource_id, _o.attempts)
+    .where(_o.kind == bind("kind"), _o.due_time <= bind("at"))
+    .order_by(_o.due_time)
+    .limit(bind("most"))
+)
+DONE_TASK: Final = Statement(delete(outbox).where(_o.outbox_id == bind("which")))
+PUT_OFF_TASK: Final = Statement(
+    update(outbox)
+    .where(_o.outbox_id == bind("which"))
+    .values(due_time=bind("new_due"), attempts=_o.attempts + 1, last_reason=bind("reason"))
+)

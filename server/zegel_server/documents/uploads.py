@@ -1,0 +1,336 @@
+"""Uploads: opened, streamed into, continued, finished, given up.
+
+Invariants:
+
+* What is acknowledged is stored: the persisted size counts whole parts that are durable and noted, and never shrinks.
+* Bytes that were sent again are the same bytes, or are refused.
+* A document is there only once its size and SHA-256 were right and its PDF was looked into.
+* A stream that is cut off at any byte leaves an upload that can be continued, and nothing else.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+from zegel.event.v1 import event_type_pb2 as events
+from zegel_server import clock, validation
+from zegel_server.caller import Caller
+from zegel_server.db import Row, Transaction
+from zegel_server.documents import store
+from zegel_server.documents.inspecting import REFUSED, Inspector
+from zegel_server.documents.intake import Intake, Messages
+from zegel_server.documents.ledger import Ledgers, OpenUpload, Remember, UploadLedger, free_number, raced
+from zegel_server.documents.model import (
+    UPLOAD_LIFETIME,
+    DocumentState,
+    Finish,
+    Page,
+    Received,
+    Upload,
+    UploadSpec,
+    UploadState,
+    destroyed,
+    upload_closed,
+)
+from zegel_server.documents.parts import PART_SEGMENTS, whole_parts_size
+from zegel_server.documents.vault import Place, Stream, Vault
+from zegel_server.documents.writing import LastPart, StreamWriter
+from zegel_server.errors import FailedPrecondition, InvalidArgument, NotFound, ZegelError
+from zegel_server.ids import new_id
+from zegel_server.keys.service import StoredDek
+
+PERMISSION = "document.create"
+"""What an upload's owner holds."""
+SWEPT = 100
+"""Uploads that expire in one sweep: a second's work."""
+
+
+class Uploads:
+    """The use cases around uploads.
+
+    Args:
+        vault: Encrypts and stores.
+        ledgers: Rows, keys and events.
+        inspector: Looks into PDFs.
+        lifetime: How long an upload may take, in microseconds.
+    """
+
+    def __init__(
+        self, vault: Vault, ledgers: Ledgers, inspector: Inspector, *, lifetime: int = UPLOAD_LIFETIME
+    ) -> None:
+        self._vault = vault
+        self._ledgers = ledgers
+        self._database = ledgers.database
+        self._recorder = ledgers.recorder
+        self._inspector = inspector
+        self._lifetime = lifetime
+
+    # --------------------------------------------------------------------------------------- opened and given up
+
+    async def start(self, caller: Caller, spec: UploadSpec, remember: Remember | None = None) -> Upload:
+        """Opens an upload.
+
+        Args:
+            caller: Who calls.
+            spec: What it is to become.
+            remember: Stores the answer for a repetition of the call.
+
+        Raises:
+            InvalidArgument: A field of the spec is wrong.
+            NotFound: The document is absent, or out of the caller's reach.
+            FailedPrecondition: The document is deleted, or is a sealed one.
+            UniqueViolation: The same call is being made at the same time.
+        """
+        ledger, _ = await self._begin(caller, spec.checked(), remember, at_once=True)
+        return ledger.upload.shown()
+
+    async def get(self, caller: Caller, upload_id: str) -> Upload:
+        """How far an upload has come; a finished one shows its whole size.
+
+        Args:
+            caller: Who calls.
+            upload_id: Which.
+
+        Raises:
+            NotFound: It is absent, or out of the caller's reach.
+            FailedPrecondition: It is closed (``UPLOAD_CLOSED``).
+        """
+        row = await self._find(caller, upload_id)
+        size = whole_parts_size(row.persisted_parts)
+        if row.state == UploadState.FINISHED and row.final_size is not None:
+            size = row.final_size
+        elif not _is_open(row):
+            raise upload_closed()
+        return Upload(row.upload_id, row.document_id, row.version, size, row.expire_time)
+
+    async def cancel(self, caller: Caller, upload_id: str) -> None:
+        """Gives an upload up; one that is given up already stays so.
+
+        Args:
+            caller: Who calls.
+            upload_id: Which.
+
+        Raises:
+            NotFound: It is absent, or out of the caller's reach.
+            FailedPrecondition: It is finished.
+        """
+        await self._find(caller, upload_id)
+        draft = await self._recorder.draft(caller, events.EVENT_TYPE_UPLOAD_CANCELED, resource_id=upload_id)
+        async with self._database.transaction() as transaction:
+            row = await transaction.fetch_one(store.LOCK_UPLOAD, upload_id=upload_id)
+            if row is None:
+                raise NotFound("upload")
+            if row.state == UploadState.FINISHED:
+                raise FailedPrecondition("The upload is finished; delete its document instead.", state=row.state)
+            if await self._ledgers.close(transaction, row, UploadState.CANCELED):
+                await self._recorder.record(transaction, draft)
+
+    async def sweep(self) -> int:
+        """Ends uploads that have expired; what they stored is removed.
+
+        Returns:
+            How many expired.
+
+        Raises:
+            Unavailable: The database or the key provider does not answer.
+        """
+        swept = 0
+        for each in await self._database.fetch(store.EXPIRED_UPLOADS, at=clock.now(), most=SWEPT):
+            draft = await self._recorder.draft_own(
+                each.tenant_id,
+                events.EVENT_TYPE_UPLOAD_CANCELED,
+                resource_id=each.upload_id,
+                extra={"reason": "EXPIRED"},
+            )
+            async with self._database.transaction() as transaction:
+                row = await transaction.fetch_one(store.LOCK_UPLOAD, upload_id=each.upload_id)
+                if row is not None and await self._ledgers.close(transaction, row, UploadState.EXPIRED):
+                    await self._recorder.record(transaction, draft)
+                    swept += 1
+        return swept
+
+    # ------------------------------------------------------------------------------------------------ streamed into
+
+    async def receive(self, caller: Caller, messages: AsyncIterator[Received]) -> str | Upload:
+        """Takes a stream.
+
+        Args:
+            caller: Who calls.
+            messages: Its messages.
+
+        Returns:
+            The identifier of the document where the stream was finished, and how far the upload has come otherwise.
+
+        Raises:
+            ZegelError: As the contract of ``UploadDocument`` says.
+        """
+        source = Messages(messages)
+        first = await source.first()
+        if first.spec is not None:
+            ledger, stream = await self._begin(caller, first.spec.checked(), None)
+        else:
+            row = await self._find(caller, first.upload_id or "")
+            if row.state == UploadState.FINISHED:
+                return await self._repeat(row, source, first)
+            if not _is_open(row):
+                raise upload_closed()
+            ledger, stream = await self._resume(caller, row)
+        upload = ledger.upload
+        digest = await self._digest(stream, upload.parts)
+        writer = StreamWriter(stream, ledger, parts=upload.parts, digest=digest)
+        intake = Intake(stream, whole_parts_size(upload.parts), upload.declared_size, writer)
+        try:
+            finish = await _drain(source, first, intake)
+            if finish is not None:
+                finish.check(intake.size, upload.declared_sha256)
+                await self._finish(ledger, stream, writer, finish)
+                return upload.place.document_id
+            await writer.settle()
+            if not ledger.stored:
+                await ledger.open()
+            return ledger.upload.shown()
+        finally:
+            await writer.abandon()
+
+    async def _finish(self, ledger: UploadLedger, stream: Stream, writer: StreamWriter, finish: Finish) -> None:
+        def check(digest: bytes) -> None:
+            if digest != finish.sha256:
+                raise InvalidArgument("finish.sha256", "is not that of the bytes received", reason="CHECKSUM_MISMATCH")
+
+        whole = writer.whole()
+        last = await writer.end(check)
+        try:
+            pages = await self._store_and_inspect(stream, last, whole, finish.size)
+        except FailedPrecondition as error:
+            if error.reason in REFUSED:
+                if ledger.stored:
+                    await ledger.refuse(error.reason)
+                else:
+                    # No row names the blob; where this fails, it is found as an orphan.
+                    with suppress(ZegelError):
+                        await self._vault.remove(stream.prefix)
+            raise
+        # Whatever fails from here on may have been committed all the same: nothing is removed.
+        await ledger.finish(last, finish.size, pages)
+
+    async def _store_and_inspect(
+        self, stream: Stream, last: LastPart, whole: bytes | None, size: int
+    ) -> tuple[Page, ...]:
+        if whole is None:
+            await last.store()
+            return await self._inspector.stored_pages(Stream(self._vault, stream.prefix, stream.cipher, size))
+        storing = asyncio.create_task(last.store())
+        try:
+            return await self._inspector.pages(whole)
+        finally:
+            await storing
+
+    async def _begin(
+        self, caller: Caller, spec: UploadSpec, remember: Remember | None, *, at_once: bool = False
+    ) -> tuple[UploadLedger, Stream]:
+        """A new upload; its row waits, where it may, until something is stored."""
+        document_id = spec.document_id or new_id("doc")
+        version = await self._next_version(caller, document_id) if spec.document_id else 1
+        place = Place(caller.tenant_id, document_id, version)
+        stream, dek = await self._vault.new_stream(place)
+        moment = clock.now()
+        upload = OpenUpload(
+            upload_id=new_id("upl"),
+            owner_id=caller.principal_id,
+            place=place,
+            new_version=bool(spec.document_id),
+            title=spec.title,
+            media_type=spec.media_type,
+            declared_size=spec.size,
+            declared_sha256=spec.sha256,
+            prefix=stream.prefix,
+            header=stream.cipher.header,
+            dek=dek,
+            parts=0,
+            create_time=moment,
+            expire_time=moment + self._lifetime,
+        )
+        ledger = UploadLedger(self._ledgers, caller, upload, stored=False)
+        if spec.document_id:
+
+            async def number(transaction: Transaction) -> None:
+                if await self._lock_and_number(transaction, caller, document_id) != version:
+                    raise raced()
+
+            await ledger.open(number=number, remember=remember)
+        elif at_once:
+            await ledger.open(remember=remember)
+        return ledger, stream
+
+    async def _next_version(self, caller: Caller, document_id: str) -> int:
+        async with self._database.transaction() as transaction:
+            return await self._lock_and_number(transaction, caller, document_id)
+
+    @staticmethod
+    async def _lock_and_number(transaction: Transaction, caller: Caller, document_id: str) -> int:
+        row = await transaction.fetch_one(store.LOCK_DOCUMENT, document_id=document_id, tenant_id=caller.tenant_id)
+        if row is None:
+            raise NotFound("document")
+        caller.require(PERMISSION, "document", owner_id=row.owner_id)
+        if row.state != DocumentState.ACTIVE:
+            raise destroyed()
+        if row.signature_request_id:
+            raise FailedPrecondition("A sealed document never changes: it has one version.", state="SEALED")
+        return await free_number(transaction, document_id)
+
+    async def _resume(self, caller: Caller, row: Row) -> tuple[UploadLedger, Stream]:
+        upload = OpenUpload.of(row)
+        stream = await self._vault.open_stream(upload.place, upload.prefix, upload.header, upload.dek)
+        return UploadLedger(self._ledgers, caller, upload, stored=True), stream
+
+    async def _digest(self, stream: Stream, parts: int) -> "hashlib._Hash":
+        """SHA-256 of what is stored: its state cannot be kept, so what is there is read again, and so checked."""
+        digest = hashlib.sha256()
+        async for segment in stream.segments(range(parts * PART_SEGMENTS)):
+            await self._vault.compute(len(segment), digest.update, segment)
+        return digest
+
+    async def _repeat(self, row: Row, source: Messages, first: Received) -> str:
+        """A finished upload, sent or finished again by a client that did not hear the answer."""
+        version = await self._database.fetch_one(
+            store.READABLE[False, True],
+            document_id=row.document_id,
+            tenant_id=row.tenant_id,
+            version=row.version,
+        )
+        if version is None or version.wrapped_key is None:
+            raise upload_closed()
+        place = Place(row.tenant_id, row.document_id, row.version)
+        dek = StoredDek(version.key_version, version.wrapped_key, version.commitment)
+        stream = await self._vault.open_stream(place, version.blob_prefix, version.header, dek, version.size)
+        intake = Intake(stream, version.size, row.declared_size, None)
+        finish = await _drain(source, first, intake)
+        if finish is not None:
+            finish.check(intake.size, version.sha256)
+        return place.document_id
+
+    async def _find(self, caller: Caller, upload_id: str) -> Row:
+        validation.identifier(upload_id, "upl", "upload_id", "upload")
+        row = await self._database.fetch_one(store.GET_UPLOAD, upload_id=upload_id, tenant_id=caller.tenant_id)
+        if row is None:
+            raise NotFound("upload")
+        caller.require(PERMISSION, "upload", owner_id=row.owner_id)
+        return row
+
+
+async def _drain(source: Messages, first: Received, intake: Intake) -> Finish | None:
+    """Takes every message of a stream, and returns its end, where it has one."""
+    message: Received | None = first
+    while message is not None:
+        if message.chunk is not None:
+            await intake.take(message.chunk)
+        if message.finish is not None:
+            await source.end()
+            return message.finish
+        message = await source.later()
+    return None
+
+
+def _is_open(row: Row) -> bool:
+    return bool(row.state == UploadState.OPEN and row.expire_time > clock.now())
