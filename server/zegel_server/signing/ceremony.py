@@ -35,6 +35,7 @@ from zegel_server.signing.snapshot import (
     load_values,
     lock,
     profile_place,
+    settle,
     values_place,
     write,
 )
@@ -203,6 +204,7 @@ class Ceremony:
             try:
                 return await self._fill(caller, read, checked)
             except _ChangedError:
+                await settle(self._database)
                 read = await self._read(caller)
         raise Aborted("The fields were filled in elsewhere at the same time; try again.")
 
@@ -240,7 +242,7 @@ class Ceremony:
             try:
                 return await self._sign(caller, read, request, answer)
             except _ChangedError:
-                continue
+                await settle(self._database)
         raise Aborted("The fields were filled in elsewhere at the same time; try again.")
 
     async def _sign(self, caller: Caller, read: _Read, request: Message, answer: Answer) -> Seen:

@@ -93,6 +93,19 @@ class Documents(Protocol):
         """
         ...
 
+    async def pin(self, transaction: Transaction, tenant_id: str, document_id: str) -> None:
+        """Keeps a document from being deleted until the transaction ends, from which on a request names it.
+
+        Args:
+            transaction: The one that names it.
+            tenant_id: Whose document it is.
+            document_id: Identifier of the document.
+
+        Raises:
+            FailedPrecondition: It was deleted meanwhile (``DOCUMENT_DESTROYED``).
+        """
+        ...
+
     async def read_all(self, tenant_id: str, document_id: str, version: int) -> bytes:
         """The bytes of a version; for the server itself, whoever asked.
 

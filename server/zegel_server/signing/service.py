@@ -130,6 +130,9 @@ class Signing:
         )
         rows = self._signature_rows(sent, new, subjects)
         async with self._database.transaction() as transaction:
+            # In one order, so that two requests over the same documents never wait for each other.
+            for document_id in sorted({document.document_id for document in sent.documents}):
+                await self._documents.pin(transaction, caller.tenant_id, document_id)
             await transaction.execute(store.INSERT_REQUEST, **_request_row(sent, fields))
             await transaction.execute_many(store.INSERT_DOCUMENT, _document_rows(sent))
             await transaction.execute_many(store.INSERT_SIGNATURE, rows)

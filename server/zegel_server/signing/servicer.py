@@ -17,6 +17,7 @@ from zegel_server.idempotency import earlier_answer
 from zegel_server.signing import messages
 from zegel_server.signing.ceremony import Ceremony, Seen
 from zegel_server.signing.service import FIRST_PAGE, Signing
+from zegel_server.signing.snapshot import settle
 
 SESSION_DEFAULT: Final = clock.HOUR
 """How long a signer's session lasts where the sender says nothing, as the contract says."""
@@ -42,6 +43,7 @@ async def _once(
             return await act()
         except (UniqueViolation, FailedPrecondition):
             # The same call, made at the same time, may have come first.
+            await settle(database)
             before = await earlier_answer(database, caller, request, kind)
             if before is None:
                 raise

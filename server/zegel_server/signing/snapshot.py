@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import Any, Final
 
 from zegel.evidence import DocumentHash
-from zegel_server.db import Reader, Row, Transaction
+from zegel_server.db import Database, Reader, Row, Transaction
 from zegel_server.errors import Aborted, NotFound
 from zegel_server.keys.service import Keys
 from zegel_server.signing import store
@@ -268,6 +268,19 @@ async def lock(transaction: Transaction, known: Snapshot) -> tuple[Snapshot, Map
         sealing=None,
     )
     return now, {each.signature_id: each for each in rows}
+
+
+async def settle(database: Database) -> None:
+    """Waits until what other transactions did so far is durable, and with it readable.
+
+    A transaction can meet a change that no reader sees yet, since SQLite's writer commits in batches: whoever reads
+    again because of such a change waits for it first.
+
+    Args:
+        database: Where it happens.
+    """
+    async with database.transaction():
+        pass
 
 
 async def write(transaction: Transaction, before: Snapshot, after: Snapshot) -> None:

@@ -1,0 +1,36 @@
+"""A tenant that sends and signs requests, on each database."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from support.signing_world import World, make_world
+from zegel_server.db.schema import metadata
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+async def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database with tables and no rows."""
+    if request.param == "sqlite":
+        path = tmp_path / "zegel.sqlite"
+        engine = create_engine(f"sqlite:///{path}")
+        metadata.create_all(engine)
+        engine.dispose()
+        return f"sqlite:///{path}"
+    server: str = request.getfixturevalue("postgres_url")
+    asynchronous = create_async_engine("postgresql+asyncpg://" + server.partition("://")[2])
+    async with asynchronous.begin() as connection:
+        await connection.run_sync(metadata.create_all)
+    await asynchronous.dispose()
+    return server
+
+
+@pytest.fixture
+async def world(url: str, tmp_path: Path) -> AsyncIterator[World]:
+    """A tenant in it."""
+    made = await make_world(url, tmp_path / "keyring.json")
+    yield made
+    await made.database.close()

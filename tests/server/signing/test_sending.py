@@ -1,0 +1,333 @@
+import asyncio
+import hashlib
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import select
+
+from support.signing_world import NO_REQUEST, World, draft_of, place, said
+from zegel.signing.v1 import signing_service_pb2 as pb
+from zegel_server import clock, paging
+from zegel_server.audit.leaf import commitment
+from zegel_server.caller import Scope
+from zegel_server.db import Statement, UniqueViolation
+from zegel_server.db.schema import metadata
+from zegel_server.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound
+from zegel_server.ids import new_id
+from zegel_server.signing import drafts
+from zegel_server.signing.drafts import DocumentChoice, NewRequest, Signer
+from zegel_server.signing.fields import FieldType, PageSize
+from zegel_server.signing.model import RequestState, SignatureStatus
+from zegel_server.signing.service import FIRST_PAGE
+from zegel_server.signing.snapshot import hashes_of
+
+
+async def test_a_request_pins_versions_and_asks_the_first_signers(world: World) -> None:
+    sender = world.member()
+    document = world.documents.add(sender.principal_id, b"first")
+    newer = world.documents.add_version(document, b"second")
+    new = draft_of([document.document_id])
+    new = replace(new, documents=(DocumentChoice(document.document_id), DocumentChoice(document.document_id, 1)))
+    request = await world.send(sender, new)
+    world.documents.add_version(document, b"third")
+
+    found = await world.signing.get(sender, request.signature_request_id)
+    assert found == request
+    assert [(each.version, each.sha256) for each in found.documents] == [(2, newer.sha256), (1, document.sha256)]
+    assert found.owner_id == sender.principal_id
+    assert [each.status for each in found.progress.signatures] == [
+        SignatureStatus.AWAITING_SIGNATURE,
+        SignatureStatus.ON_HOLD,
+    ]
+    assert [person.email for person in found.people.values()] == ["ann0@example.com", "ann1@example.com"]
+    assert found.tenant_name == "Lettings & Co"
+
+
+async def test_the_first_event_names_hashes_and_commits_to_each_signer_without_telling_who(world: World) -> None:
+    sender = world.member()
+    request = await world.send(sender)
+    (row,) = [row for row in await world.event_rows() if row.trail == request.audit_id]
+    leaf = said(row)
+    assert leaf.type == "SIGNATURE_REQUEST_SENT"
+    assert leaf.actor == sender.principal_id
+    assert leaf.documents == hashes_of(request)
+    for signer in leaf.extra["signers"]:
+        person = request.people[signer["signature"]]
+        key = await world.keys.subject_key(person.subject_id)
+        assert key is not None
+        assert signer["personal"] == commitment(key, {"name": person.name, "email": person.email})
+    for secret in ("Lease", "Please sign", "Ann", "example.com", "192.0.2.7"):
+        assert secret not in row.body
+
+
+async def test_no_name_or_address_stands_in_the_tables_in_clear(world: World) -> None:
+    sender = world.member()
+    request = await world.send(sender)
+    signer = world.signer(request)
+    await world.sign(signer)
+    for table in ("signature_requests", "signatures", "audit_events", "idempotency", "outbox", "subjects"):
+        rows = await everything(world, table)
+        assert all(secret not in repr(rows) for secret in ("ann0@", "ann1@", "Ann 0", "Ann 1", "198.51.100.9")), table
+
+
+async def everything(world: World, table: str) -> list[object]:
+    return list(await world.database.fetch(Statement(select(metadata.tables[table]))))
+
+
+async def test_a_forgotten_signer_leaves_a_request_without_a_name(world: World) -> None:
+    sender = world.member()
+    request = await world.send(sender)
+    subject = next(iter(request.people.values())).subject_id
+    async with world.database.transaction() as transaction:
+        await world.keys.destroy_subject(transaction, subject)
+    found = await world.signing.get(sender, request.signature_request_id)
+    assert [person.name for person in found.people.values()] == ["", "Ann 1"]
+
+
+A4 = (PageSize(595.0, 842.0),)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "reason"),
+    [
+        ({"title": ""}, "title", "MISSING_FIELD"),
+        ({"title": "x" * 256}, "title", "INVALID_FIELD"),
+        ({"message": "x" * 5_001}, "message", "INVALID_FIELD"),
+        ({"documents": ()}, "documents", "MISSING_FIELD"),
+        ({"signers": ()}, "signers", "MISSING_FIELD"),
+        ({"signers": (Signer("Ann", "ann"),)}, "signers[0].email", "INVALID_FIELD"),
+        ({"signers": (Signer("", "a@b.example"),)}, "signers[0].name", "MISSING_FIELD"),
+        ({"signers": (Signer("A", "a@b.example"), Signer("B", "A@B.example"))}, "signers[1].email", "INVALID_FIELD"),
+        ({"signers": (Signer("A", "a@b.example", -1),)}, "signers[0].order", "INVALID_FIELD"),
+        ({"fields": ()}, "signers[0]", "MISSING_SIGNATURE_FIELD"),
+        ({"fields": (place("a", FieldType.SIGNATURE),)}, "signers[1]", "MISSING_SIGNATURE_FIELD"),
+        ({"fields": (place("a", FieldType.INITIALS),)}, "signers[0]", "MISSING_SIGNATURE_FIELD"),
+        (
+            {"fields": (place("a", FieldType.SIGNATURE), place("a", FieldType.SIGNATURE, signer_index=1))},
+            "fields[1].api_id",
+            "INVALID_FIELD",
+        ),
+        (
+            {"fields": tuple(place(f"{i}", FieldType.SIGNATURE, signer_index=i, page=1 + i) for i in range(2))},
+            "fields[1].page",
+            "INVALID_FIELD",
+        ),
+        (
+            {"fields": tuple(place(f"{i}", FieldType.SIGNATURE, signer_index=i, x=500.0 * i) for i in range(2))},
+            "fields[1].width",
+            "INVALID_FIELD",
+        ),
+        ({"fields": tuple(place(f"{i}", FieldType.TEXT) for i in range(1_001))}, "fields", "INVALID_FIELD"),
+    ],
+)
+async def test_a_wrong_request_is_refused_by_name_and_leaves_nothing(
+    world: World, changes: dict[str, object], field: str, reason: str
+) -> None:
+    sender = world.member()
+    with pytest.raises(InvalidArgument) as caught:
+        await world.send(sender, world.draft(sender, **changes))
+    assert (caught.value.metadata["field"], caught.value.reason) == (field, reason)
+    assert await world.event_rows() == []
+
+
+async def test_a_document_of_another_owner_is_as_absent_as_none(world: World) -> None:
+    sender = world.member()
+    foreign = world.documents.add(new_id("mem"))
+    told = []
+    for document_id in (foreign.document_id, new_id("doc"), "doc_nonsense"):
+        with pytest.raises(NotFound) as caught:
+            await world.send(sender, draft_of([document_id]))
+        told.append((caught.value.message, caught.value.metadata))
+    assert told[0] == told[1] == told[2]
+    assert await world.send(world.member(Scope.ANY), draft_of([foreign.document_id]))
+
+
+async def test_documents_that_could_never_become_one_sealed_file_are_refused_at_once(world: World) -> None:
+    sender = world.member()
+    thick = world.documents.add(sender.principal_id, pages=[PageSize(595, 842)] * 1_001)
+    new = draft_of([thick.document_id, thick.document_id])
+    with pytest.raises(FailedPrecondition) as caught:
+        await world.send(sender, new)
+    assert caught.value.reason == "DOCUMENT_TOO_COMPLEX"
+
+
+async def test_a_document_deleted_in_between_is_not_sent(world: World) -> None:
+    sender = world.member()
+    document = world.documents.add(sender.principal_id)
+    describe = world.documents.describe
+
+    async def deleted_right_after(*args: object) -> object:
+        found = await describe(*args)  # type: ignore[arg-type]
+        world.documents.versions[document.document_id, 1] = replace(document, deleted=True)
+        return found
+
+    world.documents.describe = deleted_right_after  # type: ignore[method-assign, assignment]
+    with pytest.raises(FailedPrecondition) as caught:
+        await world.send(sender, draft_of([document.document_id]))
+    assert caught.value.reason == "DOCUMENT_DESTROYED"
+    assert await world.event_rows() == []
+
+
+async def test_only_who_may_reach_a_request_learns_that_it_exists(world: World) -> None:
+    sender = world.member()
+    request = await world.send(sender)
+    another = await world.send(sender)
+    strangers = [
+        world.member(),
+        world.signer(another),
+        replace(world.member(Scope.ANY), tenant_id=new_id("ten")),
+        world.member(Scope.PARTY),
+    ]
+    for stranger in strangers:
+        for act in (
+            world.signing.get(stranger, request.signature_request_id),
+            world.signing.cancel(stranger, request.signature_request_id, ""),
+            world.signing.reschedule(stranger, request.signature_request_id, None, ""),
+            world.signing.open_session(stranger, request.signature_request_id, new_id("sig"), clock.now()),
+        ):
+            with pytest.raises(NotFound):
+                await act
+    for friend in (sender, world.member(Scope.ANY), world.signer(request)):
+        assert (await world.signing.get(friend, request.signature_request_id)).title == request.title
+    assert await world.events(request) == ["SENT"]
+
+
+async def test_lists_are_cut_to_the_caller_and_page_without_gap_or_repetition(world: World) -> None:
+    sender, other = world.member(), world.member()
+    sent = [(await world.send(sender)).signature_request_id for _ in range(5)]
+    foreign = await world.send(other)
+    await world.signing.cancel(sender, sent[1], "")
+
+    async def pages(caller: object, state: str = "", size: int = 2) -> list[str]:
+        found: list[str] = []
+        before, more = FIRST_PAGE, True
+        while more:
+            page, more = await world.signing.list_page(caller, state=state, before=before, limit=size)  # type: ignore[arg-type]
+            found += [each.signature_request_id for each in page]
+            assert len(page) == size or not more
+            assert page == [await world.signing.get(caller, each.signature_request_id) for each in page]  # type: ignore[arg-type]
+            before = found[-1] if found else before
+        return found
+
+    assert await pages(sender) == sorted(sent, reverse=True)
+    assert await pages(other) == [foreign.signature_request_id]
+    assert len(await pages(world.member(Scope.ANY), size=4)) == 6
+    assert await pages(sender, state="CANCELED") == [sent[1]]
+    assert await pages(sender, state="EXPIRED") == []
+    assert await pages(world.member()) == []
+    assert await pages(world.signer(foreign)) == [foreign.signature_request_id]
+
+
+async def test_an_old_etag_changes_nothing(world: World) -> None:
+    sender = world.member()
+    request = await world.send(sender)
+    key, first = request.signature_request_id, paging.etag(request.revision)
+    later = clock.now() + clock.DAY
+    changed = await world.signing.reschedule(sender, key, later, first)
+    assert changed.progress.expire_time == later
+    for act in (world.signing.reschedule(sender, key, later + 1, first), world.signing.cancel(sender, key, first)):
+        with pytest.raises(Aborted) as caught:
+            await act
+        assert caught.value.reason == "ETAG_MISMATCH"
+    assert await world.signing.get(sender, key) == changed
+    assert (
+        await world.signing.reschedule(sender, key, None, paging.etag(changed.revision))
+    ).progress.expire_time is None
+    assert await world.events(request) == ["SENT", "EXPIRY_EDITED", "EXPIRY_EDITED"]
+
+
+async def test_calling_off_twice_is_once_and_keeps_every_row(world: World) -> None:
+    sender = world.member()
+    request = await world.send(sender)
+    signer = world.signer(request)
+    await world.sign(signer)
+    canceled = await world.signing.cancel(sender, request.signature_request_id, "")
+    assert await world.signing.cancel(sender, request.signature_request_id, '"1"') == canceled
+    assert canceled.progress.state is RequestState.CANCELED
+    assert [each.status for each in canceled.progress.signatures] == [SignatureStatus.SIGNED, SignatureStatus.EXPIRED]
+    assert await world.events(request) == [
+        "SENT",
+        "VIEWED",
+        "DISCLOSURE_ACCEPTED",
+        "FIELDS_FILLED",
+        "SIGNED",
+        "CANCELED",
+    ]
+    seen = await world.ceremony.get(signer)
+    assert seen.signature.sign_time is not None
+    assert seen.values
+
+
+async def test_an_expired_request_is_ended_once_whoever_sweeps(world: World) -> None:
+    sender = world.member()
+    soon, never, later = [
+        await world.send(sender, world.draft(sender, expire_time=expires))
+        for expires in (clock.now() + 200_000, None, clock.now() + clock.DAY)
+    ]
+    assert await world.expiry.sweep_expired() == 0
+    await asyncio.sleep(0.25)
+    counts = await asyncio.gather(*(world.expiry.sweep_expired() for _ in range(3)))
+    assert sum(counts) == 1
+    assert await world.expiry.sweep_expired() == 0
+    states = [
+        (await world.signing.get(sender, each.signature_request_id)).progress.state for each in (soon, never, later)
+    ]
+    assert states == [RequestState.EXPIRED, RequestState.AWAITING_SIGNATURES, RequestState.AWAITING_SIGNATURES]
+    assert await world.events(soon) == ["SENT", "EXPIRED"]
+    with pytest.raises(FailedPrecondition):
+        await world.signing.reschedule(sender, soon.signature_request_id, None, "")
+
+
+async def test_who_opened_a_signers_session_stands_in_the_trail(world: World) -> None:
+    sender = world.member()
+    request = await world.send(sender)
+    signature = request.progress.signatures[1].signature_id
+    expires = clock.now() + clock.HOUR
+    opened = await world.signing.open_session(sender, request.signature_request_id, signature, expires)
+    (session,) = world.sessions.opened
+    assert session["signature_id"] == signature
+    assert session["signature_request_id"] == request.signature_request_id
+    assert session["subject_id"] == request.people[signature].subject_id
+    row = (await world.event_rows())[-1]
+    assert said(row).actor == sender.principal_id
+    assert said(row).resource == signature
+    assert said(row).extra["opened_session"] == opened.session_id
+    assert opened.token not in row.body
+    another = await world.send(sender)
+    with pytest.raises(NotFound):
+        await world.signing.open_session(sender, another.signature_request_id, signature, expires)
+
+
+async def test_the_same_call_at_the_same_time_sends_one_request(world: World) -> None:
+    sender = world.member()
+    await world.send(sender)  # the signers are known as subjects then
+    new = world.draft(sender)
+    call = pb.CreateSignatureRequestRequest(title=new.title, request_id="one")
+
+    async def send(what: NewRequest) -> str | None:
+        try:
+            return (await world.signing.create(sender, what, call, lambda _: NO_REQUEST)).signature_request_id
+        except UniqueViolation:
+            return None
+
+    made = [each for each in await asyncio.gather(*(send(new) for _ in range(4))) if each]
+    assert len(made) == 1
+    found, _ = await world.signing.list_page(sender, state="", before=FIRST_PAGE, limit=10)
+    assert [each.signature_request_id for each in found][:-1] == made
+    assert len(await world.event_rows()) == 2
+
+
+async def test_fields_are_committed_to_as_they_are_stored(world: World) -> None:
+    request = await world.send(world.member())
+    rows = await everything(world, "signature_requests")
+    stored: str = rows[0].fields  # type: ignore[attr-defined]
+    (event,) = await world.event_rows()
+    assert said(event).extra["fields"] == hashlib.sha256(stored.encode()).hexdigest()
+    assert len(request.fields) == 4
+
+
+def test_refusals_tell_no_personal_data() -> None:
+    new = replace(draft_of([new_id("doc")]), signers=(Signer("Mara", "mara@"), Signer("Bob", "bob@b.example")))
+    with pytest.raises(InvalidArgument) as caught:
+        drafts.check(new)
+    assert "mara" not in f"{caught.value.message} {caught.value.metadata}"
