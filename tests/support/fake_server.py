@@ -1,0 +1,209 @@
+"""A real ``grpc.aio`` server on a free port, in a thread with a loop of its own, for tests of a client.
+
+Its servicers derive from the generated ones, so what a client meets is the contract and not a picture of it. Between
+client and server may stand a relay that cuts connections, as networks do.
+"""
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import grpc
+import grpc.aio
+from google.protobuf import any_pb2, duration_pb2
+from google.rpc import error_details_pb2, status_pb2
+
+from zegel.audit.v1 import audit_service_pb2_grpc as audit
+from zegel.document.v1 import document_service_pb2_grpc as document
+from zegel.identity.v1 import identity_service_pb2_grpc as identity
+from zegel.permission.v1 import permission_service_pb2_grpc as permission
+from zegel.signing.v1 import ceremony_service_pb2_grpc as ceremony
+from zegel.signing.v1 import signing_service_pb2_grpc as signing
+
+ResultT = TypeVar("ResultT")
+
+ADD: dict[type, Any] = {
+    identity.IdentityServiceServicer: identity.add_IdentityServiceServicer_to_server,
+    document.DocumentServiceServicer: document.add_DocumentServiceServicer_to_server,
+    signing.SigningServiceServicer: signing.add_SigningServiceServicer_to_server,
+    ceremony.CeremonyServiceServicer: ceremony.add_CeremonyServiceServicer_to_server,
+    audit.AuditServiceServicer: audit.add_AuditServiceServicer_to_server,
+    permission.PermissionServiceServicer: permission.add_PermissionServiceServicer_to_server,
+}
+
+
+def details(
+    code: grpc.StatusCode,
+    reason: str,
+    metadata: dict[str, str] | None = None,
+    *,
+    domain: str = "zegel",
+    retry_after_ms: int | None = None,
+    text: str = "It was refused.",
+) -> tuple[tuple[str, bytes], ...]:
+    """Trailing metadata with a ``google.rpc.Status``, as a Zegel server sends them (AIP-193)."""
+    messages: list[Any] = [error_details_pb2.ErrorInfo(reason=reason, domain=domain, metadata=metadata or {})]
+    if retry_after_ms is not None:
+        delay = duration_pb2.Duration()
+        delay.FromMilliseconds(retry_after_ms)
+        messages.insert(0, error_details_pb2.RetryInfo(retry_delay=delay))
+    packed = []
+    for message in messages:
+        packed.append(any_pb2.Any())
+        packed[-1].Pack(message)
+    status = status_pb2.Status(code=code.value[0], message=text, details=packed)
+    return (("grpc-status-details-bin", status.SerializeToString()),)
+
+
+async def refuse(
+    context: Any, code: grpc.StatusCode, reason: str, metadata: dict[str, str] | None = None, **more: Any
+) -> None:
+    """Ends a call with a typed error."""
+    await context.abort(code, more.get("text", "It was refused."), details(code, reason, metadata, **more))
+
+
+def made(kind: Any, *arguments: Any) -> Any:
+    """An instance of a servicer that answers some methods; to the others, its generated base says UNIMPLEMENTED.
+
+    The generated types call those abstract, so a type checker would not have it.
+    """
+    return kind(*arguments)
+
+
+@dataclass
+class Running:
+    """A server that runs.
+
+    Attributes:
+        target: Where it listens.
+        loop: Its loop.
+    """
+
+    target: str
+    loop: asyncio.AbstractEventLoop
+
+    def run(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
+        """Runs a coroutine in the server's loop."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(10)
+
+
+@contextmanager
+def loop_in_thread() -> Iterator[asyncio.AbstractEventLoop]:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    try:
+        yield loop
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+
+
+@contextmanager
+def serving(*servicers: object, credentials: grpc.ServerCredentials | None = None) -> Iterator[Running]:
+    """Serves until the block is left.
+
+    Args:
+        servicers: Instances of classes that derive from the generated servicers.
+        credentials: For TLS; without, in clear.
+    """
+
+    async def start() -> tuple[grpc.aio.Server, int]:
+        server = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
+        for servicer in servicers:
+            for kind, add in ADD.items():
+                if isinstance(servicer, kind):
+                    add(servicer, server)
+        if credentials is None:
+            port = server.add_insecure_port("127.0.0.1:0")
+        else:
+            port = server.add_secure_port("127.0.0.1:0", credentials)
+        await server.start()
+        return server, port
+
+    with loop_in_thread() as loop:
+        running = Running("", loop)
+        server, port = running.run(start())
+        running.target = f"127.0.0.1:{port}"
+        try:
+            yield running
+        finally:
+            running.run(server.stop(0))
+            running.run(_settle())
+
+
+async def _settle() -> None:
+    """Lets cancelled handlers end before their loop does."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
+@dataclass
+class Relay:
+    """Passes connections on, and cuts the first ones after so many bytes.
+
+    Attributes:
+        target: Where clients connect to.
+        up: For each connection in turn, after how many bytes from the client it is cut.
+        down: The same for bytes from the server.
+        cuts: How many connections were cut.
+    """
+
+    target: str = ""
+    up: list[int] = field(default_factory=list)
+    down: list[int] = field(default_factory=list)
+    cuts: int = 0
+
+
+@contextmanager
+def relaying(running: Running, *, up: list[int] | None = None, down: list[int] | None = None) -> Iterator[Relay]:
+    """Stands between a client and a server.
+
+    Args:
+        running: The server.
+        up: See `Relay`.
+        down: See `Relay`.
+    """
+    relay = Relay(up=up or [], down=down or [])
+    host, _, port = running.target.partition(":")
+
+    async def pump(
+        reader: asyncio.StreamReader, writers: tuple[asyncio.StreamWriter, asyncio.StreamWriter], budget: int | None
+    ) -> None:
+        with suppress(ConnectionError):
+            while data := await reader.read(65_536):
+                if budget is not None and len(data) > budget:
+                    relay.cuts += 1
+                    for writer in writers:
+                        writer.transport.abort()
+                    return
+                budget = None if budget is None else budget - len(data)
+                writers[1].write(data)
+                await writers[1].drain()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection(host, int(port))
+        upward, downward = (each.pop(0) if each else None for each in (relay.up, relay.down))
+        try:
+            await asyncio.gather(
+                pump(reader, (writer, far_writer), upward), pump(far_reader, (far_writer, writer), downward)
+            )
+        finally:
+            writer.close()
+            far_writer.close()
+
+    async def start() -> asyncio.Server:
+        return await asyncio.start_server(accept, "127.0.0.1", 0)
+
+    server = running.run(start())
+    relay.target = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        yield relay
+    finally:
+        running.loop.call_soon_threadsafe(server.close)
