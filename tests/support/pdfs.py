@@ -1,5 +1,6 @@
 """Small PDFs, good and hostile, made from their parts; and a look at what a PDF shows."""
 
+import warnings
 import zlib
 from collections.abc import Callable, Sequence
 from io import BytesIO
@@ -85,7 +86,9 @@ def edited(pdf: bytes, change: Callable[[pikepdf.Pdf], None]) -> bytes:
     with pikepdf.open(BytesIO(pdf)) as opened:
         change(opened)
         out = BytesIO()
-        opened.save(out)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", pikepdf.exceptions.PageCopyWarning)  # bad forms are what is wanted
+            opened.save(out)
     return out.getvalue()
 
 

@@ -9,6 +9,7 @@ Invariants:
   Latin-1 only).
 """
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ _LATIN_1_END = 0x100
 
 _FIELD_SIZE = 12.0
 _SQUIGGLE = 2.0
+_ARROW = 6.0
+"""Length of an arrow's head, in widths of its line."""
 _DA_SIZE = re.compile(r"([\d.]+)\s+Tf")
 _DA_COLOUR = re.compile(r"((?:[\d.]+\s+){1,4})(g|rg|k)\b")
 
@@ -39,7 +42,7 @@ Colour = tuple[float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """An annotation and its place; points of the page become points of the drawing by taking ``left`` and ``bottom`` off."""
+    """An annotation and its place; taking ``left`` and ``bottom`` off makes the page's points the drawing's."""
 
     item: pikepdf.Object
     left: float
@@ -70,7 +73,7 @@ def complete_appearances(pdf: pikepdf.Pdf, *, redo_fields: bool) -> None:
 
     Args:
         pdf: The PDF; changed in place.
-        redo_fields: Whether form fields' appearances are qpdf's, so that those it could not write are to be drawn again.
+        redo_fields: Whether form fields' appearances are qpdf's: those it could not write are drawn again.
     """
     for page in pdf.pages:
         annotations = page.obj.get("/Annots")
@@ -86,11 +89,33 @@ def complete_appearances(pdf: pikepdf.Pdf, *, redo_fields: bool) -> None:
 
 
 def _look(item: pikepdf.Object) -> _Look | None:
-    rectangle = _numbers(item.get("/Rect")) if isinstance(item, pikepdf.Dictionary) else []
+    if not isinstance(item, pikepdf.Dictionary):
+        return None
+    rectangle = _numbers(item.get("/Rect"))
+    if str(item.get("/Subtype")) in _DRAW and not _has_appearance(item):
+        # Some writers give a rectangle that does not hold the points; readers go by the points.
+        rectangle = _around_points(item) or rectangle
     if len(rectangle) != 4 or max(map(abs, rectangle)) > MAX_PAGE_SIDE:  # noqa: PLR2004 - a rectangle
         return None
     x1, y1, x2, y2 = rectangle
     return _Look(item, min(x1, x2), min(y1, y2), abs(x2 - x1), abs(y2 - y1))
+
+
+def _around_points(item: pikepdf.Object) -> list[float]:
+    flat = [value for stroke in _strokes(item) for value in stroke] + _numbers(item.get("/QuadPoints"))
+    across, upright = flat[0::2], flat[1::2]
+    if not upright:
+        return []
+    space = (_ARROW + 1) * _Look(item, 0, 0, 0, 0).line_width + 1
+    return [min(across) - space, min(upright) - space, max(across) + space, max(upright) + space]
+
+
+def _strokes(item: pikepdf.Object) -> list[list[float]]:
+    """The lines of a line, polygon or ink annotation, each as its numbers."""
+    ink = item.get("/InkList")
+    strokes = [_numbers(part) for part in ink.as_list()] if isinstance(ink, pikepdf.Array) else []
+    strokes += [_numbers(item.get("/L")), _numbers(item.get("/Vertices"))]
+    return [stroke[: len(stroke) // 2 * 2] for stroke in strokes if len(stroke) > 1]
 
 
 def _has_appearance(item: pikepdf.Object) -> bool:
@@ -115,6 +140,7 @@ def _draw(pdf: pikepdf.Pdf, look: _Look, draw: Callable[[Canvas, _Look], bool]) 
         canvas.setStrokeAlpha(opacity)
     if not draw(canvas, look):
         return
+    canvas.showPage()
     canvas.save()
     with pikepdf.open(drawn) as ours:
         shape = pdf.copy_foreign(ours.pages[0].as_form_xobject())
@@ -166,18 +192,37 @@ def _box(canvas: Canvas, look: _Look) -> bool:
 def _lines(canvas: Canvas, look: _Look) -> bool:
     """Lines, polygons and ink."""
     stroke, fill = _pens(canvas, look)
-    ink = look.item.get("/InkList")
-    strokes = [look.moved(_numbers(part)) for part in ink.as_list()] if isinstance(ink, pikepdf.Array) else []
-    strokes += [look.points("/L"), look.points("/Vertices")]
+    strokes = [look.moved(flat) for flat in _strokes(look.item)]
     closed = look.item.get("/Subtype") == pikepdf.Name.Polygon
     path = canvas.beginPath()
     for points in strokes:
         for index, point in enumerate(points):
             (path.lineTo if index else path.moveTo)(*point)
-        if closed and points:
+        if closed:
             path.close()
     canvas.drawPath(path, stroke=stroke, fill=fill and closed)
-    return any(strokes) and (stroke or fill)
+    endings = look.item.get("/LE")
+    names = [str(name) for name in endings.as_list()] if isinstance(endings, pikepdf.Array) else []
+    for points in strokes if stroke and len(names) > 1 else []:
+        for name, ending in zip(names, (points[1::-1], points[-2:]), strict=False):
+            if name in {"/OpenArrow", "/ClosedArrow"} and len(ending) > 1:
+                _arrow(canvas, ending[0], ending[1], width=look.line_width, closed=name == "/ClosedArrow")
+    return bool(strokes) and (stroke or fill)
+
+
+def _arrow(
+    canvas: Canvas, before: tuple[float, float], tip: tuple[float, float], *, width: float, closed: bool
+) -> None:
+    angle = math.atan2(tip[1] - before[1], tip[0] - before[0])
+    path = canvas.beginPath()
+    for index, turn in enumerate((math.pi * 5 / 6, 0.0, -math.pi * 5 / 6)):
+        length = _ARROW * width if turn else 0.0
+        point = (tip[0] + length * math.cos(angle + turn), tip[1] + length * math.sin(angle + turn))
+        (path.lineTo if index else path.moveTo)(*point)
+    if closed:
+        path.close()
+        canvas.setFillColor(canvas._strokeColorObj)  # noqa: SLF001 - it cannot be asked for otherwise
+    canvas.drawPath(path, stroke=1, fill=closed)
 
 
 def _markup(canvas: Canvas, look: _Look) -> bool:

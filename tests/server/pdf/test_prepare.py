@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pikepdf
 import pytest
@@ -355,3 +356,88 @@ async def test_others_accept_it(workshop: Workshop, tmp_path: Path) -> None:
     fonts = subprocess.run([tool("pdffonts"), path], capture_output=True, check=True, text=True).stdout.splitlines()[2:]
     assert fonts
     assert all(" yes " in line for line in fonts)
+
+
+def unseen(kind: str, **entries: Any) -> bytes:
+    """A page with one annotation that leaves its appearance to the reader."""
+
+    def change(pdf: pikepdf.Pdf) -> None:
+        item = pikepdf.Dictionary(
+            Type=pikepdf.Name.Annot, Subtype=pikepdf.Name("/" + kind), F=4, C=[0, 0, 0], **entries
+        )
+        pdf.pages[0].obj.Annots = pikepdf.Array([pdf.make_indirect(item)])
+
+    return edited(one_page(b"", b"/MediaBox [0 0 300 200]"), change)
+
+
+QUAD = [100, 120, 200, 120, 100, 100, 200, 100]
+
+
+@pytest.mark.parametrize(
+    ("kind", "entries"),
+    [
+        ("Square", {"Rect": [100, 100, 200, 120]}),
+        ("Square", {"Rect": [200, 120, 100, 100]}),
+        ("Circle", {"Rect": [100, 100, 200, 120], "IC": [0.2]}),
+        (
+            "Line",
+            {
+                "Rect": [100, 100, 200, 120],
+                "L": [100, 100, 200, 120],
+                "LE": [pikepdf.Name("/None"), pikepdf.Name.OpenArrow],
+            },
+        ),
+        ("Line", {"Rect": [0, 0, 1, 1], "L": [100, 100, 200, 120]}),
+        ("PolyLine", {"Rect": [100, 100, 200, 120], "Vertices": [100, 100, 150, 120, 200, 100]}),
+        ("Polygon", {"Rect": [100, 100, 200, 120], "Vertices": [100, 100, 150, 120, 200, 100]}),
+        ("Ink", {"Rect": [100, 100, 200, 120], "InkList": pikepdf.Array([pikepdf.Array([100, 100, 200, 120])])}),
+        ("Highlight", {"Rect": [100, 100, 200, 120], "QuadPoints": QUAD}),
+        ("Underline", {"Rect": [100, 100, 200, 120], "QuadPoints": QUAD}),
+        ("StrikeOut", {"Rect": [100, 100, 200, 120], "QuadPoints": QUAD}),
+        ("Squiggly", {"Rect": [100, 100, 200, 120], "QuadPoints": QUAD}),
+        ("FreeText", {"Rect": [100, 100, 200, 120], "Contents": "Załącznik numer 1", "DA": "/Helv 12 Tf 0 g"}),
+    ],
+)
+async def test_what_readers_draw_themselves_is_drawn_for_good(
+    workshop: Workshop, kind: str, entries: dict[str, Any]
+) -> None:
+    out = await workshop.prepare(make_job(unseen(kind, **entries)))
+    found = ink(out)
+    assert found is not None
+    assert 85 <= found[0] <= 106
+    assert found[1] >= 70
+    assert 190 <= found[2] <= 212
+    assert found[3] <= 112
+    with opened(out) as pdf:
+        assert "/Annots" not in pdf.pages[0].obj
+
+
+@pytest.mark.parametrize("flag", [1, 2])
+async def test_what_is_hidden_stays_unseen(workshop: Workshop, flag: int) -> None:
+    out = await workshop.prepare(
+        make_job(unseen("Square", Rect=[100, 100, 200, 120]).replace(b"/F 4", b"/F %d" % flag))
+    )
+    assert ink(out) is None
+
+
+async def test_a_field_beyond_latin_1_is_drawn_as_it_was_filled_in(workshop: Workshop) -> None:
+    def change(pdf: pikepdf.Pdf) -> None:
+        text_field(pdf)
+        pdf.pages[0].obj.Annots[0].V = "Łukasz 王小明"
+
+    assert "Łukasz 王小明" in shown_text(await workshop.prepare(make_job(edited(BLANK, change)))).replace(".", "")
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {"Rect": [0, 0, 0, 0], "L": [1]},
+        {"Rect": [1, 2], "L": "x"},
+        {"L": [0, 0, 1e9, 1e9]},
+        {"Rect": [0, 0, 9, 9], "InkList": pikepdf.Array([1, pikepdf.Array([1]), "x"])},
+        {"Rect": [0, 0, 9, 9], "QuadPoints": [1, 2, 3], "CA": "x", "BS": 3, "Border": [1]},
+    ],
+)
+@pytest.mark.parametrize("kind", ["Line", "Ink", "Highlight", "FreeText", "Widget", "Unheard"])
+async def test_annotations_out_of_shape_do_no_harm(workshop: Workshop, kind: str, entries: dict[str, Any]) -> None:
+    assert len((await workshop.inspect(unseen(kind, **entries))).pages) == 1
