@@ -3,10 +3,11 @@
 Invariants:
 
 * ``parse(compose(fields)) == fields``, and ``compose(parse(data)) == data``.
+* ``complete(draft(fields), seq, prev)`` is the leaf of the same fields at that place.
 * No personal data in clear: what is personal stands there as a commitment, which says nothing once its key is gone.
 
-A sequencer composes a leaf when it integrates the event, for only then are its place in the trail and the hash of the
-leaf before it known. So this is on the path of every event, and takes a few microseconds.
+The leaf is drafted with the event. Its place in the trail and the hash of the leaf before it are known only when the
+sequencer integrates it, which then puts these two in and costs next to nothing.
 """
 
 import hmac
@@ -14,14 +15,30 @@ from collections.abc import Mapping
 from datetime import UTC
 from typing import Final
 
-from zegel.canonical import Json, dumps, dumps_ordered
+from zegel.canonical import MAX_INTEGER, Json, dumps, dumps_ordered
 from zegel.evidence import LEAF_VERSION, MAX_LEAF_BYTES, DocumentHash, InvalidLeaf, LeafFields
 from zegel.evidence import parse_leaf as parse
+from zegel.transparency import HASH_SIZE
 
-__all__ = ["COMMITMENT_KEY_SIZE", "DocumentHash", "InvalidLeaf", "LeafFields", "commitment", "compose", "parse"]
+__all__ = [
+    "COMMITMENT_KEY_SIZE",
+    "DocumentHash",
+    "InvalidLeaf",
+    "LeafFields",
+    "commitment",
+    "complete",
+    "compose",
+    "draft",
+    "parse",
+]
 
 COMMITMENT_KEY_SIZE: Final = 32
 """Bytes of a subject's key: as long as the hash, so that guessing a name or an address is guessing the key."""
+
+_PREV: Final = "prev".encode("utf-16-be")
+_SEQ: Final = "seq".encode("utf-16-be")
+_PLACE_BYTES: Final = HASH_SIZE * 2 + 2 + len(str(MAX_INTEGER))
+"""The most that ``complete`` adds: a hash in hex between quotes, and a number."""
 
 
 def compose(fields: LeafFields) -> bytes:
@@ -34,41 +51,101 @@ def compose(fields: LeafFields) -> bytes:
         InvalidLeaf: The leaf would be longer than an entry bundle can hold, or its time has no zone.
         CanonicalError: A string holds half of a surrogate pair, or ``extra`` has no canonical form.
     """
+    leaf = complete(_pieces(fields), fields.seq, fields.prev)
+    if len(leaf) > MAX_LEAF_BYTES:
+        raise InvalidLeaf("an event is too long for the log")
+    return leaf
+
+
+def draft(fields: LeafFields) -> str:
+    """Return a leaf without its place in the trail: the text up to ``prev``, that up to ``seq``, and the rest.
+
+    All that costs time and all that can be refused happens here, in the transaction that the event tells of, so that
+    no event can hold the sequencer up. The three pieces stand in lines: canonical JSON has no newline.
+
+    Args:
+        fields: What the leaf will say; ``seq`` and ``prev`` are left out.
+
+    Raises:
+        InvalidLeaf: The leaf would be longer than an entry bundle can hold, or its time has no zone.
+        CanonicalError: A string holds half of a surrogate pair, or ``extra`` has no canonical form.
+    """
+    text = _pieces(fields)
+    # A character is at most four bytes: most events need no second encoding to be known as short enough.
+    if len(text) * 4 > MAX_LEAF_BYTES and len(text.encode()) + _PLACE_BYTES > MAX_LEAF_BYTES:
+        raise InvalidLeaf("an event is too long for the log")
+    return text
+
+
+def _pieces(fields: LeafFields) -> str:
     time = fields.time
     if time.tzinfo is not UTC:
         if time.tzinfo is None:
             raise InvalidLeaf("an event's time has no zone")
         time = time.astimezone(UTC)
+    documents: list[dict[str, Json]] = [
+        {**each.extra, "document": each.document, "sha256": each.sha256, "version": each.version}
+        for each in fields.documents
+    ]
     # Written in the order of RFC 8785, so that nothing has to be sorted.
-    value: dict[str, Json] = {
-        "actor": fields.actor,
-        "actor_kind": fields.actor_kind,
-        "auth": fields.auth,
-        "decision": fields.decision,
-        "documents": [
-            {**each.extra, "document": each.document, "sha256": each.sha256, "version": each.version}
-            for each in fields.documents
-        ],
-        "event_id": fields.event_id,
-        "personal": fields.personal,
-        "policy_version": fields.policy_version,
-        "prev": fields.prev,
-        "resource": fields.resource,
-        "role": fields.role,
-        "seq": fields.seq,
-        "tenant": fields.tenant,
-        "time": time.isoformat(timespec="microseconds").replace("+00:00", "Z"),
-        "trail": fields.trail,
-        "type": fields.type,
-        "v": LEAF_VERSION,
-    }
-    if fields.extra or any(each.extra for each in fields.documents):
-        leaf = dumps({**fields.extra, **value})
-    else:
-        leaf = dumps_ordered(value)
-    if len(leaf) > MAX_LEAF_BYTES:
-        raise InvalidLeaf("an event is too long for the log")
-    return leaf
+    parts: list[dict[str, Json]] = [
+        {
+            "actor": fields.actor,
+            "actor_kind": fields.actor_kind,
+            "auth": fields.auth,
+            "decision": fields.decision,
+            "documents": documents,
+            "event_id": fields.event_id,
+            "personal": fields.personal,
+            "policy_version": fields.policy_version,
+        },
+        {"resource": fields.resource, "role": fields.role},
+        {
+            "tenant": fields.tenant,
+            "time": time.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            "trail": fields.trail,
+            "type": fields.type,
+            "v": LEAF_VERSION,
+        },
+    ]
+    session = fields.extra.get("session") if len(fields.extra) == 1 else None
+    if isinstance(session, str) and not any(each.extra for each in fields.documents):
+        # What nearly each event has, in its order.
+        parts[2] = {"session": session, **parts[2]}
+    elif fields.extra or any(each.extra for each in fields.documents):
+        # Each further member into the part where RFC 8785 has it: keys compare by their UTF-16 code units.
+        for name, value in fields.extra.items():
+            if name in {"prev", "seq"}:
+                continue
+            place = name.encode("utf-16-be", "surrogatepass")
+            part = parts[0 if place < _PREV else 1 if place < _SEQ else 2]
+            part.setdefault(name, value)
+        return _cut(*(dumps(part).decode() for part in parts))
+    return _cut(*(dumps_ordered(part).decode() for part in parts))
+
+
+def _cut(first: str, second: str, third: str) -> str:
+    """Join three objects into the draft of one, cut where ``prev`` and ``seq`` belong."""
+    return f'{first[:-1]},"prev":\n,{second[1:-1]},"seq":\n,{third[1:]}'
+
+
+def complete(draft: str, seq: int | None, prev: str | None) -> bytes:
+    """Return the leaf that a draft becomes at its place in the trail.
+
+    Args:
+        draft: What ``draft`` returned.
+        seq: The place, from 1; ``None`` without a trail.
+        prev: Leaf hash of the event before, in hex; ``None`` for the first and without a trail.
+
+    Raises:
+        InvalidLeaf: The text is no draft.
+    """
+    try:
+        first, second, third = draft.split("\n")
+    except ValueError as error:
+        raise InvalidLeaf("a draft of a leaf is malformed") from error
+    head = "null" if prev is None else f'"{prev}"'
+    return f"{first}{head}{second}{'null' if seq is None else seq}{third}".encode()
 
 
 def commitment(subject_key: bytes, personal: Mapping[str, Json]) -> str:

@@ -10,22 +10,19 @@ Invariants:
 * An event is recorded with the change or not at all.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from zegel.event.v1 import event_type_pb2
-from zegel.evidence import DocumentHash
 from zegel_server import clock
-from zegel_server.audit.leaf import commitment
+from zegel_server.audit import leaf
+from zegel_server.audit.leaf import DocumentHash, LeafFields, commitment
+from zegel_server.audit.model import type_name
 from zegel_server.caller import Caller
 from zegel_server.db import Transaction, insert_into
 from zegel_server.db.schema import audit_events
 from zegel_server.ids import new_id
 from zegel_server.keys.service import Keys
-
-_PREFIX: Final = "EVENT_TYPE_"
 
 _INSERT: Final = insert_into(
     audit_events,
@@ -203,8 +200,11 @@ class Recorder:
 
         Returns:
             Its identifier.
+
+        Raises:
+            InvalidLeaf: It says more than a leaf can hold.
         """
-        event_id = new_id("evt")
+        event_id, event_time = new_id("evt"), clock.now()
         await transaction.execute(
             _INSERT,
             event_id=event_id,
@@ -212,32 +212,38 @@ class Recorder:
             signature_request_id=draft.signature_request_id,
             trail=draft.trail,
             event_type=draft.event_type,
-            event_time=clock.now(),
+            event_time=event_time,
             principal_id=draft.principal_id,
             subject_id=draft.subject_id,
             personal=draft.personal,
-            body=_body(draft),
+            body=_leaf_draft(draft, event_id, event_time),
         )
         transaction.after_commit(self.recorded)
         return event_id
 
 
-def _body(draft: Draft) -> str:
-    """The facts of the leaf that are known now; the sequencer reads them back."""
-    return json.dumps(
-        {
-            "tenant": draft.tenant,
-            "type": event_type_pb2.EventType.Name(draft.event_type).removeprefix(_PREFIX),
-            "actor": draft.principal_id or None,
-            "actor_kind": draft.actor_kind,
-            "auth": draft.auth or None,
-            "decision": "refused" if draft.refused else "allowed",
-            "policy_version": draft.policy_version,
-            "documents": [[each.document, each.version, each.sha256] for each in draft.documents],
-            "resource": draft.resource_id or None,
-            "personal": draft.commitment,
-            "extra": {**draft.extra, **({"session": draft.session_id} if draft.session_id else {})},
-        },
-        ensure_ascii=False,
-        separators=(",", ":"),
+def _leaf_draft(draft: Draft, event_id: str, event_time: int) -> str:
+    """The leaf, but for its place in the log, which only the sequencer knows."""
+    extra = draft.extra
+    if draft.session_id:
+        extra = {**extra, "session": draft.session_id} if extra else {"session": draft.session_id}
+    return leaf.draft(
+        LeafFields(
+            event_id=event_id,
+            tenant=draft.tenant or None,
+            trail=draft.trail or None,
+            seq=None,
+            prev=None,
+            type=type_name(draft.event_type),
+            time=clock.to_datetime(event_time),
+            actor=draft.principal_id or None,
+            actor_kind=draft.actor_kind,
+            auth=draft.auth or None,
+            decision="refused" if draft.refused else "allowed",
+            policy_version=draft.policy_version,
+            documents=draft.documents,
+            resource=draft.resource_id or None,
+            personal=draft.commitment,
+            extra=extra,
+        )
     )

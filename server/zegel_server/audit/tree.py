@@ -187,6 +187,11 @@ class TileNodes:
             raise InvalidTile("a tile is not as wide as it should be")
         self._rows = [data]
 
+    @property
+    def hashes(self) -> bytes:
+        """The tile's own hashes, 32 bytes each."""
+        return self._rows[0]
+
     def node(self, height: int, index: int) -> bytes:
         """Return the node over the hashes ``[index << height, (index + 1) << height)`` of the tile."""
         while len(self._rows) <= height:
@@ -320,9 +325,18 @@ class Prover:
         return await self._prove(plan_consistency(old, new))
 
     async def _prove(self, plan: Plan) -> list[bytes]:
-        return plan.assemble({tile: await self._tile(tile) for tile in plan.tiles})
+        return plan.assemble({tile: await self.tile(tile) for tile in plan.tiles})
 
-    async def _tile(self, tile: Tile) -> TileNodes:
+    def forget(self) -> None:
+        """Drop all tiles that are kept: one of them was found altered."""
+        self._cache.clear()
+
+    async def tile(self, tile: Tile) -> TileNodes:
+        """Return a tile and the nodes over it, as the proofs use it.
+
+        Raises:
+            InvalidTile: The tile is not as wide as it should be.
+        """
         if nodes := self._cache.get(tile):
             self._cache.move_to_end(tile)
             return nodes

@@ -1,0 +1,183 @@
+"""What an event says, read from its leaf: the row beside it is believed only as far as it says the same.
+
+Invariants:
+
+* No I/O. What is returned comes from the leaf, which a signed checkpoint covers.
+* A row that contradicts its leaf is refused: by its columns it was found, and to its tenant it is shown.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Protocol
+
+from zegel.event.v1 import event_type_pb2
+
+LAST: Final = 2**63 - 1
+"""No event has a later time or place."""
+
+_PREFIX: Final = "EVENT_TYPE_"
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+class Contradiction(Exception):  # noqa: N818 - named after what was found
+    """A row and its leaf do not say the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventDocument:
+    """A document that an event concerns: which, which version of it, and the SHA-256 of its bytes, 32 bytes."""
+
+    document_id: str
+    version: int
+    sha256: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEvent:
+    """An event under a checkpoint.
+
+    Attributes:
+        event_id: Identifier.
+        log_index: Place in the log.
+        event_type: A value of ``zegel.event.v1.EventType``.
+        event_time: Microseconds since the epoch.
+        principal_id: Who did it; empty for the server itself.
+        session_id: By which session; empty for the server itself.
+        signature_request_id: The signature request it belongs to; empty for others.
+        resource_id: What it was done to.
+        documents: The documents that it concerns.
+        policy_version: Version of the policy that decided; 0 where none was asked.
+        refused: Whether it was refused.
+        personal: What is known of the person; empty once the subject's key is destroyed.
+        leaf: The leaf.
+    """
+
+    event_id: str
+    log_index: int
+    event_type: int
+    event_time: int
+    principal_id: str
+    session_id: str
+    signature_request_id: str
+    resource_id: str
+    documents: tuple[EventDocument, ...]
+    policy_version: int
+    refused: bool
+    personal: Mapping[str, str] = field(repr=False)
+    leaf: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventFilter:
+    """Which events a list or a watch is cut to, beside what the caller may see.
+
+    Attributes:
+        signature_request_id: Only those of this request; empty for all.
+        types: Only those of these types; empty for all.
+        principal_id: Only those by this principal; empty for all.
+        start_time: Only those at or after this time, in microseconds since the epoch.
+        end_time: Only those before this time.
+    """
+
+    signature_request_id: str = ""
+    types: frozenset[int] = frozenset()
+    principal_id: str = ""
+    start_time: int = 0
+    end_time: int = LAST
+
+
+class EventRow(Protocol):
+    """The columns of an event's row that its leaf says too."""
+
+    event_id: str
+    trail: str
+    event_type: int
+    event_time: int
+    principal_id: str
+    leaf: bytes
+
+
+def leaf_facts(row: EventRow, pseudonym: str | None) -> dict[str, Any]:
+    """Reads the leaf of a row, whose hash was found in the log.
+
+    Args:
+        row: The row.
+        pseudonym: Pseudonym of the tenant that the row names; ``None`` where it is not checked.
+
+    Returns:
+        The leaf's members.
+
+    Raises:
+        Contradiction: The row says something else.
+    """
+    try:
+        facts: dict[str, Any] = json.loads(row.leaf)
+        same = (
+            facts["event_id"] == row.event_id
+            and (facts["trail"] or "") == row.trail
+            and facts["type"] == type_name(row.event_type)
+            and (facts["actor"] or "") == row.principal_id
+            and microseconds(facts["time"]) == row.event_time
+            and (pseudonym is None or (facts["tenant"] or "") == pseudonym)
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise Contradiction("the leaf is none") from error
+    if not same:
+        raise Contradiction("the row says something else than its leaf")
+    return facts
+
+
+def type_name(event_type: int) -> str:
+    """The name of a type as leaves have it, without its prefix.
+
+    Args:
+        event_type: A value of ``zegel.event.v1.EventType``.
+
+    Raises:
+        ValueError: It is none.
+    """
+    return event_type_pb2.EventType.Name(event_type).removeprefix(_PREFIX)  # type: ignore[arg-type]
+
+
+def microseconds(text: str) -> int:
+    """Microseconds since the epoch of a leaf's time.
+
+    Args:
+        text: RFC 3339, in UTC.
+    """
+    return (datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND
+
+
+def event_of(
+    row: EventRow, facts: Mapping[str, Any], *, log_index: int, signature_request_id: str, personal: Mapping[str, str]
+) -> AuditEvent:
+    """The event that a leaf tells of.
+
+    Args:
+        row: Its row, which says the same.
+        facts: The leaf's members.
+        log_index: Place in the log.
+        signature_request_id: The signature request that the leaf's trail is that of.
+        personal: The personal data that the leaf commits to.
+    """
+    return AuditEvent(
+        event_id=row.event_id,
+        log_index=log_index,
+        event_type=row.event_type,
+        event_time=row.event_time,
+        principal_id=row.principal_id,
+        session_id=facts.get("session") or "",
+        signature_request_id=signature_request_id,
+        resource_id=facts["resource"] or "",
+        documents=tuple(
+            EventDocument(each["document"], each["version"], bytes.fromhex(each["sha256"]))
+            for each in facts["documents"]
+        ),
+        policy_version=facts["policy_version"],
+        refused=facts["decision"] == "refused",
+        personal=personal,
+        leaf=bytes(row.leaf),
+    )

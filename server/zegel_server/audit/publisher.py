@@ -1,0 +1,245 @@
+"""Publishes the log as files that any web server can hand out, as C2SP ``tlog-tiles`` has it.
+
+``checkpoint``, ``tile/<level>/<number>`` and ``tile/entries/<number>``, for monitors and mirrors to follow; and the
+memory against which the database is held at the next start.
+
+Invariants:
+
+* A checkpoint stands there only after all that it covers, flushed to the disk; it is replaced as a whole and its size
+  never goes back, whichever of several processes publishes.
+* What is published was checked against the checkpoint, entries too: a row that was altered is not carried outside.
+* Each full tile is written once. A partial one stays until its full tile is there, so that who has read an older
+  checkpoint still finds what it covers.
+* Publishing again changes nothing, and what a crash left out is made up for.
+"""
+
+import asyncio
+import fcntl
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from zegel.tiles import ENTRIES, TILE_WIDTH, Tile, encode_bundle
+from zegel.transparency import HASH_SIZE, leaf_hash
+from zegel_server.audit import store
+from zegel_server.audit.log import Head, Log, damaged
+from zegel_server.audit.tree import TILE_HEIGHT
+from zegel_server.db import Database
+from zegel_server.errors import ZegelError
+
+CHECKPOINT: Final = "checkpoint"
+"""The file's name, as tlog-tiles has it."""
+PACE_S: Final = 0.25
+"""The least time between two publications: each flushes some files, and the disk is the database's too."""
+RETRY_S: Final = 1.0
+"""How long to wait after a failure."""
+FOLDER_MODE: Final = 0o755
+"""Others may read: it is published, and holds no personal data."""
+FILE_MODE: Final = 0o644
+
+_LOCK: Final = ".lock"
+
+
+class Publisher:
+    """Writes committed checkpoints and what they cover into a folder.
+
+    Args:
+        log: The log.
+        database: Where its rows are.
+        folder: Where the files go; made where it is missing.
+    """
+
+    def __init__(self, log: Log, database: Database, folder: Path) -> None:
+        self._log = log
+        self._database = database
+        self._folder = folder
+        self._published: Head | None = None
+        self._wanted = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._report = structlog.get_logger("zegel.audit")
+
+    # ------------------------------------------------------------------------------------------------ running
+
+    async def start(self) -> Head | None:
+        """Reads what was published before, and begins.
+
+        Returns:
+            The newest head that was published, or ``None`` for none.
+
+        Raises:
+            DataLoss: It is not signed by the log's key (``LOG_DAMAGED``).
+            OSError: The folder cannot be made or read.
+        """
+        self._published = await self.published()
+        self._wanted.set()
+        self._task = asyncio.create_task(self.run())
+        return self._published
+
+    async def published(self) -> Head | None:
+        """The newest head in the folder.
+
+        Raises:
+            DataLoss: It is not signed by the log's key (``LOG_DAMAGED``).
+        """
+        data = await asyncio.to_thread(self._read)
+        return None if data is None else self._log.parse(data)
+
+    def committed(self) -> None:
+        """Says that there is a newer head; never blocks."""
+        self._wanted.set()
+
+    async def close(self) -> None:
+        """Ends, once what is committed is published."""
+        if self._task:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+            with suppress(ZegelError, OSError):
+                await self.publish()
+
+    async def run(self) -> None:
+        """Publishes until it is cancelled."""
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            pause = PACE_S
+            try:
+                await self.publish()
+            except Exception as error:  # noqa: BLE001 - a full disk may have room again
+                pause = RETRY_S
+                self._wanted.set()
+                why = error.message if isinstance(error, ZegelError) else ""
+                self._report.error("publishing failed", kind=type(error).__name__, why=why, again_s=pause)
+            await asyncio.sleep(pause)
+
+    # --------------------------------------------------------------------------------------------- publishing
+
+    async def publish(self) -> Head:
+        """Brings the folder up to the newest head.
+
+        Returns:
+            That head.
+
+        Raises:
+            DataLoss: The log was altered (``LOG_DAMAGED``); its checkpoint was not published.
+            OSError: A file cannot be written.
+        """
+        head = await self._log.head()
+        before = self._published.size if self._published else 0
+        if self._published and before >= head.size:
+            return head
+        # Level by level within each bundle, so that what is in memory at once is a bundle and its tile.
+        for bundle in range(before // TILE_WIDTH, -(-head.size // TILE_WIDTH)):
+            await self._publish_bundle(bundle, head)
+        for tile in upper_tiles(before, head.size):
+            hashes = await self._log.tile(tile, head)
+            await asyncio.to_thread(self._write, {tile.path: hashes})
+        await asyncio.to_thread(self._finish, before, head)
+        self._published = head
+        return head
+
+    async def _publish_bundle(self, bundle: int, head: Head) -> None:
+        hashes = await self._log.leaf_hashes(bundle, head)
+        width = len(hashes) // HASH_SIZE
+        first = bundle * TILE_WIDTH
+        rows = await self._database.fetch(store.LEAVES, first=first, end=first + width)
+        leaves = [bytes(row.leaf) for row in rows]
+        if b"".join(map(leaf_hash, leaves)) != hashes:
+            raise damaged(f"one of the events from {first} on is not what was signed")
+        entries = Tile(ENTRIES, bundle, width)
+        await asyncio.to_thread(self._write, {entries.path: encode_bundle(leaves), Tile(0, bundle, width).path: hashes})
+
+    def _write(self, files: dict[str, bytes]) -> None:
+        for name, data in files.items():
+            path = self._folder / name
+            # A tile's path says which bytes it holds, so one that is there is there for good.
+            if path.exists() and path.stat().st_size == len(data):
+                continue
+            path.parent.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+            self._replace(path, data)
+
+    def _replace(self, path: Path, data: bytes) -> None:
+        temporary = path.with_name(f".{secrets.token_hex(8)}")
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _flush_folder(path.parent)
+
+    def _finish(self, before: int, head: Head) -> None:
+        with self._locked():
+            present = self._read()
+            # Another process may have published a later one meanwhile.
+            if present is None or self._log.parse(present).size < head.size:
+                self._replace(self._folder / CHECKPOINT, head.checkpoint)
+        for tile in full_tiles(before, head.size):
+            shutil.rmtree(self._folder / f"{tile.path}.p", ignore_errors=True)
+
+    def _read(self) -> bytes | None:
+        self._folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+        try:
+            return (self._folder / CHECKPOINT).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        descriptor = os.open(self._folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def upper_tiles(before: int, size: int) -> Iterator[Tile]:
+    """The tiles above the lowest level that a tree has and a smaller one has not, or less of.
+
+    Args:
+        before: The smaller tree's size.
+        size: The tree's size.
+    """
+    level = 1
+    while size >> TILE_HEIGHT * level:
+        old, new = before >> TILE_HEIGHT * level, size >> TILE_HEIGHT * level
+        for index in range(old // TILE_WIDTH, -(-new // TILE_WIDTH)):
+            width = min(TILE_WIDTH, new - index * TILE_WIDTH)
+            if old < index * TILE_WIDTH + width:
+                yield Tile(level, index, width)
+        level += 1
+
+
+def full_tiles(before: int, size: int) -> Iterator[Tile]:
+    """The tiles and bundles that are full in a tree and were partial, or not there, in a smaller one.
+
+    Args:
+        before: The smaller tree's size.
+        size: The tree's size.
+    """
+    level = 0
+    while size >> TILE_HEIGHT * (level + 1):
+        for index in range(before >> TILE_HEIGHT * (level + 1), size >> TILE_HEIGHT * (level + 1)):
+            yield Tile(level, index)
+            if level == 0:
+                yield Tile(ENTRIES, index)
+        level += 1
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,420 @@
+"""The use cases of the audit trail: reading events, proving them, and the evidence of a signature request.
+
+Signatures, for who wires it::
+
+    trail = AuditTrail(database, keys, log, sequencer)
+    await trail.evidence(audit_id)      # for sealing: Evidence(audit_jsonl, proof)
+    await trail.flush()                 # everything committed so far is under a checkpoint
+
+Invariants:
+
+* Only events under a signed checkpoint are shown, and each only after it was checked against one: an event, a tile or a
+  checkpoint that was altered is served to nobody as good.
+* A caller sees events of its own tenant alone, and of those what the scopes of ``audit.read`` reach: all, those of its
+  own acts and of the requests that it owns, or those of the request that it is a party to.
+* A watch leaves nothing out and sends nothing twice: it goes by places in the log.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from zegel.evidence import SEALED_EVENT_TYPE, check_trail
+from zegel.tiles import TILE_WIDTH
+from zegel.transparency import HASH_SIZE, LogProof, leaf_hash
+from zegel_server import ids, validation
+from zegel_server.audit import store
+from zegel_server.audit.leaf import commitment
+from zegel_server.audit.log import Head, Log, damaged
+from zegel_server.audit.model import AuditEvent, Contradiction, EventFilter, event_of, leaf_facts
+from zegel_server.audit.sequencer import Sequencer
+from zegel_server.caller import Caller, Scope
+from zegel_server.db import Row
+from zegel_server.db.database import Database
+from zegel_server.errors import NotFound, OutOfRange, Unavailable
+from zegel_server.keys.service import Keys
+
+PERMISSION: Final = "audit.read"
+"""What reading events takes."""
+WINDOW: Final = 4_096
+"""Events of a tenant looked through at once for those that a filter takes: some milliseconds of the event loop."""
+WINDOWS: Final = 64
+"""Windows of one page: a page that found little ends here, and its token goes on."""
+CHUNK: Final = 256
+"""Events that a watch reads at once."""
+WATCH_S: Final = 0.25
+"""How often a watch looks for events that another process brought into the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of events.
+
+    Attributes:
+        events: The events, the oldest first.
+        next_index: The place in the log from which to go on; ``None`` where all was seen.
+    """
+
+    events: Sequence[AuditEvent]
+    next_index: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A trail as a completed PDF carries it.
+
+    Attributes:
+        audit_jsonl: The leaves, a newline after each.
+        proof: A C2SP ``tlog-proof`` of the last of them.
+    """
+
+    audit_jsonl: bytes
+    proof: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionRecord:
+    """All that the log knows of a signature request.
+
+    Attributes:
+        signature_request_id: Which.
+        events: Its events, the oldest first.
+        evidence: The leaves and the proof.
+        sealed_proof: Proof of the leaf that names the sealed file, which it carries; empty where there is none.
+    """
+
+    signature_request_id: str
+    events: Sequence[AuditEvent]
+    evidence: Evidence
+    sealed_proof: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ConsistencyProof:
+    """That the log of one size is the beginning of that of another.
+
+    Attributes:
+        second_size: The later size.
+        hashes: The proof, 32 bytes a hash.
+        checkpoint: The later size's checkpoint where that is the newest; empty for others.
+    """
+
+    second_size: int
+    hashes: Sequence[bytes]
+    checkpoint: bytes
+
+
+class AuditTrail:
+    """Reads and proves events.
+
+    Args:
+        database: Where the rows are.
+        keys: Opens personal data.
+        log: Reads the log.
+        sequencer: Integrates what waits, and tells of what is new.
+    """
+
+    def __init__(self, database: Database, keys: Keys, log: Log, sequencer: Sequencer) -> None:
+        self._database = database
+        self._keys = keys
+        self._log = log
+        self._sequencer = sequencer
+
+    @property
+    def origin(self) -> str:
+        """Name of the log."""
+        return self._log.key.origin
+
+    @property
+    def verifier_key(self) -> str:
+        """The log's verifier key, as C2SP ``signed-note`` writes it."""
+        return str(self._log.key.verifier)
+
+    async def flush(self) -> None:
+        """Returns once everything that was committed before is under a checkpoint.
+
+        Raises:
+            DataLoss: The log was altered (``LOG_DAMAGED``).
+            Unavailable: The database does not answer.
+        """
+        await self._sequencer.flush()
+
+    # ------------------------------------------------------------------------------------------------- events
+
+    async def list_events(self, caller: Caller, wanted: EventFilter, *, first: int, limit: int) -> Page:
+        """Lists events.
+
+        Args:
+            caller: Who asks.
+            wanted: Which.
+            first: The least place in the log.
+            limit: The most events.
+
+        Raises:
+            NotFound: The caller does not reach the signature request.
+            DataLoss: The log was altered (``LOG_DAMAGED``).
+        """
+        query = await self._query(caller, wanted)
+        head = await self._log.head()
+        events: list[AuditEvent] = []
+        for _ in range(WINDOWS):
+            found, first, more = await self._look(caller, query, head, first, limit - len(events))
+            events += found
+            if not more:
+                return Page(events, None)
+            if len(events) == limit:
+                break
+            await asyncio.sleep(0)
+        return Page(events, first)
+
+    async def watch(self, caller: Caller, wanted: EventFilter, *, first: int) -> AsyncIterator[AuditEvent]:
+        """Yields events from a place on, and goes on with those to come, until it is closed.
+
+        Args:
+            caller: Who asks.
+            wanted: Which.
+            first: The least place in the log.
+
+        Raises:
+            NotFound: The caller does not reach the signature request.
+            DataLoss: The log was altered (``LOG_DAMAGED``).
+        """
+        query = await self._query(caller, wanted)
+        while True:
+            head = await self._log.head()
+            more = first < head.size
+            while more:
+                found, first, more = await self._look(caller, query, head, first, CHUNK)
+                for event in found:
+                    yield event
+                await asyncio.sleep(0)
+            first = max(first, head.size)
+            await self._sequencer.wait(head.size, WATCH_S)
+
+    async def _query(self, caller: Caller, wanted: EventFilter) -> dict[str, Any]:
+        """The parameters by which a list is cut to what is wanted and may be seen."""
+        scopes = caller.demand(PERMISSION)
+        trail = None
+        party = ""
+        if wanted.signature_request_id:
+            row = await self._request(caller, wanted.signature_request_id)
+            party_to = caller.signature_request_id == row.signature_request_id
+            caller.require(PERMISSION, "signature_request", owner_id=row.owner_id, party=party_to)
+            # The whole trail: who reaches the request sees what others did to it.
+            trail, scopes = row.audit_id, Scope.ANY
+        elif scopes & Scope.PARTY and caller.signature_request_id:
+            party = (await self._request(caller, caller.signature_request_id)).audit_id
+        return {
+            "tenant_id": caller.tenant_id,
+            "all": 1 if scopes & Scope.ANY else 0,
+            "own": caller.principal_id if scopes & Scope.OWN else "-",
+            "party": party or "-",
+            "types": "".join(f",{number}" for number in sorted(wanted.types)) + "," if wanted.types else "",
+            "principal_id": wanted.principal_id,
+            "start_time": wanted.start_time,
+            "end_time": wanted.end_time,
+            **({} if trail is None else {"trail": trail}),
+        }
+
+    async def _request(self, caller: Caller, signature_request_id: str) -> Row:
+        row = None
+        if ids.is_id(signature_request_id, "req"):
+            row = await self._database.fetch_one(
+                store.REQUEST, tenant_id=caller.tenant_id, signature_request_id=signature_request_id
+            )
+        if row is None:
+            raise NotFound("signature_request")
+        return row
+
+    async def _look(
+        self, caller: Caller, query: Mapping[str, Any], head: Head, first: int, limit: int
+    ) -> tuple[list[AuditEvent], int, bool]:
+        """Looks through a window; returns what was found, where to go on, and whether there is more."""
+        end = head.size
+        statement = store.EVENTS_OF_TRAIL
+        if "trail" not in query:
+            statement = store.EVENTS_OF_TENANT
+            rest = await self._database.fetch_one(store.WINDOW, tenant_id=caller.tenant_id, first=first, width=WINDOW)
+            end = min(end, rest.leaf_index) if rest else end
+        rows = await self._database.fetch(statement, **query, first=first, end=end, limit=limit)
+        events = await self._events(rows, head)
+        if len(rows) == limit:
+            return events, events[-1].log_index + 1, True
+        return events, end, end < head.size
+
+    async def _events(self, rows: Sequence[Row], head: Head) -> list[AuditEvent]:
+        """Checks rows against the log and reads them."""
+        bundles: dict[int, bytes] = {}
+        events = []
+        for row in rows:
+            bundle, place = divmod(row.leaf_index, TILE_WIDTH)
+            hashes = bundles.get(bundle)
+            if hashes is None:
+                hashes = bundles[bundle] = await self._log.leaf_hashes(bundle, head)
+            if leaf_hash(row.leaf) != hashes[place * HASH_SIZE : (place + 1) * HASH_SIZE]:
+                raise damaged(f"event {row.leaf_index} is not what was signed")
+            events.append(await self._event(row))
+        return events
+
+    async def _event(self, row: Row) -> AuditEvent:
+        """Reads a row whose leaf was found in the log."""
+        pseudonym = await self._keys.pseudonym(row.tenant_id) if row.tenant_id else ""
+        try:
+            facts = leaf_facts(row, pseudonym)
+        except Contradiction as error:
+            raise damaged(f"the row of event {row.leaf_index} contradicts its leaf") from error
+        personal: dict[str, str] = {}
+        if row.personal is not None:
+            key = await self._keys.subject_key(row.subject_id)
+            if key is not None:
+                personal = self._keys.decrypt_personal(key, row.personal, row.subject_id)
+                if commitment(key, personal) != facts["personal"]:
+                    raise damaged(f"the personal data of event {row.leaf_index} is not what was recorded")
+        return event_of(
+            row,
+            facts,
+            log_index=row.leaf_index,
+            signature_request_id=row.signature_request_id,
+            personal=personal,
+        )
+
+    # ------------------------------------------------------------------------------------------------- proofs
+
+    async def checkpoint(self) -> Head:
+        """The newest signed checkpoint.
+
+        Raises:
+            DataLoss: The log was altered (``LOG_DAMAGED``).
+        """
+        return await self._log.head()
+
+    async def inclusion_proof(self, caller: Caller, event_id: str) -> bytes:
+        """Proves that an event is in the log.
+
+        Args:
+            caller: Who asks.
+            event_id: Which event.
+
+        Returns:
+            A C2SP ``tlog-proof`` that carries the leaf.
+
+        Raises:
+            NotFound: There is no such event within the caller's reach.
+            Unavailable: It is not under a checkpoint yet (``NOT_INTEGRATED_YET``).
+            DataLoss: The log was altered (``LOG_DAMAGED``).
+        """
+        validation.identifier(event_id, "evt", "event_id", "event")
+        caller.demand(PERMISSION)
+        row = await self._database.fetch_one(store.EVENT, tenant_id=caller.tenant_id, event_id=event_id)
+        if row is None or not await self._reaches(caller, row):
+            raise NotFound("event")
+        head = await self._log.head()
+        if row.leaf_index is None or row.leaf_index >= head.size:
+            raise _not_yet()
+        return await self._proof(row.leaf_index, bytes(row.leaf), head, carried=True)
+
+    async def _reaches(self, caller: Caller, row: Row) -> bool:
+        if caller.reaches(PERMISSION, owner_id=row.principal_id):
+            return True
+        if not row.trail:
+            return False
+        party = False
+        if caller.signature_request_id:
+            party = (await self._request(caller, caller.signature_request_id)).audit_id == row.trail
+        return caller.reaches(PERMISSION, owner_id=row.owner_id or "", party=party)
+
+    async def _proof(self, index: int, leaf: bytes, head: Head, *, carried: bool) -> bytes:
+        hashes = await self._log.inclusion(index, leaf_hash(leaf), head)
+        return LogProof(index, tuple(hashes), head.checkpoint, leaf if carried else b"").format()
+
+    async def consistency_proof(self, first: int, second: int) -> ConsistencyProof:
+        """Proves that the log of one size is the beginning of the log of a later size.
+
+        Args:
+            first: The earlier size, at least 1.
+            second: The later size; 0 for that of the newest checkpoint.
+
+        Raises:
+            OutOfRange: The log was never so large, or the sizes are not in order.
+            DataLoss: The log was altered (``LOG_DAMAGED``).
+        """
+        head = await self._log.head()
+        second = second or head.size
+        if second < 0 or second > head.size:
+            raise OutOfRange("second_size", f"must be at most the log's size, {head.size}")
+        if not 1 <= first <= second:
+            raise OutOfRange("first_size", f"must be from 1 to the later size, {second}")
+        hashes = await self._log.consistency(first, second, head)
+        return ConsistencyProof(second, hashes, head.checkpoint if second == head.size else b"")
+
+    # ----------------------------------------------------------------------------------------------- evidence
+
+    async def transaction(self, caller: Caller, audit_id: str) -> TransactionRecord:
+        """Finds by its audit ID all that the log knows of a signature request.
+
+        Args:
+            caller: Who asks.
+            audit_id: The audit ID.
+
+        Raises:
+            NotFound: There is none within the caller's reach.
+            DataLoss: The log was altered (``LOG_DAMAGED``).
+        """
+        validation.identifier(audit_id, "aud", "audit_id", "audit_id")
+        caller.demand(PERMISSION)
+        request = await self._database.fetch_one(
+            store.REQUEST_BY_AUDIT_ID, tenant_id=caller.tenant_id, audit_id=audit_id
+        )
+        if request is None:
+            raise NotFound("audit_id")
+        party = caller.signature_request_id == request.signature_request_id
+        caller.require(PERMISSION, "audit_id", owner_id=request.owner_id, party=party)
+        # Who has just done something finds it here.
+        if await self._database.fetch_one(store.TRAIL_IS_WAITING, trail=audit_id) is not None:
+            await self.flush()
+        head, rows, evidence = await self._trail(audit_id)
+        sealed_proof = b""
+        events = []
+        for row in rows:
+            event = await self._event(row)
+            events.append(event)
+            if leaf_facts(row, None)["type"] == SEALED_EVENT_TYPE:
+                sealed_proof = await self._proof(row.leaf_index, event.leaf, head, carried=True)
+        return TransactionRecord(request.signature_request_id, events, evidence, sealed_proof)
+
+    async def evidence(self, trail: str) -> Evidence:
+        """The evidence of a trail: each event that was committed, under the newest checkpoint.
+
+        For the server itself: whoever asks for a caller sees to the caller's reach.
+
+        Args:
+            trail: The audit ID.
+
+        Raises:
+            Unavailable: An event of it is not under a checkpoint yet, or there is none (``NOT_INTEGRATED_YET``).
+            DataLoss: The log was altered (``LOG_DAMAGED``).
+        """
+        if await self._database.fetch_one(store.TRAIL_IS_WAITING, trail=trail) is not None:
+            raise _not_yet()
+        return (await self._trail(trail))[2]
+
+    async def _trail(self, trail: str) -> tuple[Head, Sequence[Row], Evidence]:
+        # Its length first: what is read later can be longer, never shorter.
+        known = await self._database.fetch_one(store.TRAIL, trail=trail)
+        head = await self._log.head()
+        rows = await self._database.fetch(store.TRAIL_EVENTS, trail=trail, end=head.size)
+        if len(rows) < (known.length if known else 0):
+            raise damaged("events of a signature request are missing")
+        if not rows:
+            raise _not_yet()
+        lines = b"".join(bytes(row.leaf) + b"\n" for row in rows)
+        proof = await self._proof(rows[-1].leaf_index, bytes(rows[-1].leaf), head, carried=False)
+        # The very check that whoever gets it will make.
+        if not check_trail(lines, proof, [self._log.key.verifier]).ok:
+            raise damaged("the events of a signature request are not those that were signed")
+        return head, rows, Evidence(lines, proof)
+
+
+def _not_yet() -> Unavailable:
+    return Unavailable("The event is not under a checkpoint yet; try again in a moment.", reason="NOT_INTEGRATED_YET")

@@ -1,0 +1,92 @@
+"""What the database itself refuses to do to the audit log: the first line, before any proof is asked.
+
+Who owns the database can take the triggers away; then the log's own hashes tell (``zegel-server audit check``). They
+are against accidents, against statements that slip in, and against who has the server's rights but not the owner's.
+
+Invariants:
+
+* An event is changed once, when it comes into the log, and then only in its place there; it is never deleted.
+* A tile only grows, and grows at its end; a trail and the log only get longer.
+"""
+
+from typing import Final
+
+from zegel_server.db.schema import audit_events
+from zegel_server.db.statement import Dialect
+
+_INTEGRATED: Final = {"leaf_index", "leaf", "body"}
+"""The columns that coming into the log changes."""
+
+_DIFFERENT: Final[dict[Dialect, str]] = {"sqlite": "IS NOT", "postgresql": "IS DISTINCT FROM"}
+"""How each dialect compares where a value may be NULL."""
+
+_TABLES: Final = ("audit_events", "audit_trails", "audit_log", "audit_tiles")
+
+
+def _forbidden_updates(dialect: Dialect) -> dict[str, str]:
+    """For each table, what an update must not do."""
+    different = _DIFFERENT[dialect]
+    kept = [column.name for column in audit_events.columns if column.name not in _INTEGRATED]
+    changed = " OR ".join(f"NEW.{name} {different} OLD.{name}" for name in kept)
+    return {
+        "audit_events": "OLD.leaf_index IS NOT NULL OR OLD.leaf IS NOT NULL OR NEW.leaf_index IS NULL"
+        f" OR NEW.leaf IS NULL OR NEW.body <> '' OR {changed}",
+        "audit_trails": f"NEW.length <= OLD.length OR NEW.trail {different} OLD.trail",
+        "audit_log": f"NEW.size < OLD.size OR NEW.log_id {different} OLD.log_id",
+        "audit_tiles": f"NEW.level {different} OLD.level OR NEW.tile_index {different} OLD.tile_index"
+        " OR length(NEW.hashes) <= length(OLD.hashes)"
+        f" OR substr(NEW.hashes, 1, length(OLD.hashes)) {different} OLD.hashes",
+    }
+
+
+def _sqlite() -> list[str]:
+    refusal = "BEGIN SELECT RAISE(ABORT, 'the audit log is only added to'); END"
+    statements = []
+    for table, forbidden in _forbidden_updates("sqlite").items():
+        statements.append(f"CREATE TRIGGER {table}_kept BEFORE DELETE ON {table} {refusal}")
+        statements.append(f"CREATE TRIGGER {table}_grows BEFORE UPDATE ON {table} WHEN {forbidden} {refusal}")
+    # REPLACE deletes without asking the trigger above; and an event comes in without a place in the log.
+    present = "EXISTS (SELECT 1 FROM audit_events WHERE event_id = NEW.event_id OR event_number = NEW.event_number)"
+    statements.append(
+        "CREATE TRIGGER audit_events_added BEFORE INSERT ON audit_events"
+        f" WHEN NEW.leaf_index IS NOT NULL OR NEW.leaf IS NOT NULL OR {present} {refusal}"
+    )
+    return statements
+
+
+def _postgresql() -> list[str]:
+    body = "$$ BEGIN RAISE EXCEPTION 'the audit log is only added to'; END $$"
+    statements = [f"CREATE FUNCTION audit_refuse() RETURNS trigger LANGUAGE plpgsql AS {body}"]
+    refusal = "EXECUTE FUNCTION audit_refuse()"
+    for table, forbidden in _forbidden_updates("postgresql").items():
+        statements += [
+            f"CREATE TRIGGER {table}_kept BEFORE DELETE OR TRUNCATE ON {table} FOR EACH STATEMENT {refusal}",
+            f"CREATE TRIGGER {table}_grows BEFORE UPDATE ON {table} FOR EACH ROW WHEN ({forbidden}) {refusal}",
+        ]
+    statements.append(
+        "CREATE TRIGGER audit_events_added BEFORE INSERT ON audit_events FOR EACH ROW"
+        f" WHEN (NEW.leaf_index IS NOT NULL OR NEW.leaf IS NOT NULL) {refusal}"
+    )
+    return statements
+
+
+def immutability_triggers(dialect: Dialect) -> list[str]:
+    """The statements that make the audit log's tables refuse edits; each is run once, after the tables are there.
+
+    Args:
+        dialect: Of which database.
+    """
+    return _sqlite() if dialect == "sqlite" else _postgresql()
+
+
+def drop_triggers(dialect: Dialect) -> list[str]:
+    """The statements that undo ``immutability_triggers``: for a migration that has to change these tables.
+
+    Args:
+        dialect: Of which database.
+    """
+    names = [(table, f"{table}_{what}") for table in _TABLES for what in ("kept", "grows")]
+    names.append(("audit_events", "audit_events_added"))
+    if dialect == "sqlite":
+        return [f"DROP TRIGGER IF EXISTS {name}" for _, name in names]
+    return [f"DROP TRIGGER IF EXISTS {name} ON {table}" for table, name in names] + ["DROP FUNCTION audit_refuse()"]
