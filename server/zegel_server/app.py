@@ -4,32 +4,58 @@ The order of a start: the sandbox of the PDF workers first, since nothing may be
 keys and blobs; then the domains; the port last, once everything behind it answers. A stop goes the other way.
 """
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
-import structlog
-from prometheus_client import CollectorRegistry
+from google.protobuf.descriptor import ServiceDescriptor
+from prometheus_client import CollectorRegistry, start_http_server
 
-from zegel.audit.v1 import audit_service_pb2
-from zegel.document.v1 import document_service_pb2
+from zegel.audit.v1 import audit_service_pb2, audit_service_pb2_grpc
+from zegel.document.v1 import document_service_pb2, document_service_pb2_grpc
 from zegel.identity.v1 import identity_service_pb2, identity_service_pb2_grpc
 from zegel.permission.v1 import permission_service_pb2, permission_service_pb2_grpc
 from zegel.signing.v1 import (
     ceremony_service_pb2,
+    ceremony_service_pb2_grpc,
     signing_service_pb2,
+    signing_service_pb2_grpc,
 )
+from zegel_server import clock, idempotency
+from zegel_server.audit.log import Log
+from zegel_server.audit.log_key import LogKey
+from zegel_server.audit.publisher import Publisher
 from zegel_server.audit.recorder import Recorder
+from zegel_server.audit.refusals import Refusals
+from zegel_server.audit.sequencer import Sequencer
+from zegel_server.audit.service import AuditTrail
+from zegel_server.audit.servicer import AuditServicer
 from zegel_server.config import Settings
+from zegel_server.credentials import Credentials, open_credentials
 from zegel_server.crypto import RootKeys, open_root_keys
 from zegel_server.db import Database, open_database
 from zegel_server.db.migrate import current_revision, newest_revision, upgrade
-from zegel_server.identity.operator import ensure_operator, write_secret
+from zegel_server.documents.downloads import Downloads
+from zegel_server.documents.inspecting import Inspector
+from zegel_server.documents.ledger import Ledgers
+from zegel_server.documents.library import Library
+from zegel_server.documents.removal import Remover
+from zegel_server.documents.service import Documents
+from zegel_server.documents.servicer import DocumentServicer
+from zegel_server.documents.upkeep import Upkeep
+from zegel_server.documents.uploads import Uploads
+from zegel_server.documents.vault import Vault
+from zegel_server.identity.operator import ensure_operator, renew_operator, write_secret
 from zegel_server.identity.service import Identity
 from zegel_server.identity.servicer import IdentityServicer
 from zegel_server.identity.sessions import Sessions
+from zegel_server.janitor import Chore, Janitor
 from zegel_server.keys.service import Keys
+from zegel_server.pdf.limits import WorkerLimits
+from zegel_server.pdf.workshop import Workshop
 from zegel_server.permissions.policies import Policies
 from zegel_server.permissions.service import Permissions
 from zegel_server.permissions.servicer import PermissionServicer
@@ -37,18 +63,22 @@ from zegel_server.rpc.methods import read_contracts
 from zegel_server.rpc.pipeline import Pipeline
 from zegel_server.rpc.server import OPEN_PATHS, Server
 from zegel_server.rpc.telemetry import Telemetry
+from zegel_server.signing.ceremony import Ceremony
+from zegel_server.signing.expiry import Expiry
+from zegel_server.signing.pictures import Pictures
+from zegel_server.signing.service import Signing
+from zegel_server.signing.servicer import CeremonyServicer, SigningServicer
+from zegel_server.storage import BlobStore, open_blob_store
 
-SERVICES: Final = (
-    identity_service_pb2.DESCRIPTOR.services_by_name["IdentityService"],
-    document_service_pb2.DESCRIPTOR.services_by_name["DocumentService"],
-    signing_service_pb2.DESCRIPTOR.services_by_name["SigningService"],
-    ceremony_service_pb2.DESCRIPTOR.services_by_name["CeremonyService"],
-    audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"],
-    permission_service_pb2.DESCRIPTOR.services_by_name["PermissionService"],
-)
+IDENTITY: Final = identity_service_pb2.DESCRIPTOR.services_by_name["IdentityService"]
+DOCUMENT: Final = document_service_pb2.DESCRIPTOR.services_by_name["DocumentService"]
+SIGNING: Final = signing_service_pb2.DESCRIPTOR.services_by_name["SigningService"]
+CEREMONY: Final = ceremony_service_pb2.DESCRIPTOR.services_by_name["CeremonyService"]
+AUDIT: Final = audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"]
+PERMISSION: Final = permission_service_pb2.DESCRIPTOR.services_by_name["PermissionService"]
+
+SERVICES: Final = (IDENTITY, DOCUMENT, SIGNING, CEREMONY, AUDIT, PERMISSION)
 """Every service of the contracts."""
-
-log = structlog.get_logger("zegel.app")
 
 
 class NotReady(Exception):  # noqa: N818 - it says what is missing, and is told as it is
@@ -63,11 +93,13 @@ class Address:
         target: ``host:port``.
         authority: The authority that signed its certificate, where it is the development one.
         operator_key: File with the operator's API key, where development made one.
+        metrics: Where metrics are served, or empty.
     """
 
     target: str
     authority: Path | None
     operator_key: Path | None
+    metrics: str
 
 
 class Core:
@@ -86,6 +118,7 @@ class Core:
         self.methods = read_contracts(SERVICES)
         self.keys = Keys(database, root_keys)
         self.recorder = Recorder(self.keys)
+        self.refusals = Refusals(database, self.recorder)
         self.policies = Policies(database)
         known = {method.permission for method in self.methods.values()}
         self.permissions = Permissions(database, self.policies, self.recorder, known)
@@ -121,6 +154,101 @@ class Core:
         stack.push_async_callback(core.sessions.settle)
         return core
 
+    async def forget_answers(self) -> int:
+        """Forgets answers of idempotent calls that were kept for long enough."""
+        async with self.database.transaction() as transaction:
+            return await transaction.execute(idempotency.FORGET, before=clock.now() - idempotency.KEPT)
+
+
+class Domains:
+    """The domains behind the services, with what runs beside the requests.
+
+    Args:
+        core: Rows, keys, identity and permissions.
+        workshop: The sandbox of the PDF work.
+        blobs: Where ciphertext is stored.
+        credentials: What to seal with.
+        log_key: The audit log's key.
+    """
+
+    def __init__(
+        self, core: Core, workshop: Workshop, blobs: BlobStore, credentials: Credentials, log_key: LogKey
+    ) -> None:
+        database, keys, recorder, settings = core.database, core.keys, core.recorder, core.settings
+        self.core = core
+        self.audit_log = Log(database, log_key)
+        publisher = Publisher(self.audit_log, database, settings.data_dir / "log") if settings.publish_log else None
+        self.sequencer = Sequencer(database, self.audit_log, publisher)
+        recorder.recorded = self.sequencer.nudge
+        self.audit = AuditTrail(database, keys, self.audit_log, self.sequencer)
+
+        self.vault = Vault(blobs, keys)
+        inspector = Inspector(workshop)
+        ledgers = Ledgers(database, keys, recorder)
+        self.documents = Documents(database, ledgers, recorder)
+        self.uploads = Uploads(self.vault, ledgers, inspector)
+        self.downloads = Downloads(database, self.vault, recorder)
+        self.remover = Remover(database, self.vault)
+        self.upkeep = Upkeep(database, self.vault)
+        library = Library(database, self.vault, keys, inspector)
+
+        self.signing = Signing(database, keys, recorder, library, core.sessions)
+        self.ceremony = Ceremony(database, keys, recorder, Pictures(workshop))
+        self.expiry = Expiry(database, keys, recorder)
+        self.janitor = Janitor(
+            [
+                Chore("uploads that expired", 60, self.uploads.sweep),
+                Chore("blobs that are to go", 5, self.remover.run),
+                Chore("requests that expired", 5, self.expiry.sweep_expired),
+                Chore("answers kept for long enough", 3600, core.forget_answers),
+                Chore("sessions that ended", 3600, core.sessions.forget_ended),
+            ]
+        )
+
+    @classmethod
+    async def open(cls, core: Core, workshop: Workshop, credentials: Credentials, stack: AsyncExitStack) -> Self:
+        """Opens blobs and the log, and begins what runs beside the requests.
+
+        Args:
+            core: Rows, keys, identity and permissions.
+            workshop: The sandbox of the PDF work.
+            credentials: What to seal with.
+            stack: Closes everything again.
+
+        Raises:
+            DataLoss: The log is not the one that was published before (``LOG_DAMAGED``).
+            Unavailable: A part that is needed does not answer.
+        """
+        settings = core.settings
+        blobs = open_blob_store(settings.resolved_blobs_url)
+        stack.push_async_callback(blobs.close)
+        log_key = LogKey.open(settings.data_dir / "keys", settings.log_origin)
+        domains = cls(core, workshop, blobs, credentials, log_key)
+        stack.push_async_callback(domains.vault.close)
+        await domains.sequencer.start()
+        stack.push_async_callback(domains.sequencer.close)
+        domains.janitor.start()
+        stack.push_async_callback(domains.janitor.close)
+        return domains
+
+    def servicers(self) -> list[tuple[ServiceDescriptor, Callable[[Any, Any], None], Any]]:
+        """Each service with what registers it and its servicer."""
+        core, database = self.core, self.core.database
+        identity = IdentityServicer(core.identity, core.sessions, database)
+        documents = DocumentServicer(database, self.documents, self.uploads, self.downloads)
+        permissions = PermissionServicer(core.permissions, database)
+        signing = SigningServicer(self.signing, database)
+        ceremony = CeremonyServicer(self.ceremony, database)
+        audit = AuditServicer(self.audit)
+        return [
+            (IDENTITY, identity_service_pb2_grpc.add_IdentityServiceServicer_to_server, identity),
+            (DOCUMENT, document_service_pb2_grpc.add_DocumentServiceServicer_to_server, documents),
+            (SIGNING, signing_service_pb2_grpc.add_SigningServiceServicer_to_server, signing),
+            (CEREMONY, ceremony_service_pb2_grpc.add_CeremonyServiceServicer_to_server, ceremony),
+            (AUDIT, audit_service_pb2_grpc.add_AuditServiceServicer_to_server, audit),
+            (PERMISSION, permission_service_pb2_grpc.add_PermissionServiceServicer_to_server, permissions),
+        ]
+
 
 class App:
     """A running server.
@@ -133,7 +261,6 @@ class App:
         self.settings = settings
         self.registry = CollectorRegistry()
         self._stack = AsyncExitStack()
-        self._server: Server | None = None
 
     async def start(self, *, reuse_port: bool = False) -> Address:
         """Starts everything, the port last.
@@ -148,6 +275,7 @@ class App:
             NotReady: The installation lacks something.
             OSError: The address cannot be listened on.
             Unavailable: A part that is needed does not answer.
+            ValueError: A file that the settings name does not hold what it should.
         """
         try:
             return await self._start(reuse_port=reuse_port)
@@ -156,41 +284,50 @@ class App:
             raise
 
     async def _start(self, *, reuse_port: bool) -> Address:
-        settings = self.settings
-        core = self.core = await Core.open(settings, self._stack)
+        settings, stack = self.settings, self._stack
+        # First, while nothing of gRPC runs: from then on only the zygote forks.
+        workshop = await stack.enter_async_context(Workshop(WorkerLimits(concurrency=settings.pdf_workers)))
+        credentials = open_credentials(settings)
+        core = self.core = await Core.open(settings, stack)
+        domains = self.domains = await Domains.open(core, workshop, credentials, stack)
         pipeline = Pipeline(
-            core.methods, core.sessions.authenticate, Telemetry(self.registry), self._refused, OPEN_PATHS
+            core.methods, core.sessions.authenticate, Telemetry(self.registry), core.refusals.record, OPEN_PATHS
         )
-        server = self._server = Server(pipeline, None, reuse_port=reuse_port)
-        identity = IdentityServicer(core.identity, core.sessions, core.database)
-        permission = PermissionServicer(core.permissions, core.database)
-        server.add(
-            SERVICES[0].full_name,
-            lambda grpc: identity_service_pb2_grpc.add_IdentityServiceServicer_to_server(identity, grpc),
-        )
-        server.add(
-            SERVICES[5].full_name,
-            lambda grpc: permission_service_pb2_grpc.add_PermissionServiceServicer_to_server(permission, grpc),
-        )
+        server = Server(pipeline, credentials.tls, reuse_port=reuse_port)
+        for service, add, servicer in domains.servicers():
+            server.add(service.full_name, partial(add, servicer))
         if settings.serves_reflection:
             server.reflect()
         operator_key = await self._operator_key() if settings.development else None
+        metrics = self._serve_metrics()
         port = await server.start(settings.listen)
-        self._stack.push_async_callback(server.stop)
+        stack.push_async_callback(server.stop)
         host = settings.listen.rpartition(":")[0]
-        return Address(f"{host}:{port}", None, operator_key)
-
-    async def _refused(self, caller, method, error) -> None:
-        draft = await self.core.recorder.draft(caller, 11, resource_id=method.path, refused=True)
-        async with self.core.database.transaction() as transaction:
-            await self.core.recorder.record(transaction, draft)
+        return Address(f"{host}:{port}", credentials.authority, operator_key, metrics)
 
     async def _operator_key(self) -> Path:
         path = self.settings.data_dir / "operator.key"
-        token = await ensure_operator(self.core.identity)
-        if token is not None:
+        if (token := await ensure_operator(self.core.identity)) is not None:
             write_secret(path, token)
+        elif not path.exists():
+            # Killed between the two: the key that was made then is known to nobody.
+            write_secret(path, await renew_operator(self.core.database, self.core.identity))
         return path
 
+    def _serve_metrics(self) -> str:
+        if not self.settings.metrics_listen:
+            return ""
+        host, _, port = self.settings.metrics_listen.rpartition(":")
+        served, thread = start_http_server(int(port), host, self.registry)
+
+        def stop() -> None:
+            served.shutdown()
+            served.server_close()
+            thread.join()
+
+        self._stack.callback(stop)
+        return f"{host}:{served.server_port}"
+
     async def stop(self) -> None:
+        """Ends gracefully: the port first, then what stands behind it."""
         await self._stack.aclose()

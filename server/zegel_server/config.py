@@ -43,6 +43,9 @@ class Settings(BaseSettings):
     seal_certificate: Annotated[Path | None, Field(description="Chain of the organisation's seal, PEM.")] = None
     seal_key: Annotated[Path | None, Field(description="Key of the seal, PEM.")] = None
     seal_crls: Annotated[list[Path], Field(description="Revocation lists of the chain, DER or PEM.")] = []
+    seal_trust: Annotated[
+        list[Path], Field(description="Roots of the seal, and chain and roots of the timestamps, PEM.")
+    ] = []
     timestamp_url: Annotated[str, Field(description="RFC 3161 timestamp authority; empty in development.")] = ""
 
     log_origin: Annotated[str, Field(description="Name of the audit log; fixed at the first start.")] = (

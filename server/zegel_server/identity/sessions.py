@@ -29,6 +29,10 @@ NEVER_BEFORE: Final = "ses_~"
 """Sorts after every session's identifier: where a list that begins with the newest starts."""
 
 
+ENDED_KEPT: Final = 30 * clock.DAY
+"""How long a session that ended is remembered, so that its token is refused as expired and not as unknown."""
+
+
 @dataclass(frozen=True, slots=True)
 class OpenedSession:
     """A session that was just opened, with the token that is told only now."""
@@ -118,6 +122,11 @@ class Sessions:
     async def settle(self) -> None:
         """Waits until every note is written; called before the database is closed."""
         await asyncio.gather(*self._noting, return_exceptions=True)
+
+    async def forget_ended(self) -> int:
+        """Forgets sessions that ended long ago; until then their tokens are told apart from ones that never were."""
+        async with self._database.transaction() as transaction:
+            return await transaction.execute(store.FORGET_SESSIONS, before=clock.now() - ENDED_KEPT)
 
     # --------------------------------------------------------------------------------------------------- opening
 

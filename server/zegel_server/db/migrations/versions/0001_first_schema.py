@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from zegel_server.db.triggers import immutability_triggers
+
 revision = "0001"
 down_revision = None
 
@@ -37,18 +39,33 @@ def upgrade() -> None:
         postgresql_where=sa.text("leaf_index IS NULL"),
     )
     op.create_index(
-        "ix_audit_events_signature_request_id_leaf_index",
+        "ix_audit_events_tenant_id_leaf_index",
         "audit_events",
-        ["signature_request_id", "leaf_index"],
+        ["tenant_id", "leaf_index"],
         unique=False,
+        sqlite_where=sa.text("leaf_index IS NOT NULL"),
+        postgresql_where=sa.text("leaf_index IS NOT NULL"),
     )
-    op.create_index("ix_audit_events_tenant_id_leaf_index", "audit_events", ["tenant_id", "leaf_index"], unique=False)
-    op.create_index("uq_audit_events_leaf_index", "audit_events", ["leaf_index"], unique=True)
+    op.create_index(
+        "ix_audit_events_trail_leaf_index",
+        "audit_events",
+        ["trail", "leaf_index"],
+        unique=False,
+        sqlite_where=sa.text("leaf_index IS NOT NULL"),
+        postgresql_where=sa.text("leaf_index IS NOT NULL"),
+    )
+    op.create_index(
+        "uq_audit_events_leaf_index",
+        "audit_events",
+        ["leaf_index"],
+        unique=True,
+        sqlite_where=sa.text("leaf_index IS NOT NULL"),
+        postgresql_where=sa.text("leaf_index IS NOT NULL"),
+    )
     op.create_table(
         "audit_log",
         sa.Column("log_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
-        sa.Column("edge", sa.LargeBinary(), nullable=False),
         sa.Column("checkpoint", sa.LargeBinary(), nullable=False),
         sa.Column("update_time", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("log_id", name=op.f("pk_audit_log")),
@@ -365,3 +382,5 @@ def upgrade() -> None:
     op.create_index(
         "uq_signatures_signature_request_id_position", "signatures", ["signature_request_id", "position"], unique=True
     )
+    for statement in immutability_triggers(op.get_bind().dialect.name):
+        op.execute(statement)
