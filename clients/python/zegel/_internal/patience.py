@@ -5,10 +5,10 @@ from typing import Final
 
 import grpc
 
-from zegel.errors import Internal, OffsetMismatch, Unavailable, ZegelError
+from zegel.errors import Aborted, Internal, Unavailable, ZegelError
 
 MAX_TRIES: Final = 8
-"""Tries in a row that move no byte, before the transfer is given up: with the pauses below, some 15 seconds."""
+"""Tries in a row that move no byte, before the transfer is given up: with the pauses below, some 10 seconds."""
 
 FIRST_PAUSE_S: Final = 0.1
 """Before the second try in a row."""
@@ -25,9 +25,10 @@ def cut_off(error: ZegelError) -> bool:
     Args:
         error: How the stream ended.
     """
-    if isinstance(error, Unavailable | OffsetMismatch) or error.reason == "STREAM_STALLED":
+    if isinstance(error, Unavailable | Aborted):  # the latter where the stream before still holds the upload, too
         return True
-    # A proxy that resets a stream says INTERNAL or UNKNOWN; a server of ours never does so without a reason.
+    # A proxy that resets a stream says INTERNAL or UNKNOWN; a server of ours never does so without a reason. grpc.aio
+    # says INTERNAL as well where a server refuses while a request is being written: the next try hears the refusal.
     return not error.reason and (isinstance(error, Internal) or error.code is grpc.StatusCode.UNKNOWN)
 
 
@@ -50,7 +51,7 @@ class Patience:
         if position > self._position:
             self._tries, self._position = 0, position
         self._tries += 1
-        if self._tries > MAX_TRIES:
+        if self._tries >= MAX_TRIES:
             return None
         longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (self._tries - 1))
         return _RANDOM.uniform(longest / 2, longest)
