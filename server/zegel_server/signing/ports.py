@@ -4,11 +4,12 @@ The audit trail's evidence, documents and sessions are other domains' own: here 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
+from zegel_server.audit.service import Evidence
 from zegel_server.caller import Caller
 from zegel_server.db import Transaction
+from zegel_server.documents.model import Page
 
 
 class ShownPage(Protocol):
@@ -122,7 +123,14 @@ class Documents(Protocol):
         ...
 
     async def store_sealed(
-        self, *, tenant_id: str, owner_id: str, signature_request_id: str, title: str, data: bytes
+        self,
+        *,
+        tenant_id: str,
+        owner_id: str,
+        signature_request_id: str,
+        title: str,
+        data: bytes,
+        pages: Sequence[Page],
     ) -> PreparedDocument:
         """Stores the bytes of a sealed document, encrypted; it exists once its rows are inserted.
 
@@ -132,6 +140,7 @@ class Documents(Protocol):
             signature_request_id: The request of which it is the sealed document.
             title: Its title.
             data: The sealed PDF.
+            pages: Its pages as shown.
         """
         ...
 
@@ -165,19 +174,6 @@ class Sessions(Protocol):
             The session's identifier and its token, which is told only here.
         """
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """A request's trail as it goes into the sealed PDF.
-
-    Attributes:
-        audit_jsonl: The leaves, each with a newline after it.
-        proof: ``completed.tlog-proof``: that the last of them is in the log.
-    """
-
-    audit_jsonl: bytes
-    proof: bytes
 
 
 class TrailEvidence(Protocol):

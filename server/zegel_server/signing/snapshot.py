@@ -117,6 +117,14 @@ class Snapshot:
         """
         return replace(self, progress=progress, revision=self.revision + 1)
 
+    def with_sealed(self, document_id: str) -> "Snapshot":
+        """The same request with its sealed document.
+
+        Args:
+            document_id: Identifier of that.
+        """
+        return replace(self, sealed_document_id=document_id)
+
     def known_as(self, people: Mapping[str, Person]) -> "Snapshot":
         """The same request with other data of its signers.
 

@@ -1,0 +1,232 @@
+"""What the sealed PDF is made of: stamps, the readable audit page, the evidence. No I/O.
+
+Invariants:
+
+* The audit page tells what the attached leaves tell, and nothing else: it is written from their bytes.
+* The same request and evidence make the same job, and so the same file before its seal.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from zegel.evidence import LeafFields, parse_leaf
+from zegel_server import clock
+from zegel_server.audit.service import Evidence
+from zegel_server.pdf.model import (
+    Attachment,
+    AuditDocument,
+    AuditEvent,
+    AuditPage,
+    AuditParty,
+    PrepareJob,
+    Stamp,
+    StampKind,
+)
+from zegel_server.signing.fields import Field, FieldType, Values
+from zegel_server.signing.model import Signature
+from zegel_server.signing.snapshot import Snapshot
+
+MAX_HISTORY: Final = 1_000
+"""Rows of the history on the audit page: some 40 pages. Of more, the middle is only counted there."""
+
+ERASED: Final = "(erased)"
+"""Stands for the name of a person who is forgotten."""
+
+VERIFY_HINT: Final = "zegel verify FILE --log-key log.vkey --trust authority.pem"
+
+TRAIL_NAME: Final = "audit.jsonl"
+PROOF_NAME: Final = "completed.tlog-proof"
+
+ALL_SIGNED: Final = "SIGNATURE_REQUEST_ALL_SIGNED"
+"""The event without which a trail is not that of a request that everybody has signed."""
+
+_CREATED_SESSION: Final = "SIGNER_SESSION_CREATED"
+
+_TOLD: Final[Mapping[str, str]] = {
+    "SIGNATURE_REQUEST_SENT": "Sent for signature",
+    "SIGNATURE_REQUEST_VIEWED": "Opened and viewed",
+    "DISCLOSURE_ACCEPTED": "Accepted the electronic record and signature disclosure",
+    "FIELDS_FILLED": "Filled in fields",
+    "SIGNATURE_REQUEST_SIGNED": "Signed",
+    ALL_SIGNED: "Everybody has signed",
+    "EXPIRY_EDITED": "Changed the expiry",
+    "DOCUMENT_DOWNLOADED": "Downloaded a document",
+    "ACCESS_DENIED": "Was refused",
+    "SESSION_REVOKED": "Signing session revoked",
+}
+
+_STAMPS: Final[Mapping[FieldType, StampKind]] = {
+    FieldType.SIGNATURE: "signature",
+    FieldType.INITIALS: "initials",
+    FieldType.DATE_SIGNED: "date",
+    FieldType.TEXT: "text",
+    FieldType.CHECKBOX: "checkbox",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed:
+    """A request that everybody has signed, with all that its sealed file is made from.
+
+    Attributes:
+        request: The request.
+        values: What each signer filled in, by signature.
+        originals: The documents' bytes, in order.
+        evidence: The trail and its proof.
+        origin: Name of the log.
+    """
+
+    request: Snapshot
+    values: Mapping[str, Values]
+    originals: Sequence[bytes]
+    evidence: Evidence
+    origin: str
+
+
+def read_trail(evidence: Evidence) -> list[LeafFields]:
+    """The events of a trail, in order.
+
+    Args:
+        evidence: The trail.
+
+    Raises:
+        InvalidLeaf: A line is no leaf.
+    """
+    return [parse_leaf(line) for line in evidence.audit_jsonl.splitlines()]
+
+
+def job_of(completed: Completed) -> PrepareJob:
+    """The job that makes the PDF before its seal.
+
+    Args:
+        completed: All that goes into it.
+    """
+    request, evidence = completed.request, completed.evidence
+    return PrepareJob(
+        originals=list(completed.originals),
+        stamps=list(_stamps(request, completed.values)),
+        audit=_audit_page(request, read_trail(evidence), completed.origin),
+        attachments=[
+            Attachment(TRAIL_NAME, "application/jsonl", evidence.audit_jsonl, "The audit trail: one event a line"),
+            Attachment(PROOF_NAME, "text/plain", evidence.proof, "Proof that the trail is in the log"),
+        ],
+        time=clock.to_datetime(request.progress.all_signed_time or request.create_time),
+    )
+
+
+def _time(microseconds: int | None) -> str:
+    return f"{clock.to_datetime(microseconds):%Y-%m-%d %H:%M:%S} UTC" if microseconds is not None else ""
+
+
+# -------------------------------------------------------------------------------------------------------------- stamps
+
+
+def _stamps(request: Snapshot, values: Mapping[str, Values]) -> Iterator[Stamp]:
+    for field in request.fields:
+        signature = request.progress.signatures[field.signer_index]
+        stamp = _stamp(request, signature, field, values[signature.signature_id])
+        if stamp is not None:
+            yield stamp
+
+
+def _stamp(request: Snapshot, signature: Signature, field: Field, values: Values) -> Stamp | None:
+    """What is drawn in a field; nothing where it was left empty."""
+    value = values.get(field.api_id)
+    if value is None or value.content == "":
+        return None
+    caption = ""
+    if field.type is FieldType.SIGNATURE:
+        name = request.people[signature.signature_id].name or ERASED
+        caption = f"{name}\n{_time(signature.sign_time)}\n{signature.signature_id}"
+    content = value.content
+    return Stamp(
+        document=field.document_index,
+        page=field.page,
+        x=field.x,
+        y=field.y,
+        width=field.width,
+        height=field.height,
+        kind=_STAMPS[field.type],
+        text=("x" if content else "") if isinstance(content, bool) else content if isinstance(content, str) else "",
+        image=content if isinstance(content, bytes) else None,
+        caption=caption,
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------- audit page
+
+
+def _audit_page(request: Snapshot, trail: Sequence[LeafFields], origin: str) -> AuditPage:
+    return AuditPage(
+        audit_id=request.audit_id,
+        title=request.title,
+        tenant_name=request.tenant_name,
+        completed_time=_time(request.progress.all_signed_time),
+        documents=[AuditDocument(each.title, each.sha256.hex(), each.page_count) for each in request.documents],
+        parties=[
+            _party(request, each, trail) for each in sorted(request.progress.signatures, key=lambda each: each.order)
+        ],
+        events=_history(request, trail),
+        origin=origin,
+        verify_hint=VERIFY_HINT,
+    )
+
+
+def _party(request: Snapshot, signature: Signature, trail: Iterable[LeafFields]) -> AuditParty:
+    person = request.people[signature.signature_id]
+    handed = any(each.type == _CREATED_SESSION and each.resource == signature.signature_id for each in trail)
+    by = f"Signing session handed over by {request.tenant_name}" if handed else ""
+    return AuditParty(
+        name=person.name or ERASED,
+        email=person.email or ERASED,
+        role="Signer",
+        status=signature.status.capitalize(),
+        time=_time(signature.sign_time),
+        detail="\n".join(filter(None, (by, signature.signature_id))),
+    )
+
+
+def _history(request: Snapshot, trail: Sequence[LeafFields]) -> list[AuditEvent]:
+    """The trail's events; what one party does again and again is one row, and far too many are counted."""
+    rows: list[tuple[LeafFields, int]] = []
+    for leaf in trail:
+        if rows and _same(rows[-1][0], leaf):
+            rows[-1] = (rows[-1][0], rows[-1][1] + 1)
+        else:
+            rows.append((leaf, 1))
+    if len(rows) <= MAX_HISTORY:
+        return [_event(request, leaf, count) for leaf, count in rows]
+    half = MAX_HISTORY // 2
+    left_out = sum(count for _, count in rows[half:-half])
+    return [
+        *(_event(request, leaf, count) for leaf, count in rows[:half]),
+        AuditEvent("", f"{left_out:,} more events, each of which stands in the attached {TRAIL_NAME}"),
+        *(_event(request, leaf, count) for leaf, count in rows[-half:]),
+    ]
+
+
+def _same(one: LeafFields, other: LeafFields) -> bool:
+    return (one.type, one.actor, one.resource, one.decision) == (
+        other.type,
+        other.actor,
+        other.resource,
+        other.decision,
+    )
+
+
+def _event(request: Snapshot, leaf: LeafFields, count: int) -> AuditEvent:
+    if leaf.type == _CREATED_SESSION:
+        told = f"Opened a signing session for {_who(request, leaf.resource, 'a signer')}"
+    else:
+        told = _TOLD.get(leaf.type) or leaf.type.replace("_", " ").capitalize()
+    if count > 1:
+        told += f" ({count:,} times)"
+    kind = leaf.actor_kind.replace("_", " ")
+    who = "Zegel" if leaf.actor is None else _who(request, leaf.actor, f"{request.tenant_name} ({kind})")
+    return AuditEvent(f"{leaf.time:%Y-%m-%d %H:%M:%S}", told, who)
+
+
+def _who(request: Snapshot, identifier: str | None, other: str) -> str:
+    person = request.people.get(identifier or "")
+    return other if person is None else person.name or ERASED

@@ -1,0 +1,194 @@
+"""Takes requests that wait to be sealed, and tries until they are.
+
+The order to seal is an outbox row that committed with the last signature. A worker leases it by moving its due time
+ahead, and keeps moving it while it works: whoever is killed leaves a row that is due again ``LEASE_S`` later, for any
+process.
+
+Invariants:
+
+* At most ``CONCURRENCY`` requests are sealed at a time in a process, and in all processes each by one, as long as its
+  worker lives. That two never complete the same is not the lease's promise but the transaction's (see ``sealing``).
+* A failed try is put off with its reason, and never given up.
+"""
+
+import asyncio
+import secrets
+from contextlib import suppress
+from typing import Final, Protocol
+
+import structlog
+
+from zegel_server import clock
+from zegel_server.db import Database, Row, Statement
+from zegel_server.errors import DataLoss, FailedPrecondition, InvalidArgument, ZegelError
+from zegel_server.signing import store
+
+CONCURRENCY: Final = 2
+"""Requests sealed at a time: each takes a sandbox of its own and its originals in memory."""
+LEASE_S: Final = 10.0
+"""How long a claimed row is left alone after its worker's last sign of life: how late a killed one's work goes on."""
+POLL_S: Final = 1.0
+"""How often a worker looks for rows that other processes put there: a nudge reaches only its own."""
+FIRST_RETRY_S: Final = 0.5
+"""How long the first failure is waited out, before jitter."""
+LONGEST_RETRY_S: Final = 300.0
+"""The longest that a failure is waited out: an authority that is back for five minutes is noticed."""
+
+_log = structlog.get_logger("zegel.signing")
+
+
+class Seals(Protocol):
+    """Tries to seal a request."""
+
+    async def seal(self, tenant_id: str, signature_request_id: str) -> None:
+        """One try.
+
+        Args:
+            tenant_id: Whose request it is.
+            signature_request_id: The request.
+        """
+        ...
+
+
+def retry_s(attempts: int, error: ZegelError | None) -> float:
+    """How long to wait after a failed try, in seconds: twice as long each time, and less by up to half at random.
+
+    Args:
+        attempts: How often it was tried.
+        error: Why it failed; ``None`` for a defect.
+    """
+    whole = LONGEST_RETRY_S
+    if not isinstance(error, FailedPrecondition | InvalidArgument | DataLoss):  # those do not pass by waiting
+        whole = min(whole, FIRST_RETRY_S * 2.0 ** min(attempts - 1, 32))
+    return whole * (0.5 + secrets.randbelow(1_000) / 2_000)
+
+
+class _Lease:
+    """A claimed row, and until when."""
+
+    def __init__(self, row: Row, until: int) -> None:
+        self.row = row
+        self.until = until
+
+
+class SealingWorker:
+    """Seals what waits to be sealed.
+
+    Args:
+        database: Where the orders are.
+        sealer: Seals one request.
+    """
+
+    def __init__(self, database: Database, sealer: Seals) -> None:
+        self._database = database
+        self._sealer = sealer
+        self._nudged = asyncio.Event()
+        self._working: set[asyncio.Task[None]] = set()
+
+    def nudge(self) -> None:
+        """Says that there is work; to be called once it is durable."""
+        self._nudged.set()
+
+    async def run(self) -> None:
+        """Works until it is cancelled; rows that it then holds are free again at once."""
+        try:
+            while True:
+                self._nudged.clear()
+                await self._wait(await self._look())
+        finally:
+            for task in self._working:
+                task.cancel()
+            await asyncio.gather(*self._working, return_exceptions=True)
+
+    async def _wait(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._nudged.wait()
+
+    async def _look(self) -> float:
+        """Begins what is due as far as there is room, and tells how long to wait for more."""
+        room = CONCURRENCY - len(self._working)
+        if room <= 0:
+            return POLL_S  # who ends, nudges
+        try:
+            for row in await self._database.fetch(store.DUE, now=clock.now(), limit=room):
+                lease = await self._claim(row)
+                if lease is not None:
+                    self._begin(lease)
+            following = await self._database.fetch_one(store.NEXT_DUE)
+        except ZegelError as error:
+            _log.warning("sealing_queue_unavailable", reason=error.reason)
+            return POLL_S
+        if following is None:
+            return POLL_S
+        ahead = float(following.due_time - clock.now()) / clock.SECOND
+        return min(POLL_S, max(ahead, 0.01))
+
+    def _begin(self, lease: _Lease) -> None:
+        task = asyncio.create_task(self._work(lease))
+        self._working.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._working.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("sealing_defect", exc_info=error)  # its lease runs out by itself
+        self.nudge()
+
+    async def _claim(self, row: Row) -> _Lease | None:
+        until = clock.now() + int(LEASE_S * clock.SECOND)
+        async with self._database.transaction() as transaction:
+            taken = await transaction.execute(store.CLAIM, id=row.outbox_id, read_due_time=row.due_time, lease=until)
+        return _Lease(row, until) if taken else None
+
+    async def _work(self, lease: _Lease) -> None:
+        row, done = lease.row, asyncio.Event()
+        keeping = asyncio.create_task(self._keep(lease, done))
+        try:
+            await self._sealer.seal(row.tenant_id, row.resource_id)
+        except asyncio.CancelledError:
+            done.set()
+            await keeping
+            await self._put_off(lease, clock.now(), row.last_reason)
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the request waits and is tried again
+            done.set()
+            await keeping
+            await self._failed(lease, error)
+        else:
+            _log.info("sealed", signature_request=row.resource_id, attempts=row.attempts + 1)
+        finally:
+            done.set()
+            await keeping
+
+    async def _failed(self, lease: _Lease, error: Exception) -> None:
+        known = error if isinstance(error, ZegelError) else None
+        attempts, reason = lease.row.attempts + 1, known.reason if known else "INTERNAL"
+        if known is None:
+            _log.error("sealing_defect", signature_request=lease.row.resource_id, exc_info=error)
+        _log.warning("sealing_put_off", signature_request=lease.row.resource_id, reason=reason, attempts=attempts)
+        await self._put_off(lease, clock.now() + int(retry_s(attempts, known) * clock.SECOND), reason)
+
+    async def _keep(self, lease: _Lease, done: asyncio.Event) -> None:
+        """Keeps a row from becoming due while it is worked on."""
+        while not done.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LEASE_S / 3):
+                    await done.wait()
+                    return
+            until = clock.now() + int(LEASE_S * clock.SECOND)
+            with suppress(ZegelError):  # a database that does not answer now may do so before the lease runs out
+                if not await self._move(store.EXTEND, lease, until):
+                    return  # done, or in another worker's hands after a long stall
+
+    async def _put_off(self, lease: _Lease, until: int, reason: str) -> None:
+        with suppress(ZegelError):  # the lease runs out by itself
+            await self._move(store.PUT_OFF, lease, until, reason=reason)
+
+    async def _move(self, statement: Statement, lease: _Lease, until: int, **values: str) -> bool:
+        async with self._database.transaction() as transaction:
+            changed = await transaction.execute(
+                statement, id=lease.row.outbox_id, read_due_time=lease.until, lease=until, **values
+            )
+        lease.until = until
+        return bool(changed)
