@@ -1,6 +1,6 @@
 """Rows: the schema, statements compiled once, and one small asynchronous unit of work over SQLite and PostgreSQL."""
 
-from zegel_server.db.database import Database, Reader, Row, Transaction, UniqueViolation, open_database
+from zegel_server.db.database import Database, Reader, Row, Transaction, TransactionOver, UniqueViolation, open_database
 from zegel_server.db.statement import Statement, bind, insert_into, upsert_into
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "Row",
     "Statement",
     "Transaction",
+    "TransactionOver",
     "UniqueViolation",
     "bind",
     "insert_into",

@@ -6,14 +6,19 @@ Invariants:
 * Inside a transaction nothing is awaited but the transaction itself: no network, no disk, no key provider. On SQLite
   every other writer waits meanwhile.
 * A read outside of a transaction sees what was committed before it began: never anything older.
+* A transaction in which a statement failed is over: nothing more runs in it, and it cannot commit.
+* What a transaction ends with, its failure too, is told only once everything that it saw is durable.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from zegel_server.db.statement import Dialect, Statement
+
+T = TypeVar("T")
 
 Row = Any
 """A named tuple with the statement's columns."""
@@ -21,6 +26,10 @@ Row = Any
 
 class UniqueViolation(Exception):  # noqa: N818 - named as SQL names it
     """A row of that key exists already; the transaction it happened in is over."""
+
+
+class TransactionOver(Exception):  # noqa: N818 - named as the others of its kind
+    """A statement was given to a transaction that had ended, or in which another had failed: a defect."""
 
 
 class Reader(Protocol):
@@ -73,7 +82,7 @@ class Transaction(Reader, Protocol):
         """Has something done once the transaction is durable, and not where it fails.
 
         Args:
-            callback: Must not block and not raise.
+            callback: Must not block. What it raises is told to the loop's exception handler and to nobody else.
         """
         ...
 
@@ -95,6 +104,49 @@ class Database(Reader, Protocol):
     async def close(self) -> None:
         """Lets every connection go."""
         ...
+
+
+async def to_its_end(work: Awaitable[T]) -> T:
+    """Awaits something to its end, even where the awaiting task is cancelled meanwhile.
+
+    A connection must not be handed on while a ``COMMIT`` may still be under way on it.
+
+    Args:
+        work: What to await.
+
+    Returns:
+        What it returns.
+
+    Raises:
+        CancelledError: The task was cancelled meanwhile; the work has ended nevertheless.
+    """
+    running = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not running.done():
+        try:
+            await asyncio.wait([running])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        if not running.cancelled():
+            running.exception()  # read, or the loop would complain that nobody did
+        raise cancelled
+    return running.result()
+
+
+def run_callbacks(callbacks: Iterable[Callable[[], None]]) -> None:
+    """Runs what waited for a commit: one that raises keeps no other from running.
+
+    Args:
+        callbacks: What ``after_commit`` was given.
+    """
+    for callback in callbacks:
+        try:
+            callback()
+        except Exception as error:  # noqa: BLE001 - the commit stands, whatever becomes of what follows it
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": "what was to follow a commit failed", "exception": error}
+            )
 
 
 async def open_database(url: str, *, pool_size: int = 10) -> Database:

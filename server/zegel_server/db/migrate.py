@@ -1,18 +1,28 @@
 """Brings a database to the newest schema, with Alembic."""
 
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy import Connection, NullPool, create_engine, event, func, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from zegel_server.db.database import sqlite_path
+from zegel_server.db.postgresql import CONNECT_TIMEOUT_S, telling
+from zegel_server.db.sqlite import connect, translate
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
+
+MIGRATING: Final = 0x5A6567656C
+"""PostgreSQL's advisory lock under which one process migrates at a time: ``Zegel`` in ASCII."""
 
 
 def _config() -> Config:
@@ -40,39 +50,60 @@ def _revision(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def _sqlite_engine(url: str) -> Engine:
+@contextmanager
+def _sqlite(url: str) -> Iterator[Connection]:
+    """A connection with a transaction under way; pysqlite alone would begin late, and commit around DDL."""
     path = Path(sqlite_path(url))
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    engine = create_engine(f"sqlite:///{path}")
-
-    # pysqlite begins transactions late and commits around DDL; a migration must be all or nothing.
-    @event.listens_for(engine, "connect")
-    def _connect(connection: object, _record: object) -> None:
-        connection.isolation_level = None  # type: ignore[attr-defined]
+    engine = create_engine("sqlite://", creator=lambda: connect(str(path)), poolclass=NullPool)
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
-    return engine
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except DBAPIError as error:
+        if isinstance(error.orig, sqlite3.Error):
+            raise translate(error.orig) from error
+        raise
+    finally:
+        engine.dispose()
+
+
+@asynccontextmanager
+async def _postgresql(url: str) -> AsyncIterator[AsyncConnection]:
+    """The same on PostgreSQL, whose URL asyncpg reads here as it does for the server itself."""
+    engine = create_async_engine(
+        "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(url, timeout=CONNECT_TIMEOUT_S)
+    )
+    try:
+        with telling():
+            async with engine.begin() as connection:
+                yield connection
+    finally:
+        await engine.dispose()
 
 
 async def upgrade(url: str) -> None:
     """Migrates to the newest schema, in one transaction; does nothing where it is there.
 
+    Several processes may do so at once: the first migrates, and the others wait and find it done.
+
     Args:
         url: As ``open_database`` takes it.
+
+    Raises:
+        Unavailable: The database does not answer.
     """
     if url.startswith("sqlite"):
-        engine = _sqlite_engine(url)
-        with engine.begin() as connection:
+        with _sqlite(url) as connection:
             _upgrade(connection)
-        engine.dispose()
         return
-    asynchronous = create_async_engine(_async_url(url))
-    async with asynchronous.begin() as running:
+    async with _postgresql(url) as running:
+        await running.execute(select(func.pg_advisory_xact_lock(MIGRATING)))
         await running.run_sync(_upgrade)
-    await asynchronous.dispose()
 
 
 async def current_revision(url: str) -> str | None:
@@ -80,19 +111,12 @@ async def current_revision(url: str) -> str | None:
 
     Args:
         url: As ``open_database`` takes it.
+
+    Raises:
+        Unavailable: The database does not answer.
     """
     if url.startswith("sqlite"):
-        engine = _sqlite_engine(url)
-        with engine.connect() as connection:
-            found = _revision(connection)
-        engine.dispose()
-        return found
-    asynchronous = create_async_engine(_async_url(url))
-    async with asynchronous.connect() as running:
-        found = await running.run_sync(_revision)
-    await asynchronous.dispose()
-    return found
-
-
-def _async_url(url: str) -> str:
-    return "postgresql+asyncpg://" + url.partition("://")[2]
+        with _sqlite(url) as connection:
+            return _revision(connection)
+    async with _postgresql(url) as running:
+        return await running.run_sync(_revision)

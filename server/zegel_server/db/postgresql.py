@@ -6,13 +6,13 @@ Invariants:
 * Transactions are ``READ COMMITTED``: whoever changes a row under a rule locks it first (``SELECT ... FOR UPDATE``).
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final
 
 import asyncpg
 
-from zegel_server.db.database import Row, Transaction, UniqueViolation
+from zegel_server.db.database import Row, Transaction, TransactionOver, UniqueViolation, run_callbacks, to_its_end
 from zegel_server.db.statement import Dialect, Statement
 from zegel_server.errors import Aborted, ResourceExhausted, Unavailable
 
@@ -51,6 +51,21 @@ def translate(error: BaseException) -> BaseException:
 _FAULTS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 
+@contextmanager
+def telling() -> Iterator[None]:
+    """Raises what a caller is told of the faults in its block.
+
+    Never an error as its own cause: whoever follows the causes, as the log does, would follow them for ever.
+    """
+    try:
+        yield
+    except _FAULTS as error:
+        told = translate(error)
+        if told is error:
+            raise
+        raise told from error
+
+
 async def _keep_state(_connection: object) -> None:
     """Takes the place of asyncpg's reset at release: our statements leave no session state to reset."""
 
@@ -60,40 +75,60 @@ class PostgresqlTransaction:
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
+        self.over = False
         self.callbacks: list[Callable[[], None]] = []
 
     async def fetch(self, statement: Statement, **values: Any) -> list[Row]:
         """See ``Reader.fetch``."""
         compiled = statement.on("postgresql")
-        rows = await self._connection.fetch(compiled.sql, *compiled.arguments(values))
+        rows = await self._run(self._connection.fetch, compiled.sql, *compiled.arguments(values))
         return [statement.make_row(row) for row in rows]
 
     async def fetch_one(self, statement: Statement, **values: Any) -> Row | None:
         """See ``Reader.fetch_one``."""
         compiled = statement.on("postgresql")
-        row = await self._connection.fetchrow(compiled.sql, *compiled.arguments(values))
+        row = await self._run(self._connection.fetchrow, compiled.sql, *compiled.arguments(values))
         return None if row is None else statement.make_row(row)
 
     async def execute(self, statement: Statement, **values: Any) -> int:
         """See ``Transaction.execute``."""
         compiled = statement.on("postgresql")
-        try:
-            tag: str = await self._connection.execute(compiled.sql, *compiled.arguments(values))
-        except asyncpg.UniqueViolationError as error:
-            raise UniqueViolation(error.constraint_name or "") from error
+        tag: str = await self._run(self._connection.execute, compiled.sql, *compiled.arguments(values))
         return int(tag.rpartition(" ")[2])
 
     async def execute_many(self, statement: Statement, rows: Iterable[Mapping[str, Any]]) -> None:
         """See ``Transaction.execute_many``."""
         compiled = statement.on("postgresql")
+        await self._run(self._connection.executemany, compiled.sql, [compiled.arguments(row) for row in rows])
+
+    async def _run(self, run: Callable[..., Awaitable[Any]], sql: str, *arguments: Any) -> Any:
+        # PostgreSQL itself answers the COMMIT of a failed transaction with a silent rollback.
+        if self.over:
+            raise TransactionOver
         try:
-            await self._connection.executemany(compiled.sql, [compiled.arguments(row) for row in rows])
-        except asyncpg.UniqueViolationError as error:
-            raise UniqueViolation(error.constraint_name or "") from error
+            with telling():
+                return await run(sql, *arguments)
+        except BaseException:
+            self.over = True
+            raise
+
+    def end(self) -> None:
+        """Makes sure that nothing failed in it.
+
+        Raises:
+            TransactionOver: A statement failed, and whoever ran it went on.
+        """
+        if self.over:
+            raise TransactionOver
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """See ``Transaction.after_commit``."""
         self.callbacks.append(callback)
+
+
+async def _commit(unit: Any, callbacks: list[Callable[[], None]]) -> None:
+    await unit.commit()
+    run_callbacks(callbacks)
 
 
 class PostgresqlDatabase:
@@ -119,7 +154,7 @@ class PostgresqlDatabase:
         Raises:
             Unavailable: The database does not answer.
         """
-        try:
+        with telling():
             pool = await asyncpg.create_pool(
                 url,
                 min_size=1,
@@ -129,40 +164,45 @@ class PostgresqlDatabase:
                 reset=_keep_state,
                 server_settings={"application_name": "zegel", "synchronous_commit": "on"},
             )
-        except _FAULTS as error:
-            raise translate(error) from error
         return cls(pool)
 
     async def fetch(self, statement: Statement, **values: Any) -> list[Row]:
         """See ``Reader.fetch``."""
         compiled = statement.on("postgresql")
-        try:
+        with telling():
             rows = await self._pool.fetch(compiled.sql, *compiled.arguments(values))
-        except _FAULTS as error:
-            raise translate(error) from error
         return [statement.make_row(row) for row in rows]
 
     async def fetch_one(self, statement: Statement, **values: Any) -> Row | None:
         """See ``Reader.fetch_one``."""
         compiled = statement.on("postgresql")
-        try:
+        with telling():
             row = await self._pool.fetchrow(compiled.sql, *compiled.arguments(values))
-        except _FAULTS as error:
-            raise translate(error) from error
         return None if row is None else statement.make_row(row)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """See ``Database.transaction``."""
+        with telling():
+            connection = await self._pool.acquire()
         try:
-            async with self._pool.acquire() as connection:
-                transaction = PostgresqlTransaction(connection)
-                async with connection.transaction():
-                    yield transaction
-        except _FAULTS as error:
-            raise translate(error) from error
-        for callback in transaction.callbacks:
-            callback()
+            unit = connection.transaction()
+            with telling():
+                await unit.start()
+            transaction = PostgresqlTransaction(connection)
+            try:
+                yield transaction
+                transaction.end()
+            except BaseException:
+                transaction.over = True
+                with suppress(*_FAULTS):  # the pool lets such a connection go
+                    await to_its_end(unit.rollback())
+                raise
+            transaction.over = True
+            with telling():
+                await to_its_end(_commit(unit, transaction.callbacks))
+        finally:
+            await self._pool.release(connection)
 
     async def close(self) -> None:
         """See ``Database.close``."""

@@ -16,11 +16,12 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Final
+from copy import copy
+from typing import Any, Final, NoReturn
 
-from zegel_server.db.database import Row, Transaction, UniqueViolation
+from zegel_server.db.database import Row, Transaction, TransactionOver, UniqueViolation, run_callbacks, to_its_end
 from zegel_server.db.statement import Dialect, Statement
-from zegel_server.errors import ResourceExhausted, Unavailable, ZegelError
+from zegel_server.errors import DataLoss, ResourceExhausted, Unavailable, ZegelError
 
 BUSY_TIMEOUT_MS: Final = 5_000
 """How long a write waits for another process's transaction: longer than any of ours takes."""
@@ -55,7 +56,7 @@ def connect(path: str) -> sqlite3.Connection:
         for setting in _SETTINGS:
             connection.execute(setting)
     except sqlite3.Error as error:
-        raise translate(error) from error
+        _raise(error)
     return connection
 
 
@@ -73,19 +74,22 @@ def translate(error: sqlite3.Error) -> Exception:
         return error
     if code == sqlite3.SQLITE_FULL:
         return ResourceExhausted("The disk is full.", reason="STORAGE_FULL")
+    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+        return DataLoss("The database is damaged.")
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}:
         return Unavailable("The database does not answer now.", dependency="database")
     return error
 
 
-def _rows(connection: sqlite3.Connection, statement: Statement, values: Mapping[str, Any]) -> list[Row]:
-    compiled = statement.on("sqlite")
-    try:
-        return [
-            statement.make_row(row) for row in connection.execute(compiled.sql, compiled.arguments(values)).fetchall()
-        ]
-    except sqlite3.Error as error:
-        raise translate(error) from error
+def _raise(error: sqlite3.Error) -> NoReturn:
+    """Raises what a caller is told.
+
+    Never an error as its own cause: whoever follows the causes, as the log does, would follow them for ever.
+    """
+    told = translate(error)
+    if told is error:
+        raise error
+    raise told from error
 
 
 class SqliteTransaction:
@@ -93,32 +97,50 @@ class SqliteTransaction:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self.over = False
         self.callbacks: list[Callable[[], None]] = []
 
     async def fetch(self, statement: Statement, **values: Any) -> list[Row]:
         """See ``Reader.fetch``."""
-        return _rows(self._connection, statement, values)
+        compiled = statement.on("sqlite")
+        return [
+            statement.make_row(row)
+            for row in self._run(self._connection.execute, compiled.sql, compiled.arguments(values)).fetchall()
+        ]
 
     async def fetch_one(self, statement: Statement, **values: Any) -> Row | None:
         """See ``Reader.fetch_one``."""
-        rows = _rows(self._connection, statement, values)
+        rows = await self.fetch(statement, **values)
         return rows[0] if rows else None
 
     async def execute(self, statement: Statement, **values: Any) -> int:
         """See ``Transaction.execute``."""
         compiled = statement.on("sqlite")
-        try:
-            return self._connection.execute(compiled.sql, compiled.arguments(values)).rowcount
-        except sqlite3.Error as error:
-            raise translate(error) from error
+        return self._run(self._connection.execute, compiled.sql, compiled.arguments(values)).rowcount
 
     async def execute_many(self, statement: Statement, rows: Iterable[Mapping[str, Any]]) -> None:
         """See ``Transaction.execute_many``."""
         compiled = statement.on("sqlite")
+        self._run(self._connection.executemany, compiled.sql, [compiled.arguments(row) for row in rows])
+
+    def end(self) -> None:
+        """Makes sure that nothing failed in it.
+
+        Raises:
+            TransactionOver: A statement failed, and whoever ran it went on.
+        """
+        if self.over:
+            raise TransactionOver
+
+    def _run(self, run: Callable[[str, Any], sqlite3.Cursor], sql: str, arguments: Any) -> sqlite3.Cursor:
+        # After some errors SQLite rolls back by itself: what ran on would commit for itself, alone.
+        if self.over:
+            raise TransactionOver
         try:
-            self._connection.executemany(compiled.sql, map(compiled.arguments, rows))
+            return run(sql, arguments)
         except sqlite3.Error as error:
-            raise translate(error) from error
+            self.over = True
+            _raise(error)
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """See ``Transaction.after_commit``."""
@@ -143,12 +165,18 @@ class SqliteDatabase:
         self._reading.execute("PRAGMA query_only = ON")
         self._lock = asyncio.Lock()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite-writer")
-        self._waiting: list[tuple[asyncio.Future[None], SqliteTransaction]] = []
+        self._waiting: list[tuple[asyncio.Future[None], list[Callable[[], None]]]] = []
         self._committer: asyncio.Task[None] | None = None
+        self._holder: asyncio.Task[Any] | None = None
 
     async def fetch(self, statement: Statement, **values: Any) -> list[Row]:
         """See ``Reader.fetch``."""
-        return _rows(self._reading, statement, values)
+        compiled = statement.on("sqlite")
+        try:
+            rows = self._reading.execute(compiled.sql, compiled.arguments(values)).fetchall()
+        except sqlite3.Error as error:
+            _raise(error)
+        return [statement.make_row(row) for row in rows]
 
     async def fetch_one(self, statement: Statement, **values: Any) -> Row | None:
         """See ``Reader.fetch_one``."""
@@ -156,42 +184,61 @@ class SqliteDatabase:
         try:
             row = self._reading.execute(compiled.sql, compiled.arguments(values)).fetchone()
         except sqlite3.Error as error:
-            raise translate(error) from error
+            _raise(error)
         return None if row is None else statement.make_row(row)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """See ``Database.transaction``."""
+        if self._holder is not None and self._holder is asyncio.current_task():
+            message = "a transaction began inside another of the same task, and would wait for it for ever"
+            raise RuntimeError(message)
         transaction = SqliteTransaction(self._writing)
+        failure: Exception | None = None
         async with self._lock:
             await self._begin()
-            self._writing.execute("SAVEPOINT unit")
+            self._holder = asyncio.current_task()
             try:
                 yield transaction
+                transaction.end()
                 self._writing.execute("RELEASE unit")
-            except BaseException:
+            except BaseException as error:
                 self._undo()
                 self._schedule_commit()
-                raise
+                if not isinstance(error, Exception) or not self._waiting:
+                    raise
+                failure = error
+            finally:
+                self._holder = None
+                transaction.over = True
             durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append((durable, transaction))
+            self._waiting.append((durable, transaction.callbacks if failure is None else []))
             self._schedule_commit()
-        # A caller that is cancelled here leaves its commit to go on: it is in the batch.
+        # A caller that is cancelled here leaves its commit to go on: it is in the batch. One that failed waits as well:
+        # it may have failed of a row that another of the batch wrote, and that nobody else sees before the commit.
         await asyncio.shield(durable)
+        if failure is not None:
+            raise failure
 
     async def _begin(self) -> None:
-        if self._writing.in_transaction:
-            return
-        try:
-            self._writing.execute("PRAGMA busy_timeout = 0")
-            self._writing.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError:
-            # Another process writes: wait for it off the loop.
-            self._writing.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        if not self._writing.in_transaction:
             try:
-                await self._off_loop("BEGIN IMMEDIATE")
-            except sqlite3.Error as error:
-                raise translate(error) from error
+                self._writing.execute("PRAGMA busy_timeout = 0")
+                self._writing.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                await self._begin_late()
+        self._writing.execute("SAVEPOINT unit")
+
+    async def _begin_late(self) -> None:
+        """Begins once another process has let the lock go, which is waited for off the loop."""
+        self._writing.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        try:
+            await self._off_loop("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            _raise(error)
+        except asyncio.CancelledError:
+            self._schedule_commit()  # it has begun, and would keep every other process waiting
+            raise
 
     def _undo(self) -> None:
         if self._writing.in_transaction:
@@ -220,29 +267,23 @@ class SqliteDatabase:
                 self._fail(translate(error))
                 return
             done, self._waiting = self._waiting, []
-        for durable, transaction in done:
+        for durable, callbacks in done:
             if not durable.done():
                 durable.set_result(None)
-            for callback in transaction.callbacks:
-                callback()
+            run_callbacks(callbacks)
 
     def _fail(self, error: Exception) -> None:
         failed, self._waiting = self._waiting, []
         for durable, _ in failed:
             if not durable.done():
-                told = type(error)(error.message, reason=error.reason) if isinstance(error, ZegelError) else error
+                # One each: an exception raised in several tasks would gather the tracebacks of all.
+                told = copy(error) if isinstance(error, ZegelError) else error
                 durable.set_exception(told)
                 durable.exception()  # a caller that was cancelled never reads it
 
     async def _off_loop(self, sql: str) -> None:
-        # Shielded: the lock must not be let go while the thread still has the connection.
-        running = asyncio.get_running_loop().run_in_executor(self._thread, self._writing.execute, sql)
-        try:
-            await asyncio.shield(running)
-        except asyncio.CancelledError:
-            with suppress(sqlite3.Error):
-                await running
-            raise
+        # To its end: the lock must not be let go while the thread still has the connection.
+        await to_its_end(asyncio.get_running_loop().run_in_executor(self._thread, self._writing.execute, sql))
 
     async def close(self) -> None:
         """See ``Database.close``."""
