@@ -4,6 +4,7 @@ The order of a start: the sandbox of the PDF workers first, since nothing may be
 keys and blobs; then the domains; the port last, once everything behind it answers. A stop goes the other way.
 """
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -66,8 +67,10 @@ from zegel_server.rpc.telemetry import Telemetry
 from zegel_server.signing.ceremony import Ceremony
 from zegel_server.signing.expiry import Expiry
 from zegel_server.signing.pictures import Pictures
+from zegel_server.signing.sealing import Sealer, SealMaterials
 from zegel_server.signing.service import Signing
 from zegel_server.signing.servicer import CeremonyServicer, SigningServicer
+from zegel_server.signing.worker import SealingWorker
 from zegel_server.storage import BlobStore, open_blob_store
 
 IDENTITY: Final = identity_service_pb2.DESCRIPTOR.services_by_name["IdentityService"]
@@ -154,6 +157,18 @@ class Core:
         stack.push_async_callback(core.sessions.settle)
         return core
 
+    def open_upkeep(self, stack: AsyncExitStack) -> Upkeep:
+        """What looks after stored documents, for a command.
+
+        Args:
+            stack: Closes it again.
+        """
+        blobs = open_blob_store(self.settings.resolved_blobs_url)
+        stack.push_async_callback(blobs.close)
+        vault = Vault(blobs, self.keys)
+        stack.push_async_callback(vault.close)
+        return Upkeep(self.database, vault)
+
     async def forget_answers(self) -> int:
         """Forgets answers of idempotent calls that were kept for long enough."""
         async with self.database.transaction() as transaction:
@@ -192,8 +207,21 @@ class Domains:
         self.upkeep = Upkeep(database, self.vault)
         library = Library(database, self.vault, keys, inspector)
 
+        materials = SealMaterials(
+            credentials.seal, credentials.timestamps, credentials.certificates, credentials.read_crls()
+        )
+        sealer = Sealer(
+            database,
+            keys,
+            recorder,
+            documents=library,
+            trails=self.audit,
+            workshop=workshop,
+            materials=materials,
+        )
+        self.sealing = SealingWorker(database, sealer)
         self.signing = Signing(database, keys, recorder, library, core.sessions)
-        self.ceremony = Ceremony(database, keys, recorder, Pictures(workshop))
+        self.ceremony = Ceremony(database, keys, recorder, Pictures(workshop), self.sealing.nudge)
         self.expiry = Expiry(database, keys, recorder)
         self.janitor = Janitor(
             [
@@ -227,6 +255,8 @@ class Domains:
         stack.push_async_callback(domains.vault.close)
         await domains.sequencer.start()
         stack.push_async_callback(domains.sequencer.close)
+        sealing = asyncio.create_task(domains.sealing.run(), name="sealing")
+        stack.push_async_callback(_ended, sealing)
         domains.janitor.start()
         stack.push_async_callback(domains.janitor.close)
         return domains
@@ -248,6 +278,11 @@ class Domains:
             (AUDIT, audit_service_pb2_grpc.add_AuditServiceServicer_to_server, audit),
             (PERMISSION, permission_service_pb2_grpc.add_PermissionServiceServicer_to_server, permissions),
         ]
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 class App:

@@ -23,12 +23,15 @@ from zegel_server.config import Settings
 from zegel_server.db.migrate import newest_revision, upgrade
 from zegel_server.errors import ZegelError
 from zegel_server.identity.operator import renew_operator
+from zegel_server.keys.rotation import Rotation
 
 app = typer.Typer(name="zegel-server", no_args_is_help=True, add_completion=False, help="The Zegel server.")
 tenants = typer.Typer(no_args_is_help=True, help="Tenants of this installation.")
 keys = typer.Typer(no_args_is_help=True, help="Root keys and tenant keys.")
+blobs = typer.Typer(no_args_is_help=True, help="Stored documents.")
 app.add_typer(tenants, name="tenants")
 app.add_typer(keys, name="keys")
+app.add_typer(blobs, name="blobs")
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of everything that is kept locally.")]
 Development = Annotated[
@@ -200,6 +203,70 @@ def list_keys(data_dir: DataDir = None, development: Development = None) -> None
                 primary=each.primary,
                 destroyed=each.destroyed,
             )
+
+    with_core(settings_of(data_dir=data_dir, development=development), work)
+
+
+@keys.command("rotate")
+def rotate_keys(
+    tenant_id: Annotated[str, typer.Argument(help="One tenant, or `all`.")],
+    data_dir: DataDir = None,
+    development: Development = None,
+    root: Annotated[bool, typer.Option("--root", help="Only put the tenant key under a new root key.")] = False,
+    erase: Annotated[
+        bool, typer.Option("--erase", help="Also destroy the root keys before: purged documents are gone from backups.")
+    ] = False,
+) -> None:
+    """Wraps keys anew while the server runs; no document is rewritten."""
+
+    async def work(core: Core) -> None:
+        rotation = Rotation(core.database, core.root_keys)
+        chosen = [each.tenant_id for each in await core.identity.tenants()] if tenant_id == "all" else [tenant_id]
+        for each in chosen:
+            if root and not erase:
+                say(tenant_id=each, tenant_keys=await rotation.rewrap_root(each))
+            else:
+                done = await rotation.rotate(each, erase=erase)
+                say(tenant_id=each, key_version=done.key_version, rewrapped=done.rewrapped, destroyed=done.destroyed)
+
+    with_core(settings_of(data_dir=data_dir, development=development), work)
+
+
+@blobs.command("orphans")
+def orphans(
+    data_dir: DataDir = None,
+    development: Development = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove them.")] = False,
+) -> None:
+    """Lists stored objects that no row names, a day old or older."""
+
+    async def work(core: Core) -> None:
+        async with AsyncExitStack() as stack:
+            upkeep = core.open_upkeep(stack)
+            if remove:
+                say(removed=await upkeep.remove_orphans())
+                return
+            async for each in upkeep.orphans():
+                say(key=each.key, size=each.size, modified=each.modified.isoformat())
+
+    with_core(settings_of(data_dir=data_dir, development=development), work)
+
+
+@blobs.command("scrub")
+def scrub(data_dir: DataDir = None, development: Development = None) -> None:
+    """Reads and checks every stored document; tells of each that is damaged, and exits 1 if one is."""
+
+    async def work(core: Core) -> None:
+        checked = damaged = 0
+        async with AsyncExitStack() as stack:
+            async for each in core.open_upkeep(stack).scrub():
+                checked += 1
+                if each.problem:
+                    damaged += 1
+                    say(resource=each.resource_id, version=each.version, problem=each.problem)
+        say(checked=checked, damaged=damaged)
+        if damaged:
+            raise typer.Exit(1)
 
     with_core(settings_of(data_dir=data_dir, development=development), work)
 

@@ -1,0 +1,250 @@
+"""Rotation and erasure: keys wrapped anew while documents are read and written.
+
+A tenant gets a new tenant key; everything wrapped under the old one (DEKs of documents and uploads, keys of subjects) is
+wrapped under the new one, 40 bytes each, and no document is rewritten. Where the old copies of the database are to become
+unreadable too, the new tenant key stands under a new root key and the old root key is destroyed.
+
+Invariants:
+
+* At every moment each wrapped key opens with a tenant key that stands; a step that is interrupted is done again.
+* A tenant key is deleted only once nothing is wrapped under it, checked under a lock that waits for whoever ``hold``s it.
+* A root key is destroyed only once no tenant key that stands is wrapped with it.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Table, delete, func, select, update
+
+from zegel_server import clock
+from zegel_server.crypto import (
+    KeyHierarchy,
+    RootKeys,
+    TenantKey,
+    WrappedDek,
+    WrappedKey,
+    WrappedTenantKey,
+    rewrap_dek,
+)
+from zegel_server.db import Database, Row, Statement, bind, insert_into
+from zegel_server.db.schema import document_versions, subjects, tenant_keys, uploads
+from zegel_server.errors import DataLoss
+
+BATCH: Final = 500
+"""Keys wrapped anew in one transaction: some milliseconds of computing."""
+
+READERS_S: Final = 5.0
+"""Seconds between the last rewrapping and the end of the old key: a reader that saw the old row has opened it by then."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Holding:
+    """A table whose rows hold wrapped keys."""
+
+    key_id: Callable[[Row], str]
+    waiting: Statement
+    rewrap: Statement
+    left: Statement
+    row_key: tuple[str, ...]
+
+
+def _holding(
+    table: Table, row_key: tuple[str, ...], key_id: Callable[[Row], str], named_by: tuple[str, ...] = ()
+) -> _Holding:
+    columns = [table.c[name] for name in (*row_key, *named_by, "wrapped_key", "commitment")]
+    under = (table.c.tenant_id == bind("tenant"), table.c.key_version == bind("old_version"))
+    same_row = [table.c[name] == bind(f"row_{name}") for name in row_key]
+    return _Holding(
+        key_id,
+        Statement(select(*columns).where(*under).order_by(*columns[: len(row_key)]).limit(bind("limit"))),
+        Statement(
+            update(table)
+            .where(*same_row, table.c.key_version == bind("old_version"))
+            .values(wrapped_key=bind("new_wrapped_key"), key_version=bind("new_version"))
+        ),
+        Statement(select(func.count().label("left")).select_from(table).where(*under)),
+        row_key,
+    )
+
+
+_HOLDINGS: Final = (
+    _holding(document_versions, ("document_id", "version"), lambda row: f"{row.document_id}/{row.version}"),
+    _holding(uploads, ("upload_id",), lambda row: f"{row.document_id}/{row.version}", ("document_id", "version")),
+    _holding(subjects, ("subject_id",), lambda row: f"{row.subject_id}"),
+)
+
+_TENANT_KEYS: Final = Statement(
+    select(tenant_keys).where(tenant_keys.c.tenant_id == bind("tenant_id")).order_by(tenant_keys.c.key_version)
+)
+_LOCK: Final = Statement(
+    select(tenant_keys.c.key_version)
+    .where(tenant_keys.c.tenant_id == bind("tenant_id"), tenant_keys.c.key_version == bind("key_version"))
+    .with_for_update()
+)
+_DELETE: Final = Statement(
+    delete(tenant_keys).where(
+        tenant_keys.c.tenant_id == bind("tenant_id"), tenant_keys.c.key_version == bind("key_version")
+    )
+)
+_REWRAP_TENANT_KEY: Final = Statement(
+    update(tenant_keys)
+    .where(tenant_keys.c.tenant_id == bind("tenant"), tenant_keys.c.key_version == bind("version"))
+    .values(root_key_id=bind("new_root_key_id"), wrapped_key=bind("new_wrapped_key"))
+)
+_INSERT: Final = insert_into(tenant_keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """What a rotation did.
+
+    Attributes:
+        key_version: Version of the new tenant key.
+        rewrapped: Keys that were wrapped anew.
+        destroyed: Root keys that were destroyed.
+    """
+
+    key_version: int
+    rewrapped: int
+    destroyed: int
+
+
+class Rotation:
+    """Rotates and erases tenants' keys.
+
+    Args:
+        database: Where the rows are.
+        root_keys: The provider above them.
+        readers_s: Seconds that readers of old rows are given.
+    """
+
+    def __init__(self, database: Database, root_keys: RootKeys, *, readers_s: float = READERS_S) -> None:
+        self._database = database
+        self._root_keys = root_keys
+        self._hierarchy = KeyHierarchy(root_keys)
+        self._readers_s = readers_s
+
+    async def rewrap_root(self, tenant_id: str) -> int:
+        """Puts a tenant's keys under a new root key; old copies of the database stay readable.
+
+        Args:
+            tenant_id: Whose.
+
+        Returns:
+            How many tenant keys were wrapped anew.
+        """
+        await self._root_keys.create(tenant_id)
+        rows = await self._database.fetch(_TENANT_KEYS, tenant_id=tenant_id)
+        for row in rows:
+            again = await self._hierarchy.rewrap_tenant_key(_stored(row), tenant_id)
+            async with self._database.transaction() as transaction:
+                await transaction.execute(
+                    _REWRAP_TENANT_KEY,
+                    tenant=tenant_id,
+                    version=row.key_version,
+                    new_root_key_id=again.wrapped.root_key_id,
+                    new_wrapped_key=again.wrapped.blob,
+                )
+        return len(rows)
+
+    async def rotate(self, tenant_id: str, *, erase: bool = False) -> Rotated:
+        """Gives a tenant a new tenant key, and wraps everything under it anew.
+
+        Args:
+            tenant_id: Whose.
+            erase: Whether also to destroy the root keys before: what was purged is then gone from old copies too.
+
+        Raises:
+            DataLoss: A stored key is damaged; nothing of it was changed.
+            Unavailable: The key provider or the database does not answer; do it again.
+        """
+        if erase:
+            await self._root_keys.create(tenant_id)
+        rows = await self._database.fetch(_TENANT_KEYS, tenant_id=tenant_id)
+        if not rows:
+            raise DataLoss("A tenant key's row is missing.")
+        version = int(rows[-1].key_version) + 1
+        new, wrapped = await self._hierarchy.new_tenant_key(f"{tenant_id}/{version}", tenant_id)
+        async with self._database.transaction() as transaction:
+            await transaction.execute(
+                _INSERT,
+                tenant_id=tenant_id,
+                key_version=version,
+                root_key_id=wrapped.wrapped.root_key_id,
+                wrapped_key=wrapped.wrapped.blob,
+                commitment=wrapped.commitment,
+                create_time=clock.now(),
+            )
+        rewrapped = 0
+        for row in rows:
+            old = await self._hierarchy.unwrap_tenant_key(_stored(row))
+            rewrapped += await self._empty(tenant_id, int(row.key_version), old, version, new)
+        destroyed = await self._destroy_unused(tenant_id) if erase else 0
+        return Rotated(version, rewrapped, destroyed)
+
+    async def _empty(self, tenant_id: str, old_version: int, old: TenantKey, version: int, new: TenantKey) -> int:
+        """Wraps everything under an old tenant key anew, and deletes that key once nothing is left under it."""
+        done = await self._rewrap_all(tenant_id, old_version, old, version, new)
+        while True:
+            await asyncio.sleep(self._readers_s)
+            async with self._database.transaction() as transaction:
+                await transaction.fetch(_LOCK, tenant_id=tenant_id, key_version=old_version)
+                left = 0
+                for holding in _HOLDINGS:
+                    row = await transaction.fetch_one(holding.left, tenant=tenant_id, old_version=old_version)
+                    left += row.left if row else 0
+                if not left:
+                    await transaction.execute(_DELETE, tenant_id=tenant_id, key_version=old_version)
+                    return done
+            # Somebody held the old key and stored under it just before the new one was there.
+            done += await self._rewrap_all(tenant_id, old_version, old, version, new)
+
+    async def _rewrap_all(self, tenant_id: str, old_version: int, old: TenantKey, version: int, new: TenantKey) -> int:
+        done = 0
+        for holding in _HOLDINGS:
+            while True:
+                rows = await self._database.fetch(
+                    holding.waiting, tenant=tenant_id, old_version=old_version, limit=BATCH
+                )
+                if not rows:
+                    break
+                changes = [_change(holding, row, old_version, old, version, new) for row in rows]
+                async with self._database.transaction() as transaction:
+                    await transaction.execute_many(holding.rewrap, changes)
+                done += len(rows)
+                await asyncio.sleep(0)
+        return done
+
+    async def _destroy_unused(self, tenant_id: str) -> int:
+        rows = await self._database.fetch(_TENANT_KEYS, tenant_id=tenant_id)
+        used = {row.root_key_id for row in rows}
+        destroyed = 0
+        for each in await self._root_keys.list():
+            if each.purpose == tenant_id and not each.destroyed and each.root_key_id not in used:
+                await self._root_keys.destroy(each.root_key_id)
+                destroyed += 1
+        return destroyed
+
+
+def _stored(row: Row) -> WrappedTenantKey:
+    return WrappedTenantKey(
+        f"{row.tenant_id}/{row.key_version}", WrappedKey(row.root_key_id, row.wrapped_key), row.commitment
+    )
+
+
+def _change(
+    holding: _Holding, row: Row, old_version: int, old: TenantKey, version: int, new: TenantKey
+) -> Mapping[str, Any]:
+    wrapped = None
+    if row.wrapped_key is not None:  # a destroyed key has no bytes to wrap, but its row moves along
+        wrapped = rewrap_dek(
+            old, new, WrappedDek(holding.key_id(row), old.key_id, row.wrapped_key, row.commitment)
+        ).blob
+    return {
+        **{f"row_{name}": getattr(row, name) for name in holding.row_key},
+        "old_version": old_version,
+        "new_version": version,
+        "new_wrapped_key": wrapped,
+    }
