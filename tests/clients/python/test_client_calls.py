@@ -6,20 +6,16 @@ import re
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, cast
 
 import grpc
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 import zegel
 import zegel.aio
 import zegel.client
+from support.certificates import self_signed
 from support.fake_server import Running, made, refuse, serving
 from zegel._internal import contract
 from zegel.audit.v1 import audit_service_pb2 as audit
@@ -354,35 +350,9 @@ def test_one_client_serves_many_threads(the_identity: Identity) -> None:
 # ----------------------------------------------------------------------------------------------------------------- TLS
 
 
-@pytest.fixture(scope="module")
-def authority() -> tuple[bytes, bytes]:
-    """A certificate of 127.0.0.1 that vouches for itself, and its key, in PEM."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    return (
-        certificate.public_bytes(serialization.Encoding.PEM),
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
-    )
-
-
 @pytest.mark.parametrize("kind", ["sync", "aio"])
-async def test_tls_is_the_default(
-    kind: str, the_identity: Identity, authority: tuple[bytes, bytes], tmp_path: Path
-) -> None:
-    certificate, key = authority
+async def test_tls_is_the_default(kind: str, the_identity: Identity, tmp_path: Path) -> None:
+    certificate, key = self_signed()
     path = tmp_path / "authority.pem"
     path.write_bytes(certificate)
     with serving(the_identity, credentials=grpc.ssl_server_credentials([(key, certificate)])) as running:
