@@ -131,24 +131,23 @@ class Library:
             raise FailedPrecondition("The document is too large to be signed.", reason="DOCUMENT_TOO_COMPLEX")
         return Facts(document_id, found.number, row.title, found.sha256, found.size, found.pages)
 
-    async def pin(self, transaction: Transaction, tenant_id: str, document_ids: Sequence[str]) -> None:
-        """Keeps documents from being deleted until the transaction ends, and makes sure that they are not.
+    async def pin(self, transaction: Transaction, tenant_id: str, document_id: str) -> None:
+        """Keeps a document from being deleted until the transaction ends, and makes sure that it is not.
 
         Args:
-            transaction: The one that puts them into use.
+            transaction: The one that puts it into use; several are pinned in the order of their identifiers.
             tenant_id: Whose.
-            document_ids: Which.
+            document_id: Which.
 
         Raises:
-            NotFound: One is absent.
-            FailedPrecondition: One was deleted.
+            NotFound: It is absent.
+            FailedPrecondition: It was deleted.
         """
-        for document_id in sorted(set(document_ids)):  # in one order, so that two transactions never wait in a ring
-            row = await transaction.fetch_one(store.PIN_DOCUMENT, document_id=document_id, tenant_id=tenant_id)
-            if row is None:
-                raise NotFound("document")
-            if row.state != DocumentState.ACTIVE:
-                raise destroyed()
+        row = await transaction.fetch_one(store.PIN_DOCUMENT, document_id=document_id, tenant_id=tenant_id)
+        if row is None:
+            raise NotFound("document")
+        if row.state != DocumentState.ACTIVE:
+            raise destroyed()
 
     async def read_all(self, tenant_id: str, document_id: str, version: int) -> bytes:
         """A whole version in memory; who may have it was decided before.
@@ -180,12 +179,12 @@ class Library:
 
     async def store_sealed(
         self,
-        tenant_id: str,
-        pdf: bytes,
         *,
+        tenant_id: str,
         owner_id: str,
         signature_request_id: str,
         title: str,
+        data: bytes,
         pages: Sequence[Page] | None = None,
         document_id: str = "",
     ) -> PreparedDocument:
@@ -193,10 +192,10 @@ class Library:
 
         Args:
             tenant_id: Whose.
-            pdf: The sealed PDF.
             owner_id: The principal that sent the request.
             signature_request_id: The request that it completes; its signers reach it.
             title: Title.
+            data: The sealed PDF.
             pages: Its pages; looked up in it where left out.
             document_id: Identifier that it is to have; a new one where left out.
 
@@ -211,13 +210,13 @@ class Library:
         stream, dek = await self._vault.new_stream(place)
         writer = StreamWriter(stream, _NoLedger())
         try:
-            await writer.write(pdf)
+            await writer.write(data)
             last = await writer.end(lambda _digest: None)
             await last.store()
         finally:
             await writer.abandon()
-        found = tuple(pages) if pages is not None else await self._inspector.pages(pdf)
-        stored = StoredVersion(stream.prefix, stream.cipher.header, dek, len(pdf), last.digest, MEDIA_TYPE, found)
+        found = tuple(pages) if pages is not None else await self._inspector.pages(data)
+        stored = StoredVersion(stream.prefix, stream.cipher.header, dek, len(data), last.digest, MEDIA_TYPE, found)
         return PreparedDocument(
             self._keys, place, stored, owner_id=owner_id, title=title, signature_request_id=signature_request_id
         )

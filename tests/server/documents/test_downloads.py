@@ -1,0 +1,173 @@
+"""Downloads: ranges, what is read for them, and what is damaged."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from support.documents_world import MIB, World, pdf_of
+from zegel.segments import FIRST_SEGMENT_PLAINTEXT_SIZE, SEGMENT_SIZE
+from zegel_server.documents.model import UploadSpec
+from zegel_server.documents.parts import PART_SEGMENTS
+from zegel_server.errors import DataLoss, InvalidArgument, OutOfRange, ZegelError
+
+DATA = pdf_of(5 * MIB)
+
+
+def blob_files(folder: Path) -> list[Path]:
+    return sorted(path for path in (folder / "blobs" / "documents").rglob("*") if path.is_file())
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+async def test_a_range_is_a_slice(ranged: tuple[World, str], data: st.DataObject) -> None:
+    world, document_id = ranged
+    offset = data.draw(st.integers(-len(DATA) - 5, len(DATA)), label="offset")
+    limit = data.draw(st.one_of(st.integers(0, 50), st.integers(0, len(DATA) + 5)), label="limit")
+    start = max(0, len(DATA) + offset) if offset < 0 else offset
+    expected = DATA[start : start + limit] if limit else DATA[start:]
+    caller = world.member(principal_id="owner")
+    assert await world.download(caller, document_id, offset=offset, limit=limit) == expected
+
+
+@pytest.fixture
+async def ranged(sqlite_world: World) -> tuple[World, str]:
+    return sqlite_world, await sqlite_world.upload(sqlite_world.member(principal_id="owner"), DATA)
+
+
+@pytest.mark.parametrize(("offset", "limit", "segments"), [(0, 1, 1), (-1, 0, 1), (2 * MIB, 10, 1), (0, 0, 6)])
+async def test_only_the_segments_asked_for_are_read(
+    sqlite_world: World, offset: int, limit: int, segments: int
+) -> None:
+    caller = sqlite_world.member()
+    document_id = await sqlite_world.upload(caller, DATA)
+    sqlite_world.blobs.gets.clear()
+    await sqlite_world.download(caller, document_id, offset=offset, limit=limit)
+    assert len(sqlite_world.blobs.gets) == segments
+    assert all(length is not None and length <= SEGMENT_SIZE for _, _, length in sqlite_world.blobs.gets)
+
+
+async def test_a_slow_reader_holds_little(sqlite_world: World) -> None:
+    caller = sqlite_world.member()
+    document_id = await sqlite_world.upload(caller, pdf_of(12 * MIB))
+    sqlite_world.blobs.gets.clear()
+    download = await sqlite_world.downloads.open(caller, document_id, 0, 0, 0)
+    await anext(download.chunks)
+    assert len(sqlite_world.blobs.gets) <= 4
+    await download.close()
+
+
+async def test_the_place_must_exist(world: World) -> None:
+    caller = world.member()
+    document_id = await world.upload(caller, pdf_of(100))
+    assert await world.download(caller, document_id, offset=100) == b""
+    with pytest.raises(OutOfRange) as past:
+        await world.download(caller, document_id, offset=101)
+    assert (past.value.reason, past.value.metadata["field"]) == ("OUT_OF_RANGE", "read_offset")
+    with pytest.raises(InvalidArgument) as negative:
+        await world.download(caller, document_id, limit=-1)
+    assert negative.value.metadata["field"] == "read_limit"
+    for version in (-1, 2**31):
+        with pytest.raises(InvalidArgument) as wrong:
+            await world.download(caller, document_id, version=version)
+        assert wrong.value.metadata["field"] == "version"
+
+
+async def test_the_event_comes_before_the_first_byte(world: World) -> None:
+    caller = world.member()
+    data = pdf_of(1000)
+    document_id = await world.upload(caller, data)
+    download = await world.downloads.open(caller, document_id, 0, 10, 20)
+    assert (await world.events())[-1] == "DOCUMENT_DOWNLOADED"
+    body = (await world.event_rows())[-1].body
+    assert hashlib.sha256(data).hexdigest() in body
+    assert '"offset":10' in body
+    assert '"length":20' in body
+    await download.close()
+
+
+@pytest.mark.parametrize("what", ["flip", "cut", "swap", "gone", "other"])
+async def test_nothing_of_a_damaged_segment_comes_out(sqlite_world: World, tmp_path: Path, what: str) -> None:
+    caller = sqlite_world.member()
+    await sqlite_world.upload(caller, pdf_of(len(DATA)))
+    (others, _) = blob_files(tmp_path)
+    others_bytes = others.read_bytes()
+    document_id = await sqlite_world.upload(caller, DATA)
+    first = next(path for path in blob_files(tmp_path) if document_id in str(path))
+    stored = bytearray(first.read_bytes())
+    first.chmod(0o600)
+    match what:
+        case "flip":
+            stored[SEGMENT_SIZE + 100] ^= 1
+        case "cut":
+            del stored[SEGMENT_SIZE + 100 :]
+        case "swap":
+            one, two = (slice(n * SEGMENT_SIZE, (n + 1) * SEGMENT_SIZE) for n in (1, 2))
+            stored[one], stored[two] = stored[two], stored[one]
+        case "other":
+            stored[SEGMENT_SIZE:] = others_bytes[SEGMENT_SIZE:]
+        case _:
+            assert what == "gone"
+    if what == "gone":
+        first.unlink()
+    else:
+        first.write_bytes(stored)
+    download = await sqlite_world.downloads.open(caller, document_id, 0, 0, 0)
+    came = bytearray()
+
+    async def read() -> None:
+        async for chunk in download.chunks:
+            came.extend(chunk.data)
+
+    with pytest.raises(DataLoss) as refusal:
+        await read()
+    assert refusal.value.reason == "STORED_DATA_DAMAGED"
+    assert came == (b"" if what == "gone" else DATA[:FIRST_SEGMENT_PLAINTEXT_SIZE])
+    last = len(DATA) - 10
+    assert last > PART_SEGMENTS * SEGMENT_SIZE
+    assert await sqlite_world.download(caller, document_id, offset=last) == DATA[last:], "the rest is as good as it was"
+
+
+async def test_a_key_of_another_document_is_refused(sqlite_world: World) -> None:
+    caller = sqlite_world.member()
+    one, two = [await sqlite_world.upload(caller, pdf_of(100)) for _ in range(2)]
+    writing = sqlite_world.database._writing  # type: ignore[attr-defined]
+    writing.execute(
+        "UPDATE document_versions SET (wrapped_key, commitment) = "
+        "(SELECT wrapped_key, commitment FROM document_versions WHERE document_id = ?) WHERE document_id = ?",
+        (one, two),
+    )
+    with pytest.raises(DataLoss):
+        await sqlite_world.downloads.open(caller, two, 0, 0, 0)
+    assert (await sqlite_world.events()).count("DOCUMENT_DOWNLOADED") == 0
+
+
+async def test_a_purge_in_the_middle_of_a_download_is_said_to_be_one(world: World) -> None:
+    caller = world.member()
+    document_id = await world.upload(caller, pdf_of(12 * MIB))
+    download = await world.downloads.open(caller, document_id, 0, 0, 0)
+    await anext(download.chunks)
+    await world.documents.delete(caller, document_id, "")
+    await world.documents.purge(caller, document_id, "")
+    await world.remover.run()
+    with pytest.raises(ZegelError) as refusal:
+        async for _ in download.chunks:
+            pass
+    assert refusal.value.reason == "DOCUMENT_DESTROYED"
+
+
+async def test_versions_of_one_document_do_not_pass_for_each_other(sqlite_world: World, tmp_path: Path) -> None:
+    caller, first, second = sqlite_world.member(), pdf_of(2000), pdf_of(2000)
+    document_id = await sqlite_world.upload(caller, first)
+    await sqlite_world.upload(caller, second, spec=UploadSpec(document_id=document_id))
+    one, two = blob_files(tmp_path)
+    for path in (one, two):
+        path.chmod(0o600)
+    stored = one.read_bytes()
+    one.write_bytes(two.read_bytes())
+    two.write_bytes(stored)
+    for version in (1, 2):
+        with pytest.raises(DataLoss):
+            await sqlite_world.download(caller, document_id, version=version)

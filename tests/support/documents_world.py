@@ -1,0 +1,352 @@
+"""A tenant with documents: real rows, keys, events, encryption and blobs; the PDF workshop where a test asks for it."""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import google_crc32c
+from sqlalchemy import create_engine, select
+
+from zegel.event.v1 import event_type_pb2
+from zegel_server import clock
+from zegel_server.audit.recorder import Recorder
+from zegel_server.caller import Caller, Origin, PrincipalKind, Scope
+from zegel_server.crypto import open_root_keys
+from zegel_server.db import Database, Statement, insert_into, open_database
+from zegel_server.db.schema import (
+    audit_events,
+    document_versions,
+    metadata,
+    outbox,
+    requested_documents,
+    signature_requests,
+    tenants,
+    uploads,
+)
+from zegel_server.documents.downloads import Downloads
+from zegel_server.documents.inspecting import Inspector
+from zegel_server.documents.ledger import Ledgers
+from zegel_server.documents.library import Library
+from zegel_server.documents.model import Chunk, Finish, Received, Upload, UploadSpec
+from zegel_server.documents.removal import Remover
+from zegel_server.documents.service import Documents
+from zegel_server.documents.upkeep import Upkeep
+from zegel_server.documents.uploads import Uploads
+from zegel_server.documents.vault import Vault
+from zegel_server.errors import FailedPrecondition
+from zegel_server.ids import new_id
+from zegel_server.keys.service import Keys
+from zegel_server.pdf.model import PageFacts, PdfFacts
+from zegel_server.storage import BlobInfo, BlobStore, open_blob_store
+
+MIB = 1 << 20
+SPEC = UploadSpec(title="Lease of flat 4")
+
+_EVENTS = Statement(select(audit_events).order_by(audit_events.c.event_number))
+_OUTBOX = Statement(select(outbox))
+_VERSIONS = Statement(select(document_versions))
+_UPLOADS = Statement(select(uploads))
+_TENANT = insert_into(tenants)
+_REQUEST = insert_into(signature_requests)
+_REQUESTED = insert_into(requested_documents)
+
+
+class Crash(BaseException):
+    """The process ends here, as far as the code under test can tell."""
+
+
+@dataclass
+class TroubledBlobs:
+    """A blob store that a test can make fail: ``before`` and ``after`` run around every put."""
+
+    inner: BlobStore
+    before: Callable[[int], None] = lambda _number: None
+    after: Callable[[int], None] = lambda _number: None
+    puts: int = 0
+    gets: list[tuple[str, int, int | None]] = field(default_factory=list)
+
+    async def put(self, key: str, data: Any) -> None:
+        self.puts += 1
+        number = self.puts
+        self.before(number)
+        await self.inner.put(key, data)
+        self.after(number)
+
+    async def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        self.gets.append((key, start, length))
+        return await self.inner.get(key, start, length)
+
+    async def size(self, key: str) -> int | None:
+        return await self.inner.size(key)
+
+    async def delete(self, key: str) -> None:
+        await self.inner.delete(key)
+
+    def list(self, prefix: str = "") -> AsyncIterator[BlobInfo]:
+        return self.inner.list(prefix)
+
+    async def close(self) -> None:
+        await self.inner.close()
+
+
+@dataclass
+class EasyWorkshop:
+    """Takes for a PDF whatever begins as one, and remembers what it was shown."""
+
+    seen: list[bytes] = field(default_factory=list)
+
+    async def inspect(self, pdf: bytes) -> PdfFacts:
+        self.seen.append(pdf)
+        if not pdf.startswith(b"%PDF-"):
+            raise FailedPrecondition("The file is not a PDF.", reason="DOCUMENT_UNREADABLE")
+        return PdfFacts((PageFacts(595.0, 842.0),), "1.7", has_form=False, has_scripts=False, has_signatures=False)
+
+
+@dataclass
+class World:
+    """A tenant, and the use cases over it."""
+
+    tenant_id: str
+    tenant_subject: str
+    database: Database
+    keys: Keys
+    blobs: TroubledBlobs
+    workshop: Any
+    vault: Vault
+    uploads: Uploads
+    downloads: Downloads
+    documents: Documents
+    library: Library
+    remover: Remover
+    upkeep: Upkeep
+
+    def member(self, scope: Scope = Scope.OWN, **changes: Any) -> Caller:
+        caller = Caller(
+            tenant_id=self.tenant_id,
+            principal_id=new_id("mem"),
+            kind=PrincipalKind.MEMBER,
+            session_id=new_id("ses"),
+            subject_id=self.tenant_subject,
+            signature_request_id="",
+            policy_version=1,
+            decide=lambda _permission: scope,
+            origin=Origin("192.0.2.7", "partner/1.0"),
+        )
+        return replace(caller, **changes)
+
+    def signer(self, signature_request_id: str) -> Caller:
+        return replace(
+            self.member(Scope.PARTY),
+            kind=PrincipalKind.SIGNER,
+            principal_id=new_id("sig"),
+            signature_request_id=signature_request_id,
+        )
+
+    async def upload(self, caller: Caller, data: bytes, **how: Any) -> str:
+        """A whole document; its identifier."""
+        outcome = await self.uploads.receive(caller, stream_of(data, **how))
+        assert isinstance(outcome, str)
+        return outcome
+
+    async def partly(self, caller: Caller, data: bytes, **how: Any) -> Upload:
+        """A stream without its end; how far it has come."""
+        outcome = await self.uploads.receive(caller, stream_of(data, finish=False, **how))
+        assert isinstance(outcome, Upload)
+        return outcome
+
+    async def download(
+        self, caller: Caller, document_id: str, version: int = 0, offset: int = 0, limit: int = 0
+    ) -> bytes:
+        """The bytes, every chunk checked for its place, size and checksum."""
+        download = await self.downloads.open(caller, document_id, version, offset, limit)
+        data = bytearray()
+        try:
+            async for chunk in download.chunks:
+                assert chunk.offset == download.wanted.start + len(data)
+                assert 1 <= len(chunk.data) <= MIB
+                assert google_crc32c.value(chunk.data) == chunk.crc32c
+                data += chunk.data
+        finally:
+            await download.close()
+        assert len(data) == len(download.wanted)
+        return bytes(data)
+
+    async def send(self, document_id: str, version: int = 1, state: str = "AWAITING_SIGNATURES") -> str:
+        """A signature request that names a version, as far as documents look at it."""
+        request_id = new_id("req")
+        async with self.database.transaction() as transaction:
+            await transaction.execute(
+                _REQUEST,
+                signature_request_id=request_id,
+                tenant_id=self.tenant_id,
+                owner_id="",
+                audit_id=new_id("aud"),
+                title="",
+                message="",
+                state=state,
+                fields="[]",
+                expire_time=None,
+                create_time=0,
+                all_signed_time=None,
+                seal_time=None,
+                sealed_document_id="",
+                revision=1,
+            )
+            await transaction.execute(
+                _REQUESTED,
+                signature_request_id=request_id,
+                position=0,
+                document_id=document_id,
+                version=version,
+                title="",
+                sha256=b"",
+                page_count=1,
+            )
+        return request_id
+
+    async def stored(self) -> list[str]:
+        """Keys of every blob."""
+        return sorted([info.key async for info in self.blobs.list()])
+
+    async def events(self) -> list[str]:
+        rows = await self.database.fetch(_EVENTS)
+        return [event_type_pb2.EventType.Name(row.event_type).removeprefix("EVENT_TYPE_") for row in rows]
+
+    async def event_rows(self) -> Sequence[Any]:
+        return await self.database.fetch(_EVENTS)
+
+    async def outbox(self) -> Sequence[Any]:
+        return await self.database.fetch(_OUTBOX)
+
+    async def version_rows(self) -> Sequence[Any]:
+        return await self.database.fetch(_VERSIONS)
+
+    async def upload_rows(self) -> Sequence[Any]:
+        return await self.database.fetch(_UPLOADS)
+
+    async def close(self) -> None:
+        await self.vault.close()
+        await self.blobs.close()
+        await self.database.close()
+
+
+def pdf_of(size: int) -> bytes:
+    """Bytes that begin as a PDF does."""
+    return (b"%PDF-1.7\n" + os.urandom(size))[:size]
+
+
+def chunk(offset: int, data: bytes) -> Chunk:
+    return Chunk(offset, data, google_crc32c.value(data))
+
+
+def finish_of(data: bytes) -> Finish:
+    return Finish(len(data), hashlib.sha256(data).digest())
+
+
+async def said(*messages: Received) -> AsyncIterator[Received]:
+    """A stream of these messages."""
+    for message in messages:
+        yield message
+
+
+async def stream_of(
+    data: bytes,
+    *,
+    upload_id: str | None = None,
+    spec: UploadSpec = SPEC,
+    start: int = 0,
+    stop: int | None = None,
+    sizes: Iterable[int] = (),
+    finish: bool = True,
+) -> AsyncIterator[Received]:
+    """A document's bytes in chunks of some sizes, and of 1 MiB from then on."""
+    yield Received(upload_id=upload_id, spec=None if upload_id else spec)
+    stop, cuts = len(data) if stop is None else stop, iter(sizes)
+    while start < stop:
+        end = min(start + next(cuts, MIB), stop)
+        yield Received(chunk=chunk(start, data[start:end]))
+        start = end
+        await asyncio.sleep(0)  # as a network does, let the others in
+    if finish:
+        yield Received(finish=finish_of(data))
+
+
+def sqlite_url(folder: Path) -> str:
+    """The URL of a SQLite file with tables and no rows."""
+    path = folder / "zegel.sqlite"
+    engine = create_engine(f"sqlite:///{path}")
+    metadata.create_all(engine)
+    engine.dispose()
+    return f"sqlite:///{path}"
+
+
+async def make_world(url: str, folder: Path, *, workshop: Any = None, lifetime: int | None = None) -> World:
+    """A new tenant in a database with tables; everything else lies in the folder."""
+    database = await open_database(url)
+    keys = Keys(database, open_root_keys(f"local:{folder / 'keyring.json'}"))
+    tenant = await found_tenant(database, keys)
+    return assemble(database, keys, folder, tenant, workshop=workshop, lifetime=lifetime)
+
+
+async def found_tenant(database: Database, keys: Keys) -> tuple[str, str]:
+    """A new tenant: its identifier, and the subject that it is itself."""
+    tenant_id = new_id("ten")
+    founded = await keys.found_tenant(tenant_id)
+    async with database.transaction() as transaction:
+        await transaction.execute(
+            _TENANT,
+            tenant_id=tenant_id,
+            pseudonym=f"t-{tenant_id[-8:]}",
+            name="Lettings & Co",
+            policy_version=1,
+            create_time=clock.now(),
+            revision=1,
+        )
+        await keys.store_tenant(transaction, founded)
+    return tenant_id, founded.subject_id
+
+
+async def reopen(world: World, url: str, folder: Path) -> World:
+    """The same tenant in a process that was started anew; the old one is as dead as `Crash` leaves it."""
+    database = await open_database(url)
+    keys = Keys(database, open_root_keys(f"local:{folder / 'keyring.json'}"))
+    return assemble(database, keys, folder, (world.tenant_id, world.tenant_subject), workshop=world.workshop)
+
+
+def assemble(
+    database: Database,
+    keys: Keys,
+    folder: Path,
+    tenant: tuple[str, str],
+    *,
+    workshop: Any = None,
+    lifetime: int | None = None,
+) -> World:
+    """The use cases, built as a server builds them when it starts."""
+    tenant_id, subject_id = tenant
+    workshop = workshop or EasyWorkshop()
+    recorder = Recorder(keys)
+    blobs = TroubledBlobs(open_blob_store((folder / "blobs").as_uri()))
+    vault = Vault(blobs, keys)
+    ledgers = Ledgers(database, keys, recorder)
+    inspector = Inspector(workshop)
+    lasting = {} if lifetime is None else {"lifetime": lifetime}
+    return World(
+        tenant_id=tenant_id,
+        tenant_subject=subject_id,
+        database=database,
+        keys=keys,
+        blobs=blobs,
+        workshop=workshop,
+        vault=vault,
+        uploads=Uploads(vault, ledgers, inspector, **lasting),
+        downloads=Downloads(database, vault, recorder),
+        documents=Documents(database, ledgers, recorder),
+        library=Library(database, vault, keys, inspector),
+        remover=Remover(database, vault),
+        upkeep=Upkeep(database, vault),
+    )
