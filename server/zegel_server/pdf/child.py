@@ -8,6 +8,7 @@ Invariants:
 * Keys and the network are the server's: signing and timestamping are calls back to it.
 """
 
+import importlib
 import socket
 import traceback
 from collections.abc import Callable
@@ -20,6 +21,9 @@ from zegel_server.pdf.model import PdfFacts, PrepareJob
 from zegel_server.pdf.refusal import Refusal, RefusedError
 from zegel_server.pdf.sealing import SealSpec, seal_pdf
 from zegel_server.pdf.wire import PREFIX, WireError, header_length, load, pack, parse_header
+
+_LOADED_LATE = ("pyhanko.pdf_utils.filters", "pyhanko.pdf_utils.metadata.xmp_xml", "encodings.utf_16_le")
+"""What libraries would otherwise load in each job."""
 
 _MAX_JOB_BYTES = 2**31
 """What the server may send: its own limits are lower; this only guards the arithmetic."""
@@ -103,6 +107,8 @@ class _Channel:
 def preload() -> None:
     """Load everything that jobs share, before any fork."""
     source.set_library_limits()
+    for name in _LOADED_LATE:
+        importlib.import_module(name)
     fonts.preload()
     preparing.preload()
 

@@ -106,6 +106,8 @@ def set_text(text: str, stack: str) -> list[Run]:
     Returns:
         Its runs from left to right.
     """
+    if text.isascii() and text.isprintable():  # most of it, and each stack's first font has all of that
+        return [Run(_STACKS[stack][0], text, shaped=False)]
     pieces = [(_font(cluster, stack), cluster) for cluster in _clusters(_visible(text))]
     last_resort = _font(_MISSING, stack) or _STACKS[stack][0]
     named = [(font or last_resort, cluster if font else _MISSING) for font, cluster in pieces]

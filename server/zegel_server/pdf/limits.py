@@ -54,6 +54,9 @@ MAX_STAMPS = 20_000
 MAX_STAMP_TEXT = 4_000
 """Characters of one stamp: a full page of small print."""
 
+MAX_STAMP_TEXT_TOTAL = 200_000
+"""Characters of all stamps and captions together: fitting them into their boxes takes five seconds at most."""
+
 MAX_AUDIT_ROWS = 5_000
 """Documents, parties and events on the audit pages together: some 250 pages; more is not for reading."""
 

@@ -28,7 +28,8 @@ PRODUCER = "Zegel"
 _OVERLAY_NAME = "/ZegelStamp"
 _CONTENT_NAME = "/ZegelPage"
 
-_PairedOperators = {"q": "Q", "BT": "ET", "BMC": "EMC", "BDC": "EMC", "BX": "EX"}
+_PAIRED_OPERATORS = {"q": "Q", "BT": "ET", "BMC": "EMC", "BDC": "EMC", "BX": "EX"}
+_CLOSING_OPERATORS = frozenset(_PAIRED_OPERATORS.values())
 
 
 def preload() -> None:
@@ -108,25 +109,37 @@ def _by_page(stamps: list[Stamp], counts: list[int]) -> dict[int, list[Stamp]]:
 
 def _lay_over(output: pikepdf.Pdf, page: pikepdf.Page, box: Shown, overlay: pikepdf.Page) -> None:
     """Draw a page of ours over a page, after the page's own content has ended for good."""
-    if _ends_cleanly(page):
+    resources = _resources_for_more(page)
+    if resources is not None:
         page.contents_add(b"q\n", prepend=True)
         page.contents_add(b"\nQ")
     else:
         content = page.as_form_xobject(handle_transformations=False)
         page.obj.Contents = output.make_stream(f"q {_CONTENT_NAME} Do Q".encode())
-        page.obj.Resources = pikepdf.Dictionary(
-            XObject=pikepdf.Dictionary({_CONTENT_NAME: output.make_indirect(content)})
-        )
-    resources = _copied(page.obj.Resources)  # pages may share theirs
-    objects = _copied(resources.get("/XObject"))
+        objects = pikepdf.Dictionary({_CONTENT_NAME: output.make_indirect(content)})
+        resources = pikepdf.Dictionary(XObject=objects)
     name = _OVERLAY_NAME
-    while name in objects:
+    while name in resources.XObject:
         name += "_"
-    objects[name] = output.copy_foreign(overlay.as_form_xobject())
-    resources.XObject = objects
+    resources.XObject[name] = output.copy_foreign(overlay.as_form_xobject())
     page.obj.Resources = resources
     numbers = " ".join(f"{number:.6f}" for number in box.matrix)
     page.contents_add(f"\nq {numbers} cm {name} Do Q".encode())
+
+
+def _resources_for_more(page: pikepdf.Page) -> pikepdf.Dictionary | None:
+    """A copy of a page's resources (pages may share theirs) to put more into.
+
+    Returns:
+        Nothing if the page's content does not close what it opens, or anything about it is out of shape: then it is to
+        be shut into a form of its own, which ends where it ends.
+    """
+    try:
+        resources = _copied(page.obj.Resources)
+        resources.XObject = _copied(resources.get("/XObject"))
+        return resources if _ends_cleanly(page) else None
+    except Exception:  # noqa: BLE001 - names that are no text, operators inside arrays, and whatever comes next
+        return None
 
 
 def _copied(holder: pikepdf.Object | None) -> pikepdf.Dictionary:
@@ -137,15 +150,12 @@ def _copied(holder: pikepdf.Object | None) -> pikepdf.Dictionary:
 def _ends_cleanly(page: pikepdf.Page) -> bool:
     """Whether a page's content closes all it opens, and nothing more."""
     open_scopes: list[str] = []
-    try:
-        for instruction in pikepdf.parse_content_stream(page):
-            operator = str(instruction.operator)
-            if operator in _PairedOperators:
-                open_scopes.append(_PairedOperators[operator])
-            elif operator in _PairedOperators.values() and (not open_scopes or open_scopes.pop() != operator):
-                return False
-    except (pikepdf.PdfError, TypeError):  # the latter for operators inside arrays
-        return False
+    for instruction in pikepdf.parse_content_stream(page):
+        operator = str(instruction.operator)
+        if operator in _PAIRED_OPERATORS:
+            open_scopes.append(_PAIRED_OPERATORS[operator])
+        elif operator in _CLOSING_OPERATORS and (not open_scopes or open_scopes.pop() != operator):
+            return False
     return not open_scopes
 
 

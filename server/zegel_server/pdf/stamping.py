@@ -29,7 +29,8 @@ _LARGEST_HAND = 36.0
 _BREAK_WORDS_BELOW = 5.0
 _SMALLEST_TEXT = 0.25
 LEADING = 1.22
-_SHRINK = 0.94
+_FIT_STEPS = 9
+"""Halvings between the largest and the smallest size: to a fiftieth of a point."""
 _CAP_HEIGHT = 0.71
 """Of the font size, for centring a line by its capitals."""
 
@@ -76,13 +77,23 @@ def fit_paragraph(text: str, stack: str, width: float, height: float, largest: f
         height: Height of the box in points.
         largest: Font size to begin with, in points.
     """
-    size = largest
-    while True:
+
+    def lines_at(size: float) -> list[str] | None:
         lines = wrap_text(text, stack, size, width)
         whole = size <= _BREAK_WORDS_BELOW or all(text_width(word, stack, size) <= width for word in text.split())
-        if (whole and len(lines) * size * LEADING <= height) or size <= _SMALLEST_TEXT:
-            return size, lines
-        size = max(size * _SHRINK, _SMALLEST_TEXT)
+        return lines if whole and len(lines) * size * LEADING <= height else None
+
+    best = (_SMALLEST_TEXT, wrap_text(text, stack, _SMALLEST_TEXT, width))
+    low, high = _SMALLEST_TEXT, largest
+    if (found := lines_at(largest)) is not None:
+        return largest, found
+    for _step in range(_FIT_STEPS):
+        middle = (low + high) / 2
+        if (found := lines_at(middle)) is None:
+            high = middle
+        else:
+            best, low = (middle, found), middle
+    return best
 
 
 def _draw_paragraph(canvas: Canvas, stamp: Stamp, bottom: float) -> None:

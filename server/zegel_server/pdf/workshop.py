@@ -34,6 +34,7 @@ from zegel_server.pdf.limits import (
     MAX_PDF_BYTES,
     MAX_RESULT_BYTES,
     MAX_SIGN_CALLS,
+    MAX_STAMP_TEXT_TOTAL,
     MAX_STAMPS,
     MAX_TIMESTAMP_CALLS,
     WorkerLimits,
@@ -326,6 +327,8 @@ def _check_job(job: PrepareJob) -> None:
     _check_size(sum(map(len, job.originals)))
     if len(job.stamps) > MAX_STAMPS:
         raise InvalidArgument("stamps", f"at most {MAX_STAMPS}")
+    if sum(len(stamp.text) + len(stamp.caption) for stamp in job.stamps) > MAX_STAMP_TEXT_TOTAL:
+        raise InvalidArgument("stamps", f"at most {MAX_STAMP_TEXT_TOTAL} characters")
     if len(job.attachments) > MAX_ATTACHMENTS:
         raise InvalidArgument("attachments", f"at most {MAX_ATTACHMENTS}")
     audit = job.audit

@@ -441,3 +441,22 @@ async def test_a_field_beyond_latin_1_is_drawn_as_it_was_filled_in(workshop: Wor
 @pytest.mark.parametrize("kind", ["Line", "Ink", "Highlight", "FreeText", "Widget", "Unheard"])
 async def test_annotations_out_of_shape_do_no_harm(workshop: Workshop, kind: str, entries: dict[str, Any]) -> None:
     assert len((await workshop.inspect(unseen(kind, **entries))).pages) == 1
+
+
+async def test_what_no_page_uses_is_left_behind(workshop: Workshop) -> None:
+    draft = one_page(
+        b"0 0 9 9 re f", b"/MediaBox [0 0 99 99] /PieceInfo 5 0 R", b"", b"(ZEGELDRAFT)", b"(ZEGELDRAFT too)"
+    )
+    plain = BytesIO()
+    with opened(await workshop.prepare(make_job(draft))) as pdf:
+        pdf.save(plain, qdf=True, object_stream_mode=pikepdf.ObjectStreamMode.disable)
+    assert b"ZEGELDRAFT" in draft
+    assert b"ZEGELDRAFT" not in plain.getvalue()
+    assert b"ZEGELDRAFT".hex().encode() not in plain.getvalue().lower()
+
+
+async def test_more_text_than_can_be_fitted_in_time_is_refused(workshop: Workshop) -> None:
+    stamps = [Stamp(0, 1, 0, 0, 10, 10, "text", "x " * 2000)] * 51
+    with pytest.raises(InvalidArgument):
+        await workshop.prepare(make_job(BLANK, stamps=stamps))
+    assert await workshop.prepare(make_job(BLANK, stamps=stamps[:50]))

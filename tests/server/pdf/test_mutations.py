@@ -1,0 +1,93 @@
+"""PDFs with random damage: whatever it does, the answer is facts or a reason, and what is accepted can be prepared."""
+
+import asyncio
+import os
+import random
+from datetime import UTC, datetime
+
+import pytest
+
+from support.pdfs import one_page, raw_pdf, stream
+from support.shared import SHARED
+from zegel_server.errors import FailedPrecondition
+from zegel_server.pdf.model import PrepareJob, Stamp
+from zegel_server.pdf.workshop import Workshop
+
+TIME = datetime(2026, 11, 24, tzinfo=UTC)
+LARGEST_SEED = 40_000
+FILES = [path for path in sorted((SHARED / "pdfs").glob("*.pdf")) if path.stat().st_size < LARGEST_SEED]
+HANDMADE = [
+    one_page(b"q 1 0 0 1 5 5 cm BT /F 9 Tf (x) Tj ET Q"),
+    raw_pdf(
+        [
+            b"<< /Type /Catalog /Pages 2 0 R /AcroForm << /Fields [5 0 R] /NeedAppearances true >> >>",
+            b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+            b"<< /Type /Page /Parent 2 0 R /Contents 4 0 R /MediaBox [0 0 99 99] /Annots [5 0 R] >>",
+            stream(b"0 0 9 9 re f"),
+            b"<< /Type /Annot /Subtype /Widget /FT /Tx /T (a) /V (b) /DA (/F 9 Tf) /Rect [0 0 50 20]  >>",
+        ]
+    ),
+]
+WORDS = [
+    b"/Type",
+    b"/Kids",
+    b"/Parent",
+    b"[",
+    b"]",
+    b"<<",
+    b">>",
+    b"null",
+    b"-1",
+    b"1e9",
+    b"99999999999",
+    b"0 R",
+    b"3 0 R",
+    b"obj",
+]
+
+
+def damaged(data: bytes, chance: random.Random) -> bytes:
+    out = bytearray(data)
+    for _change in range(chance.randint(1, 12)):
+        place = chance.randrange(len(out) + 1)
+        match chance.randrange(5):
+            case 0:
+                out[place : place + 1] = bytes([chance.randrange(256)])
+            case 1:
+                out[place:place] = chance.choice(WORDS)
+            case 2:
+                del out[place : place + chance.randint(1, 40)]
+            case 3:
+                source = chance.randrange(len(out) + 1)
+                out[place:place] = out[source : source + chance.randint(1, 80)]
+            case _:
+                digits = [index for index in range(place, min(place + 200, len(out))) if 48 <= out[index] <= 57]
+                if digits:
+                    out[chance.choice(digits)] = chance.randrange(48, 58)
+    return bytes(out)
+
+
+@pytest.mark.parametrize("shard", range(4))
+async def test_damage_is_refused_or_survived(shard: int) -> None:
+    seeds = HANDMADE + [path.read_bytes() for path in FILES]
+    rounds = int(os.environ.get("ZEGEL_MUTATIONS", "60"))
+    chance = random.Random(shard)  # noqa: S311 - the same damage in every run
+    refused = 0
+    async with Workshop() as workshop:
+
+        async def one(data: bytes) -> int:
+            try:
+                facts = await workshop.inspect(data)
+            except FailedPrecondition as error:
+                assert error.reason in {"DOCUMENT_UNREADABLE", "DOCUMENT_ENCRYPTED", "DOCUMENT_TOO_COMPLEX"}  # noqa: PT017
+                return 1
+            stamp = Stamp(0, len(facts.pages), 5, 5, 50, 20, "signature", "Ana")
+            prepared = await workshop.prepare(PrepareJob([data], [stamp], None, [], time=TIME))
+            again = await workshop.inspect(prepared)
+            assert [page.width for page in again.pages] == pytest.approx([page.width for page in facts.pages], rel=1e-4)
+            return 0
+
+        for _batch in range(rounds // 10):
+            batch = [damaged(chance.choice(seeds), chance) for _number in range(10)]
+            refused += sum(await asyncio.gather(*(one(data) for data in batch)))
+    assert 0 < refused < rounds
