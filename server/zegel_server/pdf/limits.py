@@ -55,7 +55,7 @@ MAX_STAMP_TEXT = 4_000
 """Characters of one stamp: a full page of small print."""
 
 MAX_STAMP_TEXT_TOTAL = 200_000
-"""Characters of all stamps and captions together: fitting them into their boxes takes five seconds at most."""
+"""Characters of all stamps and captions together: fitting them into their boxes takes seconds, not minutes."""
 
 MAX_AUDIT_ROWS = 5_000
 """Documents, parties and events on the audit pages together: some 250 pages; more is not for reading."""
