@@ -1,0 +1,205 @@
+"""A real server in a process of its own, and the programs of partners and signers that call it through the SDK.
+
+Invariants:
+
+* It listens on the loopback interface, keeps its port over a restart, and everything that it keeps is in one folder.
+* It gets the embedded defaults and what the test says, whatever the shell has set for another server.
+* It is ended by its own process id; its session is its own, so what it leaves behind can be found.
+"""
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import zegel
+from support import postgres
+
+START_SECONDS = 60.0
+"""The first start makes keys, certificates and tables, and the machine's cores are shared."""
+
+STOP_SECONDS = 20.0
+"""A graceful stop lets running calls end."""
+
+
+class ServerEndedError(Exception):
+    """The server ended by itself; the message has the end of its log."""
+
+
+@dataclass
+class ServerProcess:
+    """A development server.
+
+    Attributes:
+        folder: Holds all that is its own.
+        database_url: Where its rows are; empty for SQLite in its folder.
+        environment: Further settings, ``ZEGEL_...``.
+        listen: Where to listen; the port that it got once it was started.
+    """
+
+    folder: Path
+    database_url: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    listen: str = "127.0.0.1:0"
+    process: subprocess.Popen[str] | None = None
+    authority: bytes = b""
+    operator_token: str = field(default="", repr=False)
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "server.log"
+
+    @property
+    def rows_url(self) -> str:
+        return self.database_url or f"sqlite:///{self.data.resolve() / 'zegel.db'}"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Starts it, and waits until it is ready.
+
+        Raises:
+            ServerEndedError: It ended instead.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        command = [str(Path(sys.executable).parent / "zegel-server"), "serve", "--development"]
+        command += ["--data-dir", str(self.data), "--listen", self.listen]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("ZEGEL_")}
+        environment |= {"ZEGEL_DATABASE_URL": self.database_url} if self.database_url else {}
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=environment | dict(self.environment),
+                start_new_session=True,
+            )
+        try:
+            ready = self._until_ready(self.process)
+        except BaseException:
+            self.kill()
+            raise
+        self.listen = ready["address"]
+        self.authority = Path(ready["authority"]).read_bytes()
+        self.operator_token = Path(ready["operator_key"]).read_text(encoding="ascii").strip()
+
+    def _until_ready(self, process: subprocess.Popen[str]) -> dict[str, str]:
+        lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        # It reads for as long as the server lives: a full pipe would hold the server up.
+        threading.Thread(target=_pump, args=(process, lines), daemon=True).start()
+        deadline = time.monotonic() + START_SECONDS
+        while (left := deadline - time.monotonic()) > 0:
+            with contextlib.suppress(queue.Empty):
+                line = lines.get(timeout=left)
+                if not line:
+                    raise ServerEndedError(f"exit status {process.wait()}:\n{self.tail()}")
+                if line.startswith("{") and (said := json.loads(line)).get("event") == "ready":
+                    return dict(said)
+        raise ServerEndedError(f"not ready within {START_SECONDS:.0f} s:\n{self.tail()}")
+
+    def stop(self) -> int | None:
+        """Ends it gracefully; may be called again.
+
+        Returns:
+            Its exit status; nothing where it did not run.
+        """
+        process, self.process = self.process, None
+        if process is None:
+            return None
+        process.terminate()
+        try:
+            return process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
+
+    def kill(self) -> int:
+        """Kills the server itself, at once and whatever it does; its children are left to notice.
+
+        Returns:
+            The process id, which is its session's as well.
+        """
+        process, self.process = self.process, None
+        assert process is not None
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        return process.pid
+
+    def tail(self, lines: int = 30) -> str:
+        """The end of its log."""
+        return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+
+    def log_lines(self) -> list[dict[str, Any]]:
+        """Its log."""
+        text = self.log.read_text(encoding="utf-8", errors="replace")
+        return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+
+    def client(self, token: str | None = None, **more: Any) -> zegel.Client:
+        """A client with a connection of its own; close it."""
+        return zegel.Client(self.listen, token=token, root_certificates=self.authority, **more)
+
+    def blobs(self) -> set[str]:
+        """The files in its blob store, relative to it."""
+        root = self.data / "blobs"
+        return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+
+
+def _pump(process: subprocess.Popen[str], lines: "queue.SimpleQueue[str]") -> None:
+    assert process.stdout is not None
+    with process.stdout as output:
+        for line in output:
+            lines.put(line)
+    lines.put("")
+
+
+def members_of_session(session: int) -> list[int]:
+    """The processes that belong to a session, as the kernel tells it."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        with contextlib.suppress(OSError):
+            # After the program's name, which may hold anything: state, parent, group, session.
+            if int((entry / "stat").read_text().rpartition(")")[2].split()[3]) == session:
+                found.append(int(entry.name))
+    return found
+
+
+@contextlib.contextmanager
+def sqlite_server(**more: Any) -> Iterator[ServerProcess]:
+    """A server with the embedded defaults, in a folder that goes with it."""
+    with tempfile.TemporaryDirectory(prefix="zegel-test-") as folder, ServerProcess(Path(folder), **more) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def postgresql_server(cluster: postgres.Cluster, **more: Any) -> Iterator[ServerProcess]:
+    """A server with its rows in an empty database of a cluster; both go with it."""
+    name = cluster.create()
+    try:
+        with sqlite_server(database_url=cluster.url(name), **more) as server:
+            yield server
+    finally:
+        cluster.drop(name)
