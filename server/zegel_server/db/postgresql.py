@@ -39,6 +39,7 @@ def translate(error: BaseException) -> BaseException:
         error,
         asyncpg.PostgresConnectionError
         | asyncpg.InterfaceError
+        | asyncpg.InternalClientError
         | asyncpg.OperatorInterventionError
         | asyncpg.InsufficientResourcesError
         | OSError
@@ -48,7 +49,8 @@ def translate(error: BaseException) -> BaseException:
     return error
 
 
-_FAULTS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+# The client's own state goes wrong when its connection is cut in the middle, so its internal errors are faults too.
+_FAULTS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 
 
 @contextmanager

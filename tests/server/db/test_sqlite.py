@@ -188,8 +188,9 @@ async def test_cancelled_while_it_waits_it_lets_the_lock_go(database: SqliteData
     other.execute("ROLLBACK")
     with pytest.raises(asyncio.CancelledError):
         await writing
-    if database._committer is not None:
-        await asyncio.wait_for(database._committer, 5)
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5), database._lock:
+        assert not database._writing.in_transaction
     other.execute("PRAGMA busy_timeout = 0")
     other.execute("BEGIN IMMEDIATE")  # raises where the lock is still held
     other.close()
