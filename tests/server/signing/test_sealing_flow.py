@@ -1,0 +1,352 @@
+"""Sealing with every part of it real, but where a test takes one away."""
+
+import asyncio
+import hashlib
+import io
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pikepdf
+import pypdfium2  # type: ignore[import-untyped]
+import pytest
+from PIL import Image
+
+from support.sealing_world import SealingWorld, open_sealing_world
+from support.signing_world import said
+from zegel.evidence import check_detached, parse_leaf
+from zegel.transparency import VerifierKey
+from zegel.verification import verify_pdf
+from zegel_server.errors import DataLoss, FailedPrecondition, Unavailable
+from zegel_server.pdf.model import PrepareJob
+from zegel_server.pdf.workshop import Workshop
+from zegel_server.signing import sealing, worker
+from zegel_server.signing.model import RequestState
+from zegel_server.signing.snapshot import Snapshot
+from zegel_server.signing.worker import SealingWorker
+
+
+@pytest.fixture
+async def workshop() -> AsyncIterator[Workshop]:
+    async with Workshop() as running:
+        yield running
+
+
+@pytest.fixture
+async def sealing_world(url: str, tmp_path: Path, workshop: Workshop) -> AsyncIterator[SealingWorld]:
+    async with open_sealing_world(url, tmp_path, workshop) as made:
+        yield made
+
+
+sqlite_only = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+
+
+@asynccontextmanager
+async def working(*workers: SealingWorker) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(each.run()) for each in workers]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def worker_of(made: SealingWorld) -> SealingWorker:
+    return SealingWorker(made.world.database, made.sealer)
+
+
+async def sealed_file(made: SealingWorld, request: Snapshot) -> bytes:
+    return await made.library.read_all(made.world.tenant_id, request.sealed_document_id, 1)
+
+
+async def assert_completed_once(made: SealingWorld, request: Snapshot) -> None:
+    """The rows tell of one completion, and the file that they name is there."""
+    found = await made.get(request)
+    assert found.progress.state is RequestState.DOWNLOADABLE
+    assert found.progress.seal_time is not None
+    assert found.sealing is None
+    assert await made.world.outbox() == []
+    names = await made.world.events(request)
+    assert (names.count("ALL_SIGNED"), names.count("DOWNLOADABLE")) == (1, 1)
+    data = await sealed_file(made, found)
+    (last,) = [row for row in await made.world.event_rows() if row.trail == found.audit_id][-1:]
+    leaf = parse_leaf(bytes(last.leaf)) if last.leaf else said(last)
+    assert [each.sha256 for each in leaf.documents] == [hashlib.sha256(data).hexdigest()]
+
+
+async def assert_complete(made: SealingWorld, request: Snapshot) -> bytes:
+    """The request is completed, exactly once, and its file proves it to anybody."""
+    await assert_completed_once(made, request)
+    found = await made.get(request)
+    data = await sealed_file(made, found)
+    await made.sequencer.flush()
+    proved = await made.trail.transaction(made.sender, found.audit_id)
+    report = verify_pdf(data, [made.trail.verifier_key], [made.authority.root_pem], proved.sealed_proof)
+    assert report.ok, report.failures
+    assert report.facts.audit_id == found.audit_id
+    detached = check_detached(
+        hashlib.sha256(data).digest(), proved.sealed_proof, [VerifierKey.parse(made.trail.verifier_key)]
+    )
+    assert detached.ok
+    return data
+
+
+def drawn_signature() -> bytes:
+    picture = Image.new("RGBA", (120, 40), (0, 0, 0, 0))
+    picture.paste((0, 0, 120, 255), (10, 10, 110, 30))
+    out = io.BytesIO()
+    picture.save(out, "PNG")
+    return out.getvalue()
+
+
+async def test_everybody_has_signed_and_the_sealed_file_proves_it(sealing_world: SealingWorld) -> None:
+    made = sealing_world
+    request = await made.signed(pages=2, picture=drawn_signature())
+    assert request.progress.state is RequestState.ALL_SIGNED
+    assert request.sealing is not None
+    async with working(worker_of(made)):
+        await made.until(request, "DOWNLOADABLE")
+    data = await assert_complete(made, request)
+
+    shown = pypdfium2.PdfDocument(data)
+    texts = [page.get_textpage().get_text_bounded() for page in shown]
+    assert len(texts) == 3
+    first, audit = texts[0], texts[2]
+    signatures = request.progress.signatures
+    for told in ("Ann 0", signatures[0].signature_id, "Ann", "Keys: three", signatures[1].signature_id):
+        assert told in first
+    for told in (request.audit_id, "ann0@example.com", "ann1@example.com", "log.example.org/zegel", "zegel verify"):
+        assert told in audit
+    for told in ("Sent for signature", "Accepted the electronic record", "Everybody has signed", "Lettings & Co"):
+        assert told in audit
+    with pikepdf.open(io.BytesIO(data)) as pdf:
+        assert set(pdf.attachments) == {"audit.jsonl", "completed.tlog-proof"}
+        lines = pdf.attachments["audit.jsonl"].get_file().read_bytes().splitlines()
+    rows = [row for row in await made.world.event_rows() if row.trail == request.audit_id]
+    assert lines == [bytes(row.leaf) for row in rows[:-1]]
+    assert all(b"example.com" not in line and b"Ann" not in line for line in lines)
+    facts = await made.library.describe(made.sender, (await made.get(request)).sealed_document_id)
+    assert (facts.sha256, len(facts.pages), facts.title) == (hashlib.sha256(data).digest(), 3, request.title)
+
+
+@sqlite_only
+async def test_without_a_timestamp_the_request_waits_and_says_why(
+    sealing_world: SealingWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "FIRST_RETRY_S", 0.05)
+    made = sealing_world
+    request = await made.signed()
+    made.timestamps.down = True
+    async with working(worker_of(made)):
+        async with asyncio.timeout(30):
+            while (waiting := (await made.get(request)).sealing) is None or waiting.attempts < 3:
+                await asyncio.sleep(0.02)
+        assert waiting.last_reason == "TIMESTAMP_UNAVAILABLE"
+        assert (await made.get(request)).progress.state is RequestState.ALL_SIGNED
+        assert "DOWNLOADABLE" not in await made.world.events(request)
+        made.timestamps.down = False
+        await made.until(request, "DOWNLOADABLE")
+    await assert_complete(made, request)
+
+
+@sqlite_only
+async def test_a_sandbox_that_leaves_something_out_is_not_believed(sealing_world: SealingWorld) -> None:
+    """The audit page, the evidence and the seal are looked for in what comes back, whatever went wrong in there."""
+    made = sealing_world
+    request = await made.signed()
+
+    class Forgetful:
+        def __init__(self, change: Callable[[PrepareJob], PrepareJob] | None) -> None:
+            self.change = change
+            self.inspect = made.workshop.inspect
+
+        async def complete(self, job: PrepareJob, spec: Any, sign: Any, timestamp: Any) -> bytes:
+            if self.change is None:
+                return await made.workshop.prepare(job)
+            return await made.workshop.complete(self.change(job), spec, sign, timestamp)
+
+    for change in (
+        lambda job: replace(job, audit=None),
+        lambda job: replace(job, attachments=[]),
+        None,  # no seal at all
+    ):
+        with pytest.raises(Unavailable):
+            await made.sealer_with(workshop=Forgetful(change)).seal(made.world.tenant_id, request.signature_request_id)
+        assert (await made.get(request)).progress.state is RequestState.ALL_SIGNED
+    assert len(await made.world.outbox()) == 1
+
+
+@sqlite_only
+async def test_without_its_events_in_the_log_nothing_is_sealed(
+    sealing_world: SealingWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sealing, "EVIDENCE_WAIT_S", 0.2)
+    made = sealing_world
+    request = await made.signed()
+    await made.sequencer.flush()
+    await made.world.ceremony.open(made.world.signer(request))
+
+    class Lagging:
+        origin = made.trail.origin
+        calls = 0
+
+        async def evidence(self, trail: str) -> Any:
+            self.calls += 1
+            raise Unavailable("Not yet.", reason="NOT_INTEGRATED_YET")
+
+    lagging = Lagging()
+    with pytest.raises(Unavailable) as caught:
+        await made.sealer_with(trails=lagging).seal(made.world.tenant_id, request.signature_request_id)
+    assert caught.value.reason == "NOT_INTEGRATED_YET"
+    assert lagging.calls > 1
+
+    class Older:
+        origin = made.trail.origin
+
+        async def evidence(self, trail: str) -> Any:
+            whole = await made.trail.evidence(trail)
+            return replace(whole, audit_jsonl=whole.audit_jsonl.splitlines(keepends=True)[0])
+
+    with pytest.raises(Unavailable):
+        await made.sealer_with(trails=Older()).seal(made.world.tenant_id, request.signature_request_id)
+
+
+async def test_two_that_seal_the_same_make_one_document(sealing_world: SealingWorld) -> None:
+    made = sealing_world
+    request = await made.signed()
+    await asyncio.gather(*(made.sealer.seal(made.world.tenant_id, request.signature_request_id) for _ in range(2)))
+    await assert_complete(made, request)
+    await made.sealer.seal(made.world.tenant_id, request.signature_request_id)
+    await assert_complete(made, request)
+
+
+class Killed(BaseException):
+    """The process ends here, as far as the code under test can tell."""
+
+
+class Mortal:
+    """Calls through, and dies before or after the n-th call of everything that it wraps together."""
+
+    def __init__(self, inner: Any, death: "Death") -> None:
+        self._inner = inner
+        self._death = death
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        if not callable(found):
+            return found
+
+        def called(*args: Any, **values: Any) -> Any:
+            return self._death.around(lambda: found(*args, **values))
+
+        return called
+
+
+class Death:
+    def __init__(self, at: int) -> None:
+        self.at = at
+        self.steps = 0
+
+    def step(self) -> None:
+        self.steps += 1
+        if self.steps == self.at:
+            raise Killed
+
+    def around(self, call: Callable[[], Any]) -> Any:
+        made = call()
+        if hasattr(made, "__aenter__"):
+            return self._transaction(made)
+        return self._awaited(made) if asyncio.iscoroutine(made) else made
+
+    async def _awaited(self, made: Awaitable[Any]) -> Any:
+        try:
+            self.step()
+        except Killed:
+            made.close()  # type: ignore[attr-defined]
+            raise
+        done = await made
+        self.step()
+        return done
+
+    @asynccontextmanager
+    async def _transaction(self, made: Any) -> AsyncIterator[Any]:
+        self.step()
+        async with made as transaction:
+            yield Mortal(transaction, self)
+            self.step()
+        self.step()
+
+
+@sqlite_only
+@pytest.mark.faults
+@pytest.mark.slow
+async def test_killed_at_any_step_it_goes_on_and_completes_once(sealing_world: SealingWorld) -> None:
+    """Dies at the first step, then at the second, and so on until a try survives; each time somebody else goes on."""
+    made = sealing_world
+    at, survived = 1, False
+    while not survived:
+        request = await made.signed(orders=(0,))
+        death = Death(at)
+        dying = made.sealer_with(
+            database=Mortal(made.world.database, death),
+            documents=Mortal(made.library, death),
+            workshop=Mortal(made.workshop, death),
+        )
+        try:
+            await dying.seal(made.world.tenant_id, request.signature_request_id)
+        except Killed:
+            state = (await made.get(request)).progress.state
+            assert state in {RequestState.ALL_SIGNED, RequestState.DOWNLOADABLE}
+            assert len(await made.world.outbox()) == (state is RequestState.ALL_SIGNED)
+            await made.sealer.seal(made.world.tenant_id, request.signature_request_id)
+        else:
+            survived = True
+        await assert_completed_once(made, request)
+        at += 1
+    await assert_complete(made, request)
+    assert at > 15
+
+
+@sqlite_only
+async def test_a_signer_forgotten_too_early_leaves_the_request_unsealed(sealing_world: SealingWorld) -> None:
+    made = sealing_world
+    request = await made.signed()
+    async with made.world.database.transaction() as transaction:
+        await made.world.keys.destroy_subject(transaction, made.world.signer(request).subject_id)
+    with pytest.raises(FailedPrecondition):
+        await made.sealer.seal(made.world.tenant_id, request.signature_request_id)
+    assert (await made.get(request)).progress.state is RequestState.ALL_SIGNED
+
+
+@sqlite_only
+async def test_a_document_other_than_the_one_signed_is_not_sealed(sealing_world: SealingWorld) -> None:
+    made = sealing_world
+    request = await made.signed()
+
+    class Swapped:
+        store_sealed = made.library.store_sealed
+
+        async def read_all(self, *place: Any) -> bytes:
+            return await made.library.read_all(*place) + b"\n"
+
+    with pytest.raises(DataLoss):
+        await made.sealer_with(documents=Swapped()).seal(made.world.tenant_id, request.signature_request_id)
+
+
+@sqlite_only
+async def test_the_event_that_completes_names_the_file_and_the_server_as_its_actor(sealing_world: SealingWorld) -> None:
+    made = sealing_world
+    request = await made.signed(orders=(0,))
+    await made.sealer.seal(made.world.tenant_id, request.signature_request_id)
+    await made.sequencer.flush()
+    found = await made.get(request)
+    leaf = parse_leaf(bytes((await made.world.event_rows())[-1].leaf))
+    assert leaf.type == "SIGNATURE_REQUEST_DOWNLOADABLE"
+    assert (leaf.actor, leaf.actor_kind) == (None, "system")
+    digest = hashlib.sha256(await sealed_file(made, found)).hexdigest()
+    assert [(each.document, each.version, each.sha256) for each in leaf.documents] == [
+        (found.sealed_document_id, 1, digest)
+    ]

@@ -1,0 +1,241 @@
+"""The worker's own promises: who works on what, and what a failure or an end leaves behind."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support.signing_world import World
+from zegel_server import clock
+from zegel_server.db import insert_into
+from zegel_server.db.schema import outbox
+from zegel_server.errors import DataLoss, FailedPrecondition, InvalidArgument, Unavailable, ZegelError
+from zegel_server.ids import new_id
+from zegel_server.signing import store, worker
+from zegel_server.signing.worker import LONGEST_RETRY_S, SealingWorker, retry_s
+
+_ORDER = insert_into(outbox, *("kind", "tenant_id", "resource_id", "payload", "due_time", "attempts", "last_reason"))
+
+
+@dataclass
+class Sealer:
+    """Does what a test says, and remembers who was worked on at the same time."""
+
+    world: World
+    act: Callable[[str], Awaitable[None]]
+    running: set[str] = field(default_factory=set)
+    most: int = 0
+    calls: list[str] = field(default_factory=list)
+
+    async def seal(self, tenant_id: str, signature_request_id: str) -> None:
+        assert signature_request_id not in self.running
+        self.running.add(signature_request_id)
+        self.calls.append(signature_request_id)
+        self.most = max(self.most, len(self.running))
+        try:
+            await self.act(signature_request_id)
+            async with self.world.database.transaction() as transaction:
+                await transaction.execute(store.DONE, signature_request_id=signature_request_id)
+        finally:
+            self.running.discard(signature_request_id)
+
+
+async def order(world: World, kind: str = "seal", due: int | None = None) -> str:
+    resource = new_id("req")
+    async with world.database.transaction() as transaction:
+        await transaction.execute(
+            _ORDER,
+            kind=kind,
+            tenant_id=world.tenant_id,
+            resource_id=resource,
+            payload="",
+            due_time=clock.now() if due is None else due,
+            attempts=0,
+            last_reason="",
+        )
+    return resource
+
+
+@asynccontextmanager
+async def working(*workers: SealingWorker) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(each.run()) for each in workers]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 15.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not await condition():
+            await asyncio.sleep(0.01)
+
+
+async def a_moment(_: str) -> None:
+    await asyncio.sleep(0.05)
+
+
+async def test_two_workers_share_the_work_and_never_a_request(world: World) -> None:
+    orders = {await order(world) for _ in range(6)}
+    sealer = Sealer(world, a_moment)
+
+    async def all_done() -> bool:
+        return not await world.outbox()
+
+    async with working(*(SealingWorker(world.database, sealer) for _ in range(2))):
+        await until(all_done)
+    assert sorted(sealer.calls) == sorted(orders)
+    assert sealer.most <= 2 * worker.CONCURRENCY
+
+
+async def test_one_worker_has_only_so_many_in_hand(world: World) -> None:
+    for _ in range(5):
+        await order(world)
+    sealer = Sealer(world, a_moment)
+
+    async def all_done() -> bool:
+        return not await world.outbox()
+
+    async with working(SealingWorker(world.database, sealer)):
+        await until(all_done)
+    assert sealer.most == worker.CONCURRENCY
+
+
+async def test_a_nudge_wakes_it_long_before_it_would_look(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "POLL_S", 60.0)
+    sealer = Sealer(world, a_moment)
+    sleeping = SealingWorker(world.database, sealer)
+    async with working(sleeping):
+        await asyncio.sleep(0.05)
+        resource = await order(world)
+        sleeping.nudge()
+
+        async def done() -> bool:
+            return sealer.calls == [resource]
+
+        await until(done)
+
+
+async def test_other_kinds_and_what_is_not_due_are_left_alone(world: World) -> None:
+    await order(world, kind="blob.remove")
+    await order(world, due=clock.now() + clock.HOUR)
+    sealer = Sealer(world, a_moment)
+    async with working(SealingWorker(world.database, sealer)):
+        await asyncio.sleep(0.2)
+    assert sealer.calls == []
+    assert [row.attempts for row in await world.outbox()] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "least_s"),
+    [
+        (Unavailable("x", reason="TIMESTAMP_UNAVAILABLE"), "TIMESTAMP_UNAVAILABLE", 0.2),
+        (FailedPrecondition("x", reason="DOCUMENT_TOO_COMPLEX"), "DOCUMENT_TOO_COMPLEX", 100),
+        (DataLoss("x"), "STORED_DATA_DAMAGED", 100),
+        (RuntimeError("a defect"), "INTERNAL", 0.2),
+    ],
+)
+async def test_a_failure_is_kept_with_its_reason_and_put_off(
+    world: World, error: Exception, reason: str, least_s: float
+) -> None:
+    await order(world)
+
+    async def fail(_: str) -> None:
+        raise error
+
+    sealer, began = Sealer(world, fail), clock.now()
+
+    async def failed() -> bool:
+        (row,) = await world.outbox()
+        return bool(row.last_reason)
+
+    async with working(SealingWorker(world.database, sealer)):
+        await until(failed)
+    (row,) = await world.outbox()
+    assert (row.last_reason, row.attempts) == (reason, 1)
+    assert row.due_time - began >= least_s * clock.SECOND
+
+
+async def test_stopping_frees_what_is_in_hand_at_once(world: World) -> None:
+    await order(world)
+    sealer = Sealer(world, lambda _: asyncio.sleep(3600))
+
+    async def begun() -> bool:
+        return bool(sealer.running)
+
+    async with working(SealingWorker(world.database, sealer)):
+        await until(begun)
+        (row,) = await world.outbox()
+        assert row.due_time > clock.now()
+    (row,) = await world.outbox()
+    assert row.due_time <= clock.now()
+    assert row.last_reason == ""
+
+
+async def test_a_killed_workers_request_is_taken_over_and_a_living_ones_is_not(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "LEASE_S", 0.3)
+    await order(world)
+    slow = Sealer(world, lambda _: asyncio.sleep(1.2))
+    other = Sealer(world, a_moment)
+    async with working(SealingWorker(world.database, slow), SealingWorker(world.database, other)):
+        await asyncio.sleep(0.9)
+        assert len(slow.calls) + len(other.calls) == 1  # its lease is kept up
+    monkeypatch.setattr(worker, "LEASE_S", 0.3)
+    await order(world)
+    gone = SealingWorker(world.database, slow)
+    for row in await world.database.fetch(store.DUE, now=clock.now(), limit=10):
+        await gone._claim(row)  # and then its process is killed
+
+    async def all_done() -> bool:
+        return not await world.outbox()
+
+    async with working(SealingWorker(world.database, other)):
+        await until(all_done)
+
+
+async def test_a_database_that_does_not_answer_ends_no_worker(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "POLL_S", 0.05)
+    resource = await order(world)
+    sealer, fetch, failures = Sealer(world, a_moment), world.database.fetch, [1, 2, 3]
+
+    async def sometimes(*args: object, **values: object) -> list[object]:
+        if failures:
+            failures.pop()
+            raise Unavailable("The database does not answer now.", dependency="database")
+        return await fetch(*args, **values)  # type: ignore[arg-type]
+
+    world.database.fetch = sometimes  # type: ignore[method-assign, assignment]
+
+    async def done() -> bool:
+        return sealer.calls == [resource]
+
+    async with working(SealingWorker(world.database, sealer)):
+        await until(done)
+    assert not failures
+
+
+ERRORS = st.sampled_from([None, Unavailable("x"), FailedPrecondition("x"), InvalidArgument("a", "x"), DataLoss("x")])
+
+
+@given(attempts=st.integers(1, 10_000), error=ERRORS)
+def test_a_wait_is_never_nothing_and_never_longer_than_the_longest(attempts: int, error: ZegelError | None) -> None:
+    wait = retry_s(attempts, error)
+    assert 0.25 <= wait <= LONGEST_RETRY_S
+    if isinstance(error, FailedPrecondition | InvalidArgument | DataLoss) or attempts > 20:
+        assert wait >= LONGEST_RETRY_S / 2
+    else:
+        assert wait <= 0.5 * 2.0 ** min(attempts - 1, 20)
+
+
+def test_waits_differ_so_that_not_all_come_back_at_once() -> None:
+    assert len({retry_s(30, None) for _ in range(50)}) > 10
+    with suppress(ValueError):
+        assert retry_s(1, None) < 1

@@ -1,0 +1,153 @@
+"""All that sealing takes, and all of it real: documents, log, sandbox, authority."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from support.sealed import make_pdf
+from support.signing_world import NO_SIGN, World, draft_of, make_world, place
+from zegel_server.audit.log import Log
+from zegel_server.audit.log_key import LogKey
+from zegel_server.audit.sequencer import Sequencer
+from zegel_server.audit.service import AuditTrail
+from zegel_server.caller import Caller
+from zegel_server.documents.inspecting import Inspector
+from zegel_server.documents.library import Library
+from zegel_server.documents.vault import Vault
+from zegel_server.errors import Unavailable
+from zegel_server.pdf.authority import DevelopmentAuthority
+from zegel_server.pdf.timestamping import LocalTimestampAuthority
+from zegel_server.pdf.workshop import Workshop
+from zegel_server.signing.fields import FieldType, Value
+from zegel_server.signing.sealing import Sealer, SealMaterials
+from zegel_server.signing.snapshot import Snapshot
+from zegel_server.storage import open_blob_store
+
+
+@dataclass
+class Timestamps:
+    """The development authority's timestamps, which a test can take away."""
+
+    inner: LocalTimestampAuthority
+    down: bool = False
+    asked: int = 0
+
+    async def timestamp(self, request_der: bytes) -> bytes:
+        self.asked += 1
+        if self.down:
+            raise Unavailable("The timestamp authority does not answer.", reason="TIMESTAMP_UNAVAILABLE")
+        return await self.inner.timestamp(request_der)
+
+
+@dataclass
+class SealingWorld:
+    """A tenant whose requests can be sealed."""
+
+    world: World
+    library: Library
+    sequencer: Sequencer
+    trail: AuditTrail
+    workshop: Workshop
+    authority: DevelopmentAuthority
+    timestamps: Timestamps
+    materials: SealMaterials
+    sender: Caller
+    sealer: Sealer = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.sealer = self.sealer_with()
+
+    def sealer_with(self, **changes: Any) -> Sealer:
+        parts: dict[str, Any] = {
+            "documents": self.library,
+            "trails": self.trail,
+            "workshop": self.workshop,
+            "materials": self.materials,
+            **changes,
+        }
+        database = parts.pop("database", self.world.database)
+        return Sealer(database, self.world.keys, self.world.recorder, **parts)
+
+    async def document(self, data: bytes, title: str = "Lease") -> str:
+        prepared = await self.library.store_sealed(
+            tenant_id=self.world.tenant_id,
+            owner_id=self.sender.principal_id,
+            signature_request_id="",
+            title=title,
+            data=data,
+        )
+        async with self.world.database.transaction() as transaction:
+            await prepared.insert(transaction)
+        return prepared.document_id
+
+    async def signed(self, pages: int = 1, picture: bytes | None = None, orders: Sequence[int] = (0, 1)) -> Snapshot:
+        """A request that everybody has signed; the first signer also fills in a text and ticks a box."""
+        new = draft_of([await self.document(make_pdf("Lease", pages))], orders)
+        more = (
+            place("note", FieldType.TEXT, y=300.0, height=20.0),
+            place("box", FieldType.CHECKBOX, y=330.0, width=15.0, height=15.0),
+        )
+        request = await self.world.send(self.sender, replace(new, fields=(*new.fields, *more)))
+        for index in range(len(orders)):
+            signer = self.world.signer(request, index)
+            await self.world.ready(signer)
+            if index == 0:
+                values = [("note", Value("text", "Keys: three")), ("box", Value("checked", content=True))]
+                if picture:
+                    values.append(("signature-0", Value("drawn", picture)))
+                await self.world.ceremony.fill(signer, values)
+            await self.world.ceremony.sign(signer, NO_SIGN, lambda _: NO_SIGN)
+        return await self.get(request)
+
+    async def get(self, request: Snapshot) -> Snapshot:
+        return await self.world.signing.get(self.sender, request.signature_request_id)
+
+    async def until(self, request: Snapshot, state: str, seconds: float = 30.0) -> Snapshot:
+        async with asyncio.timeout(seconds):
+            while (found := await self.get(request)).progress.state != state:
+                await asyncio.sleep(0.02)
+        return found
+
+
+@asynccontextmanager
+async def open_sealing_world(url: str, folder: Path, workshop: Workshop) -> AsyncIterator[SealingWorld]:
+    libraries: list[Library] = []
+    vaults: list[Vault] = []
+    blobs = open_blob_store((folder / "blobs").as_uri())
+
+    def library(database: Any, keys: Any) -> Library:
+        vaults.append(Vault(blobs, keys))
+        libraries.append(Library(database, vaults[0], keys, Inspector(workshop)))
+        return libraries[0]
+
+    world = await make_world(url, folder / "keyring.json", library)
+    log = Log(world.database, LogKey.open(folder, "log.example.org/zegel"))
+    sequencer = Sequencer(world.database, log)
+    await sequencer.start()
+    world.recorder.recorded = sequencer.nudge
+    authority = DevelopmentAuthority.open(folder / "authority")
+    timestamps = Timestamps(LocalTimestampAuthority(authority.timestamp))
+    try:
+        yield SealingWorld(
+            world=world,
+            library=libraries[0],
+            sequencer=sequencer,
+            trail=AuditTrail(world.database, world.keys, log, sequencer),
+            workshop=workshop,
+            authority=authority,
+            timestamps=timestamps,
+            materials=SealMaterials(
+                identity=authority.seal,
+                timestamp=timestamps,
+                certificates=authority.timestamp.chain,
+                crls=authority.crls,
+            ),
+            sender=world.member(),
+        )
+    finally:
+        await sequencer.close()
+        await vaults[0].close()
+        await world.database.close()
