@@ -326,7 +326,12 @@ class App:
         core = self.core = await Core.open(settings, stack)
         domains = self.domains = await Domains.open(core, workshop, credentials, stack)
         pipeline = Pipeline(
-            core.methods, core.sessions.authenticate, Telemetry(self.registry), core.refusals.record, OPEN_PATHS
+            core.methods,
+            core.sessions.authenticate,
+            Telemetry(self.registry),
+            core.refusals.record,
+            OPEN_PATHS,
+            certificates=settings.tls_client_authority is not None,
         )
         server = Server(pipeline, credentials.tls, reuse_port=reuse_port)
         for service, add, servicer in domains.servicers():

@@ -8,9 +8,8 @@ Invariants:
 
 from collections.abc import Callable, Collection
 from contextvars import ContextVar
-from dataclasses import dataclass
 from enum import IntFlag, StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from zegel_server.errors import NotFound, PermissionDenied
 
@@ -32,8 +31,7 @@ class PrincipalKind(StrEnum):
     SIGNER = "SIGNER"
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Where a call came from: personal data, so it goes nowhere but encrypted into the audit trail.
 
     Attributes:
@@ -45,8 +43,7 @@ class Origin:
     user_agent: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """Who calls.
 
     Attributes:

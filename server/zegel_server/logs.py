@@ -1,5 +1,6 @@
 """Structured log lines on standard error: JSON for machines, or aligned for people."""
 
+import json
 import logging
 import sys
 from typing import Final, Literal
@@ -7,6 +8,13 @@ from typing import Final, Literal
 import structlog
 
 _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+_encode: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=str).encode
+
+
+def _dumps(line: object, **_: object) -> str:
+    return _encode(line)
 
 
 def configure(form: Literal["json", "console"], level: Literal["debug", "info", "warning", "error"]) -> None:
@@ -23,7 +31,9 @@ def configure(form: Literal["json", "console"], level: Literal["debug", "info", 
         else structlog.processors.format_exc_info
     )
     renderer: structlog.types.Processor = (
-        structlog.processors.JSONRenderer() if form == "json" else structlog.dev.ConsoleRenderer(colors=False)
+        structlog.processors.JSONRenderer(serializer=_dumps)
+        if form == "json"
+        else structlog.dev.ConsoleRenderer(colors=False)
     )
     structlog.configure(
         processors=[

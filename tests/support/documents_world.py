@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -136,11 +136,10 @@ class World:
             decide=lambda _permission: scope,
             origin=Origin("192.0.2.7", "partner/1.0"),
         )
-        return replace(caller, **changes)
+        return caller._replace(**changes)
 
     def signer(self, signature_request_id: str) -> Caller:
-        return replace(
-            self.member(Scope.PARTY),
+        return self.member(Scope.PARTY)._replace(
             kind=PrincipalKind.SIGNER,
             principal_id=new_id("sig"),
             signature_request_id=signature_request_id,

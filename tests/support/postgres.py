@@ -43,6 +43,9 @@ SETTINGS = {
     "unix_socket_directories": "",
 }
 
+DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on", "shared_buffers": "256MB"}
+"""What a benchmark changes of these."""
+
 
 def binaries() -> Path | None:
     """Finds the folder with ``initdb`` and ``postgres``, the newest where a system has several.
@@ -166,8 +169,11 @@ def _owner() -> pwd.struct_passwd | None:
     return next(known[name] for name in USERS if name in known)
 
 
-def start() -> Cluster:
+def start(*, durable: bool = False) -> Cluster:
     """Makes a cluster and starts its server, or leaves the calling test out where PostgreSQL is not installed.
+
+    Args:
+        durable: Whether a commit is on the disk before it is answered, as users run it; benchmarks want that.
 
     Returns:
         The server, answering.
@@ -204,7 +210,7 @@ def start() -> Cluster:
     )
     password_file.unlink()
     command = [str(programs / "postgres"), "-D", str(data), "-h", "127.0.0.1", "-p", str(port)]
-    for name, value in SETTINGS.items():
+    for name, value in (SETTINGS | (DURABLE if durable else {})).items():
         command += ["-c", f"{name}={value}"]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(

@@ -9,8 +9,7 @@ Invariants:
 
 import hashlib
 import hmac
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from zegel_server import clock
 from zegel_server.caller import PrincipalKind
@@ -31,8 +30,7 @@ TOKEN_SHOWN: Final = 8
 """Characters of an API key's token that lists show: enough to know it again, too few to guess it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(NamedTuple):
     """A principal's leave to call; times in microseconds since the epoch.
 
     Attributes:

@@ -13,10 +13,10 @@ Invariants:
 """
 
 import asyncio
+import itertools
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import grpc
@@ -24,6 +24,7 @@ from grpc.aio import AbortError, ServerInterceptor, ServicerContext
 
 from zegel_server.caller import Caller, Origin, set_caller
 from zegel_server.errors import Unauthenticated, ZegelError
+from zegel_server.rpc.deadlines import Deadlines
 from zegel_server.rpc.methods import Method
 from zegel_server.rpc.status import Deadline, as_public, rich_status
 from zegel_server.rpc.telemetry import Telemetry
@@ -66,17 +67,39 @@ class Refusals(Protocol):
         ...
 
 
-@dataclass(slots=True)
 class Call:
-    """One request on its way."""
+    """One request on its way.
 
-    method: Method
-    context: ServicerContext[Any, Any]
-    request_id: str
-    began: float
-    session_id: str = ""
-    code: str = "OK"
-    reason: str = ""
+    Args:
+        method: What is called.
+        context: gRPC's side of it.
+        request_id: By which the operator finds its log line.
+        began: When, by the telemetry's clock.
+    """
+
+    __slots__ = ("began", "code", "context", "due", "method", "reason", "request_id", "session_id", "stopped", "task")
+
+    def __init__(self, method: Method, context: ServicerContext[Any, Any], request_id: str, began: float) -> None:
+        self.method = method
+        self.context = context
+        self.request_id = request_id
+        self.began = began
+        self.session_id = ""
+        self.code = "OK"
+        self.reason = ""
+        self.task = asyncio.current_task()
+        self.due = asyncio.get_running_loop().time() + method.cap_s
+        self.stopped: Exception | None = None
+
+    def stop(self, why: Exception | None = None) -> None:
+        """Ends the call from outside of its own task.
+
+        Args:
+            why: What its caller is told; that it took too long, where left out.
+        """
+        if self.stopped is None and self.task is not None:
+            self.stopped = why or Deadline("The call took longer than it may.")
+            self.task.cancel()
 
 
 class Pipeline(ServerInterceptor):  # type: ignore[type-arg]  # generic in its stubs alone
@@ -88,6 +111,7 @@ class Pipeline(ServerInterceptor):  # type: ignore[type-arg]  # generic in its s
         telemetry: The telemetry stage's ear.
         refused: Told of calls that policy refused.
         open_paths: Paths beginning so pass untouched: health and reflection, which show no resource.
+        certificates: Whether clients show certificates: mutual TLS.
     """
 
     def __init__(
@@ -97,13 +121,20 @@ class Pipeline(ServerInterceptor):  # type: ignore[type-arg]  # generic in its s
         telemetry: Telemetry,
         refused: Refusals,
         open_paths: tuple[str, ...] = (),
+        *,
+        certificates: bool = False,
     ) -> None:
         self._methods = methods
         self._authenticate = authenticate
         self._telemetry = telemetry
         self._refused = refused
         self._open = open_paths
+        self._certificates = certificates
+        self._deadlines = Deadlines()
+        telemetry.watch(self._deadlines.__len__)
         self._wrapped: dict[str, Handler] = {}
+        self._run_id = secrets.token_hex(6)
+        self._numbers = itertools.count(1)
 
     async def intercept_service(
         self,
@@ -142,9 +173,8 @@ class Pipeline(ServerInterceptor):  # type: ignore[type-arg]  # generic in its s
         async def run(request: Any, context: ServicerContext[Any, Any]) -> Any:
             call = self._begin(method, context)
             try:
-                async with asyncio.timeout(_allowed_s(call)):
-                    await self._admit(call)
-                    return await inner(request, context)
+                await self._admit(call)
+                return await inner(request, context)
             except BaseException as error:  # noqa: BLE001 - the outermost stage: everything becomes a status here
                 await self._end_badly(call, error)
             finally:
@@ -158,10 +188,9 @@ class Pipeline(ServerInterceptor):  # type: ignore[type-arg]  # generic in its s
         async def run(requests: Any, context: ServicerContext[Any, Any]) -> Any:
             call = self._begin(method, context)
             try:
-                async with asyncio.timeout(_allowed_s(call)):
-                    await self._admit(call)
-                    async with _Watch(lambda: self._admit(call)):
-                        return await inner(requests, context)
+                await self._admit(call)
+                async with _Watch(call, self._admit):
+                    return await inner(requests, context)
             except BaseException as error:  # noqa: BLE001 - the outermost stage
                 await self._end_badly(call, error)
             finally:
@@ -173,17 +202,16 @@ class Pipeline(ServerInterceptor):  # type: ignore[type-arg]  # generic in its s
         async def run(request: Any, context: ServicerContext[Any, Any]) -> None:
             call = self._begin(method, context)
             try:
-                async with asyncio.timeout(_allowed_s(call)):
-                    await self._admit(call)
-                    async with _Watch(lambda: self._admit(call)):
-                        answers = inner(request, context)
-                        try:
-                            async for answer in answers:
-                                await context.write(answer)
-                        finally:
-                            close = getattr(answers, "aclose", None)
-                            if close is not None:
-                                await close()
+                await self._admit(call)
+                async with _Watch(call, self._admit):
+                    answers = inner(request, context)
+                    try:
+                        async for answer in answers:
+                            await context.write(answer)
+                    finally:
+                        close = getattr(answers, "aclose", None)
+                        if close is not None:
+                            await close()
             except BaseException as error:  # noqa: BLE001 - the outermost stage
                 await self._end_badly(call, error)
             finally:
@@ -192,7 +220,10 @@ class Pipeline(ServerInterceptor):  # type: ignore[type-arg]  # generic in its s
         return run
 
     def _begin(self, method: Method, context: ServicerContext[Any, Any]) -> Call:
-        return Call(method, context, secrets.token_hex(8), self._telemetry.started())
+        request_id = f"{self._run_id}-{next(self._numbers):x}"
+        call = Call(method, context, request_id, self._telemetry.started())
+        self._deadlines.add(call)
+        return call
 
     async def _admit(self, call: Call) -> None:
         """The stages session and access."""
@@ -207,7 +238,8 @@ class Pipeline(ServerInterceptor):  # type: ignore[type-arg]  # generic in its s
         if not token or scheme.lower() != "bearer":
             raise Unauthenticated("The call carries no authorization: Bearer metadata.")
         origin = Origin(_address(context.peer()), user_agent[:256])
-        caller = await self._authenticate(token, origin, _certificate(context))
+        certificate = _certificate(context) if self._certificates else None
+        caller = await self._authenticate(token, origin, certificate)
         call.session_id = caller.session_id
         try:
             caller.demand(call.method.permission)
@@ -221,8 +253,11 @@ class Pipeline(ServerInterceptor):  # type: ignore[type-arg]  # generic in its s
         if isinstance(error, AbortError):
             raise error
         if isinstance(error, asyncio.CancelledError):
-            call.code = "CANCELLED"
-            raise error
+            if call.stopped is None or call.task is None:
+                call.code = "CANCELLED"
+                raise error
+            call.task.uncancel()
+            error = call.stopped
         if not isinstance(error, Exception):
             raise error
         public, defect = as_public(error, call.request_id)
@@ -233,6 +268,7 @@ class Pipeline(ServerInterceptor):  # type: ignore[type-arg]  # generic in its s
         await call.context.abort(status, message, trailing)
 
     def _end(self, call: Call) -> None:
+        self._deadlines.discard(call)
         self._telemetry.ended(
             call.began,
             method=call.method.path,
@@ -244,46 +280,28 @@ class Pipeline(ServerInterceptor):  # type: ignore[type-arg]  # generic in its s
 
 
 class _Watch:
-    """Decides a stream's session and access again and again, and ends its task with the refusal."""
+    """Decides a stream's session and access again and again, and ends its call with the refusal."""
 
-    def __init__(self, check: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, call: Call, check: Callable[[Call], Awaitable[None]]) -> None:
+        self._call = call
         self._check = check
-        self._refusal: Exception | None = None
 
     async def __aenter__(self) -> None:
-        self._task = asyncio.current_task()
         self._watcher = asyncio.create_task(self._watch())
 
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(RECHECK_S)
             try:
-                await self._check()
+                await self._check(self._call)
             except Exception as error:  # noqa: BLE001 - whatever raises, denies
-                self._refusal = error
-                if self._task is not None:
-                    self._task.cancel()
+                self._call.stop(error)
                 return
 
-    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._watcher.cancel()
         with suppress(asyncio.CancelledError):
             await self._watcher
-        if self._refusal is not None and isinstance(error, asyncio.CancelledError):
-            if self._task is not None:
-                self._task.uncancel()
-            raise self._refusal
-
-
-def _allowed_s(call: Call) -> float:
-    """Seconds left: the client's deadline, but no more than the method's cap."""
-    remaining = call.context.time_remaining()
-    cap = call.method.cap_s
-    if remaining is None:
-        return cap
-    if remaining <= 0:
-        raise Deadline("The call took longer than its deadline allows.")
-    return float(min(remaining, cap))
 
 
 def _address(peer: str) -> str:

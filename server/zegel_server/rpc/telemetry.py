@@ -1,6 +1,7 @@
 """What an operator sees of requests: one structured line each, and metrics. No personal data, no secret, no payload."""
 
 import time
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -29,13 +30,21 @@ class Telemetry:
         self._running = Gauge("zegel_requests_running", "Requests under way.", registry=registry)
         self._series: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
 
-    def started(self) -> float:
+    def watch(self, running: Callable[[], int]) -> None:
+        """Says how many requests are under way whenever the metrics are read.
+
+        Args:
+            running: Counts them.
+        """
+        self._running.set_function(running)
+
+    @staticmethod
+    def started() -> float:
         """Notes that a request began.
 
         Returns:
             The moment, to hand to ``ended``.
         """
-        self._running.inc()
         return time.perf_counter()
 
     def ended(self, began: float, *, method: str, code: str, reason: str, request_id: str, session_id: str) -> None:
@@ -50,7 +59,6 @@ class Telemetry:
             session_id: The session it came with, or empty: an identifier, no secret.
         """
         seconds = time.perf_counter() - began
-        self._running.dec()
         series = self._series.get((method, code))
         if series is None:
             series = (self._handled.labels(method, code), self._seconds.labels(method))

@@ -174,7 +174,8 @@ async def test_what_is_signed_is_what_was_there_under_the_lock(world: World) -> 
     signer = world.signer(request)
     await world.ready(signer)
     await world.ceremony.fill(signer, [("note", Value("text", "before"))])
-    draft, slipped = world.recorder.draft, []
+    draft = world.recorder.draft
+    slipped: list[int] = []
 
     async def slip_in(*args: object, **about: object) -> object:
         made = await draft(*args, **about)  # type: ignore[arg-type]
@@ -221,14 +222,14 @@ async def test_the_ceremony_is_for_signers_of_that_request_alone(world: World) -
     sender = world.member()
     request, another = await world.send(sender), await world.send(sender)
     signer = world.signer(request)
-    for caller in (sender, replace(signer, signature_request_id="")):
+    for caller in (sender, signer._replace(signature_request_id="")):
         for act in (world.ceremony.get(caller), world.ceremony.open(caller), sign(world, caller)):
             with pytest.raises(PermissionDenied):
                 await act
     for caller in (
-        replace(signer, signature_request_id=another.signature_request_id),
-        replace(signer, tenant_id=new_id("ten")),
-        replace(signer, principal_id=new_id("sig")),
+        signer._replace(signature_request_id=another.signature_request_id),
+        signer._replace(tenant_id=new_id("ten")),
+        signer._replace(principal_id=new_id("sig")),
     ):
         with pytest.raises(NotFound):
             await world.ceremony.get(caller)

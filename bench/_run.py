@@ -1,0 +1,167 @@
+"""What the benchmarks share: servers in processes of their own, a load generator, and the last line.
+
+The load generator is ghz (Go), since one written in Python would be slower than the servers it asks; it is built from its
+module, pinned, into ``.tools/bin`` where it is missing. All traffic stays on loopback.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+TOOLS: Final = ROOT / ".tools/bin"
+GHZ: Final = "github.com/bojand/ghz/cmd/ghz@v0.121.0"
+START_S: Final = 60
+STOP_S: Final = 30
+
+
+def arguments(description: str) -> argparse.Namespace:
+    """The command line of a benchmark.
+
+    Args:
+        description: What it measures.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--size", choices=["small", "large"], default="small", help="small ends within 45 s")
+    return parser.parse_args()
+
+
+def finish(**figures: Any) -> None:
+    """Prints the last line: one JSON object.
+
+    Args:
+        figures: Its keys.
+    """
+    print(json.dumps(figures), flush=True)
+
+
+def rounded(value: float, digits: int = 3) -> float:
+    """A figure as it is quoted.
+
+    Args:
+        value: The figure.
+        digits: Digits after the point.
+    """
+    return round(value, digits)
+
+
+def ghz() -> Path:
+    """The load generator, built where it is missing.
+
+    Raises:
+        SystemExit: It is missing and there is no Go to build it.
+    """
+    found = shutil.which("ghz", path=f"{TOOLS}{os.pathsep}{os.environ.get('PATH', '')}")
+    if found:
+        return Path(found)
+    go = shutil.which("go") or shutil.which("/usr/local/go/bin/go")
+    if go is None:
+        raise SystemExit("bench: the load generator ghz is missing, and Go to build it: install Go")
+    print("Building the load generator (ghz)", file=sys.stderr)
+    subprocess.run([go, "install", GHZ], check=True, env={**os.environ, "GOBIN": str(TOOLS), "GOFLAGS": "-mod=mod"})
+    return TOOLS / "ghz"
+
+
+@dataclass(frozen=True)
+class Served:
+    """A server under measurement.
+
+    Attributes:
+        target: ``host:port``.
+        authority: Its authority's certificate, PEM.
+        operator_key: File with the operator's API key, where it is Zegel.
+        pid: Its process.
+    """
+
+    target: str
+    authority: Path
+    operator_key: Path | None
+    pid: int
+
+
+@contextmanager
+def process(command: Sequence[str], **environment: str) -> Iterator[tuple[dict[str, Any], int]]:
+    """A server's process: yields its first line of JSON and its number, and ends it by that number.
+
+    Args:
+        command: What to run.
+        environment: Further variables.
+    """
+    with tempfile.TemporaryFile() as errors:
+        running = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+            cwd=ROOT,
+        )
+        try:
+            line = running.stdout.readline() if running.stdout else ""
+            if not line:
+                errors.seek(0)
+                raise SystemExit(f"bench: the server did not start: {errors.read().decode()[-2000:]}")
+            yield json.loads(line), running.pid
+        finally:
+            running.send_signal(signal.SIGTERM)
+            try:
+                running.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                running.kill()
+                running.wait()
+
+
+@contextmanager
+def zegel(folder: Path, database_url: str = "", **settings: str) -> Iterator[Served]:
+    """A development server as a user starts it.
+
+    Args:
+        folder: Its data.
+        database_url: Its database; SQLite in the folder where left out.
+        settings: Further settings, by their names.
+    """
+    environment = {f"ZEGEL_{name.upper()}": value for name, value in settings.items()}
+    if database_url:
+        environment["ZEGEL_DATABASE_URL"] = database_url
+    command = [sys.executable, "-m", "zegel_server", "serve", "--development", "--listen", "127.0.0.1:0"]
+    with process([*command, "--data-dir", str(folder)], **environment) as (ready, pid):
+        yield Served(ready["address"], Path(ready["authority"]), Path(ready["operator_key"]), pid)
+
+
+@contextmanager
+def postgresql() -> Iterator[str | None]:
+    """A PostgreSQL server of the run's own, with durable commits.
+
+    Yields the URL of an empty database, or ``None`` where PostgreSQL is not installed.
+    """
+    from support import postgres  # noqa: PLC0415 - the tests' support, found by bench/__init__
+
+    if postgres.binaries() is None:
+        print("PostgreSQL is not installed (make tools installs it): left out", flush=True)
+        yield None
+        return
+    cluster = postgres.start(durable=True)
+    try:
+        yield cluster.url(cluster.create())
+    finally:
+        cluster.stop()
+
+
+def median(values: Sequence[float]) -> float:
+    """The median of the rounds.
+
+    Args:
+        values: A figure a round.
+    """
+    return statistics.median(values)

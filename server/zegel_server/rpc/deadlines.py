@@ -1,0 +1,60 @@
+"""The longest that calls may take: one look at all of them every so often, instead of a timer for each.
+
+The client's own deadline needs nothing here: gRPC cancels the call when it passes.
+"""
+
+import asyncio
+from typing import Final, Protocol
+
+SWEEP_S: Final = 0.25
+"""How often calls under way are looked at: a cap is kept to within this."""
+
+
+class Limited(Protocol):
+    """A call under way."""
+
+    due: float
+    """When it must have ended, by the loop's clock."""
+
+    def stop(self) -> None:
+        """Ends it."""
+        ...
+
+
+class Deadlines:
+    """The calls under way, each with the time by which it must have ended."""
+
+    def __init__(self) -> None:
+        self._running: dict[int, Limited] = {}
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def add(self, call: Limited) -> None:
+        """Begins to watch a call.
+
+        Args:
+            call: The call.
+        """
+        self._running[id(call)] = call
+        if self._sweeper is None:
+            self._sweeper = asyncio.get_running_loop().call_later(SWEEP_S, self._sweep)
+
+    def discard(self, call: Limited) -> None:
+        """Ends watching a call.
+
+        Args:
+            call: The call.
+        """
+        self._running.pop(id(call), None)
+
+    def _sweep(self) -> None:
+        self._sweeper = None
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for call in [each for each in self._running.values() if each.due <= now]:
+            self._running.pop(id(call), None)
+            call.stop()
+        if self._running:
+            self._sweeper = loop.call_later(SWEEP_S, self._sweep)
