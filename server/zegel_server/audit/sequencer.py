@@ -164,8 +164,7 @@ class Sequencer:
                 await asyncio.sleep(pause)
                 continue
             if done < BATCH:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._nudged.wait(), POLL_S)
+                await _within(self._nudged, POLL_S)
             await asyncio.sleep(max(0.0, began + PACE_S - loop.time()) if done < BATCH else 0.0)
 
     async def flush(self) -> None:
@@ -191,8 +190,7 @@ class Sequencer:
         """
         if self._log.size > size:
             return
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._advanced.wait(), timeout_s)
+        await _within(self._advanced, timeout_s)
 
     # -------------------------------------------------------------------------------------------- integrating
 
@@ -298,3 +296,10 @@ class Sequencer:
                 self._publisher.committed()
 
         return committed
+
+
+async def _within(event: asyncio.Event, timeout_s: float) -> None:
+    # Not wait_for: up to Python 3.11 it loses a cancellation that comes together with the event.
+    with suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            await event.wait()
