@@ -23,7 +23,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 import zegel
-from demo_contract import write_contract
+from demo_contract import TITLE, write_contract
 from demo_server import DemoServer, ServerError
 from zegel.audit.v1.audit_service_pb2 import GetTransactionResponse
 from zegel.document.v1.document_service_pb2 import Document, Page
@@ -244,12 +244,13 @@ def session_of(client: zegel.Client, sender: zegel.Client, signature: Signature,
     return client.with_token(opened.token)
 
 
-def flow(client: zegel.Client, pdf: Path, files: Files, steps: Steps, console: Console) -> str:
+def flow(client: zegel.Client, pdf: Path, title: str, *, files: Files, steps: Steps, console: Console) -> str:
     """The whole way of a document, through the SDK alone.
 
     Args:
         client: The operator's client.
         pdf: What to sign.
+        title: Under which title.
         files: Where to put what comes out.
         steps: Told of each step.
         console: Where the progress bar goes.
@@ -265,7 +266,7 @@ def flow(client: zegel.Client, pdf: Path, files: Files, steps: Steps, console: C
     steps.done(f"Tenant {created.tenant.tenant_id} with its API key; {name} has a session as its member")
 
     with bar(console, "Sending") as told:
-        document = sender.documents.upload(pdf, progress=told)
+        document = sender.documents.upload(pdf, title=title, progress=told)
     version = document.versions[-1]
     steps.done(f"Sent {pdf.name}: {version.size:,} bytes, {len(version.pages)} pages, stored encrypted")
 
@@ -346,13 +347,14 @@ def run(pdf: Path | None, folder: Path) -> dict[str, object]:
         old.unlink(missing_ok=True)  # a run that fails must not leave another run's files to be verified
     with tempfile.TemporaryDirectory(prefix="zegel-demo-") as scratch, DemoServer() as server:
         try:
+            title = pdf.name if pdf else TITLE
             if pdf is None:
                 pdf = Path(scratch) / "contract.pdf"
                 write_contract(pdf)
             steps.done(f"The server is ready on {server.address}")
             target = zegel.Client(server.address, token=server.operator_token, root_certificates=server.authority)
             with target as client:
-                audit_id = flow(client, pdf, files, steps, console)
+                audit_id = flow(client, pdf, title, files=files, steps=steps, console=console)
             shutil.copyfile(server.authority, files.authority)
         except Exception:
             print(f"\nthe end of the server's log:\n{server.tail()}\n", file=sys.stderr)

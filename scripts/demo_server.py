@@ -50,11 +50,14 @@ class DemoServer:
         try:
             self._start()
         except BaseException:
-            self.stop()
+            self._end()
             raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._end()
+
+    def _end(self) -> None:
         self.stop()
         self._folder.cleanup()
 
