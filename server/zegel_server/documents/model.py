@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from zegel_server import clock, validation
 from zegel_server.errors import Aborted, FailedPrecondition, InvalidArgument, OutOfRange
@@ -85,8 +85,7 @@ def pages_from_text(text: str) -> tuple[Page, ...]:
     return tuple(Page(float(width), float(height)) for width, height in json.loads(text))
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(NamedTuple):
     """One version of a document.
 
     Attributes:

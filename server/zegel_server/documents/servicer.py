@@ -201,7 +201,9 @@ def document_message(document: model.Document) -> pb.Document:
     )
 
 
+@lru_cache(maxsize=_CACHED_PAGES)
 def _version_message(version: model.Version) -> pb.DocumentVersion:
+    """Of a row's contents alone, so that what is kept can never be out of date."""
     return pb.DocumentVersion(
         version=version.number,
         size=version.size,
