@@ -89,4 +89,6 @@ def drop_triggers(dialect: Dialect) -> list[str]:
     names.append(("audit_events", "audit_events_added"))
     if dialect == "sqlite":
         return [f"DROP TRIGGER IF EXISTS {name}" for _, name in names]
-    return [f"DROP TRIGGER IF EXISTS {name} ON {table}" for table, name in names] + ["DROP FUNCTION audit_refuse()"]
+    return [f"DROP TRIGGER IF EXISTS {name} ON {table}" for table, name in names] + [
+        "DROP FUNCTION IF EXISTS audit_refuse()"
+    ]

@@ -306,7 +306,8 @@ async def test_replacing_an_event_is_refused_too(tmp_path: Path) -> None:
     await world.sequencer.flush()
     columns = ", ".join(column.name for column in audit_events.columns if column.name not in {"leaf", "leaf_index"})
     for added in (columns, columns + ", leaf, leaf_index"):
+        statement = "INSERT OR REPLACE INTO audit_events (:columns) SELECT :columns FROM audit_events"
         with pytest.raises(Exception, match="only added to"):
-            await run_sql(url, f"INSERT OR REPLACE INTO audit_events ({added}) SELECT {added} FROM audit_events")
+            await run_sql(url, statement.replace(":columns", added))
     await check_whole(world, 2)
     await world.close()
