@@ -116,7 +116,10 @@ def main() -> None:
         command = [sys.executable, "-m", "bench._echo", str(folder)]
         ready, pid = stack.enter_context(_run.process(command))
         floor = Subject(
-            "echo", _run.Served(ready["address"], subjects[0].served.authority, None, pid), "none", subjects[0].document_id
+            "echo",
+            _run.Served(ready["address"], subjects[0].served.authority, None, pid),
+            "none",
+            subjects[0].document_id,
         )
         for turn in range(ROUNDS[size] + 1):
             for subject in (floor, *subjects):
