@@ -1,4 +1,4 @@
-"""The floor of the ``rpc`` benchmark: a bare grpc.aio server that answers ``GetDocument`` with prepared bytes over TLS."""
+"""The floor of the ``rpc`` benchmark: a bare grpc.aio server that answers ``GetDocument`` with prepared bytes."""
 
 import asyncio
 import json

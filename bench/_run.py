@@ -1,7 +1,7 @@
 """What the benchmarks share: servers in processes of their own, a load generator, and the last line.
 
-The load generator is ghz (Go), since one written in Python would be slower than the servers it asks; it is built from its
-module, pinned, into ``.tools/bin`` where it is missing. All traffic stays on loopback.
+The load generator is ghz (Go), since one written in Python would be slower than the servers it asks; it is built from
+its module, pinned, into ``.tools/bin`` where it is missing. All traffic stays on loopback.
 """
 
 import argparse
@@ -88,6 +88,12 @@ class Served:
     authority: Path
     operator_key: Path | None
     pid: int
+
+    def operator_token(self) -> str:
+        """The operator's API key."""
+        if self.operator_key is None:
+            raise SystemExit("bench: this server has no operator")
+        return self.operator_key.read_text(encoding="ascii").strip()
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Whole flows a second, eight at a time, with the share of each part: upload, request, two ceremonies, sealing, download.
+"""Whole flows a second, eight at a time, with the share of each part: upload, request, ceremonies, sealing, download.
 
 ``pdf_share`` is the PDF workers' processor time in that of the whole server (workers and server process); the shares of
 the parts are those of the time that a flow takes.
@@ -60,10 +60,12 @@ def fields() -> list[Field]:
     """A signature and a date for each signer."""
     made = []
     for index in range(len(SIGNERS)):
-        place = {"page": 2, "x": 60 + 260 * index, "signer_index": index, "required": True}
-        signature, date = FieldType.FIELD_TYPE_SIGNATURE, FieldType.FIELD_TYPE_DATE_SIGNED
-        made.append(Field(api_id=f"sign-{index}", type=signature, y=650, width=200, height=50, **place))
-        made.append(Field(api_id=f"date-{index}", type=date, y=710, width=100, height=18, **place))
+        place = Field(page=2, x=60 + 260 * index, signer_index=index, required=True)
+        sign = Field(api_id=f"sign-{index}", type=FieldType.FIELD_TYPE_SIGNATURE, y=650, width=200, height=50)
+        date = Field(api_id=f"date-{index}", type=FieldType.FIELD_TYPE_DATE_SIGNED, y=710, width=100, height=18)
+        for field in (sign, date):
+            field.MergeFrom(place)
+            made.append(field)
     return made
 
 
@@ -107,8 +109,7 @@ async def flow(client: zegel.aio.Client, pdf: bytes, parts: Parts) -> None:
 
 async def measure(served: _run.Served, pdf: bytes, flows: int) -> tuple[float, Parts, tuple[float, float]]:
     """Runs flows; returns flows a second, the parts, and the server's and the workers' processor seconds."""
-    assert served.operator_key is not None
-    token = served.operator_key.read_text(encoding="ascii").strip()
+    token = served.operator_token()
     authority = served.authority.read_bytes()
     async with zegel.aio.Client(served.target, token=token, root_certificates=authority) as client:
         await asyncio.gather(*(flow(client, pdf, Parts()) for _ in range(2)))  # warming up

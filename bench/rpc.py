@@ -1,6 +1,6 @@
 """``GetDocument`` (session looked up, access decided, row read) against a bare grpc.aio echo of the same bytes.
 
-Both servers are processes of their own, with TLS, under the same load generator in the same run; rounds are interleaved.
+Both servers are processes of their own, with TLS, under the same load generator in one run; rounds are interleaved.
 """
 
 import json
@@ -56,9 +56,8 @@ def cpu_seconds(pid: int) -> float:
 
 def prepare(served: _run.Served) -> tuple[str, str, bytes]:
     """A tenant with a document; returns a session's token, the document, and the answer's bytes."""
-    assert served.operator_key is not None
     authority = served.authority.read_bytes()
-    operator = served.operator_key.read_text(encoding="ascii").strip()
+    operator = served.operator_token()
     with zegel.Client(served.target, token=operator, root_certificates=authority) as client:
         owner = client.with_token(client.identity.create_tenant(name="Bench").api_key_token)
         member = owner.identity.create_member(name="Ann", email="ann@example.com").member
