@@ -24,20 +24,10 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 import zegel
 from demo_contract import TITLE, write_contract
+from demo_partner import SIGNERS, send, sign
 from demo_server import DemoServer, ServerError
 from zegel.audit.v1.audit_service_pb2 import GetTransactionResponse
-from zegel.document.v1.document_service_pb2 import Document, Page
-from zegel.signing.v1.signature_request_pb2 import (
-    Field,
-    FieldType,
-    FieldValue,
-    Mark,
-    RequestedDocument,
-    Signature,
-    SignatureRequest,
-    SignatureRequestState,
-    Signer,
-)
+from zegel.signing.v1.signature_request_pb2 import Signature, SignatureRequest, SignatureRequestState
 
 SEAL_S: Final = 120.0
 """The longest that sealing and logging may take, for a large document on a busy machine."""
@@ -46,16 +36,6 @@ POLL_S: Final = 0.2
 """Between two looks at a request that is being sealed."""
 
 SENDER: Final = ("Noor Bakker", "noor@example.com")
-SIGNERS: Final = (("Sanne de Vries", "sanne@example.com"), ("Robin Jansen", "robin@example.com"))
-
-SIGNATURE_BOX: Final = (0.08, 0.80, 0.38, 0.07)
-"""Left, top, width and height of the first signer's signature, in parts of the page as shown: they fit on any."""
-
-DATE_BOX: Final = (0.08, 0.88, 0.20, 0.03)
-"""The same of the date below it."""
-
-NEXT_SIGNER: Final = 0.46
-"""How far to the right the next signer's boxes are, in parts of the page."""
 
 
 class DemoError(Exception):
@@ -114,73 +94,6 @@ class Steps:
         self._console.print(f"[dim]{self.seconds:6.1f} s[/]  {escape(text)}", soft_wrap=True)
 
 
-# ------------------------------------------------------------------------------------------- what a partner would write
-
-
-def boxes(page: Page, signer: int) -> tuple[Field, Field]:
-    """A signature field and a date field for one signer, in the lower part of a page.
-
-    Args:
-        page: The page.
-        signer: Which signer, from 0.
-    """
-
-    def place(box: tuple[float, float, float, float], field_type: FieldType.ValueType, name: str) -> Field:
-        left, top, width, height = box
-        return Field(
-            api_id=f"{name}-{signer + 1}",
-            name=f"{name} of {SIGNERS[signer][0]}",
-            type=field_type,
-            signer_index=signer,
-            required=True,
-            x=(left + signer * NEXT_SIGNER) * page.width,
-            y=top * page.height,
-            width=width * page.width,
-            height=height * page.height,
-        )
-
-    return (
-        place(SIGNATURE_BOX, FieldType.FIELD_TYPE_SIGNATURE, "signature"),
-        place(DATE_BOX, FieldType.FIELD_TYPE_DATE_SIGNED, "date"),
-    )
-
-
-def send(sender: zegel.Client, document: Document) -> SignatureRequest:
-    """Sends the document to both signers, the second after the first.
-
-    Args:
-        sender: The sender's client.
-        document: What to sign.
-    """
-    pages = document.versions[-1].pages
-    fields = [field for number in range(len(SIGNERS)) for field in boxes(pages[-1], number)]
-    for field in fields:
-        field.page = len(pages)
-    return sender.signing.create_signature_request(
-        title=document.title,
-        message="Please sign at the bottom of the last page.",
-        documents=[RequestedDocument(document_id=document.document_id)],
-        signers=[Signer(name=name, email=email, order=order) for order, (name, email) in enumerate(SIGNERS)],
-        fields=fields,
-    ).signature_request
-
-
-def sign(signer: zegel.Client, number: int) -> None:
-    """What a signer does: open, read, consent, fill, sign.
-
-    Args:
-        signer: The signer's client.
-        number: Which signer, from 0.
-    """
-    ceremony = signer.ceremony.open_ceremony().ceremony
-    for each in ceremony.documents:
-        signer.documents.download(each.document_id, version=each.version)
-    signer.ceremony.accept_disclosure()
-    mark = FieldValue(api_id=f"signature-{number + 1}", mark=Mark(typed=SIGNERS[number][0]))
-    signer.ceremony.fill_fields(values=[mark])
-    signer.ceremony.sign_documents()
-
-
 def until_downloadable(sender: zegel.Client, request_id: str, steps: Steps) -> SignatureRequest:
     """Waits until the sealed document exists.
 
@@ -226,9 +139,6 @@ def until_proved(owner: zegel.Client, audit_id: str) -> GetTransactionResponse:
             return transaction
         time.sleep(POLL_S)
     raise DemoError(f"the log had no proof of the sealed file within {SEAL_S:.0f} s")
-
-
-# ------------------------------------------------------------------------------------------------------------- the demo
 
 
 def session_of(client: zegel.Client, sender: zegel.Client, signature: Signature, request_id: str) -> zegel.Client:

@@ -12,8 +12,8 @@ import pikepdf
 import pytest
 
 import demo_server
-from demo import boxes
 from demo_contract import write_contract
+from demo_partner import boxes
 from zegel.document.v1.document_service_pb2 import Page
 
 ROOT = Path(__file__).resolve().parents[1]

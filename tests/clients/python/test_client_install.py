@@ -1,8 +1,10 @@
 """What a partner installs: the SDK by itself, with nothing of the server."""
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from importlib.metadata import distribution, requires
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[3]
 SDK = ROOT / "clients/python"
@@ -112,6 +115,20 @@ def test_what_the_sdk_asks_for_is_little() -> None:
         "cffi",
         "pycparser",
     }
+
+
+def test_the_oldest_grpc_and_protobuf_that_are_asked_for_suit_the_generated_code() -> None:
+    project = tomllib.loads((SDK / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    floors = {}
+    for line in project["dependencies"]:
+        need = Requirement(line)
+        floors[need.name] = next(Version(each.version) for each in need.specifier if each.operator == ">=")
+    text = (SDK / "zegel/identity/v1/identity_service_pb2_grpc.py").read_text(encoding="utf-8")
+    [grpc_made] = re.findall(r"GRPC_GENERATED_VERSION = '(.*)'", text)
+    text = (SDK / "zegel/identity/v1/identity_service_pb2.py").read_text(encoding="utf-8")
+    [protobuf_made] = re.findall(r"# Protobuf Python Version: (.*)", text)
+    assert floors["grpcio"] >= Version(grpc_made)
+    assert floors["protobuf"] >= Version(protobuf_made)
 
 
 def test_the_command_s_extra_stays_with_the_command() -> None:

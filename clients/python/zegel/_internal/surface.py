@@ -9,7 +9,8 @@ no change here.
 import inspect
 import re
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, Final, Generic, ParamSpec, Self, TypeVar, overload
+from functools import cached_property
+from typing import Any, Final, Generic, ParamSpec, Self, TypeVar, cast, overload
 
 from google.protobuf.message import Message
 
@@ -50,7 +51,7 @@ class Declared(Generic[P, AnswerT]):
     """
 
     def __init__(self, request: Callable[P, Message], answer: type[AnswerT]) -> None:
-        self.request: Any = request
+        self.request = cast("Any", request)  # a generated class; as a Callable, its fields are the method's
         self.answer = answer
         self.__doc__ = inspect.cleandoc(rpc_of(self.request).doc)
 
@@ -60,13 +61,16 @@ class Declared(Generic[P, AnswerT]):
             raise TypeError(f"{owner.__name__}.{name} is {expected} in the contract")
         self._name = name
 
+    @cached_property
+    def _signature(self) -> inspect.Signature:
+        fields = self.request.DESCRIPTOR.fields
+        return inspect.Signature([inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY) for each in fields])
+
     def _named(self, call: Callable[..., Any], service: object) -> Any:
         """Gives the bound method the name, the comment and the signature of its contract."""
         call.__name__, call.__doc__ = self._name, self.__doc__
         call.__qualname__ = f"{type(service).__name__}.{self._name}"
-        fields = self.request.DESCRIPTOR.fields
-        signature = inspect.Signature([inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY) for each in fields])
-        call.__signature__ = signature  # type: ignore[attr-defined]
+        call.__signature__ = self._signature  # type: ignore[attr-defined]
         return call
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
-from typing import BinaryIO, Final, Self
+from typing import BinaryIO, Final, Self, cast
 
 import google_crc32c
 
@@ -74,7 +74,7 @@ class Source:
             self._file = Path(content).open("rb")  # noqa: SIM115 - closed with the source
             self.name = Path(content).name
         else:
-            if isinstance(content, io.TextIOBase):
+            if isinstance(cast("object", content), io.TextIOBase):  # whatever its type says
                 raise TypeError("the file object reads text; open it with mode 'rb'")
             self._file, self._owned = content, False
             name = getattr(content, "name", "")
