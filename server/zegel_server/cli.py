@@ -121,7 +121,7 @@ def serve(
             operator_key=address.operator_key,
             metrics=address.metrics,
         )
-        if settings.development and sys.stderr.isatty():
+        if settings.development:
             _how_to_reach(address.target, address.authority, address.operator_key)
         await stopping.wait()
         await server.stop()
