@@ -88,9 +88,12 @@ def place_of(request: Any, *kinds: type[str] | type[int]) -> tuple[Any, ...] | N
         raise refusal
     try:
         digest, *place = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-    except (Base64Error, ValueError, TypeError) as error:
+    except (Base64Error, ValueError, TypeError, RecursionError) as error:
         raise refusal from error
     if digest != _digest(request) or [type(part) for part in place] != list(kinds):
+        raise refusal
+    # Anybody can make a token: what no key of ours can be must not reach the database.
+    if not all(part.isascii() and part.isprintable() if isinstance(part, str) else 0 <= part < 2**63 for part in place):
         raise refusal
     return tuple(place)
 

@@ -18,9 +18,10 @@ from zegel_server import clock
 from zegel_server.audit.recorder import Draft, Recorder
 from zegel_server.caller import Caller, Scope
 from zegel_server.db import Database, Row, Transaction, UniqueViolation
-from zegel_server.errors import Aborted, AlreadyExists, NotFound
+from zegel_server.errors import Aborted, AlreadyExists, InvalidArgument, NotFound
 from zegel_server.idempotency import earlier_answer, remember
 from zegel_server.identity import store
+from zegel_server.identity.holding import hold_caller
 from zegel_server.identity.model import TOKEN_SHOWN
 from zegel_server.ids import API_KEY_PREFIX, hash_token, new_id, new_token
 from zegel_server.keys.service import Keys
@@ -162,7 +163,7 @@ class Identity:
         return tenant, api_key, token
 
     async def create_tenant_for(
-        self, caller: Caller, name: str, request: Message, answer: Callable[[Tenant, ApiKey, str], M]
+        self, caller: Caller, name: str, request: Message, kind: type[M], answer: Callable[[Tenant, ApiKey, str], M]
     ) -> M:
         """Creates a tenant once a ``request_id``.
 
@@ -170,13 +171,20 @@ class Identity:
             caller: The operator.
             name: Name of the tenant.
             request: The request, with its ``request_id``.
+            kind: The answer's type.
             answer: Makes the answer; it is kept with an empty token.
         """
 
         async def keep(transaction: Transaction, tenant: Tenant, api_key: ApiKey) -> None:
             await remember(transaction, caller, request, answer(tenant, api_key, ""))
 
-        return answer(*await self.create_tenant(caller, name, finish=keep))
+        try:
+            return answer(*await self.create_tenant(caller, name, finish=keep))
+        except UniqueViolation:
+            before = await earlier_answer(self._database, caller, request, kind)
+            if before is None:
+                raise Aborted("The same tenant is being made at the same time; try again.") from None
+            return before
 
     async def tenant(self, tenant_id: str) -> Tenant:
         """A tenant.
@@ -330,6 +338,9 @@ class Identity:
             email=changes.get("email", present.email),
             revision=present.revision + 1,
         )
+        if not changed.email:
+            # A forgotten person's; nobody must become the owner of the empty address.
+            raise InvalidArgument("member.email", "must not be empty", reason="MISSING_FIELD")
         subject = await self._keys.subject(caller.tenant_id, changed.email)
         profile = self._keys.encrypt_personal(subject.key, {"name": changed.name, "email": changed.email}, member_id)
         draft = await self._recorder.draft(caller, events.EVENT_TYPE_MEMBER_UPDATED, resource_id=member_id)
@@ -448,6 +459,7 @@ class Identity:
 
         try:
             async with self._database.transaction() as transaction:
+                await hold_caller(transaction, caller)
                 made = await make(transaction)
         except UniqueViolation:
             before = await earlier_answer(self._database, caller, request, kind)

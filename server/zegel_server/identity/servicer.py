@@ -12,6 +12,7 @@ from zegel_server.idempotency import earlier_answer
 from zegel_server.identity.model import MEMBER_SESSION, MEMBER_SESSION_MOST, Session
 from zegel_server.identity.service import ApiKey, Identity, Member, Tenant
 from zegel_server.identity.sessions import Sessions
+from zegel_server.ids import Kind, is_id
 
 MAX_NAME = 200
 """Characters of a name, as the contract says."""
@@ -25,6 +26,9 @@ _KINDS = {
     PrincipalKind.MEMBER: pb.SESSION_KIND_MEMBER,
     PrincipalKind.SIGNER: pb.SESSION_KIND_SIGNER,
 }
+
+_PRINCIPALS: tuple[Kind, ...] = ("mem", "key", "sig")
+"""Kinds of identifiers that a session can stand for."""
 
 
 class IdentityServicer(rpc.IdentityServiceServicer):
@@ -52,6 +56,7 @@ class IdentityServicer(rpc.IdentityServiceServicer):
             caller,
             name,
             request,
+            pb.CreateTenantResponse,
             lambda tenant, api_key, token: pb.CreateTenantResponse(
                 tenant=_tenant(tenant), api_key=_api_key(api_key), api_key_token=token
             ),
@@ -183,6 +188,8 @@ class IdentityServicer(rpc.IdentityServiceServicer):
         """See the contract."""
         size = paging.page_size(request)
         place = paging.place_of(request, str) or ("",)
+        if request.principal_id and not any(is_id(request.principal_id, kind) for kind in _PRINCIPALS):
+            return pb.ListSessionsResponse()  # nobody has such an identifier
         found = await self._sessions.list_good(
             current_caller(), principal_id=request.principal_id, before=place[0], limit=size + 1
         )

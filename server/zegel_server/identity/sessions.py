@@ -19,7 +19,8 @@ from zegel_server.caller import Caller, Origin, PrincipalKind, Scope
 from zegel_server.db import Database, Row, Transaction
 from zegel_server.errors import InvalidArgument, NotFound, Unauthenticated
 from zegel_server.identity import store
-from zegel_server.identity.model import MEMBER_IDLE, SIGNER_IDLE, Session
+from zegel_server.identity.holding import hold_caller
+from zegel_server.identity.model import MEMBER_IDLE, SIGNER_IDLE, USE_NOTED_EVERY, Session
 from zegel_server.ids import API_KEY_PREFIX, SESSION_PREFIX, hash_token, is_token, new_id, new_token
 from zegel_server.permissions.model import SIGNER
 from zegel_server.permissions.policies import Policies
@@ -156,6 +157,10 @@ class Sessions:
         await self._permissions.check_not_above(caller, member_id)
         draft = await self._recorder.draft(caller, events.EVENT_TYPE_SIGNED_IN, resource_id=member_id)
         async with self._database.transaction() as transaction:
+            if (
+                await transaction.fetch_one(store.HOLD_MEMBER, tenant_id=caller.tenant_id, member_id=member_id)
+            ) is None:
+                raise NotFound("member")
             opened = await self._open(
                 transaction,
                 caller,
@@ -223,6 +228,8 @@ class Sessions:
         expire_time: int,
         idle_us: int,
     ) -> OpenedSession:
+        # What a key opened goes with the key, and so does what was opened with that in turn.
+        api_key_id = (await hold_caller(transaction, caller)).api_key_id
         token = new_token(SESSION_PREFIX)
         now = clock.now()
         session = Session(
@@ -252,7 +259,7 @@ class Sessions:
             subject_id=subject_id,
             signature_request_id=signature_request_id,
             creator_id=caller.principal_id,
-            api_key_id=caller.principal_id if caller.kind is PrincipalKind.API_KEY else "",
+            api_key_id=api_key_id,
             certificate=None,
             permissions=" ".join(sorted(permissions)),
             create_time=now,
@@ -301,6 +308,7 @@ class Sessions:
             reader=caller.owner_filter("session.read"),
             before=before or NEVER_BEFORE,
             now=clock.now(),
+            idle_before=clock.now() - USE_NOTED_EVERY,
             limit=limit,
         )
         return [session_of(row, caller.policy_version) for row in rows]

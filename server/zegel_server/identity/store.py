@@ -18,6 +18,22 @@ API_KEY_BY_TOKEN: Final = Statement(
     .join(tenants, tenants.c.tenant_id == api_keys.c.tenant_id)
     .where(api_keys.c.token_hash == bind("token_hash"))
 )
+# Whoever makes something that outlives the call holds its own row, so that it is not revoked in between.
+HOLD_SESSION: Final = Statement(
+    select(sessions.c.revoke_time, sessions.c.expire_time, sessions.c.api_key_id)
+    .where(sessions.c.tenant_id == bind("tenant_id"), sessions.c.session_id == bind("own_id"))
+    .with_for_update(read=True)
+)
+HOLD_API_KEY: Final = Statement(
+    select(api_keys.c.revoke_time, api_keys.c.expire_time, api_keys.c.api_key_id)
+    .where(api_keys.c.tenant_id == bind("tenant_id"), api_keys.c.api_key_id == bind("own_id"))
+    .with_for_update(read=True)
+)
+HOLD_MEMBER: Final = Statement(
+    select(members.c.member_id)
+    .where(members.c.tenant_id == bind("tenant_id"), members.c.member_id == bind("member_id"))
+    .with_for_update(read=True)
+)
 NOTE_SESSION_USE: Final = Statement(
     update(sessions).where(sessions.c.session_id == bind("id")).values(last_use_time=bind("now"))
 )
@@ -115,6 +131,7 @@ SESSIONS: Final = Statement(
         sessions.c.session_id < bind("before"),
         sessions.c.revoke_time.is_(None),
         sessions.c.expire_time > bind("now"),
+        (sessions.c.idle_us == 0) | (sessions.c.last_use_time + sessions.c.idle_us > bind("idle_before")),
     )
     .order_by(sessions.c.session_id.desc())
     .limit(bind("limit"))

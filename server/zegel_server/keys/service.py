@@ -298,11 +298,10 @@ class Keys:
         Args:
             subject_id: Whose.
         """
-        known = self._subject_keys.get(subject_id)
-        if known is not None:
-            return known
+        # The row every time: another process may have destroyed the key, and then no cache must still have it.
         row = await self._database.fetch_one(store.SUBJECT, subject_id=subject_id)
         if row is None or row.wrapped_key is None:
+            self._subject_keys.pop(subject_id, None)
             return None
         return await self._open_subject(row)
 

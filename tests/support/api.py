@@ -1,0 +1,216 @@
+"""Calls of a real server's API as they go over the wire: plain stubs, tokens as metadata, refusals looked at closely.
+
+Each test makes tenants of its own, so that one server serves many tests at once.
+"""
+
+import secrets
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+from grpc.aio import AioRpcError
+
+from support.server import ServerProcess
+from zegel.identity.v1 import identity_service_pb2 as identity
+from zegel.identity.v1 import identity_service_pb2_grpc
+from zegel.permission.v1 import permission_service_pb2 as permission
+from zegel.permission.v1 import permission_service_pb2_grpc
+
+Metadata = tuple[tuple[str, str], ...]
+
+
+def bearer(token: str) -> Metadata:
+    """The metadata of a call with a token."""
+    return (("authorization", f"Bearer {token}"),)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A refusal as a program reads it.
+
+    Attributes:
+        status: Its code.
+        message: Its sentence.
+        reason: Reason of its one ``ErrorInfo``.
+        metadata: That one's metadata.
+        details: The bytes of all its details.
+    """
+
+    status: grpc.StatusCode
+    message: str
+    reason: str
+    metadata: dict[str, str]
+    details: bytes
+
+
+def refusal_of(error: grpc.RpcError) -> Refusal:
+    """Reads a refusal, which has exactly one ``ErrorInfo``, of ours.
+
+    Args:
+        error: What the call raised.
+    """
+    assert isinstance(error, AioRpcError)
+    trailing = error.trailing_metadata()
+    assert trailing is not None
+    details = trailing["grpc-status-details-bin"]
+    assert isinstance(details, bytes)
+    status = status_pb2.Status.FromString(details)
+    assert status.code == error.code().value[0]
+    assert status.message == error.details()
+    infos = [each for each in status.details if each.Is(error_details_pb2.ErrorInfo.DESCRIPTOR)]
+    assert len(infos) == 1
+    info = error_details_pb2.ErrorInfo()
+    infos[0].Unpack(info)
+    assert info.domain == "zegel"
+    return Refusal(error.code(), error.details() or "", info.reason, dict(info.metadata), details)
+
+
+async def refusal(call: Awaitable[Any]) -> Refusal:
+    """Awaits a call that must be refused.
+
+    Args:
+        call: The call.
+    """
+    with pytest.raises(AioRpcError) as raised:
+        await call
+    return refusal_of(raised.value)
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Who calls.
+
+    Attributes:
+        own_id: Its identifier.
+        token: Its token.
+        session_id: Its session; its own identifier for an API key.
+    """
+
+    own_id: str
+    token: str = field(repr=False)
+    session_id: str = ""
+
+    @property
+    def metadata(self) -> Metadata:
+        return bearer(self.token)
+
+
+@dataclass(frozen=True)
+class TestTenant:
+    """A tenant of one test.
+
+    Attributes:
+        tenant_id: Its identifier.
+        name: Its name.
+        owner: The API key that it began with.
+    """
+
+    __test__ = False
+
+    tenant_id: str
+    name: str
+    owner: Principal
+
+
+class Api:
+    """A channel to a server, with stubs.
+
+    Args:
+        server: The server; it runs.
+    """
+
+    def __init__(self, server: ServerProcess) -> None:
+        self.server = server
+        self.operator = Principal("", server.operator_token)
+        self.channel = grpc.aio.secure_channel(server.listen, grpc.ssl_channel_credentials(server.authority))
+        self.identity = identity_service_pb2_grpc.IdentityServiceStub(self.channel)
+        self.permission = permission_service_pb2_grpc.PermissionServiceStub(self.channel)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.channel.close(None)
+
+    async def tenant(self, name: str = "") -> TestTenant:
+        """Makes a tenant.
+
+        Args:
+            name: Its name; a made-up one where left out.
+        """
+        name = name or f"Tenant {secrets.token_hex(4)}"
+        made = await self.identity.CreateTenant(
+            identity.CreateTenantRequest(name=name), metadata=self.operator.metadata
+        )
+        owner = Principal(made.api_key.api_key_id, made.api_key_token, made.api_key.api_key_id)
+        return TestTenant(made.tenant.tenant_id, name, owner)
+
+    async def member(
+        self, by: Principal, *, roles: Sequence[str] = (), name: str = "Ann Example", email: str = ""
+    ) -> identity.Member:
+        """Adds a member.
+
+        Args:
+            by: Who adds it.
+            roles: Its roles.
+            name: Its name.
+            email: Its address; a made-up one where left out.
+        """
+        request = identity.CreateMemberRequest(
+            name=name, email=email or f"{secrets.token_hex(6)}@example.com", roles=roles
+        )
+        return (await self.identity.CreateMember(request, metadata=by.metadata)).member
+
+    async def session(self, by: Principal, member_id: str, *permissions: str) -> Principal:
+        """Opens a session for a member.
+
+        Args:
+            by: Who opens it.
+            member_id: For whom.
+            permissions: What to narrow it to.
+        """
+        request = identity.CreateSessionRequest(member_id=member_id, permissions=permissions)
+        opened = await self.identity.CreateSession(request, metadata=by.metadata)
+        return Principal(member_id, opened.token, opened.session.session_id)
+
+    async def somebody(self, tenant: TestTenant, *roles: str) -> Principal:
+        """A member of a tenant with some roles, with a session.
+
+        Args:
+            tenant: The tenant.
+            roles: The roles.
+        """
+        member = await self.member(tenant.owner, roles=roles)
+        return await self.session(tenant.owner, member.member_id)
+
+    async def key(self, by: Principal, *roles: str) -> Principal:
+        """Makes an API key.
+
+        Args:
+            by: Who makes it.
+            roles: Its roles.
+        """
+        request = identity.CreateApiKeyRequest(name="A program", roles=roles)
+        made = await self.identity.CreateApiKey(request, metadata=by.metadata)
+        return Principal(made.api_key.api_key_id, made.token, made.api_key.api_key_id)
+
+    async def role(
+        self, by: Principal, name: str, *grants: tuple[str, int], inherits: Sequence[str] = ()
+    ) -> permission.Role:
+        """Defines a role.
+
+        Args:
+            by: Who defines it.
+            name: Its name.
+            grants: Permissions with their scopes.
+            inherits: The roles that it inherits from.
+        """
+        role = permission.Role(
+            name=name,
+            grants=[permission.Grant(permission=each, scope=scope) for each, scope in grants],  # type: ignore[arg-type]
+            inherits=inherits,
+        )
+        return (await self.permission.CreateRole(permission.CreateRoleRequest(role=role), metadata=by.metadata)).role

@@ -1,0 +1,37 @@
+"""Turns a running server's clock forward, as it were: changes a time in its rows."""
+
+import asyncio
+import sqlite3
+
+import asyncpg
+
+from support.server import ServerProcess
+from zegel_server.db.database import sqlite_path
+
+
+async def change_row(server: ServerProcess, table: str, key: tuple[str, str], column: str, value: int) -> None:
+    """Sets one column of one row, behind the server's back.
+
+    Args:
+        server: The server; it runs.
+        table: The table.
+        key: The column that names the row, and the row's name.
+        column: The column to set.
+        value: Its new value.
+    """
+    if server.rows_url.startswith("sqlite"):
+        await asyncio.to_thread(_sqlite, server.rows_url, table, key, column, value)
+        return
+    connection = await asyncpg.connect(server.rows_url)
+    statement = f"UPDATE {table} SET {column} = $1 WHERE {key[0]} = $2"  # noqa: S608 - names of ours
+    tag = await connection.execute(statement, value, key[1])
+    await connection.close()
+    assert tag == "UPDATE 1"
+
+
+def _sqlite(url: str, table: str, key: tuple[str, str], column: str, value: int) -> None:
+    connection = sqlite3.connect(sqlite_path(url), timeout=20)
+    statement = f"UPDATE {table} SET {column} = ? WHERE {key[0]} = ?"  # noqa: S608 - names of ours
+    with connection:
+        assert connection.execute(statement, (value, key[1])).rowcount == 1
+    connection.close()
