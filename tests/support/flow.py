@@ -2,17 +2,30 @@
 
 import hashlib
 import secrets
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import google_crc32c
+import grpc
+import pytest
+
 import zegel
 from support.sealed import make_pdf
 from support.server import ServerProcess
+from zegel._internal.contract import rpc_of
 from zegel.audit.v1.audit_service_pb2 import GetTransactionResponse
-from zegel.document.v1.document_service_pb2 import Document
+from zegel.document.v1.document_service_pb2 import (
+    Chunk,
+    Document,
+    FinishUpload,
+    UploadDocumentRequest,
+    UploadDocumentResponse,
+)
+from zegel.errors import from_call
 from zegel.signing.v1.ceremony_service_pb2 import Ceremony
 from zegel.signing.v1.signature_request_pb2 import (
     Field,
@@ -66,8 +79,12 @@ def usual_fields(signers: int = 2, **changes: Any) -> list[Field]:
 
 
 def usual_signers(count: int = 2, *, in_order: bool = True) -> list[Signer]:
-    people = [PEOPLE[index] if index < len(PEOPLE) else (f"P {index}", f"p{index}@example.com") for index in range(count)]
-    return [Signer(name=name, email=email, order=index if in_order else 0) for index, (name, email) in enumerate(people)]
+    people = [
+        PEOPLE[index] if index < len(PEOPLE) else (f"P {index}", f"p{index}@example.com") for index in range(count)
+    ]
+    return [
+        Signer(name=name, email=email, order=index if in_order else 0) for index, (name, email) in enumerate(people)
+    ]
 
 
 def typed(own_name: str, name: str) -> FieldValue:
@@ -118,6 +135,11 @@ class Office:
             **more,
         )
         return self.root.with_token(opened.token)
+
+    def by_way_of(self, target: str) -> zegel.Client:
+        """The sender, by another address of the server; close it."""
+        token = self.sender._call.token
+        return zegel.Client(target, token=token, root_certificates=self.server.authority)
 
     def get(self, request: SignatureRequest) -> SignatureRequest:
         asked = self.sender.signing.get_signature_request(signature_request_id=request.signature_request_id)
@@ -184,3 +206,67 @@ def open_office(server: ServerProcess, name: str = "Lettings & Co") -> Iterator[
         member = owner.identity.create_member(name="Noor Bakker", email="noor@example.com", roles=["member"]).member
         sender = root.with_token(owner.identity.create_session(member_id=member.member_id).token)
         yield Office(server, root, created.tenant.tenant_id, owner, sender, member.member_id)
+
+
+@contextmanager
+def refused(code: str, reason: str, **metadata: str) -> Iterator[None]:
+    """The calls within are refused with exactly this status, reason and these facts."""
+    with pytest.raises(zegel.ZegelError) as caught:
+        yield
+    error = caught.value
+    told = (error.code.name, error.reason, {name: error.metadata.get(name) for name in metadata})
+    assert told == (code, reason, metadata), error.message
+
+
+class Uploading:
+    """`UploadDocument` message by message: what the SDK never sends, others may.
+
+    Args:
+        office: Whose sender it is.
+    """
+
+    def __init__(self, office: Office) -> None:
+        port: Any = office.sender.documents._port  # the same connection, under the same token
+        self._method = port.link.method(rpc_of(UploadDocumentRequest))
+        self._arguments = port.call.arguments(stream=True)
+
+    def __call__(self, *messages: UploadDocumentRequest) -> UploadDocumentResponse:
+        """Sends messages and ends the stream.
+
+        Raises:
+            zegel.ZegelError: The server refused it.
+        """
+        try:
+            answer: UploadDocumentResponse = self._method(iter(messages), **self._arguments)
+        except grpc.RpcError as error:
+            raise from_call(error) from error
+        return answer
+
+    def cut(self, messages: Iterable[UploadDocumentRequest], moment: Callable[[], object]) -> None:
+        """Sends messages, waits for a moment, and cancels the stream without its end."""
+
+        def following() -> Iterator[UploadDocumentRequest]:
+            yield from messages
+            held.wait()
+
+        held = threading.Event()
+        pending = self._method.future(following(), **self._arguments)
+        try:
+            moment()
+        finally:
+            pending.cancel()
+            held.set()
+
+
+def chunk(data: bytes, offset: int = 0, crc32c: int | None = None) -> Chunk:
+    return Chunk(offset=offset, data=data, crc32c=google_crc32c.value(data) if crc32c is None else crc32c)
+
+
+def end_of(data: bytes, **changes: Any) -> FinishUpload:
+    return FinishUpload(**{"size": len(data), "sha256": hashlib.sha256(data).digest(), **changes})
+
+
+def chunks(data: bytes, start: int = 0, size: int = 256 * 1024) -> Iterator[UploadDocumentRequest]:
+    """Messages with the bytes from an offset on."""
+    for offset in range(start, len(data), size):
+        yield UploadDocumentRequest(chunk=chunk(data[offset : offset + size], offset))

@@ -7,11 +7,13 @@ Invariants:
 * It is ended by its own process id; its session is its own, so what it leaves behind can be found.
 """
 
+import asyncio
 import contextlib
 import json
 import os
 import queue
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -22,8 +24,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+import asyncpg
+
 import zegel
 from support import postgres
+from zegel_server.db.database import sqlite_path
 
 START_SECONDS = 60.0
 """The first start makes keys, certificates and tables, and the machine's cores are shared."""
@@ -203,3 +208,24 @@ def postgresql_server(cluster: postgres.Cluster, **more: Any) -> Iterator[Server
             yield server
     finally:
         cluster.drop(name)
+
+
+def rows(url: str, query: str) -> list[tuple[Any, ...]]:
+    """Looks into a running server's database, beside the server.
+
+    Args:
+        url: The database.
+        query: SQL that both databases understand.
+    """
+    if url.startswith("sqlite"):
+        with contextlib.closing(sqlite3.connect(f"file:{sqlite_path(url)}?mode=ro", uri=True)) as opened:
+            return opened.execute(query).fetchall()
+
+    async def ask() -> list[tuple[Any, ...]]:
+        connection = await asyncpg.connect(url)
+        try:
+            return [tuple(row) for row in await connection.fetch(query)]
+        finally:
+            await connection.close()
+
+    return asyncio.run(ask())
