@@ -197,7 +197,7 @@ uploads = Table(
     Column("blob_prefix", Text, nullable=False, unique=True),
     Column("header", LargeBinary, nullable=False),
     Column("persisted_parts", BigInteger, nullable=False),
-    Column("claim", LargeBinary, nullable=False),  # tags of the part after those: its nonces are spent on these bytes
+    Column("claim", LargeBinary, nullable=False),  # tags of the parts after those: their nonces are spent
     Column("key_version", BigInteger, nullable=False),
     Column("wrapped_key", LargeBinary),
     Column("commitment", LargeBinary, nullable=False),

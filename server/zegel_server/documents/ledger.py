@@ -3,8 +3,8 @@
 Invariants:
 
 * ``persisted_parts`` only grows, by one, in a transaction that found the value it had: of two writers one wins.
-* A part is claimed before it is stored: ``claim`` in the row holds the tags of the one part that may be stored beyond
-  ``persisted_parts``, and is never changed to others.
+* A part is claimed before it is stored: ``claim`` in the row holds the tags, one part's after the other's, of those
+  that may be stored beyond ``persisted_parts``. They are never changed to others, only moved past.
 * A document comes to be together with its event and the end of its upload, or not at all.
 * A small document that comes in one stream needs no row until then: its key has never left this process.
 """
@@ -31,7 +31,7 @@ from zegel_server.documents.model import (
     resent_bytes_differ,
     upload_closed,
 )
-from zegel_server.documents.parts import whole_parts_size
+from zegel_server.documents.parts import PART_TAGS, whole_parts_size
 from zegel_server.documents.removal import schedule_removal
 from zegel_server.documents.vault import Place
 from zegel_server.documents.writing import LastPart
@@ -222,30 +222,33 @@ class UploadLedger:
                 await self.open(tags)
             return
         async with self._database.transaction() as transaction:
-            changed = await transaction.execute(
-                store.CLAIM, which=self.upload.upload_id, parts=part, none=b"", tags=tags
-            )
-            if not changed:
-                raise await self._refusal(transaction, part)
+            row = await self._lock(transaction, part)
+            place = (part - row.persisted_parts) * PART_TAGS
+            claimed = row.claim[place : place + PART_TAGS]
+            if claimed and claimed != tags:
+                raise resent_bytes_differ()
+            if place > len(row.claim):
+                raise offset_mismatch(whole_parts_size(row.persisted_parts))
+            if not claimed:
+                await transaction.execute(store.CLAIM, which=row.upload_id, tags=row.claim + tags)
 
-    async def note(self, part: int, next_tags: bytes) -> None:
+    async def note(self, part: int) -> None:
         """See ``writing.Ledger``."""
         async with self._database.transaction() as transaction:
-            changed = await transaction.execute(
-                store.NOTE, which=self.upload.upload_id, parts=part, next_tags=next_tags
-            )
-            if not changed:
-                raise await self._refusal(transaction, part)
+            row = await self._lock(transaction, part)
+            if row.persisted_parts != part:
+                raise offset_mismatch(whole_parts_size(row.persisted_parts))
+            await transaction.execute(store.NOTE, which=row.upload_id, parts=part + 1, tags=row.claim[PART_TAGS:])
         self.upload = replace(self.upload, parts=part + 1)
 
-    async def _refusal(self, transaction: Transaction, part: int) -> Exception:
-        """Why a row was not as this stream left it."""
+    async def _lock(self, transaction: Transaction, part: int) -> Row:
+        """The upload's row, still open and not further than this part."""
         row = await transaction.fetch_one(store.LOCK_UPLOAD, upload_id=self.upload.upload_id)
         if row is None or row.state != UploadState.OPEN:
-            return upload_closed()
-        if row.persisted_parts != part:
-            return offset_mismatch(whole_parts_size(row.persisted_parts))
-        return resent_bytes_differ()
+            raise upload_closed()
+        if row.persisted_parts > part:
+            raise offset_mismatch(whole_parts_size(row.persisted_parts))
+        return row
 
     async def finish(self, last: LastPart, size: int, pages: Sequence[Page]) -> None:
         """Turns the upload into a version of a document.
@@ -291,11 +294,7 @@ class UploadLedger:
 
     async def _take_key(self, transaction: Transaction, parts: int) -> StoredDek:
         """The key as the row has it now: it may have been wrapped anew since the stream began."""
-        row = await transaction.fetch_one(store.LOCK_UPLOAD, upload_id=self.upload.upload_id)
-        if row is None or row.state != UploadState.OPEN:
-            raise upload_closed()
-        if row.persisted_parts != parts:
-            raise offset_mismatch(whole_parts_size(row.persisted_parts))
+        row = await self._lock(transaction, parts)
         return StoredDek(row.key_version, row.wrapped_key, row.commitment)
 
     async def refuse(self, reason: str) -> None:

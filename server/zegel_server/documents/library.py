@@ -228,5 +228,5 @@ class _NoLedger:
     async def claim(self, part: int, tags: bytes, *, last: bool) -> None:
         """See ``writing.Ledger``."""
 
-    async def note(self, part: int, next_tags: bytes) -> None:
+    async def note(self, part: int) -> None:
         """See ``writing.Ledger``."""

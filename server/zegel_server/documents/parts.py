@@ -11,6 +11,7 @@ from zegel.segments import (
     HEADER_SIZE,
     SEGMENT_PLAINTEXT_SIZE,
     SEGMENT_SIZE,
+    TAG_SIZE,
     ciphertext_range,
     ciphertext_size,
     segment_count,
@@ -21,6 +22,8 @@ PART_SEGMENTS: Final = 4
 a request and a disk's flush are little of it."""
 PART_SIZE: Final = PART_SEGMENTS * SEGMENT_SIZE
 """Bytes of a full part, as stored."""
+PART_TAGS: Final = PART_SEGMENTS * TAG_SIZE
+"""Bytes of the tags of a full part's segments."""
 _RANDOM: Final = 12
 """Random bytes in a prefix: two writers never meet under one."""
 

@@ -201,20 +201,9 @@ LOCK_UPLOAD: Final = Statement(select(uploads).where(_u.upload_id == bind("uploa
 
 _is_open = _u.state == "OPEN"
 
-CLAIM: Final = Statement(
-    update(uploads)
-    .where(
-        _u.upload_id == bind("which"),
-        _is_open,
-        _u.persisted_parts == bind("parts"),
-        or_(_u.claim == bind("none"), _u.claim == bind("tags")),
-    )
-    .values(claim=bind("tags"))
-)
+CLAIM: Final = Statement(update(uploads).where(_u.upload_id == bind("which")).values(claim=bind("tags")))
 NOTE: Final = Statement(
-    update(uploads)
-    .where(_u.upload_id == bind("which"), _is_open, _u.persisted_parts == bind("parts"))
-    .values(persisted_parts=_u.persisted_parts + 1, claim=bind("next_tags"))
+    update(uploads).where(_u.upload_id == bind("which")).values(persisted_parts=bind("parts"), claim=bind("tags"))
 )
 CLOSE: Final = Statement(
     update(uploads)

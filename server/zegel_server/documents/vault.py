@@ -28,6 +28,8 @@ BLOB_TIMEOUT_S: Final = 60.0
 """How long one call to the blob store may take: some 4 MiB, which even a slow line to S3 moves in a tenth of it."""
 READ_AHEAD: Final = 2
 """Segments fetched and decrypted before they are wanted: hides the store's latency, for 2 MiB a reader."""
+CROWDED: Final = 16
+"""Parts on their way to the store from which on each stream sends one at a time: 64 MiB, whoever waits for them."""
 SMALL: Final = 32 * 1024
 """Bytes up to which computing is done on the event loop: some tens of microseconds, as long as a hop to a thread."""
 
@@ -127,7 +129,13 @@ class Vault:
     def __init__(self, blobs: BlobStore, keys: Keys) -> None:
         self.blobs = blobs
         self._keys = keys
+        self._storing = 0
         self._threads = ThreadPoolExecutor(max_workers=(os.cpu_count() or 1) + 1, thread_name_prefix="documents")
+
+    @property
+    def crowded(self) -> bool:
+        """Whether enough parts are on their way to the store to keep it busy."""
+        return self._storing >= CROWDED
 
     async def close(self) -> None:
         """Lets the threads go; the blob store stays open."""
@@ -206,7 +214,7 @@ class Vault:
             return call(*args, **kwargs)
         return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: call(*args, **kwargs))
 
-    async def put(self, key: str, data: bytes) -> None:
+    async def put(self, key: str, data: bytes | memoryview) -> None:
         """Stores a blob, durably.
 
         Args:
@@ -218,7 +226,11 @@ class Vault:
             ResourceExhausted: The store is full.
             Unavailable: It does not answer.
         """
-        await _in_time(self.blobs.put(key, data))
+        self._storing += 1
+        try:
+            await _in_time(self.blobs.put(key, data))
+        finally:
+            self._storing -= 1
 
     async def get(self, key: str, start: int, length: int) -> bytes:
         """A range of a blob.

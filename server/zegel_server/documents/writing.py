@@ -1,30 +1,35 @@
 """Encrypts and stores a stream while it comes in: receiving, encrypting and storing overlap, each one step ahead.
 
-While part N is stored, segments of part N+1 are encrypted, and the next one is received. Memory is bounded: a segment
-in the clear being filled and one being encrypted, the encrypted segments of one part, and one part being stored.
+While parts are stored, segments of the next one are encrypted, and a further one is received. Memory is bounded: a
+segment in the clear being filled and one being encrypted, the encrypted segments of one part, and `STORED_AT_ONCE`
+parts on their way to the store.
 
 Invariants:
 
 * A part is stored only after its segments' tags were claimed for its place (see ``Ledger.claim``): a nonce is never
   spent on other bytes than those first claimed, whoever writes, and whoever died before.
-* Parts are stored in order, and each is noted before the next is stored.
+* Parts are noted in order, each once it and all before it are stored.
 * The last segment is encrypted only when the SHA-256 of everything was found right.
 """
 
 import asyncio
 import hashlib
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final, Protocol
 
 from zegel.segments import FIRST_SEGMENT_PLAINTEXT_SIZE, SEGMENT_PLAINTEXT_SIZE, TAG_SIZE, SegmentCipher
 from zegel_server.documents.model import offset_mismatch
-from zegel_server.documents.parts import PART_SEGMENTS, part_key, whole_parts_size
+from zegel_server.documents.parts import PART_SEGMENTS, PART_TAGS, part_key, whole_parts_size
 from zegel_server.documents.vault import Stream
 from zegel_server.errors import AlreadyExists, InvalidArgument
 
 KEPT: Final = 4 << 20
 """Bytes of a document kept in the clear until its end, to be looked into without being read back: most are smaller."""
+
+STORED_AT_ONCE: Final = 4
+"""Parts of one stream on their way to the store: a disk flushes four in hardly more time than one."""
 
 
 class Ledger(Protocol):
@@ -35,7 +40,7 @@ class Ledger(Protocol):
 
         Args:
             part: Number from 0.
-            tags: The tags of its segments, which no other bytes have.
+            tags: The tags of its segments, which no other bytes have; `parts.PART_TAGS` bytes but for the last part.
             last: Whether the stream ends with it.
 
         Raises:
@@ -45,12 +50,11 @@ class Ledger(Protocol):
         """
         ...
 
-    async def note(self, part: int, next_tags: bytes) -> None:
+    async def note(self, part: int) -> None:
         """Notes that a part is stored.
 
         Args:
             part: Number from 0.
-            next_tags: Where the part after it is ready: its tags, claimed at once.
 
         Raises:
             Aborted: Another writer has come further.
@@ -75,15 +79,16 @@ class StreamWriter:
         self._stream = stream
         self._ledger = ledger
         self._digest = digest or hashlib.sha256()
-        self._part = parts
-        self._claimed = -1
         self._index = parts * PART_SEGMENTS
         self._plain = bytearray()
+        self._filled = 0
         self._kept: list[bytearray] | None = None if parts else []
-        self._sealing: Awaitable[bytes] | None = None
-        self._segments: list[bytes] = []
-        self._upcoming = b""
-        self._storing: asyncio.Task[None] | None = None
+        self._sealing: tuple[bytearray, Awaitable[None]] | None = None
+        self._part = _Part(parts, bytearray())
+        self._storing: deque[asyncio.Task[None]] = deque()
+        # Memory that was used, to be used again: taking a MiB anew costs more than encrypting it.
+        self._spare_plain: list[bytearray] = []
+        self._spare_parts: list[bytearray] = []
         self.size = whole_parts_size(parts)
         """Bytes taken in, with those that were stored before."""
 
@@ -101,16 +106,21 @@ class StreamWriter:
         if self._kept is not None and self.size > KEPT:
             self._kept = None
         while view:
-            room = _full(self._index) - len(self._plain)
+            room = _full(self._index) - self._filled
             if not room:
                 await self._seal()
                 continue
-            self._plain += view[:room]
+            piece = view[:room]
+            self._plain[self._filled : self._filled + len(piece)] = piece
+            self._filled += len(piece)
             view = view[room:]
 
     def whole(self) -> bytes | None:
         """Everything that was taken in, where it is small enough to have been kept."""
-        return None if self._kept is None else b"".join([*self._kept, self._plain])
+        if self._kept is None:
+            return None
+        with memoryview(self._plain) as plain:
+            return b"".join([*self._kept, plain[: self._filled]])
 
     async def end(self, check: Callable[[bytes], None]) -> "LastPart":
         """Hashes and encrypts what is left, and waits until every part but the last is stored.
@@ -125,96 +135,104 @@ class StreamWriter:
             InvalidArgument: The stored parts were followed by more bytes when they came, and now are not.
             ZegelError: A part could not be stored; or what ``check`` raises.
         """
-        if self._index and not self._plain:
+        if self._index and not self._filled:
             # Each stored segment says in its nonce that it is not the last.
             raise InvalidArgument("finish.size", "more bytes were sent before", reason="SIZE_MISMATCH")
         await self._collect()
+        plain = memoryview(self._plain)[: self._filled]
         vault = self._stream.vault
-        await vault.compute(len(self._plain), self._digest.update, self._plain)
+        await vault.compute(len(plain), self._digest.update, plain)
         digest = self._digest.digest()
         check(digest)
-        sealed = await vault.compute(len(self._plain), self._stream.cipher.encrypt, self._index, True, self._plain)
+        part = self._part
+        out = part.take(self._stream.cipher.header, len(plain))
+        await vault.compute(len(plain), self._stream.cipher.encrypt_into, self._index, True, plain, out)
+        part.tags += out[-TAG_SIZE:]
+        await self._ledger.claim(part.number, bytes(part.tags), last=True)
         await self.settle()
-        segments, self._segments = [*self._segments, sealed], []
-        return LastPart(
-            self._stream, self._ledger, self._part, segments, claimed=self._claimed == self._part, digest=digest
-        )
+        return LastPart(self._stream, part, digest)
 
-    async def settle(self) -> None:
-        """Waits for the part that is being stored.
+    async def settle(self, *, leave: int = 0) -> None:
+        """Waits for the parts that are being stored.
+
+        Args:
+            leave: How many of the newest need not be waited for.
 
         Raises:
-            ZegelError: It could not be stored.
+            ZegelError: One could not be stored.
         """
-        if self._storing is not None:
+        while len(self._storing) > leave:
             # Shielded: a caller that is cancelled here does not take the part with it.
-            await asyncio.shield(self._storing)
-            self._storing = None
+            await asyncio.shield(self._storing[0])
+            self._storing.popleft()
 
     async def abandon(self) -> None:
         """Leaves the stream as far as it has come: what is being stored is stored and noted still."""
-        storing, self._storing = self._storing, None
         sealing, self._sealing = self._sealing, None
         with suppress(Exception):
             if sealing is not None:
-                await sealing
-        with suppress(Exception):
-            if storing is not None:
-                await storing
+                await sealing[1]
+        await asyncio.gather(*self._storing, return_exceptions=True)
+        self._storing.clear()
 
     async def _seal(self) -> None:
         """Has a full segment encrypted that is not the last."""
-        plain, self._plain = self._plain, bytearray()
+        await self._collect()
+        plain, size = self._plain, self._filled
+        self._plain, self._filled = self._spare_plain.pop() if self._spare_plain else bytearray(), 0
         if self._kept is not None:
             self._kept.append(plain)
-        await self._collect()
         index, self._index = self._index, self._index + 1
-        self._sealing = self._stream.vault.start(len(plain), _seal, self._digest, self._stream.cipher, index, plain)
+        if not self._part.filled and self._spare_parts:
+            self._part.memory = self._spare_parts.pop()
+        cipher = self._stream.cipher
+        out = self._part.take(cipher.header, size)
+        work = self._stream.vault.start(size, _seal, self._digest, cipher, index, memoryview(plain)[:size], out)
+        self._sealing = (plain, work)
 
     async def _collect(self) -> None:
         """Takes the segment that was being encrypted; has a part stored that it completes."""
-        sealing, self._sealing = self._sealing, None
-        if sealing is None:
+        if self._sealing is None:
             return
-        self._segments.append(await sealing)
-        if len(self._segments) == PART_SEGMENTS:
-            segments, self._segments = self._segments, []
-            part, self._part = self._part, self._part + 1
-            self._upcoming = _tags(segments)
-            await self.settle()
-            self._upcoming = b""
-            self._storing = asyncio.create_task(self._store(part, segments))
+        plain, work = self._sealing
+        await work
+        self._sealing = None
+        if self._kept is None:
+            self._spare_plain.append(plain)
+        part = self._part
+        part.tags += part.last_tag()
+        if len(part.tags) == PART_TAGS:
+            self._part = _Part(part.number + 1, bytearray())
+            # Where many streams are busy, one part each keeps the store busy enough.
+            await self.settle(leave=0 if self._stream.vault.crowded else STORED_AT_ONCE - 1)
+            await self._ledger.claim(part.number, bytes(part.tags), last=False)
+            before = self._storing[-1] if self._storing else None
+            self._storing.append(asyncio.create_task(self._store(part, before)))
 
-    async def _store(self, part: int, segments: list[bytes]) -> None:
-        if self._claimed != part:
-            await self._ledger.claim(part, _tags(segments), last=False)
-        await _put(self._stream, part, segments)
-        upcoming = self._upcoming
-        await self._ledger.note(part, upcoming)
-        if upcoming:
-            self._claimed = part + 1
+    async def _store(self, part: "_Part", before: asyncio.Task[None] | None) -> None:
+        await part.store(self._stream)
+        if not self._stream.vault.crowded:
+            self._spare_parts.append(part.memory)
+        if before is not None:
+            await asyncio.shield(before)
+        await self._ledger.note(part.number)
 
 
 class LastPart:
-    """The end of a stream, encrypted and not yet stored.
+    """The end of a stream, encrypted, claimed, and not yet stored.
 
     Attributes:
         digest: SHA-256 of the whole document.
         parts: How many parts the stream has, this one with them.
     """
 
-    __slots__ = ("_claimed", "_ledger", "_part", "_segments", "_stream", "digest", "parts")
+    __slots__ = ("_part", "_stream", "digest", "parts")
 
-    def __init__(
-        self, stream: Stream, ledger: Ledger, part: int, segments: list[bytes], *, claimed: bool, digest: bytes
-    ) -> None:
+    def __init__(self, stream: Stream, part: "_Part", digest: bytes) -> None:
         self._stream = stream
-        self._ledger = ledger
         self._part = part
-        self._segments = segments
-        self._claimed = claimed
         self.digest = digest
-        self.parts = part + 1
+        self.parts = part.number + 1
 
     async def store(self) -> None:
         """Stores it, durably.
@@ -222,29 +240,66 @@ class LastPart:
         Raises:
             ZegelError: It could not be stored.
         """
-        if not self._claimed:
-            await self._ledger.claim(self._part, _tags(self._segments), last=True)
-        await _put(self._stream, self._part, self._segments)
+        await self._part.store(self._stream)
 
 
-async def _put(stream: Stream, part: int, segments: list[bytes]) -> None:
-    pieces = segments if part else [stream.cipher.header, *segments]
-    data = await stream.vault.compute(sum(map(len, pieces)), b"".join, pieces)
-    segments.clear()
-    try:
-        await stream.vault.put(part_key(stream.prefix, part), data)
-    except AlreadyExists:
-        # Only what was claimed is ever stored here, so whoever wrote this is no writer of ours.
-        raise offset_mismatch(whole_parts_size(part)) from None
+class _Part:
+    """A part that is being filled with encrypted segments.
+
+    Args:
+        number: From 0.
+        memory: Where they go; it grows to the size it needs.
+    """
+
+    __slots__ = ("filled", "memory", "number", "tags")
+
+    def __init__(self, number: int, memory: bytearray) -> None:
+        self.number = number
+        self.memory = memory
+        self.filled = 0
+        self.tags = bytearray()
+
+    def take(self, header: bytes, size: int) -> memoryview:
+        """Room for the next segment, after the stream's header where that comes first.
+
+        Args:
+            header: The stream's.
+            size: Bytes of the segment in the clear.
+        """
+        if not self.number and not self.filled:
+            self.memory[: len(header)] = header
+            self.filled = len(header)
+        start = self.filled
+        self.filled += size + TAG_SIZE
+        if len(self.memory) < self.filled:
+            self.memory += bytes(self.filled - len(self.memory))
+        return memoryview(self.memory)[start : self.filled]
+
+    def last_tag(self) -> bytes:
+        """The tag of the segment that was encrypted last."""
+        return bytes(self.memory[self.filled - TAG_SIZE : self.filled])
+
+    async def store(self, stream: Stream) -> None:
+        """Stores it, durably.
+
+        Args:
+            stream: Whose part it is.
+
+        Raises:
+            ZegelError: It could not be stored.
+        """
+        try:
+            await stream.vault.put(part_key(stream.prefix, self.number), memoryview(self.memory)[: self.filled])
+        except AlreadyExists:
+            # Only what was claimed is ever stored here, so whoever wrote this is no writer of ours.
+            raise offset_mismatch(whole_parts_size(self.number)) from None
 
 
-def _seal(digest: "hashlib._Hash", cipher: SegmentCipher, index: int, plain: bytearray) -> bytes:
+def _seal(digest: "hashlib._Hash", cipher: SegmentCipher, index: int, plain: memoryview, out: memoryview) -> None:
     digest.update(plain)
-    return cipher.encrypt(index, False, plain)
-
-
-def _tags(segments: list[bytes]) -> bytes:
-    return b"".join(segment[-TAG_SIZE:] for segment in segments)
+    cipher.encrypt_into(index, False, plain, out)
+    plain.release()
+    out.release()
 
 
 def _full(index: int) -> int:

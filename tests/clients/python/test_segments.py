@@ -200,6 +200,19 @@ def test_segments_a_document_does_not_have_are_refused(index: int) -> None:
             ask(index, SEGMENT_SIZE)
 
 
+@given(st.binary(max_size=2000))
+def test_encrypting_into_memory_gives_the_same_segment(plaintext: bytes) -> None:
+    cipher = SegmentCipher.create(DEK, AAD)
+    out = bytearray(len(plaintext) + 20)
+    cipher.encrypt_into(0, True, plaintext, memoryview(out)[2:-2])
+    assert out == bytes(2) + cipher.encrypt(0, True, plaintext) + bytes(2)
+    for wrong in (bytearray(len(plaintext) + 15), bytearray(len(plaintext) + 17)):
+        with pytest.raises(ValueError, match="buffer"):
+            cipher.encrypt_into(0, True, plaintext, wrong)
+    with pytest.raises(ValueError, match="length"):
+        cipher.encrypt_into(0, False, plaintext, out)
+
+
 def test_a_segment_can_be_read_alone() -> None:
     plaintext = os.urandom(2 * SEGMENT_SIZE + 5)
     stream = memoryview(encrypt(plaintext))

@@ -15,7 +15,7 @@ from zegel_server.documents.parts import part_count, place_of, whole_parts_size
 from zegel_server.errors import OutOfRange, ResourceExhausted, Unavailable, ZegelError
 
 DATA = pdf_of(13 * MIB + 12_345)
-MANY = max(8, settings.default.max_examples // 100)  # type: ignore[attr-defined]
+MANY = max(8, settings().max_examples // 100)
 """Examples of the tests that move whole documents: few, and more where the profile asks for many."""
 PART = whole_parts_size(1)
 """Bytes of the first whole part."""

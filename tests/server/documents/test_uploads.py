@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from support.documents_world import MIB, SPEC, World, chunk, finish_of, pdf_of, said, stream_of
-from zegel.segments import FIRST_SEGMENT_PLAINTEXT_SIZE, SEGMENT_PLAINTEXT_SIZE
+from zegel.segments import FIRST_SEGMENT_PLAINTEXT_SIZE, SEGMENT_PLAINTEXT_SIZE, StreamDecryptor, document_aad
 from zegel_server import clock
 from zegel_server.caller import Scope
 from zegel_server.documents import intake
@@ -17,6 +17,7 @@ from zegel_server.documents.model import Chunk, Finish, Received, UploadSpec
 from zegel_server.documents.parts import PART_SEGMENTS, whole_parts_size
 from zegel_server.errors import NotFound, ZegelError
 from zegel_server.ids import new_id
+from zegel_server.keys.service import StoredDek
 
 PART = whole_parts_size(1)
 SIZES = [
@@ -51,6 +52,18 @@ async def test_the_bytes_at_rest_are_not_the_documents(world: World) -> None:
     await world.upload(world.member(), data)
     for key in await world.stored():
         assert data[:64] not in await world.blobs.get(key)
+
+
+async def test_the_parts_are_one_tink_stream(world: World) -> None:
+    data, caller = pdf_of(9 * MIB), world.member()
+    document_id = await world.upload(caller, data)
+    (row,) = await world.version_rows()
+    whole = b"".join([await world.blobs.get(key) for key in await world.stored()])
+    assert whole[: len(row.header)] == row.header
+    stored = StoredDek(row.key_version, row.wrapped_key, row.commitment)
+    key = await world.keys.open_dek(world.tenant_id, f"{document_id}/1", stored)
+    decryptor = StreamDecryptor(key, document_aad(world.tenant_id, document_id, 1))
+    assert b"".join([*decryptor.update(whole), decryptor.finish()]) == data
 
 
 async def test_a_small_document_needs_no_row_of_an_upload(world: World) -> None:

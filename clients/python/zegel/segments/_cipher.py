@@ -85,6 +85,22 @@ class SegmentCipher:
         self._check_length(index, last, len(plaintext), ValueError)
         return self._aead.encrypt(self._nonce(index, last), plaintext, None)
 
+    def encrypt_into(self, index: int, last: bool, plaintext: Buffer, out: bytearray | memoryview) -> None:
+        """Encrypt one segment into memory that the caller keeps: what writes many spares taking it anew each time.
+
+        Args:
+            index: Its number, from 0.
+            last: Whether the stream ends with it.
+            plaintext: Its bytes, as for `encrypt`.
+            out: Gets the ciphertext and its tag: ``len(plaintext) + 16`` bytes, no more and no fewer.
+
+        Raises:
+            ValueError: As for `encrypt`, or ``out`` has another size.
+        """
+        check_index(index)
+        self._check_length(index, last, len(plaintext), ValueError)
+        self._aead.encrypt_into(self._nonce(index, last), plaintext, None, out)
+
     def decrypt(self, index: int, last: bool, ciphertext: Buffer) -> bytes:
         """Decrypt one segment, and return its plaintext only if its tag is right.
 

@@ -1,0 +1,190 @@
+"""The contract's messages over a real channel, through the real pipeline."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import google_crc32c
+import grpc
+import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.rpc import error_details_pb2, status_pb2
+from prometheus_client import CollectorRegistry
+
+from support.documents_world import MIB, World, pdf_of
+from zegel.document.v1 import document_service_pb2 as pb
+from zegel.document.v1.document_service_pb2_grpc import DocumentServiceStub, add_DocumentServiceServicer_to_server
+from zegel_server.caller import Caller, Origin, Scope
+from zegel_server.documents.servicer import DocumentServicer
+from zegel_server.errors import ZegelError
+from zegel_server.rpc.methods import Method, read_contracts
+from zegel_server.rpc.pipeline import Pipeline
+from zegel_server.rpc.telemetry import Telemetry
+
+TOKEN = (("authorization", "Bearer owner"),)
+SERVICE = pb.DESCRIPTOR.services_by_name["DocumentService"]
+
+
+@pytest.fixture
+async def stub(sqlite_world: World) -> AsyncIterator[DocumentServiceStub]:
+    """A client of a server whose every caller is the same member."""
+    caller = sqlite_world.member(Scope.OWN)
+
+    async def authenticate(token: str, origin: Origin, certificate: bytes | None) -> Caller:
+        return caller
+
+    async def refused(caller: Caller, method: Method, error: ZegelError) -> None:
+        return None
+
+    telemetry = Telemetry(CollectorRegistry())
+    server = grpc.aio.server(interceptors=[Pipeline(read_contracts([SERVICE]), authenticate, telemetry, refused)])
+    world = sqlite_world
+    servicer = DocumentServicer(world.database, world.documents, world.uploads, world.downloads)
+    add_DocumentServiceServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield DocumentServiceStub(channel)
+    await server.stop(None)
+
+
+def chunk(data: bytes, offset: int = 0) -> pb.Chunk:
+    return pb.Chunk(offset=offset, data=data, crc32c=google_crc32c.value(data))
+
+
+def end(data: bytes) -> pb.FinishUpload:
+    return pb.FinishUpload(size=len(data), sha256=hashlib.sha256(data).digest())
+
+
+def whole(data: bytes, **target: Any) -> list[pb.UploadDocumentRequest]:
+    first = pb.UploadDocumentRequest(**target)
+    chunks = [
+        pb.UploadDocumentRequest(chunk=chunk(data[offset : offset + MIB], offset))
+        for offset in range(0, len(data), MIB)
+    ]
+    return [first, *chunks, pb.UploadDocumentRequest(finish=end(data))]
+
+
+async def upload(stub: Any, data: bytes, **target: Any) -> pb.Document:
+    answer = await stub.UploadDocument(whole(data, **target), metadata=TOKEN)
+    document: pb.Document = answer.document
+    return document
+
+
+async def refusal(call: Any) -> tuple[grpc.StatusCode, str, dict[str, str]]:
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await call
+    trailing: Any = refused.value.trailing_metadata()
+    (details,) = [value for key, value in trailing if key == "grpc-status-details-bin"]
+    status = status_pb2.Status.FromString(details)
+    assert len(status.details) == 1
+    info = error_details_pb2.ErrorInfo()
+    assert status.details[0].Unpack(info)
+    return refused.value.code(), info.reason, dict(info.metadata)
+
+
+async def test_the_way_of_a_document(stub: Any) -> None:
+    data = pdf_of(6 * MIB)
+    document = await upload(stub, data, spec=pb.UploadSpec(title="Lease"))
+    assert (document.title, document.state) == ("Lease", pb.DOCUMENT_STATE_ACTIVE)
+    (version,) = document.versions
+    assert (version.version, version.size, version.sha256) == (1, len(data), hashlib.sha256(data).digest())
+    assert (version.media_type, list(version.pages)) == ("application/pdf", [pb.Page(width=595, height=842)])
+    assert version.create_time.seconds > 0
+    assert document.HasField("create_time")
+    assert not document.HasField("delete_time")
+
+    got = await stub.GetDocument(pb.GetDocumentRequest(document_id=document.document_id), metadata=TOKEN)
+    assert got.document == document
+
+    request = pb.DownloadDocumentRequest(document_id=document.document_id, read_offset=-2 * MIB, read_limit=MIB + 5)
+    messages = [message async for message in stub.DownloadDocument(request, metadata=TOKEN)]
+    assert messages[0].start == pb.DownloadStart(
+        document_id=document.document_id, version=version, offset=4 * MIB, length=MIB + 5
+    )
+    assert b"".join(message.chunk.data for message in messages[1:]) == data[4 * MIB : 5 * MIB + 5]
+    assert all(google_crc32c.value(each.chunk.data) == each.chunk.crc32c for each in messages[1:])
+
+    sent = pb.Document(document_id=document.document_id, title="Sublease", etag=document.etag)
+    change = pb.UpdateDocumentRequest(document=sent, update_mask=FieldMask(paths=["title"]))
+    renamed = await stub.UpdateDocument(change, metadata=TOKEN)
+    assert renamed.document.title == "Sublease"
+    assert await refusal(stub.UpdateDocument(change, metadata=TOKEN)) == (
+        grpc.StatusCode.ABORTED,
+        "ETAG_MISMATCH",
+        {},
+    )
+    deleted = await stub.DeleteDocument(pb.DeleteDocumentRequest(document_id=document.document_id), metadata=TOKEN)
+    assert deleted.document.HasField("delete_time")
+    back = await stub.UndeleteDocument(pb.UndeleteDocumentRequest(document_id=document.document_id), metadata=TOKEN)
+    assert back.document.state == pb.DOCUMENT_STATE_ACTIVE
+    await stub.DeleteDocument(pb.DeleteDocumentRequest(document_id=document.document_id), metadata=TOKEN)
+    purged = await stub.PurgeDocument(pb.PurgeDocumentRequest(document_id=document.document_id), metadata=TOKEN)
+    assert purged.document.state == pb.DOCUMENT_STATE_PURGED
+    code, reason, _ = await refusal(stub.DownloadDocument(request, metadata=TOKEN).read())
+    assert (code, reason) == (grpc.StatusCode.FAILED_PRECONDITION, "DOCUMENT_DESTROYED")
+
+
+async def test_a_started_upload_is_one_however_often_it_is_started(stub: Any) -> None:
+    request = pb.StartUploadRequest(spec=pb.UploadSpec(title="Lease"), request_id="r-1")
+    first = await stub.StartUpload(request, metadata=TOKEN)
+    assert await stub.StartUpload(request, metadata=TOKEN) == first
+    request.spec.title = "Another"
+    assert (await refusal(stub.StartUpload(request, metadata=TOKEN)))[1] == "REQUEST_ID_REUSED"
+    other = pb.StartUploadRequest(spec=pb.UploadSpec(title="Lease"), request_id="r-2")
+    assert (await stub.StartUpload(other, metadata=TOKEN)).upload.upload_id != first.upload.upload_id
+
+    data = pdf_of(5 * MIB)
+    cut = whole(data, upload_id=first.upload.upload_id)[:-1]
+    answer = await stub.UploadDocument(cut, metadata=TOKEN)
+    assert not answer.HasField("document")
+    got = await stub.GetUpload(pb.GetUploadRequest(upload_id=first.upload.upload_id), metadata=TOKEN)
+    assert got.upload == answer.upload
+    assert 0 < got.upload.persisted_size < len(data)
+    document = await upload(stub, data, upload_id=first.upload.upload_id)
+    assert document.document_id == first.upload.document_id
+
+
+async def test_refusals_name_the_field(stub: Any) -> None:
+    data = pdf_of(100)
+    wrong = [
+        pb.UploadDocumentRequest(spec=pb.UploadSpec(title="x")),
+        pb.UploadDocumentRequest(chunk=pb.Chunk(data=data)),
+    ]
+    assert await refusal(stub.UploadDocument(wrong, metadata=TOKEN)) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "CHECKSUM_MISMATCH",
+        {"field": "chunk.crc32c"},
+    )
+    late = [pb.UploadDocumentRequest(spec=pb.UploadSpec(title="x")), pb.UploadDocumentRequest(chunk=chunk(data, 7))]
+    assert await refusal(stub.UploadDocument(late, metadata=TOKEN)) == (
+        grpc.StatusCode.ABORTED,
+        "OFFSET_MISMATCH",
+        {"expected_offset": "0"},
+    )
+    nothing = await refusal(stub.StartUpload(pb.StartUploadRequest(), metadata=TOKEN))
+    assert nothing == (grpc.StatusCode.INVALID_ARGUMENT, "MISSING_FIELD", {"field": "spec.title"})
+    missing = pb.UpdateDocumentRequest(update_mask=FieldMask(paths=["owner_id"]))
+    assert (await refusal(stub.UpdateDocument(missing, metadata=TOKEN)))[2] == {"field": "update_mask"}
+
+
+async def test_lists_are_paged_to_their_end(stub: Any) -> None:
+    made = [(await upload(stub, pdf_of(50), spec=pb.UploadSpec(title=f"{n}"))).document_id for n in range(5)]
+    found: list[str] = []
+    request = pb.ListDocumentsRequest(page_size=2)
+    while True:
+        page = await stub.ListDocuments(request, metadata=TOKEN)
+        found += [document.document_id for document in page.documents]
+        if not page.next_page_token:
+            break
+        request.page_token = page.next_page_token
+    assert found == made[::-1]
+    request.page_token = "nonsense"
+    assert (await refusal(stub.ListDocuments(request, metadata=TOKEN)))[1] == "INVALID_PAGE_TOKEN"
+    short = await stub.ListDocuments(pb.ListDocumentsRequest(page_size=5), metadata=TOKEN)
+    assert not short.next_page_token
+
+
+async def test_no_method_is_left_unserved() -> None:
+    for method in SERVICE.methods:
+        assert method.name in vars(DocumentServicer)
