@@ -127,7 +127,7 @@ async def test_a_refusal_is_told_and_not_tried_again(
     documents.served.refusal, documents.served.cut_up = (code, reason), [0] * 9
     with pytest.raises(kind):
         await documents.upload(CONTENT, title="x")
-    if documents.kind == "sync":  # grpc.aio now and then says INTERNAL for it, and the next try hears the refusal
+    if documents.kind == "sync":  # grpc.aio now and then loses the status, and the next try hears the refusal
         assert len(documents.served.streams) == 1
 
 

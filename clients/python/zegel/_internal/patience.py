@@ -27,8 +27,7 @@ def cut_off(error: ZegelError) -> bool:
     """
     if isinstance(error, Unavailable | Aborted):  # the latter where the stream before still holds the upload, too
         return True
-    # A proxy that resets a stream says INTERNAL or UNKNOWN; a server of ours never does so without a reason. grpc.aio
-    # says INTERNAL as well where a server refuses while a request is being written: the next try hears the refusal.
+    # A proxy that resets a stream says INTERNAL or UNKNOWN; a server of ours never does so without a reason.
     return not error.reason and (isinstance(error, Internal) or error.code is grpc.StatusCode.UNKNOWN)
 
 

@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 
 from zegel._internal.contract import rpc_of
 from zegel._internal.port import AnswerT, Call, Link, ResultT, prepared
-from zegel.errors import from_call
+from zegel.errors import Unavailable, ZegelError, from_call
 
 MessageT = TypeVar("MessageT", bound=Message)
 
@@ -99,7 +99,7 @@ class AioPort:
         try:
             result: AnswerT = await method(_in_thread(requests), **self.call.arguments(stream=True))
         except grpc.RpcError as error:
-            raise from_call(error) from error
+            raise _of_stream(from_call(error)) from error
         return result
 
     async def run(self, function: Callable[..., ResultT], *args: Any) -> ResultT:
@@ -109,6 +109,16 @@ class AioPort:
     async def sleep(self, seconds: float) -> None:
         """See the protocol."""
         await asyncio.sleep(seconds)
+
+
+def _of_stream(error: ZegelError) -> ZegelError:
+    """Says what is known of a stream that the server ended while a request was being written.
+
+    ``grpc.aio`` now and then puts INTERNAL, and a text about its own parts, in the place of the server's status.
+    """
+    if error.code is grpc.StatusCode.INTERNAL and not error.reason:
+        return Unavailable("The server ended the stream while it was written to; why was lost on the way.")
+    return error
 
 
 async def _in_thread(requests: Iterator[MessageT]) -> AsyncIterator[MessageT]:

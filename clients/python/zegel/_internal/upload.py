@@ -224,26 +224,21 @@ async def upload(port: Port, content: Content, *, title: str, document_id: str, 
 async def _send(port: Port, source: Source, upload: Upload, progress: Progress | None) -> Document:
     """Sends until the document is there, or nothing moves any more."""
     patience, finished = Patience(), False
+    told: ZegelError | None = None
     while True:
         attempt = Attempt(source, upload, progress)
-        try:
-            answer = await port.send(attempt, UploadDocumentRequest, UploadDocumentResponse)
-        except ZegelError as error:
-            cause = error
-        else:
-            cause = ZegelError("The server ended the upload before its end.")
-            if answer.HasField("document"):
-                return answer.document
-        finally:
-            attempt.stop()
-        if attempt.error is not None:
-            raise attempt.error
+        cause = await _stream(port, attempt)
+        if isinstance(cause, Document):
+            return cause
         finished = finished or attempt.finished
         if finished and isinstance(cause, FailedPrecondition):
             return await _stored(port, source, upload, cause)
-        pause = patience.pause(upload.persisted_size) if source.seekable and cut_off(cause) else None
+        broken = cut_off(cause)
+        if told is None or cause.reason or not broken:
+            told = cause  # what a server said tells more than how the last connection broke
+        pause = patience.pause(upload.persisted_size) if broken and source.seekable else None
         if pause is None:
-            raise cause
+            raise told
         await port.sleep(pause)
         try:
             upload = (await port.unary(GetUploadRequest(upload_id=upload.upload_id), GetUploadResponse)).upload
@@ -251,6 +246,29 @@ async def _send(port: Port, source: Source, upload: Upload, progress: Progress |
             if not finished:
                 raise
             return await _stored(port, source, upload, error)
+
+
+async def _stream(port: Port, attempt: Attempt) -> Document | ZegelError:
+    """Sends one stream.
+
+    Returns:
+        The document, or why it is not there.
+
+    Raises:
+        Exception: The source's own error, or the callback's.
+    """
+    try:
+        answer = await port.send(attempt, UploadDocumentRequest, UploadDocumentResponse)
+    except ZegelError as error:
+        outcome: Document | ZegelError = error
+    else:
+        cut_short = ZegelError("The server ended the upload before its end.")
+        outcome = answer.document if answer.HasField("document") else cut_short
+    finally:
+        attempt.stop()
+    if attempt.error is not None:
+        raise attempt.error
+    return outcome
 
 
 async def _stored(port: Port, source: Source, upload: Upload, cause: ZegelError) -> Document:
