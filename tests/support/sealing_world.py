@@ -23,7 +23,7 @@ from zegel_server.pdf.timestamping import LocalTimestampAuthority
 from zegel_server.pdf.workshop import Workshop
 from zegel_server.signing.fields import FieldType, Value
 from zegel_server.signing.sealing import Sealer, SealMaterials
-from zegel_server.signing.snapshot import Snapshot
+from zegel_server.signing.snapshot import Sealing, Snapshot
 from zegel_server.storage import open_blob_store
 
 
@@ -105,11 +105,25 @@ class SealingWorld:
     async def get(self, request: Snapshot) -> Snapshot:
         return await self.world.signing.get(self.sender, request.signature_request_id)
 
-    async def until(self, request: Snapshot, state: str, seconds: float = 30.0) -> Snapshot:
-        async with asyncio.timeout(seconds):
-            while (found := await self.get(request)).progress.state != state:
-                await asyncio.sleep(0.02)
-        return found
+    async def until(self, request: Snapshot, state: str) -> Snapshot:
+        """The request, once it is in a state."""
+        async for found in self._watch(request):
+            if found.progress.state == state:
+                return found
+        raise AssertionError
+
+    async def sealing_of(self, request: Snapshot, attempts: int) -> Sealing:
+        """How sealing goes, once it was tried so often."""
+        async for found in self._watch(request):
+            if found.sealing is not None and found.sealing.attempts >= attempts:
+                return found.sealing
+        raise AssertionError
+
+    async def _watch(self, request: Snapshot, seconds: float = 60.0) -> AsyncIterator[Snapshot]:
+        end = asyncio.get_running_loop().time() + seconds
+        while asyncio.get_running_loop().time() < end:
+            yield await self.get(request)
+            await asyncio.sleep(0.02)
 
 
 @asynccontextmanager

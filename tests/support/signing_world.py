@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
+import pytest
 from sqlalchemy import select
 
 from zegel.event.v1 import event_type_pb2
@@ -27,6 +28,9 @@ from zegel_server.signing.fields import Field, FieldType, PageSize, Value
 from zegel_server.signing.ports import Documents
 from zegel_server.signing.service import Signing
 from zegel_server.signing.snapshot import Snapshot
+
+SQLITE_ONLY = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+"""For what no database decides: refusals, messages, damage."""
 
 NO_REQUEST = signing_service_pb2.CreateSignatureRequestRequest()
 NO_SIGN = ceremony_service_pb2.SignDocumentsRequest()
@@ -131,20 +135,18 @@ class World:
     sealing_asked: list[int]
 
     def member(self, scope: Scope = Scope.OWN, **changes: Any) -> Caller:
-        return replace(
-            Caller(
-                tenant_id=self.tenant_id,
-                principal_id=new_id("mem"),
-                kind=PrincipalKind.MEMBER,
-                session_id=new_id("ses"),
-                subject_id=self.tenant_subject,
-                signature_request_id="",
-                policy_version=1,
-                decide=lambda permission: Scope.NONE if permission.startswith("ceremony.") else scope,
-                origin=Origin("192.0.2.7", "partner/1.0"),
-            ),
-            **changes,
+        caller = Caller(
+            tenant_id=self.tenant_id,
+            principal_id=new_id("mem"),
+            kind=PrincipalKind.MEMBER,
+            session_id=new_id("ses"),
+            subject_id=self.tenant_subject,
+            signature_request_id="",
+            policy_version=1,
+            decide=lambda permission: Scope.NONE if permission.startswith("ceremony.") else scope,
+            origin=Origin("192.0.2.7", "partner/1.0"),
         )
+        return caller._replace(**changes)
 
     def signer(self, request: Snapshot, index: int = 0) -> Caller:
         signature = request.progress.signatures[index]
@@ -164,7 +166,7 @@ class World:
         new = new or self.draft(caller)
         return await self.signing.create(caller, new, NO_REQUEST, lambda _: NO_REQUEST)
 
-    def draft(self, caller: Caller, orders: Sequence[int] = (0, 1), **changes: Any) -> NewRequest:
+    def draft(self, caller: Caller, *, orders: Sequence[int] = (0, 1), **changes: Any) -> NewRequest:
         document = self.documents.add(caller.principal_id)
         return draft_of([document.document_id], orders, **changes)
 

@@ -1,11 +1,12 @@
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import select, update
 
-from support.signing_world import NO_SIGN, World, place, said
+from support.signing_world import NO_SIGN, SQLITE_ONLY, World, place, said
 from zegel.signing.v1 import ceremony_service_pb2 as pb
 from zegel_server import clock
 from zegel_server.audit.leaf import commitment
@@ -70,6 +71,7 @@ async def test_two_signers_sign_in_turn_and_the_request_waits_to_be_sealed(world
     ]
 
 
+@SQLITE_ONLY
 async def test_the_event_of_a_signature_commits_to_who_and_what_and_tells_neither(world: World) -> None:
     request = await world.send(world.member())
     signer = world.signer(request)
@@ -93,6 +95,7 @@ async def test_the_event_of_a_signature_commits_to_who_and_what_and_tells_neithe
     assert all(secret not in row.body for secret in (person.name, person.email, "198.51", digest_of(values)))
 
 
+@SQLITE_ONLY
 async def test_the_day_of_signing_is_the_servers_in_utc(world: World) -> None:
     request = await world.send(world.member())
     signer = world.signer(request)
@@ -193,6 +196,7 @@ async def test_what_is_signed_is_what_was_there_under_the_lock(world: World) -> 
     assert (await world.personal_of(row))["values"] == digest_of(stored)
 
 
+@SQLITE_ONLY
 async def test_values_together_stay_within_one_message(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ceremony, "MAX_VALUES_BYTES", 20)
     sender = world.member()
@@ -207,6 +211,7 @@ async def test_values_together_stay_within_one_message(world: World, monkeypatch
     await world.ceremony.fill(signer, [("note-0", Value("text", "")), ("note-1", Value("text", "x"))])
 
 
+@SQLITE_ONLY
 async def test_a_field_of_another_signer_is_as_unknown_as_none(world: World) -> None:
     request = await world.send(world.member())
     signer = world.signer(request)
@@ -218,6 +223,7 @@ async def test_a_field_of_another_signer_is_as_unknown_as_none(world: World) -> 
         assert isinstance(await refused(world.ceremony.fill(signer, values)), InvalidArgument)
 
 
+@SQLITE_ONLY
 async def test_the_ceremony_is_for_signers_of_that_request_alone(world: World) -> None:
     sender = world.member()
     request, another = await world.send(sender), await world.send(sender)
@@ -296,14 +302,17 @@ async def test_declining_ends_the_request_and_tells_the_sender_why(world: World)
     assert isinstance(await refused(world.ceremony.decline(signer, "x" * 1_001)), InvalidArgument)
 
 
+@SQLITE_ONLY
 @pytest.mark.parametrize("act", ["sign", "fill", "decline", "accept"])
-async def test_after_the_expiry_nothing_more_is_taken_but_reading(world: World, act: str) -> None:
+async def test_after_the_expiry_nothing_more_is_taken_but_reading(
+    world: World, later: Callable[[int], None], act: str
+) -> None:
     sender = world.member()
-    request = await world.send(sender, world.draft(sender, expire_time=clock.now() + 400_000))
+    request = await world.send(sender, world.draft(sender, expire_time=clock.now() + clock.HOUR))
     signer = world.signer(request)
     if act != "accept":
         await world.ready(signer)
-    await asyncio.sleep(max(0, (request.progress.expire_time or 0) - clock.now()) / 1e6 + 0.05)
+    later(clock.HOUR)
     acts = {
         "sign": lambda: sign(world, signer),
         "fill": lambda: world.ceremony.fill(signer, [("signature-0", Value("typed", "Eve"))]),
@@ -328,6 +337,7 @@ async def test_after_a_cancel_acts_are_refused_and_reading_is_not(world: World) 
     assert (await world.ceremony.open(signer)).request.progress.state is RequestState.CANCELED
 
 
+@SQLITE_ONLY
 async def test_a_forgotten_signer_cannot_sign(world: World) -> None:
     request = await world.send(world.member())
     signer = world.signer(request)
@@ -337,6 +347,7 @@ async def test_a_forgotten_signer_cannot_sign(world: World) -> None:
     assert isinstance(await refused(sign(world, signer)), FailedPrecondition)
 
 
+@SQLITE_ONLY
 async def test_values_moved_to_another_signature_are_damage(world: World) -> None:
     """Each row's data is bound to its place: the database's owner cannot move a mark to another request."""
     sender = world.member()

@@ -58,7 +58,7 @@ def event(kind: str, actor: str | None, second: int = 0, resource: str | None = 
 
 def completed(made: Snapshot, *events: LeafFields, values: dict[str, dict[str, Value]] | None = None) -> Completed:
     lines = b"".join(leaf.compose(each) + b"\n" for each in events)
-    whole = {ONE: {}, TWO: {}} | (values or {})
+    whole: dict[str, dict[str, Value]] = {ONE: {}, TWO: {}} | (values or {})
     return Completed(
         request=made, values=whole, originals=[b"%PDF"], evidence=Evidence(lines, b"proof"), origin="log.example.org"
     )

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import io
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -15,7 +16,7 @@ import pytest
 from PIL import Image
 
 from support.sealing_world import SealingWorld, open_sealing_world
-from support.signing_world import said
+from support.signing_world import SQLITE_ONLY, said
 from zegel.evidence import check_detached, parse_leaf
 from zegel.transparency import VerifierKey
 from zegel.verification import verify_pdf
@@ -38,9 +39,6 @@ async def workshop() -> AsyncIterator[Workshop]:
 async def sealing_world(url: str, tmp_path: Path, workshop: Workshop) -> AsyncIterator[SealingWorld]:
     async with open_sealing_world(url, tmp_path, workshop) as made:
         yield made
-
-
-sqlite_only = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 
 
 @asynccontextmanager
@@ -132,7 +130,7 @@ async def test_everybody_has_signed_and_the_sealed_file_proves_it(sealing_world:
     assert (facts.sha256, len(facts.pages), facts.title) == (hashlib.sha256(data).digest(), 3, request.title)
 
 
-@sqlite_only
+@SQLITE_ONLY
 async def test_without_a_timestamp_the_request_waits_and_says_why(
     sealing_world: SealingWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,9 +139,7 @@ async def test_without_a_timestamp_the_request_waits_and_says_why(
     request = await made.signed()
     made.timestamps.down = True
     async with working(worker_of(made)):
-        async with asyncio.timeout(30):
-            while (waiting := (await made.get(request)).sealing) is None or waiting.attempts < 3:
-                await asyncio.sleep(0.02)
+        waiting = await made.sealing_of(request, attempts=3)
         assert waiting.last_reason == "TIMESTAMP_UNAVAILABLE"
         assert (await made.get(request)).progress.state is RequestState.ALL_SIGNED
         assert "DOWNLOADABLE" not in await made.world.events(request)
@@ -152,7 +148,7 @@ async def test_without_a_timestamp_the_request_waits_and_says_why(
     await assert_complete(made, request)
 
 
-@sqlite_only
+@SQLITE_ONLY
 async def test_a_sandbox_that_leaves_something_out_is_not_believed(sealing_world: SealingWorld) -> None:
     """The audit page, the evidence and the seal are looked for in what comes back, whatever went wrong in there."""
     made = sealing_world
@@ -179,7 +175,7 @@ async def test_a_sandbox_that_leaves_something_out_is_not_believed(sealing_world
     assert len(await made.world.outbox()) == 1
 
 
-@sqlite_only
+@SQLITE_ONLY
 async def test_without_its_events_in_the_log_nothing_is_sealed(
     sealing_world: SealingWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -280,14 +276,13 @@ class Death:
         self.step()
 
 
-@sqlite_only
+@SQLITE_ONLY
 @pytest.mark.faults
 @pytest.mark.slow
 async def test_killed_at_any_step_it_goes_on_and_completes_once(sealing_world: SealingWorld) -> None:
     """Dies at the first step, then at the second, and so on until a try survives; each time somebody else goes on."""
     made = sealing_world
-    at, survived = 1, False
-    while not survived:
+    for at in itertools.count(1):
         request = await made.signed(orders=(0,))
         death = Death(at)
         dying = made.sealer_with(
@@ -302,15 +297,14 @@ async def test_killed_at_any_step_it_goes_on_and_completes_once(sealing_world: S
             assert state in {RequestState.ALL_SIGNED, RequestState.DOWNLOADABLE}
             assert len(await made.world.outbox()) == (state is RequestState.ALL_SIGNED)
             await made.sealer.seal(made.world.tenant_id, request.signature_request_id)
+            await assert_completed_once(made, request)
         else:
-            survived = True
-        await assert_completed_once(made, request)
-        at += 1
-    await assert_complete(made, request)
-    assert at > 15
+            assert at > 15
+            await assert_complete(made, request)
+            return
 
 
-@sqlite_only
+@SQLITE_ONLY
 async def test_a_signer_forgotten_too_early_leaves_the_request_unsealed(sealing_world: SealingWorld) -> None:
     made = sealing_world
     request = await made.signed()
@@ -321,7 +315,7 @@ async def test_a_signer_forgotten_too_early_leaves_the_request_unsealed(sealing_
     assert (await made.get(request)).progress.state is RequestState.ALL_SIGNED
 
 
-@sqlite_only
+@SQLITE_ONLY
 async def test_a_document_other_than_the_one_signed_is_not_sealed(sealing_world: SealingWorld) -> None:
     made = sealing_world
     request = await made.signed()
@@ -336,7 +330,7 @@ async def test_a_document_other_than_the_one_signed_is_not_sealed(sealing_world:
         await made.sealer_with(documents=Swapped()).seal(made.world.tenant_id, request.signature_request_id)
 
 
-@sqlite_only
+@SQLITE_ONLY
 async def test_the_event_that_completes_names_the_file_and_the_server_as_its_actor(sealing_world: SealingWorld) -> None:
     made = sealing_world
     request = await made.signed(orders=(0,))

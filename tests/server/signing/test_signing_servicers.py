@@ -7,13 +7,16 @@ from typing import Any
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from PIL import Image
+from sqlalchemy import select
 
-from support.signing_world import World
+from support.signing_world import SQLITE_ONLY, World
 from zegel.signing.v1 import ceremony_service_pb2 as ceremony_pb
 from zegel.signing.v1 import signature_request_pb2 as types
 from zegel.signing.v1 import signing_service_pb2 as pb
 from zegel_server import clock
 from zegel_server.caller import Caller, set_caller
+from zegel_server.db import Statement
+from zegel_server.db.schema import idempotency
 from zegel_server.errors import Aborted, AlreadyExists, InvalidArgument, ZegelError
 from zegel_server.ids import new_id
 from zegel_server.signing import disclosure
@@ -47,7 +50,7 @@ async def refused(caller: Caller, method: Any, request: Any) -> ZegelError:
 
 def asked(world: World, sender: Caller, request_id: str = "") -> pb.CreateSignatureRequestRequest:
     document = world.documents.add(sender.principal_id)
-    common = {"document_index": 0, "page": 1, "x": 10, "width": 200, "height": 50}
+    common: dict[str, Any] = {"document_index": 0, "page": 1, "x": 10, "width": 200, "height": 50}
     return pb.CreateSignatureRequestRequest(
         title="Lease",
         message="Please",
@@ -136,6 +139,7 @@ async def test_lists_page_by_token_and_by_state(world: World, signing: SigningSe
     assert isinstance(await refused(sender, signing.ListSignatureRequests, wrong), InvalidArgument)
 
 
+@SQLITE_ONLY
 async def test_the_expiry_is_changed_by_mask_and_etag(world: World, signing: SigningServicer) -> None:
     sender = world.member()
     sent = (await call(sender, signing.CreateSignatureRequest, asked(world, sender))).signature_request
@@ -161,6 +165,7 @@ async def test_the_expiry_is_changed_by_mask_and_etag(world: World, signing: Sig
     assert (await refused(sender, signing.UpdateSignatureRequest, request)).metadata["field"] == "update_mask"
 
 
+@SQLITE_ONLY
 @pytest.mark.parametrize(
     ("change", "field"),
     [
@@ -222,6 +227,7 @@ async def test_a_signer_goes_the_whole_way(world: World, signing: SigningService
     assert declined.ceremony.signature.decline_reason == "No."
 
 
+@SQLITE_ONLY
 @pytest.mark.parametrize(
     "value",
     [
@@ -244,6 +250,7 @@ async def test_a_value_that_does_not_fit_is_refused(
     assert error.metadata["field"].startswith("values[0]")
 
 
+@SQLITE_ONLY
 async def test_a_session_lasts_a_day_at_most(world: World, signing: SigningServicer) -> None:
     sender = world.member()
     sent = (await call(sender, signing.CreateSignatureRequest, asked(world, sender))).signature_request
@@ -258,14 +265,10 @@ async def test_a_session_lasts_a_day_at_most(world: World, signing: SigningServi
     assert (await refused(sender, signing.CreateSignerSession, request)).metadata["resource"] == "signature"
 
 
+@SQLITE_ONLY
 async def test_what_is_remembered_of_a_call_holds_no_personal_data(
     world: World, signing: SigningServicer, ceremony: CeremonyServicer
 ) -> None:
-    from sqlalchemy import select
-
-    from zegel_server.db import Statement
-    from zegel_server.db.schema import idempotency
-
     sender = world.member()
     sent = (await call(sender, signing.CreateSignatureRequest, asked(world, sender, "c"))).signature_request
     ann = world.signer(await snapshot(world, sender, sent), 1)
