@@ -89,16 +89,26 @@ class Downloads:
         found = version_of(row)
         wanted = read_range(offset, limit, found.size)
         stream = await open_version(self._vault, caller.tenant_id, row)
+        request_id = caller.signature_request_id or row.signature_request_id
         draft = await self._recorder.draft(
             caller,
             events.EVENT_TYPE_DOCUMENT_DOWNLOADED,
             resource_id=document_id,
+            signature_request_id=request_id,
+            trail=await self._trail(request_id),
             documents=[DocumentHash(document_id, found.number, found.sha256.hex())],
             extra={"offset": wanted.start, "length": len(wanted)} if len(wanted) != found.size else None,
         )
         async with self._database.transaction() as transaction:
             await self._recorder.record(transaction, draft)
         return Download(document_id, found, wanted, self._chunks(stream, wanted, row))
+
+    async def _trail(self, signature_request_id: str) -> str:
+        """The audit ID of the request whose trail a download belongs to; empty for none."""
+        if not signature_request_id:
+            return ""
+        row = await self._database.fetch_one(store.TRAIL, signature_request_id=signature_request_id)
+        return "" if row is None else str(row.audit_id)
 
     async def _chunks(self, stream: Stream, wanted: range, row: Row) -> AsyncGenerator[Chunk, None]:
         if not wanted:

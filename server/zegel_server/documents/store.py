@@ -74,7 +74,7 @@ GET_AS_PARTY: Final = _one(_is_party)
 def _readable(*conditions: ColumnElement[bool]) -> Statement:
     """A version with its key: the newest that fits."""
     return Statement(
-        _with_versions(*_KEY)
+        _with_versions(*_KEY, _d.signature_request_id)
         .where(_d.document_id == bind("document_id"), _d.tenant_id == bind("tenant_id"), *conditions)
         .order_by(_v.version.desc())
         .limit(1)
@@ -90,6 +90,14 @@ READABLE: Final = {
     (True, False): _readable(_is_party),
     (True, True): _readable(_is_party, _numbered),
 }
+
+
+# To whose trail a download belongs: a signer's request, or the one that a sealed document came from.
+TRAIL: Final = Statement(
+    select(signature_requests.c.audit_id).where(
+        signature_requests.c.signature_request_id == bind("signature_request_id")
+    )
+)
 
 
 def _list(*conditions: ColumnElement[bool], parties: bool = False) -> Statement:
