@@ -53,8 +53,7 @@ def refusal_of(error: grpc.RpcError) -> Refusal:
         error: What the call raised.
     """
     assert isinstance(error, AioRpcError)
-    trailing = error.trailing_metadata()
-    assert trailing is not None
+    trailing: Any = error.trailing_metadata()
     details = trailing["grpc-status-details-bin"]
     assert isinstance(details, bytes)
     status = status_pb2.Status.FromString(details)

@@ -5,22 +5,28 @@ Invariants:
 * A permission is one that a method's contract demands; nothing else can be granted.
 * Nobody hands out what they do not hold.
 * A tenant always has an owner: a principal bound to ``owner`` without an end.
-* A role never inherits from itself, over however many others.
+* A role never inherits from itself, over however many others; nor over more than ``MAX_DEPTH`` of them.
 """
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from zegel_server.caller import Scope
-from zegel_server.errors import FailedPrecondition, InvalidArgument, PermissionDenied
+from zegel_server.errors import FailedPrecondition, InvalidArgument, PermissionDenied, ResourceExhausted
+from zegel_server.ids import is_id
 
 OWNER: Final = "owner"
 SIGNER: Final = "signer"
 OPERATOR: Final = "operator"
 """The installation's own role: it makes tenants, and sees nothing of theirs."""
 
+SCOPES: Final = (Scope.OWN, Scope.PARTY, Scope.ANY)
+"""The scopes that a grant can have."""
+
+MAX_DEPTH: Final = 8
+"""Roles that stand one above another: Casbin follows a chain of nine, the binding's own link included."""
 MAX_GRANTS: Final = 500
 """Grants of one role: more than there are permissions and scopes by far."""
 MAX_PARENTS: Final = 20
@@ -58,6 +64,14 @@ class Role:
     parents: frozenset[str] = frozenset()
     built_in: bool = False
     revision: int = 1
+
+    def scopes_of(self, permission: str) -> list[Scope]:
+        """The scopes in which it holds a permission by itself.
+
+        Args:
+            permission: As ``<resource>.<verb>``.
+        """
+        return [scope for scope in SCOPES if Grant(permission, scope) in self.grants]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +113,22 @@ class Policy:
             name: Its name.
         """
         return BUILT_IN.get(name) or self.roles.get(name)
+
+    def with_parents(self, name: str) -> list[Role]:
+        """A role and all that it inherits from, nearest first; names of no role are left out.
+
+        Args:
+            name: The role's name.
+        """
+        found: dict[str, Role | None] = {name: self.role(name)}
+        waiting = [name]
+        for each in waiting:  # it grows while it is gone through
+            role = found[each]
+            for parent in sorted(role.parents) if role else ():
+                if parent not in found:
+                    found[parent] = self.role(parent)
+                    waiting.append(parent)
+        return [role for role in found.values() if role]
 
 
 def _grants(scope: Scope, names: str) -> set[Grant]:
@@ -171,6 +201,24 @@ NOT_BINDABLE: Final = frozenset({SIGNER, OPERATOR})
 """Roles that only Zegel itself gives: nobody can bind or inherit them."""
 
 
+def is_role_name(text: str) -> bool:
+    """Whether a text has the form of a role's name.
+
+    Args:
+        text: What a caller sent.
+    """
+    return _NAME.fullmatch(text) is not None
+
+
+def is_principal(text: str) -> bool:
+    """Whether a text has the form of an identifier of a member or an API key.
+
+    Args:
+        text: What a caller sent.
+    """
+    return is_id(text, "mem") or is_id(text, "key")
+
+
 def check_role_name(name: str, field_path: str) -> str:
     """A name for a role.
 
@@ -181,7 +229,7 @@ def check_role_name(name: str, field_path: str) -> str:
     Raises:
         InvalidArgument: It has not the form of one.
     """
-    if not _NAME.fullmatch(name):
+    if not is_role_name(name):
         raise InvalidArgument(field_path, "must be 2 to 63 of a-z, 0-9, _ and -, beginning with a letter")
     return name
 
@@ -219,22 +267,31 @@ def check_parents(policy: Policy, role: Role, field_path: str) -> None:
     Raises:
         InvalidArgument: A parent does not exist, cannot be inherited, or there are too many.
         FailedPrecondition: The role would inherit from itself (``ROLE_CYCLE``).
+        ResourceExhausted: Too many roles would stand one above another.
     """
     if len(role.parents) > MAX_PARENTS:
         raise InvalidArgument(field_path, f"must be at most {MAX_PARENTS}")
     for parent in sorted(role.parents):
         if parent in NOT_BINDABLE or (policy.role(parent) is None and parent != role.name):
             raise InvalidArgument(field_path, "must name roles of the tenant")
-    seen: set[str] = set()
-    waiting = list(role.parents)
-    while waiting:
-        name = waiting.pop()
-        if name == role.name:
-            raise FailedPrecondition("The role would inherit from itself.", reason="ROLE_CYCLE", role=role.name)
-        if name not in seen:
-            seen.add(name)
-            found = policy.role(name)
-            waiting.extend(found.parents if found else ())
+    after = replace(policy, roles={**policy.roles, role.name: role})
+    if any(role.name in each.parents for each in after.with_parents(role.name)):
+        raise FailedPrecondition("The role would inherit from itself.", reason="ROLE_CYCLE", role=role.name)
+    if _depth(after) > MAX_DEPTH:
+        raise ResourceExhausted(f"At most {MAX_DEPTH} roles may stand one above another.", limit="role_depth")
+
+
+def _depth(policy: Policy) -> int:
+    """The links of the longest chain of inheritance; there is no cycle."""
+    depths: dict[str, int] = {}
+
+    def depth(name: str) -> int:
+        if name not in depths:
+            role = policy.role(name)
+            depths[name] = max((1 + depth(parent) for parent in (role.parents if role else ())), default=0)
+        return depths[name]
+
+    return max((depth(name) for name in policy.roles), default=0)
 
 
 def covers(held: Scope, wanted: Scope) -> bool:

@@ -26,6 +26,8 @@ KEPT_PRINCIPALS: Final = 10_000
 READ_TRIES: Final = 5
 """How often rules are read again because they changed meanwhile: a tenant's roles seldom do."""
 
+CHANGING: Final = "The policy is being changed; try again."
+
 
 class Snapshot:
     """A tenant's policy at one version, and what was asked of it so far.
@@ -119,16 +121,19 @@ class Policies:
         Raises:
             Aborted: The policy changes faster than it can be read.
         """
-        snapshot = await self.snapshot(tenant_id, version)
-        bindings = snapshot.known_bindings(principal_id)
-        if bindings is None:
+        for _ in range(READ_TRIES):
+            snapshot = await self.snapshot(tenant_id, version)
+            bindings = snapshot.known_bindings(principal_id)
+            if bindings is not None:
+                return snapshot.of(_standing(bindings))
             rows = await self._database.fetch(store.BINDINGS_OF, tenant_id=tenant_id, principal_id=principal_id)
-            bindings = tuple(Binding(*row) for row in rows)
-            if await self._version(tenant_id) != snapshot.policy.version:
-                # Changed in between: true at this moment, but not to be kept under that version.
-                return PrincipalDecisions(snapshot.decisions, _standing(bindings))
-            snapshot.remember(principal_id, bindings)
-        return snapshot.of(_standing(bindings))
+            version = await self._version(tenant_id)
+            if version == snapshot.policy.version:
+                bindings = tuple(Binding(*row) for row in rows)
+                snapshot.remember(principal_id, bindings)
+                return snapshot.of(_standing(bindings))
+            # New bindings under old roles could allow what neither version does: both are read again.
+        raise Aborted(CHANGING)
 
     async def snapshot(self, tenant_id: str, version: int) -> Snapshot:
         """The snapshot of a tenant's policy.
@@ -142,6 +147,7 @@ class Policies:
         """
         known = self._snapshots.get(tenant_id)
         if known is not None and known.policy.version == version:
+            self._snapshots.move_to_end(tenant_id)
             return known
         for _ in range(READ_TRIES):
             before = await self._version(tenant_id)
@@ -149,7 +155,7 @@ class Policies:
             if before == await self._version(tenant_id):
                 break
         else:
-            raise Aborted("The policy is being changed; try again.")
+            raise Aborted(CHANGING)
         snapshot = Snapshot(policy)
         self._snapshots[tenant_id] = snapshot
         self._snapshots.move_to_end(tenant_id)

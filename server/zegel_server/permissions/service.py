@@ -18,12 +18,15 @@ from zegel_server import clock
 from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller, Scope
 from zegel_server.db import Database, Transaction, UniqueViolation
-from zegel_server.errors import Aborted, AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
+from zegel_server.errors import Aborted, AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
 from zegel_server.idempotency import earlier_answer, remember
 from zegel_server.permissions import model, store
 from zegel_server.permissions.decisions import Decisions
 from zegel_server.permissions.model import BUILT_IN, NOT_BINDABLE, Binding, Grant, Policy, Role
 from zegel_server.permissions.policies import Policies, read_policy
+
+NOBODY: Final = ""
+"""Owner of a role: the tenant's, so only a permission held in any resource reaches it."""
 
 MAX_ASSESSED: Final = 10_000
 """Bindings looked at to tell who loses what: beyond it the answer would not fit a message."""
@@ -82,7 +85,7 @@ class Permissions:
     async def list_bindings(
         self, caller: Caller, *, principal_id: str, role: str, after: tuple[str, str], limit: int
     ) -> list[Binding]:
-        """A page of bindings by principal, then role.
+        """A page of the bindings that stand at this moment, by principal, then role.
 
         Args:
             caller: Who asks.
@@ -92,6 +95,8 @@ class Permissions:
             limit: The most to return.
         """
         if not caller.scopes("binding.read") & Scope.ANY:
+            if principal_id not in {"", caller.principal_id}:
+                return []
             principal_id = caller.principal_id
         rows = await self._database.fetch(
             store.BINDINGS,
@@ -100,6 +105,7 @@ class Permissions:
             role=role,
             after_principal=after[0],
             after_role=after[1],
+            now=clock.now(),
             limit=limit,
         )
         return [Binding(*row) for row in rows]
@@ -118,18 +124,15 @@ class Permissions:
         """
         if permission not in self.known:
             raise InvalidArgument("permission", "must be a permission that a method demands")
+        caller.require("permission.explain", "principal", owner_id=principal_id)
         await self._principal(self._database, caller.tenant_id, principal_id)
         policy = await self.policy(caller)
-        grounds = []
-        for binding in await self.bindings_of(self._database, caller.tenant_id, principal_id):
-            for name in _with_parents(policy, binding.role):
-                role = policy.role(name)
-                grounds += [
-                    (binding, name, grant)
-                    for grant in sorted(role.grants if role else ())
-                    if grant.permission == permission
-                ]
-        return grounds
+        return [
+            (binding, role.name, Grant(permission, scope))
+            for binding in await self.bindings_of(self._database, caller.tenant_id, principal_id)
+            for role in policy.with_parents(binding.role)
+            for scope in role.scopes_of(permission)
+        ]
 
     # -------------------------------------------------------------------------------------------------- roles
 
@@ -148,7 +151,6 @@ class Permissions:
             PermissionDenied: It holds what the caller does not (``GRANT_EXCEEDS_GRANTER``).
         """
         model.check_role_name(role.name, "role.name")
-        model.check_grants(role.grants, self.known, "role.grants")
         if role.name in BUILT_IN:
             raise AlreadyExists("A role of that name exists.", resource="role")
         draft = await self._recorder.draft(caller, events.EVENT_TYPE_ROLE_CREATED, resource_id=role.name)
@@ -156,7 +158,7 @@ class Permissions:
             async with self._database.transaction() as transaction:
                 policy = await self._change(transaction, caller.tenant_id)
                 if len(policy.roles) >= model.MAX_ROLES:
-                    raise FailedPrecondition("The tenant has as many roles as it may.", limit="roles")
+                    raise ResourceExhausted("The tenant has as many roles as it may.", limit="roles")
                 model.check_parents(policy, role, "role.inherits")
                 self._check_within(caller, _with_role(policy, role), [role.name])
                 await transaction.execute(
@@ -199,8 +201,7 @@ class Permissions:
             PermissionDenied: It would hold what the caller does not (``GRANT_EXCEEDS_GRANTER``).
         """
         self._check_own(role.name)
-        if "grants" in fields:
-            model.check_grants(role.grants, self.known, "role.grants")
+        caller.require("role.update", "role", owner_id=NOBODY)
         draft = await self._recorder.draft(caller, events.EVENT_TYPE_ROLE_UPDATED, resource_id=role.name)
         async with _Trial(self._database, dry=dry) as transaction:
             policy = await self._change(transaction, caller.tenant_id)
@@ -244,6 +245,7 @@ class Permissions:
             NotFound: There is no such role.
         """
         self._check_own(name)
+        caller.require("role.delete", "role", owner_id=NOBODY)
         draft = await self._recorder.draft(caller, events.EVENT_TYPE_ROLE_DELETED, resource_id=name)
         async with _Trial(self._database, dry=dry) as transaction:
             policy = await self._change(transaction, caller.tenant_id)
@@ -279,9 +281,11 @@ class Permissions:
         draft = await self._recorder.draft(
             caller, events.EVENT_TYPE_ROLE_GRANTED, resource_id=principal_id, extra={"granted": role}
         )
+        caller.require("binding.grant", "principal", owner_id=principal_id)
         async with self._database.transaction() as transaction:
-            await self._principal(transaction, caller.tenant_id, principal_id)
             created = await self.bind(transaction, caller, principal_id, [role], expire_time)
+            # Under the lock that binding took: a principal that is being removed is gone by now, or not until later.
+            await self._principal(transaction, caller.tenant_id, principal_id)
             await self._check_owner_left(transaction, caller.tenant_id)
             await self._recorder.record(transaction, draft)
         return Binding(principal_id, role, expire_time, created)
@@ -350,6 +354,7 @@ class Permissions:
         draft = await self._recorder.draft(
             caller, events.EVENT_TYPE_ROLE_TAKEN, resource_id=principal_id, extra={"taken": role}
         )
+        caller.require("binding.take", "principal", owner_id=principal_id)
         async with _Trial(self._database, dry=dry) as transaction:
             policy = await self._change(transaction, caller.tenant_id)
             before = await self.bindings_of(transaction, caller.tenant_id, principal_id)
@@ -446,19 +451,18 @@ class Permissions:
             role="",
             after_principal="",
             after_role="",
+            now=clock.now(),
             limit=MAX_ASSESSED,
         )
         roles: dict[str, list[str]] = {}
         for row in rows:
             roles.setdefault(row.principal_id, []).append(row.role)
         old, new = Decisions(before), Decisions(after)
-        losses = {}
-        for principal_id, names in roles.items():
+        assessed: dict[tuple[str, ...], Mapping[str, Scope]] = {}
+        for names in {tuple(names) for names in roles.values()}:  # many principals have the same few roles
             kept = [name for name in names if after.role(name)]
-            lost = _lost(old.held(names, self.known), new.held(kept, self.known))
-            if lost:
-                losses[principal_id] = lost
-        return losses
+            assessed[names] = _lost(old.held(names, self.known), new.held(kept, self.known))
+        return {principal_id: assessed[tuple(names)] for principal_id, names in roles.items() if assessed[tuple(names)]}
 
 
 class _RolledBack(Exception):  # noqa: N818 - not an error: how a dry run ends
@@ -495,15 +499,6 @@ def _present(policy: Policy, name: str, revision: int | None) -> Role:
 
 def _with_role(policy: Policy, role: Role) -> Policy:
     return replace(policy, roles={**policy.roles, role.name: role})
-
-
-def _with_parents(policy: Policy, name: str) -> list[str]:
-    """A role and all that it inherits from, nearest first."""
-    found = [name]
-    for each in found:
-        role = policy.role(each)
-        found += [parent for parent in sorted(role.parents if role else ()) if parent not in found]
-    return found
 
 
 def _lost(before: Mapping[str, Scope], after: Mapping[str, Scope]) -> dict[str, Scope]:

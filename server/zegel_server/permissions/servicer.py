@@ -1,6 +1,6 @@
 """PermissionService: messages to the model and back."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from zegel.permission.v1 import access_pb2 as access
@@ -11,14 +11,25 @@ from zegel_server.caller import Scope, current_caller
 from zegel_server.db import Database
 from zegel_server.errors import InvalidArgument, NotFound
 from zegel_server.idempotency import earlier_answer
-from zegel_server.permissions.model import BUILT_IN, NOT_BINDABLE, Binding, Grant, Role
-from zegel_server.permissions.service import Permissions
+from zegel_server.permissions.model import (
+    BUILT_IN,
+    NOT_BINDABLE,
+    Binding,
+    Grant,
+    Role,
+    check_grants,
+    is_principal,
+    is_role_name,
+)
+from zegel_server.permissions.service import NOBODY, Permissions
 
 MAX_CHECKS = 100
 """Permissions asked for in one call, as the contract says."""
 
 _SCOPES = {Scope.OWN: access.SCOPE_OWN, Scope.PARTY: access.SCOPE_PARTY, Scope.ANY: access.SCOPE_ANY}
 _FROM_SCOPE = {message: scope for scope, message in _SCOPES.items()}
+_FIELDS = frozenset({"description", "grants", "inherits"})
+"""The fields of a role that can be changed."""
 
 
 class PermissionServicer(rpc.PermissionServiceServicer):
@@ -36,25 +47,26 @@ class PermissionServicer(rpc.PermissionServiceServicer):
     async def ListRoles(self, request: pb.ListRolesRequest, context: Any) -> pb.ListRolesResponse:
         """See the contract."""
         size = paging.page_size(request)
-        place = paging.place_of(request, int, str)
-        policy = await self._permissions.policy(current_caller())
-        roles = [(0, role) for name, role in BUILT_IN.items() if name not in NOT_BINDABLE]
-        roles += [(1, role) for _, role in sorted(policy.roles.items())]
-        ordered = [(kind, role.name, role) for kind, role in roles]
-        start = 0
-        if place is not None:
-            start = next((index + 1 for index, each in enumerate(ordered) if each[:2] == place), len(ordered))
-        page = ordered[start : start + size]
-        more = start + size < len(ordered)
+        place = paging.place_of(request, int, str) or (0, "")
+        caller = current_caller()
+        policy = await self._permissions.policy(caller)
+        # The built-in ones in the order in which they are defined, then the tenant's own by name.
+        built_in = [role for name, role in BUILT_IN.items() if name not in NOT_BINDABLE]
+        ordered = [(0, f"{index:02}", role) for index, role in enumerate(built_in)]
+        ordered += [(1, name, role) for name, role in sorted(policy.roles.items())]
+        found = [each for each in ordered if each[:2] > place] if caller.scopes("role.read") & Scope.ANY else []
+        page = found[:size]
         return pb.ListRolesResponse(
             roles=[_role(each[2]) for each in page],
-            next_page_token=paging.next_token(request, *page[-1][:2]) if more else "",
+            next_page_token=paging.next_token(request, *page[-1][:2]) if len(found) > size else "",
         )
 
     async def GetRole(self, request: pb.GetRoleRequest, context: Any) -> pb.GetRoleResponse:
         """See the contract."""
-        policy = await self._permissions.policy(current_caller())
+        caller = current_caller()
+        policy = await self._permissions.policy(caller)
         role = policy.role(_named(request.role, "role"))
+        caller.require("role.read", "role", owner_id=NOBODY)
         if role is None or role.name in NOT_BINDABLE:
             raise NotFound("role")
         return pb.GetRoleResponse(role=_role(role))
@@ -62,20 +74,22 @@ class PermissionServicer(rpc.PermissionServiceServicer):
     async def CreateRole(self, request: pb.CreateRoleRequest, context: Any) -> pb.CreateRoleResponse:
         """See the contract."""
         caller = current_caller()
+        _named(request.role.name, "role.name")
+        role = self._from_role(request.role, _FIELDS)
         before = await earlier_answer(self._database, caller, request, pb.CreateRoleResponse)
         if before is not None:
             return before
         return await self._permissions.create_role(
-            caller, _from_role(request.role), request, lambda role: pb.CreateRoleResponse(role=_role(role))
+            caller, role, request, lambda role: pb.CreateRoleResponse(role=_role(role))
         )
 
     async def UpdateRole(self, request: pb.UpdateRoleRequest, context: Any) -> pb.UpdateRoleResponse:
         """See the contract."""
-        fields = validation.mask(request.update_mask, ("description", "grants", "inherits"))
+        fields = validation.mask(request.update_mask, _FIELDS)
         _named(request.role.name, "role.name")
         role, losses = await self._permissions.update_role(
             current_caller(),
-            _from_role(request.role),
+            self._from_role(request.role, fields),
             fields,
             paging.revision(request.role.etag, "role"),
             dry=request.validate_only,
@@ -86,7 +100,7 @@ class PermissionServicer(rpc.PermissionServiceServicer):
         """See the contract."""
         losses = await self._permissions.delete_role(
             current_caller(),
-            _named(request.role, "role"),
+            _role_name(request.role),
             paging.revision(request.etag, "role"),
             dry=request.validate_only,
         )
@@ -96,6 +110,10 @@ class PermissionServicer(rpc.PermissionServiceServicer):
         """See the contract."""
         size = paging.page_size(request)
         place = paging.place_of(request, str, str) or ("", "")
+        if (request.principal_id and not is_principal(request.principal_id)) or (
+            request.role and not is_role_name(request.role)
+        ):
+            return pb.ListBindingsResponse()  # nobody has such a name
         found = await self._permissions.list_bindings(
             current_caller(),
             principal_id=request.principal_id,
@@ -113,7 +131,7 @@ class PermissionServicer(rpc.PermissionServiceServicer):
         if request.HasField("expire_time"):
             expire_time = validation.future(request.expire_time, "expire_time")
         binding = await self._permissions.grant(
-            current_caller(), _named(request.principal_id, "principal_id"), _named(request.role, "role"), expire_time
+            current_caller(), _principal(request.principal_id), _role_name(request.role), expire_time
         )
         return pb.GrantRoleResponse(binding=_binding(binding))
 
@@ -121,8 +139,8 @@ class PermissionServicer(rpc.PermissionServiceServicer):
         """See the contract."""
         losses = await self._permissions.take(
             current_caller(),
-            _named(request.principal_id, "principal_id"),
-            _named(request.role, "role"),
+            _principal(request.principal_id),
+            _role_name(request.role),
             dry=request.validate_only,
         )
         return pb.TakeRoleResponse(losses=_losses(losses))
@@ -152,7 +170,7 @@ class PermissionServicer(rpc.PermissionServiceServicer):
         """See the contract."""
         caller = current_caller()
         grounds = await self._permissions.explain(
-            caller, _named(request.principal_id, "principal_id"), _named(request.permission, "permission")
+            caller, _principal(request.principal_id), _named(request.permission, "permission")
         )
         return pb.ExplainPermissionResponse(
             allowed=bool(grounds),
@@ -167,10 +185,35 @@ class PermissionServicer(rpc.PermissionServiceServicer):
             policy_version=caller.policy_version,
         )
 
+    def _from_role(self, message: pb.Role, fields: Collection[str]) -> Role:
+        """A role from its message: of what may be changed, the fields that are."""
+        description, grants, parents = "", frozenset[Grant](), frozenset[str]()
+        if "description" in fields:
+            description = validation.text(message.description, "role.description", least=0, most=500, lines=True)
+        if "grants" in fields:
+            listed = [Grant(each.permission, _FROM_SCOPE.get(each.scope, Scope.NONE)) for each in message.grants]
+            grants = check_grants(listed, self._permissions.known, "role.grants")
+        if "inherits" in fields:
+            parents = frozenset(message.inherits)
+        return Role(message.name, description, grants, parents)
+
 
 def _named(value: str, field: str) -> str:
     if not value:
         raise InvalidArgument(field, "must not be empty", reason="MISSING_FIELD")
+    return value
+
+
+def _principal(value: str) -> str:
+    """An identifier of a member or an API key; what has not its form names nobody."""
+    if not is_principal(_named(value, "principal_id")):
+        raise NotFound("principal")
+    return value
+
+
+def _role_name(value: str) -> str:
+    if not is_role_name(_named(value, "role")):
+        raise NotFound("role")
     return value
 
 
@@ -191,15 +234,6 @@ def _role(role: Role) -> pb.Role:
         inherits=sorted(role.parents),
         etag=paging.etag(role.revision),
     )
-
-
-def _from_role(message: pb.Role) -> Role:
-    description = validation.text(message.description, "role.description", least=0, most=500, lines=True)
-    grants = [Grant(each.permission, _FROM_SCOPE.get(each.scope, Scope.NONE)) for each in message.grants]
-    for index, grant in enumerate(grants):
-        if grant.scope is Scope.NONE:
-            raise InvalidArgument(f"role.grants[{index}].scope", "must be OWN, PARTY or ANY", reason="MISSING_FIELD")
-    return Role(message.name, description, frozenset(grants), frozenset(message.inherits))
 
 
 def _binding(binding: Binding) -> pb.Binding:

@@ -68,15 +68,22 @@ BINDINGS: Final = Statement(
         bindings.c.tenant_id == bind("tenant_id"),
         (bind("principal_id") == "") | (bindings.c.principal_id == bind("principal_id")),
         (bind("role") == "") | (bindings.c.role == bind("role")),
+        bindings.c.expire_time.is_(None) | (bindings.c.expire_time > bind("now")),
         (bindings.c.principal_id > bind("after_principal"))
         | ((bindings.c.principal_id == bind("after_principal")) & (bindings.c.role > bind("after_role"))),
     )
     .order_by(bindings.c.principal_id, bindings.c.role)
     .limit(bind("limit"))
 )
+# Neither a binding with an end nor a key with one keeps a tenant in anybody's hands.
 OWNERS: Final = Statement(
-    select(func.count().label("owners")).where(
-        bindings.c.tenant_id == bind("tenant_id"), bindings.c.role == "owner", bindings.c.expire_time.is_(None)
+    select(func.count().label("owners"))
+    .select_from(bindings.outerjoin(api_keys, api_keys.c.api_key_id == bindings.c.principal_id))
+    .where(
+        bindings.c.tenant_id == bind("tenant_id"),
+        bindings.c.role == "owner",
+        bindings.c.expire_time.is_(None),
+        api_keys.c.expire_time.is_(None),
     )
 )
 PRINCIPAL: Final = Statement(

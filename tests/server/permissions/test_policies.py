@@ -1,0 +1,142 @@
+"""Snapshots are of one version, whole, and never of an older one than the request's."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from zegel_server import clock
+from zegel_server.caller import Scope
+from zegel_server.db import Statement
+from zegel_server.errors import Aborted
+from zegel_server.permissions import policies as module
+from zegel_server.permissions import store
+from zegel_server.permissions.policies import Policies
+
+
+class Row(dict[str, Any]):
+    __getattr__ = dict.__getitem__
+
+    def __iter__(self) -> Any:
+        return iter(self.values())
+
+
+class Tables:
+    """A policy in memory, which a test changes between two reads."""
+
+    def __init__(self) -> None:
+        self.version = 1
+        self.grants: dict[str, list[tuple[str, str]]] = {"reader": [("document.read", "ANY")]}
+        self.bindings: dict[str, list[tuple[str, int | None]]] = {"mem_a": [("reader", None)]}
+        self.reads: list[Statement] = []
+        self.before_read: dict[Statement, Any] = {}
+
+    async def fetch(self, statement: Statement, **values: Any) -> list[Any]:
+        self._read(statement)
+        if statement is store.ROLES:
+            return [Row(role=name, description="", revision=1) for name in sorted(self.grants)]
+        if statement is store.GRANTS:
+            return [Row(role=n, permission=p, scope=s) for n, grants in self.grants.items() for p, s in grants]
+        if statement is store.PARENTS:
+            return []
+        assert statement is store.BINDINGS_OF
+        who = values["principal_id"]
+        return [
+            Row(principal_id=who, role=role, expire_time=end, create_time=0) for role, end in self.bindings.get(who, [])
+        ]
+
+    async def fetch_one(self, statement: Statement, **_: Any) -> Any:
+        assert statement is store.POLICY_VERSION
+        self._read(statement)
+        return Row(policy_version=self.version)
+
+    def _read(self, statement: Statement) -> None:
+        self.reads.append(statement)
+        change = self.before_read.pop(statement, None)
+        if change is not None:
+            change()
+
+
+@pytest.fixture
+def tables() -> Tables:
+    return Tables()
+
+
+@pytest.fixture
+def policies(tables: Tables) -> Policies:
+    return Policies(tables)  # type: ignore[arg-type]
+
+
+async def test_what_is_known_is_read_once_a_version(tables: Tables, policies: Policies) -> None:
+    for _ in range(3):
+        decide = await policies.decide_for("ten_x", 1, "mem_a")
+        assert decide("document.read") == Scope.ANY
+    assert tables.reads.count(store.ROLES) == 1
+    assert tables.reads.count(store.BINDINGS_OF) == 1
+    tables.bindings["mem_a"] = []
+    tables.version = 2
+    assert not (await policies.decide_for("ten_x", 2, "mem_a"))("document.read")
+
+
+async def test_old_roles_never_meet_new_bindings(tables: Tables, policies: Policies) -> None:
+    """First the role loses a permission, then somebody gets the role: at no time may that one use it."""
+    await policies.decide_for("ten_x", 1, "mem_other")
+
+    def change() -> None:
+        tables.grants["reader"] = []
+        tables.bindings["mem_b"] = [("reader", None)]
+        tables.version = 3
+
+    tables.before_read[store.BINDINGS_OF] = change
+    decide = await policies.decide_for("ten_x", 1, "mem_b")
+    assert decide("document.read") is Scope.NONE
+
+
+async def test_rules_that_change_while_they_are_read_are_read_again(tables: Tables, policies: Policies) -> None:
+    def change() -> None:
+        tables.grants["reader"] = []
+        tables.version = 2
+
+    tables.before_read[store.GRANTS] = change
+    snapshot = await policies.snapshot("ten_x", 1)
+    assert snapshot.policy.version == 2
+    assert snapshot.policy.roles["reader"].grants == frozenset()
+
+
+async def test_a_policy_that_never_stands_still_denies(tables: Tables, policies: Policies) -> None:
+    def change() -> None:
+        tables.version += 1
+        tables.before_read[store.GRANTS] = change
+
+    tables.before_read[store.GRANTS] = change
+    with pytest.raises(Aborted):
+        await policies.decide_for("ten_x", 1, "mem_a")
+
+
+async def test_a_binding_ends_without_anybody_changing_anything(
+    tables: Tables, policies: Policies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = clock.now() + clock.HOUR
+    tables.bindings["mem_a"] = [("reader", end)]
+    assert (await policies.decide_for("ten_x", 1, "mem_a"))("document.read")
+    monkeypatch.setattr(clock, "now", lambda: end)
+    assert not (await policies.decide_for("ten_x", 1, "mem_a"))("document.read")
+
+
+async def test_only_so_many_tenants_and_principals_are_kept(
+    tables: Tables, policies: Policies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "KEPT_TENANTS", 3)
+    monkeypatch.setattr(module, "KEPT_PRINCIPALS", 2)
+    for number in range(5):
+        await policies.decide_for(f"ten_{number}", 1, "mem_a")
+        await policies.decide_for("ten_0", 1, "mem_a")  # the one that is used stays
+    assert list(policies._snapshots) == ["ten_3", "ten_4", "ten_0"]
+    for number in range(5):
+        await policies.decide_for("ten_0", 1, f"mem_{number}")
+    assert len(policies._snapshots["ten_0"]._bindings) == 2
+
+
+async def test_many_at_once_on_a_cold_tenant_agree(policies: Policies) -> None:
+    decisions = await asyncio.gather(*(policies.decide_for("ten_x", 1, "mem_a") for _ in range(20)))
+    assert {decide("document.read") for decide in decisions} == {Scope.ANY}
