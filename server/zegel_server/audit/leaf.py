@@ -35,6 +35,11 @@ __all__ = [
 COMMITMENT_KEY_SIZE: Final = 32
 """Bytes of a subject's key: as long as the hash, so that guessing a name or an address is guessing the key."""
 
+PREV_MARK: Final = "\n"
+"""Stands in a draft for the hash of the event before: canonical JSON has no newline, so this is the only one."""
+SEQ_MARK: Final = "\t"
+"""Stands in a draft for the place in the trail; nor has canonical JSON a tabulator."""
+
 _PREV: Final = "prev".encode("utf-16-be")
 _SEQ: Final = "seq".encode("utf-16-be")
 _PLACE_BYTES: Final = HASH_SIZE * 2 + 2 + len(str(MAX_INTEGER))
@@ -58,10 +63,10 @@ def compose(fields: LeafFields) -> bytes:
 
 
 def draft(fields: LeafFields) -> str:
-    """Return a leaf without its place in the trail: the text up to ``prev``, that up to ``seq``, and the rest.
+    """Return a leaf without its place in the trail: marks stand for ``prev`` and ``seq``.
 
     All that costs time and all that can be refused happens here, in the transaction that the event tells of, so that
-    no event can hold the sequencer up. The three pieces stand in lines: canonical JSON has no newline.
+    no event can hold the sequencer up.
 
     Args:
         fields: What the leaf will say; ``seq`` and ``prev`` are left out.
@@ -126,7 +131,7 @@ def _pieces(fields: LeafFields) -> str:
 
 def _cut(first: str, second: str, third: str) -> str:
     """Join three objects into the draft of one, cut where ``prev`` and ``seq`` belong."""
-    return f'{first[:-1]},"prev":\n,{second[1:-1]},"seq":\n,{third[1:]}'
+    return f'{first[:-1]},"prev":{PREV_MARK},{second[1:-1]},"seq":{SEQ_MARK},{third[1:]}'
 
 
 def complete(draft: str, seq: int | None, prev: str | None) -> bytes:
@@ -140,12 +145,29 @@ def complete(draft: str, seq: int | None, prev: str | None) -> bytes:
     Raises:
         InvalidLeaf: The text is no draft.
     """
-    try:
-        first, second, third = draft.split("\n")
-    except ValueError as error:
-        raise InvalidLeaf("a draft of a leaf is malformed") from error
-    head = "null" if prev is None else f'"{prev}"'
-    return f"{first}{head}{second}{'null' if seq is None else seq}{third}".encode()
+    first, marked, rest = draft.partition(PREV_MARK)
+    second, marked_too, third = rest.partition(SEQ_MARK)
+    if not marked or not marked_too or PREV_MARK in rest or SEQ_MARK in first + third:
+        raise InvalidLeaf("a draft of a leaf is malformed")
+    return f"{first}{prev_text(prev)}{second}{seq_text(seq)}{third}".encode()
+
+
+def prev_text(prev: str | None) -> str:
+    """What stands in a leaf for the hash of the event before.
+
+    Args:
+        prev: The hash in hex, or ``None``.
+    """
+    return "null" if prev is None else f'"{prev}"'
+
+
+def seq_text(seq: int | None) -> str:
+    """What stands in a leaf for the place in the trail.
+
+    Args:
+        seq: The place, or ``None``.
+    """
+    return "null" if seq is None else str(seq)
 
 
 def commitment(subject_key: bytes, personal: Mapping[str, Json]) -> str:

@@ -24,6 +24,7 @@ Invariants:
 """
 
 import asyncio
+import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -81,7 +82,7 @@ class _Batch:
 
     head: Head
     appended: Appended
-    events: Sequence[dict[str, Any]]
+    places: Sequence[tuple[int, int, str, str]]
     trails: Sequence[dict[str, Any]]
 
 
@@ -235,7 +236,7 @@ class Sequencer:
 
     def _compose(self, edge: Edge, waiting: Sequence[Row]) -> _Batch:
         """Makes the leaves, the tree and its checkpoint: some microseconds an event, and no I/O."""
-        events: list[dict[str, Any]] = []
+        places: list[tuple[int, int, str, str]] = []
         trails: dict[str, tuple[int, bytes]] = {}
         hashes: list[bytes] = []
         index = edge.size
@@ -253,14 +254,14 @@ class Sequencer:
             if seq is not None:
                 trails[trail] = (seq, hashed)
             hashes.append(hashed)
-            events.append({"number": number, "new_index": index, "new_leaf": data})
+            places.append((number, index, leaf.prev_text(prev), leaf.seq_text(seq)))
             index += 1
         appended = append(edge, hashes)
         checkpoint = self._log.key.checkpoint(appended.edge.size, appended.root)
         return _Batch(
             Head(appended.edge.size, appended.root, checkpoint),
             appended,
-            events,
+            places,
             [{"trail": trail, "length": length, "head": end} for trail, (length, end) in trails.items()],
         )
 
@@ -275,7 +276,9 @@ class Sequencer:
         )
         if swapped != 1:
             raise _Overtaken
-        await transaction.execute_many(store.INTEGRATE, batch.events)
+        placed = await transaction.execute(store.INTEGRATE, places=json.dumps(batch.places))
+        if placed != len(batch.places):
+            raise damaged("an event that waits for its place went away under a lock")
         await transaction.execute_many(
             store.WRITE_TILE,
             [

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Text, and_, bindparam, cast, exists, func, literal, or_, select, update
+from sqlalchemy import BigInteger, Text, and_, bindparam, cast, exists, literal, or_, select, text, update
 
 from zegel_server.db import Statement, bind, upsert_into
 from zegel_server.db.schema import audit_events, audit_log, audit_tiles, audit_trails, signature_requests
@@ -70,15 +70,24 @@ WAITING: Final = Statement(
     .order_by(audit_events.c.event_number)
     .limit(bind("limit"))
 )
+# One statement a batch: each costs the means to undo it. ``places`` is a JSON array of event number, place in the log,
+# and what stands in the leaf for ``prev`` and ``seq``. The database puts these two into the draft, so that the leaves
+# need not travel back.
 INTEGRATE: Final = Statement(
-    update(audit_events)
-    .where(audit_events.c.event_number == bind("number"), _WAITING)
-    .values(leaf_index=bind("new_index"), leaf=bind("new_leaf"), body=literal("", Text))
-)
-COUNT_INTEGRATED: Final = Statement(
-    select(func.count().label("number")).where(
-        audit_events.c.leaf_index >= bind("first"), audit_events.c.leaf_index < bind("end")
-    )
+    {
+        "sqlite": text(
+            "UPDATE audit_events SET leaf_index = json_extract(place.value, '$[1]'), leaf = CAST(replace(replace(body,"
+            " char(10), json_extract(place.value, '$[2]')), char(9), json_extract(place.value, '$[3]')) AS BLOB),"
+            " body = '' FROM json_each(:places) AS place WHERE event_number = json_extract(place.value, '$[0]')"
+            " AND leaf_index IS NULL"
+        ),
+        "postgresql": text(
+            "UPDATE audit_events SET leaf_index = CAST(place->>1 AS bigint), leaf = convert_to(replace(replace(body,"
+            " chr(10), place->>2), chr(9), place->>3), 'UTF8'), body = ''"
+            " FROM json_array_elements(CAST(CAST(:places AS text) AS json)) AS place"
+            " WHERE event_number = CAST(place->>0 AS bigint) AND leaf_index IS NULL"
+        ),
+    }
 )
 WRITE_TRAIL: Final = upsert_into(audit_trails, update=["length", "head"])
 TRAIL: Final = Statement(select(audit_trails).where(audit_trails.c.trail == bind("trail")))

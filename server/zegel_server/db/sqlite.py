@@ -34,6 +34,8 @@ _SETTINGS: Final = (
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
     "PRAGMA secure_delete = ON",  # a wrapped key that was deleted does not stay behind in a free page
+    "PRAGMA recursive_triggers = ON",  # what REPLACE would delete is asked about too
+    "PRAGMA temp_store = MEMORY",  # what undoes a statement or a savepoint is not worth a file
     "PRAGMA cache_size = -65536",
     "PRAGMA mmap_size = 268435456",
 )

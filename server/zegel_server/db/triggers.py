@@ -14,7 +14,7 @@ from typing import Final
 from zegel_server.db.schema import audit_events
 from zegel_server.db.statement import Dialect
 
-_INTEGRATED: Final = {"leaf_index", "leaf", "body"}
+_INTEGRATED: Final = ("leaf_index", "leaf", "body")
 """The columns that coming into the log changes."""
 
 _DIFFERENT: Final[dict[Dialect, str]] = {"sqlite": "IS NOT", "postgresql": "IS DISTINCT FROM"}
@@ -26,11 +26,8 @@ _TABLES: Final = ("audit_events", "audit_trails", "audit_log", "audit_tiles")
 def _forbidden_updates(dialect: Dialect) -> dict[str, str]:
     """For each table, what an update must not do."""
     different = _DIFFERENT[dialect]
-    kept = [column.name for column in audit_events.columns if column.name not in _INTEGRATED]
-    changed = " OR ".join(f"NEW.{name} {different} OLD.{name}" for name in kept)
     return {
-        "audit_events": "OLD.leaf_index IS NOT NULL OR OLD.leaf IS NOT NULL OR NEW.leaf_index IS NULL"
-        f" OR NEW.leaf IS NULL OR NEW.body <> '' OR {changed}",
+        "audit_events": "OLD.leaf_index IS NOT NULL OR NEW.leaf_index IS NULL OR NEW.leaf IS NULL OR NEW.body <> ''",
         "audit_trails": f"NEW.length <= OLD.length OR NEW.trail {different} OLD.trail",
         "audit_log": f"NEW.size < OLD.size OR NEW.log_id {different} OLD.log_id",
         "audit_tiles": f"NEW.level {different} OLD.level OR NEW.tile_index {different} OLD.tile_index"
@@ -39,18 +36,22 @@ def _forbidden_updates(dialect: Dialect) -> dict[str, str]:
     }
 
 
+def _kept() -> str:
+    """The columns of an event that nothing ever changes.
+
+    A statement that names one of them is refused as such, so that coming into the log costs no comparison of them.
+    """
+    return ", ".join(column.name for column in audit_events.columns if column.name not in _INTEGRATED)
+
+
 def _sqlite() -> list[str]:
+    # REPLACE asks the trigger on DELETE only under ``recursive_triggers``, which the server's connections have on.
     refusal = "BEGIN SELECT RAISE(ABORT, 'the audit log is only added to'); END"
     statements = []
     for table, forbidden in _forbidden_updates("sqlite").items():
         statements.append(f"CREATE TRIGGER {table}_kept BEFORE DELETE ON {table} {refusal}")
         statements.append(f"CREATE TRIGGER {table}_grows BEFORE UPDATE ON {table} WHEN {forbidden} {refusal}")
-    # REPLACE deletes without asking the trigger above; and an event comes in without a place in the log.
-    present = "EXISTS (SELECT 1 FROM audit_events WHERE event_id = NEW.event_id OR event_number = NEW.event_number)"
-    statements.append(
-        "CREATE TRIGGER audit_events_added BEFORE INSERT ON audit_events"
-        f" WHEN NEW.leaf_index IS NOT NULL OR NEW.leaf IS NOT NULL OR {present} {refusal}"
-    )
+    statements.append(f"CREATE TRIGGER audit_events_fixed BEFORE UPDATE OF {_kept()} ON audit_events {refusal}")
     return statements
 
 
@@ -63,10 +64,12 @@ def _postgresql() -> list[str]:
             f"CREATE TRIGGER {table}_kept BEFORE DELETE OR TRUNCATE ON {table} FOR EACH STATEMENT {refusal}",
             f"CREATE TRIGGER {table}_grows BEFORE UPDATE ON {table} FOR EACH ROW WHEN ({forbidden}) {refusal}",
         ]
-    statements.append(
+    statements += [
+        f"CREATE TRIGGER audit_events_fixed BEFORE UPDATE OF {_kept()} ON audit_events FOR EACH STATEMENT {refusal}",
+        # Not on SQLite, where having it at all makes each event dearer by a tenth.
         "CREATE TRIGGER audit_events_added BEFORE INSERT ON audit_events FOR EACH ROW"
-        f" WHEN (NEW.leaf_index IS NOT NULL OR NEW.leaf IS NOT NULL) {refusal}"
-    )
+        f" WHEN (NEW.leaf_index IS NOT NULL OR NEW.leaf IS NOT NULL) {refusal}",
+    ]
     return statements
 
 
@@ -86,7 +89,7 @@ def drop_triggers(dialect: Dialect) -> list[str]:
         dialect: Of which database.
     """
     names = [(table, f"{table}_{what}") for table in _TABLES for what in ("kept", "grows")]
-    names.append(("audit_events", "audit_events_added"))
+    names += [("audit_events", "audit_events_fixed"), ("audit_events", "audit_events_added")]
     if dialect == "sqlite":
         return [f"DROP TRIGGER IF EXISTS {name}" for _, name in names]
     return [f"DROP TRIGGER IF EXISTS {name} ON {table}" for table, name in names] + [

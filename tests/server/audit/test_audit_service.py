@@ -5,6 +5,7 @@ import hashlib
 from typing import Any
 
 import pytest
+
 from support.audit_world import DOCUMENT, AuditWorld, names
 from zegel.event.v1 import event_type_pb2
 from zegel.evidence import DocumentHash, check_detached, check_trail
@@ -323,14 +324,14 @@ ALTERATIONS = {
 }
 
 
-@pytest.mark.parametrize("what", ALTERATIONS)
-async def test_what_was_altered_is_served_to_nobody(world: AuditWorld, what: str) -> None:
+@pytest.mark.parametrize(("what", "statement"), ALTERATIONS.items())
+async def test_what_was_altered_is_served_to_nobody(world: AuditWorld, what: str, statement: str) -> None:
     caller = world.caller()
     request = await world.add_request(caller.principal_id)
     await world.record(caller, request=request, count=4, personal={"name": "Ann"})
     await world.record(caller, count=3, personal={"name": "Ben"})
     await world.trail.flush()
-    await world.tamper(ALTERATIONS[what])
+    await world.tamper(statement)
     # A server that has it all in memory, and one that has just been started.
     other = await world.another()
     for reader in (other, world) if "tile" not in what else (other,):
