@@ -150,7 +150,10 @@ async def test_a_tenant_keeps_an_owner(api: Api, tenant: TestTenant) -> None:
     ]
     ending = pb.GrantRoleRequest(principal_id=owner.own_id, role="owner")
     ending.expire_time.FromSeconds(int(time.time()) + 3600)
-    calls = [*last, lambda: api.permission.GrantRole(ending, metadata=owner.metadata)]
+    calls: list[Callable[[], Awaitable[Any]]] = [
+        *last,
+        lambda: api.permission.GrantRole(ending, metadata=owner.metadata),
+    ]
     for call in calls:
         refused = await refusal(call())
         assert (refused.status, refused.reason, refused.metadata) == (Code.FAILED_PRECONDITION, "LAST_OWNER", {})
