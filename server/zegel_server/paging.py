@@ -126,3 +126,18 @@ def revision(etag_read: str, resource: str) -> int | None:
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 18):  # noqa: PLR2004 - fits 64 bits
         raise Aborted(f"The {resource.replace('_', ' ')} was changed since.")
     return int(digits)
+
+
+def check_revision(read: int | None, present: int, resource: str) -> None:
+    """Refuses a change to what was changed since its caller read it.
+
+    Args:
+        read: The revision that the caller read; ``None`` where it overwrites whatever is there.
+        present: The revision at this moment.
+        resource: The resource's kind, for the refusal.
+
+    Raises:
+        Aborted: It was changed since.
+    """
+    if read is not None and read != present:
+        raise Aborted(f"The {resource.replace('_', ' ')} was changed since.")

@@ -9,8 +9,10 @@ from zegel_server.caller import PrincipalKind, current_caller
 from zegel_server.db import Database
 from zegel_server.errors import InvalidArgument
 from zegel_server.idempotency import earlier_answer
+from zegel_server.identity.api_keys import ApiKey
+from zegel_server.identity.members import Member
 from zegel_server.identity.model import MEMBER_SESSION, MEMBER_SESSION_MOST, Session
-from zegel_server.identity.service import ApiKey, Identity, Member, Tenant
+from zegel_server.identity.service import Identity, Tenant
 from zegel_server.identity.sessions import Sessions
 from zegel_server.ids import Kind, is_id
 
@@ -84,7 +86,7 @@ class IdentityServicer(rpc.IdentityServiceServicer):
         before = await earlier_answer(self._database, caller, request, pb.CreateMemberResponse)
         if before is not None:
             return before
-        return await self._identity.create_member(
+        return await self._identity.members.create(
             caller,
             name,
             email,
@@ -96,13 +98,13 @@ class IdentityServicer(rpc.IdentityServiceServicer):
     async def GetMember(self, request: pb.GetMemberRequest, context: Any) -> pb.GetMemberResponse:
         """See the contract."""
         member_id = validation.identifier(request.member_id, "mem", "member_id", "member")
-        return pb.GetMemberResponse(member=_member(await self._identity.member(current_caller(), member_id)))
+        return pb.GetMemberResponse(member=_member(await self._identity.members.get(current_caller(), member_id)))
 
     async def ListMembers(self, request: pb.ListMembersRequest, context: Any) -> pb.ListMembersResponse:
         """See the contract."""
         size = paging.page_size(request)
         place = paging.place_of(request, str) or ("",)
-        found = await self._identity.members(current_caller(), after=place[0], limit=size + 1)
+        found = await self._identity.members.list(current_caller(), after=place[0], limit=size + 1)
         page = found[:size]
         token = paging.next_token(request, page[-1].member_id) if len(found) > size else ""
         return pb.ListMembersResponse(members=[_member(each) for each in page], next_page_token=token)
@@ -116,7 +118,7 @@ class IdentityServicer(rpc.IdentityServiceServicer):
             changes["name"] = validation.text(request.member.name, "member.name", most=MAX_NAME)
         if "email" in fields:
             changes["email"] = validation.email(request.member.email, "member.email")
-        member = await self._identity.update_member(
+        member = await self._identity.members.update(
             current_caller(), member_id, changes, paging.revision(request.member.etag, "member")
         )
         return pb.UpdateMemberResponse(member=_member(member))
@@ -124,7 +126,7 @@ class IdentityServicer(rpc.IdentityServiceServicer):
     async def DeleteMember(self, request: pb.DeleteMemberRequest, context: Any) -> pb.DeleteMemberResponse:
         """See the contract."""
         member_id = validation.identifier(request.member_id, "mem", "member_id", "member")
-        await self._identity.delete_member(current_caller(), member_id, paging.revision(request.etag, "member"))
+        await self._identity.members.delete(current_caller(), member_id, paging.revision(request.etag, "member"))
         return pb.DeleteMemberResponse()
 
     async def CreateApiKey(self, request: pb.CreateApiKeyRequest, context: Any) -> pb.CreateApiKeyResponse:
@@ -140,7 +142,7 @@ class IdentityServicer(rpc.IdentityServiceServicer):
         expire_time = None
         if request.HasField("expire_time"):
             expire_time = validation.future(request.expire_time, "expire_time")
-        return await self._identity.create_api_key(
+        return await self._identity.api_keys.create(
             caller,
             name,
             roles,
@@ -154,7 +156,7 @@ class IdentityServicer(rpc.IdentityServiceServicer):
         """See the contract."""
         size = paging.page_size(request)
         place = paging.place_of(request, str) or ("",)
-        found = await self._identity.api_keys(current_caller(), after=place[0], limit=size + 1)
+        found = await self._identity.api_keys.list(current_caller(), after=place[0], limit=size + 1)
         page = found[:size]
         token = paging.next_token(request, page[-1].api_key_id) if len(found) > size else ""
         return pb.ListApiKeysResponse(api_keys=[_api_key(each) for each in page], next_page_token=token)
@@ -162,7 +164,7 @@ class IdentityServicer(rpc.IdentityServiceServicer):
     async def RevokeApiKey(self, request: pb.RevokeApiKeyRequest, context: Any) -> pb.RevokeApiKeyResponse:
         """See the contract."""
         api_key_id = validation.identifier(request.api_key_id, "key", "api_key_id", "api_key")
-        api_key = await self._identity.revoke_api_key(current_caller(), api_key_id)
+        api_key = await self._identity.api_keys.revoke(current_caller(), api_key_id)
         return pb.RevokeApiKeyResponse(api_key=_api_key(api_key))
 
     async def CreateSession(self, request: pb.CreateSessionRequest, context: Any) -> pb.CreateSessionResponse:

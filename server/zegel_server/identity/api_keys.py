@@ -1,0 +1,222 @@
+"""Use cases of API keys.
+
+Invariants:
+
+* A token is told once, by the call that made it; of it a hash and its first characters are kept.
+* Who revokes a key takes its roles and the sessions made with it in the same transaction.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import TypeVar
+
+from google.protobuf.message import Message
+
+from zegel.event.v1 import event_type_pb2 as events
+from zegel_server import clock
+from zegel_server.audit.recorder import Recorder
+from zegel_server.caller import Caller, Scope
+from zegel_server.db import Database, Row, Transaction, UniqueViolation
+from zegel_server.errors import Aborted, NotFound
+from zegel_server.idempotency import earlier_answer, remember
+from zegel_server.identity import store
+from zegel_server.identity.holding import hold_caller
+from zegel_server.identity.model import TOKEN_SHOWN
+from zegel_server.ids import API_KEY_PREFIX, hash_token, new_id, new_token
+from zegel_server.keys.service import Keys
+from zegel_server.permissions.service import Permissions
+
+M = TypeVar("M", bound=Message)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key with which a program calls."""
+
+    api_key_id: str
+    name: str
+    roles: tuple[str, ...]
+    token_prefix: str
+    create_time: int
+    expire_time: int | None
+    revoke_time: int | None
+    last_use_time: int | None
+
+
+class ApiKeys:
+    """Keys with which programs call.
+
+    Args:
+        database: Where they are.
+        keys: Their keys.
+        permissions: Their roles.
+        recorder: Records the events.
+    """
+
+    def __init__(self, database: Database, keys: Keys, permissions: Permissions, recorder: Recorder) -> None:
+        self._database = database
+        self._keys = keys
+        self._permissions = permissions
+        self._recorder = recorder
+
+    async def create(
+        self,
+        caller: Caller,
+        name: str,
+        roles: Collection[str],
+        expire_time: int | None,
+        *,
+        request: Message,
+        kind: type[M],
+        answer: Callable[[ApiKey, str], M],
+    ) -> M:
+        """Makes an API key, once a ``request_id``.
+
+        Args:
+            caller: Who makes it.
+            name: What it is for.
+            roles: Roles to grant.
+            expire_time: When it ends by itself; ``None`` for never.
+            request: The request, with its ``request_id``.
+            kind: The answer's type.
+            answer: Makes the answer; it is kept with an empty token.
+
+        Raises:
+            NotFound: There is no such role.
+            PermissionDenied: A role holds what the caller does not (``GRANT_EXCEEDS_GRANTER``).
+        """
+        names = tuple(sorted(set(roles)))
+        subject_id = await self._keys.tenant_subject(caller.tenant_id)
+        api_key_id, token = new_id("key"), new_token(API_KEY_PREFIX)
+        draft = await self._recorder.draft(caller, events.EVENT_TYPE_API_KEY_CREATED, resource_id=api_key_id)
+
+        async def make(transaction: Transaction) -> ApiKey:
+            api_key = await self.insert(
+                transaction,
+                tenant_id=caller.tenant_id,
+                subject_id=subject_id,
+                creator_id=caller.principal_id,
+                name=name,
+                token=token,
+                roles=names,
+                expire_time=expire_time,
+                api_key_id=api_key_id,
+            )
+            await self._permissions.bind(transaction, caller, api_key_id, names)
+            await self._recorder.record(transaction, draft)
+            await remember(transaction, caller, request, answer(api_key, ""))
+            return api_key
+
+        try:
+            async with self._database.transaction() as transaction:
+                await hold_caller(transaction, caller)
+                made = await make(transaction)
+        except UniqueViolation:
+            before = await earlier_answer(self._database, caller, request, kind)
+            if before is None:
+                raise Aborted("The same key is being made at the same time; try again.") from None
+            return before
+        return answer(made, token)
+
+    async def list(self, caller: Caller, *, after: str, limit: int) -> list[ApiKey]:
+        """A page of API keys, the oldest first.
+
+        Args:
+            caller: Who asks.
+            after: The last key of the page before.
+            limit: The most to return.
+        """
+        rows = await self._database.fetch(
+            store.API_KEYS,
+            tenant_id=caller.tenant_id,
+            creator_id=caller.owner_filter("api_key.read"),
+            after=after,
+            limit=limit,
+        )
+        return [await self._api_key(row) for row in rows]
+
+    async def revoke(self, caller: Caller, api_key_id: str) -> ApiKey:
+        """Revokes an API key, its roles, and every session made with it; one that was revoked before stays so.
+
+        Args:
+            caller: Who revokes it.
+            api_key_id: Which.
+
+        Raises:
+            FailedPrecondition: It is the last owner (``LAST_OWNER``).
+            NotFound: There is none, or it is not the caller's to revoke.
+        """
+        row = await self._database.fetch_one(store.API_KEY, tenant_id=caller.tenant_id, api_key_id=api_key_id)
+        if row is None:
+            raise NotFound("api_key")
+        own = caller.principal_id in {row.api_key_id, row.creator_id}
+        if not (caller.scopes("api_key.revoke") & Scope.ANY or own):
+            raise NotFound("api_key")
+        if row.revoke_time is None:
+            draft = await self._recorder.draft(caller, events.EVENT_TYPE_API_KEY_REVOKED, resource_id=api_key_id)
+            now = clock.now()
+            async with self._database.transaction() as transaction:
+                if await transaction.execute(store.REVOKE_API_KEY, tenant=caller.tenant_id, id=api_key_id, now=now):
+                    await self._permissions.unbind_all(transaction, caller.tenant_id, api_key_id)
+                    await transaction.execute(store.REVOKE_SESSIONS_OF_KEY, id=api_key_id, now=now)
+                    await self._recorder.record(transaction, draft)
+            row = await self._database.fetch_one(store.API_KEY, tenant_id=caller.tenant_id, api_key_id=api_key_id)
+        return await self._api_key(row)
+
+    async def insert(
+        self,
+        transaction: Transaction,
+        *,
+        tenant_id: str,
+        subject_id: str,
+        creator_id: str,
+        name: str,
+        token: str,
+        roles: tuple[str, ...],
+        expire_time: int | None,
+        api_key_id: str = "",
+    ) -> ApiKey:
+        """Stores a key inside another use case's transaction; it has no role yet.
+
+        Args:
+            transaction: That use case's.
+            tenant_id: Whose it is.
+            subject_id: Whose personal data its calls' origin is.
+            creator_id: Who makes it.
+            name: What it is for.
+            token: Its token.
+            roles: Names of the roles it will have, for the answer.
+            expire_time: When it ends by itself.
+            api_key_id: Its identifier, where it is known beforehand.
+        """
+        api_key = ApiKey(
+            api_key_id or new_id("key"), name, roles, token[:TOKEN_SHOWN], clock.now(), expire_time, None, None
+        )
+        await transaction.execute(
+            store.INSERT_API_KEY,
+            api_key_id=api_key.api_key_id,
+            tenant_id=tenant_id,
+            subject_id=subject_id,
+            name=name,
+            token_hash=hash_token(token),
+            token_prefix=api_key.token_prefix,
+            creator_id=creator_id,
+            create_time=api_key.create_time,
+            expire_time=expire_time,
+            revoke_time=None,
+            last_use_time=None,
+        )
+        return api_key
+
+    async def _api_key(self, row: Row) -> ApiKey:
+        bindings = await self._permissions.bindings_of(self._database, row.tenant_id, row.api_key_id)
+        return ApiKey(
+            row.api_key_id,
+            row.name,
+            tuple(binding.role for binding in bindings),
+            row.token_prefix,
+            row.create_time,
+            row.expire_time,
+            row.revoke_time,
+            row.last_use_time,
+        )

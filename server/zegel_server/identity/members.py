@@ -1,0 +1,229 @@
+"""Use cases of members.
+
+Invariants:
+
+* A person's name and address stand in the database only encrypted under the subject's key.
+* Who removes a member takes its roles and sessions in the same transaction.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from google.protobuf.message import Message
+
+from zegel.event.v1 import event_type_pb2 as events
+from zegel_server import clock, paging
+from zegel_server.audit.recorder import Recorder
+from zegel_server.caller import Caller
+from zegel_server.db import Database, Row, UniqueViolation
+from zegel_server.errors import Aborted, AlreadyExists, InvalidArgument, NotFound
+from zegel_server.idempotency import earlier_answer, remember
+from zegel_server.identity import store
+from zegel_server.ids import new_id
+from zegel_server.keys.service import Keys
+from zegel_server.permissions.service import Permissions
+
+M = TypeVar("M", bound=Message)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A person of a tenant; name and address are empty once they are forgotten."""
+
+    member_id: str
+    name: str
+    email: str
+    roles: tuple[str, ...]
+    create_time: int
+    revision: int
+
+
+class Members:
+    """Persons of a tenant.
+
+    Args:
+        database: Where they are.
+        keys: Their keys.
+        permissions: Their roles.
+        recorder: Records the events.
+    """
+
+    def __init__(self, database: Database, keys: Keys, permissions: Permissions, recorder: Recorder) -> None:
+        self._database = database
+        self._keys = keys
+        self._permissions = permissions
+        self._recorder = recorder
+
+    async def create(
+        self,
+        caller: Caller,
+        name: str,
+        email: str,
+        roles: Sequence[str],
+        *,
+        request: Message,
+        answer: Callable[[Member], M],
+    ) -> M:
+        """Adds a member, once a ``request_id``.
+
+        Args:
+            caller: Who adds it.
+            name: Name of the person.
+            email: Mail address of the person.
+            roles: Roles to grant.
+            request: The request, with its ``request_id``.
+            answer: Makes the answer.
+
+        Raises:
+            AlreadyExists: A member has the address.
+            NotFound: There is no such role.
+            PermissionDenied: A role holds what the caller does not (``GRANT_EXCEEDS_GRANTER``).
+        """
+        subject = await self._keys.subject(caller.tenant_id, email)
+        member = Member(new_id("mem"), name, email, tuple(sorted(set(roles))), clock.now(), 1)
+        profile = self._keys.encrypt_personal(subject.key, {"name": name, "email": email}, member.member_id)
+        draft = await self._recorder.draft(caller, events.EVENT_TYPE_MEMBER_CREATED, resource_id=member.member_id)
+        made = answer(member)
+        try:
+            async with self._database.transaction() as transaction:
+                await transaction.execute(
+                    store.INSERT_MEMBER,
+                    member_id=member.member_id,
+                    tenant_id=caller.tenant_id,
+                    subject_id=subject.subject_id,
+                    profile=profile,
+                    create_time=member.create_time,
+                    revision=1,
+                )
+                await self._permissions.bind(transaction, caller, member.member_id, member.roles)
+                await self._recorder.record(transaction, draft)
+                await remember(transaction, caller, request, made)
+        except UniqueViolation:
+            before = await earlier_answer(self._database, caller, request, type(made))
+            if before is not None:
+                return before
+            raise AlreadyExists("A member has this address.", resource="member") from None
+        return made
+
+    async def get(self, caller: Caller, member_id: str, permission: str = "member.read") -> Member:
+        """A member that the caller reaches.
+
+        Args:
+            caller: Who asks.
+            member_id: Which.
+            permission: By which permission.
+
+        Raises:
+            NotFound: There is none, or the caller does not reach it.
+        """
+        return await self._member(await self._member_row(caller, member_id, permission))
+
+    async def list(self, caller: Caller, *, after: str, limit: int) -> list[Member]:
+        """A page of members, the oldest first.
+
+        Args:
+            caller: Who asks.
+            after: The last member of the page before.
+            limit: The most to return.
+        """
+        rows = await self._database.fetch(
+            store.MEMBERS,
+            tenant_id=caller.tenant_id,
+            only=caller.owner_filter("member.read"),
+            after=after,
+            limit=limit,
+        )
+        return [await self._member(row) for row in rows]
+
+    async def update(self, caller: Caller, member_id: str, changes: dict[str, str], revision: int | None) -> Member:
+        """Changes a member's name or address.
+
+        Args:
+            caller: Who changes it.
+            member_id: Which.
+            changes: New values of ``name`` and ``email``.
+            revision: The revision last read; ``None`` to overwrite whatever is there.
+
+        Raises:
+            Aborted: It was changed since.
+            AlreadyExists: A member has the new address.
+            NotFound: There is none, or the caller does not reach it.
+        """
+        row = await self._member_row(caller, member_id, "member.update")
+        present = await self._member(row)
+        paging.check_revision(revision, present.revision, "member")
+        changed = replace(
+            present,
+            name=changes.get("name", present.name),
+            email=changes.get("email", present.email),
+            revision=present.revision + 1,
+        )
+        if not changed.email:
+            # A forgotten person's; nobody must become the owner of the empty address.
+            raise InvalidArgument("member.email", "must not be empty", reason="MISSING_FIELD")
+        subject = await self._keys.subject(caller.tenant_id, changed.email)
+        profile = self._keys.encrypt_personal(subject.key, {"name": changed.name, "email": changed.email}, member_id)
+        draft = await self._recorder.draft(caller, events.EVENT_TYPE_MEMBER_UPDATED, resource_id=member_id)
+        try:
+            async with self._database.transaction() as transaction:
+                if not await transaction.execute(
+                    store.UPDATE_MEMBER,
+                    tenant=caller.tenant_id,
+                    id=member_id,
+                    read_revision=present.revision,
+                    new_profile=profile,
+                    new_subject_id=subject.subject_id,
+                ):
+                    raise Aborted("The member was changed since.")
+                await self._recorder.record(transaction, draft)
+        except UniqueViolation:
+            raise AlreadyExists("A member has this address.", resource="member") from None
+        return changed
+
+    async def delete(self, caller: Caller, member_id: str, revision: int | None) -> None:
+        """Removes a member, its roles and its sessions.
+
+        Args:
+            caller: Who removes it.
+            member_id: Which.
+            revision: The revision last read; ``None`` to overlook it.
+
+        Raises:
+            Aborted: It was changed since.
+            FailedPrecondition: It is the last owner (``LAST_OWNER``).
+            NotFound: There is none, or the caller does not reach it.
+            PermissionDenied: It may do what the caller may not (``GRANT_EXCEEDS_GRANTER``).
+        """
+        row = await self._member_row(caller, member_id, "member.delete")
+        paging.check_revision(revision, row.revision, "member")
+        await self._permissions.check_not_above(caller, member_id)
+        draft = await self._recorder.draft(caller, events.EVENT_TYPE_MEMBER_DELETED, resource_id=member_id)
+        async with self._database.transaction() as transaction:
+            if not await transaction.execute(store.DELETE_MEMBER, tenant_id=caller.tenant_id, member_id=member_id):
+                raise NotFound("member")
+            await self._permissions.unbind_all(transaction, caller.tenant_id, member_id)
+            await transaction.execute(
+                store.REVOKE_SESSIONS_OF, tenant=caller.tenant_id, principal=member_id, now=clock.now()
+            )
+            await self._recorder.record(transaction, draft)
+
+    async def _member_row(self, caller: Caller, member_id: str, permission: str) -> Row:
+        row = await self._database.fetch_one(store.MEMBER, tenant_id=caller.tenant_id, member_id=member_id)
+        if row is None:
+            raise NotFound("member")
+        caller.require(permission, "member", owner_id=member_id)
+        return row
+
+    async def _member(self, row: Row) -> Member:
+        key = await self._keys.subject_key(row.subject_id)
+        profile = self._keys.decrypt_personal(key, row.profile, row.member_id)
+        bindings = await self._permissions.bindings_of(self._database, row.tenant_id, row.member_id)
+        return Member(
+            row.member_id,
+            profile.get("name", ""),
+            profile.get("email", ""),
+            tuple(binding.role for binding in bindings),
+            row.create_time,
+            row.revision,
+        )
