@@ -11,7 +11,6 @@ Invariants:
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 from zegel.event.v1 import event_type_pb2 as events
 from zegel.evidence import DocumentHash
@@ -21,21 +20,18 @@ from zegel_server.caller import Caller
 from zegel_server.db import Database, Row, Transaction
 from zegel_server.documents import store
 from zegel_server.documents.model import (
-    DocumentState,
     Page,
     Upload,
     UploadState,
-    destroyed,
     offset_mismatch,
-    pages_to_text,
     resent_bytes_differ,
     upload_closed,
 )
 from zegel_server.documents.parts import PART_TAGS, whole_parts_size
 from zegel_server.documents.removal import schedule_removal
+from zegel_server.documents.rows import StoredVersion, add_to_document, insert_document, insert_version
 from zegel_server.documents.vault import Place
 from zegel_server.documents.writing import LastPart
-from zegel_server.errors import Aborted, NotFound
 from zegel_server.keys.service import Keys, StoredDek
 
 Remember = Callable[[Transaction, Upload], Awaitable[None]]
@@ -275,7 +271,7 @@ class UploadLedger:
             await self._keys.hold(transaction, place.tenant_id, dek.key_version)
             moment = clock.now()
             if upload.new_version:
-                await _add_to(transaction, place, moment)
+                await add_to_document(transaction, place, moment)
             else:
                 await insert_document(transaction, place, owner_id=upload.owner_id, title=upload.title, moment=moment)
             await insert_version(
@@ -313,111 +309,3 @@ class UploadLedger:
             row = await transaction.fetch_one(store.LOCK_UPLOAD, upload_id=self.upload.upload_id)
             if row is not None and await self._ledgers.close(transaction, row, UploadState.REFUSED):
                 await self._recorder.record(transaction, draft)
-
-
-@dataclass(frozen=True, slots=True)
-class StoredVersion:
-    """What a version's row says of its bytes.
-
-    Attributes:
-        prefix: Folder of its parts.
-        header: First 40 bytes of its stream.
-        dek: Its key.
-        size: Bytes of the document.
-        sha256: Of the document.
-        media_type: Media type.
-        pages: Its pages.
-    """
-
-    prefix: str
-    header: bytes
-    dek: StoredDek
-    size: int
-    sha256: bytes
-    media_type: str
-    pages: tuple[Page, ...]
-
-
-async def insert_document(
-    transaction: Transaction, place: Place, *, owner_id: str, title: str, moment: int, signature_request_id: str = ""
-) -> None:
-    """Stores a new document's row.
-
-    Args:
-        transaction: Under way.
-        place: Its first version.
-        owner_id: The principal whose it is.
-        title: Title.
-        moment: Now.
-        signature_request_id: Of which it is the sealed document.
-    """
-    await transaction.execute(
-        store.INSERT_DOCUMENT,
-        document_id=place.document_id,
-        tenant_id=place.tenant_id,
-        owner_id=owner_id,
-        signature_request_id=signature_request_id,
-        title=title,
-        state=DocumentState.ACTIVE.value,
-        create_time=moment,
-        update_time=moment,
-        delete_time=None,
-        revision=1,
-    )
-
-
-async def insert_version(transaction: Transaction, place: Place, *, stored: StoredVersion, moment: int) -> None:
-    """Stores a version's row; the transaction holds the tenant key.
-
-    Args:
-        transaction: Under way.
-        place: Which version.
-        stored: What it says of the bytes.
-        moment: Now.
-    """
-    await transaction.execute(
-        store.INSERT_VERSION,
-        document_id=place.document_id,
-        version=place.version,
-        tenant_id=place.tenant_id,
-        blob_prefix=stored.prefix,
-        header=stored.header,
-        size=stored.size,
-        sha256=stored.sha256,
-        media_type=stored.media_type,
-        pages=pages_to_text(stored.pages),
-        key_version=stored.dek.key_version,
-        wrapped_key=stored.dek.wrapped_key,
-        commitment=stored.dek.commitment,
-        create_time=moment,
-    )
-
-
-async def _add_to(transaction: Transaction, place: Place, moment: int) -> None:
-    """Makes a document ready for another version."""
-    row = await transaction.fetch_one(store.LOCK_DOCUMENT, document_id=place.document_id, tenant_id=place.tenant_id)
-    if row is None:
-        raise NotFound("document")
-    if row.state != DocumentState.ACTIVE:
-        raise destroyed()
-    await transaction.execute(store.TOUCH, which=place.document_id, new_update_time=moment)
-
-
-async def free_number(transaction: Transaction, document_id: str) -> int:
-    """The number that the next version of a document has, open uploads reckoned in.
-
-    Args:
-        transaction: Under way; the document's row is locked in it.
-        document_id: Which document.
-    """
-    version = await transaction.fetch_one(store.NEWEST_VERSION, document_id=document_id)
-    upload = await transaction.fetch_one(store.NEWEST_UPLOAD, document_id=document_id)
-    return 1 + max((version and version.newest) or 0, (upload and upload.newest) or 0)
-
-
-_RACED: Final = "Another version was begun at the same time; try again."
-
-
-def raced() -> Aborted:
-    """The refusal of a version whose number was taken in between."""
-    return Aborted(_RACED)

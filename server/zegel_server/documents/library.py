@@ -17,8 +17,8 @@ from zegel_server.db import Database, Transaction
 from zegel_server.documents import store
 from zegel_server.documents.downloads import find_readable, open_version
 from zegel_server.documents.inspecting import Inspector, read_whole
-from zegel_server.documents.ledger import StoredVersion, insert_document, insert_version
 from zegel_server.documents.model import MEDIA_TYPE, DocumentState, Page, destroyed
+from zegel_server.documents.rows import StoredVersion, insert_document, insert_version
 from zegel_server.documents.service import version_of
 from zegel_server.documents.vault import Place, Vault
 from zegel_server.documents.writing import StreamWriter

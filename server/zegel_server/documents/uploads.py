@@ -20,7 +20,7 @@ from zegel_server.db import Row, Transaction
 from zegel_server.documents import store
 from zegel_server.documents.inspecting import REFUSED, Inspector
 from zegel_server.documents.intake import Intake, Messages
-from zegel_server.documents.ledger import Ledgers, OpenUpload, Remember, UploadLedger, free_number, raced
+from zegel_server.documents.ledger import Ledgers, OpenUpload, Remember, UploadLedger
 from zegel_server.documents.model import (
     UPLOAD_LIFETIME,
     DocumentState,
@@ -34,6 +34,7 @@ from zegel_server.documents.model import (
     upload_closed,
 )
 from zegel_server.documents.parts import PART_SEGMENTS, whole_parts_size
+from zegel_server.documents.rows import free_number, raced
 from zegel_server.documents.vault import Place, Stream, Vault
 from zegel_server.documents.writing import LastPart, StreamWriter
 from zegel_server.errors import FailedPrecondition, InvalidArgument, NotFound, ZegelError

@@ -1,5 +1,6 @@
 """However a document is cut into chunks and streams, it stays the same; however a writer dies, nothing is lost."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -133,6 +134,33 @@ async def test_a_client_that_vanishes_leaves_what_was_stored(world: World) -> No
         await world.uploads.receive(caller, vanishing())
     stands = (await world.uploads.get(caller, upload.upload_id)).persisted_size
     assert stands == whole_parts_size(3)
+    await world.upload(caller, DATA, upload_id=upload.upload_id, start=stands)
+    assert await world.download(caller, upload.document_id) == DATA
+
+
+@pytest.mark.parametrize("after", range(1, 13, 3))
+async def test_a_stream_that_is_canceled_ends_its_work_and_can_be_continued(sqlite_world: World, after: int) -> None:
+    world, caller = sqlite_world, sqlite_world.member()
+    upload = await world.uploads.start(caller, SPEC)
+    reached = asyncio.Event()
+
+    async def waiting() -> AsyncIterator[Received]:
+        number = 0
+        async for message in stream_of(DATA, upload_id=upload.upload_id):
+            if number == after:
+                reached.set()
+            number += 1
+            yield message
+
+    before = asyncio.all_tasks()
+    receiving = asyncio.create_task(world.uploads.receive(caller, waiting()))
+    await reached.wait()
+    receiving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await receiving
+    left = {task for task in asyncio.all_tasks() - before if "SqliteDatabase" not in repr(task)}
+    assert not left
+    stands = (await world.uploads.get(caller, upload.upload_id)).persisted_size
     await world.upload(caller, DATA, upload_id=upload.upload_id, start=stands)
     assert await world.download(caller, upload.document_id) == DATA
 

@@ -1,0 +1,125 @@
+"""Rows of documents and their versions: how they come to be, and which number a new version has."""
+
+from dataclasses import dataclass
+
+from zegel_server.db import Transaction
+from zegel_server.documents import store
+from zegel_server.documents.model import DocumentState, Page, destroyed, pages_to_text
+from zegel_server.documents.vault import Place
+from zegel_server.errors import Aborted, NotFound
+from zegel_server.keys.service import StoredDek
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVersion:
+    """What a version's row says of its bytes.
+
+    Attributes:
+        prefix: Folder of its parts.
+        header: First 40 bytes of its stream.
+        dek: Its key.
+        size: Bytes of the document.
+        sha256: Of the document.
+        media_type: Media type.
+        pages: Its pages.
+    """
+
+    prefix: str
+    header: bytes
+    dek: StoredDek
+    size: int
+    sha256: bytes
+    media_type: str
+    pages: tuple[Page, ...]
+
+
+async def insert_document(
+    transaction: Transaction, place: Place, *, owner_id: str, title: str, moment: int, signature_request_id: str = ""
+) -> None:
+    """Stores a new document's row.
+
+    Args:
+        transaction: Under way.
+        place: Its first version.
+        owner_id: The principal whose it is.
+        title: Title.
+        moment: Now.
+        signature_request_id: Of which it is the sealed document.
+    """
+    await transaction.execute(
+        store.INSERT_DOCUMENT,
+        document_id=place.document_id,
+        tenant_id=place.tenant_id,
+        owner_id=owner_id,
+        signature_request_id=signature_request_id,
+        title=title,
+        state=DocumentState.ACTIVE.value,
+        create_time=moment,
+        update_time=moment,
+        delete_time=None,
+        revision=1,
+    )
+
+
+async def insert_version(transaction: Transaction, place: Place, *, stored: StoredVersion, moment: int) -> None:
+    """Stores a version's row; the transaction holds the tenant key.
+
+    Args:
+        transaction: Under way.
+        place: Which version.
+        stored: What it says of the bytes.
+        moment: Now.
+    """
+    await transaction.execute(
+        store.INSERT_VERSION,
+        document_id=place.document_id,
+        version=place.version,
+        tenant_id=place.tenant_id,
+        blob_prefix=stored.prefix,
+        header=stored.header,
+        size=stored.size,
+        sha256=stored.sha256,
+        media_type=stored.media_type,
+        pages=pages_to_text(stored.pages),
+        key_version=stored.dek.key_version,
+        wrapped_key=stored.dek.wrapped_key,
+        commitment=stored.dek.commitment,
+        create_time=moment,
+    )
+
+
+async def add_to_document(transaction: Transaction, place: Place, moment: int) -> None:
+    """Makes a document ready for another version.
+
+    Args:
+        transaction: Under way.
+        place: The version.
+        moment: Now.
+
+    Raises:
+        NotFound: The document is absent.
+        FailedPrecondition: It is deleted.
+    """
+    row = await transaction.fetch_one(store.LOCK_DOCUMENT, document_id=place.document_id, tenant_id=place.tenant_id)
+    if row is None:
+        raise NotFound("document")
+    if row.state != DocumentState.ACTIVE:
+        raise destroyed()
+    await transaction.execute(store.TOUCH, which=place.document_id, new_update_time=moment)
+
+
+async def free_number(transaction: Transaction, document_id: str) -> int:
+    """The number that the next version of a document has, open uploads reckoned in.
+
+    Args:
+        transaction: Under way; the document's row is locked in it.
+        document_id: Which document.
+    """
+    version = await transaction.fetch_one(store.NEWEST_VERSION, document_id=document_id)
+    upload = await transaction.fetch_one(store.NEWEST_UPLOAD, document_id=document_id)
+    return 1 + max((version and version.newest) or 0, (upload and upload.newest) or 0)
+
+
+def raced() -> Aborted:
+    """The refusal of a version whose number was taken in between."""
+    return Aborted("Another version was begun at the same time; try again.")
