@@ -48,7 +48,7 @@ TRAIL = [
     "SENT",
     "SIGNER_SESSION_CREATED",
     "SIGNER_SESSION_CREATED",
-    *("VIEWED", "DISCLOSURE_ACCEPTED", "FIELDS_FILLED", "SIGNED") * 2,
+    *("VIEWED", "DOCUMENT_DOWNLOADED", "DISCLOSURE_ACCEPTED", "FIELDS_FILLED", "SIGNED") * 2,
     "ALL_SIGNED",
 ]
 """What two signers leave behind who sign one after the other."""
