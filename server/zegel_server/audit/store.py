@@ -225,6 +225,12 @@ EVENTS_BY_TRAIL: Final = Statement(
     .order_by(audit_events.c.trail, audit_events.c.leaf_index)
     .limit(bind("limit"))
 )
+WAITING_AFTER: Final = Statement(
+    select(audit_events.c.event_number, audit_events.c.event_id, audit_events.c.trail, audit_events.c.body)
+    .where(_WAITING, audit_events.c.event_number > bind("after"))
+    .order_by(audit_events.c.event_number)
+    .limit(bind("limit"))
+)
 EMPTY_TRAILS: Final = Statement(
     select(audit_trails.c.trail)
     .where(~exists().where(audit_events.c.trail == audit_trails.c.trail, audit_events.c.leaf_index.is_not(None)))
