@@ -21,17 +21,14 @@ from zegel_server import clock, validation
 from zegel_server.audit.recorder import Draft, Recorder
 from zegel_server.caller import Caller, PrincipalKind, denied
 from zegel_server.db import Database, Row, Transaction
-from zegel_server.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
+from zegel_server.errors import Aborted, FailedPrecondition, NotFound, ResourceExhausted
 from zegel_server.idempotency import remember
 from zegel_server.keys.service import Keys
 from zegel_server.signing import disclosure, store
-from zegel_server.signing.fields import Field, FieldType, Value, Values, check_value, digest_of, missing
-from zegel_server.signing.model import Progress, RequestState, Signature
-from zegel_server.signing.snapshot import (
-    Person,
-    Snapshot,
+from zegel_server.signing.fields import FieldType, Value, Values, check_values, digest_of, missing
+from zegel_server.signing.model import Progress, RequestState
+from zegel_server.signing.reading import (
     Snapshots,
-    hashes_of,
     load_values,
     lock,
     profile_place,
@@ -39,9 +36,8 @@ from zegel_server.signing.snapshot import (
     values_place,
     write,
 )
+from zegel_server.signing.snapshot import Person, Seen, Snapshot, hashes_of
 
-MAX_VALUES: Final = 1_000
-"""Values of one call, as the contract says: as many as a request has fields."""
 MAX_VALUES_BYTES: Final = 3 * 1024 * 1024
 """What a signer's values may have together: they are told in one message, of which 4 MiB is the most."""
 MAX_REASON: Final = 1_000
@@ -49,7 +45,7 @@ MAX_REASON: Final = 1_000
 TRIES: Final = 5
 """How often an act begins anew because the same signer did another at the same time."""
 
-Answer = Callable[["Seen"], Message]
+Answer = Callable[[Seen], Message]
 """Makes the answer that a repetition of the call gets, without personal data."""
 
 
@@ -66,36 +62,6 @@ class PictureCheck(Protocol):
             InvalidArgument: One cannot be decoded.
         """
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A request as one signer sees it.
-
-    Attributes:
-        request: The request.
-        signature_id: The signer's signature.
-        values: What the signer has filled in so far.
-    """
-
-    request: Snapshot
-    signature_id: str
-    values: Values
-
-    @property
-    def signature(self) -> Signature:
-        """The signer's own signature."""
-        return self.request.progress.signature(self.signature_id)
-
-    @property
-    def person(self) -> Person:
-        """The signer as a person."""
-        return self.request.people[self.signature_id]
-
-    @property
-    def fields(self) -> tuple[Field, ...]:
-        """The signer's own fields."""
-        return self.request.fields_of(self.signature_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +156,7 @@ class Ceremony:
             ResourceExhausted: The signer's values together are too large.
         """
         read = await self._read(caller)
-        checked = _checked(read.seen.fields, values)
+        checked = check_values(read.seen.fields, values)
         # Refused before anything costly is done, and again under the lock.
         read.seen.request.progress.demand_fillable(read.seen.signature_id, clock.now())
         await self._pictures.check(
@@ -396,17 +362,3 @@ class Ceremony:
             await write(transaction, before, after)
             await self._recorder.record(transaction, draft)
         return Seen(after, read.seen.signature_id, read.seen.values)
-
-
-def _checked(fields: tuple[Field, ...], values: list[tuple[str, Value]]) -> dict[str, Value]:
-    if not values:
-        raise InvalidArgument("values", "must not be empty", reason="MISSING_FIELD")
-    if len(values) > MAX_VALUES:
-        raise InvalidArgument("values", f"must be at most {MAX_VALUES:,}, not {len(values):,}")
-    own = {field.api_id: field for field in fields}
-    checked = {}
-    for index, (api_id, value) in enumerate(values):
-        if api_id not in own:
-            raise InvalidArgument(f"values[{index}].api_id", "must name a field of the signer's own")
-        checked[api_id] = check_value(own[api_id], value, f"values[{index}]")
-    return checked

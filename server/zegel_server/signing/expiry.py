@@ -8,7 +8,7 @@ from zegel_server.audit.recorder import Recorder
 from zegel_server.db import Database
 from zegel_server.keys.service import Keys
 from zegel_server.signing import store
-from zegel_server.signing.snapshot import Snapshots, lock, write
+from zegel_server.signing.reading import Snapshots, lock, write
 
 BATCH: Final = 100
 """Requests that one sweep ends at most: another follows soon, and acts are refused without it already."""

@@ -29,6 +29,8 @@ MAX_TEXT: Final = 2_000
 """Characters of a text, as the contract says: what can still be read in a box on a page."""
 MAX_TYPED: Final = 200
 """Characters of a typed signature, as the contract says: as long as a signer's name."""
+MAX_VALUES: Final = 1_000
+"""Values of one call, as the contract says: as many as a request has fields."""
 MAX_PNG_BYTES: Final = 256 * 1024
 """Bytes of a drawn signature, as the contract says: 1,200 by 400 pixels of ink have some 30 KB."""
 MAX_PNG_SIDE: Final = 2_000
@@ -284,6 +286,29 @@ def check_value(field: Field, value: Value, path: str) -> Value:
     if value.kind == "typed":
         return Value("typed", validation.text(value.content, f"{path}.mark.typed", most=MAX_TYPED))
     return Value("text", validation.text(value.content, f"{path}.text", least=0, most=MAX_TEXT, lines=True))
+
+
+def check_values(fields: Iterable[Field], values: Sequence[tuple[str, Value]]) -> dict[str, Value]:
+    """Checks what a signer fills in; of two values for one field, the later holds.
+
+    Args:
+        fields: The signer's own fields.
+        values: Each field's ``api_id`` and its value.
+
+    Raises:
+        InvalidArgument: There is none, too many, or one is not of a field of the signer's own, or not of its type.
+    """
+    if not values:
+        raise InvalidArgument("values", "must not be empty", reason="MISSING_FIELD")
+    if len(values) > MAX_VALUES:
+        raise InvalidArgument("values", f"must be at most {MAX_VALUES:,}, not {len(values):,}")
+    own = {field.api_id: field for field in fields}
+    checked = {}
+    for index, (api_id, value) in enumerate(values):
+        if api_id not in own:
+            raise InvalidArgument(f"values[{index}].api_id", "must name a field of the signer's own")
+        checked[api_id] = check_value(own[api_id], value, f"values[{index}]")
+    return checked
 
 
 def check_png(data: bytes, path: str) -> None:

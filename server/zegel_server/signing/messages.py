@@ -16,11 +16,10 @@ from zegel_server import paging, validation
 from zegel_server.clock import to_timestamp
 from zegel_server.errors import InvalidArgument
 from zegel_server.signing import disclosure
-from zegel_server.signing.ceremony import Seen
 from zegel_server.signing.drafts import DocumentChoice, NewRequest, Signer
 from zegel_server.signing.fields import Field, FieldType, Value, Values
 from zegel_server.signing.model import RequestState, Signature
-from zegel_server.signing.snapshot import Person, PinnedDocument, Snapshot
+from zegel_server.signing.snapshot import Person, PinnedDocument, Seen, Snapshot
 
 _NOBODY: Final = Person("")
 

@@ -34,7 +34,8 @@ from zegel_server.signing.completion import ALL_SIGNED, Completed, job_of, read_
 from zegel_server.signing.fields import Values
 from zegel_server.signing.model import RequestState
 from zegel_server.signing.ports import Documents, TrailEvidence
-from zegel_server.signing.snapshot import Snapshot, Snapshots, load_values, lock, values_place, write
+from zegel_server.signing.reading import Snapshots, load_values, lock, values_place, write
+from zegel_server.signing.snapshot import Snapshot
 
 EVIDENCE_WAIT_S: Final = 3.0
 """How long a try waits for its events to come under a checkpoint: a sequencer signs one within 250 ms."""

@@ -10,7 +10,7 @@ Invariants:
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,26 +22,15 @@ from zegel_server.audit.leaf import commitment
 from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller, PrincipalKind
 from zegel_server.db import Database
-from zegel_server.errors import Aborted, FailedPrecondition
+from zegel_server.errors import Aborted
 from zegel_server.idempotency import remember
-from zegel_server.ids import new_id
-from zegel_server.keys.service import Keys, Subject
-from zegel_server.pdf.limits import MAX_PAGES, MAX_PDF_BYTES
-from zegel_server.signing import drafts, store
+from zegel_server.keys.service import Keys
+from zegel_server.signing import drafts, sending, store
 from zegel_server.signing.drafts import NewRequest
-from zegel_server.signing.fields import PageSize, check_place
 from zegel_server.signing.model import Progress
-from zegel_server.signing.ports import DescribedVersion, Documents, Sessions
-from zegel_server.signing.snapshot import (
-    Person,
-    PinnedDocument,
-    Snapshot,
-    Snapshots,
-    hashes_of,
-    lock,
-    profile_place,
-    write,
-)
+from zegel_server.signing.ports import Documents, Sessions
+from zegel_server.signing.reading import Snapshots, lock, write
+from zegel_server.signing.snapshot import Snapshot, hashes_of
 
 KIND: Final = "signature_request"
 
@@ -104,10 +93,10 @@ class Signing:
         described = [
             await self._documents.describe(caller, choice.document_id, choice.version) for choice in new.documents
         ]
-        _check_described(new, described)
+        sending.check_described(new, described)
         subjects = [await self._keys.subject(caller.tenant_id, signer.email) for signer in new.signers]
         tenant_name = await self._snapshots.tenant_name(caller.tenant_id)
-        sent = _sent(caller, new, described, subjects, tenant_name)
+        sent = sending.compose(caller, new, described=described, subjects=subjects, tenant_name=tenant_name)
         fields = json.dumps([field.to_json() for field in new.fields], ensure_ascii=False, separators=(",", ":"))
         draft = await self._recorder.draft(
             caller,
@@ -128,13 +117,13 @@ class Signing:
                 ],
             },
         )
-        rows = self._signature_rows(sent, new, subjects)
+        rows = sending.signature_rows(self._keys, sent, new, subjects)
         async with self._database.transaction() as transaction:
             # In one order, so that two requests over the same documents never wait for each other.
             for document_id in sorted({document.document_id for document in sent.documents}):
                 await self._documents.pin(transaction, caller.tenant_id, document_id)
-            await transaction.execute(store.INSERT_REQUEST, **_request_row(sent, fields))
-            await transaction.execute_many(store.INSERT_DOCUMENT, _document_rows(sent))
+            await transaction.execute(store.INSERT_REQUEST, **sending.request_row(sent, fields))
+            await transaction.execute_many(store.INSERT_DOCUMENT, sending.document_rows(sent))
             await transaction.execute_many(store.INSERT_SIGNATURE, rows)
             await self._recorder.record(transaction, draft)
             await remember(transaction, caller, request, answer(sent))
@@ -295,104 +284,3 @@ class Signing:
             await write(transaction, before, after)
             await self._recorder.record(transaction, draft)
         return after
-
-    def _signature_rows(self, sent: Snapshot, new: NewRequest, subjects: Sequence[Subject]) -> list[dict[str, Any]]:
-        return [
-            {
-                "signature_id": signature.signature_id,
-                "signature_request_id": sent.signature_request_id,
-                "tenant_id": sent.tenant_id,
-                "position": position,
-                "signing_order": signature.order,
-                "subject_id": subject.subject_id,
-                "profile": self._keys.encrypt_personal(
-                    subject.key, {"name": signer.name, "email": signer.email}, profile_place(signature.signature_id)
-                ),
-                "field_values": None,
-                "status": str(signature.status),
-                "view_time": None,
-                "disclosure_time": None,
-                "sign_time": None,
-                "decline_time": None,
-            }
-            for position, (signature, signer, subject) in enumerate(
-                zip(sent.progress.signatures, new.signers, subjects, strict=True)
-            )
-        ]
-
-
-def _check_described(new: NewRequest, described: Sequence[DescribedVersion]) -> None:
-    """Checks the fields' places, and that the documents can become one sealed file when everybody has signed."""
-    pages = [[PageSize(page.width, page.height) for page in document.pages] for document in described]
-    for index, field in enumerate(new.fields):
-        check_place(field, f"fields[{index}]", pages[field.document_index])
-    if sum(document.size for document in described) > MAX_PDF_BYTES or sum(map(len, pages)) > MAX_PAGES:
-        raise FailedPrecondition(
-            f"The documents together have more than {MAX_PDF_BYTES // 1024**2} MiB or {MAX_PAGES:,} pages.",
-            reason="DOCUMENT_TOO_COMPLEX",
-        )
-
-
-def _sent(
-    caller: Caller,
-    new: NewRequest,
-    described: Sequence[DescribedVersion],
-    subjects: Sequence[Subject],
-    tenant_name: str,
-) -> Snapshot:
-    """The request to be."""
-    identifiers = [new_id("sig") for _ in new.signers]
-    signers = zip(identifiers, new.signers, subjects, strict=True)
-    return Snapshot(
-        signature_request_id=new_id("req"),
-        tenant_id=caller.tenant_id,
-        tenant_name=tenant_name,
-        owner_id=caller.principal_id,
-        audit_id=new_id("aud"),
-        title=new.title,
-        message=new.message,
-        create_time=clock.now(),
-        documents=tuple(
-            PinnedDocument(each.document_id, each.version, each.title, each.sha256, len(each.pages))
-            for each in described
-        ),
-        fields=new.fields,
-        people={key: Person(subject.subject_id, signer.name, signer.email) for key, signer, subject in signers},
-        progress=Progress.sent(
-            [(key, signer.order) for key, signer in zip(identifiers, new.signers, strict=True)], new.expire_time
-        ),
-    )
-
-
-def _request_row(sent: Snapshot, fields: str) -> dict[str, Any]:
-    return {
-        "signature_request_id": sent.signature_request_id,
-        "tenant_id": sent.tenant_id,
-        "owner_id": sent.owner_id,
-        "audit_id": sent.audit_id,
-        "title": sent.title,
-        "message": sent.message,
-        "state": str(sent.progress.state),
-        "fields": fields,
-        "expire_time": sent.progress.expire_time,
-        "create_time": sent.create_time,
-        "all_signed_time": None,
-        "seal_time": None,
-        "sealed_document_id": "",
-        "revision": sent.revision,
-    }
-
-
-def _document_rows(sent: Snapshot) -> list[dict[str, Any]]:
-    return [
-        {
-            "signature_request_id": sent.signature_request_id,
-            "position": position,
-            "document_id": each.document_id,
-            "version": each.version,
-            "title": each.title,
-            "sha256": each.sha256,
-            "page_count": each.page_count,
-        }
-        for position, each in enumerate(sent.documents)
-    ]

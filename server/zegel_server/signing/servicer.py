@@ -15,9 +15,10 @@ from zegel_server.db import Database, UniqueViolation
 from zegel_server.errors import FailedPrecondition
 from zegel_server.idempotency import earlier_answer
 from zegel_server.signing import messages
-from zegel_server.signing.ceremony import Ceremony, Seen
+from zegel_server.signing.ceremony import Ceremony
+from zegel_server.signing.reading import settle
 from zegel_server.signing.service import FIRST_PAGE, Signing
-from zegel_server.signing.snapshot import settle
+from zegel_server.signing.snapshot import Seen
 
 SESSION_DEFAULT: Final = clock.HOUR
 """How long a signer's session lasts where the sender says nothing, as the contract says."""

@@ -23,10 +23,9 @@ from zegel_server.errors import (
 )
 from zegel_server.ids import new_id
 from zegel_server.signing import ceremony, disclosure
-from zegel_server.signing.ceremony import Seen
 from zegel_server.signing.fields import FieldType, Value, digest_of
 from zegel_server.signing.model import RequestState, SignatureStatus
-from zegel_server.signing.snapshot import hashes_of
+from zegel_server.signing.snapshot import Seen, hashes_of
 
 S = SignatureStatus
 TYPED = Value("typed", "Ann Nowak")
