@@ -137,7 +137,7 @@ def clean(pdf: pikepdf.Pdf) -> None:
     for page in pdf.pages:
         for key in set(page.obj.keys()) - _PAGE_KEYS:
             del page.obj[key]
-        _keep_links(page)
+        _keep_links(pdf, page)
 
 
 def scrub(pdf: pikepdf.Pdf) -> None:
@@ -210,8 +210,11 @@ def _flatten(pdf: pikepdf.Pdf) -> None:
     pdf.flatten_annotations("screen")
 
 
-def _keep_links(page: pikepdf.Page) -> None:
-    """Leave links to the web, and the frames of other links; nothing else that a reader would act on."""
+def _keep_links(pdf: pikepdf.Pdf, page: pikepdf.Page) -> None:
+    """Leave links to the web, and the frames of other links; nothing else that a reader would act on.
+
+    Each becomes an object of its own: validators take one inside the page for a change after the seal.
+    """
     links = []
     annotations = page.obj.get("/Annots")
     for item in annotations.as_list() if isinstance(annotations, pikepdf.Array) else []:
@@ -224,7 +227,7 @@ def _keep_links(page: pikepdf.Page) -> None:
             target = action.get("/URI") if isinstance(action, pikepdf.Dictionary) else None
             if isinstance(target, pikepdf.String) and bytes(target).lower().startswith(_LINK_SCHEMES):
                 link.A = pikepdf.Dictionary(S=pikepdf.Name.URI, URI=target)
-            links.append(link)
+            links.append(pdf.make_indirect(link))
     if links:
         page.obj.Annots = pikepdf.Array(links)
     elif "/Annots" in page.obj:
