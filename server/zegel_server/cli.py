@@ -24,6 +24,7 @@ from zegel_server.db.migrate import newest_revision, upgrade
 from zegel_server.errors import ZegelError
 from zegel_server.identity.operator import renew_operator
 from zegel_server.keys.rotation import Rotation
+from zegel_server.process import bound_memory
 
 app = typer.Typer(name="zegel-server", no_args_is_help=True, add_completion=False, help="The Zegel server.")
 tenants = typer.Typer(no_args_is_help=True, help="Tenants of this installation.")
@@ -104,6 +105,7 @@ def serve(
     log_format: Annotated[str | None, typer.Option(help="json or console.")] = None,
 ) -> None:
     """Serves until it is told to stop (SIGTERM or Ctrl-C), then ends gracefully."""
+    bound_memory()
     settings = settings_of(data_dir=data_dir, development=development, listen=listen, log_format=log_format)
     logs.configure(settings.log_format, settings.log_level)
 

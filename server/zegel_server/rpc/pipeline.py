@@ -10,6 +10,7 @@ Invariants:
 * A method without a contract is not served; what a stage raises denies.
 * A stream's session and access are decided again every ``RECHECK_S``: once refused, the stream ends with that refusal.
 * The returned handler is wrapped, once a method; ``AbortError`` passes through untouched.
+* Messages are parsed and serialised inside the stages: gRPC would tell a caller the text of what fails there.
 """
 
 import asyncio
@@ -17,23 +18,33 @@ import itertools
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 import grpc
 from grpc.aio import AbortError, ServerInterceptor, ServicerContext
 
-from zegel_server.caller import Caller, Origin, set_caller
-from zegel_server.errors import Unauthenticated, ZegelError
+from zegel_server.caller import Caller, Origin, Scope, set_caller
+from zegel_server.errors import Unauthenticated, Unavailable, ZegelError
 from zegel_server.rpc.deadlines import Deadlines
 from zegel_server.rpc.methods import Method
-from zegel_server.rpc.status import Deadline, as_public, rich_status
+from zegel_server.rpc.peer import address_of, certificate_of
+from zegel_server.rpc.status import Deadline, Unimplemented, as_public, rich_status
 from zegel_server.rpc.telemetry import Telemetry
+from zegel_server.rpc.wire import Parse, Parsed, Serialise, parsed
 
 RECHECK_S: Final = 0.5
 """How often a running stream's session is looked up: a revocation ends it within a second."""
 
+TELL_S: Final = 5.0
+"""How long a client may take to be told why its call ended: one that reads nothing must not keep it for ever."""
+
+PATIENCE_S: Final = 60.0
+"""How long a client may take for one message of a stream, 1 MiB at most: a slower one holds memory for nothing."""
+
 Handler = Any
-"""A ``grpc.RpcMethodHandler``, whose published types know nothing of asyncio."""
+"""A ``grpc.RpcMethodHandler``, or what one is made of: their published types know nothing of asyncio."""
+Inner = Callable[[Any, Any], Awaitable[Any]]
+"""A servicer's method that answers once."""
 
 
 class Authenticator(Protocol):
@@ -77,7 +88,19 @@ class Call:
         began: When, by the telemetry's clock.
     """
 
-    __slots__ = ("began", "code", "context", "due", "method", "reason", "request_id", "session_id", "stopped", "task")
+    __slots__ = (
+        "began",
+        "code",
+        "context",
+        "due",
+        "method",
+        "reason",
+        "request_id",
+        "scopes",
+        "session_id",
+        "stopped",
+        "task",
+    )
 
     def __init__(self, method: Method, context: ServicerContext[Any, Any], request_id: str, began: float) -> None:
         self.method = method
@@ -90,6 +113,7 @@ class Call:
         self.task = asyncio.current_task()
         self.due = asyncio.get_running_loop().time() + method.cap_s
         self.stopped: Exception | None = None
+        self.scopes = Scope.NONE
 
     def stop(self, why: Exception | None = None) -> None:
         """Ends the call from outside of its own task.
@@ -100,6 +124,15 @@ class Call:
         if self.stopped is None and self.task is not None:
             self.stopped = why or Deadline("The call took longer than it may.")
             self.task.cancel()
+
+    def check(self) -> None:
+        """Refuses to answer a call that was stopped, however its servicer took that.
+
+        Raises:
+            Exception: What it was stopped with.
+        """
+        if self.stopped is not None:
+            raise self.stopped
 
 
 class Pipeline(ServerInterceptor):  # type: ignore[type-arg]  # generic in its stubs alone
@@ -147,34 +180,41 @@ class Pipeline(ServerInterceptor):  # type: ignore[type-arg]  # generic in its s
         if wrapped is not None:
             return wrapped
         handler = await continuation(handler_call_details)
-        if handler is None or path.startswith(self._open):
+        if handler is not None and path.startswith(self._open):
             return handler
         method = self._methods.get(path)
-        if method is None:
-            return None  # no contract: gRPC answers UNIMPLEMENTED
+        if handler is None or method is None:
+            return UNKNOWN_METHOD
         self._wrapped[path] = wrapped = self._wrap(handler, method)
         return wrapped
 
     def _wrap(self, handler: Handler, method: Method) -> Handler:
         """Puts the stages around a handler."""
-        codecs = {
-            "request_deserializer": handler.request_deserializer,
-            "response_serializer": handler.response_serializer,
-        }
+        parse, serialise = handler.request_deserializer, handler.response_serializer
         if handler.request_streaming and handler.response_streaming:
-            return grpc.stream_stream_rpc_method_handler(self._streaming(handler.stream_stream, method), **codecs)
-        if handler.response_streaming:
-            return grpc.unary_stream_rpc_method_handler(self._streaming(handler.unary_stream, method), **codecs)
-        if handler.request_streaming:
-            return grpc.stream_unary_rpc_method_handler(self._long(handler.stream_unary, method), **codecs)
-        return grpc.unary_unary_rpc_method_handler(self._unary(handler.unary_unary, method), **codecs)
 
-    def _unary(self, inner: Callable[[Any, Any], Awaitable[Any]], method: Method) -> Callable[[Any, Any], Any]:
-        async def run(request: Any, context: ServicerContext[Any, Any]) -> Any:
+            def both(requests: Any, context: Any) -> AsyncIterator[Any]:
+                return cast("AsyncIterator[Any]", handler.stream_stream(Parsed(requests, parse), context))
+
+            return grpc.stream_stream_rpc_method_handler(self._streaming(both, serialise, method))
+        if handler.response_streaming:
+
+            def down(request: bytes, context: Any) -> AsyncIterator[Any]:
+                return cast("AsyncIterator[Any]", handler.unary_stream(parsed(parse, request), context))
+
+            return grpc.unary_stream_rpc_method_handler(self._streaming(down, serialise, method))
+        if handler.request_streaming:
+            return grpc.stream_unary_rpc_method_handler(self._long(handler.stream_unary, parse, serialise, method))
+        return grpc.unary_unary_rpc_method_handler(self._unary(handler.unary_unary, parse, serialise, method))
+
+    def _unary(self, inner: Inner, parse: Parse, serialise: Serialise, method: Method) -> Handler:
+        async def run(request: bytes, context: ServicerContext[Any, Any]) -> Any:
             call = self._begin(method, context)
             try:
                 await self._admit(call)
-                return await inner(request, context)
+                answer = serialise(await inner(parsed(parse, request), context))
+                call.check()
+                return answer  # noqa: TRY300 - the outermost stage
             except BaseException as error:  # noqa: BLE001 - the outermost stage: everything becomes a status here
                 await self._end_badly(call, error)
             finally:
@@ -182,7 +222,7 @@ class Pipeline(ServerInterceptor):  # type: ignore[type-arg]  # generic in its s
 
         return run
 
-    def _long(self, inner: Callable[[Any, Any], Awaitable[Any]], method: Method) -> Callable[[Any, Any], Any]:
+    def _long(self, inner: Inner, parse: Parse, serialise: Serialise, method: Method) -> Handler:
         """For streamed requests: as ``_unary``, with the session watched."""
 
         async def run(requests: Any, context: ServicerContext[Any, Any]) -> Any:
@@ -190,7 +230,9 @@ class Pipeline(ServerInterceptor):  # type: ignore[type-arg]  # generic in its s
             try:
                 await self._admit(call)
                 async with _Watch(call, self._admit):
-                    return await inner(requests, context)
+                    answer = serialise(await inner(Parsed(requests, parse), context))
+                call.check()
+                return answer  # noqa: TRY300 - the outermost stage
             except BaseException as error:  # noqa: BLE001 - the outermost stage
                 await self._end_badly(call, error)
             finally:
@@ -198,7 +240,9 @@ class Pipeline(ServerInterceptor):  # type: ignore[type-arg]  # generic in its s
 
         return run
 
-    def _streaming(self, inner: Callable[[Any, Any], AsyncIterator[Any]], method: Method) -> Callable[[Any, Any], Any]:
+    def _streaming(
+        self, inner: Callable[[Any, Any], AsyncIterator[Any]], serialise: Serialise, method: Method
+    ) -> Handler:
         async def run(request: Any, context: ServicerContext[Any, Any]) -> None:
             call = self._begin(method, context)
             try:
@@ -207,11 +251,12 @@ class Pipeline(ServerInterceptor):  # type: ignore[type-arg]  # generic in its s
                     answers = inner(request, context)
                     try:
                         async for answer in answers:
-                            await context.write(answer)
+                            await context.write(serialise(answer))
                     finally:
                         close = getattr(answers, "aclose", None)
                         if close is not None:
                             await close()
+                call.check()
             except BaseException as error:  # noqa: BLE001 - the outermost stage
                 await self._end_badly(call, error)
             finally:
@@ -231,21 +276,27 @@ class Pipeline(ServerInterceptor):  # type: ignore[type-arg]  # generic in its s
         token, user_agent = "", ""
         for key, value in context.invocation_metadata() or ():
             if key == "authorization":
+                if token:
+                    raise Unauthenticated("The call carries two tokens.", reason="SESSION_MALFORMED")
                 token = str(value)
             elif key == "user-agent":
                 user_agent = str(value)
         scheme, _, token = token.partition(" ")
         if not token or scheme.lower() != "bearer":
             raise Unauthenticated("The call carries no authorization: Bearer metadata.")
-        origin = Origin(_address(context.peer()), user_agent[:256])
-        certificate = _certificate(context) if self._certificates else None
+        origin = Origin(address_of(context.peer()), user_agent[:256])
+        certificate = certificate_of(context) if self._certificates else None
         caller = await self._authenticate(token, origin, certificate)
         call.session_id = caller.session_id
         try:
-            caller.demand(call.method.permission)
+            scopes = caller.demand(call.method.permission)
         except ZegelError as error:
             await self._refused(caller, call.method, error)
             raise
+        if call.scopes & ~scopes and not scopes & Scope.ANY:
+            # What it streams may be out of reach by now: whoever begins again is told which.
+            raise Unavailable("What the caller may do was changed; begin again.", dependency="policy")
+        call.scopes = scopes
         set_caller(caller)
 
     async def _end_badly(self, call: Call, error: BaseException) -> None:
@@ -265,7 +316,12 @@ class Pipeline(ServerInterceptor):  # type: ignore[type-arg]  # generic in its s
             self._telemetry.failed(error, method=call.method.path, request_id=call.request_id)
         status, message, trailing = rich_status(public)
         call.code, call.reason = status.name, public.reason
-        await call.context.abort(status, message, trailing)
+        try:
+            async with asyncio.timeout(TELL_S):
+                await call.context.abort(status, message, trailing)
+        except TimeoutError:
+            # The status waits behind what the client does not read; gRPC resets the stream of a task that ends so.
+            raise asyncio.CancelledError from None
 
     def _end(self, call: Call) -> None:
         self._deadlines.discard(call)
@@ -277,6 +333,24 @@ class Pipeline(ServerInterceptor):  # type: ignore[type-arg]  # generic in its s
             request_id=call.request_id,
             session_id=call.session_id,
         )
+
+
+async def _unknown(_requests: Any, context: ServicerContext[Any, Any]) -> None:
+    status, message, trailing = rich_status(Unimplemented("No method of that name is offered here."))
+    await context.abort(status, message, trailing)
+
+
+# Any kind of call can be answered so: whatever the caller sends is left unread.
+UNKNOWN_METHOD: Final[Handler] = grpc.stream_stream_rpc_method_handler(cast("Any", _unknown))
+
+
+async def _write(context: ServicerContext[Any, Any], answer: Any) -> None:
+    """Sends one message of a stream to a client that takes it in time."""
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            await context.write(answer)
+    except TimeoutError:
+        raise Aborted("The client took no more of the stream; resume it.", reason="STREAM_STALLED") from None
 
 
 class _Watch:
@@ -302,22 +376,3 @@ class _Watch:
         self._watcher.cancel()
         with suppress(asyncio.CancelledError):
             await self._watcher
-
-
-def _address(peer: str) -> str:
-    """The network address in gRPC's name of a peer, such as ``ipv4:127.0.0.1:5000``; empty for others."""
-    family, _, rest = peer.partition(":")
-    if family in {"ipv4", "ipv6"}:
-        return rest.rpartition(":")[0].replace("%5B", "").replace("%5D", "").strip("[]")
-    return ""
-
-
-def _certificate(context: ServicerContext[Any, Any]) -> bytes | None:
-    """The client's certificate in DER, where mutual TLS is on."""
-    pems = list(context.auth_context().get("x509_pem_cert") or ())
-    if not pems:
-        return None
-    from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415 - as above
-    from cryptography.x509 import load_pem_x509_certificate  # noqa: PLC0415 - only where mutual TLS is on
-
-    return load_pem_x509_certificate(pems[0]).public_bytes(Encoding.DER)

@@ -1,6 +1,5 @@
 """Typed errors become statuses: one code, one sentence, exactly one ``google.rpc.ErrorInfo`` (AIP-193)."""
 
-import asyncio
 from typing import Final
 
 import grpc
@@ -23,6 +22,13 @@ class Deadline(ZegelError):
     default_reason = "DEADLINE_EXCEEDED"
 
 
+class Unimplemented(ZegelError):
+    """No method of that name is offered here."""
+
+    status = grpc.StatusCode.UNIMPLEMENTED
+    default_reason = "UNKNOWN_METHOD"
+
+
 def as_public(error: BaseException, request_id: str) -> tuple[ZegelError, bool]:
     """What a caller is told of an exception.
 
@@ -35,8 +41,6 @@ def as_public(error: BaseException, request_id: str) -> tuple[ZegelError, bool]:
     """
     if isinstance(error, ZegelError):
         return error, error.status is grpc.StatusCode.INTERNAL
-    if isinstance(error, TimeoutError | asyncio.TimeoutError):
-        return Deadline("The call took longer than its deadline allows."), False
     return ZegelError("The server failed; the operator finds why by the request id.", request_id=request_id), True
 
 

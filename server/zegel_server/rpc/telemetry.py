@@ -1,6 +1,7 @@
 """What an operator sees of requests: one structured line each, and metrics. No personal data, no secret, no payload."""
 
 import time
+import traceback
 from collections.abc import Callable
 from typing import Final
 
@@ -76,11 +77,33 @@ class Telemetry:
         )
 
     def failed(self, error: BaseException, *, method: str, request_id: str) -> None:
-        """Tells the operator of a defect, with its traceback.
+        """Tells the operator of a defect: what was raised where, and because of what.
+
+        The exceptions' texts are left out: those of a database or a parser repeat what a person wrote.
 
         Args:
             error: What was raised.
             method: In which method.
             request_id: In which request.
         """
-        self._log.error("defect", method=method, request_id=request_id, exc_info=error)
+        self._log.error("defect", method=method, request_id=request_id, trace=trace_of(error))
+
+
+def trace_of(error: BaseException) -> list[str]:
+    """The exceptions that led to one, itself first, each with the lines that it went through; none of their texts.
+
+    Args:
+        error: What was raised.
+    """
+    lines: list[str] = []
+    seen: set[int] = set()
+    present: BaseException | None = error
+    while present is not None and id(present) not in seen:
+        seen.add(id(present))
+        lines.append(f"{type(present).__module__}.{type(present).__qualname__}")
+        lines += [
+            f"  {frame.f_code.co_filename}:{line} {frame.f_code.co_qualname}"
+            for frame, line in traceback.walk_tb(present.__traceback__)
+        ]
+        present = present.__cause__ or (None if present.__suppress_context__ else present.__context__)
+    return lines
