@@ -41,6 +41,8 @@ class Documents(DocumentServiceServicer):
         """The persisted size is a multiple of this."""
         self.lose_the_answer = 0
         self.forget_finished = False
+        self.away = 0
+        """How often nothing answers where an upload is asked after."""
         self.content = CONTENT
         self.asked: list[pb.DownloadDocumentRequest] = []
         self.spoil: Callable[[int, pb.DownloadDocumentResponse], None] | None = None
@@ -56,6 +58,9 @@ class Documents(DocumentServiceServicer):
         return pb.StartUploadResponse(upload=self._upload(upload_id))
 
     async def GetUpload(self, request: Any, context: Any) -> Any:  # noqa: N802
+        if self.away:
+            self.away -= 1
+            await refuse(context, grpc.StatusCode.INTERNAL, "")  # as a proxy says it
         if self.forget_finished and self.uploads[request.upload_id].document:
             await refuse(context, grpc.StatusCode.FAILED_PRECONDITION, "UPLOAD_CLOSED")
         return pb.GetUploadResponse(upload=self._upload(request.upload_id))

@@ -138,6 +138,20 @@ async def test_an_upload_that_never_moves_is_given_up(documents: World) -> None:
     assert len(documents.served.streams) == patience.MAX_TRIES
 
 
+async def test_a_server_that_is_away_for_a_moment_is_asked_again(documents: World) -> None:
+    documents.served.cut_up, documents.served.away = [3], 4
+    await documents.upload(CONTENT, title="x")
+    assert documents.received == CONTENT
+    assert (len(documents.served.uploads), len(documents.served.streams)) == (1, 2)
+
+
+async def test_a_server_that_stays_away_is_given_up(documents: World) -> None:
+    documents.served.cut_up, documents.served.away = [3], 100
+    with pytest.raises(zegel.Unavailable):  # what the server said, not how the last call broke
+        await documents.upload(CONTENT, title="x")
+    assert documents.served.away == 100 - (patience.MAX_TRIES - 1)
+
+
 async def test_a_pipe_cannot_be_sent_again(documents: World) -> None:
     documents.served.cut_up = [2]
     with pytest.raises(zegel.Unavailable):

@@ -223,8 +223,7 @@ async def upload(port: Port, content: Content, *, title: str, document_id: str, 
 
 async def _send(port: Port, source: Source, upload: Upload, progress: Progress | None) -> Document:
     """Sends until the document is there, or nothing moves any more."""
-    patience, finished = Patience(), False
-    told: ZegelError | None = None
+    tries, finished = _Tries(source), False
     while True:
         attempt = Attempt(source, upload, progress)
         cause = await _stream(port, attempt)
@@ -233,19 +232,60 @@ async def _send(port: Port, source: Source, upload: Upload, progress: Progress |
         finished = finished or attempt.finished
         if finished and isinstance(cause, FailedPrecondition):
             return await _stored(port, source, upload, cause)
-        broken = cut_off(cause)
-        if told is None or cause.reason or not broken:
-            told = cause  # what a server said tells more than how the last connection broke
-        pause = patience.pause(upload.persisted_size) if broken and source.seekable else None
-        if pause is None:
-            raise told
-        await port.sleep(pause)
         try:
-            upload = (await port.unary(GetUploadRequest(upload_id=upload.upload_id), GetUploadResponse)).upload
+            upload = await _stands(port, upload, tries, cause)
         except (FailedPrecondition, NotFound) as error:
             if not finished:
                 raise
             return await _stored(port, source, upload, error)
+
+
+class _Tries:
+    """How long to go on with an upload, and what to tell where it is given up.
+
+    Args:
+        source: The bytes: without seeking there is one try.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._seekable = source.seekable
+        self._patience = Patience()
+        self._told: ZegelError | None = None
+
+    async def wait(self, port: Port, position: int, cause: ZegelError) -> None:
+        """Waits before the next try.
+
+        Args:
+            port: How to wait.
+            position: How far the upload has come, in bytes.
+            cause: Why the last try failed.
+
+        Raises:
+            ZegelError: There is no next try.
+        """
+        broken = cut_off(cause)
+        if self._told is None or cause.reason or not broken:
+            self._told = cause  # what a server said tells more than how the last connection broke
+        pause = self._patience.pause(position) if broken and self._seekable else None
+        if pause is None:
+            raise self._told
+        await port.sleep(pause)
+
+
+async def _stands(port: Port, upload: Upload, tries: _Tries, cause: ZegelError) -> Upload:
+    """Asks where the server has an upload; a server that is away for a moment is asked again.
+
+    Raises:
+        ZegelError: Nothing answers, or the upload cannot be gone on with.
+    """
+    while True:
+        await tries.wait(port, upload.persisted_size, cause)
+        try:
+            return (await port.unary(GetUploadRequest(upload_id=upload.upload_id), GetUploadResponse)).upload
+        except (FailedPrecondition, NotFound):
+            raise
+        except ZegelError as error:
+            cause = error
 
 
 async def _stream(port: Port, attempt: Attempt) -> Document | ZegelError:
