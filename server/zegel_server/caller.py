@@ -28,6 +28,10 @@ _PARTY: Final = int(Scope.PARTY)
 _ANY: Final = int(Scope.ANY)
 
 
+UNNAMED: Final = "-"
+"""A name that nothing and nobody has: it is no identifier."""
+
+
 class PrincipalKind(StrEnum):
     """What a caller is."""
 
@@ -132,8 +136,14 @@ class Caller(NamedTuple):
 
         Args:
             permission: As ``<resource>.<verb>``.
+
+        Returns:
+            The caller itself, or ``UNNAMED`` where it does not hold the permission in what is its own.
         """
-        return "" if self.scopes(permission) & Scope.ANY else self.principal_id
+        scopes = self.scopes(permission)
+        if scopes & Scope.ANY:
+            return ""
+        return self.principal_id if scopes & Scope.OWN else UNNAMED
 
 
 def denied(permission: str) -> PermissionDenied:

@@ -133,7 +133,7 @@ class Downloads:
             await segments.aclose()
 
 
-async def find_readable(database: Database, caller: Caller, document_id: str, version: int, permission: str) -> Row:
+async def find_readable(database: Database, caller: Caller, document_id: str, version: int, *permissions: str) -> Row:
     """The row of a version whose bytes can be read, its key with it.
 
     Args:
@@ -141,7 +141,7 @@ async def find_readable(database: Database, caller: Caller, document_id: str, ve
         caller: Who reads.
         document_id: Which document.
         version: Which version; 0 for the newest that the caller reaches.
-        permission: What the caller must hold for it.
+        permissions: Each of which the caller must hold for it.
 
     Raises:
         InvalidArgument: The version's number is none.
@@ -160,7 +160,8 @@ async def find_readable(database: Database, caller: Caller, document_id: str, ve
     )
     if row is None:
         raise NotFound("document")
-    caller.require(permission, "document", owner_id=row.owner_id, party=party)
+    for permission in permissions:
+        caller.require(permission, "document", owner_id=row.owner_id, party=party)
     if row.state != DocumentState.ACTIVE or row.wrapped_key is None:
         raise destroyed()
     return row

@@ -10,6 +10,7 @@ Invariants:
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from zegel_server import clock
 from zegel_server.caller import Caller
@@ -26,6 +27,9 @@ from zegel_server.errors import DataLoss, FailedPrecondition, NotFound
 from zegel_server.ids import new_id
 from zegel_server.keys.service import Keys
 from zegel_server.pdf.limits import MAX_PDF_BYTES
+
+SENDING: Final = ("document.read", "signature_request.create")
+"""What a caller holds in a document that it has signed: its signers read it, and who opens their session does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +129,7 @@ class Library:
             FailedPrecondition: It was deleted or purged (``DOCUMENT_DESTROYED``), or is too large to be signed
                 (``DOCUMENT_TOO_COMPLEX``).
         """
-        row = await find_readable(self._database, caller, document_id, version, "document.read")
+        row = await find_readable(self._database, caller, document_id, version, *SENDING)
         found = version_of(row)
         if not found.pages:
             raise FailedPrecondition("The document is too large to be signed.", reason="DOCUMENT_TOO_COMPLEX")

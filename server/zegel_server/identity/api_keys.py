@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 from zegel.event.v1 import event_type_pb2 as events
 from zegel_server import clock
 from zegel_server.audit.recorder import Recorder
-from zegel_server.caller import Caller, Scope
+from zegel_server.caller import Caller
 from zegel_server.db import Database, Row, Transaction, UniqueViolation
 from zegel_server.errors import Aborted, NotFound
 from zegel_server.idempotency import earlier_answer, remember
@@ -149,9 +149,9 @@ class ApiKeys:
         row = await self._database.fetch_one(store.API_KEY, tenant_id=caller.tenant_id, api_key_id=api_key_id)
         if row is None:
             raise NotFound("api_key")
+        # What somebody made is its own as well.
         own = caller.principal_id in {row.api_key_id, row.creator_id}
-        if not (caller.scopes("api_key.revoke") & Scope.ANY or own):
-            raise NotFound("api_key")
+        caller.require("api_key.revoke", "api_key", owner_id=caller.principal_id if own else row.api_key_id)
         if row.revoke_time is None:
             draft = await self._recorder.draft(caller, events.EVENT_TYPE_API_KEY_REVOKED, resource_id=api_key_id)
             now = clock.now()

@@ -15,7 +15,7 @@ from typing import Final
 from zegel.event.v1 import event_type_pb2 as events
 from zegel_server import clock
 from zegel_server.audit.recorder import Recorder
-from zegel_server.caller import Caller, Origin, PrincipalKind, Scope
+from zegel_server.caller import Caller, Origin, PrincipalKind
 from zegel_server.db import Database, Row, Transaction
 from zegel_server.errors import InvalidArgument, NotFound, Unauthenticated
 from zegel_server.identity import store
@@ -326,9 +326,9 @@ class Sessions:
         row = await self._database.fetch_one(store.SESSION, tenant_id=caller.tenant_id, session_id=session_id)
         if row is None:
             raise NotFound("session")
+        # What somebody opened for another is its own as well.
         own = caller.principal_id in {row.principal_id, row.creator_id}
-        if not (caller.scopes("session.revoke") & Scope.ANY or own):
-            raise NotFound("session")
+        caller.require("session.revoke", "session", owner_id=caller.principal_id if own else row.principal_id)
         draft = await self._recorder.draft(
             caller,
             events.EVENT_TYPE_SESSION_REVOKED,

@@ -94,10 +94,11 @@ class Permissions:
             after: The last binding of the page before.
             limit: The most to return.
         """
-        if not caller.scopes("binding.read") & Scope.ANY:
-            if principal_id not in {"", caller.principal_id}:
+        own = caller.owner_filter("binding.read")
+        if own:
+            if principal_id not in {"", own}:
                 return []
-            principal_id = caller.principal_id
+            principal_id = own
         rows = await self._database.fetch(
             store.BINDINGS,
             tenant_id=caller.tenant_id,

@@ -7,7 +7,7 @@ from zegel.permission.v1 import access_pb2 as access
 from zegel.permission.v1 import permission_service_pb2 as pb
 from zegel.permission.v1 import permission_service_pb2_grpc as rpc
 from zegel_server import clock, paging, validation
-from zegel_server.caller import Scope, current_caller
+from zegel_server.caller import UNNAMED, Scope, current_caller
 from zegel_server.db import Database
 from zegel_server.errors import InvalidArgument, NotFound
 from zegel_server.idempotency import earlier_answer
@@ -205,16 +205,15 @@ def _named(value: str, field: str) -> str:
 
 
 def _principal(value: str) -> str:
-    """An identifier of a member or an API key; what has not its form names nobody."""
-    if not is_principal(_named(value, "principal_id")):
-        raise NotFound("principal")
-    return value
+    """An identifier of a member or an API key; what has not its form becomes a name that nobody has.
+
+    So it is refused where, and as, an absent one is.
+    """
+    return value if is_principal(_named(value, "principal_id")) else UNNAMED
 
 
 def _role_name(value: str) -> str:
-    if not is_role_name(_named(value, "role")):
-        raise NotFound("role")
-    return value
+    return value if is_role_name(_named(value, "role")) else UNNAMED
 
 
 def _scopes(scopes: Scope) -> list[access.Scope.ValueType]:
