@@ -24,7 +24,7 @@ import grpc
 from grpc.aio import AbortError, ServerInterceptor, ServicerContext
 
 from zegel_server.caller import Caller, Origin, Scope, set_caller
-from zegel_server.errors import Unauthenticated, Unavailable, ZegelError
+from zegel_server.errors import Aborted, Unauthenticated, Unavailable, ZegelError
 from zegel_server.rpc.deadlines import Deadlines
 from zegel_server.rpc.methods import Method
 from zegel_server.rpc.peer import address_of, certificate_of
@@ -251,7 +251,7 @@ class Pipeline(ServerInterceptor):  # type: ignore[type-arg]  # generic in its s
                     answers = inner(request, context)
                     try:
                         async for answer in answers:
-                            await context.write(serialise(answer))
+                            await _write(context, serialise(answer))
                     finally:
                         close = getattr(answers, "aclose", None)
                         if close is not None:
@@ -344,7 +344,7 @@ async def _unknown(_requests: Any, context: ServicerContext[Any, Any]) -> None:
 UNKNOWN_METHOD: Final[Handler] = grpc.stream_stream_rpc_method_handler(cast("Any", _unknown))
 
 
-async def _write(context: ServicerContext[Any, Any], answer: Any) -> None:
+async def _write(context: ServicerContext[Any, Any], answer: bytes) -> None:
     """Sends one message of a stream to a client that takes it in time."""
     try:
         async with asyncio.timeout(PATIENCE_S):

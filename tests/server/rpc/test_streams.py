@@ -1,0 +1,206 @@
+"""Running streams follow a revocation within a second, whatever they are doing."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import pytest
+
+from support.api import refusal_of
+from support.edge import METADATA, Edge
+from zegel.document.v1 import document_service_pb2 as pb
+from zegel_server.caller import Scope
+from zegel_server.errors import Unauthenticated
+from zegel_server.rpc import pipeline
+
+Code = grpc.StatusCode
+REVOKED = Unauthenticated("The session was revoked.", reason="SESSION_REVOKED")
+CHUNK = pb.DownloadDocumentResponse(chunk=pb.Chunk(data=b"x" * 65_536))
+
+
+class Worker:
+    """What a servicer's method does, and whether it has ended."""
+
+    def __init__(self) -> None:
+        self.began = asyncio.Event()
+        self.ended = asyncio.Event()
+        self.sent = 0
+
+    async def send(self, _request: Any, _context: Any) -> AsyncIterator[pb.DownloadDocumentResponse]:
+        try:
+            while True:
+                yield CHUNK
+                self.sent += 1
+                await asyncio.sleep(0)
+        finally:
+            self.ended.set()
+
+    async def idle(self, _request: Any, _context: Any) -> AsyncIterator[pb.DownloadDocumentResponse]:
+        try:
+            yield CHUNK
+            await asyncio.sleep(60)
+        finally:
+            self.ended.set()
+
+    async def receive(self, requests: Any, _context: Any) -> pb.UploadDocumentResponse:
+        try:
+            async for _ in requests:
+                self.began.set()
+        finally:
+            self.ended.set()
+        return pb.UploadDocumentResponse()
+
+
+async def all_of(call: Any) -> grpc.aio.AioRpcError:
+    """Reads a stream to its bad end."""
+    try:
+        while await call.read() is not grpc.aio.EOF:
+            pass
+    except grpc.aio.AioRpcError as error:
+        return error
+    raise AssertionError("it ended well")
+
+
+@pytest.fixture
+def worker() -> Worker:
+    return Worker()
+
+
+async def test_a_stream_that_sends_is_cut_off(edge: Edge, worker: Worker) -> None:
+    edge.servicer.download = worker.send
+    call = edge.stub.DownloadDocument(pb.DownloadDocumentRequest(), metadata=METADATA)
+    await call.read()
+    edge.denial, began = REVOKED, time.monotonic()
+    error = await asyncio.wait_for(all_of(call), 5)
+    assert time.monotonic() - began < 1.0
+    assert refusal_of(error).reason == "SESSION_REVOKED"
+    assert worker.ended.is_set()
+
+
+async def test_a_stream_that_idles_is_cut_off(edge: Edge, worker: Worker) -> None:
+    edge.servicer.download = worker.idle
+    call = edge.stub.DownloadDocument(pb.DownloadDocumentRequest(), metadata=METADATA)
+    await call.read()
+    edge.denial, began = REVOKED, time.monotonic()
+    error = await asyncio.wait_for(all_of(call), 5)
+    assert time.monotonic() - began < 1.0
+    assert refusal_of(error).reason == "SESSION_REVOKED"
+
+
+async def test_who_reads_slowly_gets_no_more_than_was_under_way(edge: Edge, worker: Worker) -> None:
+    edge.servicer.download = worker.send
+    call = edge.stub.DownloadDocument(pb.DownloadDocumentRequest(), metadata=METADATA)
+    await call.read()
+    await asyncio.sleep(0.2)  # by now the server waits for the client to read
+    edge.denial, sent = REVOKED, worker.sent
+    await asyncio.wait_for(worker.ended.wait(), 1.0)
+    assert worker.sent <= sent + 1
+    error = await asyncio.wait_for(all_of(call), 5)
+    assert refusal_of(error).reason == "SESSION_REVOKED"
+
+
+@pytest.mark.parametrize("pause", [0.01, 60.0], ids=["sending", "idle"])
+async def test_an_upload_is_cut_off(edge: Edge, worker: Worker, pause: float) -> None:
+    edge.servicer.upload = worker.receive
+
+    async def requests() -> AsyncIterator[pb.UploadDocumentRequest]:
+        while True:
+            yield pb.UploadDocumentRequest(chunk=pb.Chunk(data=b"x" * 1_000))
+            await asyncio.sleep(pause)
+
+    call = edge.stub.UploadDocument(requests(), metadata=METADATA)
+    async with asyncio.timeout(5):
+        await worker.began.wait()
+        edge.denial, began = REVOKED, time.monotonic()
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await call
+    assert time.monotonic() - began < 1.0
+    assert refusal_of(refused.value).reason == "SESSION_REVOKED"
+    assert worker.ended.is_set()
+
+
+async def test_a_permission_that_is_taken_ends_the_stream(edge: Edge, worker: Worker) -> None:
+    edge.servicer.download = worker.idle
+    call = edge.stub.DownloadDocument(pb.DownloadDocumentRequest(), metadata=METADATA)
+    await call.read()
+    edge.scopes = Scope.NONE
+    refused = refusal_of(await asyncio.wait_for(all_of(call), 1.5))
+    assert (refused.status, refused.metadata) == (Code.PERMISSION_DENIED, {"permission": "document.download"})
+    assert len(edge.refused) == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "ends"),
+    [
+        (Scope.ANY, Scope.OWN, True),
+        (Scope.OWN | Scope.PARTY, Scope.OWN, True),
+        (Scope.OWN, Scope.ANY, False),
+        (Scope.OWN, Scope.OWN | Scope.PARTY, False),
+    ],
+)
+async def test_what_was_allowed_in_a_wider_scope_begins_again(
+    edge: Edge, worker: Worker, before: Scope, after: Scope, *, ends: bool
+) -> None:
+    edge.scopes = before
+    edge.servicer.download = worker.idle
+    call = edge.stub.DownloadDocument(pb.DownloadDocumentRequest(), metadata=METADATA)
+    await call.read()
+    edge.scopes = after
+    if ends:
+        refused = refusal_of(await asyncio.wait_for(all_of(call), 1.5))
+        assert (refused.status, refused.metadata) == (Code.UNAVAILABLE, {"dependency": "policy"})
+    else:
+        await asyncio.sleep(1.2)
+        assert not call.done()
+        call.cancel()
+
+
+async def test_whatever_the_check_raises_ends_the_stream(edge: Edge, worker: Worker) -> None:
+    edge.servicer.download = worker.idle
+    call = edge.stub.DownloadDocument(pb.DownloadDocumentRequest(), metadata=METADATA)
+    await call.read()
+    edge.denial = ValueError("the database is gone")
+    refused = refusal_of(await asyncio.wait_for(all_of(call), 1.5))
+    assert (refused.status, refused.reason) == (Code.INTERNAL, "INTERNAL")
+
+
+async def test_a_stream_of_one_that_is_good_goes_on_to_its_end(edge: Edge) -> None:
+    async def download(_request: Any, _context: Any) -> AsyncIterator[pb.DownloadDocumentResponse]:
+        for _ in range(3):
+            yield CHUNK
+            await asyncio.sleep(0.4)
+
+    edge.servicer.download = download
+    call = edge.stub.DownloadDocument(pb.DownloadDocumentRequest(), metadata=METADATA)
+    assert len([answer async for answer in call]) == 3
+    assert await call.code() is Code.OK
+    assert len(edge.seen) >= 3  # at its start, and again and again
+
+
+async def test_a_client_that_goes_away_leaves_nobody_watching(edge: Edge, worker: Worker) -> None:
+    edge.servicer.download = worker.idle
+    call = edge.stub.DownloadDocument(pb.DownloadDocumentRequest(), metadata=METADATA)
+    await call.read()
+    call.cancel()
+    await asyncio.wait_for(worker.ended.wait(), 5)
+    asked = len(edge.seen)
+    await asyncio.sleep(0.7)
+    assert len(edge.seen) == asked
+    assert edge.registry.get_sample_value("zegel_requests_running") == 0
+
+
+async def test_who_reads_nothing_keeps_no_call_for_ever(
+    edge: Edge, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "TELL_S", 0.2)
+    edge.servicer.download = worker.send
+    call = edge.stub.DownloadDocument(pb.DownloadDocumentRequest(), metadata=METADATA)
+    await call.read()
+    await asyncio.sleep(0.2)
+    edge.denial = REVOKED
+    await asyncio.wait_for(worker.ended.wait(), 1.5)
+    await asyncio.sleep(0.5)
+    assert edge.registry.get_sample_value("zegel_requests_running") == 0
+    call.cancel()

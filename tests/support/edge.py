@@ -1,0 +1,127 @@
+"""The server's edge by itself: its real pipeline on a real port, around servicers that do as a test says."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import grpc
+from prometheus_client import CollectorRegistry
+
+from zegel.document.v1 import document_service_pb2 as pb
+from zegel.document.v1 import document_service_pb2_grpc as rpc
+from zegel_server.caller import Caller, Origin, PrincipalKind, Scope
+from zegel_server.errors import ZegelError
+from zegel_server.ids import SESSION_PREFIX, new_token
+from zegel_server.rpc.methods import Method, read_contracts
+from zegel_server.rpc.pipeline import Pipeline
+from zegel_server.rpc.server import OPEN_PATHS, Server, Tls
+from zegel_server.rpc.telemetry import Telemetry
+
+SERVICE = pb.DESCRIPTOR.services_by_name["DocumentService"]
+PREFIX = f"/{SERVICE.full_name}/"
+TOKEN = new_token(SESSION_PREFIX)
+METADATA = (("authorization", f"Bearer {TOKEN}"),)
+
+
+async def get_nothing(_request: pb.GetDocumentRequest, _context: Any) -> pb.GetDocumentResponse:
+    return pb.GetDocumentResponse()
+
+
+async def swallow(requests: AsyncIterator[pb.UploadDocumentRequest], _context: Any) -> pb.UploadDocumentResponse:
+    async for _ in requests:
+        pass
+    return pb.UploadDocumentResponse()
+
+
+async def send_nothing(_request: pb.DownloadDocumentRequest, _context: Any) -> AsyncIterator[Any]:
+    return
+    yield
+
+
+class Servicer(rpc.DocumentServiceServicer):
+    """One method of each kind, each of which a test can replace."""
+
+    def __init__(self) -> None:
+        self.get: Callable[[Any, Any], Awaitable[Any]] = get_nothing
+        self.upload: Callable[[Any, Any], Awaitable[Any]] = swallow
+        self.download: Callable[[Any, Any], AsyncIterator[Any]] = send_nothing
+
+    async def GetDocument(self, request: Any, context: Any) -> Any:  # noqa: N802 - the contract's name
+        return await self.get(request, context)
+
+    async def UploadDocument(self, request_iterator: Any, context: Any) -> Any:  # noqa: N802 - the contract's name
+        return await self.upload(request_iterator, context)
+
+    def DownloadDocument(self, request: Any, context: Any) -> Any:  # noqa: N802 - the contract's name
+        return self.download(request, context)
+
+
+class Edge:
+    """The edge.
+
+    Attributes:
+        servicer: Does what a test says.
+        scopes: What the caller holds, for every permission.
+        denial: What the session stage raises, where it does.
+        seen: What the session stage was asked.
+        refused: What the audit was told of.
+        happened: In which order.
+        registry: The metrics.
+    """
+
+    def __init__(self) -> None:
+        self.servicer = Servicer()
+        self.scopes = Scope.ANY
+        self.denial: Exception | None = None
+        self.seen: list[tuple[str, Origin]] = []
+        self.refused: list[tuple[Caller, Method, ZegelError]] = []
+        self.happened: list[str] = []
+        self.registry = CollectorRegistry()
+        self.methods = dict(read_contracts([SERVICE]))
+
+    def cap(self, method: str, seconds: float) -> None:
+        """Sets how long a method may take, before the edge starts."""
+        self.methods[PREFIX + method] = replace(self.methods[PREFIX + method], cap_s=seconds)
+
+    def build(self, tls: Callable[[], Tls] | None = None) -> Server:
+        """Builds the server, which does not serve yet.
+
+        Args:
+            tls: Reads its certificate; none where left out.
+        """
+        pipeline = Pipeline(self.methods, self._authenticate, Telemetry(self.registry), self._hear, OPEN_PATHS)
+        server = Server(pipeline, tls)
+        server.add(SERVICE.full_name, lambda each: rpc.add_DocumentServiceServicer_to_server(self.servicer, each))
+        return server
+
+    async def start(self, *, reflect: bool = False) -> None:
+        """Begins to serve."""
+        self.server = self.build()
+        if reflect:
+            self.server.reflect()
+        self.target = f"127.0.0.1:{await self.server.start('127.0.0.1:0')}"
+        self.channel = self.connect()
+        self.stub = rpc.DocumentServiceStub(self.channel)
+
+    def connect(self, *options: tuple[str, int]) -> grpc.aio.Channel:
+        """Another channel."""
+        return grpc.aio.insecure_channel(self.target, options=options)
+
+    async def stop(self) -> None:
+        """Ends it."""
+        await self.channel.close(None)
+        await self.server.stop(0)
+
+    async def _authenticate(self, token: str, origin: Origin, _certificate: bytes | None) -> Caller:
+        self.happened.append("session")
+        self.seen.append((token, origin))
+        if self.denial is not None:
+            raise self.denial
+        return Caller("ten_x", "mem_x", PrincipalKind.MEMBER, "ses_x", "sub_x", "", 1, self._decide, origin=origin)
+
+    def _decide(self, _permission: str) -> Scope:
+        self.happened.append("access")
+        return self.scopes
+
+    async def _hear(self, caller: Caller, method: Method, error: ZegelError) -> None:
+        self.refused.append((caller, method, error))
