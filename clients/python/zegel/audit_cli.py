@@ -1,0 +1,151 @@
+"""``zegel audit verify`` and ``zegel audit monitor``: checking and following a log from its files alone.
+
+Exit statuses: 0 where everything holds; 1 where the log cannot be read or checked; 3 where it shows another past than
+before, which is the one thing that a log must never do.
+"""
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated, Final, NoReturn
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from zegel.mirror import Follower, LogRewritten, Source, fetch_checkpoint, source_of, verify_log
+from zegel.transparency import Checkpoint, TransparencyError, VerifierKey
+
+FAILED: Final = 1
+REWRITTEN: Final = 3
+EVERY_S: Final = 60.0
+"""How often a monitor looks, where nothing else is asked for."""
+
+Location = Annotated[str, typer.Argument(help="The log: a folder, or the URL of one.")]
+LogKey = Annotated[
+    list[str], typer.Option("--log-key", help="The log's verifier key, or a file that holds it; may be repeated.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+_console = Console(highlight=False)
+_errors = Console(stderr=True, highlight=False)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to a group of the command line.
+
+    Args:
+        app: The group ``audit``.
+    """
+    app.command("verify")(verify)
+    app.command("monitor")(monitor)
+
+
+def verify(
+    location: Location,
+    *,
+    log_key: LogKey,
+    trails: Annotated[bool, typer.Option(help="Check too that each trail's events follow one another.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Check a whole log: every entry, tile and trail against its signed checkpoint."""
+    try:
+        source, keys = source_of(location), keys_of(log_key)
+        size = fetch_checkpoint(source, keys)[0].size
+        with _progress() as shown:
+            task = shown.add_task("Checking", total=size)
+            began = time.perf_counter()
+            head = verify_log(source, keys, trails=trails, progress=lambda done: shown.update(task, completed=done))
+    except (TransparencyError, ValueError) as error:
+        _fail(str(error), FAILED)
+    _tell(head, f"The log is whole: {head.size:,} events, checked in {time.perf_counter() - began:.1f} s.", as_json)
+
+
+def monitor(
+    location: Location,
+    *,
+    log_key: LogKey,
+    state: Annotated[Path, typer.Option(help="File that remembers the log from one look to the next.")],
+    every: Annotated[
+        float, typer.Option(min=0, help="Look again after so many seconds; 0 to look once and end.")
+    ] = 0.0,
+    as_json: AsJson = False,
+) -> None:
+    """Follow a log: read what it added, and fail loudly where it shows another past than before."""
+    try:
+        source, keys = source_of(location), keys_of(log_key)
+    except (TransparencyError, ValueError) as error:
+        _fail(str(error), FAILED)
+    while True:
+        try:
+            head, added = look(source, keys, state)
+        except LogRewritten as error:
+            evidence = state.with_name(state.name + ".evidence")
+            evidence.write_bytes(error.known + b"\n" + error.shown)
+            _fail(f"{error}. Both signed checkpoints are in {evidence}: keep them, they are proof.", REWRITTEN)
+        except (TransparencyError, OSError) as error:
+            if not every:
+                _fail(str(error), FAILED)
+            # A web server may be back at the next look; what is wrong with the log is told at each.
+            _errors.print(f"zegel: {error}", markup=False)
+        else:
+            _tell(head, f"{head.size:,} events, {added:,} of them new; nothing before them has changed.", as_json)
+        if not every:
+            return
+        time.sleep(every)
+
+
+def look(source: Source, keys: list[VerifierKey], state: Path) -> tuple[Checkpoint, int]:
+    """Look at a log once, and remember what was seen.
+
+    Args:
+        source: Where the log is.
+        keys: Its verifier keys.
+        state: The file that remembers; made where it is missing.
+
+    Returns:
+        Its newest checkpoint, and how many events are new.
+
+    Raises:
+        LogRewritten: The log shows another past.
+        TransparencyError: A file is missing or is not what the checkpoint commits to; or the state is damaged.
+        OSError: The log or the state cannot be read or written.
+    """
+    follower = Follower.load(state.read_bytes(), keys) if state.exists() else Follower(keys)
+    before = follower.size
+    head = follower.follow(source)
+    temporary = state.with_name(f".{state.name}.new")
+    temporary.write_bytes(follower.save())
+    temporary.replace(state)
+    return head, head.size - before
+
+
+def keys_of(given: list[str]) -> list[VerifierKey]:
+    """Read verifier keys, each told as such or as a file that holds it in its first line.
+
+    Args:
+        given: The keys or files.
+
+    Raises:
+        InvalidKey: One is none.
+        OSError: A file cannot be read.
+    """
+    texts = [Path(each).read_text(encoding="utf-8").splitlines()[0] if Path(each).is_file() else each for each in given]
+    return [VerifierKey.parse(each.strip()) for each in texts]
+
+
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=_errors, transient=True, disable=not _errors.is_terminal)
+
+
+def _tell(head: Checkpoint, text: str, as_json: bool) -> None:
+    if as_json:
+        _console.print_json(json.dumps({"origin": head.origin, "size": head.size, "root": head.root.hex()}))
+    else:
+        _console.print(f"{head.origin}: {text}", markup=False, soft_wrap=True)
+
+
+def _fail(text: str, status: int) -> NoReturn:
+    _errors.print(f"zegel: {text}", markup=False, soft_wrap=True)
+    raise typer.Exit(status)
