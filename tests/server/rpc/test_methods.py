@@ -29,7 +29,7 @@ def method(options: descriptor_pb2.MethodOptions, *, streams: bool = False) -> M
 
 
 def test_a_method_without_access_is_refused() -> None:
-    with pytest.raises(ContractError, match="/made.up.Service/Do"):
+    with pytest.raises(ContractError, match=r"/made\.up\.Service/Do"):
         read_method(method(descriptor_pb2.MethodOptions()))
 
 

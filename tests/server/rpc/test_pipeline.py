@@ -80,7 +80,7 @@ async def test_without_a_token_nothing_is_asked(edge: Edge) -> None:
 async def test_a_typed_error_becomes_its_status_with_one_error_info(edge: Edge, kind: type[ZegelError]) -> None:
     edge.servicer.get = raising(
         kind("a_field", "What is wrong.") if issubclass(kind, InvalidArgument) else kind("Wrong.")
-    )  # type: ignore[arg-type,call-arg]
+    )
     refused = await refusal(edge.stub.GetDocument(GET, metadata=METADATA))
     assert refused.status is kind.status
     assert refused.reason == kind.default_reason
@@ -171,9 +171,9 @@ async def test_what_is_raised_while_streaming_is_told_after_what_was_sent(edge: 
 
 
 async def test_a_message_that_is_none_is_the_callers_fault(edge: Edge) -> None:
-    get = edge.channel.unary_unary(PREFIX + "GetDocument")
-    download = edge.channel.unary_stream(PREFIX + "DownloadDocument")
-    upload = edge.channel.stream_unary(PREFIX + "UploadDocument")
+    get = edge.raw("unary_unary", PREFIX + "GetDocument")
+    download = edge.raw("unary_stream", PREFIX + "DownloadDocument")
+    upload = edge.raw("stream_unary", PREFIX + "UploadDocument")
     for call in (
         get(b"\xff\xff\xff", metadata=METADATA),
         download(b"\x0a\xff", metadata=METADATA).read(),
@@ -203,10 +203,10 @@ async def test_an_answer_of_the_wrong_kind_is_a_defect_that_tells_nothing(edge: 
 @pytest.mark.parametrize("path", [PREFIX + "FlyDocument", "/zegel.document.v2.DocumentService/GetDocument", "/x/y"])
 async def test_an_unknown_method_is_told_as_one(edge: Edge, path: str) -> None:
     for call in (
-        edge.channel.unary_unary(path)(b"", metadata=METADATA),
-        edge.channel.unary_unary(path)(b""),
-        edge.channel.unary_stream(path)(b"").read(),
-        edge.channel.stream_unary(path)(iter([b"x", b"y"])),
+        edge.raw("unary_unary", path)(b"", metadata=METADATA),
+        edge.raw("unary_unary", path)(b""),
+        edge.raw("unary_stream", path)(b"").read(),
+        edge.raw("stream_unary", path)(iter([b"x", b"y"])),
     ):
         refused = await refusal(call)
         assert (refused.status, refused.reason) == (Code.UNIMPLEMENTED, "UNKNOWN_METHOD")
@@ -243,7 +243,7 @@ async def test_a_call_ends_at_its_methods_cap() -> None:
         for call in (
             edge.stub.GetDocument(GET, metadata=METADATA),
             edge.stub.DownloadDocument(pb.DownloadDocumentRequest(), metadata=METADATA).read(),
-            edge.stub.UploadDocument(metadata=METADATA),
+            edge.stub.UploadDocument(iter(()), metadata=METADATA),
         ):
             refused = await refusal(call)
             assert (refused.status, refused.reason) == (Code.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")

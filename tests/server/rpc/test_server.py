@@ -107,8 +107,11 @@ async def test_at_its_end_it_says_so_first_and_lets_calls_end() -> None:
     assert (await watching.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
     watching.cancel()
     async with edge.connect() as late:
-        get_late = late.unary_unary("/x/y")
-        assert await code_of(get_late(b"", timeout=2)) in {Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED}
+        late_stub = health_pb2_grpc.HealthStub(late)
+        assert await code_of(late_stub.Check(health_pb2.HealthCheckRequest(), timeout=2)) in {
+            Code.UNAVAILABLE,
+            Code.DEADLINE_EXCEEDED,
+        }
     assert not stopping.done()
     gate.set()
     await call
@@ -214,4 +217,4 @@ def test_what_is_open_shows_no_resource() -> None:
 
 async def test_a_path_that_only_looks_open_is_not(edge: Edge) -> None:
     for path in ("/grpc.health.v1.HealthX/Check", "/grpc.reflectionx/y"):
-        assert (await refusal(edge.channel.unary_unary(path)(b""))).reason == "UNKNOWN_METHOD"
+        assert (await refusal(edge.raw("unary_unary", path)(b""))).reason == "UNKNOWN_METHOD"

@@ -56,7 +56,7 @@ class Worker:
 async def all_of(call: Any) -> grpc.aio.AioRpcError:
     """Reads a stream to its bad end."""
     try:
-        while await call.read() is not grpc.aio.EOF:
+        while await call.read():  # its end counts as false
             pass
     except grpc.aio.AioRpcError as error:
         return error
