@@ -1,0 +1,230 @@
+"""A request of each method that is whole, and does no harm where it is allowed.
+
+What it would change it cannot: an old etag, a dry run, a repetition by ``request_id``, or a resource that is there to
+be used up. So the same world is probed a million times and stays what it is.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from security.contracts import Rpc
+from security.world import SMALL_ROLE
+from support.flow import usual_fields, usual_signers
+from zegel.audit.v1 import audit_service_pb2 as audit
+from zegel.document.v1 import document_service_pb2 as document
+from zegel.identity.v1 import identity_service_pb2 as identity
+from zegel.permission.v1 import access_pb2
+from zegel.permission.v1 import permission_service_pb2 as permission
+from zegel.signing.v1 import ceremony_service_pb2 as ceremony
+from zegel.signing.v1 import signature_request_pb2 as signing_messages
+from zegel.signing.v1 import signing_service_pb2 as signing
+
+OLD: Final = '"0"'
+"""An etag that no revision has: it is looked at only once the resource is reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A method's request.
+
+    Attributes:
+        make: Makes it; given a text that is different for each caller and aim, and the same at each repetition.
+        passes: How a caller is answered who reaches a resource in a good state.
+        spares: States of a resource that the request would use up.
+    """
+
+    make: Callable[[str], Message]
+    passes: frozenset[str] = frozenset({"OK"})
+    spares: frozenset[str] = frozenset()
+
+
+def _mask(*paths: str) -> FieldMask:
+    return FieldMask(paths=paths)
+
+
+def _of(message: Message) -> Callable[[str], Message]:
+    return lambda _: message
+
+
+def _spec(title: str = "x") -> document.UploadSpec:
+    return document.UploadSpec(title=title, size=1_000, media_type="application/pdf")
+
+
+def _request_id(label: str) -> str:
+    return hashlib.sha256(label.encode()).hexdigest()[:32]
+
+
+def _new_role(label: str) -> permission.CreateRoleRequest:
+    grant = permission.Grant(permission="session.introspect", scope=access_pb2.SCOPE_OWN)
+    name = f"r{_request_id(label)[:12]}"
+    # Of a name that is taken: whoever may make roles is told so, and none is made.
+    return permission.CreateRoleRequest(
+        role=permission.Role(name=SMALL_ROLE, grants=[grant], description=name), request_id=_request_id(label)
+    )
+
+
+def _new_member(label: str) -> identity.CreateMemberRequest:
+    key = _request_id(label)
+    return identity.CreateMemberRequest(name="M", email=f"{key}@example.com", roles=[SMALL_ROLE], request_id=key)
+
+
+def _new_request(label: str) -> signing.CreateSignatureRequestRequest:
+    return signing.CreateSignatureRequestRequest(
+        title="T",
+        documents=[signing_messages.RequestedDocument()],
+        signers=usual_signers(1),
+        fields=usual_fields(1),
+        request_id=_request_id(label),
+    )
+
+
+_CHANGED: Final = frozenset({"ABORTED"})
+_HANDED_OUT: Final = frozenset({"OK", "PERMISSION_DENIED/GRANT_EXCEEDS_GRANTER"})
+
+TEMPLATES: Final[Mapping[str, Template]] = {
+    "CreateTenant": Template(
+        lambda label: identity.CreateTenantRequest(name="T", request_id=_request_id(label)), frozenset({"OK"})
+    ),
+    "GetTenant": Template(_of(identity.GetTenantRequest())),
+    "UpdateTenant": Template(
+        _of(
+            identity.UpdateTenantRequest(tenant=identity.Tenant(name="Other", etag=OLD), update_mask=_mask("name")),
+        ),
+        _CHANGED,
+    ),
+    "CreateMember": Template(_new_member, _HANDED_OUT),
+    "GetMember": Template(_of(identity.GetMemberRequest())),
+    "ListMembers": Template(_of(identity.ListMembersRequest(page_size=3))),
+    "UpdateMember": Template(
+        _of(identity.UpdateMemberRequest(member=identity.Member(name="N", etag=OLD), update_mask=_mask("name"))),
+        _CHANGED,
+    ),
+    "DeleteMember": Template(_of(identity.DeleteMemberRequest(etag=OLD)), _CHANGED),
+    "CreateApiKey": Template(
+        lambda label: identity.CreateApiKeyRequest(name="k", roles=[SMALL_ROLE], request_id=_request_id(label)),
+        _HANDED_OUT,
+    ),
+    "ListApiKeys": Template(_of(identity.ListApiKeysRequest(page_size=3))),
+    "RevokeApiKey": Template(_of(identity.RevokeApiKeyRequest())),
+    "CreateSession": Template(_of(identity.CreateSessionRequest()), _HANDED_OUT),
+    "GetCurrentSession": Template(_of(identity.GetCurrentSessionRequest())),
+    "ListSessions": Template(_of(identity.ListSessionsRequest(page_size=3))),
+    "RevokeSession": Template(_of(identity.RevokeSessionRequest())),
+    "StartUpload": Template(
+        lambda label: document.StartUploadRequest(spec=_spec(), request_id=_request_id(label)),
+    ),
+    "GetUpload": Template(_of(document.GetUploadRequest())),
+    "CancelUpload": Template(_of(document.CancelUploadRequest()), spares=frozenset({"good"})),
+    "UploadDocument": Template(_of(document.UploadDocumentRequest())),
+    "DownloadDocument": Template(_of(document.DownloadDocumentRequest(read_limit=64))),
+    "GetDocument": Template(_of(document.GetDocumentRequest())),
+    "ListDocuments": Template(_of(document.ListDocumentsRequest(page_size=3))),
+    "UpdateDocument": Template(
+        _of(
+            document.UpdateDocumentRequest(
+                document=document.Document(title="Other", etag=OLD), update_mask=_mask("title")
+            )
+        ),
+        _CHANGED,
+    ),
+    "DeleteDocument": Template(_of(document.DeleteDocumentRequest(etag=OLD)), _CHANGED),
+    "UndeleteDocument": Template(_of(document.UndeleteDocumentRequest(etag=OLD)), _CHANGED),
+    "PurgeDocument": Template(_of(document.PurgeDocumentRequest(etag=OLD)), _CHANGED),
+    "CreateSignatureRequest": Template(_new_request),
+    "GetSignatureRequest": Template(_of(signing.GetSignatureRequestRequest())),
+    "ListSignatureRequests": Template(_of(signing.ListSignatureRequestsRequest(page_size=3))),
+    "UpdateSignatureRequest": Template(
+        _of(
+            signing.UpdateSignatureRequestRequest(
+                signature_request=signing_messages.SignatureRequest(
+                    etag=OLD, expire_time=Timestamp(seconds=4_000_000_000)
+                ),
+                update_mask=_mask("expire_time"),
+            )
+        ),
+        _CHANGED,
+    ),
+    "CancelSignatureRequest": Template(_of(signing.CancelSignatureRequestRequest(etag=OLD)), _CHANGED),
+    "CreateSignerSession": Template(_of(signing.CreateSignerSessionRequest())),
+    "OpenCeremony": Template(_of(ceremony.OpenCeremonyRequest())),
+    "GetCeremony": Template(_of(ceremony.GetCeremonyRequest())),
+    "AcceptDisclosure": Template(_of(ceremony.AcceptDisclosureRequest()), frozenset({"OK", "FAILED_PRECONDITION"})),
+    "FillFields": Template(
+        _of(ceremony.FillFieldsRequest(values=[signing_messages.FieldValue(api_id="no such field", text="x")])),
+        frozenset({"INVALID_ARGUMENT", "FAILED_PRECONDITION"}),
+    ),
+    "SignDocuments": Template(_of(ceremony.SignDocumentsRequest(request_id="r")), frozenset({"FAILED_PRECONDITION"})),
+    "DeclineSignature": Template(
+        _of(ceremony.DeclineSignatureRequest(reason="x" * 2_000)), frozenset({"INVALID_ARGUMENT"})
+    ),
+    "ListEvents": Template(_of(audit.ListEventsRequest(page_size=3))),
+    "WatchEvents": Template(_of(audit.WatchEventsRequest())),
+    "GetTransaction": Template(_of(audit.GetTransactionRequest())),
+    "GetCheckpoint": Template(_of(audit.GetCheckpointRequest())),
+    "GetInclusionProof": Template(_of(audit.GetInclusionProofRequest())),
+    "GetConsistencyProof": Template(_of(audit.GetConsistencyProofRequest(first_size=1))),
+    "ListRoles": Template(_of(permission.ListRolesRequest(page_size=3))),
+    "GetRole": Template(_of(permission.GetRoleRequest())),
+    "CreateRole": Template(_new_role, frozenset({"ALREADY_EXISTS", "PERMISSION_DENIED/GRANT_EXCEEDS_GRANTER"})),
+    "UpdateRole": Template(
+        _of(
+            permission.UpdateRoleRequest(
+                role=permission.Role(description="x"), update_mask=_mask("description", "inherits"), validate_only=True
+            )
+        ),
+        _HANDED_OUT,
+    ),
+    "DeleteRole": Template(_of(permission.DeleteRoleRequest(validate_only=True))),
+    "ListBindings": Template(_of(permission.ListBindingsRequest(page_size=3))),
+    "GrantRole": Template(_of(permission.GrantRoleRequest()), _HANDED_OUT),
+    "TakeRole": Template(_of(permission.TakeRoleRequest(validate_only=True)), _HANDED_OUT | {"FAILED_PRECONDITION"}),
+    "CheckPermissions": Template(_of(permission.CheckPermissionsRequest(permissions=["document.read"]))),
+    "ListPermissions": Template(_of(permission.ListPermissionsRequest())),
+    "ExplainPermission": Template(_of(permission.ExplainPermissionRequest(permission="document.read"))),
+}
+
+
+def put(message: Any, path: str, value: str) -> None:
+    """Sets a field of a message, in the first item of lists.
+
+    Args:
+        message: The message.
+        path: The field's path.
+        value: The value.
+    """
+    *above, last = path.split(".")
+    for name in above:
+        message = getattr(message, name)
+        if hasattr(message, "add"):
+            message = message[0] if message else message.add()
+    field = message.DESCRIPTOR.fields_by_name[last]
+    if field.is_repeated:
+        del getattr(message, last)[:]
+        getattr(message, last).append(value)
+    else:
+        setattr(message, last, value)
+
+
+def request(rpc: Rpc, label: str, named: Mapping[str, str]) -> bytes:
+    """A request's bytes.
+
+    Args:
+        rpc: The method.
+        label: Different for each caller and aim, the same at each repetition.
+        named: What its fields name, by their paths.
+    """
+    made = TEMPLATES[rpc.name].make(label)
+    message: Any = type(made)()
+    message.CopyFrom(made)
+    if named.get("spec.document_id"):
+        message.spec.CopyFrom(_spec(title=""))  # a new version has its document's
+    for path, value in named.items():
+        put(message, path, value)
+    data: bytes = message.SerializeToString(deterministic=True)
+    return data
