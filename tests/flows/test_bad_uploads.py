@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import random
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,26 +9,14 @@ from dataclasses import dataclass
 import pikepdf
 import pytest
 
-from support.flow import Office, Uploading, chunk, chunks, end_of, refused, until
-from support.pdfs import bomb, raw_pdf, stream
+from support.flow import Office, Uploading, big_pdf, chunk, chunks, end_of, refused, until
+from support.pdfs import bomb, raw_pdf
 from support.relay import relaying
 from support.sealed import make_pdf
 from support.server import rows
 from zegel.document.v1.document_service_pb2 import UploadDocumentRequest, UploadSpec
 
 GOOD = make_pdf("A good one")
-
-
-def big_pdf(size: int) -> bytes:
-    """A PDF of at least that many bytes which do not compress."""
-    return raw_pdf(
-        [
-            b"<< /Type /Catalog /Pages 2 0 R >>",
-            b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
-            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] >>",
-            stream(random.Random(7).randbytes(size)),  # noqa: S311 - repeatable, not secret
-        ]
-    )
 
 
 def encrypted_pdf(user: str) -> bytes:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from random import Random
 from typing import Any, TypeVar
 
 import google_crc32c
@@ -14,6 +15,7 @@ import grpc
 import pytest
 
 import zegel
+from support.pdfs import raw_pdf, stream
 from support.sealed import make_pdf
 from support.server import ServerProcess
 from zegel._internal.contract import rpc_of
@@ -270,3 +272,15 @@ def chunks(data: bytes, start: int = 0, size: int = 256 * 1024) -> Iterator[Uplo
     """Messages with the bytes from an offset on."""
     for offset in range(start, len(data), size):
         yield UploadDocumentRequest(chunk=chunk(data[offset : offset + size], offset))
+
+
+def big_pdf(size: int) -> bytes:
+    """A PDF of at least that many bytes which do not compress."""
+    return raw_pdf(
+        [
+            b"<< /Type /Catalog /Pages 2 0 R >>",
+            b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] >>",
+            stream(Random(7).randbytes(size)),  # noqa: S311 - repeatable, not secret
+        ]
+    )

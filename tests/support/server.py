@@ -85,6 +85,19 @@ class ServerProcess:
         Raises:
             ServerEndedError: It ended instead.
         """
+        lines = self.spawn()
+        try:
+            self.until_ready(lines)
+        except BaseException:
+            self.kill()
+            raise
+
+    def spawn(self) -> "queue.SimpleQueue[str]":
+        """Starts it, and does not wait.
+
+        Returns:
+            What it says, line by line, for `until_ready`.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         command = [str(Path(sys.executable).parent / "zegel-server"), "serve", "--development"]
         command += ["--data-dir", str(self.data), "--listen", self.listen]
@@ -100,19 +113,27 @@ class ServerProcess:
                 env=environment | dict(self.environment),
                 start_new_session=True,
             )
-        try:
-            ready = self._until_ready(self.process)
-        except BaseException:
-            self.kill()
-            raise
+        lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        # It reads for as long as the server lives: a full pipe would hold the server up.
+        threading.Thread(target=_pump, args=(self.process, lines), daemon=True).start()
+        return lines
+
+    def until_ready(self, lines: "queue.SimpleQueue[str]") -> None:
+        """Waits until it is ready.
+
+        Args:
+            lines: What `spawn` returned.
+
+        Raises:
+            ServerEndedError: It ended instead.
+        """
+        assert self.process is not None
+        ready = self._ready(self.process, lines)
         self.listen = ready["address"]
         self.authority = Path(ready["authority"]).read_bytes()
         self.operator_token = Path(ready["operator_key"]).read_text(encoding="ascii").strip()
 
-    def _until_ready(self, process: subprocess.Popen[str]) -> dict[str, str]:
-        lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-        # It reads for as long as the server lives: a full pipe would hold the server up.
-        threading.Thread(target=_pump, args=(process, lines), daemon=True).start()
+    def _ready(self, process: subprocess.Popen[str], lines: "queue.SimpleQueue[str]") -> dict[str, str]:
         deadline = time.monotonic() + START_SECONDS
         while (left := deadline - time.monotonic()) > 0:
             with contextlib.suppress(queue.Empty):
