@@ -16,7 +16,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from prometheus_client import CollectorRegistry, start_http_server
 
 from zegel.audit.v1 import audit_service_pb2, audit_service_pb2_grpc
-from zegel.document.v1 import document_service_pb2, document_service_pb2_grpc
+from zegel.document.v1 import document_service_pb2
 from zegel.identity.v1 import identity_service_pb2, identity_service_pb2_grpc
 from zegel.permission.v1 import permission_service_pb2, permission_service_pb2_grpc
 from zegel.signing.v1 import (
@@ -46,6 +46,7 @@ from zegel_server.documents.library import Library
 from zegel_server.documents.removal import Remover
 from zegel_server.documents.service import Documents
 from zegel_server.documents.servicer import DocumentServicer
+from zegel_server.documents.servicer import register as register_documents
 from zegel_server.documents.upkeep import Upkeep
 from zegel_server.documents.uploads import Uploads
 from zegel_server.documents.vault import Vault
@@ -272,7 +273,7 @@ class Domains:
         audit = AuditServicer(self.audit)
         return [
             (IDENTITY, identity_service_pb2_grpc.add_IdentityServiceServicer_to_server, identity),
-            (DOCUMENT, document_service_pb2_grpc.add_DocumentServiceServicer_to_server, documents),
+            (DOCUMENT, register_documents, documents),
             (SIGNING, signing_service_pb2_grpc.add_SigningServiceServicer_to_server, signing),
             (CEREMONY, ceremony_service_pb2_grpc.add_CeremonyServiceServicer_to_server, ceremony),
             (AUDIT, audit_service_pb2_grpc.add_AuditServiceServicer_to_server, audit),

@@ -1,21 +1,23 @@
 """``DocumentService``: messages to the model and back, and nothing else."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
+import grpc
 from grpc.aio import ServicerContext
 
 from zegel.document.v1 import document_service_pb2 as pb
-from zegel.document.v1.document_service_pb2_grpc import DocumentServiceServicer
+from zegel.document.v1.document_service_pb2_grpc import DocumentServiceServicer, add_DocumentServiceServicer_to_server
 from zegel_server import idempotency, paging, validation
 from zegel_server.caller import current_caller
 from zegel_server.clock import to_timestamp
 from zegel_server.db import Database, Transaction, UniqueViolation
-from zegel_server.documents import model
+from zegel_server.documents import model, wire
 from zegel_server.documents.downloads import Downloads
 from zegel_server.documents.service import FIRST_PAGE, Documents
 from zegel_server.documents.uploads import Uploads
+from zegel_server.documents.wire import spec_of
 from zegel_server.errors import Aborted
 
 Context = ServicerContext[Any, Any]
@@ -53,7 +55,7 @@ class DocumentServicer(DocumentServiceServicer):
             await idempotency.remember(transaction, caller, request, answer)
 
         try:
-            upload = await self._uploads.start(caller, _spec(request.spec), remember)
+            upload = await self._uploads.start(caller, spec_of(request.spec), remember)
         except UniqueViolation:
             earlier = await idempotency.earlier_answer(self._database, caller, request, pb.StartUploadResponse)
             if earlier is None:
@@ -71,20 +73,20 @@ class DocumentServicer(DocumentServiceServicer):
         await self._uploads.cancel(current_caller(), request.upload_id)
         return pb.CancelUploadResponse()
 
-    async def UploadDocument(
-        self, request_iterator: AsyncIterator[pb.UploadDocumentRequest], context: Context
+    async def UploadDocument(  # type: ignore[override]  # see ``register``
+        self, request_iterator: AsyncIterator[model.Received], context: Context
     ) -> pb.UploadDocumentResponse:
         """See the contract."""
         caller = current_caller()
-        outcome = await self._uploads.receive(caller, _received(request_iterator))
+        outcome = await self._uploads.receive(caller, request_iterator)
         if isinstance(outcome, model.Upload):
             return pb.UploadDocumentResponse(upload=upload_message(outcome))
         document = await self._documents.changed(caller.tenant_id, outcome)
         return pb.UploadDocumentResponse(document=document_message(document))
 
-    async def DownloadDocument(
+    async def DownloadDocument(  # type: ignore[override]  # see ``register``
         self, request: pb.DownloadDocumentRequest, context: Context
-    ) -> AsyncIterator[pb.DownloadDocumentResponse]:
+    ) -> AsyncIterator[pb.DownloadDocumentResponse | model.Chunk]:
         """See the contract."""
         download = await self._downloads.open(
             current_caller(), request.document_id, request.version, request.read_offset, request.read_limit
@@ -99,9 +101,7 @@ class DocumentServicer(DocumentServiceServicer):
                 )
             )
             async for chunk in download.chunks:
-                yield pb.DownloadDocumentResponse(
-                    chunk=pb.Chunk(offset=chunk.offset, data=chunk.data, crc32c=chunk.crc32c)
-                )
+                yield chunk
         finally:
             await download.close()
 
@@ -151,20 +151,43 @@ class DocumentServicer(DocumentServiceServicer):
         return pb.PurgeDocumentResponse(document=document_message(document))
 
 
-def _spec(message: pb.UploadSpec) -> model.UploadSpec:
-    return model.UploadSpec(message.title, message.document_id, message.size, message.sha256, message.media_type)
+def register(servicer: DocumentServicer, server: grpc.aio.Server) -> None:
+    """Puts the servicer into a server, with the methods that carry chunks speaking through ``wire``.
+
+    Args:
+        servicer: The servicer.
+        server: The server.
+    """
+    add_DocumentServiceServicer_to_server(servicer, _OwnCodecs(server))  # type: ignore[arg-type]
 
 
-async def _received(messages: AsyncIterator[pb.UploadDocumentRequest]) -> AsyncIterator[model.Received]:
-    async for message in messages:
-        target = message.WhichOneof("target")
-        chunk = message.chunk if message.HasField("chunk") else None
-        yield model.Received(
-            upload_id=message.upload_id if target == "upload_id" else None,
-            spec=_spec(message.spec) if target == "spec" else None,
-            chunk=None if chunk is None else model.Chunk(chunk.offset, chunk.data, chunk.crc32c),
-            finish=(model.Finish(message.finish.size, message.finish.sha256) if message.HasField("finish") else None),
-        )
+class _OwnCodecs:
+    """What a server is to the generated code."""
+
+    def __init__(self, server: grpc.aio.Server) -> None:
+        self._server = server
+
+    def add_generic_rpc_handlers(self, handlers: object) -> None:
+        """They follow by their names."""
+
+    def add_registered_method_handlers(self, name: str, handlers: Mapping[str, Any]) -> None:
+        """Puts them into the server.
+
+        Args:
+            name: The service's.
+            handlers: Its methods.
+        """
+        up, down = handlers["UploadDocument"], handlers["DownloadDocument"]
+        handlers = {
+            **handlers,
+            "UploadDocument": grpc.stream_unary_rpc_method_handler(
+                up.stream_unary, wire.upload_message, up.response_serializer
+            ),
+            "DownloadDocument": grpc.unary_stream_rpc_method_handler(
+                down.unary_stream, down.request_deserializer, wire.download_bytes
+            ),
+        }
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
 
 
 def upload_message(upload: model.Upload) -> pb.Upload:

@@ -14,14 +14,14 @@ Invariants:
 
 import asyncio
 import hashlib
+import mmap
 from collections import deque
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Final, Protocol
 
 from zegel.segments import FIRST_SEGMENT_PLAINTEXT_SIZE, SEGMENT_PLAINTEXT_SIZE, TAG_SIZE, SegmentCipher
 from zegel_server.documents.model import offset_mismatch
-from zegel_server.documents.parts import PART_SEGMENTS, PART_TAGS, part_key, whole_parts_size
+from zegel_server.documents.parts import PART_SEGMENTS, PART_SIZE, PART_TAGS, part_key, whole_parts_size
 from zegel_server.documents.vault import Stream
 from zegel_server.errors import AlreadyExists, InvalidArgument
 
@@ -80,15 +80,16 @@ class StreamWriter:
         self._ledger = ledger
         self._digest = digest or hashlib.sha256()
         self._index = parts * PART_SEGMENTS
-        self._plain = bytearray()
+        self._plain: bytearray | memoryview = bytearray()
         self._filled = 0
-        self._kept: list[bytearray] | None = None if parts else []
-        self._sealing: tuple[bytearray, Awaitable[None]] | None = None
-        self._part = _Part(parts, bytearray())
+        self._kept: list[bytearray | memoryview] | None = None if parts else []
+        self._sealing: tuple[bytearray | memoryview, Awaitable[None]] | None = None
+        self._part = _Part(parts)
         self._storing: deque[asyncio.Task[None]] = deque()
         # Memory that was used, to be used again: taking a MiB anew costs more than encrypting it.
         self._spare_plain: list[bytearray] = []
-        self._spare_parts: list[bytearray] = []
+        self._spare_parts: list[mmap.mmap] = []
+        self._claiming = asyncio.Lock()
         self.size = whole_parts_size(parts)
         """Bytes taken in, with those that were stored before."""
 
@@ -96,7 +97,7 @@ class StreamWriter:
         """Takes bytes in; waits where storing does not keep up.
 
         Args:
-            data: The bytes that follow.
+            data: The bytes that follow; not to be changed later, for whole segments of them are not copied.
 
         Raises:
             ZegelError: What was taken in before could not be stored.
@@ -111,9 +112,28 @@ class StreamWriter:
                 await self._seal()
                 continue
             piece = view[:room]
-            self._plain[self._filled : self._filled + len(piece)] = piece
+            if len(piece) == _full(self._index):
+                self._give_back(self._plain)
+                self._plain = piece
+            else:
+                self._copy(piece)
             self._filled += len(piece)
             view = view[room:]
+
+    def _copy(self, piece: memoryview) -> None:
+        if not isinstance(self._plain, bytearray):
+            self._plain = bytearray()
+        end = self._filled + len(piece)
+        if len(self._plain) < end:
+            # Doubled: a whole segment's worth for a small document would be zeroed for nothing.
+            self._plain += bytes(min(SEGMENT_PLAINTEXT_SIZE, max(end, 2 * len(self._plain))) - len(self._plain))
+        with memoryview(self._plain) as plain:  # for a bytearray would copy what it is given once more
+            plain[self._filled : end] = piece
+
+    def _give_back(self, plain: bytearray | memoryview) -> None:
+        """Keeps memory that was used, to be used again."""
+        if isinstance(plain, bytearray) and plain:
+            self._spare_plain.append(plain)
 
     def whole(self) -> bytes | None:
         """Everything that was taken in, where it is small enough to have been kept."""
@@ -148,8 +168,8 @@ class StreamWriter:
         out = part.take(self._stream.cipher.header, len(plain))
         await vault.compute(len(plain), self._stream.cipher.encrypt_into, self._index, True, plain, out)
         part.tags += out[-TAG_SIZE:]
-        await self._ledger.claim(part.number, bytes(part.tags), last=True)
         await self.settle()
+        await self._ledger.claim(part.number, bytes(part.tags), last=True)
         return LastPart(self._stream, part, digest)
 
     async def settle(self, *, leave: int = 0) -> None:
@@ -168,12 +188,12 @@ class StreamWriter:
 
     async def abandon(self) -> None:
         """Leaves the stream as far as it has come: what is being stored is stored and noted still."""
-        sealing, self._sealing = self._sealing, None
-        with suppress(Exception):
-            if sealing is not None:
-                await sealing[1]
-        await asyncio.gather(*self._storing, return_exceptions=True)
+        under_way: list[Awaitable[None]] = [*self._storing]
+        if self._sealing is not None:
+            under_way.append(self._sealing[1])
+        await asyncio.gather(*under_way, return_exceptions=True)
         self._storing.clear()
+        self._sealing = None
 
     async def _seal(self) -> None:
         """Has a full segment encrypted that is not the last."""
@@ -195,23 +215,24 @@ class StreamWriter:
         if self._sealing is None:
             return
         plain, work = self._sealing
-        await work
+        await asyncio.shield(work)
         self._sealing = None
         if self._kept is None:
-            self._spare_plain.append(plain)
+            self._give_back(plain)
         part = self._part
         part.tags += part.last_tag()
         if len(part.tags) == PART_TAGS:
-            self._part = _Part(part.number + 1, bytearray())
+            self._part = _Part(part.number + 1)
             # Where many streams are busy, one part each keeps the store busy enough.
             await self.settle(leave=0 if self._stream.vault.crowded else STORED_AT_ONCE - 1)
-            await self._ledger.claim(part.number, bytes(part.tags), last=False)
             before = self._storing[-1] if self._storing else None
             self._storing.append(asyncio.create_task(self._store(part, before)))
 
     async def _store(self, part: "_Part", before: asyncio.Task[None] | None) -> None:
+        async with self._claiming:  # one after the other, in the order of the parts
+            await self._ledger.claim(part.number, bytes(part.tags), last=False)
         await part.store(self._stream)
-        if not self._stream.vault.crowded:
+        if not self._stream.vault.crowded and part.memory is not None:
             self._spare_parts.append(part.memory)
         if before is not None:
             await asyncio.shield(before)
@@ -248,14 +269,13 @@ class _Part:
 
     Args:
         number: From 0.
-        memory: Where they go; it grows to the size it needs.
     """
 
     __slots__ = ("filled", "memory", "number", "tags")
 
-    def __init__(self, number: int, memory: bytearray) -> None:
+    def __init__(self, number: int) -> None:
         self.number = number
-        self.memory = memory
+        self.memory: mmap.mmap | None = None
         self.filled = 0
         self.tags = bytearray()
 
@@ -266,18 +286,24 @@ class _Part:
             header: The stream's.
             size: Bytes of the segment in the clear.
         """
+        if self.memory is None:
+            # Pages of its own: they are taken as they are filled, and a disk can be given them without a copy.
+            self.memory = mmap.mmap(-1, PART_SIZE)
         if not self.number and not self.filled:
             self.memory[: len(header)] = header
             self.filled = len(header)
         start = self.filled
         self.filled += size + TAG_SIZE
-        if len(self.memory) < self.filled:
-            self.memory += bytes(self.filled - len(self.memory))
         return memoryview(self.memory)[start : self.filled]
 
     def last_tag(self) -> bytes:
         """The tag of the segment that was encrypted last."""
-        return bytes(self.memory[self.filled - TAG_SIZE : self.filled])
+        return self.data[-TAG_SIZE:].tobytes()
+
+    @property
+    def data(self) -> memoryview:
+        """What is in it."""
+        return memoryview(self.memory or b"")[: self.filled]
 
     async def store(self, stream: Stream) -> None:
         """Stores it, durably.
@@ -289,7 +315,7 @@ class _Part:
             ZegelError: It could not be stored.
         """
         try:
-            await stream.vault.put(part_key(stream.prefix, self.number), memoryview(self.memory)[: self.filled])
+            await stream.vault.put(part_key(stream.prefix, self.number), self.data)
         except AlreadyExists:
             # Only what was claimed is ever stored here, so whoever wrote this is no writer of ours.
             raise offset_mismatch(whole_parts_size(self.number)) from None

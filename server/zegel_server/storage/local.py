@@ -42,6 +42,10 @@ _MAX_KNOWN_FOLDERS: Final = 10_000
 """Folders remembered as durable; forgetting one costs a flush, not safety."""
 _ATTEMPTS: Final = 5
 """Tries to write into a folder that somebody else removes as empty in between."""
+_DIRECT: Final = 1 << 20
+"""Bytes from which a file is written past the system's cache: what is flushed at once is only copied by it."""
+_BLOCK: Final = 4096
+"""What the size of such a write is a multiple of; no disk has larger blocks."""
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -218,12 +222,32 @@ def _write(path: Path, data: Buffer) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with memoryview(data) as given, given.cast("B") as view:
-            at = 0
+            at = _write_directly(descriptor, view)
             while at < len(view):
                 at += os.write(descriptor, view[at:])
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _write_directly(descriptor: int, view: memoryview) -> int:
+    """Write past the cache as far as the system, the file system and the memory's place allow it.
+
+    Returns:
+        How many bytes were written; whatever is left is to be written in the usual way.
+    """
+    if len(view) < _DIRECT or len(view) % _BLOCK or not hasattr(os, "O_DIRECT"):
+        return 0
+    flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | os.O_DIRECT)
+        return os.write(descriptor, view)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return 0
+    finally:
+        fcntl.fcntl(descriptor, fcntl.F_SETFL, flags)
 
 
 def _flush_folder(folder: Path) -> None:

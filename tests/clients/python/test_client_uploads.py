@@ -17,13 +17,14 @@ from support.fake_server import relaying
 from zegel._internal import patience
 from zegel._internal.upload import CHUNK_BYTES, Attempt, Source
 from zegel.document.v1 import document_service_pb2 as pb
+from zegel.segments import plaintext_range
 
 
 async def test_bytes_go_up(documents: World) -> None:
     document = await documents.upload(CONTENT, title="Contract")
     assert (document.title, document.versions[0].size) == ("Contract", len(CONTENT))
     assert documents.received == CONTENT
-    assert documents.served.streams == [[each * MIB for each in range(6)]]
+    assert documents.served.streams == [[plaintext_range(each, len(CONTENT)).start for each in range(6)]]
 
 
 @pytest.mark.parametrize("as_text", [True, False])
@@ -81,7 +82,7 @@ async def test_progress_is_told(documents: World) -> None:
     told: list[tuple[int, int | None]] = []
     await documents.upload(CONTENT, title="x", progress=lambda *each: told.append(each))
     size = len(CONTENT)
-    assert told == [(min(each * MIB, size), size) for each in range(1, 7)]
+    assert told == [(plaintext_range(each, size).stop, size) for each in range(6)]
 
 
 @pytest.mark.parametrize("granularity", [1, 700_000, 3 * MIB])

@@ -13,9 +13,9 @@ from prometheus_client import CollectorRegistry
 
 from support.documents_world import MIB, World, pdf_of
 from zegel.document.v1 import document_service_pb2 as pb
-from zegel.document.v1.document_service_pb2_grpc import DocumentServiceStub, add_DocumentServiceServicer_to_server
+from zegel.document.v1.document_service_pb2_grpc import DocumentServiceStub
 from zegel_server.caller import Caller, Origin, Scope
-from zegel_server.documents.servicer import DocumentServicer
+from zegel_server.documents.servicer import DocumentServicer, register
 from zegel_server.errors import ZegelError
 from zegel_server.rpc.methods import Method, read_contracts
 from zegel_server.rpc.pipeline import Pipeline
@@ -40,7 +40,7 @@ async def stub(sqlite_world: World) -> AsyncIterator[DocumentServiceStub]:
     server = grpc.aio.server(interceptors=[Pipeline(read_contracts([SERVICE]), authenticate, telemetry, refused)])
     world = sqlite_world
     servicer = DocumentServicer(world.database, world.documents, world.uploads, world.downloads)
-    add_DocumentServiceServicer_to_server(servicer, server)
+    register(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import mmap
 import os
 import resource
 import stat
@@ -297,3 +298,38 @@ async def test_deleting_the_last_object_removes_its_folders(root: Path) -> None:
 def test_a_malformed_url_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="blob store"):
         open_blob_store(url)
+
+
+@pytest.mark.parametrize("aligned", [True, False])
+@pytest.mark.parametrize("size", [1 << 20, (1 << 20) + 1, 4 << 20, (4 << 20) - 4096])
+async def test_large_objects_are_stored_whole_wherever_they_lie_in_memory(root: Path, aligned: bool, size: int) -> None:
+    memory = mmap.mmap(-1, size + 1)
+    memory[:] = os.urandom(size + 1)
+    data = memoryview(memory)[0 if aligned else 1 :][:size]
+    store = LocalBlobStore(root)
+    await store.put("a", data)
+    await store.put("a", data)
+    assert await store.get("a") == data
+    await store.close()
+    assert (root / "a").read_bytes() == data
+
+
+async def test_a_file_system_that_has_no_way_past_its_cache_is_written_to(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def write(descriptor: int, data: memoryview) -> int:
+        calls.append(len(data))
+        if len(calls) == 1:
+            raise OSError(errno.EINVAL, "no direct writes")
+        return os.write(descriptor, data)
+
+    system = FailingSystem(0, 0)
+    system.write = write
+    monkeypatch.setattr(local, "os", system)
+    store = LocalBlobStore(root)
+    await store.put("a", bytes(1 << 20))
+    await store.close()
+    assert calls == [1 << 20, 1 << 20]
+    assert (root / "a").read_bytes() == bytes(1 << 20)

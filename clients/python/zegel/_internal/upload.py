@@ -1,4 +1,4 @@
-"""Documents up: chunks of 1 MiB with their crc32c, the SHA-256 of the whole, and going on where a stream was cut off.
+"""Documents up: chunks of up to 1 MiB with their crc32c, the SHA-256 of the whole, and going on where a stream broke.
 
 Invariants:
 
@@ -23,7 +23,6 @@ from zegel._internal.channel import PathLike
 from zegel._internal.patience import Patience, cut_off
 from zegel._internal.port import Port
 from zegel.document.v1.document_service_pb2 import (
-    Chunk,
     Document,
     FinishUpload,
     GetDocumentRequest,
@@ -38,9 +37,10 @@ from zegel.document.v1.document_service_pb2 import (
     UploadSpec,
 )
 from zegel.errors import FailedPrecondition, NotFound, ZegelError
+from zegel.segments import MAX_PLAINTEXT_SIZE, locate, plaintext_range
 
 CHUNK_BYTES: Final = 1024 * 1024
-"""Size of a chunk: the largest that a server takes."""
+"""Bytes read at a time: the largest chunk that a server takes."""
 
 Content = bytes | bytearray | memoryview | PathLike | BinaryIO
 """What can be sent: bytes, the path of a file, or a file object open for reading bytes."""
@@ -110,7 +110,8 @@ class Source:
         if offset > self._hashed:
             self._skip_to(offset)
         self._seek(offset)
-        data = self._read(CHUNK_BYTES)
+        # To the end of a segment: a server then encrypts what it received where it lies.
+        data = self._read(plaintext_range(locate(offset).index, MAX_PLAINTEXT_SIZE).stop - offset)
         fresh = offset + len(data) - self._hashed
         if fresh > 0:
             self._hash.update(memoryview(data)[len(data) - fresh :])
@@ -201,7 +202,9 @@ class Attempt(Iterator[UploadDocumentRequest]):
         if self._target:
             message.upload_id, self._target = self._target, ""
         if data:
-            message.chunk.CopyFrom(Chunk(offset=self._offset, data=data, crc32c=google_crc32c.value(data)))
+            # Field by field: a whole message given to another is copied.
+            message.chunk.offset, message.chunk.data = self._offset, data
+            message.chunk.crc32c = google_crc32c.value(data)
             self._offset += len(data)
             if self._progress:
                 self._progress(self._offset, self._source.size)
