@@ -93,6 +93,7 @@ class AuditCheck:
         self._log = log
         self._publisher = publisher
         self._progress = progress
+        self._time = 0
 
     async def run(self) -> CheckReport:
         """Checks everything.
@@ -133,29 +134,8 @@ class AuditCheck:
 
     async def _check_events(self, head: Head, report: CheckReport) -> None:
         edge = Edge()
-        before = 0
         for bundle in range(-(-head.size // TILE_WIDTH)):
-            first = bundle * TILE_WIDTH
-            width = min(TILE_WIDTH, head.size - first)
-            rows = await self._database.fetch(store.EVENTS_BY_INDEX, first=first, end=first + width)
-            by_place = {row.leaf_index - first: row for row in rows}
-            signed = await self._signed_hashes(bundle, width, head)
-            hashes: list[bytes] = []
-            for place in range(width):
-                row = by_place.get(place)
-                should = signed[place * HASH_SIZE : (place + 1) * HASH_SIZE] if signed else None
-                has = leaf_hash(row.leaf) if row is not None and row.leaf is not None else None
-                if row is None or has is None:
-                    report.find(f"event {first + place} is missing")
-                elif should is not None and has != should:
-                    report.find(f"event {first + place} ({row.event_id}): its leaf is not the one that was signed")
-                else:
-                    await self._check_row(row, report)
-                    if row.event_time < before - CLOCK_STEP:
-                        report.clock_steps.append(row.leaf_index)
-                    before = row.event_time
-                hashes.append(should or has or bytes(HASH_SIZE))
-            appended = append(edge, hashes)
+            appended = append(edge, await self._check_bundle(bundle, head, report))
             edge = appended.edge
             for tile, data in appended.tiles:
                 # One that the next bundles make wider is looked at when it is full, or at the end.
@@ -168,6 +148,27 @@ class AuditCheck:
                 await self._check_tile(partial, data, report)
         if edge.root() != head.root:
             report.find(f"the events do not yield the signed root of {head.size} events")
+
+    async def _check_bundle(self, bundle: int, head: Head, report: CheckReport) -> list[bytes]:
+        """Checks up to 256 rows, and returns their leaf hashes: the signed ones, as far as they are known."""
+        first = bundle * TILE_WIDTH
+        width = min(TILE_WIDTH, head.size - first)
+        rows = await self._database.fetch(store.EVENTS_BY_INDEX, first=first, end=first + width)
+        by_place = {row.leaf_index - first: row for row in rows}
+        signed = await self._signed_hashes(bundle, width, head)
+        hashes: list[bytes] = []
+        for place in range(width):
+            row = by_place.get(place)
+            should = signed[place * HASH_SIZE : (place + 1) * HASH_SIZE] if signed else b""
+            has = leaf_hash(row.leaf) if row is not None and row.leaf is not None else b""
+            if row is None or not has:
+                report.find(f"event {first + place} is missing")
+            elif should and has != should:
+                report.find(f"event {first + place} ({row.event_id}): its leaf is not the one that was signed")
+            else:
+                await self._check_row(row, report)
+            hashes.append(should or has or bytes(HASH_SIZE))
+        return hashes
 
     async def _signed_hashes(self, bundle: int, width: int, head: Head) -> bytes | None:
         """The leaf hashes as the checkpoint confirms them, or ``None`` where the tiles are not to be believed."""
@@ -197,6 +198,9 @@ class AuditCheck:
 
     async def _check_row(self, row: Row, report: CheckReport) -> None:
         name = f"event {row.leaf_index} ({row.event_id})"
+        if row.event_time < self._time - CLOCK_STEP:
+            report.clock_steps.append(row.leaf_index)
+        self._time = row.event_time
         try:
             loads(row.leaf)
             facts = leaf_facts(row, await self._keys.pseudonym(row.tenant_id) if row.tenant_id else "")

@@ -47,7 +47,7 @@ ALTERATIONS = [
     ("UPDATE audit_events SET trail = '' WHERE leaf_index = 1", "event 1 .*contradicts its leaf"),
     ("UPDATE audit_events SET personal = NULL WHERE leaf_index = 2", "event 2 .*personal data is missing"),
     (
-        "UPDATE audit_events SET personal = (SELECT personal FROM audit_events WHERE leaf_index = 8) WHERE leaf_index=2",
+        "UPDATE audit_events SET personal = (SELECT personal FROM audit_events WHERE leaf_index=8) WHERE leaf_index=2",
         "event 2 .*personal data is not what was recorded",
     ),
     ("UPDATE audit_events SET body = 'x' WHERE leaf_index = 2", "event 2 .*a draft stands beside"),

@@ -14,7 +14,20 @@ from support.merkle_log import make_fields
 from zegel.canonical import MAX_INTEGER, CanonicalError, dumps, loads
 from zegel.evidence import MAX_LEAF_BYTES
 from zegel.transparency import leaf_hash
-from zegel_server.audit.leaf import DocumentHash, InvalidLeaf, LeafFields, commitment, compose, parse
+from zegel_server.audit.leaf import (
+    PREV_MARK,
+    SEQ_MARK,
+    DocumentHash,
+    InvalidLeaf,
+    LeafFields,
+    commitment,
+    complete,
+    compose,
+    draft,
+    parse,
+    prev_text,
+    seq_text,
+)
 
 words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 hashes = st.binary(min_size=32, max_size=32).map(bytes.hex)
@@ -49,6 +62,37 @@ def leaf_fields(draw: st.DrawFn) -> LeafFields:
         personal=draw(st.none() | hashes),
         extra=draw(extras),
     )
+
+
+@given(leaf_fields(), st.none() | words)
+def test_a_draft_completed_is_the_leaf(fields: LeafFields, session: str | None) -> None:
+    if session is not None:
+        # Members that stand on each side of the two marks, and the one that most events have.
+        fields = replace(fields, extra={**fields.extra, "session": session})
+    drafted = draft(replace(fields, seq=None, prev=None))
+    assert complete(drafted, fields.seq, fields.prev) == compose(fields)
+    assert parse(compose(fields)) == fields
+    assert drafted.replace(PREV_MARK, prev_text(fields.prev)).replace(SEQ_MARK, seq_text(fields.seq)) == (
+        compose(fields).decode()
+    )
+
+
+@pytest.mark.parametrize("text", ["", "{}", "\n", "\t", "\t\n", "\n\t\t", "\n\n\t", "a\nb"])
+def test_what_is_no_draft_is_refused(text: str) -> None:
+    with pytest.raises(InvalidLeaf):
+        complete(text, 1, None)
+
+
+def test_a_draft_leaves_room_for_its_place() -> None:
+    """Whatever is accepted with the event fits into the log, whatever place it gets."""
+    fields = make_fields(1, None)
+    spare = MAX_LEAF_BYTES - len(draft(fields).encode())
+    for more in range(spare - 200, spare + 10):
+        try:
+            drafted = draft(replace(fields, resource="r" * more))
+        except InvalidLeaf:
+            continue
+        assert len(complete(drafted, MAX_INTEGER, "ab" * 32)) <= MAX_LEAF_BYTES
 
 
 @given(leaf_fields())
