@@ -8,8 +8,8 @@ _M_ARENA_MAX: Final = -8
 """``mallopt``'s number for the most arenas (malloc.h)."""
 
 ARENAS: Final = 2
-"""Of glibc's heaps: one for the loop, one for the threads. Its default, eight a core, keeps what each thread once needed,
-which for streams of documents is megabytes each."""
+"""Of glibc's heaps: one for the loop, one for the threads. Its default, eight a core, keeps what each thread once
+needed, which for streams of documents is megabytes each."""
 
 
 def bound_memory() -> None:

@@ -1,13 +1,13 @@
 """Rotation and erasure: keys wrapped anew while documents are read and written.
 
-A tenant gets a new tenant key; everything wrapped under the old one (DEKs of documents and uploads, keys of subjects) is
-wrapped under the new one, 40 bytes each, and no document is rewritten. Where the old copies of the database are to become
-unreadable too, the new tenant key stands under a new root key and the old root key is destroyed.
+A tenant gets a new tenant key; everything wrapped under the old one (DEKs of documents and uploads, keys of subjects)
+is wrapped under the new one, 40 bytes each, and no document is rewritten. Where the old copies of the database are to
+become unreadable too, the new tenant key stands under a new root key and the old root key is destroyed.
 
 Invariants:
 
 * At every moment each wrapped key opens with a tenant key that stands; a step that is interrupted is done again.
-* A tenant key is deleted only once nothing is wrapped under it, checked under a lock that waits for whoever ``hold``s it.
+* A tenant key is deleted only once nothing is wrapped under it, checked under a lock that waits for who ``hold``s it.
 * A root key is destroyed only once no tenant key that stands is wrapped with it.
 """
 
@@ -36,7 +36,7 @@ BATCH: Final = 500
 """Keys wrapped anew in one transaction: some milliseconds of computing."""
 
 READERS_S: Final = 5.0
-"""Seconds between the last rewrapping and the end of the old key: a reader that saw the old row has opened it by then."""
+"""Seconds between the last rewrapping and the end of the old key: who read the old row has used it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +210,9 @@ class Rotation:
                 )
                 if not rows:
                     break
-                changes = [_change(holding, row, old_version, old, version, new) for row in rows]
+                changes = [
+                    _change(holding, row, old_version=old_version, old=old, version=version, new=new) for row in rows
+                ]
                 async with self._database.transaction() as transaction:
                     await transaction.execute_many(holding.rewrap, changes)
                 done += len(rows)
@@ -235,7 +237,7 @@ def _stored(row: Row) -> WrappedTenantKey:
 
 
 def _change(
-    holding: _Holding, row: Row, old_version: int, old: TenantKey, version: int, new: TenantKey
+    holding: _Holding, row: Row, *, old_version: int, old: TenantKey, version: int, new: TenantKey
 ) -> Mapping[str, Any]:
     wrapped = None
     if row.wrapped_key is not None:  # a destroyed key has no bytes to wrap, but its row moves along
