@@ -32,7 +32,6 @@ from zegel_server.signing.reading import (
     load_values,
     lock,
     profile_place,
-    settle,
     values_place,
     write,
 )
@@ -170,7 +169,6 @@ class Ceremony:
             try:
                 return await self._fill(caller, read, checked)
             except _ChangedError:
-                await settle(self._database)
                 read = await self._read(caller)
         raise Aborted("The fields were filled in elsewhere at the same time; try again.")
 
@@ -208,7 +206,7 @@ class Ceremony:
             try:
                 return await self._sign(caller, read, request, answer)
             except _ChangedError:
-                await settle(self._database)
+                continue
         raise Aborted("The fields were filled in elsewhere at the same time; try again.")
 
     async def _sign(self, caller: Caller, read: _Read, request: Message, answer: Answer) -> Seen:

@@ -7,12 +7,12 @@ Invariants:
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Any, Final
 
-from zegel_server.db import Database, Reader, Row, Transaction
+from zegel_server.db import Reader, Row, Transaction
 from zegel_server.errors import Aborted, NotFound
 from zegel_server.keys.service import Keys
 from zegel_server.signing import store
@@ -54,15 +54,19 @@ class Snapshots:
         self._reader = reader
         self._keys = keys
 
-    async def get(self, tenant_id: str, signature_request_id: str) -> Snapshot:
+    async def get(
+        self, tenant_id: str, signature_request_id: str, check: Callable[[Row], object] | None = None
+    ) -> Snapshot:
         """A request as it is at this moment.
 
         Args:
             tenant_id: Whose it is.
             signature_request_id: Its identifier.
+            check: Refuses a caller who does not reach it, before more is read: that would take longer than to find
+                nothing, and so tell that there is something.
 
         Raises:
-            NotFound: The tenant has no such request.
+            NotFound: The tenant has no such request, or ``check`` says so.
             Aborted: It is being changed again and again meanwhile.
         """
         for _ in range(READ_TRIES):
@@ -71,6 +75,8 @@ class Snapshots:
             )
             if row is None:
                 raise NotFound("signature_request")
+            if check is not None:
+                check(row)
             signatures = await self._reader.fetch(store.SIGNATURES, signature_request_id=signature_request_id)
             documents = await self._reader.fetch(store.DOCUMENTS, signature_request_id=signature_request_id)
             sealing = None
@@ -166,19 +172,6 @@ async def lock(transaction: Transaction, known: Snapshot) -> tuple[Snapshot, Map
         sealing=None,
     )
     return now, {each.signature_id: each for each in rows}
-
-
-async def settle(database: Database) -> None:
-    """Waits until what other transactions did so far is durable, and with it readable.
-
-    A transaction can meet a change that no reader sees yet, since SQLite's writer commits in batches: whoever reads
-    again because of such a change waits for it first.
-
-    Args:
-        database: Where it happens.
-    """
-    async with database.transaction():
-        pass
 
 
 async def write(transaction: Transaction, before: Snapshot, after: Snapshot) -> None:

@@ -248,10 +248,12 @@ class Signing:
 
     async def _reached(self, caller: Caller, permission: str, signature_request_id: str) -> Snapshot:
         validation.identifier(signature_request_id, "req", "signature_request_id", KIND)
-        found = await self._snapshots.get(caller.tenant_id, signature_request_id)
-        party = caller.kind is PrincipalKind.SIGNER and caller.signature_request_id == found.signature_request_id
-        caller.require(permission, KIND, owner_id=found.owner_id, party=party)
-        return found
+        party = caller.kind is PrincipalKind.SIGNER and caller.signature_request_id == signature_request_id
+        return await self._snapshots.get(
+            caller.tenant_id,
+            signature_request_id,
+            lambda row: caller.require(permission, KIND, owner_id=row.owner_id, party=party),
+        )
 
     async def _change(
         self,

@@ -16,7 +16,6 @@ from zegel_server.errors import FailedPrecondition
 from zegel_server.idempotency import earlier_answer
 from zegel_server.signing import messages
 from zegel_server.signing.ceremony import Ceremony
-from zegel_server.signing.reading import settle
 from zegel_server.signing.service import FIRST_PAGE, Signing
 from zegel_server.signing.snapshot import Seen
 
@@ -44,7 +43,6 @@ async def _once(
             return await act()
         except (UniqueViolation, FailedPrecondition):
             # The same call, made at the same time, may have come first.
-            await settle(database)
             before = await earlier_answer(database, caller, request, kind)
             if before is None:
                 raise
