@@ -100,7 +100,8 @@ class CeremonyServiceServicer:
 
     def FillFields(self, request, context):
         """Puts values into the signer's own fields; a later value takes the place of an earlier one. Idempotent.
-        `FAILED_PRECONDITION` with `RECIPIENT_ALREADY_SIGNED`, `RECIPIENT_OUT_OF_TURN` or `DISCLOSURE_NOT_ACCEPTED`.
+        `FAILED_PRECONDITION` with `RECIPIENT_ALREADY_SIGNED`, `RECIPIENT_OUT_OF_TURN` or `DISCLOSURE_NOT_ACCEPTED`;
+        `RESOURCE_EXHAUSTED` with `LIMIT_REACHED` where all values together exceed 3 MiB.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -45,7 +45,8 @@ class CeremonyServiceStub:
     """Accepts the electronic record and signature disclosure. Idempotent."""
     FillFields: _grpc.UnaryUnaryMultiCallable[_ceremony_service_pb2.FillFieldsRequest, _ceremony_service_pb2.FillFieldsResponse]
     """Puts values into the signer's own fields; a later value takes the place of an earlier one. Idempotent.
-    `FAILED_PRECONDITION` with `RECIPIENT_ALREADY_SIGNED`, `RECIPIENT_OUT_OF_TURN` or `DISCLOSURE_NOT_ACCEPTED`.
+    `FAILED_PRECONDITION` with `RECIPIENT_ALREADY_SIGNED`, `RECIPIENT_OUT_OF_TURN` or `DISCLOSURE_NOT_ACCEPTED`;
+    `RESOURCE_EXHAUSTED` with `LIMIT_REACHED` where all values together exceed 3 MiB.
     """
     SignDocuments: _grpc.UnaryUnaryMultiCallable[_ceremony_service_pb2.SignDocumentsRequest, _ceremony_service_pb2.SignDocumentsResponse]
     """Signs. Idempotent by `request_id`. `FAILED_PRECONDITION` with `RECIPIENT_ALREADY_SIGNED`, `RECIPIENT_OUT_OF_TURN`,
@@ -71,7 +72,8 @@ class CeremonyServiceAsyncStub(CeremonyServiceStub):
     """Accepts the electronic record and signature disclosure. Idempotent."""
     FillFields: _aio.UnaryUnaryMultiCallable[_ceremony_service_pb2.FillFieldsRequest, _ceremony_service_pb2.FillFieldsResponse]  # type: ignore[assignment]
     """Puts values into the signer's own fields; a later value takes the place of an earlier one. Idempotent.
-    `FAILED_PRECONDITION` with `RECIPIENT_ALREADY_SIGNED`, `RECIPIENT_OUT_OF_TURN` or `DISCLOSURE_NOT_ACCEPTED`.
+    `FAILED_PRECONDITION` with `RECIPIENT_ALREADY_SIGNED`, `RECIPIENT_OUT_OF_TURN` or `DISCLOSURE_NOT_ACCEPTED`;
+    `RESOURCE_EXHAUSTED` with `LIMIT_REACHED` where all values together exceed 3 MiB.
     """
     SignDocuments: _aio.UnaryUnaryMultiCallable[_ceremony_service_pb2.SignDocumentsRequest, _ceremony_service_pb2.SignDocumentsResponse]  # type: ignore[assignment]
     """Signs. Idempotent by `request_id`. `FAILED_PRECONDITION` with `RECIPIENT_ALREADY_SIGNED`, `RECIPIENT_OUT_OF_TURN`,
@@ -118,7 +120,8 @@ class CeremonyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ceremony_service_pb2.FillFieldsResponse, _abc.Awaitable[_ceremony_service_pb2.FillFieldsResponse]]:
         """Puts values into the signer's own fields; a later value takes the place of an earlier one. Idempotent.
-        `FAILED_PRECONDITION` with `RECIPIENT_ALREADY_SIGNED`, `RECIPIENT_OUT_OF_TURN` or `DISCLOSURE_NOT_ACCEPTED`.
+        `FAILED_PRECONDITION` with `RECIPIENT_ALREADY_SIGNED`, `RECIPIENT_OUT_OF_TURN` or `DISCLOSURE_NOT_ACCEPTED`;
+        `RESOURCE_EXHAUSTED` with `LIMIT_REACHED` where all values together exceed 3 MiB.
         """
 
     @_abc_1.abstractmethod

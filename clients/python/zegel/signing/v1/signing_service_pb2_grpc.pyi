@@ -36,7 +36,8 @@ class SigningServiceStub:
     CreateSignatureRequest: _grpc.UnaryUnaryMultiCallable[_signing_service_pb2.CreateSignatureRequestRequest, _signing_service_pb2.CreateSignatureRequestResponse]
     """Sends a signature request. Idempotent by `request_id`. `INVALID_ARGUMENT` names what is wrong with a document, a
     signer or a field, with `MISSING_SIGNATURE_FIELD` where a signer has none; `NOT_FOUND` where a document is not the
-    caller's to see.
+    caller's to see; `FAILED_PRECONDITION` with `DOCUMENT_DESTROYED`, or with `DOCUMENT_TOO_COMPLEX` where the documents
+    together exceed 100 MiB or 2,000 pages.
     """
     GetSignatureRequest: _grpc.UnaryUnaryMultiCallable[_signing_service_pb2.GetSignatureRequestRequest, _signing_service_pb2.GetSignatureRequestResponse]
     """Gets a signature request."""
@@ -63,7 +64,8 @@ class SigningServiceAsyncStub(SigningServiceStub):
     CreateSignatureRequest: _aio.UnaryUnaryMultiCallable[_signing_service_pb2.CreateSignatureRequestRequest, _signing_service_pb2.CreateSignatureRequestResponse]  # type: ignore[assignment]
     """Sends a signature request. Idempotent by `request_id`. `INVALID_ARGUMENT` names what is wrong with a document, a
     signer or a field, with `MISSING_SIGNATURE_FIELD` where a signer has none; `NOT_FOUND` where a document is not the
-    caller's to see.
+    caller's to see; `FAILED_PRECONDITION` with `DOCUMENT_DESTROYED`, or with `DOCUMENT_TOO_COMPLEX` where the documents
+    together exceed 100 MiB or 2,000 pages.
     """
     GetSignatureRequest: _aio.UnaryUnaryMultiCallable[_signing_service_pb2.GetSignatureRequestRequest, _signing_service_pb2.GetSignatureRequestResponse]  # type: ignore[assignment]
     """Gets a signature request."""
@@ -93,7 +95,8 @@ class SigningServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_signing_service_pb2.CreateSignatureRequestResponse, _abc.Awaitable[_signing_service_pb2.CreateSignatureRequestResponse]]:
         """Sends a signature request. Idempotent by `request_id`. `INVALID_ARGUMENT` names what is wrong with a document, a
         signer or a field, with `MISSING_SIGNATURE_FIELD` where a signer has none; `NOT_FOUND` where a document is not the
-        caller's to see.
+        caller's to see; `FAILED_PRECONDITION` with `DOCUMENT_DESTROYED`, or with `DOCUMENT_TOO_COMPLEX` where the documents
+        together exceed 100 MiB or 2,000 pages.
         """
 
     @_abc_1.abstractmethod
