@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Self, TypeVar
 
@@ -16,6 +17,7 @@ import zegel
 from support.flow import PEOPLE, typed, usual_fields, usual_signers
 from support.server import ServerProcess, members_of_session
 from zegel.document.v1.document_service_pb2 import Document
+from zegel.identity.v1.identity_service_pb2 import CreateTenantResponse
 from zegel.signing.v1.signature_request_pb2 import RequestedDocument, SignatureRequest, SignatureRequestState
 from zegel.transparency import Checkpoint, VerifierKey, merkle_root, open_checkpoint, verify_consistency
 
@@ -158,6 +160,7 @@ class Partner:
     sender: zegel.Client = field(init=False)
     request: SignatureRequest = field(init=False)
     uploads: int = 0
+    tries: int = 0
 
     def _step(self, step: str, call: Callable[[], _T]) -> _T:
         for kill in self.kills:
@@ -167,9 +170,7 @@ class Partner:
 
     def run(self) -> None:
         """The whole flow up to the sealed document."""
-        created = self._step(
-            "tenant", lambda: self.root.identity.create_tenant(name=self.name, request_id=f"{self.name}-tenant")
-        )
+        created = self._step("tenant", self._create_tenant)
         self.tenant_id = created.tenant.tenant_id
         self.owner = owner = self.root.with_token(created.api_key_token)
         member = self._step(
@@ -201,6 +202,16 @@ class Partner:
         self._step("seal", self._until_sealed)
         self._step("fetch", lambda: sender.documents.download(self.request.sealed_document_id))
         self.killer.settle()
+
+    def _create_tenant(self) -> CreateTenantResponse:
+        """A tenant whose key is known: only the first answer holds the token, and that one may have been lost."""
+        while True:
+            self.tries += 1
+            request_id = f"{self.name} {self.tries}"  # the same for as long as nothing answers
+            call = partial(self.root.identity.create_tenant, name=self.name, request_id=request_id)
+            created = insist(call, request_id)
+            if created.api_key_token:
+                return created
 
     def _sign(self, number: int) -> None:
         signature = self.request.signatures[number - 1]

@@ -50,19 +50,21 @@ class ServerProcess:
         database_url: Where its rows are; empty for SQLite in its folder.
         environment: Further settings, ``ZEGEL_...``.
         listen: Where to listen; the port that it got once it was started.
+        shared: The data folder, where it is not its own.
     """
 
     folder: Path
     database_url: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     listen: str = "127.0.0.1:0"
+    shared: Path | None = None
     process: subprocess.Popen[str] | None = None
     authority: bytes = b""
     operator_token: str = field(default="", repr=False)
 
     @property
     def data(self) -> Path:
-        return self.folder / "data"
+        return self.shared or self.folder / "data"
 
     @property
     def log(self) -> Path:
