@@ -66,7 +66,7 @@ class Comparison:
     @property
     def within(self) -> bool:
         """Whether the whole interval lies within the bound."""
-        return -BOUND_US <= self.low_us and self.high_us <= BOUND_US
+        return self.low_us >= -BOUND_US and self.high_us <= BOUND_US
 
 
 def superiority(one: Sequence[float], other: Sequence[float]) -> float:
