@@ -1,0 +1,95 @@
+"""The contracts hold what they promise of themselves: comments, access, events, idempotency, pages."""
+
+import subprocess
+
+import pytest
+from google.protobuf import descriptor_pb2
+from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
+
+from support.contracts import IDEMPOTENT, METHODS, NO_SIDE_EFFECTS, comments, field_at, path_of
+from support.tools import ROOT, tool
+from zegel.event.v1 import event_type_pb2
+from zegel.permission.v1 import access_pb2
+from zegel_server.app import SERVICES
+from zegel_server.permissions.model import BUILT_IN
+
+each_method = pytest.mark.parametrize("method", METHODS, ids=path_of)
+
+
+def access_of(method: MethodDescriptor) -> access_pb2.Access:
+    found: access_pb2.Access = method.GetOptions().Extensions[access_pb2.access]
+    return found
+
+
+def test_buf_finds_nothing() -> None:
+    done = subprocess.run([tool("buf"), "lint"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_every_element_says_what_it_is(descriptors: descriptor_pb2.FileDescriptorSet) -> None:
+    said = {name: comment for file in descriptors.file for name, comment in comments(file)}
+    assert len(said) > 500
+    assert [name for name, comment in said.items() if len(comment.split()) < 2] == []
+
+
+def test_every_service_of_the_contracts_is_served(descriptors: descriptor_pb2.FileDescriptorSet) -> None:
+    written = {f"{file.package}.{service.name}" for file in descriptors.file for service in file.service}
+    assert written == {service.full_name for service in SERVICES}
+
+
+@each_method
+def test_a_method_declares_its_access(method: MethodDescriptor) -> None:
+    access = access_of(method)
+    resource, _, verb = access.permission.partition(".")
+    assert resource.replace("_", "").isalpha()
+    assert verb.replace("_", "").isalpha()
+    for named in access.resources:
+        field = field_at(method, named.path)
+        assert field is not None, named.path
+        assert field.type == FieldDescriptor.TYPE_STRING
+        assert named.kind.replace("_", "").isalpha()
+    if access.resources:
+        assert all(named.kind for named in access.resources)
+
+
+@each_method
+def test_a_method_that_changes_something_leaves_an_event(method: MethodDescriptor) -> None:
+    options = method.GetOptions()
+    if options.idempotency_level != NO_SIDE_EFFECTS:
+        assert options.Extensions[event_type_pb2.records] != event_type_pb2.EVENT_TYPE_UNSPECIFIED
+
+
+@each_method
+def test_a_request_id_makes_a_method_idempotent(method: MethodDescriptor) -> None:
+    if "request_id" in method.input_type.fields_by_name:
+        assert method.GetOptions().idempotency_level == IDEMPOTENT
+    elif method.name.startswith("Create"):
+        # Each session is another; whoever wants one once keeps its token.
+        assert method.name.endswith("Session")
+
+
+@each_method
+def test_a_list_comes_in_pages(method: MethodDescriptor) -> None:
+    if not method.name.startswith("List") or method.name == "ListPermissions":  # as many as there are permissions
+        return
+    asked, answered = method.input_type.fields_by_name, method.output_type.fields_by_name
+    assert asked["page_size"].type == FieldDescriptor.TYPE_INT32
+    assert asked["page_token"].type == answered["next_page_token"].type == FieldDescriptor.TYPE_STRING
+
+
+@each_method
+def test_a_method_has_a_request_and_an_answer_of_its_own(method: MethodDescriptor) -> None:
+    assert method.input_type.name == f"{method.name}Request"
+    assert method.output_type.name == f"{method.name}Response"
+
+
+def test_every_permission_is_held_by_a_role_and_every_role_holds_permissions_that_exist() -> None:
+    demanded = {access_of(method).permission for method in METHODS}
+    held = {grant.permission for role in BUILT_IN.values() for grant in role.grants}
+    assert demanded == held
+
+
+def test_what_an_owner_does_not_hold_is_somebody_else_s_by_nature() -> None:
+    demanded = {access_of(method).permission for method in METHODS}
+    owner = {grant.permission for grant in BUILT_IN["owner"].grants}
+    assert demanded - owner == {"tenant.create", "ceremony.open", "ceremony.read", "ceremony.sign"}
