@@ -259,9 +259,9 @@ def main() -> None:
             fill(path, tenants, each)
             found[tenants] = asyncio.run(measure(path, tenants, each, DECISIONS[size], choose))
         one = found[tenants]
-        what = f"{tenants:,} tenants, {tenants * each:,} bindings, {one.active:,} active"
+        what = f"{tenants:,} tenants, {tenants * each:,} bindings, {one.active:,} active, {one.memory_mib:.1f} MiB"
         cold = f"p50 {one.cold_ms:.2f} ms, p99 {one.cold_p99_ms:.2f} ms"
-        print(f"{what}: p50 {one.p50_us:.2f} us, p99 {one.p99_us:.2f} us; first decision {cold}; {one.memory_mib:.1f} MiB")
+        print(f"{what}: p50 {one.p50_us:.2f} us, p99 {one.p99_us:.2f} us; first decision {cold}")
     fewest = min(SHAPES[size])
     # At most 1,000 bindings a tenant: pycasbin takes minutes to take in more, and asks no faster for it.
     plain_us, held = plain(fewest, min(1_000, SHAPES[size][fewest]), PLAIN[size], choose)
