@@ -75,6 +75,11 @@ class Log:
         self._prover = Prover(_Tiles(database))
 
     @property
+    def known(self) -> Head | None:
+        """The newest head that was seen, if any was."""
+        return self._known
+
+    @property
     def size(self) -> int:
         """Leaves under the newest head that was seen; that of another process may be newer."""
         return self._known.size if self._known else 0

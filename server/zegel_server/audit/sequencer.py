@@ -146,9 +146,11 @@ class Sequencer:
         pause = 0.0
         while True:
             began = loop.time()
+            nudged = self._nudged.is_set()
             self._nudged.clear()
             try:
-                done = await self.integrate()
+                waiting = nudged or await self._database.fetch_one(store.IS_WAITING) is not None
+                done = await self.integrate() if waiting else 0
                 pause = 0.0
             except Exception as error:  # noqa: BLE001 - it must go on; the next round looks at everything again
                 done = 0
@@ -176,11 +178,11 @@ class Sequencer:
             Unavailable: The database does not answer.
         """
         row = await self._database.fetch_one(store.LAST_WAITING)
-        while row is not None:
+        while row is not None and await self._database.fetch_one(store.IS_WAITING_TO, last=row.event_number):
             await self.integrate()
-            last = row.event_number
-            if await self._database.fetch_one(store.IS_WAITING_TO, last=last) is None:
-                return
+        # A batch that a reader sees already may still be on its way back to us.
+        async with self._turn:
+            return
 
     async def wait(self, size: int, timeout_s: float) -> None:
         """Returns once the log may have more events than a number, or the time is over.
@@ -205,17 +207,17 @@ class Sequencer:
             DataLoss: The log was altered (``LOG_DAMAGED``); nothing was signed.
             Unavailable: The database does not answer.
         """
-        if await self._database.fetch_one(store.IS_WAITING) is None:
-            return 0
         for _ in range(RACES):
             with suppress(_Overtaken):
                 async with self._turn:
                     return await self._integrate()
-            await asyncio.sleep(0)
+            # What the other wrote must continue what is known.
+            await self._log.head()
         raise Unavailable("The audit log is being written by others all the time.", dependency="database")
 
     async def _integrate(self) -> int:
-        head = await self._log.head()
+        # The newest head that is known is most often the newest there is: one look less, and under the lock it shows.
+        head = self._log.known or await self._log.head()
         if self._edge is None or self._edge[0] != head.checkpoint:
             self._edge = (head.checkpoint, await self._log.edge(head))
         async with self._database.transaction() as transaction:
