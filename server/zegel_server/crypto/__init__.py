@@ -13,6 +13,7 @@ from zegel_server.crypto.hierarchy import (
     new_dek,
     rewrap_dek,
     unwrap_dek,
+    wrap_dek,
 )
 from zegel_server.crypto.root_keys import KeyDestroyed, NoRootKey, RootKeyInfo, RootKeys, WrappedKey
 
@@ -31,4 +32,5 @@ __all__ = [
     "open_root_keys",
     "rewrap_dek",
     "unwrap_dek",
+    "wrap_dek",
 ]

@@ -154,7 +154,7 @@ def new_dek(tenant_key: TenantKey, key_id: str) -> tuple[Dek, WrappedDek]:
         key_id: Its identifier, never used before: the document version's.
     """
     dek = Dek(key_id, secrets.token_bytes(KEY_SIZE))
-    return dek, _wrap_dek(tenant_key, dek)
+    return dek, wrap_dek(tenant_key, dek)
 
 
 def unwrap_dek(tenant_key: TenantKey, stored: WrappedDek) -> Dek:
@@ -180,5 +180,11 @@ def rewrap_dek(tenant_key: TenantKey, new_tenant_key: TenantKey, stored: Wrapped
     return replace(stored, tenant_key_id=new_tenant_key.key_id, blob=wrap_key(new_tenant_key.key, dek.key))
 
 
-def _wrap_dek(tenant_key: TenantKey, dek: Dek) -> WrappedDek:
+def wrap_dek(tenant_key: TenantKey, dek: Dek) -> WrappedDek:
+    """Wrap a data encryption key that somebody else made.
+
+    Args:
+        tenant_key: The key above it.
+        dek: The key.
+    """
     return WrappedDek(dek.key_id, tenant_key.key_id, wrap_key(tenant_key.key, dek.key), commit(dek.key, dek.key_id))

@@ -4,17 +4,18 @@ Invariants:
 
 * The key's commitment is checked, and the event is committed, before the first byte is given.
 * No byte is given before its segment's tag was checked; where one is wrong, the stream ends there.
-* A slow reader holds its segment and `vault.READ_AHEAD` more, however large the document.
+* A slow reader holds its segment and `streams.READ_AHEAD` more, however large the document.
 """
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import google_crc32c
 
 from zegel.event.v1 import event_type_pb2 as events
 from zegel.evidence import DocumentHash
-from zegel.segments import locate, plaintext_range
+from zegel.segments import SEGMENT_SIZE, locate, plaintext_range
 from zegel_server import validation
 from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller, PrincipalKind
@@ -22,7 +23,8 @@ from zegel_server.db import Database, Row
 from zegel_server.documents import store
 from zegel_server.documents.model import Chunk, DocumentState, Version, destroyed, read_range
 from zegel_server.documents.service import version_of
-from zegel_server.documents.vault import Place, Stream, Vault
+from zegel_server.documents.streams import Ciphertext, Place, Stream
+from zegel_server.documents.vault import Vault
 from zegel_server.errors import DataLoss, InvalidArgument, NotFound
 from zegel_server.keys.service import StoredDek
 
@@ -30,6 +32,24 @@ PERMISSION = "document.download"
 """What a reader of bytes holds."""
 MAX_VERSION = 2**31 - 1
 """The contract's ``int32``."""
+
+
+class SealedStream(NamedTuple):
+    """What opens chunks that are ciphertext.
+
+    Attributes:
+        wrapped_dek: The document's key, wrapped to the reader.
+        tenant_id: Which the associated data names.
+        header: First 40 bytes of the stream.
+        first_segment: Number of the first segment that comes.
+        segment_count: How many come.
+    """
+
+    wrapped_dek: bytes
+    tenant_id: str
+    header: bytes
+    first_segment: int
+    segment_count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +61,14 @@ class Download:
         version: Of which version.
         wanted: The bytes that come.
         chunks: They, in order.
+        sealed: How to open the chunks, where they are ciphertext.
     """
 
     document_id: str
     version: Version
     wanted: range
     chunks: AsyncGenerator[Chunk, None]
+    sealed: SealedStream | None = None
 
     async def close(self) -> None:
         """Lets go of what was read ahead; always to be called."""
@@ -67,7 +89,9 @@ class Downloads:
         self._vault = vault
         self._recorder = recorder
 
-    async def open(self, caller: Caller, document_id: str, version: int, offset: int, limit: int) -> Download:
+    async def open(
+        self, caller: Caller, document_id: str, version: int, offset: int, limit: int, *, sealed_to: bytes = b""
+    ) -> Download:
         """Begins a download, and records it.
 
         Args:
@@ -76,6 +100,7 @@ class Downloads:
             version: Which version; 0 for the newest that the caller reaches.
             offset: Of the first byte; negative values count from the end.
             limit: The most bytes; 0 for all that follow.
+            sealed_to: The reader's public key, where the chunks are to be ciphertext; empty for none.
 
         Raises:
             NotFound: The document is absent, or out of the caller's reach.
@@ -88,7 +113,8 @@ class Downloads:
         row = await find_readable(self._database, caller, document_id, version, PERMISSION)
         found = version_of(row)
         wanted = read_range(offset, limit, found.size)
-        stream = await open_version(self._vault, caller.tenant_id, row)
+        place = Place(caller.tenant_id, row.document_id, row.version)
+        chunks, sealed = await self._open(place, row, wanted, sealed_to)
         request_id = caller.signature_request_id or row.signature_request_id
         draft = await self._recorder.draft(
             caller,
@@ -101,7 +127,21 @@ class Downloads:
         )
         async with self._database.transaction() as transaction:
             await self._recorder.record(transaction, draft)
-        return Download(document_id, found, wanted, self._chunks(stream, wanted, row))
+        return Download(document_id, found, wanted, self._told(chunks, row), sealed)
+
+    async def _open(
+        self, place: Place, row: Row, wanted: range, sealed_to: bytes
+    ) -> tuple[AsyncGenerator[Chunk, None], SealedStream | None]:
+        """The chunks that come, nothing of them read yet, and how to open them."""
+        segments = _segments_of(wanted)
+        if not sealed_to:
+            return _plain_chunks(await open_version(self._vault, place.tenant_id, row), wanted, segments), None
+        try:
+            wrapped = await self._vault.seal_key(place, stored_dek(row), sealed_to)
+        except ValueError:
+            raise InvalidArgument("sealed_to", "must be an X25519 public key of 32 bytes") from None
+        sealed = SealedStream(wrapped, place.tenant_id, row.header, segments.start, len(segments))
+        return _sealed_chunks(Ciphertext(self._vault, row.blob_prefix, row.size), segments), sealed
 
     async def _trail(self, signature_request_id: str) -> str:
         """The audit ID of the request whose trail a download belongs to; empty for none."""
@@ -110,19 +150,11 @@ class Downloads:
         row = await self._database.fetch_one(store.TRAIL, signature_request_id=signature_request_id)
         return "" if row is None else str(row.audit_id)
 
-    async def _chunks(self, stream: Stream, wanted: range, row: Row) -> AsyncGenerator[Chunk, None]:
-        if not wanted:
-            return
-        first, last = locate(wanted.start).index, locate(wanted.stop - 1).index
-        segments = stream.segments(range(first, last + 1))
-        index = first
+    async def _told(self, chunks: AsyncGenerator[Chunk, None], row: Row) -> AsyncGenerator[Chunk, None]:
+        """The same, telling bytes that are lost from those of a document that was purged."""
         try:
-            async for plain in segments:
-                place = plaintext_range(index, stream.size)
-                start, stop = max(wanted.start, place.start), min(wanted.stop, place.stop)
-                data = plain[start - place.start : stop - place.start]
-                yield Chunk(start, data, google_crc32c.value(data))
-                index += 1
+            async for chunk in chunks:
+                yield chunk
         except DataLoss:
             # Purged while it was read: its blobs go after its keys.
             named = await self._database.fetch_one(store.PREFIX_OF_VERSION, prefix=row.blob_prefix)
@@ -130,7 +162,39 @@ class Downloads:
                 raise destroyed() from None
             raise
         finally:
-            await segments.aclose()
+            await chunks.aclose()
+
+
+def _segments_of(wanted: range) -> range:
+    """The segments that bytes of a document lie in."""
+    if not wanted:
+        return range(0)
+    return range(locate(wanted.start).index, locate(wanted.stop - 1).index + 1)
+
+
+async def _plain_chunks(stream: Stream, wanted: range, segments: range) -> AsyncGenerator[Chunk, None]:
+    plains = stream.segments(segments)
+    index = segments.start
+    try:
+        async for plain in plains:
+            place = plaintext_range(index, stream.size)
+            start, stop = max(wanted.start, place.start), min(wanted.stop, place.stop)
+            data = plain[start - place.start : stop - place.start]
+            yield Chunk(start, data, google_crc32c.value(data))
+            index += 1
+    finally:
+        await plains.aclose()
+
+
+async def _sealed_chunks(stored: Ciphertext, segments: range) -> AsyncGenerator[Chunk, None]:
+    pieces = stored.segments(segments)
+    offset = segments.start * SEGMENT_SIZE
+    try:
+        async for piece in pieces:
+            yield Chunk(offset, piece, google_crc32c.value(piece))
+            offset += len(piece)
+    finally:
+        await pieces.aclose()
 
 
 async def find_readable(database: Database, caller: Caller, document_id: str, version: int, *permissions: str) -> Row:
@@ -180,6 +244,14 @@ async def open_version(vault: Vault, tenant_id: str, row: Row) -> Stream:
         KeyDestroyed: A key above it was destroyed.
         Unavailable: The key provider does not answer.
     """
-    dek = StoredDek(row.key_version, row.wrapped_key, row.commitment)
     place = Place(tenant_id, row.document_id, row.version)
-    return await vault.open_stream(place, row.blob_prefix, row.header, dek, row.size)
+    return await vault.open_stream(place, row.blob_prefix, row.header, stored_dek(row), row.size)
+
+
+def stored_dek(row: Row) -> StoredDek:
+    """The key of a version.
+
+    Args:
+        row: The version's, its key with it.
+    """
+    return StoredDek(row.key_version, row.wrapped_key, row.commitment)

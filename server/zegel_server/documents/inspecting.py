@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from zegel.segments import segment_count
 from zegel_server.documents.model import Page
-from zegel_server.documents.vault import Stream
+from zegel_server.documents.streams import Stream
 from zegel_server.errors import FailedPrecondition
 from zegel_server.pdf.limits import MAX_PDF_BYTES
 from zegel_server.pdf.model import PdfFacts

@@ -8,11 +8,10 @@ Invariants:
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Final, Protocol
 
 import google_crc32c
 
-from zegel.segments import locate, plaintext_range
 from zegel_server.documents.model import (
     MAX_CHUNK,
     MAX_DOCUMENT,
@@ -22,8 +21,6 @@ from zegel_server.documents.model import (
     offset_mismatch,
     resent_bytes_differ,
 )
-from zegel_server.documents.vault import Stream
-from zegel_server.documents.writing import StreamWriter
 from zegel_server.errors import Aborted, InvalidArgument, ResourceExhausted
 
 PATIENCE_S: Final = 30.0
@@ -109,27 +106,65 @@ class Messages:
             raise stream_order("finish", "stands in the last message")
 
 
+class Stored(Protocol):
+    """What is stored of an upload."""
+
+    async def around(self, offset: int) -> tuple[int, bytes]:
+        """A piece of it.
+
+        Args:
+            offset: Of a byte in it.
+
+        Returns:
+            The offset at which it begins, and its bytes.
+
+        Raises:
+            DataLoss: What is stored is not what was written.
+            Unavailable: The blob store does not answer.
+        """
+        ...
+
+
+class Writer(Protocol):
+    """What stores the bytes that follow."""
+
+    async def write(self, data: memoryview) -> None:
+        """Takes bytes in; waits where storing does not keep up.
+
+        Args:
+            data: The bytes.
+
+        Raises:
+            ZegelError: What was taken in before could not be stored.
+        """
+        ...
+
+
 class Intake:
     """Takes the chunks of one stream.
 
     Args:
-        stream: What is stored of the upload.
-        persisted: Bytes of the document that are stored.
-        declared: Bytes that the document is to have; 0 for unknown.
-        writer: Takes the bytes that follow; left out where the document is whole already.
+        stored: What is stored of the upload: the document, or its ciphertext where that is what comes.
+        persisted: Bytes of it that are stored.
+        declared: Bytes that it is to have; 0 for unknown.
+        writer: Takes the bytes that follow; left out where it is whole already.
+        most: Bytes that it may have.
     """
 
-    def __init__(self, stream: Stream, persisted: int, declared: int, writer: StreamWriter | None) -> None:
-        self._stream = stream
+    def __init__(
+        self, stored: Stored, persisted: int, declared: int, writer: Writer | None, *, most: int = MAX_DOCUMENT
+    ) -> None:
+        self._stored = stored
+        self._most = most
         self._persisted = persisted
         self._declared = declared
         self._writer = writer
         self._next: int | None = None
-        self._compared: tuple[int, bytes] = (-1, b"")
+        self._compared: tuple[int, bytes] = (0, b"")
 
     @property
     def size(self) -> int:
-        """Bytes that the document has by now."""
+        """Bytes that there are by now."""
         return max(self._persisted, self._next or 0)
 
     async def take(self, chunk: Chunk) -> None:
@@ -168,18 +203,18 @@ class Intake:
             raise offset_mismatch(self._next)
         if self._declared and offset + size > self._declared:
             raise InvalidArgument("chunk.data", "goes past the size announced", reason="SIZE_MISMATCH")
-        if offset + size > MAX_DOCUMENT:
+        if offset + size > self._most:
             raise ResourceExhausted(f"A document has at most {MAX_DOCUMENT} bytes.", limit="document_bytes")
 
     async def _compare(self, offset: int, data: bytes) -> None:
         """Holds bytes that were stored before against what is stored."""
         at = 0
         while at < len(data):
-            index = locate(offset + at).index
-            if self._compared[0] != index:
-                self._compared = (index, await self._stream.segment(index))
-            start = offset + at - plaintext_range(index, self._stream.size).start
-            stored = self._compared[1][start : start + len(data) - at]
+            start, known = self._compared
+            if not start <= offset + at < start + len(known):
+                start, known = self._compared = await self._stored.around(offset + at)
+            begin = offset + at - start
+            stored = known[begin : begin + len(data) - at]
             if stored != data[at : at + len(stored)]:
                 raise resent_bytes_differ()
             at += len(stored)

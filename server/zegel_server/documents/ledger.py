@@ -21,17 +21,18 @@ from zegel_server.db import Database, Row, Transaction
 from zegel_server.documents import store
 from zegel_server.documents.model import (
     Page,
+    Sealing,
     Upload,
     UploadState,
     offset_mismatch,
     resent_bytes_differ,
     upload_closed,
 )
-from zegel_server.documents.parts import PART_TAGS, whole_parts_size
+from zegel_server.documents.parts import PART_TAGS, whole_parts_ciphertext, whole_parts_size
 from zegel_server.documents.removal import schedule_removal
 from zegel_server.documents.rows import StoredVersion, add_to_document, insert_document, insert_version
-from zegel_server.documents.vault import Place
-from zegel_server.documents.writing import LastPart
+from zegel_server.documents.shipping import LastPart
+from zegel_server.documents.streams import Place
 from zegel_server.keys.service import Keys, StoredDek
 
 Remember = Callable[[Transaction, Upload], Awaitable[None]]
@@ -52,9 +53,10 @@ class OpenUpload:
         declared_size: Bytes announced; 0 for unknown.
         declared_sha256: SHA-256 announced, or none.
         prefix: Folder of its parts.
-        header: First 40 bytes of the stream.
-        dek: Its key, as the row has or will have it.
+        header: First 40 bytes of the stream; none where its sender chooses them, with the key.
+        dek: Its key, as the row has or will have it; where the sender makes the key, that of the key pair for it.
         parts: Whole parts that are stored.
+        sealing: What its sender seals the chunks with; ``None`` where they come in the clear.
         create_time: Microseconds since the epoch.
         expire_time: Microseconds since the epoch.
     """
@@ -73,6 +75,7 @@ class OpenUpload:
     parts: int
     create_time: int
     expire_time: int
+    sealing: Sealing | None = None
 
     @classmethod
     def of(cls, row: Row) -> "OpenUpload":
@@ -98,14 +101,25 @@ class OpenUpload:
             expire_time=row.expire_time,
         )
 
+    @property
+    def sealed(self) -> bool:
+        """Whether its chunks come as ciphertext."""
+        return not self.header
+
+    @property
+    def persisted_size(self) -> int:
+        """Bytes that are stored, of what comes."""
+        return whole_parts_ciphertext(self.parts) if self.sealed else whole_parts_size(self.parts)
+
     def shown(self) -> Upload:
         """The upload as its owner sees it."""
         return Upload(
             self.upload_id,
             self.place.document_id,
             self.place.version,
-            whole_parts_size(self.parts),
+            self.persisted_size,
             self.expire_time,
+            self.sealing,
         )
 
 
@@ -212,7 +226,7 @@ class UploadLedger:
         self.stored = True
 
     async def claim(self, part: int, tags: bytes, *, last: bool) -> None:
-        """See ``writing.Ledger``."""
+        """See ``shipping.Ledger``."""
         if not self.stored:
             if not last:
                 await self.open(tags)
@@ -229,7 +243,7 @@ class UploadLedger:
                 await transaction.execute(store.CLAIM, which=row.upload_id, tags=row.claim + tags)
 
     async def note(self, part: int) -> None:
-        """See ``writing.Ledger``."""
+        """See ``shipping.Ledger``."""
         async with self._database.transaction() as transaction:
             row = await self._lock(transaction, part)
             if row.persisted_parts != part:
@@ -246,13 +260,16 @@ class UploadLedger:
             raise offset_mismatch(whole_parts_size(row.persisted_parts))
         return row
 
-    async def finish(self, last: LastPart, size: int, pages: Sequence[Page]) -> None:
+    async def finish(
+        self, last: LastPart, size: int, pages: Sequence[Page], *, own: tuple[bytes, StoredDek] | None = None
+    ) -> None:
         """Turns the upload into a version of a document.
 
         Args:
             last: The last part, stored.
             size: Bytes of the document.
             pages: Its pages.
+            own: Header and key of the stream, where its sender chose them.
 
         Raises:
             Aborted: Another writer has come further, or the tenant's key was changed.
@@ -268,6 +285,7 @@ class UploadLedger:
         )
         async with self._database.transaction() as transaction:
             dek = await self._take_key(transaction, last.parts - 1) if self.stored else upload.dek
+            header, dek = own or (upload.header, dek)
             await self._keys.hold(transaction, place.tenant_id, dek.key_version)
             moment = clock.now()
             if upload.new_version:
@@ -277,9 +295,7 @@ class UploadLedger:
             await insert_version(
                 transaction,
                 place,
-                stored=StoredVersion(
-                    upload.prefix, upload.header, dek, size, last.digest, upload.media_type, tuple(pages)
-                ),
+                stored=StoredVersion(upload.prefix, header, dek, size, last.digest, upload.media_type, tuple(pages)),
                 moment=moment,
             )
             if self.stored:

@@ -21,7 +21,8 @@ from zegel_server.documents.inspecting import Inspector, read_whole
 from zegel_server.documents.model import MEDIA_TYPE, DocumentState, Page, destroyed
 from zegel_server.documents.rows import StoredVersion, insert_document, insert_version
 from zegel_server.documents.service import version_of
-from zegel_server.documents.vault import Place, Vault
+from zegel_server.documents.streams import Place
+from zegel_server.documents.vault import Vault
 from zegel_server.documents.writing import StreamWriter
 from zegel_server.errors import DataLoss, FailedPrecondition, NotFound
 from zegel_server.ids import new_id
@@ -230,7 +231,7 @@ class _NoLedger:
     """For a stream that one call writes whole, under a key that nobody else has: it is never continued."""
 
     async def claim(self, part: int, tags: bytes, *, last: bool) -> None:
-        """See ``writing.Ledger``."""
+        """See ``shipping.Ledger``."""
 
     async def note(self, part: int) -> None:
-        """See ``writing.Ledger``."""
+        """See ``shipping.Ledger``."""

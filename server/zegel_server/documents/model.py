@@ -152,6 +152,7 @@ class UploadSpec:
         size: Bytes, 0 for unknown.
         sha256: 32 bytes, or none.
         media_type: Media type; empty for the only one.
+        sealed: Whether its chunks come as ciphertext, under a key that the sender makes.
     """
 
     title: str = ""
@@ -159,6 +160,7 @@ class UploadSpec:
     size: int = 0
     sha256: bytes = b""
     media_type: str = ""
+    sealed: bool = False
 
     def checked(self, where: str = "spec") -> "UploadSpec":
         """The same, with its defaults filled in.
@@ -183,7 +185,19 @@ class UploadSpec:
             raise InvalidArgument(f"{where}.sha256", "must have 32 bytes or none")
         if self.media_type not in {"", MEDIA_TYPE}:
             raise InvalidArgument(f"{where}.media_type", f"must be {MEDIA_TYPE}")
-        return UploadSpec(title, self.document_id, self.size, self.sha256, MEDIA_TYPE)
+        return UploadSpec(title, self.document_id, self.size, self.sha256, MEDIA_TYPE, self.sealed)
+
+
+class Sealing(NamedTuple):
+    """What a sender needs to seal the chunks of an upload.
+
+    Attributes:
+        public_key: To which the sender wraps the document's key, 32 bytes.
+        tenant_id: Which the associated data names.
+    """
+
+    public_key: bytes
+    tenant_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +208,9 @@ class Upload:
         upload_id: Identifier.
         document_id: Identifier that the document has, or will have.
         version: Number of the version that it will become.
-        persisted_size: How many bytes are stored durably.
+        persisted_size: How many bytes are stored durably; of the ciphertext, where that is what comes.
         expire_time: Microseconds since the epoch.
+        sealing: What its sender seals the chunks with, where they come as ciphertext.
     """
 
     upload_id: str
@@ -203,6 +218,7 @@ class Upload:
     version: int
     persisted_size: int
     expire_time: int
+    sealing: Sealing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,12 +279,14 @@ class Received:
         spec: A new upload, in the first message.
         chunk: The next bytes.
         finish: The end.
+        wrapped_dek: The document's key, wrapped by its sender; empty where this server makes the key.
     """
 
     upload_id: str | None = None
     spec: UploadSpec | None = None
     chunk: Chunk | None = None
     finish: Finish | None = None
+    wrapped_dek: bytes = field(default=b"", repr=False)
 
 
 def read_range(offset: int, limit: int, size: int) -> range:

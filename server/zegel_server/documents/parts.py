@@ -80,6 +80,15 @@ def whole_parts_size(parts: int) -> int:
     return parts * PART_SEGMENTS * SEGMENT_PLAINTEXT_SIZE - HEADER_SIZE if parts else 0
 
 
+def whole_parts_ciphertext(parts: int) -> int:
+    """How many bytes of the stream so many whole parts hold.
+
+    Args:
+        parts: Their number.
+    """
+    return parts * PART_SIZE
+
+
 def part_size(part: int, size: int) -> int:
     """Bytes of a part as it is stored.
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from zegel_server.db import Transaction
 from zegel_server.documents import store
 from zegel_server.documents.model import DocumentState, Page, destroyed, pages_to_text
-from zegel_server.documents.vault import Place
+from zegel_server.documents.streams import Place
 from zegel_server.errors import Aborted, NotFound
 from zegel_server.keys.service import StoredDek
 

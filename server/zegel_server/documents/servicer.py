@@ -89,7 +89,12 @@ class DocumentServicer(DocumentServiceServicer):
     ) -> AsyncIterator[pb.DownloadDocumentResponse | model.Chunk]:
         """See the contract."""
         download = await self._downloads.open(
-            current_caller(), request.document_id, request.version, request.read_offset, request.read_limit
+            current_caller(),
+            request.document_id,
+            request.version,
+            request.read_offset,
+            request.read_limit,
+            sealed_to=request.sealed_to,
         )
         try:
             yield pb.DownloadDocumentResponse(
@@ -98,6 +103,7 @@ class DocumentServicer(DocumentServiceServicer):
                     version=_version_message(download.version),
                     offset=download.wanted.start,
                     length=len(download.wanted),
+                    sealed=download.sealed and pb.SealedStream(**download.sealed._asdict()),
                 )
             )
             async for chunk in download.chunks:
@@ -202,6 +208,7 @@ def upload_message(upload: model.Upload) -> pb.Upload:
         version=upload.version,
         persisted_size=upload.persisted_size,
         expire_time=to_timestamp(upload.expire_time),
+        sealing=upload.sealing and pb.Sealing(public_key=upload.sealing.public_key, tenant_id=upload.sealing.tenant_id),
     )
 
 

@@ -19,6 +19,7 @@ from zegel_server.documents import store
 from zegel_server.documents.downloads import open_version
 from zegel_server.documents.ledger import OpenUpload
 from zegel_server.documents.parts import PART_SEGMENTS, part_count, prefix_of
+from zegel_server.documents.streams import Ciphertext, Stream
 from zegel_server.documents.vault import Vault
 from zegel_server.errors import DataLoss
 from zegel_server.storage import BlobInfo
@@ -161,7 +162,9 @@ class Upkeep:
         size = 0
         problem = ""
         try:
-            stream = await self._vault.open_stream(upload.place, upload.prefix, upload.header, upload.dek)
+            stream: Stream | Ciphertext = Ciphertext(self._vault, upload.prefix)
+            if not upload.sealed:  # else its sender has the key
+                stream = await self._vault.open_stream(upload.place, upload.prefix, upload.header, upload.dek)
             async for segment in stream.segments(range(upload.parts * PART_SEGMENTS)):
                 size += len(segment)
         except (DataLoss, KeyDestroyed) as error:

@@ -12,16 +12,20 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import replace
+from typing import Final
 
 from zegel.event.v1 import event_type_pb2 as events
+from zegel.segments import ciphertext_size
 from zegel_server import clock, validation
 from zegel_server.caller import Caller
 from zegel_server.db import Row, Transaction
 from zegel_server.documents import store
 from zegel_server.documents.inspecting import REFUSED, Inspector
-from zegel_server.documents.intake import Intake, Messages
+from zegel_server.documents.intake import Intake, Messages, stream_order
 from zegel_server.documents.ledger import Ledgers, OpenUpload, Remember, UploadLedger
 from zegel_server.documents.model import (
+    MAX_DOCUMENT,
     UPLOAD_LIFETIME,
     DocumentState,
     Finish,
@@ -33,16 +37,21 @@ from zegel_server.documents.model import (
     destroyed,
     upload_closed,
 )
-from zegel_server.documents.parts import PART_SEGMENTS, whole_parts_size
+from zegel_server.documents.parts import PART_SEGMENTS
 from zegel_server.documents.rows import free_number, raced
-from zegel_server.documents.vault import Place, Stream, Vault
-from zegel_server.documents.writing import LastPart, StreamWriter
-from zegel_server.errors import FailedPrecondition, InvalidArgument, NotFound, ZegelError
+from zegel_server.documents.sealed_chunks import CiphertextWriter, open_wrapped, received_size, sealing_of
+from zegel_server.documents.shipping import LastPart
+from zegel_server.documents.streams import Ciphertext, Place, Stream
+from zegel_server.documents.vault import Vault
+from zegel_server.documents.writing import StreamWriter
+from zegel_server.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound, ZegelError
 from zegel_server.ids import new_id
 from zegel_server.keys.service import StoredDek
 
 PERMISSION = "document.create"
 """What an upload's owner holds."""
+REWRAPS: Final = 3
+"""Times that a sender's key is wrapped anew where the tenant's key is rotated in between: it is, once a year or so."""
 SWEPT = 100
 """Uploads that expire in one sweep: a second's work."""
 
@@ -83,7 +92,7 @@ class Uploads:
             FailedPrecondition: The document is deleted, or is a sealed one.
             UniqueViolation: The same call is being made at the same time.
         """
-        ledger, _ = await self._begin(caller, spec.checked(), remember, at_once=True)
+        ledger = await self._begin(caller, spec.checked(), remember, at_once=True)
         return ledger.upload.shown()
 
     async def get(self, caller: Caller, upload_id: str) -> Upload:
@@ -98,12 +107,13 @@ class Uploads:
             FailedPrecondition: It is closed (``UPLOAD_CLOSED``).
         """
         row = await self._find(caller, upload_id)
-        size = whole_parts_size(row.persisted_parts)
+        upload = OpenUpload.of(row)
         if row.state == UploadState.FINISHED and row.final_size is not None:
-            size = row.final_size
-        elif not _is_open(row):
+            size = ciphertext_size(row.final_size) if upload.sealed else row.final_size
+            return replace(upload.shown(), persisted_size=size)
+        if not _is_open(row):
             raise upload_closed()
-        return Upload(row.upload_id, row.document_id, row.version, size, row.expire_time)
+        return (await self._with_sealing(upload)).shown()
 
     async def cancel(self, caller: Caller, upload_id: str) -> None:
         """Gives an upload up; one that is given up already stays so.
@@ -169,18 +179,28 @@ class Uploads:
         source = Messages(messages)
         first = await source.first()
         if first.spec is not None:
-            ledger, stream = await self._begin(caller, first.spec.checked(), None)
+            if first.spec.sealed:
+                raise stream_order("spec.sealed", "takes StartUpload, which says what to seal the chunks with")
+            ledger = await self._begin(caller, first.spec.checked(), None)
         else:
             row = await self._find(caller, first.upload_id or "")
             if row.state == UploadState.FINISHED:
                 return await self._repeat(row, source, first)
             if not _is_open(row):
                 raise upload_closed()
-            ledger, stream = await self._resume(caller, row)
+            ledger = UploadLedger(self._ledgers, caller, OpenUpload.of(row), stored=True)
+        if ledger.upload.sealed:
+            return await self._receive_sealed(ledger, source, first)
+        if first.wrapped_dek:
+            raise InvalidArgument("wrapped_dek", "the chunks of this upload are not sealed")
+        return await self._receive(ledger, source, first)
+
+    async def _receive(self, ledger: UploadLedger, source: Messages, first: Received) -> str | Upload:
         upload = ledger.upload
+        stream = await self._vault.open_stream(upload.place, upload.prefix, upload.header, upload.dek)
         digest = await self._digest(stream, upload.parts)
         writer = StreamWriter(stream, ledger, parts=upload.parts, digest=digest)
-        intake = Intake(stream, whole_parts_size(upload.parts), upload.declared_size, writer)
+        intake = Intake(stream, upload.persisted_size, upload.declared_size, writer)
         try:
             finish = await _drain(source, first, intake)
             if finish is not None:
@@ -193,6 +213,44 @@ class Uploads:
             return ledger.upload.shown()
         finally:
             await writer.abandon()
+
+    async def _receive_sealed(self, ledger: UploadLedger, source: Messages, first: Received) -> str | Upload:
+        upload = ledger.upload
+        place = upload.place
+        dek = await open_wrapped(self._vault, place, upload.dek, first.wrapped_dek)
+        stored = Ciphertext(self._vault, upload.prefix)
+        writer = CiphertextWriter(stored, ledger, parts=upload.parts)
+        declared = ciphertext_size(upload.declared_size) if upload.declared_size else 0
+        intake = Intake(stored, upload.persisted_size, declared, writer, most=ciphertext_size(MAX_DOCUMENT))
+        try:
+            finish = await _drain(source, first, intake)
+            if finish is None:
+                await writer.settle()
+                return ledger.upload.shown()
+            finish.check(received_size(intake.size), upload.declared_sha256)
+            last, stream = await writer.end(place, dek, finish)
+            pages = await self._look_into(ledger, stream, last)
+            for left in reversed(range(REWRAPS)):
+                own = (stream.cipher.header, await self._ledgers.keys.wrap_dek(place.tenant_id, place.key_id, dek))
+                try:
+                    await ledger.finish(last, finish.size, pages, own=own)
+                except Aborted as error:
+                    if error.reason != "ETAG_MISMATCH" or not left:  # of the tenant key: it was rotated just now
+                        raise
+                else:
+                    break
+            return place.document_id
+        finally:
+            await writer.abandon()
+
+    async def _look_into(self, ledger: UploadLedger, stream: Stream, last: LastPart) -> tuple[Page, ...]:
+        await last.store()
+        try:
+            return await self._inspector.stored_pages(stream)
+        except FailedPrecondition as error:
+            if error.reason in REFUSED:
+                await ledger.refuse(error.reason)
+            raise
 
     async def _finish(self, ledger: UploadLedger, stream: Stream, writer: StreamWriter, finish: Finish) -> None:
         def check(digest: bytes) -> None:
@@ -229,7 +287,7 @@ class Uploads:
 
     async def _begin(
         self, caller: Caller, spec: UploadSpec, remember: Remember | None, *, at_once: bool = False
-    ) -> tuple[UploadLedger, Stream]:
+    ) -> UploadLedger:
         """A new upload; its row waits, where it may, until something is stored."""
         document_id = spec.document_id or new_id("doc")
         version = await self._next_version(caller, document_id) if spec.document_id else 1
@@ -246,12 +304,13 @@ class Uploads:
             declared_size=spec.size,
             declared_sha256=spec.sha256,
             prefix=stream.prefix,
-            header=stream.cipher.header,
+            header=b"" if spec.sealed else stream.cipher.header,
             dek=dek,
             parts=0,
             create_time=moment,
             expire_time=moment + self._lifetime,
         )
+        upload = await self._with_sealing(upload)
         ledger = UploadLedger(self._ledgers, caller, upload, stored=False)
         if spec.document_id:
 
@@ -262,7 +321,12 @@ class Uploads:
             await ledger.open(number=number, remember=remember)
         elif at_once:
             await ledger.open(remember=remember)
-        return ledger, stream
+        return ledger
+
+    async def _with_sealing(self, upload: OpenUpload) -> OpenUpload:
+        if not upload.sealed:
+            return upload
+        return replace(upload, sealing=await sealing_of(self._vault, upload.place, upload.dek))
 
     async def _next_version(self, caller: Caller, document_id: str) -> int:
         async with self._database.transaction() as transaction:
@@ -279,11 +343,6 @@ class Uploads:
         if row.signature_request_id:
             raise FailedPrecondition("A sealed document never changes: it has one version.", state="SEALED")
         return await free_number(transaction, document_id)
-
-    async def _resume(self, caller: Caller, row: Row) -> tuple[UploadLedger, Stream]:
-        upload = OpenUpload.of(row)
-        stream = await self._vault.open_stream(upload.place, upload.prefix, upload.header, upload.dek)
-        return UploadLedger(self._ledgers, caller, upload, stored=True), stream
 
     async def _digest(self, stream: Stream, parts: int) -> "hashlib._Hash":
         """SHA-256 of what is stored: its state cannot be kept, so what is there is read again, and so checked."""
@@ -304,11 +363,15 @@ class Uploads:
             raise upload_closed()
         place = Place(row.tenant_id, row.document_id, row.version)
         dek = StoredDek(version.key_version, version.wrapped_key, version.commitment)
-        stream = await self._vault.open_stream(place, version.blob_prefix, version.header, dek, version.size)
-        intake = Intake(stream, version.size, row.declared_size, None)
+        if OpenUpload.of(row).sealed:
+            size = ciphertext_size(version.size)
+            intake = Intake(Ciphertext(self._vault, version.blob_prefix, version.size), size, size, None, most=size)
+        else:
+            stream = await self._vault.open_stream(place, version.blob_prefix, version.header, dek, version.size)
+            intake = Intake(stream, version.size, row.declared_size, None)
         finish = await _drain(source, first, intake)
         if finish is not None:
-            finish.check(intake.size, version.sha256)
+            finish.check(version.size, version.sha256)
         return place.document_id
 
     async def _find(self, caller: Caller, upload_id: str) -> Row:

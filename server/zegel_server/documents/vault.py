@@ -6,116 +6,44 @@ loop; what is small is done at once, for a hop to a thread costs more.
 Invariants:
 
 * A plain key is held only by a stream that is open, and checked against its commitment before it is used.
-* No plaintext of a segment leaves before its tag is checked.
 * A blob store that does not answer costs a call, after `BLOB_TIMEOUT_S`, and not the server.
 """
 
 import asyncio
 import os
-from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Final, ParamSpec, TypeVar
 
-from zegel.segments import MAX_PLAINTEXT_SIZE, SegmentCipher, SegmentError, document_aad, segment_count
-from zegel_server.documents.parts import new_prefix, part_key, place_of
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+
+from zegel.sealed_chunks import RecipientKey, wrap_dek
+from zegel.segments import (
+    DEK_SIZE,
+    MAX_PLAINTEXT_SIZE,
+    SegmentCipher,
+    SegmentError,
+)
+from zegel_server.documents.parts import new_prefix
+from zegel_server.documents.streams import Place, Stream
 from zegel_server.errors import DataLoss, Unavailable
 from zegel_server.keys.service import Keys, StoredDek
 from zegel_server.storage import BlobStore
 
 BLOB_TIMEOUT_S: Final = 60.0
 """How long one call to the blob store may take: some 4 MiB, which even a slow line to S3 moves in a tenth of it."""
-READ_AHEAD: Final = 2
-"""Segments fetched and decrypted before they are wanted: hides the store's latency, for 2 MiB a reader."""
 CROWDED: Final = 16
 """Parts on their way to the store from which on each stream sends one at a time: 64 MiB, whoever waits for them."""
 SMALL: Final = 32 * 1024
 """Bytes up to which computing is done on the event loop: some tens of microseconds, as long as a hop to a thread."""
 
+_RECEIVING: Final = b"zegel/upload-sealing/v1"
+"""Label of the key pair of an upload whose chunks come as ciphertext."""
+
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Which version a stream is of.
-
-    Attributes:
-        tenant_id: Whose.
-        document_id: Of which document.
-        version: Of which version.
-    """
-
-    tenant_id: str
-    document_id: str
-    version: int
-
-    @property
-    def key_id(self) -> str:
-        """Identifier of its DEK: the key's commitment binds it to this version."""
-        return f"{self.document_id}/{self.version}"
-
-
-class Stream:
-    """A stream whose key is open.
-
-    Args:
-        vault: Where its parts are.
-        prefix: Their folder.
-        cipher: Encrypts and decrypts its segments.
-        size: Bytes of the document; left out while it grows: then none of its segments is known as the last.
-    """
-
-    __slots__ = ("cipher", "prefix", "size", "vault")
-
-    def __init__(self, vault: "Vault", prefix: str, cipher: SegmentCipher, size: int = MAX_PLAINTEXT_SIZE) -> None:
-        self.vault = vault
-        self.prefix = prefix
-        self.cipher = cipher
-        self.size = size
-
-    async def segment(self, index: int) -> bytes:
-        """The plaintext of one segment, checked.
-
-        Args:
-            index: Number from 0.
-
-        Raises:
-            DataLoss: What is stored is not what was written.
-            Unavailable: The blob store does not answer.
-        """
-        part, place = place_of(index, self.size)
-        stored = await self.vault.get(part_key(self.prefix, part), place.start, len(place))
-        last = index == segment_count(self.size) - 1
-        try:
-            return await self.vault.compute(len(stored), self.cipher.decrypt, index, last, stored)
-        except SegmentError as error:
-            raise DataLoss("A stored segment is not what was written.") from error
-
-    async def segments(self, wanted: range) -> AsyncGenerator[bytes, None]:
-        """The plaintexts of segments in order, fetched a little ahead.
-
-        Args:
-            wanted: Their numbers.
-
-        Raises:
-            DataLoss: What is stored is not what was written; nothing of that segment is given.
-            Unavailable: The blob store does not answer.
-        """
-        numbers = iter(wanted)
-        ahead: deque[asyncio.Task[bytes]] = deque()
-        try:
-            while True:
-                while len(ahead) <= READ_AHEAD and (index := next(numbers, None)) is not None:
-                    ahead.append(asyncio.create_task(self.segment(index)))
-                if not ahead:
-                    return
-                yield await ahead.popleft()
-        finally:
-            for task in ahead:
-                task.cancel()
-            await asyncio.gather(*ahead, return_exceptions=True)
 
 
 class Vault:
@@ -155,8 +83,7 @@ class Vault:
         """
         key, stored = await self._keys.new_dek(place.tenant_id, place.key_id)
         prefix = new_prefix(place.tenant_id, place.document_id, place.version)
-        aad = document_aad(place.tenant_id, place.document_id, place.version)
-        return Stream(self, prefix, SegmentCipher.create(key, aad)), stored
+        return Stream(self, prefix, SegmentCipher.create(key, place.aad)), stored
 
     async def open_stream(
         self, place: Place, prefix: str, header: bytes, stored: StoredDek, size: int = MAX_PLAINTEXT_SIZE
@@ -176,11 +103,48 @@ class Vault:
             Unavailable: The key provider does not answer.
         """
         key = await self._keys.open_dek(place.tenant_id, place.key_id, stored)
-        aad = document_aad(place.tenant_id, place.document_id, place.version)
         try:
-            return Stream(self, prefix, SegmentCipher(key, aad, header), size)
+            return Stream(self, prefix, SegmentCipher(key, place.aad, header), size)
         except SegmentError as error:
             raise DataLoss("A stored header is damaged.") from error
+
+    async def seal_key(self, place: Place, stored: StoredDek, public_key: bytes) -> bytes:
+        """A document's key for a far end, which then reads the ciphertext by itself.
+
+        Args:
+            place: Which version it is of.
+            stored: The key as the row has it.
+            public_key: The far end's X25519 public key, 32 bytes.
+
+        Returns:
+            The key, wrapped: see ``zegel.sealed_chunks``.
+
+        Raises:
+            ValueError: The public key is not a usable one.
+            DataLoss: The key is not the one committed to.
+            KeyDestroyed: A key above it was destroyed.
+            Unavailable: The key provider does not answer.
+        """
+        key = await self._keys.open_dek(place.tenant_id, place.key_id, stored)
+        return wrap_dek(public_key, key, place.sealing_info)
+
+    async def receiving_key(self, place: Place, stored: StoredDek) -> RecipientKey:
+        """The key pair to which the sender of an upload wraps the document's key.
+
+        It comes of the key in the upload's row, which encrypts nothing itself.
+
+        Args:
+            place: Which version the upload is to become.
+            stored: The key as the row has it.
+
+        Raises:
+            DataLoss: The key is not the one committed to.
+            KeyDestroyed: A key above it was destroyed.
+            Unavailable: The key provider does not answer.
+        """
+        key = await self._keys.open_dek(place.tenant_id, place.key_id, stored)
+        seed = HKDFExpand(SHA256(), DEK_SIZE, _RECEIVING).derive(key)
+        return RecipientKey(X25519PrivateKey.from_private_bytes(seed))
 
     def start(self, size: int, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
         """Starts a computation, in a thread where it pays.

@@ -78,6 +78,7 @@ def upload_message(data: bytes) -> Received:
         spec=spec_of(message.spec) if target == "spec" else None,
         chunk=None if found is None else Chunk(found.offset, found.data, found.crc32c),
         finish=Finish(message.finish.size, message.finish.sha256) if message.HasField("finish") else None,
+        wrapped_dek=message.wrapped_dek,
     )
 
 
@@ -87,7 +88,9 @@ def spec_of(message: pb.UploadSpec) -> UploadSpec:
     Args:
         message: As the caller says it.
     """
-    return UploadSpec(message.title, message.document_id, message.size, message.sha256, message.media_type)
+    return UploadSpec(
+        message.title, message.document_id, message.size, message.sha256, message.media_type, message.sealed
+    )
 
 
 def _canonical_chunk(data: bytes) -> Chunk | None:

@@ -33,6 +33,7 @@ from zegel_server.crypto import (
     WrappedTenantKey,
     new_dek,
     unwrap_dek,
+    wrap_dek,
 )
 from zegel_server.db import Database, Row, Transaction, UniqueViolation
 from zegel_server.errors import Aborted, DataLoss
@@ -220,6 +221,21 @@ class Keys:
         version, tenant_key = await self.tenant_key(tenant_id)
         dek, wrapped = new_dek(tenant_key, key_id)
         return dek.key, StoredDek(version, wrapped.blob, wrapped.commitment)
+
+    async def wrap_dek(self, tenant_id: str, key_id: str, key: bytes) -> StoredDek:
+        """Wraps a DEK that a client made; as of ``new_dek``, its row must be stored while the tenant key is held.
+
+        Args:
+            tenant_id: Whose document it is for.
+            key_id: Which document version it is for: the commitment binds the key to it.
+            key: 32 bytes.
+
+        Raises:
+            Unavailable: The key provider does not answer.
+        """
+        version, tenant_key = await self.tenant_key(tenant_id)
+        wrapped = wrap_dek(tenant_key, Dek(key_id, key))
+        return StoredDek(version, wrapped.blob, wrapped.commitment)
 
     async def open_dek(self, tenant_id: str, key_id: str, stored: StoredDek) -> bytes:
         """Opens a DEK.

@@ -194,6 +194,7 @@ class UploadSpec(_message.Message):
     SIZE_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
     MEDIA_TYPE_FIELD_NUMBER: _builtins.int
+    SEALED_FIELD_NUMBER: _builtins.int
     title: _builtins.str
     """Title of the new document. Required, but for a new version: 1 to 255 characters."""
     document_id: _builtins.str
@@ -204,6 +205,8 @@ class UploadSpec(_message.Message):
     """SHA-256 of the bytes, where it is known beforehand: 32 bytes or none."""
     media_type: _builtins.str
     """Media type. `application/pdf` where it is empty, and nothing else now."""
+    sealed: _builtins.bool
+    """Whether the chunks will be sealed. Needs `StartUpload`, whose answer has what they are sealed with."""
     def __init__(
         self,
         *,
@@ -212,14 +215,41 @@ class UploadSpec(_message.Message):
         size: _builtins.int = ...,
         sha256: _builtins.bytes = ...,
         media_type: _builtins.str = ...,
+        sealed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["document_id", b"document_id", "media_type", b"media_type", "sha256", b"sha256", "size", b"size", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document_id", b"document_id", "media_type", b"media_type", "sealed", b"sealed", "sha256", b"sha256", "size", b"size", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UploadSpec: _TypeAlias = UploadSpec  # noqa: Y015
+
+@_typing.final
+class Sealing(_message.Message):
+    """What the sender of a sealed upload needs, beside the upload's own `document_id` and `version`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PUBLIC_KEY_FIELD_NUMBER: _builtins.int
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    public_key: _builtins.bytes
+    """X25519 public key of this upload, 32 bytes, to which the sender wraps the document's key."""
+    tenant_id: _builtins.str
+    """Identifier of the tenant, which the associated data names."""
+    def __init__(
+        self,
+        *,
+        public_key: _builtins.bytes = ...,
+        tenant_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["public_key", b"public_key", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Sealing: _TypeAlias = Sealing  # noqa: Y015
 
 @_typing.final
 class Upload(_message.Message):
@@ -232,6 +262,7 @@ class Upload(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     PERSISTED_SIZE_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    SEALING_FIELD_NUMBER: _builtins.int
     upload_id: _builtins.str
     """Identifier, `upl_...`."""
     document_id: _builtins.str
@@ -239,10 +270,16 @@ class Upload(_message.Message):
     version: _builtins.int
     """Number of the version that the upload will become."""
     persisted_size: _builtins.int
-    """How many bytes are stored durably: where to continue. It never goes backwards."""
+    """How many bytes are stored durably: where to continue. It never goes backwards. Of a sealed upload, bytes of the
+    ciphertext.
+    """
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """When the upload expires, and what it stored is removed, unless it is finished before."""
+
+    @_builtins.property
+    def sealing(self) -> Global___Sealing:
+        """What to seal the chunks with; unset where the upload is not a sealed one."""
 
     def __init__(
         self,
@@ -252,10 +289,11 @@ class Upload(_message.Message):
         version: _builtins.int = ...,
         persisted_size: _builtins.int = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
+        sealing: Global___Sealing | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "sealing", b"sealing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["document_id", b"document_id", "expire_time", b"expire_time", "persisted_size", b"persisted_size", "upload_id", b"upload_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document_id", b"document_id", "expire_time", b"expire_time", "persisted_size", b"persisted_size", "sealing", b"sealing", "upload_id", b"upload_id", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -271,7 +309,7 @@ class Chunk(_message.Message):
     DATA_FIELD_NUMBER: _builtins.int
     CRC32C_FIELD_NUMBER: _builtins.int
     offset: _builtins.int
-    """Offset of the first byte in the document."""
+    """Offset of the first byte in the document; of a sealed chunk, in the ciphertext, which begins with its header."""
     data: _builtins.bytes
     """The bytes: 1 byte to 1 MiB; 64 KiB or more is best."""
     crc32c: _builtins.int
@@ -293,7 +331,7 @@ Global___Chunk: _TypeAlias = Chunk  # noqa: Y015
 
 @_typing.final
 class FinishUpload(_message.Message):
-    """The end of an upload."""
+    """The end of an upload. Of a sealed one too, it tells of the document, not of the ciphertext."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -464,8 +502,13 @@ class UploadDocumentRequest(_message.Message):
     SPEC_FIELD_NUMBER: _builtins.int
     CHUNK_FIELD_NUMBER: _builtins.int
     FINISH_FIELD_NUMBER: _builtins.int
+    WRAPPED_DEK_FIELD_NUMBER: _builtins.int
     upload_id: _builtins.str
     """An upload that `StartUpload` opened."""
+    wrapped_dek: _builtins.bytes
+    """The document's key, wrapped to the `public_key` of the upload: the encapsulated key and the ciphertext, 80 bytes.
+    Required in the first message of each stream of a sealed upload, and the same key each time; empty otherwise.
+    """
     @_builtins.property
     def spec(self) -> Global___UploadSpec:
         """A new upload, opened by this message."""
@@ -485,10 +528,11 @@ class UploadDocumentRequest(_message.Message):
         spec: Global___UploadSpec | None = ...,
         chunk: Global___Chunk | None = ...,
         finish: Global___FinishUpload | None = ...,
+        wrapped_dek: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "finish", b"finish", "spec", b"spec", "target", b"target", "upload_id", b"upload_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "finish", b"finish", "spec", b"spec", "target", b"target", "upload_id", b"upload_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "finish", b"finish", "spec", b"spec", "target", b"target", "upload_id", b"upload_id", "wrapped_dek", b"wrapped_dek"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["upload_id", "spec"]  # noqa: Y015
     _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
@@ -536,6 +580,7 @@ class DownloadDocumentRequest(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     READ_OFFSET_FIELD_NUMBER: _builtins.int
     READ_LIMIT_FIELD_NUMBER: _builtins.int
+    SEALED_TO_FIELD_NUMBER: _builtins.int
     document_id: _builtins.str
     """Identifier of the document. Required."""
     version: _builtins.int
@@ -544,6 +589,8 @@ class DownloadDocumentRequest(_message.Message):
     """Offset of the first byte to read. Negative values count from the end."""
     read_limit: _builtins.int
     """The most bytes to read; 0 for all that follow."""
+    sealed_to: _builtins.bytes
+    """Asks for sealed chunks: the X25519 public key, 32 bytes, to which the document's key is wrapped. Empty for none."""
     def __init__(
         self,
         *,
@@ -551,10 +598,11 @@ class DownloadDocumentRequest(_message.Message):
         version: _builtins.int = ...,
         read_offset: _builtins.int = ...,
         read_limit: _builtins.int = ...,
+        sealed_to: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["document_id", b"document_id", "read_limit", b"read_limit", "read_offset", b"read_offset", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document_id", b"document_id", "read_limit", b"read_limit", "read_offset", b"read_offset", "sealed_to", b"sealed_to", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -602,6 +650,7 @@ class DownloadStart(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     OFFSET_FIELD_NUMBER: _builtins.int
     LENGTH_FIELD_NUMBER: _builtins.int
+    SEALED_FIELD_NUMBER: _builtins.int
     document_id: _builtins.str
     """Identifier of the document."""
     offset: _builtins.int
@@ -612,6 +661,10 @@ class DownloadStart(_message.Message):
     def version(self) -> Global___DocumentVersion:
         """The version that is sent."""
 
+    @_builtins.property
+    def sealed(self) -> Global___SealedStream:
+        """How to open the chunks, where they are sealed; unset otherwise."""
+
     def __init__(
         self,
         *,
@@ -619,14 +672,56 @@ class DownloadStart(_message.Message):
         version: Global___DocumentVersion | None = ...,
         offset: _builtins.int = ...,
         length: _builtins.int = ...,
+        sealed: Global___SealedStream | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["version", b"version"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["sealed", b"sealed", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["document_id", b"document_id", "length", b"length", "offset", b"offset", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document_id", b"document_id", "length", b"length", "offset", b"offset", "sealed", b"sealed", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DownloadStart: _TypeAlias = DownloadStart  # noqa: Y015
+
+@_typing.final
+class SealedStream(_message.Message):
+    """What opens sealed chunks. Each of them is one whole segment of the stored ciphertext, up to 1 MiB, the first of the
+    document with the stream's header before it; so `offset` and `length` of the start may begin and end within one.
+    The chunks of a whole document, one after the other, are the stream that Tink reads.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WRAPPED_DEK_FIELD_NUMBER: _builtins.int
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    HEADER_FIELD_NUMBER: _builtins.int
+    FIRST_SEGMENT_FIELD_NUMBER: _builtins.int
+    SEGMENT_COUNT_FIELD_NUMBER: _builtins.int
+    wrapped_dek: _builtins.bytes
+    """The document's key, wrapped to `sealed_to`: the encapsulated key and the ciphertext, 80 bytes."""
+    tenant_id: _builtins.str
+    """Identifier of the tenant, which the associated data names."""
+    header: _builtins.bytes
+    """Header of the stream: its first 40 bytes, with the salt and the nonces' prefix."""
+    first_segment: _builtins.int
+    """Number of the first segment that is sent, from 0."""
+    segment_count: _builtins.int
+    """How many segments are sent."""
+    def __init__(
+        self,
+        *,
+        wrapped_dek: _builtins.bytes = ...,
+        tenant_id: _builtins.str = ...,
+        header: _builtins.bytes = ...,
+        first_segment: _builtins.int = ...,
+        segment_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_segment", b"first_segment", "header", b"header", "segment_count", b"segment_count", "tenant_id", b"tenant_id", "wrapped_dek", b"wrapped_dek"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SealedStream: _TypeAlias = SealedStream  # noqa: Y015
 
 @_typing.final
 class GetDocumentRequest(_message.Message):

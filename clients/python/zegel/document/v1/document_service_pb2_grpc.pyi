@@ -32,6 +32,13 @@ class DocumentServiceStub:
     Each version of a document is stored encrypted under a key of its own. Streams carry chunks of up to 1 MiB, each with
     its offset and crc32c; the SHA-256 of the whole binds them. An upload that is cut off is continued where `GetUpload`
     says it stands: that place never goes backwards.
+
+    Both ways, a client can ask for sealed chunks: what then travels inside TLS is the ciphertext as it is stored, with
+    its key wrapped to the far end by HPKE (RFC 9180: base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM).
+    Whatever ends TLS in between sees no byte of the document. The ciphertext is a stream of Tink's
+    `AES256_GCM_HKDF_1MB` (RAW), its associated data
+    `"zegel/document/v1" | be16(length) | tenant_id | be16(length) | document_id | be64(version)`; HPKE's `info` is
+    `"zegel/sealed-chunks/v1/"` and then the same.
     """
 
     @_typing.overload
@@ -83,6 +90,13 @@ class DocumentServiceAsyncStub(DocumentServiceStub):
     Each version of a document is stored encrypted under a key of its own. Streams carry chunks of up to 1 MiB, each with
     its offset and crc32c; the SHA-256 of the whole binds them. An upload that is cut off is continued where `GetUpload`
     says it stands: that place never goes backwards.
+
+    Both ways, a client can ask for sealed chunks: what then travels inside TLS is the ciphertext as it is stored, with
+    its key wrapped to the far end by HPKE (RFC 9180: base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM).
+    Whatever ends TLS in between sees no byte of the document. The ciphertext is a stream of Tink's
+    `AES256_GCM_HKDF_1MB` (RAW), its associated data
+    `"zegel/document/v1" | be16(length) | tenant_id | be16(length) | document_id | be64(version)`; HPKE's `info` is
+    `"zegel/sealed-chunks/v1/"` and then the same.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -130,6 +144,13 @@ class DocumentServiceServicer(metaclass=_abc_1.ABCMeta):
     Each version of a document is stored encrypted under a key of its own. Streams carry chunks of up to 1 MiB, each with
     its offset and crc32c; the SHA-256 of the whole binds them. An upload that is cut off is continued where `GetUpload`
     says it stands: that place never goes backwards.
+
+    Both ways, a client can ask for sealed chunks: what then travels inside TLS is the ciphertext as it is stored, with
+    its key wrapped to the far end by HPKE (RFC 9180: base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM).
+    Whatever ends TLS in between sees no byte of the document. The ciphertext is a stream of Tink's
+    `AES256_GCM_HKDF_1MB` (RAW), its associated data
+    `"zegel/document/v1" | be16(length) | tenant_id | be16(length) | document_id | be64(version)`; HPKE's `info` is
+    `"zegel/sealed-chunks/v1/"` and then the same.
     """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,203 @@
+"""Stored streams as they are read, segment by segment: decrypted, or as they lie there.
+
+Invariants:
+
+* No plaintext of a segment leaves before its tag is checked.
+* A reader holds its segment and `READ_AHEAD` more, however large the document.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from zegel.sealed_chunks import sealing_info
+from zegel.segments import (
+    MAX_PLAINTEXT_SIZE,
+    SEGMENT_SIZE,
+    SegmentCipher,
+    SegmentError,
+    document_aad,
+    locate,
+    plaintext_range,
+    segment_count,
+)
+from zegel_server.documents.parts import part_key, place_of
+from zegel_server.errors import DataLoss
+
+if TYPE_CHECKING:
+    from zegel_server.documents.vault import Vault  # which makes streams, and moves their bytes
+
+READ_AHEAD: Final = 2
+"""Segments fetched and decrypted before they are wanted: hides the store's latency, for 2 MiB a reader."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which version a stream is of.
+
+    Attributes:
+        tenant_id: Whose.
+        document_id: Of which document.
+        version: Of which version.
+    """
+
+    tenant_id: str
+    document_id: str
+    version: int
+
+    @property
+    def key_id(self) -> str:
+        """Identifier of its DEK: the key's commitment binds it to this version."""
+        return f"{self.document_id}/{self.version}"
+
+    @property
+    def aad(self) -> bytes:
+        """Associated data of its segments."""
+        return document_aad(self.tenant_id, self.document_id, self.version)
+
+    @property
+    def sealing_info(self) -> bytes:
+        """What HPKE binds its key to."""
+        return sealing_info(self.tenant_id, self.document_id, self.version)
+
+
+class Stream:
+    """A stream whose key is open.
+
+    Args:
+        vault: Where its parts are.
+        prefix: Their folder.
+        cipher: Encrypts and decrypts its segments.
+        size: Bytes of the document; left out while it grows: then none of its segments is known as the last.
+    """
+
+    __slots__ = ("cipher", "prefix", "size", "vault")
+
+    def __init__(self, vault: "Vault", prefix: str, cipher: SegmentCipher, size: int = MAX_PLAINTEXT_SIZE) -> None:
+        self.vault = vault
+        self.prefix = prefix
+        self.cipher = cipher
+        self.size = size
+
+    async def segment(self, index: int) -> bytes:
+        """The plaintext of one segment, checked.
+
+        Args:
+            index: Number from 0.
+
+        Raises:
+            DataLoss: What is stored is not what was written.
+            Unavailable: The blob store does not answer.
+        """
+        part, place = place_of(index, self.size)
+        stored = await self.vault.get(part_key(self.prefix, part), place.start, len(place))
+        last = index == segment_count(self.size) - 1
+        try:
+            return await self.vault.compute(len(stored), self.cipher.decrypt, index, last, stored)
+        except SegmentError as error:
+            raise DataLoss("A stored segment is not what was written.") from error
+
+    def segments(self, wanted: range) -> AsyncGenerator[bytes, None]:
+        """The plaintexts of segments in order, fetched a little ahead.
+
+        Args:
+            wanted: Their numbers.
+
+        Raises:
+            DataLoss: What is stored is not what was written; nothing of that segment is given.
+            Unavailable: The blob store does not answer.
+        """
+        return _in_order(self.segment, wanted)
+
+    async def around(self, offset: int) -> tuple[int, bytes]:
+        """The segment that a byte of the document lies in.
+
+        Args:
+            offset: The byte's.
+
+        Returns:
+            The offset at which it begins, and its plaintext, checked.
+
+        Raises:
+            DataLoss: What is stored is not what was written.
+            Unavailable: The blob store does not answer.
+        """
+        index = locate(offset).index
+        return plaintext_range(index, self.size).start, await self.segment(index)
+
+
+class Ciphertext:
+    """A stream as it is stored; no key is needed to read it.
+
+    Args:
+        vault: Where its parts are.
+        prefix: Their folder.
+        size: Bytes of the document; left out while it grows.
+    """
+
+    __slots__ = ("prefix", "size", "vault")
+
+    def __init__(self, vault: "Vault", prefix: str, size: int = MAX_PLAINTEXT_SIZE) -> None:
+        self.vault = vault
+        self.prefix = prefix
+        self.size = size
+
+    async def segment(self, index: int) -> bytes:
+        """One segment; the first one with the stream's header before it.
+
+        Args:
+            index: Number from 0.
+
+        Raises:
+            DataLoss: It is not there.
+            Unavailable: The blob store does not answer.
+        """
+        part, place = place_of(index, self.size)
+        start = place.start if index else 0
+        return await self.vault.get(part_key(self.prefix, part), start, place.stop - start)
+
+    def segments(self, wanted: range) -> AsyncGenerator[bytes, None]:
+        """Segments in order, fetched a little ahead.
+
+        Args:
+            wanted: Their numbers.
+
+        Raises:
+            DataLoss: One is not there.
+            Unavailable: The blob store does not answer.
+        """
+        return _in_order(self.segment, wanted)
+
+    async def around(self, offset: int) -> tuple[int, bytes]:
+        """The segment that a byte of the stream lies in.
+
+        Args:
+            offset: The byte's.
+
+        Returns:
+            The offset at which it begins, and its bytes.
+
+        Raises:
+            DataLoss: It is not there.
+            Unavailable: The blob store does not answer.
+        """
+        index = offset // SEGMENT_SIZE
+        return index * SEGMENT_SIZE, await self.segment(index)
+
+
+async def _in_order(fetch: Callable[[int], Coroutine[Any, Any, bytes]], wanted: range) -> AsyncGenerator[bytes, None]:
+    numbers = iter(wanted)
+    ahead: deque[asyncio.Task[bytes]] = deque()
+    try:
+        while True:
+            while len(ahead) <= READ_AHEAD and (index := next(numbers, None)) is not None:
+                ahead.append(asyncio.create_task(fetch(index)))
+            if not ahead:
+                return
+            yield await ahead.popleft()
+    finally:
+        for task in ahead:
+            task.cancel()
+        await asyncio.gather(*ahead, return_exceptions=True)
