@@ -1,14 +1,24 @@
-"""Structured log lines on standard error: JSON for machines, or aligned for people."""
+"""Structured log lines on standard error: JSON for machines, or aligned for people.
+
+Invariants:
+
+* Of an exception, a line has its type and the places that it went through, never its text: those of a database or of
+  a parser repeat what a person wrote.
+* Of what a library logs, a line has the library and the message before anything was put into it, for the same reason.
+"""
 
 import json
 import logging
 import sys
+import traceback
 from typing import Final, Literal
 
 import structlog
 
 _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
+_LONGEST: Final = 200
+"""Characters of a library's message: enough to know it by."""
 
 _encode: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=str).encode
 
@@ -24,12 +34,6 @@ def configure(form: Literal["json", "console"], level: Literal["debug", "info", 
         form: How lines look.
         level: The least level told.
     """
-    # No locals in tracebacks: they may hold a token or a person's data.
-    traceback: structlog.types.Processor = (
-        structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
-        if form == "json"
-        else structlog.processors.format_exc_info
-    )
     renderer: structlog.types.Processor = (
         structlog.processors.JSONRenderer(serializer=_dumps)
         if form == "json"
@@ -39,11 +43,53 @@ def configure(form: Literal["json", "console"], level: Literal["debug", "info", 
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            traceback,
+            _trace_exception,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    logging.basicConfig(level=logging.WARNING, handlers=[_LibraryHandler()], force=True)
+
+
+def trace_of(error: BaseException) -> list[str]:
+    """The exceptions that led to one, itself first, each with the lines that it went through; none of their texts.
+
+    Args:
+        error: What was raised.
+    """
+    lines: list[str] = []
+    seen: set[int] = set()
+    present: BaseException | None = error
+    while present is not None and id(present) not in seen:
+        seen.add(id(present))
+        lines.append(f"{type(present).__module__}.{type(present).__qualname__}")
+        lines += [
+            f"  {frame.f_code.co_filename}:{line} {frame.f_code.co_qualname}"
+            for frame, line in traceback.walk_tb(present.__traceback__)
+        ]
+        present = present.__cause__ or (None if present.__suppress_context__ else present.__context__)
+    return lines
+
+
+def _trace_exception(_logger: object, _name: str, line: structlog.types.EventDict) -> structlog.types.EventDict:
+    error = line.pop("exc_info", None)
+    if error is True:
+        error = sys.exception()
+    if isinstance(error, tuple):
+        error = error[1]
+    if isinstance(error, BaseException):
+        line["trace"] = trace_of(error)
+    return line
+
+
+class _LibraryHandler(logging.Handler):
+    """Tells what libraries log, by the templates of their messages."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See ``logging.Handler``."""
+        # asyncio puts what it tells of into the template; its first line says what happened.
+        message = str(record.msg).partition("\n")[0][:_LONGEST]
+        told = {"logger": record.name, "message": message, "exc_info": record.exc_info}
+        structlog.get_logger("zegel.library").log(record.levelno, "library", **told)

@@ -1,12 +1,13 @@
 """What an operator sees of requests: one structured line each, and metrics. No personal data, no secret, no payload."""
 
 import time
-import traceback
 from collections.abc import Callable
 from typing import Final
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from zegel_server.logs import trace_of
 
 BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 """Bounds of the latency histogram, in seconds: from a read of a row to a large download."""
@@ -87,23 +88,3 @@ class Telemetry:
             request_id: In which request.
         """
         self._log.error("defect", method=method, request_id=request_id, trace=trace_of(error))
-
-
-def trace_of(error: BaseException) -> list[str]:
-    """The exceptions that led to one, itself first, each with the lines that it went through; none of their texts.
-
-    Args:
-        error: What was raised.
-    """
-    lines: list[str] = []
-    seen: set[int] = set()
-    present: BaseException | None = error
-    while present is not None and id(present) not in seen:
-        seen.add(id(present))
-        lines.append(f"{type(present).__module__}.{type(present).__qualname__}")
-        lines += [
-            f"  {frame.f_code.co_filename}:{line} {frame.f_code.co_qualname}"
-            for frame, line in traceback.walk_tb(present.__traceback__)
-        ]
-        present = present.__cause__ or (None if present.__suppress_context__ else present.__context__)
-    return lines
