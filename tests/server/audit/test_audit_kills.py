@@ -55,7 +55,7 @@ async def test_two_servers_killed_at_any_moment_leave_one_whole_log(url: str, tm
         running = [start(arguments, out) for out in outs]
         try:
             deadline = time.monotonic() + 60
-            while not all(out.stat().st_size > 2_000 for out in outs) and time.monotonic() < deadline:
+            while not all(out.stat().st_size > 2_000 for out in outs) and time.monotonic() < deadline:  # noqa: ASYNC110 - files
                 await asyncio.sleep(0.02)
             for each in running:
                 await asyncio.sleep(random.random() * 0.3)  # noqa: S311 - any moment
