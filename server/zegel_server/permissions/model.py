@@ -22,6 +22,9 @@ SIGNER: Final = "signer"
 OPERATOR: Final = "operator"
 """The installation's own role: it makes tenants, and sees nothing of theirs."""
 
+NOBODY: Final = ""
+"""Owner of a role: the tenant's, so only a permission held in any resource reaches it."""
+
 SCOPES: Final = (Scope.OWN, Scope.PARTY, Scope.ANY)
 """The scopes that a grant can have."""
 

@@ -13,6 +13,7 @@ from zegel_server.errors import InvalidArgument, NotFound
 from zegel_server.idempotency import earlier_answer
 from zegel_server.permissions.model import (
     BUILT_IN,
+    NOBODY,
     NOT_BINDABLE,
     Binding,
     Grant,
@@ -21,7 +22,7 @@ from zegel_server.permissions.model import (
     is_principal,
     is_role_name,
 )
-from zegel_server.permissions.service import NOBODY, Permissions
+from zegel_server.permissions.service import Permissions
 
 MAX_CHECKS = 100
 """Permissions asked for in one call, as the contract says."""
@@ -79,7 +80,7 @@ class PermissionServicer(rpc.PermissionServiceServicer):
         before = await earlier_answer(self._database, caller, request, pb.CreateRoleResponse)
         if before is not None:
             return before
-        return await self._permissions.create_role(
+        return await self._permissions.roles.create(
             caller, role, request, lambda role: pb.CreateRoleResponse(role=_role(role))
         )
 
@@ -87,7 +88,7 @@ class PermissionServicer(rpc.PermissionServiceServicer):
         """See the contract."""
         fields = validation.mask(request.update_mask, _FIELDS)
         _named(request.role.name, "role.name")
-        role, losses = await self._permissions.update_role(
+        role, losses = await self._permissions.roles.update(
             current_caller(),
             self._from_role(request.role, fields),
             fields,
@@ -98,7 +99,7 @@ class PermissionServicer(rpc.PermissionServiceServicer):
 
     async def DeleteRole(self, request: pb.DeleteRoleRequest, context: Any) -> pb.DeleteRoleResponse:
         """See the contract."""
-        losses = await self._permissions.delete_role(
+        losses = await self._permissions.roles.delete(
             current_caller(),
             _role_name(request.role),
             paging.revision(request.etag, "role"),

@@ -1,0 +1,190 @@
+"""Use cases of a tenant's own roles. Each change raises the policy's version in its own transaction."""
+
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from typing import TypeVar
+
+from google.protobuf.message import Message
+
+from zegel.event.v1 import event_type_pb2 as events
+from zegel_server.audit.recorder import Recorder
+from zegel_server.caller import Caller
+from zegel_server.db import Database, Transaction, UniqueViolation
+from zegel_server.errors import Aborted, AlreadyExists, FailedPrecondition, NotFound, ResourceExhausted
+from zegel_server.idempotency import earlier_answer, remember
+from zegel_server.permissions import model, store
+from zegel_server.permissions.changes import Losses, Trial, assess, change_policy, check_within
+from zegel_server.permissions.model import BUILT_IN, NOBODY, Policy, Role
+
+M = TypeVar("M", bound=Message)
+
+
+class Roles:
+    """A tenant's own roles.
+
+    Args:
+        database: Where the rows are.
+        recorder: Records the events.
+        known: Every permission that a method demands.
+    """
+
+    def __init__(self, database: Database, recorder: Recorder, known: Collection[str]) -> None:
+        self._database = database
+        self._recorder = recorder
+        self._known = known
+
+    async def create(self, caller: Caller, role: Role, request: Message, answer: Callable[[Role], M]) -> M:
+        """Defines a role of the tenant's own; a repetition of the request gets the first answer.
+
+        Args:
+            caller: Who defines it.
+            role: The role.
+            request: The request, with its ``request_id``.
+            answer: Makes the answer that is kept for a repetition.
+
+        Raises:
+            AlreadyExists: The name is taken.
+            InvalidArgument: Something of it is not allowed.
+            PermissionDenied: It holds what the caller does not (``GRANT_EXCEEDS_GRANTER``).
+        """
+        model.check_role_name(role.name, "role.name")
+        if role.name in BUILT_IN:
+            raise AlreadyExists("A role of that name exists.", resource="role")
+        draft = await self._recorder.draft(caller, events.EVENT_TYPE_ROLE_CREATED, resource_id=role.name)
+        try:
+            async with self._database.transaction() as transaction:
+                policy = await change_policy(transaction, caller.tenant_id)
+                if len(policy.roles) >= model.MAX_ROLES:
+                    raise ResourceExhausted("The tenant has as many roles as it may.", limit="roles")
+                model.check_parents(policy, role, "role.inherits")
+                check_within(caller, _with_role(policy, role), [role.name], self._known)
+                await transaction.execute(
+                    store.INSERT_ROLE,
+                    tenant_id=caller.tenant_id,
+                    role=role.name,
+                    description=role.description,
+                    revision=1,
+                )
+                await self._write_rules(transaction, caller.tenant_id, role)
+                await self._recorder.record(transaction, draft)
+                made = answer(replace(role, revision=1))
+                await remember(transaction, caller, request, made)
+        except UniqueViolation:
+            before = await earlier_answer(self._database, caller, request, type(answer(role)))
+            if before is not None:
+                return before
+            raise AlreadyExists("A role of that name exists.", resource="role") from None
+        return made
+
+    async def update(
+        self, caller: Caller, role: Role, fields: Collection[str], revision: int | None, *, dry: bool
+    ) -> tuple[Role, Losses]:
+        """Changes a role of the tenant's own.
+
+        Args:
+            caller: Who changes it.
+            role: The role with the new values.
+            fields: Which of ``description``, ``grants`` and ``inherits`` change.
+            revision: The revision last read; ``None`` to overwrite whatever is there.
+            dry: Whether only to tell what would change.
+
+        Returns:
+            The role as changed, and who loses what.
+
+        Raises:
+            Aborted: It was changed since.
+            FailedPrecondition: It is built in, or would inherit from itself.
+            NotFound: There is no such role.
+            PermissionDenied: It would hold what the caller does not (``GRANT_EXCEEDS_GRANTER``).
+        """
+        _check_own(role.name)
+        caller.require("role.update", "role", owner_id=NOBODY)
+        draft = await self._recorder.draft(caller, events.EVENT_TYPE_ROLE_UPDATED, resource_id=role.name)
+        async with Trial(self._database, dry=dry) as transaction:
+            policy = await change_policy(transaction, caller.tenant_id)
+            present = _present(policy, role.name, revision)
+            changed = replace(
+                present,
+                description=role.description if "description" in fields else present.description,
+                grants=role.grants if "grants" in fields else present.grants,
+                parents=role.parents if "inherits" in fields else present.parents,
+                revision=present.revision + 1,
+            )
+            model.check_parents(policy, changed, "role.inherits")
+            after = _with_role(policy, changed)
+            check_within(caller, after, [role.name], self._known)
+            losses = await assess(transaction, policy, after, self._known)
+            await self._remove_rules(transaction, caller.tenant_id, role.name)
+            await transaction.execute(
+                store.UPDATE_ROLE, tenant=caller.tenant_id, name=role.name, new_description=changed.description
+            )
+            await self._write_rules(transaction, caller.tenant_id, changed)
+            await self._recorder.record(transaction, draft)
+        return changed, losses
+
+    async def delete(self, caller: Caller, name: str, revision: int | None, *, dry: bool) -> Losses:
+        """Deletes a role of the tenant's own, its bindings, and its place in roles that inherit from it.
+
+        Args:
+            caller: Who deletes it.
+            name: Its name.
+            revision: The revision last read; ``None`` to overlook it.
+            dry: Whether only to tell what would change.
+
+        Returns:
+            Who loses what.
+
+        Raises:
+            Aborted: It was changed since.
+            FailedPrecondition: It is built in.
+            NotFound: There is no such role.
+        """
+        _check_own(name)
+        caller.require("role.delete", "role", owner_id=NOBODY)
+        draft = await self._recorder.draft(caller, events.EVENT_TYPE_ROLE_DELETED, resource_id=name)
+        async with Trial(self._database, dry=dry) as transaction:
+            policy = await change_policy(transaction, caller.tenant_id)
+            _present(policy, name, revision)
+            left = {
+                each.name: replace(each, parents=each.parents - {name})
+                for each in policy.roles.values()
+                if each.name != name
+            }
+            losses = await assess(transaction, policy, replace(policy, roles=left), self._known)
+            await self._remove_rules(transaction, caller.tenant_id, name)
+            for statement in (store.DELETE_CHILDREN, store.DELETE_BINDINGS_OF_ROLE, store.DELETE_ROLE):
+                await transaction.execute(statement, tenant=caller.tenant_id, name=name)
+            await self._recorder.record(transaction, draft)
+        return losses
+
+    async def _write_rules(self, transaction: Transaction, tenant_id: str, role: Role) -> None:
+        named = {"tenant_id": tenant_id, "role": role.name}
+        await transaction.execute_many(
+            store.INSERT_GRANT,
+            [{**named, "permission": grant.permission, "scope": grant.scope.name} for grant in sorted(role.grants)],
+        )
+        await transaction.execute_many(
+            store.INSERT_PARENT, [{**named, "parent": parent} for parent in sorted(role.parents)]
+        )
+
+    async def _remove_rules(self, transaction: Transaction, tenant_id: str, name: str) -> None:
+        for statement in (store.DELETE_GRANTS, store.DELETE_PARENTS):
+            await transaction.execute(statement, tenant=tenant_id, name=name)
+
+
+def _check_own(name: str) -> None:
+    if name in BUILT_IN:
+        raise FailedPrecondition("A built-in role cannot be changed.", reason="ROLE_BUILT_IN", role=name)
+
+
+def _present(policy: Policy, name: str, revision: int | None) -> Role:
+    present = policy.roles.get(name)
+    if present is None:
+        raise NotFound("role")
+    if revision is not None and revision != present.revision:
+        raise Aborted("The role was changed since.")
+    return present
+
+
+def _with_role(policy: Policy, role: Role) -> Policy:
+    return replace(policy, roles={**policy.roles, role.name: role})
