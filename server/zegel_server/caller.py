@@ -112,9 +112,7 @@ class Caller(NamedTuple):
             party: Whether the caller is a party to it.
         """
         scopes = int(self.scopes(permission))  # an enum's operators cost more than everything else here
-        return bool(
-            scopes & _ANY or (scopes & _OWN and owner_id == self.principal_id) or (scopes & _PARTY and party)
-        )
+        return bool(scopes & _ANY or (scopes & _OWN and owner_id == self.principal_id) or (scopes & _PARTY and party))
 
     def require(self, permission: str, kind: str, *, owner_id: str, party: bool = False) -> None:
         """Refuses a resource out of reach as if it did not exist.

@@ -67,8 +67,10 @@ def _postgresql() -> list[str]:
     statements += [
         f"CREATE TRIGGER audit_events_fixed BEFORE UPDATE OF {_kept()} ON audit_events FOR EACH STATEMENT {refusal}",
         # Not on SQLite, where having it at all makes each event dearer by a tenth.
-        "CREATE TRIGGER audit_events_added BEFORE INSERT ON audit_events FOR EACH ROW"
-        f" WHEN (NEW.leaf_index IS NOT NULL OR NEW.leaf IS NOT NULL) {refusal}",
+        (
+            "CREATE TRIGGER audit_events_added BEFORE INSERT ON audit_events FOR EACH ROW"
+            f" WHEN (NEW.leaf_index IS NOT NULL OR NEW.leaf IS NOT NULL) {refusal}"
+        ),
     ]
     return statements
 

@@ -12,15 +12,10 @@ Invariants:
 """
 
 import hmac
-import json
-import secrets
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from zegel_server import clock
 from zegel_server.crypto import (
@@ -38,13 +33,10 @@ from zegel_server.crypto import (
 from zegel_server.db import Database, Row, Transaction, UniqueViolation
 from zegel_server.errors import Aborted, DataLoss
 from zegel_server.ids import new_id
-from zegel_server.keys import store
+from zegel_server.keys import personal, store
 
 CACHED_KEYS: Final = 4_096
 """Unwrapped keys kept in memory a kind: some hundred bytes each, and a provider's answer saved."""
-
-NONCE: Final = 12
-"""Bytes of an AES-GCM nonce; random, for far fewer than 2**32 messages a subject's key."""
 
 _INDEX_LABEL: Final = b"zegel/email-index/v1"
 
@@ -101,6 +93,9 @@ class Keys:
         database: Where their rows are.
         root_keys: The provider above them.
     """
+
+    encrypt_personal = staticmethod(personal.encrypt_personal)
+    decrypt_personal = staticmethod(personal.decrypt_personal)
 
     def __init__(self, database: Database, root_keys: RootKeys) -> None:
         self._database = database
@@ -348,40 +343,6 @@ class Keys:
         if own is None:
             raise DataLoss("A tenant's own key is missing.")
         return hmac.digest(hmac.digest(own, _INDEX_LABEL, "sha256"), email.strip().casefold().encode(), "sha256")
-
-    # ------------------------------------------------------------------------------------------ personal data
-
-    def encrypt_personal(self, key: bytes, data: Mapping[str, Any], place: str) -> bytes:
-        """Encrypts personal data under its subject's key (AES-256-GCM).
-
-        Args:
-            key: The subject's key.
-            data: The data, as JSON has it.
-            place: What it belongs to: bound to it, so that no row's data passes for another's.
-        """
-        nonce = secrets.token_bytes(NONCE)
-        plain = json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
-        return nonce + AESGCM(key).encrypt(nonce, plain, place.encode())
-
-    def decrypt_personal(self, key: bytes | None, stored: bytes, place: str) -> dict[str, Any]:
-        """Decrypts personal data; empty once the subject's key is destroyed.
-
-        Args:
-            key: The subject's key, or ``None``.
-            stored: What ``encrypt_personal`` made.
-            place: What it belongs to.
-
-        Raises:
-            DataLoss: It is damaged, or belongs elsewhere.
-        """
-        if key is None:
-            return {}
-        try:
-            plain = AESGCM(key).decrypt(stored[:NONCE], stored[NONCE:], place.encode())
-        except InvalidTag as error:
-            raise DataLoss("Stored personal data is damaged.") from error
-        data: dict[str, Any] = json.loads(plain)
-        return data
 
 
 def _tenant_key_id(tenant_id: str, key_version: int) -> str:

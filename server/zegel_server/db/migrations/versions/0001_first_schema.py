@@ -382,5 +382,5 @@ def upgrade() -> None:
     op.create_index(
         "uq_signatures_signature_request_id_position", "signatures", ["signature_request_id", "position"], unique=True
     )
-    for statement in immutability_triggers(op.get_bind().dialect.name):
+    for statement in immutability_triggers("sqlite" if op.get_bind().dialect.name == "sqlite" else "postgresql"):
         op.execute(statement)

@@ -1,0 +1,54 @@
+"""Personal data at rest: encrypted under its subject's key (AES-256-GCM), and bound to the place that it stands in.
+
+Invariants:
+
+* A nonce is random: a subject's key encrypts far fewer than 2**32 messages.
+* Data of one row never passes for another's: the place is authenticated with it.
+"""
+
+import json
+import secrets
+from collections.abc import Mapping
+from typing import Any, Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from zegel_server.errors import DataLoss
+
+NONCE: Final = 12
+"""Bytes of an AES-GCM nonce."""
+
+
+def encrypt_personal(key: bytes, data: Mapping[str, Any], place: str) -> bytes:
+    """Encrypts personal data under its subject's key (AES-256-GCM).
+
+    Args:
+        key: The subject's key.
+        data: The data, as JSON has it.
+        place: What it belongs to: bound to it, so that no row's data passes for another's.
+    """
+    nonce = secrets.token_bytes(NONCE)
+    plain = json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
+    return nonce + AESGCM(key).encrypt(nonce, plain, place.encode())
+
+
+def decrypt_personal(key: bytes | None, stored: bytes, place: str) -> dict[str, Any]:
+    """Decrypts personal data; empty once the subject's key is destroyed.
+
+    Args:
+        key: The subject's key, or ``None``.
+        stored: What ``encrypt_personal`` made.
+        place: What it belongs to.
+
+    Raises:
+        DataLoss: It is damaged, or belongs elsewhere.
+    """
+    if key is None:
+        return {}
+    try:
+        plain = AESGCM(key).decrypt(stored[:NONCE], stored[NONCE:], place.encode())
+    except InvalidTag as error:
+        raise DataLoss("Stored personal data is damaged.") from error
+    data: dict[str, Any] = json.loads(plain)
+    return data
