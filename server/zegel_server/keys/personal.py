@@ -48,7 +48,7 @@ def decrypt_personal(key: bytes | None, stored: bytes, place: str) -> dict[str, 
         return {}
     try:
         plain = AESGCM(key).decrypt(stored[:NONCE], stored[NONCE:], place.encode())
-    except InvalidTag as error:
+    except (InvalidTag, ValueError) as error:  # the latter where it was cut short
         raise DataLoss("Stored personal data is damaged.") from error
     data: dict[str, Any] = json.loads(plain)
     return data
