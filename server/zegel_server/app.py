@@ -61,6 +61,7 @@ from zegel_server.pdf.workshop import Workshop
 from zegel_server.permissions.policies import Policies
 from zegel_server.permissions.service import Permissions
 from zegel_server.permissions.servicer import PermissionServicer
+from zegel_server.rpc.limits import Budget, Limits
 from zegel_server.rpc.methods import read_contracts
 from zegel_server.rpc.pipeline import Pipeline
 from zegel_server.rpc.server import OPEN_PATHS, Server
@@ -286,6 +287,17 @@ async def _ended(task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
+def _limits(settings: Settings) -> Limits:
+    if not settings.limits:
+        return Limits()
+    return Limits(
+        address=Budget(settings.address_calls, settings.address_calls_at_a_time, settings.address_bytes),
+        session=Budget(settings.session_calls, settings.session_calls_at_a_time, settings.session_bytes),
+        tenant=Budget(settings.tenant_calls, settings.tenant_calls_at_a_time, settings.tenant_bytes),
+        wrong_tokens_per_s=settings.wrong_tokens,
+    )
+
+
 class App:
     """A running server.
 
@@ -333,6 +345,7 @@ class App:
             core.refusals.record,
             OPEN_PATHS,
             certificates=settings.tls_client_authority is not None,
+            limits=_limits(settings),
         )
         server = Server(pipeline, credentials.tls, reuse_port=reuse_port)
         for service, add, servicer in domains.servicers():

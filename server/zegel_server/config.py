@@ -53,6 +53,24 @@ class Settings(BaseSettings):
     )
     publish_log: Annotated[bool, Field(description="Keep the log's tiles as files under data_dir/log.")] = True
 
+    limits: Annotated[bool, Field(description="Hold callers to the budgets below, each server process by itself.")] = (
+        True
+    )
+    address_calls: Annotated[float, Field(ge=0, description="Calls a second of a network address; 0 for no limit.")] = (
+        2_000
+    )
+    address_calls_at_a_time: Annotated[int, Field(ge=0, description="Calls under way of an address.")] = 2_000
+    address_bytes: Annotated[float, Field(ge=0, description="Bytes of messages a second of an address.")] = 2**30
+    session_calls: Annotated[float, Field(ge=0, description="Calls a second of a session or API key.")] = 1_000
+    session_calls_at_a_time: Annotated[int, Field(ge=0, description="Calls under way of a session.")] = 500
+    session_bytes: Annotated[float, Field(ge=0, description="Bytes of messages a second of a session.")] = 2**28
+    tenant_calls: Annotated[float, Field(ge=0, description="Calls a second of a tenant.")] = 2_000
+    tenant_calls_at_a_time: Annotated[int, Field(ge=0, description="Calls under way of a tenant.")] = 1_000
+    tenant_bytes: Annotated[float, Field(ge=0, description="Bytes of messages a second of a tenant.")] = 2**29
+    wrong_tokens: Annotated[
+        float, Field(ge=0, description="Tokens that nobody has which an address may show a second, 300 at once.")
+    ] = 1
+
     pdf_workers: Annotated[int, Field(ge=0, le=64, description="PDF jobs at a time; 0 for one a core.")] = 0
     log_format: Annotated[Literal["json", "console"], Field(description="How log lines look.")] = "json"
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Field(description="Least level told.")] = "info"

@@ -118,10 +118,23 @@ class Aborted(ZegelError):
 
 
 class ResourceExhausted(ZegelError):
-    """A limit was reached."""
+    """A limit was reached.
+
+    Args:
+        message: One English sentence for the developer who reads it.
+        reason: A more exact reason than ``LIMIT_REACHED``.
+        retry_after_s: After how many seconds the same call may go through; ``None`` where waiting does not help.
+        metadata: As ``limit``, which limit.
+    """
 
     status = grpc.StatusCode.RESOURCE_EXHAUSTED
     default_reason = "LIMIT_REACHED"
+
+    def __init__(
+        self, message: str, *, reason: str | None = None, retry_after_s: float | None = None, **metadata: str
+    ) -> None:
+        super().__init__(message, reason=reason, **metadata)
+        self.retry_after_s = retry_after_s
 
 
 class DataLoss(ZegelError):

@@ -32,7 +32,7 @@ OUR_ROLE: Final = "our-role"
 """The same, of the callers' tenant alone."""
 OTHER_ROLE: Final = "other-tenants-role"
 """The same, of the other tenant alone."""
-LIMITS_OFF: Final[dict[str, str]] = {}
+LIMITS_OFF: Final = {"ZEGEL_LIMITS": "false"}
 """Settings under which a server counts nothing: nearly all that is sent to it is refused."""
 NARROW_TO: Final = frozenset({"document.read", "session.introspect"})
 SCOPES: Final = {Scope.OWN: access_pb2.SCOPE_OWN, Scope.PARTY: access_pb2.SCOPE_PARTY, Scope.ANY: access_pb2.SCOPE_ANY}

@@ -1,8 +1,13 @@
 """Who is at the other end of a connection, as gRPC tells it."""
 
-from typing import Any
+from typing import Any, Final
 
 from grpc.aio import ServicerContext
+
+from zegel_server.errors import Unauthenticated
+
+MAX_USER_AGENT: Final = 256
+"""Characters kept of a client's name for itself."""
 
 
 def address_of(peer: str) -> str:
@@ -36,3 +41,26 @@ def certificate_of(context: ServicerContext[Any, Any]) -> bytes | None:
     from cryptography.x509 import load_pem_x509_certificate  # noqa: PLC0415 - only where mutual TLS is on
 
     return load_pem_x509_certificate(pems[0]).public_bytes(Encoding.DER)
+
+
+def token_of(context: ServicerContext[Any, Any]) -> tuple[str, str]:
+    """The bearer token of a call, and its client's name for itself.
+
+    Args:
+        context: The call.
+
+    Raises:
+        Unauthenticated: It carries none, or more than one.
+    """
+    token, user_agent = "", ""
+    for key, value in context.invocation_metadata() or ():
+        if key == "authorization":
+            if token:
+                raise Unauthenticated("The call carries two tokens.", reason="SESSION_MALFORMED")
+            token = str(value)
+        elif key == "user-agent":
+            user_agent = str(value)
+    scheme, _, token = token.partition(" ")
+    if not token or scheme.lower() != "bearer":
+        raise Unauthenticated("The call carries no authorization: Bearer metadata.")
+    return token, user_agent[:MAX_USER_AGENT]

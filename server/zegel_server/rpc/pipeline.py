@@ -1,9 +1,11 @@
-"""The way of a request: four stages, in this order, around every servicer's method.
+"""The way of a request: five stages, in this order, around every servicer's method.
 
 1. **errors**, outermost, so that whatever is raised inside becomes a status with one ``ErrorInfo`` and no other text.
 2. **telemetry**: a request id and one line for the operator, for refused requests as well.
-3. **session**: the token is looked up, every time; there is no cache that could be stale.
-4. **access**: what the contract demands, decided by policy. It comes before any resource is looked at.
+3. **limits**: the budgets of the address, before anything is looked up; once it is known who calls, of the session and
+   the tenant.
+4. **session**: the token is looked up, every time; there is no cache that could be stale.
+5. **access**: what the contract demands, decided by policy. It comes before any resource is looked at.
 
 Invariants:
 
@@ -21,13 +23,14 @@ from contextlib import suppress
 from typing import Any, Final, Protocol, cast
 
 import grpc
-from grpc.aio import AbortError, ServerInterceptor, ServicerContext
+from grpc.aio import AbortError, InternalError, ServerInterceptor, ServicerContext
 
 from zegel_server.caller import Caller, Origin, Scope, set_caller
 from zegel_server.errors import Aborted, Unauthenticated, Unavailable, ZegelError
 from zegel_server.rpc.deadlines import Deadlines
+from zegel_server.rpc.limits import Admission, Limits
 from zegel_server.rpc.methods import Method
-from zegel_server.rpc.peer import address_of, certificate_of
+from zegel_server.rpc.peer import address_of, certificate_of, token_of
 from zegel_server.rpc.status import Deadline, Unimplemented, as_public, rich_status
 from zegel_server.rpc.telemetry import Telemetry
 from zegel_server.rpc.wire import Parse, Parsed, Serialise, parsed
@@ -89,6 +92,7 @@ class Call:
     """
 
     __slots__ = (
+        "admission",
         "began",
         "code",
         "context",
@@ -114,6 +118,7 @@ class Call:
         self.due = asyncio.get_running_loop().time() + method.cap_s
         self.stopped: Exception | None = None
         self.scopes = Scope.NONE
+        self.admission: Admission | None = None
 
     def stop(self, why: Exception | None = None) -> None:
         """Ends the call from outside of its own task.
@@ -145,6 +150,7 @@ class Pipeline(ServerInterceptor):  # type: ignore[type-arg]  # generic in its s
         refused: Told of calls that policy refused.
         open_paths: Paths beginning so pass untouched: health and reflection, which show no resource.
         certificates: Whether clients show certificates: mutual TLS.
+        limits: The budgets of addresses, sessions and tenants; ``None`` for none.
     """
 
     def __init__(
@@ -156,6 +162,7 @@ class Pipeline(ServerInterceptor):  # type: ignore[type-arg]  # generic in its s
         open_paths: tuple[str, ...] = (),
         *,
         certificates: bool = False,
+        limits: Limits | None = None,
     ) -> None:
         self._methods = methods
         self._authenticate = authenticate
@@ -163,6 +170,7 @@ class Pipeline(ServerInterceptor):  # type: ignore[type-arg]  # generic in its s
         self._refused = refused
         self._open = open_paths
         self._certificates = certificates
+        self._limits = limits or Limits()
         self._deadlines = Deadlines()
         telemetry.watch(self._deadlines.__len__)
         self._wrapped: dict[str, Handler] = {}
@@ -214,6 +222,7 @@ class Pipeline(ServerInterceptor):  # type: ignore[type-arg]  # generic in its s
                 await self._admit(call)
                 answer = serialise(await inner(parsed(parse, request), context))
                 call.check()
+                self._limits.spend(call.admission, len(request) + len(answer))
                 return answer  # noqa: TRY300 - the outermost stage
             except BaseException as error:  # noqa: BLE001 - the outermost stage: everything becomes a status here
                 await self._end_badly(call, error)
@@ -230,7 +239,9 @@ class Pipeline(ServerInterceptor):  # type: ignore[type-arg]  # generic in its s
             try:
                 await self._admit(call)
                 async with _Watch(call, self._admit):
-                    answer = serialise(await inner(Parsed(requests, parse), context))
+                    answer = serialise(
+                        await inner(Parsed(self._limits.metered(call.admission, requests), parse), context)
+                    )
                 call.check()
                 return answer  # noqa: TRY300 - the outermost stage
             except BaseException as error:  # noqa: BLE001 - the outermost stage
@@ -251,7 +262,9 @@ class Pipeline(ServerInterceptor):  # type: ignore[type-arg]  # generic in its s
                     answers = inner(request, context)
                     try:
                         async for answer in answers:
-                            await _write(context, serialise(answer))
+                            data = serialise(answer)
+                            await _write(context, data)
+                            await self._limits.pace(call.admission, len(data))
                     finally:
                         close = getattr(answers, "aclose", None)
                         if close is not None:
@@ -271,23 +284,22 @@ class Pipeline(ServerInterceptor):  # type: ignore[type-arg]  # generic in its s
         return call
 
     async def _admit(self, call: Call) -> None:
-        """The stages session and access."""
+        """The stages limits, session and access."""
         context = call.context
-        token, user_agent = "", ""
-        for key, value in context.invocation_metadata() or ():
-            if key == "authorization":
-                if token:
-                    raise Unauthenticated("The call carries two tokens.", reason="SESSION_MALFORMED")
-                token = str(value)
-            elif key == "user-agent":
-                user_agent = str(value)
-        scheme, _, token = token.partition(" ")
-        if not token or scheme.lower() != "bearer":
-            raise Unauthenticated("The call carries no authorization: Bearer metadata.")
-        origin = Origin(address_of(context.peer()), user_agent[:256])
+        address = address_of(context.peer())
+        admission, first = call.admission, call.admission is None
+        if admission is None:
+            admission = call.admission = self._limits.enter(address)
+        token, user_agent = token_of(context)
         certificate = certificate_of(context) if self._certificates else None
-        caller = await self._authenticate(token, origin, certificate)
+        try:
+            caller = await self._authenticate(token, Origin(address, user_agent), certificate)
+        except Unauthenticated as error:
+            self._limits.wrong_token(admission, error.reason)
+            raise
         call.session_id = caller.session_id
+        if first:
+            self._limits.identify(admission, caller.session_id, caller.tenant_id)
         try:
             scopes = caller.demand(call.method.permission)
         except ZegelError as error:
@@ -325,6 +337,8 @@ class Pipeline(ServerInterceptor):  # type: ignore[type-arg]  # generic in its s
 
     def _end(self, call: Call) -> None:
         self._deadlines.discard(call)
+        if call.admission is not None:
+            self._limits.leave(call.admission)
         self._telemetry.ended(
             call.began,
             method=call.method.path,
@@ -351,6 +365,9 @@ async def _write(context: ServicerContext[Any, Any], answer: bytes) -> None:
             await context.write(answer)
     except TimeoutError:
         raise Aborted("The client took no more of the stream; resume it.", reason="STREAM_STALLED") from None
+    except InternalError:
+        # The connection is gone: nobody is left to tell, and gRPC cancels the call only a moment later.
+        raise asyncio.CancelledError from None
 
 
 class _Watch:
