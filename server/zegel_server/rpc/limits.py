@@ -145,10 +145,11 @@ UNLIMITED: Final = Budget()
 class _Sort:
     """The budgets of one sort of keys."""
 
-    __slots__ = ("bytes", "calls", "most", "name", "under_way")
+    __slots__ = ("bytes", "calls", "limits", "most", "name", "under_way")
 
     def __init__(self, name: str, budget: Budget) -> None:
         self.name = name
+        self.limits = budget != UNLIMITED
         self.calls = Rate(budget.calls_per_s)
         self.bytes = Rate(budget.bytes_per_s)
         self.most = budget.calls_at_a_time
@@ -244,8 +245,9 @@ class Limits:
 
     @staticmethod
     def _enter(admission: Admission, sort: _Sort, key: str, now: float) -> None:
-        sort.enter(key, now)
-        admission.held.append((sort, key))
+        if sort.limits:
+            sort.enter(key, now)
+            admission.held.append((sort, key))
 
     def wrong_token(self, admission: Admission, reason: str) -> None:
         """Notes that a token was refused.
@@ -268,7 +270,7 @@ class Limits:
         Returns:
             How long its stream must wait before the next one, in seconds.
         """
-        if admission is None:
+        if admission is None or not admission.held:
             return 0.0
         now = time.monotonic()
         wait = max((sort.bytes.spend(key, count, now) for sort, key in admission.held), default=0.0)

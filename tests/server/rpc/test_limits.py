@@ -12,6 +12,9 @@ from zegel_server.rpc import limits
 from zegel_server.rpc.limits import SHARED, Budget, Limits, Rate, site_of
 
 
+MANY = Budget(calls_at_a_time=500)
+
+
 def made(
     monkeypatch: pytest.MonkeyPatch, *, wrong_tokens_per_s: float = 0, **budgets: Budget
 ) -> tuple[Limits, list[float]]:
@@ -143,7 +146,7 @@ def test_an_ipv6_site_counts_as_one() -> None:
 
 
 def test_what_is_under_way_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    found, _ = made(monkeypatch)
+    found, _ = made(monkeypatch, address=MANY, session=MANY, tenant=MANY)
     choose = random.Random(1)  # noqa: S311 - an order, not a secret
     running = []
     for number in range(500):
