@@ -26,6 +26,7 @@ from zegel.signing.v1 import (
     signing_service_pb2_grpc,
 )
 from zegel_server import clock, idempotency
+from zegel_server.audit.check import AuditCheck
 from zegel_server.audit.log import Log
 from zegel_server.audit.log_key import LogKey
 from zegel_server.audit.publisher import Publisher
@@ -170,6 +171,18 @@ class Core:
         vault = Vault(blobs, self.keys)
         stack.push_async_callback(vault.close)
         return Upkeep(self.database, vault)
+
+    def audit_check(self, progress: Callable[[int], None]) -> AuditCheck:
+        """What checks the whole audit log, for a command.
+
+        Args:
+            progress: Told how many events were looked at.
+        """
+        log = Log(self.database, LogKey.open(self.settings.data_dir / "keys", self.settings.log_origin))
+        publisher = None
+        if self.settings.publish_log:
+            publisher = Publisher(log, self.database, self.settings.data_dir / "log")
+        return AuditCheck(self.database, self.keys, log, publisher, progress)
 
     async def forget_answers(self) -> int:
         """Forgets answers of idempotent calls that were kept for long enough."""

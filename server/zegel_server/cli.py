@@ -26,13 +26,21 @@ from zegel_server.identity.operator import renew_operator
 from zegel_server.keys.rotation import Rotation
 from zegel_server.process import bound_memory
 
-app = typer.Typer(name="zegel-server", no_args_is_help=True, add_completion=False, help="The Zegel server.")
+app = typer.Typer(
+    name="zegel-server",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # they show the values of variables: passwords and keys among them
+    help="The Zegel server.",
+)
 tenants = typer.Typer(no_args_is_help=True, help="Tenants of this installation.")
 keys = typer.Typer(no_args_is_help=True, help="Root keys and tenant keys.")
+audit = typer.Typer(no_args_is_help=True, help="The audit log.")
 blobs = typer.Typer(no_args_is_help=True, help="Stored documents.")
 app.add_typer(tenants, name="tenants")
 app.add_typer(keys, name="keys")
 app.add_typer(blobs, name="blobs")
+app.add_typer(audit, name="audit")
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of everything that is kept locally.")]
 Development = Annotated[
@@ -268,6 +276,21 @@ def scrub(data_dir: DataDir = None, development: Development = None) -> None:
                     say(resource=each.resource_id, version=each.version, problem=each.problem)
         say(checked=checked, damaged=damaged)
         if damaged:
+            raise typer.Exit(1)
+
+    with_core(settings_of(data_dir=data_dir, development=development), work)
+
+
+@audit.command("check")
+def check_audit(data_dir: DataDir = None, development: Development = None) -> None:
+    """Checks every event, tile and checkpoint of the log; tells what was altered, and exits 1 if anything was."""
+
+    async def work(core: Core) -> None:
+        report = await core.audit_check(lambda _done: None).run()
+        for finding in report.findings:
+            say(finding=finding)
+        say(events=report.events, waiting=report.waiting, altered=len(report.findings) + report.more, ok=report.ok)
+        if not report.ok:
             raise typer.Exit(1)
 
     with_core(settings_of(data_dir=data_dir, development=development), work)

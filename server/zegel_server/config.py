@@ -48,9 +48,9 @@ class Settings(BaseSettings):
     ] = []
     timestamp_url: Annotated[str, Field(description="RFC 3161 timestamp authority; empty in development.")] = ""
 
-    log_origin: Annotated[str, Field(description="Name of the audit log; fixed at the first start.")] = (
-        "zegel.localhost/log"
-    )
+    log_origin: Annotated[
+        str, Field(description="Name of the audit log, such as example.com/log; fixed at the first start.")
+    ] = ""
     publish_log: Annotated[bool, Field(description="Keep the log's tiles as files under data_dir/log.")] = True
 
     limits: Annotated[bool, Field(description="Hold callers to the budgets below, each server process by itself.")] = (

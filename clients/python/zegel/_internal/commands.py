@@ -16,6 +16,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from rich.table import Table
 from rich.text import Text
 
+from zegel import audit_cli
 from zegel.client import Client
 from zegel.document.v1.document_service_pb2 import Document, DocumentState
 from zegel.event.v1.event_type_pb2 import EventType
@@ -35,6 +36,7 @@ audit = typer.Typer(no_args_is_help=True, help="The audit trail.")
 app.add_typer(documents, name="documents")
 app.add_typer(requests, name="requests")
 app.add_typer(audit, name="audit")
+audit_cli.register(audit)
 
 Server = Annotated[str, typer.Option(envvar="ZEGEL_SERVER", help="The server, as host:port.")]
 Token = Annotated[str, typer.Option(envvar="ZEGEL_TOKEN", help="API key or session token; best in the environment.")]
@@ -42,6 +44,7 @@ Authority = Annotated[
     Path | None,
     typer.Option("--ca", envvar="ZEGEL_CA", help="PEM of the authority to trust; the system's if not given."),
 ]
+Sealed = Annotated[bool, typer.Option("--sealed", help="Have the document travel as ciphertext inside TLS.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 _console = Console(highlight=False)
@@ -94,11 +97,12 @@ def upload_document(
     ca: Authority = None,
     title: Annotated[str, typer.Option(help="Title; the file's name if not given.")] = "",
     version_of: Annotated[str, typer.Option(help="Identifier of the document to which to add a version.")] = "",
+    sealed: Sealed = False,
     as_json: AsJson = False,
 ) -> None:
     """Send a document."""
     with Client(server, token=token, root_certificates=ca) as client, progress("Sending") as told:
-        document = client.documents.upload(file, title=title, document_id=version_of, progress=told)
+        document = client.documents.upload(file, title=title, document_id=version_of, progress=told, sealed=sealed)
     show(document, document_facts(document), as_json=as_json)
 
 
@@ -111,11 +115,12 @@ def download_document(
     token: Token,
     ca: Authority = None,
     version: Annotated[int, typer.Option(help="Number of the version; the newest if not given.")] = 0,
+    sealed: Sealed = False,
     as_json: AsJson = False,
 ) -> None:
     """Fetch a document: the file appears only when it is whole and checked."""
     with Client(server, token=token, root_certificates=ca) as client, progress("Fetching") as told:
-        got = client.documents.download(document_id, to=to, version=version, progress=told)
+        got = client.documents.download(document_id, to=to, version=version, progress=told, sealed=sealed)
     facts = {"File": str(to), "Version": got.version, "Size": f"{got.size:,} bytes", "SHA-256": got.sha256.hex()}
     show(got, facts, as_json=as_json)
 
