@@ -54,6 +54,8 @@ def open_credentials(settings: Settings) -> Credentials:
     """
     authority = None
     if settings.development:
+        # Here already, for it comes first: a folder that is made on the way to another gets everybody's permissions.
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         authority = DevelopmentAuthority.open(settings.data_dir / AUTHORITY_FOLDER, settings.tls_names)
     if settings.seal_certificate is not None and settings.seal_key is not None:
         seal = KeyedCertificate.from_pem_files(settings.seal_certificate, settings.seal_key)

@@ -160,15 +160,29 @@ async def open_database(url: str, *, pool_size: int = 10) -> Database:
         ValueError: The URL's scheme is another one.
         Unavailable: The database does not answer.
     """
-    scheme = urlsplit(url).scheme
-    if scheme == "sqlite":
+    if scheme_of(url) == "sqlite":
         from zegel_server.db.sqlite import SqliteDatabase  # noqa: PLC0415 - only the one in use is loaded
 
         return SqliteDatabase(sqlite_path(url))
-    if scheme in {"postgresql", "postgres"}:
-        from zegel_server.db.postgresql import PostgresqlDatabase  # noqa: PLC0415 - only the one in use is loaded
+    from zegel_server.db.postgresql import PostgresqlDatabase  # noqa: PLC0415 - only the one in use is loaded
 
-        return await PostgresqlDatabase.connect(url, pool_size=pool_size)
+    return await PostgresqlDatabase.connect(url, pool_size=pool_size)
+
+
+def scheme_of(url: str) -> Dialect:
+    """Which of the two databases a URL names.
+
+    Args:
+        url: As ``open_database`` takes it.
+
+    Raises:
+        ValueError: Neither.
+    """
+    scheme = urlsplit(url).scheme
+    if scheme == "sqlite":
+        return "sqlite"
+    if scheme in {"postgresql", "postgres"}:
+        return "postgresql"
     message = f"a database URL begins with sqlite:/// or postgresql://, not {scheme}://"
     raise ValueError(message)
 

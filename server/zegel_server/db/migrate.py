@@ -15,7 +15,7 @@ from sqlalchemy import Connection, NullPool, create_engine, event, func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from zegel_server.db.database import sqlite_path
+from zegel_server.db.database import scheme_of, sqlite_path
 from zegel_server.db.postgresql import CONNECT_TIMEOUT_S, telling
 from zegel_server.db.sqlite import connect, translate
 
@@ -96,8 +96,9 @@ async def upgrade(url: str) -> None:
 
     Raises:
         Unavailable: The database does not answer.
+        ValueError: The URL's scheme is another one.
     """
-    if url.startswith("sqlite"):
+    if scheme_of(url) == "sqlite":
         with _sqlite(url) as connection:
             _upgrade(connection)
         return
@@ -114,8 +115,9 @@ async def current_revision(url: str) -> str | None:
 
     Raises:
         Unavailable: The database does not answer.
+        ValueError: The URL's scheme is another one.
     """
-    if url.startswith("sqlite"):
+    if scheme_of(url) == "sqlite":
         with _sqlite(url) as connection:
             return _revision(connection)
     async with _postgresql(url) as running:

@@ -1,0 +1,126 @@
+"""The command zegel-server: what it prints, what it refuses, how it ends."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import zegel
+from support.server import ServerProcess, sqlite_server
+
+PROGRAM = str(Path(sys.executable).parent / "zegel-server")
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("ZEGEL_")}
+    return subprocess.run(
+        [PROGRAM, *arguments], capture_output=True, text=True, check=False, env=clean | environment, timeout=60
+    )
+
+
+def said(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def in_folder(folder: Path) -> tuple[str, ...]:
+    return ("--development", "--data-dir", str(folder))
+
+
+def test_it_migrates_and_says_to_what(tmp_path: Path) -> None:
+    for _ in range(2):
+        [line] = said(run("migrate", *in_folder(tmp_path)))
+        assert line["event"] == "migrated"
+        assert line["schema"]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ServerProcess]:
+    """A server whose folder the commands work on meanwhile."""
+    with sqlite_server() as server:
+        yield server
+
+
+def test_it_makes_and_lists_tenants_whose_keys_work(server: ServerProcess) -> None:
+    folder = in_folder(server.data)
+    [made] = said(run("tenants", "create", "Acme ☃", *folder))
+    listed = said(run("tenants", "list", *folder))
+    assert {"tenant_id": made["tenant_id"], "name": "Acme ☃"}.items() <= listed[-1].items()
+    assert made["api_key"] not in str(listed)
+    with server.client(made["api_key"]) as client:
+        assert client.identity.get_tenant().tenant.name == "Acme ☃"
+
+
+def test_a_new_operator_s_key_takes_the_place_of_the_one_before(server: ServerProcess) -> None:
+    [made] = said(run("tenants", "operator", *in_folder(server.data)))
+    with server.client(made["api_key"]) as client:
+        client.identity.create_tenant(name="Acme")
+    with server.client(server.operator_token) as old, pytest.raises(zegel.errors.Unauthenticated):
+        old.identity.create_tenant(name="Acme")
+
+
+def test_it_lists_root_keys_and_shows_none(server: ServerProcess) -> None:
+    keys = said(run("keys", "list", *in_folder(server.data)))
+    assert keys
+    assert all(set(key) == {"root_key_id", "purpose", "created", "primary", "destroyed"} for key in keys)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "words"),
+    [
+        (("serve", "--production"), {}, "is needed, or development"),
+        (("serve", "--development"), {"ZEGEL_DATABASE_URL": "mysql://x:hidden@y/z"}, "sqlite:///"),
+        (("serve", "--development"), {"ZEGEL_DATABASE_POOL": "none"}, "database_pool"),
+        (("serve", "--development", "--log-format", "xml"), {}, "log_format"),
+        (("serve", "--development"), {"ZEGEL_DATABASE_URL": "postgresql://zegel:hidden@127.0.0.1:1/x"}, "database"),
+        (("tenants", "list", "--production"), {}, "is needed, or development"),
+    ],
+)
+def test_it_says_in_a_line_what_is_wrong(
+    tmp_path: Path, arguments: tuple[str, ...], environment: dict[str, str], words: str
+) -> None:
+    done = run(*arguments, "--data-dir", str(tmp_path), **environment)
+    assert done.returncode in {1, 2}
+    assert words in done.stderr
+    assert done.stderr.startswith("zegel-server: ")
+    assert "Traceback" not in done.stderr
+    assert "hidden" not in done.stderr + done.stdout
+
+
+def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        done = run("serve", *in_folder(tmp_path), "--listen", listen)
+    assert done.returncode == 1
+    assert f"cannot listen on {listen}" in done.stderr
+
+
+def test_a_schema_that_is_old_is_not_served(tmp_path: Path) -> None:
+    production = {
+        "ZEGEL_TLS_CERTIFICATE": "x",
+        "ZEGEL_TLS_KEY": "x",
+        "ZEGEL_SEAL_CERTIFICATE": "x",
+        "ZEGEL_SEAL_KEY": "x",
+        "ZEGEL_TIMESTAMP_URL": "https://tsa.example.com",
+    }
+    done = run("tenants", "list", "--production", "--data-dir", str(tmp_path), **production)
+    assert done.returncode == 1
+    assert "run zegel-server migrate" in done.stderr
+
+
+def test_it_ends_when_it_is_told_to(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path) as server:
+        assert server.stop() == 0
+    assert '"event": "stopped"' not in server.log.read_text(encoding="utf-8")  # answers go to standard output
+
+
+def test_without_a_command_it_says_what_there_is() -> None:
+    done = run()
+    for command in ("serve", "migrate", "tenants", "keys"):
+        assert command in done.stdout + done.stderr
