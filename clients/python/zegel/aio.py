@@ -59,10 +59,16 @@ class Documents(AioService, DocumentMethods):
     """Documents: encrypted streams in and out."""
 
     async def upload(
-        self, content: Content, *, title: str = "", document_id: str = "", progress: UploadProgress | None = None
+        self,
+        content: Content,
+        *,
+        title: str = "",
+        document_id: str = "",
+        progress: UploadProgress | None = None,
+        sealed: bool = False,
     ) -> Document:
         """Sends a document; see :meth:`zegel.client.Documents.upload`."""
-        return await upload(self._port, content, title=title, document_id=document_id, progress=progress)
+        return await upload(self._port, content, title=title, document_id=document_id, progress=progress, sealed=sealed)
 
     @overload
     async def download(
@@ -74,6 +80,7 @@ class Documents(AioService, DocumentMethods):
         offset: int = 0,
         length: int | None = None,
         progress: DownloadProgress | None = None,
+        sealed: bool = False,
     ) -> bytes: ...
     @overload
     async def download(
@@ -85,6 +92,7 @@ class Documents(AioService, DocumentMethods):
         offset: int = 0,
         length: int | None = None,
         progress: DownloadProgress | None = None,
+        sealed: bool = False,
     ) -> DocumentVersion: ...
     async def download(
         self,
@@ -95,10 +103,11 @@ class Documents(AioService, DocumentMethods):
         offset: int = 0,
         length: int | None = None,
         progress: DownloadProgress | None = None,
+        sealed: bool = False,
     ) -> bytes | DocumentVersion:
         """Fetches a document, or a range of it; see :meth:`zegel.client.Documents.download`."""
         request = download_request(document_id, version, offset, length)
-        return await download(self._port, request, to, progress)
+        return await download(self._port, request, to, progress, sealed=sealed)
 
 
 class Client(ClientBase):

@@ -66,7 +66,13 @@ class Documents(SyncService, DocumentMethods):
     """Documents: encrypted streams in and out."""
 
     def upload(
-        self, content: Content, *, title: str = "", document_id: str = "", progress: UploadProgress | None = None
+        self,
+        content: Content,
+        *,
+        title: str = "",
+        document_id: str = "",
+        progress: UploadProgress | None = None,
+        sealed: bool = False,
     ) -> Document:
         """Sends a document. A stream that is cut off is taken up where the server has it, if the source can seek.
 
@@ -77,6 +83,7 @@ class Documents(SyncService, DocumentMethods):
             document_id: The document of which this is a new version; left out for a new document.
             progress: Called with the bytes that are on their way and those in all (``None`` where that is not known),
                 from another thread. The first number steps back where bytes have to be sent again.
+            sealed: Encrypt the document here, so that whatever ends TLS on the way to the server sees none of it.
 
         Returns:
             The document, its new version the last.
@@ -88,7 +95,8 @@ class Documents(SyncService, DocumentMethods):
             ZegelError: The call failed otherwise.
             OSError: The file cannot be read.
         """
-        return drive(upload(self._port, content, title=title, document_id=document_id, progress=progress))
+        flow = upload(self._port, content, title=title, document_id=document_id, progress=progress, sealed=sealed)
+        return drive(flow)
 
     @overload
     def download(
@@ -100,6 +108,7 @@ class Documents(SyncService, DocumentMethods):
         offset: int = 0,
         length: int | None = None,
         progress: DownloadProgress | None = None,
+        sealed: bool = False,
     ) -> bytes: ...
     @overload
     def download(
@@ -111,6 +120,7 @@ class Documents(SyncService, DocumentMethods):
         offset: int = 0,
         length: int | None = None,
         progress: DownloadProgress | None = None,
+        sealed: bool = False,
     ) -> DocumentVersion: ...
     def download(
         self,
@@ -121,6 +131,7 @@ class Documents(SyncService, DocumentMethods):
         offset: int = 0,
         length: int | None = None,
         progress: DownloadProgress | None = None,
+        sealed: bool = False,
     ) -> bytes | DocumentVersion:
         """Fetches a document, or a range of it. A stream that is cut off is taken up where it broke.
 
@@ -135,6 +146,7 @@ class Documents(SyncService, DocumentMethods):
             offset: The first byte; counted from the end where negative.
             length: The most bytes to fetch; ``None`` for all that follow.
             progress: Called with the bytes that have come and those that there will be.
+            sealed: Have the document come encrypted, and decrypt it here: whatever ends TLS on the way sees none of it.
 
         Returns:
             The bytes; the version's description where ``to`` is given.
@@ -146,7 +158,7 @@ class Documents(SyncService, DocumentMethods):
             ValueError: The length is less than 1.
         """
         request = download_request(document_id, version, offset, length)
-        return drive(download(self._port, request, to, progress))
+        return drive(download(self._port, request, to, progress, sealed=sealed))
 
 
 class Client(ClientBase):

@@ -7,7 +7,7 @@ ciphertext after it, 32 + 48 bytes, as Tink's RAW HPKE keys have it.
 
 Invariants:
 
-* HPKE's ``info`` names purpose, tenant, document and version, so a DEK wrapped for one document never opens as another's.
+* HPKE's ``info`` names purpose, tenant, document and version: a DEK wrapped for one never opens as another's.
 * A private key never leaves its object, and lives as long as the session.
 
 HPKE's base mode does not say who wrapped: that the public key reached the server unchanged, and that the wrapped DEK

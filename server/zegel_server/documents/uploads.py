@@ -226,7 +226,7 @@ class Uploads:
             finish = await _drain(source, first, intake)
             if finish is None:
                 await writer.settle()
-                return ledger.upload.shown()
+                return (await self._with_sealing(ledger.upload)).shown()
             finish.check(received_size(intake.size), upload.declared_sha256)
             last, stream = await writer.end(place, dek, finish)
             pages = await self._look_into(ledger, stream, last)

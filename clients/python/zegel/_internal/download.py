@@ -21,6 +21,7 @@ import google_crc32c
 from zegel._internal.channel import PathLike
 from zegel._internal.patience import Patience, cut_off
 from zegel._internal.port import Port
+from zegel._internal.sealing import Opener
 from zegel.document.v1.document_service_pb2 import (
     Chunk,
     DocumentVersion,
@@ -37,7 +38,7 @@ Progress = Callable[[int, int], object]
 class Sink(Protocol):
     """Where the bytes go."""
 
-    def write(self, data: bytes, /) -> object:
+    def write(self, data: bytes | memoryview, /) -> object:
         """Takes the next bytes.
 
         Args:
@@ -62,7 +63,7 @@ class NewFile:
         self._part: Final = Path(name)
         self._file: Final = os.fdopen(handle, "wb")
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Takes the next bytes.
 
         Args:
@@ -98,12 +99,16 @@ class Arrival:
         request: What was asked for.
         sink: Where the bytes go.
         progress: Told after each chunk, or ``None``.
+        opener: Opens the chunks, where they are to come sealed.
     """
 
-    def __init__(self, request: DownloadDocumentRequest, sink: Sink, progress: Progress | None) -> None:
+    def __init__(
+        self, request: DownloadDocumentRequest, sink: Sink, progress: Progress | None, opener: Opener | None = None
+    ) -> None:
         self._request: Final = request
         self._sink: Final = sink
         self._progress: Final = progress
+        self._opener: Final = opener
         self._start: DownloadStart | None = None
         self._hash: Final = hashlib.sha256()
         self.received = 0
@@ -135,6 +140,7 @@ class Arrival:
             version=start.version.version,
             read_offset=start.offset + self.received,
             read_limit=start.length - self.received,
+            sealed_to=self._request.sealed_to,
         )
 
     @property
@@ -157,6 +163,8 @@ class Arrival:
         return version
 
     def _begin(self, start: DownloadStart) -> None:
+        if self._opener is not None:
+            self._opener.begin(start)
         begun = self._start
         if begun is None:
             self._start = start
@@ -167,17 +175,27 @@ class Arrival:
 
     def _append(self, chunk: Chunk) -> None:
         start = self._start
-        if start is None or chunk.offset != start.offset + self.received:
-            raise DataLoss("A chunk does not follow the one before.", reason="OFFSET_MISMATCH")
-        if self.received + len(chunk.data) > start.length:
-            raise DataLoss("More came than was announced.", reason="SIZE_MISMATCH")
-        if google_crc32c.value(chunk.data) != chunk.crc32c:
-            raise DataLoss("A chunk was altered on its way.", reason="CHECKSUM_MISMATCH")
-        self._sink.write(chunk.data)
-        self._hash.update(chunk.data)
-        self.received += len(chunk.data)
+        if start is None:
+            raise DataLoss("A chunk came before the start.", reason="STREAM_ORDER")
+        wanted = range(start.offset + self.received, start.offset + start.length)
+        data = self._opener.open(chunk, wanted) if self._opener else _checked(chunk, wanted)
+        self._sink.write(data)
+        self._hash.update(data)
+        self.received += len(data)
         if self._progress:
             self._progress(self.received, start.length)
+
+
+def _checked(chunk: Chunk, wanted: range) -> bytes:
+    """The bytes of a chunk that must be the first of those that are still wanted."""
+    data = chunk.data
+    if chunk.offset != wanted.start:
+        raise DataLoss("A chunk does not follow the one before.", reason="OFFSET_MISMATCH")
+    if len(data) > len(wanted):
+        raise DataLoss("More came than was announced.", reason="SIZE_MISMATCH")
+    if google_crc32c.value(data) != chunk.crc32c:
+        raise DataLoss("A chunk was altered on its way.", reason="CHECKSUM_MISMATCH")
+    return data
 
 
 async def download(
@@ -185,17 +203,23 @@ async def download(
     request: DownloadDocumentRequest,
     to: PathLike | BinaryIO | None,
     progress: Progress | None,
+    *,
+    sealed: bool,
 ) -> bytes | DocumentVersion:
     """Fetches a document; see ``zegel.client.Documents.download``."""
+    opener = None
+    if sealed:
+        opener = Opener()
+        request.sealed_to = opener.public_key
     if to is None:
         memory = io.BytesIO()
-        await _receive(port, Arrival(request, memory, progress))
+        await _receive(port, Arrival(request, memory, progress, opener))
         return memory.getvalue()
     if not isinstance(to, str | os.PathLike):
-        return await _receive(port, Arrival(request, to, progress))
+        return await _receive(port, Arrival(request, to, progress, opener))
     file = await port.run(NewFile, to)
     try:
-        version = await _receive(port, Arrival(request, file, progress))
+        version = await _receive(port, Arrival(request, file, progress, opener))
         await port.run(file.keep)
     finally:
         file.discard()

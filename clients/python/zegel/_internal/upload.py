@@ -22,6 +22,7 @@ import google_crc32c
 from zegel._internal.channel import PathLike
 from zegel._internal.patience import Patience, cut_off
 from zegel._internal.port import Port
+from zegel._internal.sealing import SealedSource
 from zegel.document.v1.document_service_pb2 import (
     Document,
     FinishUpload,
@@ -58,12 +59,15 @@ class Source:
     Attributes:
         size: How many bytes there are; ``None`` where that is not known.
         seekable: Whether bytes can be read again.
+        wrapped_dek: Empty: they travel in the clear within TLS.
         name: The file's name; empty where it has none.
 
     Raises:
         OSError: The file cannot be opened.
         TypeError: The file object reads text.
     """
+
+    wrapped_dek: Final = b""
 
     def __init__(self, content: Content) -> None:
         self.name = ""
@@ -131,6 +135,14 @@ class Source:
         """SHA-256 of the bytes read so far."""
         return self._hash.digest()
 
+    def told(self, offset: int) -> int:
+        """How many bytes a caller is told of.
+
+        Args:
+            offset: How many are on their way.
+        """
+        return offset
+
     def _skip_to(self, offset: int) -> None:
         """Hashes bytes that a server has from an earlier try."""
         self._seek(self._hashed)
@@ -172,7 +184,7 @@ class Attempt(Iterator[UploadDocumentRequest]):
         finished: Whether the end mark was handed out.
     """
 
-    def __init__(self, source: Source, upload: Upload, progress: Progress | None) -> None:
+    def __init__(self, source: Source | SealedSource, upload: Upload, progress: Progress | None) -> None:
         self.error: Exception | None = None
         self.finished = False
         self._source = source
@@ -201,30 +213,34 @@ class Attempt(Iterator[UploadDocumentRequest]):
         message = UploadDocumentRequest()
         if self._target:
             message.upload_id, self._target = self._target, ""
+            message.wrapped_dek = self._source.wrapped_dek
         if data:
             # Field by field: a whole message given to another is copied.
             message.chunk.offset, message.chunk.data = self._offset, data
             message.chunk.crc32c = google_crc32c.value(data)
             self._offset += len(data)
             if self._progress:
-                self._progress(self._offset, self._source.size)
+                self._progress(self._source.told(self._offset), self._source.size)
         else:
             message.finish.CopyFrom(self._source.finish(self._offset))
             self.finished = True
         return message
 
 
-async def upload(port: Port, content: Content, *, title: str, document_id: str, progress: Progress | None) -> Document:
+async def upload(
+    port: Port, content: Content, *, title: str, document_id: str, progress: Progress | None, sealed: bool
+) -> Document:
     """Sends a document; see ``zegel.client.Documents.upload``."""
     source = await port.run(Source, content)
     with source:
         spec = UploadSpec(title=title or ("" if document_id else source.name), document_id=document_id)
-        spec.size = source.size or 0
+        spec.size, spec.sealed = source.size or 0, sealed
         started = await port.unary(StartUploadRequest(spec=spec), StartUploadResponse)
-        return await _send(port, source, started.upload, progress)
+        sent = SealedSource(source, started.upload) if sealed else source
+        return await _send(port, sent, started.upload, progress)
 
 
-async def _send(port: Port, source: Source, upload: Upload, progress: Progress | None) -> Document:
+async def _send(port: Port, source: Source | SealedSource, upload: Upload, progress: Progress | None) -> Document:
     """Sends until the document is there, or nothing moves any more."""
     tries, finished = _Tries(source), False
     while True:
@@ -250,7 +266,7 @@ class _Tries:
         source: The bytes: without seeking there is one try.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source | SealedSource) -> None:
         self._seekable = source.seekable
         self._patience = Patience()
         self._told: ZegelError | None = None
@@ -314,7 +330,7 @@ async def _stream(port: Port, attempt: Attempt) -> Document | ZegelError:
     return outcome
 
 
-async def _stored(port: Port, source: Source, upload: Upload, cause: ZegelError) -> Document:
+async def _stored(port: Port, source: Source | SealedSource, upload: Upload, cause: ZegelError) -> Document:
     """Finds the document of an upload that is closed: its last answer may have been lost on the way.
 
     Raises:
