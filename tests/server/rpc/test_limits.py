@@ -11,7 +11,6 @@ from zegel_server.errors import ResourceExhausted
 from zegel_server.rpc import limits
 from zegel_server.rpc.limits import SHARED, Budget, Limits, Rate, site_of
 
-
 MANY = Budget(calls_at_a_time=500)
 
 
