@@ -135,6 +135,7 @@ def test_killed_anywhere_the_flow_goes_on_to_one_sealed_document(
         size = witness.check()
     server.stop()
     check_database(server)
+    assert server.defects() == []
     with capsys.disabled():
         print(  # noqa: T201 - the figures of a campaign
             f"\n{kind}: {CYCLES} flows, {kills} kills, a log of {size} events in {len(witness.seen)} checkpoints, "

@@ -13,12 +13,14 @@ from support.server import ServerProcess, postgresql_server, sqlite_server
 def on_sqlite() -> Iterator[ServerProcess]:
     with sqlite_server() as server:
         yield server
+        assert server.defects() == []
 
 
 @pytest.fixture(scope="session")
 def on_postgresql(postgres_cluster: postgres.Cluster) -> Iterator[ServerProcess]:
     with postgresql_server(postgres_cluster) as server:
         yield server
+        assert server.defects() == []
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])

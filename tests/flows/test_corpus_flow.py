@@ -106,5 +106,4 @@ def test_each_real_file_is_sealed_and_verified_or_refused_with_a_reason(
     assert table["sealed and verified"] > 0.9 * len(outcomes)
     assert server.poll() is None
     assert len(members_of_session(server.pid)) <= before + 1, "workers are left over"
-    defects = [line for line in office.server.log_lines() if line.get("level") in {"error", "critical"}]
-    assert defects == []
+    assert office.server.defects() == []

@@ -195,8 +195,9 @@ def rotate(server: ServerProcess, tenant_id: str, *flags: str) -> None:
     subprocess.run(command, check=True, env=environment, capture_output=True, text=True, timeout=60)
 
 
-def test_keys_are_rotated_while_requests_are_under_way(office: Office) -> None:
+def test_keys_are_rotated_while_requests_are_under_way(sqlite_office: Office) -> None:
     """One key for everything, without an id: it cannot be rotated."""
+    office = sqlite_office
     before = office.upload(title="Before")
     content = office.sender.documents.download(before.document_id)
     request = office.send(before)

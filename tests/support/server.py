@@ -184,6 +184,10 @@ class ServerProcess:
         text = self.log.read_text(encoding="utf-8", errors="replace")
         return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
+    def defects(self) -> list[dict[str, Any]]:
+        """What its log tells the operator to look at."""
+        return [line for line in self.log_lines() if line.get("level") in {"error", "critical"}]
+
     def client(self, token: str | None = None, **more: Any) -> zegel.Client:
         """A client with a connection of its own; close it."""
         return zegel.Client(self.listen, token=token, root_certificates=self.authority, **more)
@@ -191,7 +195,9 @@ class ServerProcess:
     def blobs(self) -> set[str]:
         """The files in its blob store, relative to it."""
         root = self.data / "blobs"
-        return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+        # os.walk passes over a folder that the server removes in the meantime.
+        found = (Path(folder, name) for folder, _, names in os.walk(root) for name in names)
+        return {str(path.relative_to(root)) for path in found}
 
 
 def _pump(process: subprocess.Popen[str], lines: "queue.SimpleQueue[str]") -> None:
