@@ -1,0 +1,97 @@
+"""Many slow readers at once: what they cost the server's memory, and those who only ask something."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import zegel
+from bench import _run
+from zegel._internal.contract import rpc_of
+from zegel.document.v1.document_service_pb2 import DownloadDocumentRequest
+
+CONNECTIONS: Final = 4
+"""Connections that they share; a server takes 100 calls on each."""
+ASKED_S: Final = 10.0
+PERCENT: Final = 0.99
+
+
+def _p99(client: zegel.Client, document_id: str) -> float:
+    """Seconds of a unary call, asked one after the other for a while: the 99th percentile."""
+    times = []
+    until = time.perf_counter() + ASKED_S
+    while time.perf_counter() < until:
+        began = time.perf_counter()
+        client.documents.get_document(document_id=document_id)
+        times.append(time.perf_counter() - began)
+    return sorted(times)[int(len(times) * PERCENT)]
+
+
+@contextmanager
+def _reading(target: str, authority: bytes, token: str, document_id: str, count: int) -> Iterator[None]:
+    """Readers that take a chunk a second each."""
+    stop = threading.Event()
+    with ExitStack() as stack:
+        clients = [
+            stack.enter_context(
+                # A connection each: gRPC would share one between channels that are alike.
+                zegel.Client(
+                    target,
+                    token=token,
+                    root_certificates=authority,
+                    options=[("grpc.use_local_subchannel_pool", 1), ("grpc.channel_id", number)],
+                )
+            )
+            for number in range(CONNECTIONS)
+        ]
+
+        def read(number: int) -> None:
+            port: Any = clients[number % CONNECTIONS].documents._port  # noqa: SLF001 - the SDK reads as fast as it can
+            request = DownloadDocumentRequest(document_id=document_id)
+            stream = port.link.method(rpc_of(request))(request, **port.call.arguments(stream=True))
+            for _ in stream:
+                if stop.wait(1.0):
+                    break
+            stream.cancel()
+
+        threads = [threading.Thread(target=read, args=(number,)) for number in range(count)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+
+
+def slow_readers(client: zegel.Client, served: _run.Served, token: str, document_id: str, count: int) -> dict[str, Any]:
+    """Measures.
+
+    Args:
+        client: Asks.
+        served: The server.
+        token: Of the readers.
+        document_id: What they read.
+        count: How many they are.
+    """
+    idle = _p99(client, document_id)
+    before = _rss(served.pid)
+    Path(f"/proc/{served.pid}/clear_refs").write_text("5", encoding="ascii")
+    with _reading(served.target, served.authority.read_bytes(), token, document_id, count):
+        time.sleep(3)
+        busy = _p99(client, document_id)
+        peak = _rss(served.pid, "VmHWM")
+    return {
+        "slow_readers": count,
+        "slow_readers_rss_mib": round(peak - before, 1),
+        "slow_readers_unary_p99_ratio": _run.rounded(busy / idle),
+        "slow_readers_unary_p99_ms": [round(busy * 1000, 2), round(idle * 1000, 2)],
+    }
+
+
+def _rss(pid: int, field: str = "VmRSS") -> float:
+    text = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return next(int(line.split()[1]) / 1024 for line in text.splitlines() if line.startswith(f"{field}:"))
