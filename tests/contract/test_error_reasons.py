@@ -115,7 +115,7 @@ def test_whatever_is_raised_has_the_status_and_the_keys_that_are_shown(
         assert isinstance(metadata, dict)
         if status != kind.status.name:
             wrong.append(f"{where}: {reason} is shown with {status}, not {kind.status.name}")
-        keys = {str(key) for key in given if key is not None} - {"message", "field", "kind"}
+        keys = {str(key) for key in given if key is not None} - {"message", "field", "kind", "retry_after_s"}
         if not keys <= set(metadata):
             wrong.append(f"{where}: {reason} has {sorted(keys - set(metadata))}, which its comment does not show")
     assert wrong == []
