@@ -245,6 +245,7 @@ class Domains:
                 Chore("requests that expired", 5, self.expiry.sweep_expired),
                 Chore("answers kept for long enough", 3600, core.forget_answers),
                 Chore("sessions that ended", 3600, core.sessions.forget_ended),
+                Chore("objects that no row names", 6 * 3600, self.upkeep.remove_orphans),
             ]
         )
 
