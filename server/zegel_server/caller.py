@@ -66,6 +66,7 @@ class Caller(NamedTuple):
         decide: The scopes in which policy allows a permission.
         narrowed: Permissions to which the session is narrowed; empty for no narrowing.
         origin: Where the call came from.
+        certificate: SHA-256 of the client's certificate, where it shows one; empty otherwise.
     """
 
     tenant_id: str
@@ -78,6 +79,7 @@ class Caller(NamedTuple):
     decide: Callable[[str], Scope]
     narrowed: Collection[str] = ()
     origin: Origin = Origin()
+    certificate: bytes = b""
 
     def scopes(self, permission: str) -> Scope:
         """In whose resources the caller holds a permission at this moment.

@@ -90,7 +90,7 @@ class Session(NamedTuple):
         if self.idle_us and now >= self.last_use_time + self.idle_us + USE_NOTED_EVERY:
             raise Unauthenticated("The session was idle for too long.", reason="SESSION_EXPIRED")
         if self.certificate is not None and not (
-            certificate is not None and hmac.compare_digest(hashlib.sha256(certificate).digest(), self.certificate)
+            certificate is not None and hmac.compare_digest(fingerprint(certificate), self.certificate)
         ):
             raise Unauthenticated("The session is bound to another certificate.", reason="SESSION_BOUND_ELSEWHERE")
 
@@ -101,3 +101,15 @@ class Session(NamedTuple):
             now: The time.
         """
         return now - self.last_use_time >= USE_NOTED_EVERY
+
+
+def fingerprint(certificate: bytes) -> bytes:
+    """What a session that is bound to a certificate keeps of it (RFC 8705, ``x5t#S256``).
+
+    Args:
+        certificate: In DER.
+
+    Returns:
+        Its SHA-256.
+    """
+    return hashlib.sha256(certificate).digest()

@@ -5,6 +5,7 @@ Invariants:
 * A token is looked up in the database at each request, together with the version of its tenant's policy; no answer of
   an earlier request is used.
 * What is stored of a token is its SHA-256.
+* Where clients show certificates, a session is bound to that of whoever opened it.
 * A change to a session is in force for the next request once its call has answered.
 """
 
@@ -20,7 +21,7 @@ from zegel_server.db import Database, Row, Transaction
 from zegel_server.errors import InvalidArgument, NotFound, Unauthenticated
 from zegel_server.identity import store
 from zegel_server.identity.holding import hold_caller
-from zegel_server.identity.model import MEMBER_IDLE, SIGNER_IDLE, USE_NOTED_EVERY, Session
+from zegel_server.identity.model import MEMBER_IDLE, SIGNER_IDLE, USE_NOTED_EVERY, Session, fingerprint
 from zegel_server.ids import API_KEY_PREFIX, SESSION_PREFIX, hash_token, is_token, new_id, new_token
 from zegel_server.permissions.model import SIGNER
 from zegel_server.permissions.policies import Policies
@@ -102,6 +103,7 @@ class Sessions:
             decide,
             session.permissions,
             origin,
+            fingerprint(certificate) if certificate else b"",
         )
 
     def _note_use(self, session: Session, now: int) -> None:
@@ -241,7 +243,7 @@ class Sessions:
             signature_request_id=signature_request_id,
             creator_id=caller.principal_id,
             permissions=permissions,
-            certificate=None,
+            certificate=caller.certificate or None,
             create_time=now,
             expire_time=expire_time,
             idle_us=idle_us,
@@ -260,7 +262,7 @@ class Sessions:
             signature_request_id=signature_request_id,
             creator_id=caller.principal_id,
             api_key_id=api_key_id,
-            certificate=None,
+            certificate=caller.certificate or None,
             permissions=" ".join(sorted(permissions)),
             create_time=now,
             expire_time=expire_time,

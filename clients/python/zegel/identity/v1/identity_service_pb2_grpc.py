@@ -205,7 +205,8 @@ class IdentityServiceServicer:
 
     def CreateSession(self, request, context):
         """Opens a session for a member. `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER` where the member may do what the
-        caller may not. Not idempotent: each call opens another.
+        caller may not. Where clients show certificates (mutual TLS), the session is bound to the caller's: it is good only
+        with that one. Not idempotent: each call opens another.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

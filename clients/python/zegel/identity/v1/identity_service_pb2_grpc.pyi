@@ -69,7 +69,8 @@ class IdentityServiceStub:
     """Revokes an API key and every session made with it. Idempotent. `FAILED_PRECONDITION` with `LAST_OWNER`."""
     CreateSession: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.CreateSessionRequest, _identity_service_pb2.CreateSessionResponse]
     """Opens a session for a member. `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER` where the member may do what the
-    caller may not. Not idempotent: each call opens another.
+    caller may not. Where clients show certificates (mutual TLS), the session is bound to the caller's: it is good only
+    with that one. Not idempotent: each call opens another.
     """
     GetCurrentSession: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.GetCurrentSessionRequest, _identity_service_pb2.GetCurrentSessionResponse]
     """Tells the caller who it is: the session or API key that the call carries."""
@@ -121,7 +122,8 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     """Revokes an API key and every session made with it. Idempotent. `FAILED_PRECONDITION` with `LAST_OWNER`."""
     CreateSession: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.CreateSessionRequest, _identity_service_pb2.CreateSessionResponse]  # type: ignore[assignment]
     """Opens a session for a member. `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER` where the member may do what the
-    caller may not. Not idempotent: each call opens another.
+    caller may not. Where clients show certificates (mutual TLS), the session is bound to the caller's: it is good only
+    with that one. Not idempotent: each call opens another.
     """
     GetCurrentSession: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.GetCurrentSessionRequest, _identity_service_pb2.GetCurrentSessionResponse]  # type: ignore[assignment]
     """Tells the caller who it is: the session or API key that the call carries."""
@@ -242,7 +244,8 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_identity_service_pb2.CreateSessionResponse, _abc.Awaitable[_identity_service_pb2.CreateSessionResponse]]:
         """Opens a session for a member. `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER` where the member may do what the
-        caller may not. Not idempotent: each call opens another.
+        caller may not. Where clients show certificates (mutual TLS), the session is bound to the caller's: it is good only
+        with that one. Not idempotent: each call opens another.
         """
 
     @_abc_1.abstractmethod

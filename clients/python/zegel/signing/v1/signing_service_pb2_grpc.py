@@ -113,7 +113,8 @@ class SigningServiceServicer:
 
     def CreateSignerSession(self, request, context):
         """Opens a session for one signer of one request, for the partner to hand to that person. Who opened it stands in the
-        audit trail. Not idempotent: each call opens another.
+        audit trail. Where clients show certificates (mutual TLS), the session is bound to the caller's. Not idempotent: each
+        call opens another.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

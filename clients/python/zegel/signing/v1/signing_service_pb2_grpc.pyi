@@ -53,7 +53,8 @@ class SigningServiceStub:
     """
     CreateSignerSession: _grpc.UnaryUnaryMultiCallable[_signing_service_pb2.CreateSignerSessionRequest, _signing_service_pb2.CreateSignerSessionResponse]
     """Opens a session for one signer of one request, for the partner to hand to that person. Who opened it stands in the
-    audit trail. Not idempotent: each call opens another.
+    audit trail. Where clients show certificates (mutual TLS), the session is bound to the caller's. Not idempotent: each
+    call opens another.
     """
 
 @_typing.type_check_only
@@ -81,7 +82,8 @@ class SigningServiceAsyncStub(SigningServiceStub):
     """
     CreateSignerSession: _aio.UnaryUnaryMultiCallable[_signing_service_pb2.CreateSignerSessionRequest, _signing_service_pb2.CreateSignerSessionResponse]  # type: ignore[assignment]
     """Opens a session for one signer of one request, for the partner to hand to that person. Who opened it stands in the
-    audit trail. Not idempotent: each call opens another.
+    audit trail. Where clients show certificates (mutual TLS), the session is bound to the caller's. Not idempotent: each
+    call opens another.
     """
 
 class SigningServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -142,7 +144,8 @@ class SigningServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_signing_service_pb2.CreateSignerSessionResponse, _abc.Awaitable[_signing_service_pb2.CreateSignerSessionResponse]]:
         """Opens a session for one signer of one request, for the partner to hand to that person. Who opened it stands in the
-        audit trail. Not idempotent: each call opens another.
+        audit trail. Where clients show certificates (mutual TLS), the session is bound to the caller's. Not idempotent: each
+        call opens another.
         """
 
 def add_SigningServiceServicer_to_server(servicer: SigningServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
