@@ -118,6 +118,35 @@ class ApiKeys:
             return before
         return answer(made, token)
 
+    async def renew_unused(self, caller: Caller, tenant_id: str, api_key_id: str) -> str:
+        """Gives a key that was never used a new token, for a caller whom the first answer did not reach.
+
+        Args:
+            caller: Who made the key.
+            tenant_id: Whose the key is.
+            api_key_id: Which key.
+
+        Returns:
+            The new token; empty where the key was used, or revoked: its token reached somebody.
+        """
+        token = new_token(API_KEY_PREFIX)
+        draft = await self._recorder.draft(
+            caller, events.EVENT_TYPE_API_KEY_CREATED, resource_id=api_key_id, extra={"renewed": True}
+        )
+        async with self._database.transaction() as transaction:
+            await hold_caller(transaction, caller)
+            renewed = await transaction.execute(
+                store.RENEW_UNUSED_KEY,
+                tenant=tenant_id,
+                id=api_key_id,
+                new_token_hash=hash_token(token),
+                new_token_prefix=token[:TOKEN_SHOWN],
+            )
+            if not renewed:
+                return ""
+            await self._recorder.record(transaction, draft)
+        return token
+
     async def list(self, caller: Caller, *, after: str, limit: int) -> list[ApiKey]:
         """A page of API keys, the oldest first.
 

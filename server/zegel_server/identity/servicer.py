@@ -5,13 +5,13 @@ from typing import Any
 from zegel.identity.v1 import identity_service_pb2 as pb
 from zegel.identity.v1 import identity_service_pb2_grpc as rpc
 from zegel_server import clock, paging, validation
-from zegel_server.caller import PrincipalKind, current_caller
+from zegel_server.caller import Caller, PrincipalKind, current_caller
 from zegel_server.db import Database
 from zegel_server.errors import InvalidArgument
 from zegel_server.idempotency import earlier_answer
 from zegel_server.identity.api_keys import ApiKey
 from zegel_server.identity.members import Member
-from zegel_server.identity.model import MEMBER_SESSION, MEMBER_SESSION_MOST, Session
+from zegel_server.identity.model import MEMBER_SESSION, MEMBER_SESSION_MOST, TOKEN_SHOWN, Session
 from zegel_server.identity.service import Identity, Tenant
 from zegel_server.identity.sessions import Sessions
 from zegel_server.ids import Kind, is_id
@@ -53,6 +53,7 @@ class IdentityServicer(rpc.IdentityServiceServicer):
         name = validation.text(request.name, "name", most=MAX_NAME)
         before = await earlier_answer(self._database, caller, request, pb.CreateTenantResponse)
         if before is not None:
+            before.api_key_token = await self._renewed(caller, before.tenant.tenant_id, before.api_key)
             return before
         return await self._identity.create_tenant_for(
             caller,
@@ -138,6 +139,7 @@ class IdentityServicer(rpc.IdentityServiceServicer):
             raise InvalidArgument("roles", f"must be 1 to {MAX_ROLES}", reason="MISSING_FIELD")
         before = await earlier_answer(self._database, caller, request, pb.CreateApiKeyResponse)
         if before is not None:
+            before.token = await self._renewed(caller, caller.tenant_id, before.api_key)
             return before
         expire_time = None
         if request.HasField("expire_time"):
@@ -151,6 +153,12 @@ class IdentityServicer(rpc.IdentityServiceServicer):
             kind=pb.CreateApiKeyResponse,
             answer=lambda api_key, token: pb.CreateApiKeyResponse(api_key=_api_key(api_key), token=token),
         )
+
+    async def _renewed(self, caller: Caller, tenant_id: str, api_key: pb.ApiKey) -> str:
+        """The new token of a key that a repeated call made before, if it was never used."""
+        token = await self._identity.api_keys.renew_unused(caller, tenant_id, api_key.api_key_id)
+        api_key.token_prefix = token[:TOKEN_SHOWN] or api_key.token_prefix
+        return token
 
     async def ListApiKeys(self, request: pb.ListApiKeysRequest, context: Any) -> pb.ListApiKeysResponse:
         """See the contract."""

@@ -94,6 +94,16 @@ API_KEYS: Final = Statement(
     .order_by(api_keys.c.api_key_id)
     .limit(bind("limit"))
 )
+RENEW_UNUSED_KEY: Final = Statement(
+    update(api_keys)
+    .where(
+        api_keys.c.tenant_id == bind("tenant"),
+        api_keys.c.api_key_id == bind("id"),
+        api_keys.c.last_use_time.is_(None),
+        api_keys.c.revoke_time.is_(None),
+    )
+    .values(token_hash=bind("new_token_hash"), token_prefix=bind("new_token_prefix"))
+)
 REVOKE_API_KEY: Final = Statement(
     update(api_keys)
     .where(

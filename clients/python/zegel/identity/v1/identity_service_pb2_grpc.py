@@ -123,8 +123,8 @@ class IdentityServiceServicer:
     """
 
     def CreateTenant(self, request, context):
-        """Creates a tenant with its owner's API key. Only the installation's operator may. Idempotent by `request_id`, but
-        for the key's token, which only the first answer holds.
+        """Creates a tenant with its owner's API key. Only the installation's operator may. Idempotent by `request_id`; the
+        key's token is kept nowhere, so a repetition gets a new one for as long as the key was never used, and none after.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -182,8 +182,8 @@ class IdentityServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateApiKey(self, request, context):
-        """Makes an API key with roles. Idempotent by `request_id`, but for the token, which only the first answer holds.
-        `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER`.
+        """Makes an API key with roles. Idempotent by `request_id`; the token is kept nowhere, so a repetition gets a new one
+        for as long as the key was never used, and none after. `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,8 +38,8 @@ class IdentityServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> IdentityServiceAsyncStub: ...
     CreateTenant: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.CreateTenantRequest, _identity_service_pb2.CreateTenantResponse]
-    """Creates a tenant with its owner's API key. Only the installation's operator may. Idempotent by `request_id`, but
-    for the key's token, which only the first answer holds.
+    """Creates a tenant with its owner's API key. Only the installation's operator may. Idempotent by `request_id`; the
+    key's token is kept nowhere, so a repetition gets a new one for as long as the key was never used, and none after.
     """
     GetTenant: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.GetTenantRequest, _identity_service_pb2.GetTenantResponse]
     """Gets the caller's own tenant."""
@@ -60,8 +60,8 @@ class IdentityServiceStub:
     tenant's. `FAILED_PRECONDITION` with `LAST_OWNER`.
     """
     CreateApiKey: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.CreateApiKeyRequest, _identity_service_pb2.CreateApiKeyResponse]
-    """Makes an API key with roles. Idempotent by `request_id`, but for the token, which only the first answer holds.
-    `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER`.
+    """Makes an API key with roles. Idempotent by `request_id`; the token is kept nowhere, so a repetition gets a new one
+    for as long as the key was never used, and none after. `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER`.
     """
     ListApiKeys: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.ListApiKeysRequest, _identity_service_pb2.ListApiKeysResponse]
     """Lists API keys, the oldest first; never their tokens."""
@@ -91,8 +91,8 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateTenant: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.CreateTenantRequest, _identity_service_pb2.CreateTenantResponse]  # type: ignore[assignment]
-    """Creates a tenant with its owner's API key. Only the installation's operator may. Idempotent by `request_id`, but
-    for the key's token, which only the first answer holds.
+    """Creates a tenant with its owner's API key. Only the installation's operator may. Idempotent by `request_id`; the
+    key's token is kept nowhere, so a repetition gets a new one for as long as the key was never used, and none after.
     """
     GetTenant: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.GetTenantRequest, _identity_service_pb2.GetTenantResponse]  # type: ignore[assignment]
     """Gets the caller's own tenant."""
@@ -113,8 +113,8 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     tenant's. `FAILED_PRECONDITION` with `LAST_OWNER`.
     """
     CreateApiKey: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.CreateApiKeyRequest, _identity_service_pb2.CreateApiKeyResponse]  # type: ignore[assignment]
-    """Makes an API key with roles. Idempotent by `request_id`, but for the token, which only the first answer holds.
-    `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER`.
+    """Makes an API key with roles. Idempotent by `request_id`; the token is kept nowhere, so a repetition gets a new one
+    for as long as the key was never used, and none after. `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER`.
     """
     ListApiKeys: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.ListApiKeysRequest, _identity_service_pb2.ListApiKeysResponse]  # type: ignore[assignment]
     """Lists API keys, the oldest first; never their tokens."""
@@ -147,8 +147,8 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_service_pb2.CreateTenantRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_identity_service_pb2.CreateTenantResponse, _abc.Awaitable[_identity_service_pb2.CreateTenantResponse]]:
-        """Creates a tenant with its owner's API key. Only the installation's operator may. Idempotent by `request_id`, but
-        for the key's token, which only the first answer holds.
+        """Creates a tenant with its owner's API key. Only the installation's operator may. Idempotent by `request_id`; the
+        key's token is kept nowhere, so a repetition gets a new one for as long as the key was never used, and none after.
         """
 
     @_abc_1.abstractmethod
@@ -217,8 +217,8 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_service_pb2.CreateApiKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_identity_service_pb2.CreateApiKeyResponse, _abc.Awaitable[_identity_service_pb2.CreateApiKeyResponse]]:
-        """Makes an API key with roles. Idempotent by `request_id`, but for the token, which only the first answer holds.
-        `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER`.
+        """Makes an API key with roles. Idempotent by `request_id`; the token is kept nowhere, so a repetition gets a new one
+        for as long as the key was never used, and none after. `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER`.
         """
 
     @_abc_1.abstractmethod
