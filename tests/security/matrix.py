@@ -86,6 +86,7 @@ def main() -> None:
         "mismatches": len(findings.mismatches),
         "cells": dict(findings.cells),
         "outcomes": dict(findings.outcomes),
+        "client_faults": findings.client_faults,
         "probes_per_s": round(findings.probes / seconds),
     }
     sys.stdout.write(json.dumps(figures) + "\n")
