@@ -10,36 +10,27 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from google.protobuf.descriptor import ServiceDescriptor
 from prometheus_client import CollectorRegistry, start_http_server
 
-from zegel.audit.v1 import audit_service_pb2, audit_service_pb2_grpc
-from zegel.document.v1 import document_service_pb2
-from zegel.identity.v1 import identity_service_pb2, identity_service_pb2_grpc
-from zegel.permission.v1 import permission_service_pb2, permission_service_pb2_grpc
+from zegel.audit.v1 import audit_service_pb2_grpc
+from zegel.identity.v1 import identity_service_pb2_grpc
+from zegel.permission.v1 import permission_service_pb2_grpc
 from zegel.signing.v1 import (
-    ceremony_service_pb2,
     ceremony_service_pb2_grpc,
-    signing_service_pb2,
     signing_service_pb2_grpc,
 )
-from zegel_server import clock, idempotency
-from zegel_server.audit.check import AuditCheck
 from zegel_server.audit.log import Log
 from zegel_server.audit.log_key import LogKey
 from zegel_server.audit.publisher import Publisher
-from zegel_server.audit.recorder import Recorder
-from zegel_server.audit.refusals import Refusals
 from zegel_server.audit.sequencer import Sequencer
 from zegel_server.audit.service import AuditTrail
 from zegel_server.audit.servicer import AuditServicer
 from zegel_server.config import Settings
+from zegel_server.core import AUDIT, CEREMONY, DOCUMENT, IDENTITY, PERMISSION, SIGNING, Core
 from zegel_server.credentials import Credentials, open_credentials
-from zegel_server.crypto import RootKeys, open_root_keys
-from zegel_server.db import Database, open_database
-from zegel_server.db.migrate import current_revision, newest_revision, upgrade
 from zegel_server.documents.downloads import Downloads
 from zegel_server.documents.inspecting import Inspector
 from zegel_server.documents.ledger import Ledgers
@@ -52,18 +43,12 @@ from zegel_server.documents.upkeep import Upkeep
 from zegel_server.documents.uploads import Uploads
 from zegel_server.documents.vault import Vault
 from zegel_server.identity.operator import ensure_operator, renew_operator, write_secret
-from zegel_server.identity.service import Identity
 from zegel_server.identity.servicer import IdentityServicer
-from zegel_server.identity.sessions import Sessions
 from zegel_server.janitor import Chore, Janitor
-from zegel_server.keys.service import Keys
 from zegel_server.pdf.limits import WorkerLimits
 from zegel_server.pdf.workshop import Workshop
-from zegel_server.permissions.policies import Policies
-from zegel_server.permissions.service import Permissions
 from zegel_server.permissions.servicer import PermissionServicer
 from zegel_server.rpc.limits import Budget, Limits
-from zegel_server.rpc.methods import read_contracts
 from zegel_server.rpc.pipeline import Pipeline
 from zegel_server.rpc.server import OPEN_PATHS, Server
 from zegel_server.rpc.telemetry import Telemetry
@@ -75,20 +60,6 @@ from zegel_server.signing.service import Signing
 from zegel_server.signing.servicer import CeremonyServicer, SigningServicer
 from zegel_server.signing.worker import SealingWorker
 from zegel_server.storage import BlobStore, open_blob_store
-
-IDENTITY: Final = identity_service_pb2.DESCRIPTOR.services_by_name["IdentityService"]
-DOCUMENT: Final = document_service_pb2.DESCRIPTOR.services_by_name["DocumentService"]
-SIGNING: Final = signing_service_pb2.DESCRIPTOR.services_by_name["SigningService"]
-CEREMONY: Final = ceremony_service_pb2.DESCRIPTOR.services_by_name["CeremonyService"]
-AUDIT: Final = audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"]
-PERMISSION: Final = permission_service_pb2.DESCRIPTOR.services_by_name["PermissionService"]
-
-SERVICES: Final = (IDENTITY, DOCUMENT, SIGNING, CEREMONY, AUDIT, PERMISSION)
-"""Every service of the contracts."""
-
-
-class NotReady(Exception):  # noqa: N818 - it says what is missing, and is told as it is
-    """The installation lacks something that a start needs; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,88 +77,6 @@ class Address:
     authority: Path | None
     operator_key: Path | None
     metrics: str
-
-
-class Core:
-    """What every command of ``zegel-server`` stands on: rows, keys, identity and permissions, without a port.
-
-    Args:
-        settings: The installation's settings.
-        database: Open and migrated.
-        root_keys: The key provider.
-    """
-
-    def __init__(self, settings: Settings, database: Database, root_keys: RootKeys) -> None:
-        self.settings = settings
-        self.database = database
-        self.root_keys = root_keys
-        self.methods = read_contracts(SERVICES)
-        self.keys = Keys(database, root_keys)
-        self.recorder = Recorder(self.keys)
-        self.refusals = Refusals(database, self.recorder)
-        self.policies = Policies(database)
-        known = {method.permission for method in self.methods.values()}
-        self.permissions = Permissions(database, self.policies, self.recorder, known)
-        self.sessions = Sessions(database, self.policies, self.permissions, self.recorder)
-        self.identity = Identity(database, self.keys, self.permissions, self.recorder)
-
-    @classmethod
-    async def open(cls, settings: Settings, stack: AsyncExitStack) -> Self:
-        """Opens rows and keys.
-
-        Args:
-            settings: The installation's settings.
-            stack: Closes them again.
-
-        Raises:
-            NotReady: The database is not at the schema that this server needs.
-            Unavailable: The database does not answer.
-        """
-        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (settings.data_dir / "keys").mkdir(exist_ok=True, mode=0o700)
-        url = settings.resolved_database_url
-        if settings.development:
-            await upgrade(url)
-        found, needed = await current_revision(url), newest_revision()
-        if found != needed:
-            message = f"the database is at schema {found or 'none'}, not {needed}: run zegel-server migrate"
-            raise NotReady(message)
-        root_keys = open_root_keys(settings.resolved_root_keys_url)
-        stack.push_async_callback(root_keys.close)
-        database = await open_database(url, pool_size=settings.database_pool)
-        stack.push_async_callback(database.close)
-        core = cls(settings, database, root_keys)
-        stack.push_async_callback(core.sessions.settle)
-        return core
-
-    def open_upkeep(self, stack: AsyncExitStack) -> Upkeep:
-        """What looks after stored documents, for a command.
-
-        Args:
-            stack: Closes it again.
-        """
-        blobs = open_blob_store(self.settings.resolved_blobs_url)
-        stack.push_async_callback(blobs.close)
-        vault = Vault(blobs, self.keys)
-        stack.push_async_callback(vault.close)
-        return Upkeep(self.database, vault)
-
-    def audit_check(self, progress: Callable[[int], None]) -> AuditCheck:
-        """What checks the whole audit log, for a command.
-
-        Args:
-            progress: Told how many events were looked at.
-        """
-        log = Log(self.database, LogKey.open(self.settings.data_dir / "keys", self.settings.log_origin))
-        publisher = None
-        if self.settings.publish_log:
-            publisher = Publisher(log, self.database, self.settings.data_dir / "log")
-        return AuditCheck(self.database, self.keys, log, publisher, progress)
-
-    async def forget_answers(self) -> int:
-        """Forgets answers of idempotent calls that were kept for long enough."""
-        async with self.database.transaction() as transaction:
-            return await transaction.execute(idempotency.FORGET, before=clock.now() - idempotency.KEPT)
 
 
 class Domains:

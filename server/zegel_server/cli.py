@@ -18,8 +18,9 @@ import typer
 from pydantic import ValidationError
 
 from zegel_server import clock, logs
-from zegel_server.app import App, Core, NotReady
+from zegel_server.app import App
 from zegel_server.config import Settings
+from zegel_server.core import Core, NotReady
 from zegel_server.db.migrate import newest_revision, upgrade
 from zegel_server.errors import ZegelError
 from zegel_server.identity.operator import renew_operator

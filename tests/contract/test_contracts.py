@@ -10,7 +10,7 @@ from support.contracts import IDEMPOTENT, METHODS, NO_SIDE_EFFECTS, comments, fi
 from support.tools import ROOT, tool
 from zegel.event.v1 import event_type_pb2
 from zegel.permission.v1 import access_pb2
-from zegel_server.app import SERVICES
+from zegel_server.core import SERVICES
 from zegel_server.permissions.model import BUILT_IN
 
 each_method = pytest.mark.parametrize("method", METHODS, ids=path_of)

@@ -8,7 +8,7 @@ import pytest
 
 from support.server import ServerProcess, sqlite_server
 from support.tools import tool
-from zegel_server.app import SERVICES
+from zegel_server.core import SERVICES
 
 
 def grpcurl(server: ServerProcess, *arguments: str, authority: Path, data: str = "", token: str = "") -> str:

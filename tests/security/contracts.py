@@ -12,8 +12,8 @@ from typing import Final
 
 from google.protobuf.descriptor import Descriptor, MethodDescriptor
 
-from zegel_server.app import SERVICES
 from zegel_server.caller import Scope
+from zegel_server.core import SERVICES
 from zegel_server.permissions.model import BUILT_IN
 from zegel_server.rpc.methods import Method, read_method
 

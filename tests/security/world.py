@@ -20,8 +20,8 @@ from zegel.document.v1.document_service_pb2 import UploadSpec
 from zegel.permission.v1 import access_pb2
 from zegel.permission.v1.permission_service_pb2 import Grant, Role
 from zegel.signing.v1.signature_request_pb2 import SignatureRequest
-from zegel_server.app import SERVICES
 from zegel_server.caller import Scope
+from zegel_server.core import SERVICES
 from zegel_server.ids import new_id, new_token
 from zegel_server.permissions.model import BUILT_IN, NOT_BINDABLE
 from zegel_server.rpc.methods import read_contracts

@@ -10,7 +10,7 @@ from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from zegel_server.app import SERVICES
+from zegel_server.core import SERVICES
 
 METHODS: list[MethodDescriptor] = [method for service in SERVICES for method in service.methods]
 """Every method of every service."""

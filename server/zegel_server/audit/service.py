@@ -17,7 +17,6 @@ Invariants:
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from zegel.evidence import SEALED_EVENT_TYPE, check_trail
@@ -25,6 +24,7 @@ from zegel.tiles import TILE_WIDTH
 from zegel.transparency import HASH_SIZE, LogProof, leaf_hash
 from zegel_server import ids, validation
 from zegel_server.audit import store
+from zegel_server.audit.answers import ConsistencyProof, Evidence, Page, TransactionRecord
 from zegel_server.audit.leaf import commitment
 from zegel_server.audit.log import Head, Log, damaged
 from zegel_server.audit.model import AuditEvent, Contradiction, EventFilter, event_of, leaf_facts
@@ -45,64 +45,6 @@ CHUNK: Final = 256
 """Events that a watch reads at once."""
 WATCH_S: Final = 0.25
 """How often a watch looks for events that another process brought into the log."""
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A page of events.
-
-    Attributes:
-        events: The events, the oldest first.
-        next_index: The place in the log from which to go on; ``None`` where all was seen.
-    """
-
-    events: Sequence[AuditEvent]
-    next_index: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """A trail as a completed PDF carries it.
-
-    Attributes:
-        audit_jsonl: The leaves, a newline after each.
-        proof: A C2SP ``tlog-proof`` of the last of them.
-    """
-
-    audit_jsonl: bytes
-    proof: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class TransactionRecord:
-    """All that the log knows of a signature request.
-
-    Attributes:
-        signature_request_id: Which.
-        events: Its events, the oldest first.
-        evidence: The leaves and the proof.
-        sealed_proof: Proof of the leaf that names the sealed file, which it carries; empty where there is none.
-    """
-
-    signature_request_id: str
-    events: Sequence[AuditEvent]
-    evidence: Evidence
-    sealed_proof: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class ConsistencyProof:
-    """That the log of one size is the beginning of that of another.
-
-    Attributes:
-        second_size: The later size.
-        hashes: The proof, 32 bytes a hash.
-        checkpoint: The later size's checkpoint where that is the newest; empty for others.
-    """
-
-    second_size: int
-    hashes: Sequence[bytes]
-    checkpoint: bytes
 
 
 class AuditTrail:

@@ -12,7 +12,7 @@ from typing import Final
 
 from zegel.evidence import LeafFields, parse_leaf
 from zegel_server import clock
-from zegel_server.audit.service import Evidence
+from zegel_server.audit.answers import Evidence
 from zegel_server.pdf.model import (
     Attachment,
     AuditDocument,

@@ -6,7 +6,7 @@ The audit trail's evidence, documents and sessions are other domains' own: here 
 from collections.abc import Sequence
 from typing import Protocol
 
-from zegel_server.audit.service import Evidence
+from zegel_server.audit.answers import Evidence
 from zegel_server.caller import Caller
 from zegel_server.db import Transaction
 from zegel_server.documents.model import Page

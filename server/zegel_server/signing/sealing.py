@@ -19,8 +19,8 @@ from typing import Final
 from zegel.event.v1 import event_type_pb2 as events
 from zegel.evidence import DocumentHash
 from zegel_server import clock
+from zegel_server.audit.answers import Evidence
 from zegel_server.audit.recorder import Recorder
-from zegel_server.audit.service import Evidence
 from zegel_server.db import Database
 from zegel_server.documents.model import Page
 from zegel_server.errors import DataLoss, FailedPrecondition, Unavailable

@@ -38,7 +38,8 @@ def as_protobuf_reads(data: bytes) -> Received:
     return Received(
         message.upload_id if target == "upload_id" else None,
         UploadSpec(spec.title, spec.document_id, spec.size, spec.sha256, spec.media_type, spec.sealed)
-        if target == "spec" else None,
+        if target == "spec"
+        else None,
         Chunk(message.chunk.offset, message.chunk.data, message.chunk.crc32c) if message.HasField("chunk") else None,
         Finish(message.finish.size, message.finish.sha256) if message.HasField("finish") else None,
         message.wrapped_dek,

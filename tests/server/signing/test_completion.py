@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from support.signing_world import draft_of, place
 from zegel_server.audit import leaf
+from zegel_server.audit.answers import Evidence
 from zegel_server.audit.leaf import LeafFields
-from zegel_server.audit.service import Evidence
 from zegel_server.ids import new_id
 from zegel_server.pdf.limits import MAX_AUDIT_ROWS
 from zegel_server.signing import completion, drafts
