@@ -41,6 +41,10 @@ class Snapshot:
         self.decisions = Decisions(policy) if policy.roles else built_in_decisions()
         self._bindings: OrderedDict[str, tuple[Binding, ...]] = OrderedDict()
         self._principals: OrderedDict[tuple[str, ...], PrincipalDecisions] = OrderedDict()
+        self.lasting: dict[str, PrincipalDecisions] = {}
+        """Decisions of principals none of whose bindings has an end: the same for as long as the snapshot is."""
+        self.used = False
+        """Whether it was asked since it was last thought of to be forgotten."""
 
     def known_bindings(self, principal_id: str) -> tuple[Binding, ...] | None:
         """The bindings of a principal, if they were read before."""
@@ -49,8 +53,11 @@ class Snapshot:
     def remember(self, principal_id: str, bindings: tuple[Binding, ...]) -> None:
         """Keeps the bindings of a principal."""
         self._bindings[principal_id] = bindings
+        if not any(binding.expire_time for binding in bindings):
+            self.lasting[principal_id] = self.of(tuple(binding.role for binding in bindings))
         if len(self._bindings) > KEPT_PRINCIPALS:
-            self._bindings.popitem(last=False)
+            forgotten, _ = self._bindings.popitem(last=False)
+            self.lasting.pop(forgotten, None)
 
     def of(self, roles: tuple[str, ...]) -> PrincipalDecisions:
         """The decisions on a set of roles.
@@ -121,6 +128,12 @@ class Policies:
         Raises:
             Aborted: The policy changes faster than it can be read.
         """
+        known = self._snapshots.get(tenant_id)
+        if known is not None and known.policy.version == version:
+            lasting = known.lasting.get(principal_id)
+            if lasting is not None:
+                known.used = True
+                return lasting
         for _ in range(READ_TRIES):
             snapshot = await self.snapshot(tenant_id, version)
             bindings = snapshot.known_bindings(principal_id)
@@ -147,7 +160,7 @@ class Policies:
         """
         known = self._snapshots.get(tenant_id)
         if known is not None and known.policy.version == version:
-            self._snapshots.move_to_end(tenant_id)
+            known.used = True
             return known
         for _ in range(READ_TRIES):
             before = await self._version(tenant_id)
@@ -159,9 +172,16 @@ class Policies:
         snapshot = Snapshot(policy)
         self._snapshots[tenant_id] = snapshot
         self._snapshots.move_to_end(tenant_id)
-        if len(self._snapshots) > KEPT_TENANTS:
-            self._snapshots.popitem(last=False)
+        while len(self._snapshots) > KEPT_TENANTS:
+            self._forget_one()
         return snapshot
+
+    def _forget_one(self) -> None:
+        """Forgets the oldest snapshot, or gives it a second chance where it was used: a decision then moves nothing."""
+        tenant_id, oldest = self._snapshots.popitem(last=False)
+        if oldest.used:
+            oldest.used = False
+            self._snapshots[tenant_id] = oldest
 
     async def _version(self, tenant_id: str) -> int:
         row = await self._database.fetch_one(store.POLICY_VERSION, tenant_id=tenant_id)
