@@ -283,10 +283,12 @@ def sqlite_url(folder: Path) -> str:
     return f"sqlite:///{path}"
 
 
-async def make_world(url: str, folder: Path, *, workshop: Any = None, lifetime: int | None = None) -> World:
+async def make_world(
+    url: str, folder: Path, *, workshop: Any = None, lifetime: int | None = None, root_keys_url: str = ""
+) -> World:
     """A new tenant in a database with tables; everything else lies in the folder."""
     database = await open_database(url)
-    keys = Keys(database, open_root_keys(f"local:{folder / 'keyring.json'}"))
+    keys = Keys(database, open_root_keys(root_keys_url or f"local:{folder / 'keyring.json'}"))
     tenant = await found_tenant(database, keys)
     return assemble(database, keys, folder, tenant, workshop=workshop, lifetime=lifetime)
 
