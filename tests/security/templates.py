@@ -85,6 +85,7 @@ def _new_request(label: str) -> signing.CreateSignatureRequestRequest:
 
 
 _CHANGED: Final = frozenset({"ABORTED"})
+_BEGUN: Final = frozenset({"OK", "ABORTED"})  # two probes at the same time may begin the same version
 _HANDED_OUT: Final = frozenset({"OK", "PERMISSION_DENIED/GRANT_EXCEEDS_GRANTER"})
 
 TEMPLATES: Final[Mapping[str, Template]] = {
@@ -118,10 +119,11 @@ TEMPLATES: Final[Mapping[str, Template]] = {
     "RevokeSession": Template(_of(identity.RevokeSessionRequest())),
     "StartUpload": Template(
         lambda label: document.StartUploadRequest(spec=_spec(), request_id=_request_id(label)),
+        _BEGUN,
     ),
     "GetUpload": Template(_of(document.GetUploadRequest())),
     "CancelUpload": Template(_of(document.CancelUploadRequest()), spares=frozenset({"good"})),
-    "UploadDocument": Template(_of(document.UploadDocumentRequest())),
+    "UploadDocument": Template(_of(document.UploadDocumentRequest()), _BEGUN),
     "DownloadDocument": Template(_of(document.DownloadDocumentRequest(read_limit=64))),
     "GetDocument": Template(_of(document.GetDocumentRequest())),
     "ListDocuments": Template(_of(document.ListDocumentsRequest(page_size=3))),
