@@ -3,16 +3,16 @@
 import io
 import os
 import random
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
 import tink
 from hypothesis import given
 from hypothesis import strategies as st
-from tink import secret_key_access, streaming_aead
-from tink.proto import aes_gcm_hkdf_streaming_pb2, common_pb2, tink_pb2
+from tink import streaming_aead
 
 from support.streams import AAD, DEK, decrypt, encrypt
+from support.tink_streams import tink_aead, tink_encrypt
 from zegel import segments
 from zegel.segments import (
     FIRST_SEGMENT_PLAINTEXT_SIZE,
@@ -50,50 +50,9 @@ BOUNDARIES = sorted(
 """Sizes on, before and after each place where the number of segments changes."""
 
 
-@pytest.fixture(scope="module")
-def tink_aead() -> streaming_aead.StreamingAead:
-    """Return Tink's own streaming AEAD with our key, as a RAW AES256_GCM_HKDF_1MB keyset."""
-    streaming_aead.register()
-    key = aes_gcm_hkdf_streaming_pb2.AesGcmHkdfStreamingKey(
-        key_value=DEK,
-        params=aes_gcm_hkdf_streaming_pb2.AesGcmHkdfStreamingParams(
-            ciphertext_segment_size=SEGMENT_SIZE,
-            derived_key_size=32,
-            hkdf_hash_type=common_pb2.SHA256,
-        ),
-    )
-    keyset = tink_pb2.Keyset(
-        primary_key_id=1,
-        key=[
-            tink_pb2.Keyset.Key(
-                key_data=tink_pb2.KeyData(
-                    type_url="type.googleapis.com/google.crypto.tink.AesGcmHkdfStreamingKey",
-                    value=key.SerializeToString(),
-                    key_material_type=tink_pb2.KeyData.SYMMETRIC,
-                ),
-                status=tink_pb2.ENABLED,
-                key_id=1,
-                output_prefix_type=tink_pb2.RAW,
-            ),
-        ],
-    )
-    handle = tink.proto_keyset_format.parse(keyset.SerializeToString(), secret_key_access.TOKEN)
-    return cast("streaming_aead.StreamingAead", handle.primitive(streaming_aead.StreamingAead))
-
-
-class Kept(io.BytesIO):
-    """Keeps its bytes when Tink closes it."""
-
-    def close(self) -> None:
-        self.written = self.getvalue()
-        super().close()
-
-
-def tink_encrypt(tink_aead: streaming_aead.StreamingAead, plaintext: bytes, aad: bytes) -> bytes:
-    sink = Kept()
-    with tink_aead.new_encrypting_stream(sink, aad) as stream:
-        stream.write(plaintext)
-    return sink.written
+@pytest.fixture(scope="module", name="tink_aead")
+def tink_aead_of_ours() -> streaming_aead.StreamingAead:
+    return tink_aead(DEK)
 
 
 @pytest.mark.parametrize("size", BOUNDARIES)
