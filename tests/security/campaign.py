@@ -42,6 +42,8 @@ from zegel_server.permissions.model import BUILT_IN, Grant, Role
 CLIENTS: Final = 8
 PAUSE_S: Final = 0.05
 """Between two changes, so that several answers are given on most versions."""
+ASKING: Final = "permission.check"
+"""What asking itself takes."""
 PERMISSIONS: Final = sorted({rpc.permission for rpc in RPCS.values()})
 GRANTABLE: Final = sorted({grant.permission for grant in BUILT_IN["owner"].grants if grant.scope is Scope.ANY})
 BINDABLE: Final = ("admin", "manager", "developer", "member", "auditor")
@@ -103,13 +105,24 @@ class Oracle:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """An answer, with the versions between which it may lie."""
+    """An answer, with the versions between which it may lie; ``held`` is ``None`` where it was refused one."""
 
     principal_id: str
     least: int
     most: int
     told: int
-    held: frozenset[tuple[str, str]]
+    held: frozenset[tuple[str, str]] | None
+
+    @property
+    def decisions(self) -> int:
+        """How many decisions it tells of: a refusal, of the scopes of what asking takes."""
+        return len(SCOPES) * (1 if self.held is None else len(PERMISSIONS))
+
+    def fits(self, held: frozenset[tuple[str, str]]) -> bool:
+        """Whether it is what a principal is told who holds this."""
+        if self.held is None:
+            return not any(permission == ASKING for permission, _ in held)
+        return self.held == held
 
 
 @dataclass
@@ -161,19 +174,19 @@ class Campaign:
     async def ask(self, principal_id: str, token: str, decisions: int) -> None:
         """Asks until that many decisions were told."""
         while self._asked < decisions:
-            self._asked += len(PERMISSIONS) * len(SCOPES)
             least = self.version
             try:
                 found = await self._call("ListPermissions", pb.ListPermissionsRequest(), token)
             except grpc.aio.AioRpcError as error:
-                if error.code() is grpc.StatusCode.PERMISSION_DENIED:  # it holds no role at this moment
-                    self.answers.append(Answered(principal_id, least, self.version + 1, least, frozenset()))
+                if error.code() is grpc.StatusCode.PERMISSION_DENIED:  # no role that it has lets it ask
+                    self.answers.append(Answered(principal_id, least, self.version + 1, least, None))
                     continue
                 self.exceptions += 1
                 continue
             held = frozenset((each.permission, str(_NAMES[each.scope].name)) for each in found.grants)
             # The change that is under way may have been committed already.
             self.answers.append(Answered(principal_id, least, self.version + 1, found.policy_version, held))
+            self._asked += self.answers[-1].decisions
 
     async def change(self, done: asyncio.Event) -> None:
         """Changes the policy until it is over."""
@@ -231,13 +244,14 @@ class Campaign:
         """
         outcome = Outcome(versions=len(self.states), exceptions=self.exceptions)
         for answer in sorted(self.answers, key=lambda each: each.least):
-            outcome.decisions += len(PERMISSIONS) * len(SCOPES)
+            outcome.decisions += answer.decisions
             outcome.stale += answer.told < answer.least
             versions = [each for each in range(answer.least, answer.most + 1) if each in self.states]
-            if all(
-                oracle.held(version, self.states[version], answer.principal_id) != answer.held for version in versions
+            if not any(
+                answer.fits(oracle.held(version, self.states[version], answer.principal_id)) for version in versions
             ):
-                outcome.disagreements.append(f"{answer.principal_id} at {versions}: {sorted(answer.held)}")
+                told = "refused" if answer.held is None else sorted(answer.held)
+                outcome.disagreements.append(f"{answer.principal_id} at {versions}: {told}")
         return outcome
 
 

@@ -16,7 +16,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +80,16 @@ def _bearer(token: str) -> tuple[tuple[str, str], ...]:
     return (("authorization", f"Bearer {token}"),)
 
 
+async def _patiently(call: Callable[[], Awaitable[Any]]) -> Any:
+    """Makes a call again while the others change the same policy faster than it can be read."""
+    while True:
+        try:
+            return await call()
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.ABORTED:
+                raise
+
+
 class Racer:
     """Runs races.
 
@@ -104,13 +114,13 @@ class Racer:
     async def race(self, member_id: str) -> None:
         """One race, of a session or of a role."""
         choose = self._choose
-        opened = await choose.choice(self._servers).identity.CreateSession(
-            identity_service_pb2.CreateSessionRequest(member_id=member_id), metadata=_bearer(self._owner)
-        )
+        opener, asked = choose.choice(self._servers), identity_service_pb2.CreateSessionRequest(member_id=member_id)
+        opened = await _patiently(lambda: opener.identity.CreateSession(asked, metadata=_bearer(self._owner)))
         by_role = choose.random() < 0.5
         if by_role:
             grant = permission_service_pb2.GrantRoleRequest(principal_id=member_id, role="member")
-            await choose.choice(self._servers).permissions.GrantRole(grant, metadata=_bearer(self._owner))
+            granter = choose.choice(self._servers)
+            await _patiently(lambda: granter.permissions.GrantRole(grant, metadata=_bearer(self._owner)))
         revoked: list[float] = []
         users = [
             asyncio.create_task(self._use(server, opened.token, revoked, by_role=by_role)) for server in self._servers
@@ -119,10 +129,10 @@ class Racer:
         revoker = choose.choice(self._servers)
         if by_role:
             take = permission_service_pb2.TakeRoleRequest(principal_id=member_id, role="member")
-            await revoker.permissions.TakeRole(take, metadata=_bearer(self._owner))
+            await _patiently(lambda: revoker.permissions.TakeRole(take, metadata=_bearer(self._owner)))
         else:
             revoke = identity_service_pb2.RevokeSessionRequest(session_id=opened.session.session_id)
-            await revoker.identity.RevokeSession(revoke, metadata=_bearer(self._owner))
+            await _patiently(lambda: revoker.identity.RevokeSession(revoke, metadata=_bearer(self._owner)))
         revoked.append(time.perf_counter())
         await asyncio.gather(*users)
         self.outcome.races += 1
@@ -148,7 +158,8 @@ class Racer:
             except grpc.aio.AioRpcError as error:
                 allowed = error.code() is grpc.StatusCode.INVALID_ARGUMENT
                 refused = error.code() in {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}
-                self.outcome.failed += not (allowed or refused)
+                busy = error.code() is grpc.StatusCode.ABORTED  # neither let in nor refused
+                self.outcome.failed += not (allowed or refused or busy)
                 self.outcome.refused += refused
             if allowed and certain and began >= revoked[0]:
                 self.outcome.slipped += 1
