@@ -291,6 +291,7 @@ def main() -> int:
     parser.add_argument("--out", default="", help="folder for what comes out (default: demo-out)")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)  # also where whoever started it ignores Ctrl-C, as a shell's `&` does
     try:
         result = run(Path(given.pdf) if given.pdf else None, Path(given.out or "demo-out"))
     except KeyboardInterrupt:

@@ -58,7 +58,7 @@ class Sessions:
         self._policies = policies
         self._permissions = permissions
         self._recorder = recorder
-        self._noting: set[asyncio.Task[None]] = set()
+        self._noting: dict[str, asyncio.Task[None]] = {}
 
     # ---------------------------------------------------------------------------------------------- each request
 
@@ -108,12 +108,14 @@ class Sessions:
 
     def _note_use(self, session: Session, now: int) -> None:
         """Notes the use without keeping the request waiting; to lose a note costs at most a minute of idle time."""
-        task = asyncio.get_running_loop().create_task(self._write_use(session, now))
-        self._noting.add(task)
+        if session.session_id in self._noting:
+            return  # one note is under way for all who come meanwhile
+        task = asyncio.get_running_loop().create_task(self._write_use(session, now), name=session.session_id)
+        self._noting[session.session_id] = task
         task.add_done_callback(self._noted)
 
     def _noted(self, task: "asyncio.Task[None]") -> None:
-        self._noting.discard(task)
+        self._noting.pop(task.get_name(), None)
         if not task.cancelled():
             task.exception()  # a note that failed is made by the next request
 
@@ -124,7 +126,7 @@ class Sessions:
 
     async def settle(self) -> None:
         """Waits until every note is written; called before the database is closed."""
-        await asyncio.gather(*self._noting, return_exceptions=True)
+        await asyncio.gather(*self._noting.values(), return_exceptions=True)
 
     async def forget_ended(self) -> int:
         """Forgets sessions that ended long ago; until then their tokens are told apart from ones that never were."""

@@ -1,6 +1,7 @@
 """The stages in their order, and what becomes of whatever is raised in them."""
 
 import asyncio
+import inspect
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -16,7 +17,7 @@ from support.edge import METADATA, PREFIX, TOKEN, Edge
 from zegel.document.v1 import document_service_pb2 as pb
 from zegel_server import errors
 from zegel_server.caller import Scope, current_caller
-from zegel_server.errors import FailedPrecondition, InvalidArgument, Unauthenticated, ZegelError
+from zegel_server.errors import FailedPrecondition, Unauthenticated, ZegelError
 
 Code = grpc.StatusCode
 GET = pb.GetDocumentRequest(document_id="doc_1")
@@ -78,9 +79,9 @@ async def test_without_a_token_nothing_is_asked(edge: Edge) -> None:
 
 @pytest.mark.parametrize("kind", every_error(), ids=lambda kind: kind.__name__)
 async def test_a_typed_error_becomes_its_status_with_one_error_info(edge: Edge, kind: type[ZegelError]) -> None:
-    edge.servicer.get = raising(
-        kind("a_field", "What is wrong.") if issubclass(kind, InvalidArgument) else kind("Wrong.")
-    )
+    texts = {"message": "Wrong.", "field": "a_field", "kind": "document"}
+    takes = [name for name in inspect.signature(kind).parameters if name in texts]
+    edge.servicer.get = raising(kind(*(texts[name] for name in takes)))
     refused = await refusal(edge.stub.GetDocument(GET, metadata=METADATA))
     assert refused.status is kind.status
     assert refused.reason == kind.default_reason
