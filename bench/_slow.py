@@ -14,6 +14,10 @@ from zegel.document.v1.document_service_pb2 import DownloadDocumentRequest
 
 CONNECTIONS: Final = 4
 """Connections that they share; a server takes 100 calls on each."""
+PAUSE_S: Final = 10.0
+"""Between two chunks of a MiB: the rate of a poor mobile line."""
+SETTLED_S: Final = 15.0
+"""Until what they may hold is held."""
 ASKED_S: Final = 10.0
 PERCENT: Final = 0.99
 
@@ -31,7 +35,7 @@ def _p99(client: zegel.Client, document_id: str) -> float:
 
 @contextmanager
 def _reading(target: str, authority: bytes, token: str, document_id: str, count: int) -> Iterator[None]:
-    """Readers that take a chunk a second each."""
+    """Readers that take a chunk now and then."""
     stop = threading.Event()
     with ExitStack() as stack:
         clients = [
@@ -52,7 +56,7 @@ def _reading(target: str, authority: bytes, token: str, document_id: str, count:
             request = DownloadDocumentRequest(document_id=document_id)
             stream = port.link.method(rpc_of(request))(request, **port.call.arguments(stream=True))
             for _ in stream:
-                if stop.wait(1.0):
+                if stop.wait(PAUSE_S):
                     break
             stream.cancel()
 
@@ -81,7 +85,7 @@ def slow_readers(client: zegel.Client, served: _run.Served, token: str, document
     before = _rss(served.pid)
     Path(f"/proc/{served.pid}/clear_refs").write_text("5", encoding="ascii")
     with _reading(served.target, served.authority.read_bytes(), token, document_id, count):
-        time.sleep(3)
+        time.sleep(SETTLED_S)
         busy = _p99(client, document_id)
         peak = _rss(served.pid, "VmHWM")
     return {

@@ -3,7 +3,7 @@
 Invariants:
 
 * No plaintext of a segment leaves before its tag is checked.
-* A reader holds its segment and `READ_AHEAD` more, however large the document.
+* A reader holds its segment and `READ_AHEAD` more, however large the document; where there are many, its segment alone.
 """
 
 import asyncio
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 READ_AHEAD: Final = 2
 """Segments fetched and decrypted before they are wanted: hides the store's latency, for 2 MiB a reader."""
+MANY: Final = 32
+"""Readers at once above which none reads ahead: they hide one another's latency, and their memory adds up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ class Stream:
             DataLoss: What is stored is not what was written; nothing of that segment is given.
             Unavailable: The blob store does not answer.
         """
-        return _in_order(self.segment, wanted)
+        return _in_order(self.vault, self.segment, wanted)
 
     async def around(self, offset: int) -> tuple[int, bytes]:
         """The segment that a byte of the document lies in.
@@ -168,7 +170,7 @@ class Ciphertext:
             DataLoss: One is not there.
             Unavailable: The blob store does not answer.
         """
-        return _in_order(self.segment, wanted)
+        return _in_order(self.vault, self.segment, wanted)
 
     async def around(self, offset: int) -> tuple[int, bytes]:
         """The segment that a byte of the stream lies in.
@@ -187,17 +189,22 @@ class Ciphertext:
         return index * SEGMENT_SIZE, await self.segment(index)
 
 
-async def _in_order(fetch: Callable[[int], Coroutine[Any, Any, bytes]], wanted: range) -> AsyncGenerator[bytes, None]:
+async def _in_order(
+    vault: "Vault", fetch: Callable[[int], Coroutine[Any, Any, bytes]], wanted: range
+) -> AsyncGenerator[bytes, None]:
     numbers = iter(wanted)
     ahead: deque[asyncio.Task[bytes]] = deque()
+    vault.readers += 1
     try:
         while True:
-            while len(ahead) <= READ_AHEAD and (index := next(numbers, None)) is not None:
+            allowed = READ_AHEAD if vault.readers <= MANY else 0
+            while len(ahead) <= allowed and (index := next(numbers, None)) is not None:
                 ahead.append(asyncio.create_task(fetch(index)))
             if not ahead:
                 return
             yield await ahead.popleft()
     finally:
+        vault.readers -= 1
         for task in ahead:
             task.cancel()
         await asyncio.gather(*ahead, return_exceptions=True)

@@ -58,6 +58,8 @@ class Vault:
         self.blobs = blobs
         self._keys = keys
         self._storing = 0
+        self.readers = 0
+        """Streams that are being read."""
         self._threads = ThreadPoolExecutor(max_workers=(os.cpu_count() or 1) + 1, thread_name_prefix="documents")
 
     @property
