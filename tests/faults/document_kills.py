@@ -38,7 +38,9 @@ SIZES = (2_000, 700_000, 5 << 20, 9 << 20, 14 << 20)
 PATIENCE_S = 180.0
 """How long a step is tried: several starts of the server on a loaded machine are in it."""
 LONGEST_S = 1.2
-"""Within which the server is killed after it answered first."""
+"""Within which the server is killed after somebody heard of it."""
+HEARD_S = 20.0
+"""How long that may take: clients try to connect at growing pauses."""
 TWO_DAYS_S = 2 * 24 * 3600
 
 _T = TypeVar("_T")
@@ -63,6 +65,7 @@ class Tally:
     damaged: int = 0
     finished: dict[str, bytes] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    heard: threading.Event = field(default_factory=threading.Event)
     over: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -76,12 +79,14 @@ class Tally:
         return not (self.lost or self.damaged or self.problems)
 
 
-def insist(call: Callable[[], _T]) -> _T:
+def insist(tally: Tally, call: Callable[[], _T]) -> _T:
     """Repeats a call for as long as the server is away."""
     until = time.monotonic() + PATIENCE_S
     while True:
         try:
-            return call()
+            answer = call()
+            tally.heard.set()
+            return answer  # noqa: TRY300 - what comes before it may not raise
         except zegel.ZegelError as error:
             if (error.reason and not isinstance(error, zegel.Unavailable)) or time.monotonic() > until:
                 raise
@@ -92,7 +97,7 @@ def send_by_hand(office: Office, tally: Tally, data: bytes, name: str) -> str:
     """Sends a document, noting at each break what the server has; returns its identifier."""
     documents = office.sender.documents
     spec = UploadSpec(title="Lease", size=len(data))
-    upload = insist(lambda: documents.start_upload(spec=spec, request_id=name).upload)
+    upload = insist(tally, lambda: documents.start_upload(spec=spec, request_id=name).upload)
     stored = 0
     uploading = Uploading(office)
     while True:
@@ -101,14 +106,14 @@ def send_by_hand(office: Office, tally: Tally, data: bytes, name: str) -> str:
         with contextlib.suppress(zegel.ZegelError):
             answer = uploading(head, *chunks(data, stored), end)
             return answer.document.document_id
-        now = insist(lambda: documents.get_upload(upload_id=upload.upload_id).upload.persisted_size)
+        now = insist(tally, lambda: documents.get_upload(upload_id=upload.upload_id).upload.persisted_size)
         tally.add(resumes=1, lost=max(0, stored - now))
         stored = now
 
 
-def send_with_sdk(office: Office, data: bytes, *, sealed: bool) -> str:
+def send_with_sdk(office: Office, tally: Tally, data: bytes, *, sealed: bool) -> str:
     """Sends a document as a partner does."""
-    return insist(lambda: office.sender.documents.upload(data, title="Lease", sealed=sealed)).document_id
+    return insist(tally, lambda: office.sender.documents.upload(data, title="Lease", sealed=sealed)).document_id
 
 
 def sender(office: Office, tally: Tally, pool: list[bytes], number: int, seed: int) -> None:
@@ -120,7 +125,7 @@ def sender(office: Office, tally: Tally, pool: list[bytes], number: int, seed: i
         count += 1
         try:
             if number % 2:
-                document_id = send_with_sdk(office, data, sealed=bool(dice.getrandbits(1)))
+                document_id = send_with_sdk(office, tally, data, sealed=bool(dice.getrandbits(1)))
             else:
                 document_id = send_by_hand(office, tally, data, f"{number}-{count}")
         except (zegel.ZegelError, OSError) as error:
@@ -144,7 +149,7 @@ def reader(office: Office, tally: Tally, number: int, seed: int) -> None:
 def fetch(office: Office, tally: Tally, document_id: str, *, sealed: bool) -> None:
     """Fetches one document and checks it."""
     try:
-        data = insist(lambda: office.sender.documents.download(document_id, sealed=sealed))
+        data = insist(tally, lambda: office.sender.documents.download(document_id, sealed=sealed))
     except zegel.DataLoss:
         tally.add(damaged=1)
         return
@@ -175,6 +180,8 @@ def kill(server: ServerProcess, tally: Tally, count: int, seed: int) -> None:
     """Kills the server so many times."""
     dice = Random(f"{seed}/killer")  # noqa: S311 - repeatable, not secret
     for _ in range(count):
+        tally.heard.clear()
+        tally.heard.wait(HEARD_S)
         time.sleep(dice.uniform(0.0, LONGEST_S))
         server.kill()
         tally.add(kills=1)
