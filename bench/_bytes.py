@@ -20,7 +20,7 @@ from zegel.document.v1.document_service_pb2_grpc import (
     add_DocumentServiceServicer_to_server,
 )
 from zegel.segments import plaintext_range, segment_count
-from zegel_server.rpc.server import OPTIONS
+from zegel_server.rpc.server import MAX_MESSAGE
 
 
 class Counter(DocumentServiceServicer):
@@ -66,7 +66,7 @@ async def main(folder: Path) -> None:
     Args:
         folder: Holds ``tls.pem`` (certificate) and ``tls.key``.
     """
-    server = grpc.aio.server(options=[*OPTIONS, ("grpc.so_reuseport", 0)])
+    server = grpc.aio.server(options=[("grpc.max_receive_message_length", MAX_MESSAGE), ("grpc.so_reuseport", 0)])
     add_DocumentServiceServicer_to_server(Counter(), server)  # type: ignore[abstract]  # the rest is never called
     pair = ((folder / "tls.key").read_bytes(), (folder / "tls.pem").read_bytes())
     port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([pair]))
