@@ -13,7 +13,6 @@ from zegel.segments import (
     SEGMENT_SIZE,
     TAG_SIZE,
     ciphertext_range,
-    ciphertext_size,
     segment_count,
 )
 
@@ -87,16 +86,6 @@ def whole_parts_ciphertext(parts: int) -> int:
         parts: Their number.
     """
     return parts * PART_SIZE
-
-
-def part_size(part: int, size: int) -> int:
-    """Bytes of a part as it is stored.
-
-    Args:
-        part: Number from 0.
-        size: Bytes of the document.
-    """
-    return min(PART_SIZE, ciphertext_size(size) - part * PART_SIZE)
 
 
 def place_of(segment: int, size: int) -> tuple[int, range]:

@@ -15,7 +15,7 @@ from zegel_server.db import Database, UniqueViolation
 from zegel_server.errors import NotFound
 from zegel_server.identity import store
 from zegel_server.identity.service import Identity
-from zegel_server.ids import API_KEY_PREFIX, hash_token, new_id, new_token
+from zegel_server.ids import API_KEY_PREFIX, new_token
 from zegel_server.permissions.model import OPERATOR
 
 INSTALLATION: Final = "ten_" + "0" * 26
@@ -57,29 +57,25 @@ async def renew_operator(database: Database, identity: Identity) -> str:
     made = await ensure_operator(identity)
     if made is not None:
         return made
-    token, api_key_id, now = new_token(API_KEY_PREFIX), new_id("key"), clock.now()
+    token, now = new_token(API_KEY_PREFIX), clock.now()
     async with database.transaction() as transaction:
         keys = await transaction.fetch(store.API_KEYS, tenant_id=INSTALLATION, creator_id="", after="", limit=1_000)
         for row in keys:
             await transaction.execute(store.REVOKE_API_KEY, tenant=INSTALLATION, id=row.api_key_id, now=now)
-        await transaction.execute(
-            store.INSERT_API_KEY,
-            api_key_id=api_key_id,
+        api_key = await identity.api_keys.insert(
+            transaction,
             tenant_id=INSTALLATION,
             subject_id=keys[0].subject_id,
-            name=OPERATOR,
-            token_hash=hash_token(token),
-            token_prefix=token[:8],
             creator_id="",
-            create_time=now,
+            name=OPERATOR,
+            token=token,
+            roles=(OPERATOR,),
             expire_time=None,
-            revoke_time=None,
-            last_use_time=None,
         )
         await transaction.execute(
             store.INSERT_BINDING,
             tenant_id=INSTALLATION,
-            principal_id=api_key_id,
+            principal_id=api_key.api_key_id,
             role=OPERATOR,
             expire_time=None,
             create_time=now,
