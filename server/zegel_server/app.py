@@ -243,7 +243,7 @@ class App:
         domains = self.domains = await Domains.open(core, workshop, credentials, stack)
         pipeline = Pipeline(
             core.methods,
-            core.sessions.authenticate,
+            core.authentication.authenticate,
             Telemetry(self.registry),
             core.refusals.record,
             OPEN_PATHS,

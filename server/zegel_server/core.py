@@ -28,6 +28,7 @@ from zegel_server.db import Database, open_database
 from zegel_server.db.migrate import current_revision, newest_revision, upgrade
 from zegel_server.documents.upkeep import Upkeep
 from zegel_server.documents.vault import Vault
+from zegel_server.identity.authentication import Authentication
 from zegel_server.identity.service import Identity
 from zegel_server.identity.sessions import Sessions
 from zegel_server.keys.service import Keys
@@ -71,7 +72,8 @@ class Core:
         self.policies = Policies(database)
         known = {method.permission for method in self.methods.values()}
         self.permissions = Permissions(database, self.policies, self.recorder, known)
-        self.sessions = Sessions(database, self.policies, self.permissions, self.recorder)
+        self.authentication = Authentication(database, self.policies)
+        self.sessions = Sessions(database, self.permissions, self.recorder)
         self.identity = Identity(database, self.keys, self.permissions, self.recorder)
 
     @classmethod
@@ -100,7 +102,7 @@ class Core:
         database = await open_database(url, pool_size=settings.database_pool)
         stack.push_async_callback(database.close)
         core = cls(settings, database, root_keys)
-        stack.push_async_callback(core.sessions.settle)
+        stack.push_async_callback(core.authentication.settle)
         return core
 
     def open_upkeep(self, stack: AsyncExitStack) -> Upkeep:

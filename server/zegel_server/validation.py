@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Collection
 from typing import Final
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -135,6 +136,24 @@ def future(message: Timestamp, field: str, *, most: int | None = None) -> int:
     if most is not None and ahead > most:
         raise InvalidArgument(field, f"must lie at most {most // clock.HOUR} hours ahead")
     return moment
+
+
+def duration(message: Duration, field: str, *, least: int = 0, most: int) -> int:
+    """A length of time, in microseconds.
+
+    Args:
+        message: The length.
+        field: Path of its field.
+        least: The shortest, in microseconds.
+        most: The longest, in microseconds.
+
+    Raises:
+        InvalidArgument: It is shorter or longer.
+    """
+    microseconds = message.seconds * clock.SECOND + message.nanos // 1_000
+    if not least <= microseconds <= most:
+        raise InvalidArgument(field, f"must be {least // clock.SECOND} to {most // clock.SECOND} seconds")
+    return microseconds
 
 
 def mask(message: FieldMask, allowed: Collection[str], field: str = "update_mask") -> frozenset[str]:

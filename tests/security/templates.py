@@ -112,6 +112,9 @@ TEMPLATES: Final[Mapping[str, Template]] = {
         _HANDED_OUT,
     ),
     "ListApiKeys": Template(_of(identity.ListApiKeysRequest(page_size=3))),
+    "RotateApiKey": Template(
+        lambda label: identity.RotateApiKeyRequest(request_id=_request_id(label)), _HANDED_OUT | {"FAILED_PRECONDITION"}
+    ),
     "RevokeApiKey": Template(_of(identity.RevokeApiKeyRequest())),
     "CreateSession": Template(_of(identity.CreateSessionRequest()), _HANDED_OUT),
     "GetCurrentSession": Template(_of(identity.GetCurrentSessionRequest())),

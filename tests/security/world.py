@@ -5,15 +5,13 @@ Everything is made through the public API of a real server, as a partner makes i
 
 import contextlib
 import secrets
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 import zegel
 from security.contracts import held_by
+from security.tokens import ahead, bad_tokens
 from support.flow import Office, open_office, ready, sign, typed, usual_fields, usual_signers
 from support.server import ServerProcess
 from zegel.document.v1.document_service_pb2 import UploadSpec
@@ -22,7 +20,7 @@ from zegel.permission.v1.permission_service_pb2 import Grant, Role
 from zegel.signing.v1.signature_request_pb2 import SignatureRequest
 from zegel_server.caller import Scope
 from zegel_server.core import SERVICES
-from zegel_server.ids import new_id, new_token
+from zegel_server.ids import new_id
 from zegel_server.permissions.model import BUILT_IN, NOT_BINDABLE
 from zegel_server.rpc.methods import read_contracts
 
@@ -102,12 +100,6 @@ class World:
     other_callers: Mapping[str, Caller]
 
 
-def _in(seconds: float) -> Timestamp:
-    moment = Timestamp()
-    moment.FromNanoseconds(time.time_ns() + int(seconds * 1e9))
-    return moment
-
-
 def _add(kinds: Kinds, kind: str, *resources: Resource) -> None:
     kinds.setdefault(kind, []).extend(resources)
 
@@ -131,7 +123,7 @@ class _Maker:
         owner = self.office.owner.identity
         label = name or secrets.token_hex(4)
         made = owner.create_member(name=f"M {label}", email=f"{secrets.token_hex(6)}@example.com", roles=roles)
-        opened = owner.create_session(member_id=made.member.member_id, expire_time=_in(24 * 3600))
+        opened = owner.create_session(member_id=made.member.member_id, expire_time=ahead(24 * 3600))
         return made.member.member_id, self.office.root.with_token(opened.token), opened.token
 
     def possessions(self, client: zegel.Client, principal_id: str, *, sealed: bool = False) -> Kinds:
@@ -206,7 +198,7 @@ def _signer_caller(office: Office, name: str, request: SignatureRequest, index: 
     opened = office.sender.signing.create_signer_session(
         signature_request_id=request.signature_request_id,
         signature_id=signature.signature_id,
-        expire_time=_in(23 * 3600),
+        expire_time=ahead(23 * 3600),
     )
     party: Kinds = {}
     document_id = request.documents[0].document_id
@@ -275,53 +267,23 @@ def _callers(maker: _Maker) -> Iterator[Caller]:
     office.owner.permissions.take_role(principal_id=key_id, role="admin")
     _add(own, "principal", Resource(key_id, "good", {"role": "developer"}))
     yield Caller("developer's key", made.token, key_id, held_by("developer"), own)
+    # The token before its rotation goes on for a while, and a key is narrowed as a session can be.
+    rotated = office.owner.identity.create_api_key(name="auditor", roles=["auditor"])
+    rotated_id = rotated.api_key.api_key_id
+    office.owner.identity.rotate_api_key(api_key_id=rotated_id)
+    yield Caller("key before its rotation", rotated.token, rotated_id, held_by("auditor"))
+    narrow = office.owner.identity.create_api_key(name="narrow", roles=["manager"], permissions=sorted(NARROW_TO))
+    held = {permission: scopes for permission, scopes in held_by("manager").items() if permission in NARROW_TO}
+    yield Caller("narrowed key", narrow.token, narrow.api_key.api_key_id, held)
     yield from _signers(maker)
 
 
 def _narrowed(maker: _Maker, of: Caller) -> Caller:
     opened = maker.office.owner.identity.create_session(
-        member_id=of.principal_id, permissions=sorted(NARROW_TO), expire_time=_in(24 * 3600)
+        member_id=of.principal_id, permissions=sorted(NARROW_TO), expire_time=ahead(24 * 3600)
     )
     held = {permission: scopes for permission, scopes in of.held.items() if permission in NARROW_TO}
     return Caller(f"narrowed {of.name}", opened.token, of.principal_id, held, of.own)
-
-
-def _bad_tokens(maker: _Maker, good: Caller) -> dict[str, tuple[str | None, str]]:
-    owner = maker.office.owner.identity
-    member_id = good.principal_id
-    revoked = owner.create_session(member_id=member_id)
-    owner.revoke_session(session_id=revoked.session.session_id)
-    revoked_key = owner.create_api_key(name="k", roles=["owner"])
-    owner.revoke_api_key(api_key_id=revoked_key.api_key.api_key_id)
-    expired = owner.create_session(member_id=member_id, expire_time=_in(1.0))
-    expired_key = owner.create_api_key(name="k", roles=["owner"], expire_time=_in(1.0))
-    # With its key goes what the key opened.
-    opener = owner.create_api_key(name="k", roles=["owner"])
-    opened = maker.office.root.with_token(opener.token).identity.create_session(member_id=member_id)
-    owner.revoke_api_key(api_key_id=opener.api_key.api_key_id)
-    gone_id, _, gone = maker.member(["owner"])
-    owner.delete_member(member_id=gone_id)
-    time.sleep(1.1)
-    return {
-        "absent": (None, "SESSION_MISSING"),
-        "empty": ("", "SESSION_MISSING"),
-        "malformed": ("zs_nothing", "SESSION_MALFORMED"),
-        "cut": (good.token[:-1], "SESSION_MALFORMED"),
-        "altered": (_altered(good.token), "SESSION_MALFORMED"),
-        "as a key": ("zk_" + good.token[3:], "SESSION_MALFORMED"),
-        "unknown session": (new_token("zs_"), "SESSION_UNKNOWN"),
-        "unknown key": (new_token("zk_"), "SESSION_UNKNOWN"),
-        "revoked session": (revoked.token, "SESSION_REVOKED"),
-        "revoked key": (revoked_key.token, "SESSION_REVOKED"),
-        "expired session": (expired.token, "SESSION_EXPIRED"),
-        "expired key": (expired_key.token, "SESSION_EXPIRED"),
-        "opened with a revoked key": (opened.token, "SESSION_REVOKED"),
-        "of a removed member": (gone, "SESSION_REVOKED"),
-    }
-
-
-def _altered(token: str) -> str:
-    return token[:9] + ("a" if token[9] != "a" else "b") + token[10:]
 
 
 @contextlib.contextmanager
@@ -357,7 +319,7 @@ def open_world(server: ServerProcess) -> Iterator[World]:
             callers,
             foreign,
             other,
-            _bad_tokens(maker, callers["owner"]),
+            bad_tokens(office, maker.member(["owner"]), callers["owner"].principal_id, callers["owner"].token),
             {each.name: each for each in (other_owner, other_signer)},
         )
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.tools import ROOT
 from zegel_server.ids import (
     API_KEY_PREFIX,
     SESSION_PREFIX,
@@ -76,3 +77,12 @@ def test_a_token_with_another_character_is_none(index: int, character: str) -> N
 def test_no_text_is_taken_for_a_token(text: str) -> None:
     assert not is_token(text)
     assert not is_token(SESSION_PREFIX + text)
+
+
+def test_the_expression_that_is_published_for_secret_scanners_finds_every_token() -> None:
+    told = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    [expression] = re.findall(r"^    (\\b.*\\b)$", told, re.MULTILINE)
+    for prefix in (API_KEY_PREFIX, SESSION_PREFIX):
+        token = new_token(prefix)
+        assert re.findall(expression, f'key = "{token}"; other') == [token]
+        assert re.findall(expression, f"x{token}") == re.findall(expression, token + "a") == []

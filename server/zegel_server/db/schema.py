@@ -81,8 +81,23 @@ api_keys = Table(
     Column("create_time", BigInteger, nullable=False),
     Column("expire_time", BigInteger),
     Column("revoke_time", BigInteger),
-    Column("last_use_time", BigInteger),
+    Column("last_use_time", BigInteger),  # of the present token
+    Column("permissions", Text, nullable=False, server_default=""),
+    Column("rotate_time", BigInteger),
+    Column("previous_expire_time", BigInteger),
+    Column("previous_use_time", BigInteger),
     Index("ix_api_keys_tenant_id", "tenant_id", "api_key_id"),
+)
+
+# Tokens that rotation has taken from their keys: good until they expire, and known as expired for a while after.
+retired_tokens = Table(
+    "retired_tokens",
+    metadata,
+    Column("token_hash", LargeBinary, primary_key=True),
+    Column("api_key_id", Text, ForeignKey("api_keys.api_key_id"), nullable=False),
+    Column("expire_time", BigInteger, nullable=False),
+    Index("ix_retired_tokens_api_key_id", "api_key_id"),
+    Index("ix_retired_tokens_expire_time", "expire_time"),
 )
 
 sessions = Table(

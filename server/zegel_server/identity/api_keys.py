@@ -4,10 +4,12 @@ Invariants:
 
 * A token is told once, by the call that made it; of it a hash and its first characters are kept.
 * Who revokes a key takes its roles and the sessions made with it in the same transaction.
+* What a narrowed caller makes is narrowed at least as much, whatever its roles come to hold later.
+* After a rotation exactly one token is the key's own; those before are good until the overlap ends, and never again.
 """
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from google.protobuf.message import Message
@@ -15,13 +17,13 @@ from google.protobuf.message import Message
 from zegel.event.v1 import event_type_pb2 as events
 from zegel_server import clock
 from zegel_server.audit.recorder import Recorder
-from zegel_server.caller import Caller
-from zegel_server.db import Database, Row, Transaction, UniqueViolation
-from zegel_server.errors import Aborted, NotFound
+from zegel_server.caller import Caller, PrincipalKind
+from zegel_server.db import Database, Reader, Row, Transaction, UniqueViolation
+from zegel_server.errors import Aborted, FailedPrecondition, NotFound
 from zegel_server.idempotency import earlier_answer, remember
 from zegel_server.identity import store
 from zegel_server.identity.holding import hold_caller
-from zegel_server.identity.model import TOKEN_SHOWN
+from zegel_server.identity.model import TOKEN_SHOWN, narrowing
 from zegel_server.ids import API_KEY_PREFIX, hash_token, new_id, new_token
 from zegel_server.keys.service import Keys
 from zegel_server.permissions.service import Permissions
@@ -41,6 +43,10 @@ class ApiKey:
     expire_time: int | None
     revoke_time: int | None
     last_use_time: int | None
+    permissions: frozenset[str] = frozenset()
+    rotate_time: int | None = None
+    previous_expire_time: int | None = None
+    previous_use_time: int | None = None
 
 
 class ApiKeys:
@@ -65,6 +71,7 @@ class ApiKeys:
         name: str,
         roles: Collection[str],
         expire_time: int | None,
+        permissions: frozenset[str] = frozenset(),
         *,
         request: Message,
         kind: type[M],
@@ -77,14 +84,18 @@ class ApiKeys:
             name: What it is for.
             roles: Roles to grant.
             expire_time: When it ends by itself; ``None`` for never.
+            permissions: What to narrow it to; empty for no narrowing but the caller's own.
             request: The request, with its ``request_id``.
             kind: The answer's type.
             answer: Makes the answer; it is kept with an empty token.
 
         Raises:
+            InvalidArgument: A permission is none.
             NotFound: There is no such role.
             PermissionDenied: A role holds what the caller does not (``GRANT_EXCEEDS_GRANTER``).
         """
+        self._permissions.check_known(permissions)
+        permissions = narrowing(permissions, caller.narrowed)
         names = tuple(sorted(set(roles)))
         subject_id = await self._keys.tenant_subject(caller.tenant_id)
         api_key_id, token = new_id("key"), new_token(API_KEY_PREFIX)
@@ -101,6 +112,7 @@ class ApiKeys:
                 roles=names,
                 expire_time=expire_time,
                 api_key_id=api_key_id,
+                permissions=permissions,
             )
             await self._permissions.bind(transaction, caller, api_key_id, names)
             await self._recorder.record(transaction, draft)
@@ -118,27 +130,33 @@ class ApiKeys:
             return before
         return answer(made, token)
 
-    async def renew_unused(self, caller: Caller, tenant_id: str, api_key_id: str) -> str:
-        """Gives a key that was never used a new token, for a caller whom the first answer did not reach.
+    async def renew_unused(self, caller: Caller, tenant_id: str, api_key_id: str, rotated: int = 0) -> str:
+        """Gives a key whose token was never used another, for a caller whom the first answer did not reach.
 
         Args:
-            caller: Who made the key.
+            caller: Who made the key, or rotated it.
             tenant_id: Whose the key is.
             api_key_id: Which key.
+            rotated: When the rotation was whose token is in question; 0 for the token that the key was made with.
 
         Returns:
-            The new token; empty where the key was used, or revoked: its token reached somebody.
+            The new token; empty where the token was used, and so reached somebody, or the key was revoked or rotated.
+
+        Raises:
+            PermissionDenied: The key may do what the caller may not by now (``GRANT_EXCEEDS_GRANTER``).
         """
         token = new_token(API_KEY_PREFIX)
-        draft = await self._recorder.draft(
-            caller, events.EVENT_TYPE_API_KEY_CREATED, resource_id=api_key_id, extra={"renewed": True}
-        )
+        kind = events.EVENT_TYPE_API_KEY_ROTATED if rotated else events.EVENT_TYPE_API_KEY_CREATED
+        if rotated:
+            await self._reached(caller, api_key_id, "api_key.rotate")
+        draft = await self._recorder.draft(caller, kind, resource_id=api_key_id, extra={"renewed": True})
         async with self._database.transaction() as transaction:
             await hold_caller(transaction, caller)
             renewed = await transaction.execute(
                 store.RENEW_UNUSED_KEY,
                 tenant=tenant_id,
                 id=api_key_id,
+                rotated=rotated,
                 new_token_hash=hash_token(token),
                 new_token_prefix=token[:TOKEN_SHOWN],
             )
@@ -164,6 +182,97 @@ class ApiKeys:
         )
         return [await self._api_key(row) for row in rows]
 
+    async def rotate(
+        self,
+        caller: Caller,
+        api_key_id: str,
+        overlap_us: int,
+        *,
+        request: Message,
+        kind: type[M],
+        answer: Callable[[ApiKey, str], M],
+    ) -> M:
+        """Gives an API key a new token, once a ``request_id``.
+
+        Args:
+            caller: Who rotates it.
+            api_key_id: Which.
+            overlap_us: How long the token before stays good.
+            request: The request, with its ``request_id``.
+            kind: The answer's type.
+            answer: Makes the answer; it is kept with an empty token.
+
+        Raises:
+            FailedPrecondition: It was revoked, or has ended.
+            NotFound: There is none, or it is not the caller's to rotate.
+            PermissionDenied: It may do what the caller may not (``GRANT_EXCEEDS_GRANTER``).
+        """
+        await self._reached(caller, api_key_id, "api_key.rotate")
+        token = new_token(API_KEY_PREFIX)
+        draft = await self._recorder.draft(
+            caller,
+            events.EVENT_TYPE_API_KEY_ROTATED,
+            resource_id=api_key_id,
+            extra={"overlap_s": overlap_us // clock.SECOND},
+        )
+        try:
+            async with self._database.transaction() as transaction:
+                # Keys in one order and before sessions, as a revocation takes them: nobody waits in a circle.
+                own = caller.session_id if caller.kind is PrincipalKind.API_KEY else api_key_id
+                rows = {
+                    each: await transaction.fetch_one(store.LOCK_API_KEY, tenant_id=caller.tenant_id, api_key_id=each)
+                    for each in sorted({own, api_key_id})
+                }
+                await hold_caller(transaction, caller)
+                made = await self._rotate(transaction, rows[api_key_id], token, overlap_us)
+                await self._recorder.record(transaction, draft)
+                await remember(transaction, caller, request, answer(made, ""))
+        except UniqueViolation:
+            before = await earlier_answer(self._database, caller, request, kind)
+            if before is None:
+                raise Aborted("The same key is being rotated at the same time; try again.") from None
+            return before
+        return answer(made, token)
+
+    async def _rotate(self, transaction: Transaction, row: Row, token: str, overlap_us: int) -> ApiKey:
+        now = clock.now()
+        if row.revoke_time is not None:
+            raise FailedPrecondition("The API key was revoked.", state="REVOKED")
+        if row.expire_time is not None and row.expire_time <= now:
+            raise FailedPrecondition("The API key has ended.", state="EXPIRED")
+        until = now + overlap_us
+        await transaction.execute(store.SHORTEN_RETIRED, id=row.api_key_id, until=until)
+        await transaction.execute(
+            store.INSERT_RETIRED, token_hash=row.token_hash, api_key_id=row.api_key_id, expire_time=until
+        )
+        previous_use = row.last_use_time or row.previous_use_time
+        await transaction.execute(
+            store.ROTATE_API_KEY,
+            id=row.api_key_id,
+            new_token_hash=hash_token(token),
+            new_token_prefix=token[:TOKEN_SHOWN],
+            now=now,
+            until=until,
+            previous_use=previous_use,
+        )
+        return replace(
+            await self._api_key(row, transaction),
+            token_prefix=token[:TOKEN_SHOWN],
+            rotate_time=now,
+            previous_expire_time=until,
+            previous_use_time=previous_use,
+        )
+
+    async def _reached(self, caller: Caller, api_key_id: str, permission: str) -> Row:
+        """The row of a key that the caller reaches and that may do no more than the caller."""
+        row = await self._database.fetch_one(store.API_KEY, tenant_id=caller.tenant_id, api_key_id=api_key_id)
+        if row is None:
+            raise NotFound("api_key")
+        require(caller, row, permission)
+        # Whoever gets the token acts as the key.
+        await self._permissions.check_not_above(caller, api_key_id, frozenset(row.permissions.split()))
+        return row
+
     async def revoke(self, caller: Caller, api_key_id: str) -> ApiKey:
         """Revokes an API key, its roles, and every session made with it; one that was revoked before stays so.
 
@@ -178,9 +287,7 @@ class ApiKeys:
         row = await self._database.fetch_one(store.API_KEY, tenant_id=caller.tenant_id, api_key_id=api_key_id)
         if row is None:
             raise NotFound("api_key")
-        # What somebody made is its own as well.
-        own = caller.principal_id in {row.api_key_id, row.creator_id}
-        caller.require("api_key.revoke", "api_key", owner_id=caller.principal_id if own else row.api_key_id)
+        require(caller, row, "api_key.revoke")
         if row.revoke_time is None:
             draft = await self._recorder.draft(caller, events.EVENT_TYPE_API_KEY_REVOKED, resource_id=api_key_id)
             now = clock.now()
@@ -204,6 +311,7 @@ class ApiKeys:
         roles: tuple[str, ...],
         expire_time: int | None,
         api_key_id: str = "",
+        permissions: frozenset[str] = frozenset(),
     ) -> ApiKey:
         """Stores a key inside another use case's transaction; it has no role yet.
 
@@ -217,9 +325,18 @@ class ApiKeys:
             roles: Names of the roles it will have, for the answer.
             expire_time: When it ends by itself.
             api_key_id: Its identifier, where it is known beforehand.
+            permissions: What it is narrowed to; empty for no narrowing.
         """
         api_key = ApiKey(
-            api_key_id or new_id("key"), name, roles, token[:TOKEN_SHOWN], clock.now(), expire_time, None, None
+            api_key_id or new_id("key"),
+            name,
+            roles,
+            token[:TOKEN_SHOWN],
+            clock.now(),
+            expire_time,
+            None,
+            None,
+            permissions,
         )
         await transaction.execute(
             store.INSERT_API_KEY,
@@ -234,11 +351,15 @@ class ApiKeys:
             expire_time=expire_time,
             revoke_time=None,
             last_use_time=None,
+            permissions=" ".join(sorted(permissions)),
+            rotate_time=None,
+            previous_expire_time=None,
+            previous_use_time=None,
         )
         return api_key
 
-    async def _api_key(self, row: Row) -> ApiKey:
-        bindings = await self._permissions.bindings_of(self._database, row.tenant_id, row.api_key_id)
+    async def _api_key(self, row: Row, reader: Reader | None = None) -> ApiKey:
+        bindings = await self._permissions.bindings_of(reader or self._database, row.tenant_id, row.api_key_id)
         return ApiKey(
             row.api_key_id,
             row.name,
@@ -247,5 +368,24 @@ class ApiKeys:
             row.create_time,
             row.expire_time,
             row.revoke_time,
-            row.last_use_time,
+            row.last_use_time or row.previous_use_time,
+            frozenset(row.permissions.split()),
+            row.rotate_time,
+            row.previous_expire_time,
+            row.previous_use_time,
         )
+
+
+def require(caller: Caller, row: Row, permission: str) -> None:
+    """Refuses a key that the caller does not reach; what somebody made is its own as well.
+
+    Args:
+        caller: Who calls.
+        row: The key's row.
+        permission: By which permission.
+
+    Raises:
+        NotFound: It does not reach it.
+    """
+    own = caller.principal_id in {row.api_key_id, row.creator_id}
+    caller.require(permission, "api_key", owner_id=caller.principal_id if own else row.api_key_id)

@@ -9,11 +9,12 @@ Invariants:
 
 import hashlib
 import hmac
+from collections.abc import Collection
 from typing import Final, NamedTuple
 
 from zegel_server import clock
 from zegel_server.caller import PrincipalKind
-from zegel_server.errors import Unauthenticated
+from zegel_server.errors import PermissionDenied, Unauthenticated
 
 MEMBER_SESSION: Final = 12 * clock.HOUR
 """How long a member's session lasts where the caller says nothing: a working day."""
@@ -25,6 +26,11 @@ SIGNER_IDLE: Final = 30 * clock.MINUTE
 """A signer's session that is not used for so long ends: it may stand open in somebody's browser."""
 USE_NOTED_EVERY: Final = clock.MINUTE
 """How exactly the last use is kept: a write a minute, not one a request."""
+
+OVERLAP: Final = clock.DAY
+"""How long the token before stays good after a rotation where the caller says nothing."""
+OVERLAP_MOST: Final = 7 * clock.DAY
+"""The longest it may, as the contract says: two tokens for one key are twice the chance of losing one."""
 
 TOKEN_SHOWN: Final = 8
 """Characters of an API key's token that lists show: enough to know it again, too few to guess it."""
@@ -49,6 +55,7 @@ class Session(NamedTuple):
         last_use_time: When it was last used, to within ``USE_NOTED_EVERY``.
         revoke_time: When it was revoked, or ``None``.
         policy_version: Version of its tenant's policy, read in the same look-up.
+        retired: Whether its token is one that rotation has taken from its API key.
     """
 
     session_id: str
@@ -66,6 +73,7 @@ class Session(NamedTuple):
     last_use_time: int
     revoke_time: int | None
     policy_version: int
+    retired: bool = False
 
     @property
     def idle_expire_time(self) -> int | None:
@@ -101,6 +109,26 @@ class Session(NamedTuple):
             now: The time.
         """
         return now - self.last_use_time >= USE_NOTED_EVERY
+
+
+def narrowing(wanted: frozenset[str], own: Collection[str]) -> frozenset[str]:
+    """What a session or key is narrowed to: never wider than whoever makes it.
+
+    Args:
+        wanted: What is asked for; empty for nothing in particular.
+        own: What its maker is narrowed to; empty for no narrowing.
+
+    Raises:
+        PermissionDenied: More is asked for than the maker has (``GRANT_EXCEEDS_GRANTER``).
+    """
+    if own:
+        for permission in sorted(wanted - frozenset(own)):
+            raise PermissionDenied(
+                f"The caller would hand out {permission}, which it does not hold so far.",
+                reason="GRANT_EXCEEDS_GRANTER",
+                permission=permission,
+            )
+    return wanted or frozenset(own)
 
 
 def fingerprint(certificate: bytes) -> bytes:

@@ -11,7 +11,14 @@ from zegel_server.errors import InvalidArgument
 from zegel_server.idempotency import earlier_answer
 from zegel_server.identity.api_keys import ApiKey
 from zegel_server.identity.members import Member
-from zegel_server.identity.model import MEMBER_SESSION, MEMBER_SESSION_MOST, TOKEN_SHOWN, Session
+from zegel_server.identity.model import (
+    MEMBER_SESSION,
+    MEMBER_SESSION_MOST,
+    OVERLAP,
+    OVERLAP_MOST,
+    TOKEN_SHOWN,
+    Session,
+)
 from zegel_server.identity.service import Identity, Tenant
 from zegel_server.identity.sessions import Sessions
 from zegel_server.ids import Kind, is_id
@@ -149,14 +156,36 @@ class IdentityServicer(rpc.IdentityServiceServicer):
             name,
             roles,
             expire_time,
+            _permissions(request.permissions),
             request=request,
             kind=pb.CreateApiKeyResponse,
             answer=lambda api_key, token: pb.CreateApiKeyResponse(api_key=_api_key(api_key), token=token),
         )
 
+    async def RotateApiKey(self, request: pb.RotateApiKeyRequest, context: Any) -> pb.RotateApiKeyResponse:
+        """See the contract."""
+        caller = current_caller()
+        api_key_id = validation.identifier(request.api_key_id, "key", "api_key_id", "api_key")
+        overlap = OVERLAP
+        if request.HasField("overlap"):
+            overlap = validation.duration(request.overlap, "overlap", most=OVERLAP_MOST)
+        before = await earlier_answer(self._database, caller, request, pb.RotateApiKeyResponse)
+        if before is not None:
+            before.token = await self._renewed(caller, caller.tenant_id, before.api_key)
+            return before
+        return await self._identity.api_keys.rotate(
+            caller,
+            api_key_id,
+            overlap,
+            request=request,
+            kind=pb.RotateApiKeyResponse,
+            answer=lambda api_key, token: pb.RotateApiKeyResponse(api_key=_api_key(api_key), token=token),
+        )
+
     async def _renewed(self, caller: Caller, tenant_id: str, api_key: pb.ApiKey) -> str:
-        """The new token of a key that a repeated call made before, if it was never used."""
-        token = await self._identity.api_keys.renew_unused(caller, tenant_id, api_key.api_key_id)
+        """The new token of a key that a repeated call made or rotated before, if that one was never used."""
+        rotated = clock.from_timestamp(api_key.rotate_time)
+        token = await self._identity.api_keys.renew_unused(caller, tenant_id, api_key.api_key_id, rotated)
         api_key.token_prefix = token[:TOKEN_SHOWN] or api_key.token_prefix
         return token
 
@@ -178,13 +207,11 @@ class IdentityServicer(rpc.IdentityServiceServicer):
     async def CreateSession(self, request: pb.CreateSessionRequest, context: Any) -> pb.CreateSessionResponse:
         """See the contract."""
         member_id = validation.identifier(request.member_id, "mem", "member_id", "member")
-        if len(request.permissions) > MAX_NARROWED:
-            raise InvalidArgument("permissions", f"must be at most {MAX_NARROWED}")
         expire_time = clock.now() + MEMBER_SESSION
         if request.HasField("expire_time"):
             expire_time = validation.future(request.expire_time, "expire_time", most=MEMBER_SESSION_MOST)
         opened = await self._sessions.open_for_member(
-            current_caller(), member_id, frozenset(request.permissions), expire_time
+            current_caller(), member_id, _permissions(request.permissions), expire_time
         )
         return pb.CreateSessionResponse(session=_session(opened.session), token=opened.token)
 
@@ -220,6 +247,12 @@ def _roles(names: Any) -> list[str]:
     return list(names)
 
 
+def _permissions(names: Any) -> frozenset[str]:
+    if len(names) > MAX_NARROWED:
+        raise InvalidArgument("permissions", f"must be at most {MAX_NARROWED}")
+    return frozenset(names)
+
+
 def _tenant(tenant: Tenant) -> pb.Tenant:
     return pb.Tenant(
         tenant_id=tenant.tenant_id,
@@ -250,6 +283,10 @@ def _api_key(api_key: ApiKey) -> pb.ApiKey:
         create_time=clock.to_timestamp(api_key.create_time),
         revoke_time=clock.to_timestamp(api_key.revoke_time),
         last_use_time=clock.to_timestamp(api_key.last_use_time),
+        permissions=sorted(api_key.permissions),
+        rotate_time=clock.to_timestamp(api_key.rotate_time),
+        previous_expire_time=clock.to_timestamp(api_key.previous_expire_time),
+        previous_use_time=clock.to_timestamp(api_key.previous_use_time),
     )
 
 

@@ -1,30 +1,26 @@
-"""Sessions: looked up at every request, opened, listed, revoked.
+"""Sessions: opened, listed, revoked.
 
 Invariants:
 
-* A token is looked up in the database at each request, together with the version of its tenant's policy; no answer of
-  an earlier request is used.
 * What is stored of a token is its SHA-256.
 * Where clients show certificates, a session is bound to that of whoever opened it.
 * A change to a session is in force for the next request once its call has answered.
 """
 
-import asyncio
 from dataclasses import dataclass
 from typing import Final
 
 from zegel.event.v1 import event_type_pb2 as events
 from zegel_server import clock
 from zegel_server.audit.recorder import Recorder
-from zegel_server.caller import Caller, Origin, PrincipalKind
-from zegel_server.db import Database, Row, Transaction
-from zegel_server.errors import InvalidArgument, NotFound, Unauthenticated
+from zegel_server.caller import Caller, PrincipalKind
+from zegel_server.db import Database, Transaction
+from zegel_server.errors import NotFound
 from zegel_server.identity import store
 from zegel_server.identity.holding import hold_caller
-from zegel_server.identity.model import MEMBER_IDLE, SIGNER_IDLE, USE_NOTED_EVERY, Session, fingerprint
-from zegel_server.ids import API_KEY_PREFIX, SESSION_PREFIX, hash_token, is_token, new_id, new_token
-from zegel_server.permissions.model import SIGNER
-from zegel_server.permissions.policies import Policies
+from zegel_server.identity.model import MEMBER_IDLE, SIGNER_IDLE, USE_NOTED_EVERY, Session, narrowing
+from zegel_server.identity.rows import api_key_session, session_of
+from zegel_server.ids import SESSION_PREFIX, hash_token, new_id, new_token
 from zegel_server.permissions.service import Permissions
 
 NEVER_BEFORE: Final = "ses_~"
@@ -48,90 +44,14 @@ class Sessions:
 
     Args:
         database: Where they are.
-        policies: What their principals may do.
         permissions: Roles and bindings.
         recorder: Records the events.
     """
 
-    def __init__(self, database: Database, policies: Policies, permissions: Permissions, recorder: Recorder) -> None:
+    def __init__(self, database: Database, permissions: Permissions, recorder: Recorder) -> None:
         self._database = database
-        self._policies = policies
         self._permissions = permissions
         self._recorder = recorder
-        self._noting: dict[str, asyncio.Task[None]] = {}
-
-    # ---------------------------------------------------------------------------------------------- each request
-
-    async def authenticate(self, token: str, origin: Origin, certificate: bytes | None) -> Caller:
-        """Says who calls, as the database has it at this moment.
-
-        Args:
-            token: The bearer token.
-            origin: Where the call came from.
-            certificate: The client's certificate in DER, or ``None``.
-
-        Raises:
-            Unauthenticated: The token is malformed, unknown, revoked, expired, or bound to another certificate.
-        """
-        if not is_token(token):
-            raise Unauthenticated("The token has not the form of one.", reason="SESSION_MALFORMED")
-        if token.startswith(API_KEY_PREFIX):
-            row = await self._database.fetch_one(store.API_KEY_BY_TOKEN, token_hash=hash_token(token))
-            session = None if row is None else api_key_session(row)
-        else:
-            row = await self._database.fetch_one(store.SESSION_BY_TOKEN, token_hash=hash_token(token))
-            session = None if row is None else session_of(row)
-        if session is None:
-            raise Unauthenticated("No session has this token.", reason="SESSION_UNKNOWN")
-        now = clock.now()
-        session.check(now, certificate)
-        if session.wants_note(now):
-            self._note_use(session, now)
-        if session.kind is PrincipalKind.SIGNER:
-            snapshot = await self._policies.snapshot(session.tenant_id, session.policy_version)
-            decide = snapshot.of((SIGNER,))
-        else:
-            decide = await self._policies.decide_for(session.tenant_id, session.policy_version, session.principal_id)
-        return Caller(
-            session.tenant_id,
-            session.principal_id,
-            session.kind,
-            session.session_id,
-            session.subject_id,
-            session.signature_request_id,
-            session.policy_version,
-            decide,
-            session.permissions,
-            origin,
-            fingerprint(certificate) if certificate else b"",
-        )
-
-    def _note_use(self, session: Session, now: int) -> None:
-        """Notes the use without keeping the request waiting; to lose a note costs at most a minute of idle time."""
-        if session.session_id in self._noting:
-            return  # one note is under way for all who come meanwhile
-        task = asyncio.get_running_loop().create_task(self._write_use(session, now), name=session.session_id)
-        self._noting[session.session_id] = task
-        task.add_done_callback(self._noted)
-
-    def _noted(self, task: "asyncio.Task[None]") -> None:
-        self._noting.pop(task.get_name(), None)
-        if not task.cancelled():
-            task.exception()  # a note that failed is made by the next request
-
-    async def _write_use(self, session: Session, now: int) -> None:
-        statement = store.NOTE_API_KEY_USE if session.kind is PrincipalKind.API_KEY else store.NOTE_SESSION_USE
-        async with self._database.transaction() as transaction:
-            await transaction.execute(statement, id=session.session_id, now=now)
-
-    async def settle(self) -> None:
-        """Waits until every note is written; called before the database is closed."""
-        await asyncio.gather(*self._noting.values(), return_exceptions=True)
-
-    async def forget_ended(self) -> int:
-        """Forgets sessions that ended long ago; until then their tokens are told apart from ones that never were."""
-        async with self._database.transaction() as transaction:
-            return await transaction.execute(store.FORGET_SESSIONS, before=clock.now() - ENDED_KEPT)
 
     # --------------------------------------------------------------------------------------------------- opening
 
@@ -148,17 +68,16 @@ class Sessions:
 
         Raises:
             NotFound: There is no such member, or the caller may open sessions only for itself.
-            PermissionDenied: The member may do what the caller may not (``GRANT_EXCEEDS_GRANTER``).
+            PermissionDenied: The session could do what the caller may not (``GRANT_EXCEEDS_GRANTER``).
             InvalidArgument: A permission is none.
         """
-        unknown = permissions - self._permissions.known
-        if unknown:
-            raise InvalidArgument("permissions", "must be permissions that a method demands")
+        self._permissions.check_known(permissions)
         member = await self._database.fetch_one(store.MEMBER, tenant_id=caller.tenant_id, member_id=member_id)
         if member is None:
             raise NotFound("member")
         caller.require("session.create", "member", owner_id=member_id)
-        await self._permissions.check_not_above(caller, member_id)
+        await self._permissions.check_not_above(caller, member_id, permissions)
+        permissions = narrowing(permissions, caller.narrowed)
         draft = await self._recorder.draft(caller, events.EVENT_TYPE_SIGNED_IN, resource_id=member_id)
         async with self._database.transaction() as transaction:
             if (
@@ -346,54 +265,9 @@ class Sessions:
             if changed:
                 await self._recorder.record(transaction, draft)
 
-
-def session_of(row: Row, policy_version: int | None = None) -> Session:
-    """A session from its row.
-
-    Args:
-        row: The row, with the policy's version where none is given.
-        policy_version: Version of the tenant's policy.
-    """
-    return Session(
-        row.session_id,
-        row.tenant_id,
-        PrincipalKind(row.kind),
-        row.principal_id,
-        row.subject_id,
-        row.signature_request_id,
-        row.creator_id,
-        frozenset(row.permissions.split()) if row.permissions else frozenset(),
-        row.certificate,
-        row.create_time,
-        row.expire_time,
-        row.idle_us,
-        row.last_use_time,
-        row.revoke_time,
-        row.policy_version if policy_version is None else policy_version,
-    )
-
-
-def api_key_session(row: Row, policy_version: int | None = None) -> Session:
-    """An API key as the session that it is.
-
-    Args:
-        row: The key's row, with the policy's version where none is given.
-        policy_version: Version of the tenant's policy.
-    """
-    return Session(
-        row.api_key_id,
-        row.tenant_id,
-        PrincipalKind.API_KEY,
-        row.api_key_id,
-        row.subject_id,
-        "",
-        row.creator_id,
-        frozenset(),
-        None,
-        row.create_time,
-        row.expire_time,
-        0,
-        row.last_use_time or 0,
-        row.revoke_time,
-        row.policy_version if policy_version is None else policy_version,
-    )
+    async def forget_ended(self) -> int:
+        """Forgets sessions and tokens that ended long ago; until then they are told apart from ones that never were."""
+        before = clock.now() - ENDED_KEPT
+        async with self._database.transaction() as transaction:
+            retired = await transaction.execute(store.FORGET_RETIRED, before=before)
+            return retired + await transaction.execute(store.FORGET_SESSIONS, before=before)

@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from sqlalchemy import delete, literal, select, update
+from sqlalchemy import delete, func, literal, select, update
 
 from zegel_server.db import Statement, bind, insert_into
-from zegel_server.db.schema import api_keys, bindings, members, sessions, tenants
+from zegel_server.db.schema import api_keys, bindings, members, retired_tokens, sessions, tenants
 
 # The look-up of each request: the session and the version of the policy that decides, in one query.
 SESSION_BY_TOKEN: Final = Statement(
@@ -17,6 +17,13 @@ API_KEY_BY_TOKEN: Final = Statement(
     select(api_keys, tenants.c.policy_version)
     .join(tenants, tenants.c.tenant_id == api_keys.c.tenant_id)
     .where(api_keys.c.token_hash == bind("token_hash"))
+)
+# Asked only where no key has the token: rotation has taken it from one, or nobody ever had it.
+API_KEY_BY_RETIRED_TOKEN: Final = Statement(
+    select(api_keys, tenants.c.policy_version, retired_tokens.c.expire_time.label("token_expire_time"))
+    .join(retired_tokens, retired_tokens.c.api_key_id == api_keys.c.api_key_id)
+    .join(tenants, tenants.c.tenant_id == api_keys.c.tenant_id)
+    .where(retired_tokens.c.token_hash == bind("token_hash"))
 )
 # Whoever makes something that outlives the call holds its own row, so that it is not revoked in between.
 HOLD_SESSION: Final = Statement(
@@ -38,7 +45,12 @@ NOTE_SESSION_USE: Final = Statement(
     update(sessions).where(sessions.c.session_id == bind("id")).values(last_use_time=bind("now"))
 )
 NOTE_API_KEY_USE: Final = Statement(
-    update(api_keys).where(api_keys.c.api_key_id == bind("id")).values(last_use_time=bind("now"))
+    update(api_keys)
+    .where(api_keys.c.api_key_id == bind("id"), api_keys.c.token_hash == bind("by_token_hash"))
+    .values(last_use_time=bind("now"))
+)
+NOTE_RETIRED_USE: Final = Statement(
+    update(api_keys).where(api_keys.c.api_key_id == bind("id")).values(previous_use_time=bind("now"))
 )
 
 INSERT_TENANT: Final = insert_into(tenants)
@@ -101,9 +113,34 @@ RENEW_UNUSED_KEY: Final = Statement(
         api_keys.c.api_key_id == bind("id"),
         api_keys.c.last_use_time.is_(None),
         api_keys.c.revoke_time.is_(None),
+        func.coalesce(api_keys.c.rotate_time, 0) == bind("rotated"),
     )
     .values(token_hash=bind("new_token_hash"), token_prefix=bind("new_token_prefix"))
 )
+LOCK_API_KEY: Final = Statement(
+    select(api_keys)
+    .where(api_keys.c.tenant_id == bind("tenant_id"), api_keys.c.api_key_id == bind("api_key_id"))
+    .with_for_update()
+)
+ROTATE_API_KEY: Final = Statement(
+    update(api_keys)
+    .where(api_keys.c.api_key_id == bind("id"))
+    .values(
+        token_hash=bind("new_token_hash"),
+        token_prefix=bind("new_token_prefix"),
+        last_use_time=None,
+        rotate_time=bind("now"),
+        previous_expire_time=bind("until"),
+        previous_use_time=bind("previous_use"),
+    )
+)
+INSERT_RETIRED: Final = insert_into(retired_tokens)
+SHORTEN_RETIRED: Final = Statement(
+    update(retired_tokens)
+    .where(retired_tokens.c.api_key_id == bind("id"), retired_tokens.c.expire_time > bind("until"))
+    .values(expire_time=bind("until"))
+)
+FORGET_RETIRED: Final = Statement(delete(retired_tokens).where(retired_tokens.c.expire_time < bind("before")))
 REVOKE_API_KEY: Final = Statement(
     update(api_keys)
     .where(

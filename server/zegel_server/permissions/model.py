@@ -149,7 +149,7 @@ _OWN_WORK: Final = _EVERYBODY | _grants(
 
 _DEVELOPER: Final = (
     _OWN_WORK
-    | _grants(Scope.OWN, "api_key.read api_key.revoke session.create")
+    | _grants(Scope.OWN, "api_key.read api_key.rotate api_key.revoke session.create")
     | _grants(Scope.ANY, "member.read role.read binding.read")
 )
 
@@ -162,7 +162,7 @@ _MANAGER: Final = _OWN_WORK | _grants(
 
 _ADMIN: Final = _MANAGER | _grants(
     Scope.ANY,
-    "tenant.read tenant.update member.delete api_key.create api_key.read api_key.revoke session.create "
+    "tenant.read tenant.update member.delete api_key.create api_key.read api_key.rotate api_key.revoke session.create "
     "document.create document.update document.delete signature_request.create role.create role.update role.delete "
     "binding.grant binding.take",
 )

@@ -37,6 +37,18 @@ class Permissions:
         self.known = frozenset(known)
         self.roles = Roles(database, recorder, self.known)
 
+    def check_known(self, permissions: Collection[str]) -> None:
+        """Refuses to narrow to what no method demands.
+
+        Args:
+            permissions: From a field of that name.
+
+        Raises:
+            InvalidArgument: One of them is none.
+        """
+        if not self.known.issuperset(permissions):
+            raise InvalidArgument("permissions", "must be permissions that a method demands")
+
     # ---------------------------------------------------------------------------------------------- questions
 
     async def policy(self, caller: Caller) -> Policy:
@@ -244,18 +256,19 @@ class Permissions:
         await transaction.execute(store.DELETE_BINDINGS_OF, tenant_id=tenant_id, principal_id=principal_id)
         await self._check_owner_left(transaction, tenant_id)
 
-    async def check_not_above(self, caller: Caller, principal_id: str) -> None:
+    async def check_not_above(self, caller: Caller, principal_id: str, narrowed: Collection[str] = ()) -> None:
         """Refuses a caller that would act for a principal who may do more than itself.
 
         Args:
             caller: Who calls.
             principal_id: For whom it would act.
+            narrowed: The only permissions with which it would do so; empty for all.
 
         Raises:
             PermissionDenied: The principal holds what the caller does not (``GRANT_EXCEEDS_GRANTER``).
         """
         bindings = await self.bindings_of(self._database, caller.tenant_id, principal_id)
-        check_within(caller, await self.policy(caller), [binding.role for binding in bindings], self.known)
+        check_within(caller, await self.policy(caller), [binding.role for binding in bindings], narrowed or self.known)
 
     # ------------------------------------------------------------------------------------------------ helpers
 

@@ -26,6 +26,7 @@ class IdentityMethods:
     delete_member = Unary(identity.DeleteMemberRequest, identity.DeleteMemberResponse)
     create_api_key = Unary(identity.CreateApiKeyRequest, identity.CreateApiKeyResponse)
     list_api_keys = Paged(identity.ListApiKeysRequest, identity.ListApiKeysResponse, lambda page: page.api_keys)
+    rotate_api_key = Unary(identity.RotateApiKeyRequest, identity.RotateApiKeyResponse)
     revoke_api_key = Unary(identity.RevokeApiKeyRequest, identity.RevokeApiKeyResponse)
     create_session = Unary(identity.CreateSessionRequest, identity.CreateSessionResponse)
     get_current_session = Unary(identity.GetCurrentSessionRequest, identity.GetCurrentSessionResponse)

@@ -48,6 +48,8 @@ class _EventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventType.V
     """A session was revoked."""
     EVENT_TYPE_ACCESS_DENIED: _EventType.ValueType  # 11
     """A call was refused by policy."""
+    EVENT_TYPE_API_KEY_ROTATED: _EventType.ValueType  # 13
+    """An API key got a new token."""
     EVENT_TYPE_ROLE_CREATED: _EventType.ValueType  # 20
     """A role was defined."""
     EVENT_TYPE_ROLE_UPDATED: _EventType.ValueType  # 21
@@ -126,6 +128,8 @@ EVENT_TYPE_SESSION_REVOKED: EventType.ValueType  # 10
 """A session was revoked."""
 EVENT_TYPE_ACCESS_DENIED: EventType.ValueType  # 11
 """A call was refused by policy."""
+EVENT_TYPE_API_KEY_ROTATED: EventType.ValueType  # 13
+"""An API key got a new token."""
 EVENT_TYPE_ROLE_CREATED: EventType.ValueType  # 20
 """A role was defined."""
 EVENT_TYPE_ROLE_UPDATED: EventType.ValueType  # 21

@@ -88,6 +88,11 @@ class IdentityServiceStub:
                 request_serializer=zegel_dot_identity_dot_v1_dot_identity__service__pb2.ListApiKeysRequest.SerializeToString,
                 response_deserializer=zegel_dot_identity_dot_v1_dot_identity__service__pb2.ListApiKeysResponse.FromString,
                 _registered_method=True)
+        self.RotateApiKey = channel.unary_unary(
+                '/zegel.identity.v1.IdentityService/RotateApiKey',
+                request_serializer=zegel_dot_identity_dot_v1_dot_identity__service__pb2.RotateApiKeyRequest.SerializeToString,
+                response_deserializer=zegel_dot_identity_dot_v1_dot_identity__service__pb2.RotateApiKeyResponse.FromString,
+                _registered_method=True)
         self.RevokeApiKey = channel.unary_unary(
                 '/zegel.identity.v1.IdentityService/RevokeApiKey',
                 request_serializer=zegel_dot_identity_dot_v1_dot_identity__service__pb2.RevokeApiKeyRequest.SerializeToString,
@@ -182,8 +187,9 @@ class IdentityServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateApiKey(self, request, context):
-        """Makes an API key with roles. Idempotent by `request_id`; the token is kept nowhere, so a repetition gets a new one
-        for as long as the key was never used, and none after. `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER`.
+        """Makes an API key with roles, narrowed to some permissions where it names them. Idempotent by `request_id`; the token
+        is kept nowhere, so a repetition gets a new one for as long as the key was never used, and none after.
+        `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -191,6 +197,18 @@ class IdentityServiceServicer:
 
     def ListApiKeys(self, request, context):
         """Lists API keys, the oldest first; never their tokens.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RotateApiKey(self, request, context):
+        """Gives an API key a new token. The token before it stays good for the overlap, so that a program can be given the new
+        one without a gap; then it is refused as expired. Sessions that the key opened stay: where a token has leaked,
+        revoke the key and make another. Idempotent by `request_id`; the token is kept nowhere, so a repetition gets a new
+        one for as long as the one told first was never used, and none after. `PERMISSION_DENIED` with
+        `GRANT_EXCEEDS_GRANTER` where the key may do what the caller may not; `FAILED_PRECONDITION` where it was revoked, or
+        has ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -286,6 +304,11 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     servicer.ListApiKeys,
                     request_deserializer=zegel_dot_identity_dot_v1_dot_identity__service__pb2.ListApiKeysRequest.FromString,
                     response_serializer=zegel_dot_identity_dot_v1_dot_identity__service__pb2.ListApiKeysResponse.SerializeToString,
+            ),
+            'RotateApiKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateApiKey,
+                    request_deserializer=zegel_dot_identity_dot_v1_dot_identity__service__pb2.RotateApiKeyRequest.FromString,
+                    response_serializer=zegel_dot_identity_dot_v1_dot_identity__service__pb2.RotateApiKeyResponse.SerializeToString,
             ),
             'RevokeApiKey': grpc.unary_unary_rpc_method_handler(
                     servicer.RevokeApiKey,
@@ -587,6 +610,33 @@ class IdentityService:
             '/zegel.identity.v1.IdentityService/ListApiKeys',
             zegel_dot_identity_dot_v1_dot_identity__service__pb2.ListApiKeysRequest.SerializeToString,
             zegel_dot_identity_dot_v1_dot_identity__service__pb2.ListApiKeysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateApiKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/zegel.identity.v1.IdentityService/RotateApiKey',
+            zegel_dot_identity_dot_v1_dot_identity__service__pb2.RotateApiKeyRequest.SerializeToString,
+            zegel_dot_identity_dot_v1_dot_identity__service__pb2.RotateApiKeyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -60,11 +60,20 @@ class IdentityServiceStub:
     tenant's. `FAILED_PRECONDITION` with `LAST_OWNER`.
     """
     CreateApiKey: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.CreateApiKeyRequest, _identity_service_pb2.CreateApiKeyResponse]
-    """Makes an API key with roles. Idempotent by `request_id`; the token is kept nowhere, so a repetition gets a new one
-    for as long as the key was never used, and none after. `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER`.
+    """Makes an API key with roles, narrowed to some permissions where it names them. Idempotent by `request_id`; the token
+    is kept nowhere, so a repetition gets a new one for as long as the key was never used, and none after.
+    `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER`.
     """
     ListApiKeys: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.ListApiKeysRequest, _identity_service_pb2.ListApiKeysResponse]
     """Lists API keys, the oldest first; never their tokens."""
+    RotateApiKey: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.RotateApiKeyRequest, _identity_service_pb2.RotateApiKeyResponse]
+    """Gives an API key a new token. The token before it stays good for the overlap, so that a program can be given the new
+    one without a gap; then it is refused as expired. Sessions that the key opened stay: where a token has leaked,
+    revoke the key and make another. Idempotent by `request_id`; the token is kept nowhere, so a repetition gets a new
+    one for as long as the one told first was never used, and none after. `PERMISSION_DENIED` with
+    `GRANT_EXCEEDS_GRANTER` where the key may do what the caller may not; `FAILED_PRECONDITION` where it was revoked, or
+    has ended.
+    """
     RevokeApiKey: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.RevokeApiKeyRequest, _identity_service_pb2.RevokeApiKeyResponse]
     """Revokes an API key and every session made with it. Idempotent. `FAILED_PRECONDITION` with `LAST_OWNER`."""
     CreateSession: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.CreateSessionRequest, _identity_service_pb2.CreateSessionResponse]
@@ -113,11 +122,20 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     tenant's. `FAILED_PRECONDITION` with `LAST_OWNER`.
     """
     CreateApiKey: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.CreateApiKeyRequest, _identity_service_pb2.CreateApiKeyResponse]  # type: ignore[assignment]
-    """Makes an API key with roles. Idempotent by `request_id`; the token is kept nowhere, so a repetition gets a new one
-    for as long as the key was never used, and none after. `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER`.
+    """Makes an API key with roles, narrowed to some permissions where it names them. Idempotent by `request_id`; the token
+    is kept nowhere, so a repetition gets a new one for as long as the key was never used, and none after.
+    `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER`.
     """
     ListApiKeys: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.ListApiKeysRequest, _identity_service_pb2.ListApiKeysResponse]  # type: ignore[assignment]
     """Lists API keys, the oldest first; never their tokens."""
+    RotateApiKey: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.RotateApiKeyRequest, _identity_service_pb2.RotateApiKeyResponse]  # type: ignore[assignment]
+    """Gives an API key a new token. The token before it stays good for the overlap, so that a program can be given the new
+    one without a gap; then it is refused as expired. Sessions that the key opened stay: where a token has leaked,
+    revoke the key and make another. Idempotent by `request_id`; the token is kept nowhere, so a repetition gets a new
+    one for as long as the one told first was never used, and none after. `PERMISSION_DENIED` with
+    `GRANT_EXCEEDS_GRANTER` where the key may do what the caller may not; `FAILED_PRECONDITION` where it was revoked, or
+    has ended.
+    """
     RevokeApiKey: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.RevokeApiKeyRequest, _identity_service_pb2.RevokeApiKeyResponse]  # type: ignore[assignment]
     """Revokes an API key and every session made with it. Idempotent. `FAILED_PRECONDITION` with `LAST_OWNER`."""
     CreateSession: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.CreateSessionRequest, _identity_service_pb2.CreateSessionResponse]  # type: ignore[assignment]
@@ -217,8 +235,9 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_service_pb2.CreateApiKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_identity_service_pb2.CreateApiKeyResponse, _abc.Awaitable[_identity_service_pb2.CreateApiKeyResponse]]:
-        """Makes an API key with roles. Idempotent by `request_id`; the token is kept nowhere, so a repetition gets a new one
-        for as long as the key was never used, and none after. `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER`.
+        """Makes an API key with roles, narrowed to some permissions where it names them. Idempotent by `request_id`; the token
+        is kept nowhere, so a repetition gets a new one for as long as the key was never used, and none after.
+        `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER`.
         """
 
     @_abc_1.abstractmethod
@@ -228,6 +247,20 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_identity_service_pb2.ListApiKeysResponse, _abc.Awaitable[_identity_service_pb2.ListApiKeysResponse]]:
         """Lists API keys, the oldest first; never their tokens."""
+
+    @_abc_1.abstractmethod
+    def RotateApiKey(
+        self,
+        request: _identity_service_pb2.RotateApiKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_service_pb2.RotateApiKeyResponse, _abc.Awaitable[_identity_service_pb2.RotateApiKeyResponse]]:
+        """Gives an API key a new token. The token before it stays good for the overlap, so that a program can be given the new
+        one without a gap; then it is refused as expired. Sessions that the key opened stay: where a token has leaked,
+        revoke the key and make another. Idempotent by `request_id`; the token is kept nowhere, so a repetition gets a new
+        one for as long as the one told first was never used, and none after. `PERMISSION_DENIED` with
+        `GRANT_EXCEEDS_GRANTER` where the key may do what the caller may not; `FAILED_PRECONDITION` where it was revoked, or
+        has ended.
+        """
 
     @_abc_1.abstractmethod
     def RevokeApiKey(
