@@ -7,14 +7,12 @@ import asyncio
 import base64
 import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from support.audit_worker import start
 from support.audit_world import open_world, prepare
 from zegel.mirror import FolderSource, Follower, verify_log
 from zegel.transparency import open_checkpoint, verify_consistency
@@ -23,14 +21,8 @@ from zegel_server.audit.check import AuditCheck
 TRIALS = int(os.environ.get("ZEGEL_KILL_TRIALS", "3"))
 
 
-def start(arguments: list[str], out: Path) -> subprocess.Popen[bytes]:
-    roots = [str(Path(__file__).resolve().parents[3] / name) for name in ("server", "clients/python", "tests")]
-    with out.open("wb") as file:
-        return subprocess.Popen(
-            [sys.executable, "-m", "support.audit_worker", *arguments],
-            stdout=file,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(roots)},
-        )
+def size_of(out: Path) -> int:
+    return out.stat().st_size if out.exists() else 0
 
 
 def lines_of(out: Path) -> list[list[str]]:
@@ -46,24 +38,23 @@ async def test_two_servers_killed_at_any_moment_leave_one_whole_log(url: str, tm
     world = await open_world(url, tmp_path)
     await world.log.create()
     key = world.log.key.verifier
-    arguments = [url, str(tmp_path), world.tenant_id, world.subject_id]
     acknowledged: set[str] = set()
     roots: dict[int, bytes] = {}
     follower = Follower([key])
     for trial in range(TRIALS):
         outs = [tmp_path / f"out-{trial}-{number}" for number in range(2)]
-        running = [start(arguments, out) for out in outs]
+        running = [start(out, url, tmp_path, world.tenant_id, world.subject_id) for out in outs]
         try:
             deadline = time.monotonic() + 60
-            while not all(out.stat().st_size > 2_000 for out in outs) and time.monotonic() < deadline:  # noqa: ASYNC110 - files
+            while not all(size_of(out) > 2_000 for out in outs) and time.monotonic() < deadline:  # noqa: ASYNC110 - files
                 await asyncio.sleep(0.02)
             for each in running:
                 await asyncio.sleep(random.random() * 0.3)  # noqa: S311 - any moment
-                each.send_signal(signal.SIGKILL)
+                each.kill()
         finally:
             for each in running:
                 each.kill()
-                each.wait()
+                each.join()
         for words in [words for out in outs for words in lines_of(out)]:
             if words[0] == "acknowledged":
                 acknowledged.add(words[1])
@@ -73,7 +64,7 @@ async def test_two_servers_killed_at_any_moment_leave_one_whole_log(url: str, tm
                 assert roots.setdefault(head.size, head.root) == head.root
         if (tmp_path / "log/checkpoint").exists():
             follower.follow(FolderSource(tmp_path / "log"))
-        assert all(out.stat().st_size for out in outs)
+        assert all(size_of(out) for out in outs)
     fresh = await open_world(url, tmp_path, published=True, tenant_id=world.tenant_id, subject_id=world.subject_id)
     await fresh.sequencer.start()
     await fresh.sequencer.flush()
