@@ -2,8 +2,8 @@
 
 A round records events, each in a transaction of its own, from 64 tasks at a time; the floor is the same rounds with no
 sequencer. Rounds are interleaved, each on an empty database, and medians are told. Time runs until every event is under
-a signed checkpoint. Proofs are made over tiles written for the purpose, of which a sample of events has its rows. Memory is that of a process of its own that records and
-sequences: what it grew by, from a fifth of the way to the end.
+a signed checkpoint. Proofs are made over tiles written for the purpose, of which a sample of events has its rows.
+Memory is that of a process of its own that records and sequences: what it grew by after the first fifth of the events.
 """
 
 import asyncio
