@@ -26,7 +26,8 @@ from bench import _run
 from support import postgres
 from support.audit_world import DOCUMENT, AuditWorld, open_world, prepare
 from support.merkle_log import make_trail
-from zegel.mirror import FolderSource, verify_log
+from zegel.log_sources import FolderSource
+from zegel.mirror import verify_log
 from zegel.tiles import ENTRIES, TILE_WIDTH, Tile, encode_bundle
 from zegel.transparency import LogProof, leaf_hash
 from zegel_server import clock

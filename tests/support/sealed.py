@@ -66,12 +66,15 @@ def make_leaf(seq: int, previous: bytes | None, kind: str, documents: Sequence[t
     )
 
 
-def prove(leaf: bytes, key: note_signing.SignerKey, extra: bytes = b"") -> bytes:
+Signers = Sequence[note_signing.SignerKey]
+
+
+def prove(leaf: bytes, key: note_signing.SignerKey, extra: bytes = b"", witnesses: Signers = ()) -> bytes:
     """A proof of ``leaf`` in a log of two leaves, the other of which is somebody else's."""
     other = transparency.leaf_hash(b"another event")
     root = transparency.node_hash(other, transparency.leaf_hash(leaf))
     text = transparency.Checkpoint(key.name, 2, root).format()
-    note = note_signing.sign_note(text, key.sign(text))
+    note = note_signing.sign_note(text, key.sign(text), *(each.sign(text, 1_800_000_000) for each in witnesses))
     return transparency.LogProof(1, (other,), note, extra).format()
 
 
@@ -97,22 +100,29 @@ def seal_spec(authority: DevelopmentAuthority, **changes: object) -> SealSpec:
     return replace(spec, **changes)  # type: ignore[arg-type]
 
 
-def make_evidence(key: note_signing.SignerKey, document: bytes) -> tuple[bytes, dict[str, bytes]]:
+def make_evidence(
+    key: note_signing.SignerKey, document: bytes, witnesses: Signers = ()
+) -> tuple[bytes, dict[str, bytes]]:
     """The last leaf, and the files that are attached."""
     digest = hashlib.sha256(document).hexdigest()
     first = make_leaf(1, None, "SIGNATURE_REQUEST_SENT", [("document-1", digest)])
     second = make_leaf(2, first, "SIGNATURE_REQUEST_SIGNED")
     last = make_leaf(3, second, "SIGNATURE_REQUEST_ALL_SIGNED")
     trail = b"".join(leaf + b"\n" for leaf in (first, second, last))
-    return last, {"audit.jsonl": trail, "completed.tlog-proof": prove(last, key)}
+    return last, {"audit.jsonl": trail, "completed.tlog-proof": prove(last, key, witnesses=witnesses)}
 
 
-def make_sealed(folder: Path, document: bytes | None = None, key: note_signing.SignerKey | None = None) -> Sealed:
+def make_sealed(
+    folder: Path,
+    document: bytes | None = None,
+    key: note_signing.SignerKey | None = None,
+    witnesses: Signers = (),
+) -> Sealed:
     key = key or log_key()
     document = document or make_pdf()
     authority = DevelopmentAuthority.open(folder)
-    last, files = make_evidence(key, document)
+    last, files = make_evidence(key, document, witnesses)
     respond = LocalTimestampAuthority(authority.timestamp).respond
     pdf = seal_pdf(attach(document, files), seal_spec(authority), authority.seal.sign, respond)
     sealing = make_leaf(4, last, SEALED_EVENT_TYPE, [("document-1", hashlib.sha256(pdf).hexdigest())])
-    return Sealed(pdf, str(key.verifier), authority.root_pem, prove(sealing, key, sealing))
+    return Sealed(pdf, str(key.verifier), authority.root_pem, prove(sealing, key, sealing, witnesses))

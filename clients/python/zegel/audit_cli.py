@@ -6,6 +6,7 @@ before, which is the one thing that a log must never do.
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
@@ -13,8 +14,11 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from zegel.mirror import Follower, LogRewritten, Source, fetch_checkpoint, source_of, verify_log
+from zegel._internal.files import replace_durably
+from zegel.log_sources import Source, source_of
+from zegel.mirror import Follower, LogRewritten, fetch_checkpoint, verify_log
 from zegel.transparency import Checkpoint, TransparencyError, VerifierKey
+from zegel.witness_messages import check_witness_key
 
 FAILED: Final = 1
 REWRITTEN: Final = 3
@@ -24,6 +28,14 @@ EVERY_S: Final = 60.0
 Location = Annotated[str, typer.Argument(help="The log: a folder, or the URL of one.")]
 LogKey = Annotated[
     list[str], typer.Option("--log-key", help="The log's verifier key, or a file that holds it; may be repeated.")
+]
+WitnessKey = Annotated[
+    list[str] | None,
+    typer.Option("--witness", help="Verifier key of a witness, or a file that holds it; may be repeated."),
+]
+WitnessesNeeded = Annotated[
+    int | None,
+    typer.Option(min=0, help="How many of the witnesses must have cosigned; all of them if not given."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
@@ -45,17 +57,27 @@ def verify(
     location: Location,
     *,
     log_key: LogKey,
+    witness: WitnessKey = None,
+    witnesses_needed: WitnessesNeeded = None,
     trails: Annotated[bool, typer.Option(help="Check too that each trail's events follow one another.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """Check a whole log: every entry, tile and trail against its signed checkpoint."""
     try:
         source, keys = source_of(location), keys_of(log_key)
-        size = fetch_checkpoint(source, keys)[0].size
+        witnesses, quorum = witnesses_of(witness, witnesses_needed)
+        size = fetch_checkpoint(source, keys, witnesses, quorum)[0].size
         with _progress() as shown:
             task = shown.add_task("Checking", total=size)
             began = time.perf_counter()
-            head = verify_log(source, keys, trails=trails, progress=lambda done: shown.update(task, completed=done))
+            head = verify_log(
+                source,
+                keys,
+                trails=trails,
+                witnesses=witnesses,
+                quorum=quorum,
+                progress=lambda done: shown.update(task, completed=done),
+            )
     except (TransparencyError, ValueError) as error:
         _fail(str(error), FAILED)
     _tell(head, f"The log is whole: {head.size:,} events, checked in {time.perf_counter() - began:.1f} s.", as_json)
@@ -65,6 +87,8 @@ def monitor(
     location: Location,
     *,
     log_key: LogKey,
+    witness: WitnessKey = None,
+    witnesses_needed: WitnessesNeeded = None,
     state: Annotated[Path, typer.Option(help="File that remembers the log from one look to the next.")],
     every: Annotated[
         float, typer.Option(min=0, help="Look again after so many seconds; 0 to look once and end.")
@@ -74,14 +98,15 @@ def monitor(
     """Follow a log: read what it added, and fail loudly where it shows another past than before."""
     try:
         source, keys = source_of(location), keys_of(log_key)
+        witnesses, quorum = witnesses_of(witness, witnesses_needed)
     except (TransparencyError, ValueError) as error:
         _fail(str(error), FAILED)
     while True:
         try:
-            head, added = look(source, keys, state)
+            head, added = look(source, keys, state, witnesses, quorum)
         except LogRewritten as error:
             evidence = state.with_name(state.name + ".evidence")
-            evidence.write_bytes(error.known + b"\n" + error.shown)
+            replace_durably(evidence, error.known + b"\n" + error.shown, 0o644)
             _fail(f"{error}. Both signed checkpoints are in {evidence}: keep them, they are proof.", REWRITTEN)
         except (TransparencyError, OSError) as error:
             if not every:
@@ -95,13 +120,17 @@ def monitor(
         time.sleep(every)
 
 
-def look(source: Source, keys: list[VerifierKey], state: Path) -> tuple[Checkpoint, int]:
-    """Look at a log once, and remember what was seen.
+def look(
+    source: Source, keys: list[VerifierKey], state: Path, witnesses: Sequence[VerifierKey] = (), quorum: int = 0
+) -> tuple[Checkpoint, int]:
+    """Look at a log once, and remember what was seen: it outlasts a crash once this returns.
 
     Args:
         source: Where the log is.
         keys: Its verifier keys.
         state: The file that remembers; made where it is missing.
+        witnesses: Verifier keys of witnesses.
+        quorum: How many of them must have cosigned what is shown.
 
     Returns:
         Its newest checkpoint, and how many events are new.
@@ -112,11 +141,10 @@ def look(source: Source, keys: list[VerifierKey], state: Path) -> tuple[Checkpoi
         OSError: The log or the state cannot be read or written.
     """
     follower = Follower.load(state.read_bytes(), keys) if state.exists() else Follower(keys)
+    follower.witnesses, follower.quorum = witnesses, quorum
     before = follower.size
     head = follower.follow(source)
-    temporary = state.with_name(f".{state.name}.new")
-    temporary.write_bytes(follower.save())
-    temporary.replace(state)
+    replace_durably(state, follower.save(), 0o644)
     return head, head.size - before
 
 
@@ -132,6 +160,27 @@ def keys_of(given: list[str]) -> list[VerifierKey]:
     """
     texts = [Path(each).read_text(encoding="utf-8").splitlines()[0] if Path(each).is_file() else each for each in given]
     return [VerifierKey.parse(each.strip()) for each in texts]
+
+
+def witnesses_of(given: list[str] | None, needed: int | None) -> tuple[list[VerifierKey], int]:
+    """Read which witnesses are trusted, and how many of them have to agree.
+
+    Args:
+        given: Their verifier keys, or files that hold one.
+        needed: How many; ``None`` for all.
+
+    Raises:
+        InvalidKey: One is none, or is no witness's.
+        ValueError: More are needed than there are.
+        OSError: A file cannot be read.
+    """
+    keys = keys_of(given or [])
+    for key in keys:
+        check_witness_key(key)
+    names = len({key.name for key in keys})
+    if needed is not None and needed > names:
+        raise ValueError(f"{needed} witnesses are needed, and {names} named")
+    return keys, names if needed is None else needed
 
 
 def _progress() -> Progress:

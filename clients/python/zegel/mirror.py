@@ -14,15 +14,12 @@ Invariants:
 
 import base64
 import json
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from zegel.tiles import ENTRIES, MAX_ENTRY_BYTES, TILE_WIDTH, Tile, decode_bundle
+from zegel.log_sources import Source
+from zegel.tiles import ENTRIES, TILE_WIDTH, Tile, decode_bundle
 from zegel.transparency import (
     EMPTY_ROOT,
     HASH_SIZE,
@@ -36,10 +33,6 @@ from zegel.transparency import (
     open_checkpoint,
 )
 
-MAX_FILE_BYTES: Final = TILE_WIDTH * (MAX_ENTRY_BYTES + 2)
-"""The longest file of a log: a bundle of the longest entries."""
-TIMEOUT_S: Final = 30.0
-"""How long a web server may take for one file."""
 STATE_FORMAT: Final = "zegel-log-state-v1"
 
 _CHECKPOINT = "checkpoint"
@@ -71,76 +64,16 @@ class InvalidTrail(TransparencyError):  # noqa: N818
 # --------------------------------------------------------------------------------------------------------------- files
 
 
-class Source(Protocol):
-    """Where a log's files are."""
-
-    def get(self, path: str) -> bytes | None:
-        """Return a file, or ``None`` where there is none.
-
-        Args:
-            path: Its path under the log's prefix.
-        """
-
-
-class FolderSource:
-    """A log in a folder.
-
-    Args:
-        folder: The folder that holds ``checkpoint``.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def get(self, path: str) -> bytes | None:
-        """See ``Source.get``."""
-        try:
-            return (self._folder / path).read_bytes()
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            return None
-
-
-class WebSource:
-    """A log behind a web server.
-
-    Args:
-        prefix: The URL of the folder that holds ``checkpoint``.
-
-    Raises:
-        ValueError: The URL's scheme is neither ``http`` nor ``https``.
-    """
-
-    def __init__(self, prefix: str) -> None:
-        if urllib.parse.urlsplit(prefix).scheme not in {"http", "https"}:
-            raise ValueError("a log's URL begins with http:// or https://")
-        self._prefix = prefix.rstrip("/") + "/"
-
-    def get(self, path: str) -> bytes | None:
-        """See ``Source.get``; raises ``OSError`` where the server does not answer."""
-        try:
-            with urllib.request.urlopen(self._prefix + path, timeout=TIMEOUT_S) as answer:  # noqa: S310 - checked above
-                data: bytes = answer.read(MAX_FILE_BYTES + 1)
-        except urllib.error.HTTPError as error:
-            error.close()
-            if error.code in {404, 410}:
-                return None
-            raise
-        if len(data) > MAX_FILE_BYTES:
-            raise InvalidTile("a file of the log is too long")
-        return data
-
-
-def source_of(location: str) -> Source:
-    """Return the source that a folder's path or a URL names."""
-    return WebSource(location) if location.startswith(("http://", "https://")) else FolderSource(Path(location))
-
-
-def fetch_checkpoint(source: Source, keys: Sequence[VerifierKey]) -> tuple[Checkpoint, bytes]:
+def fetch_checkpoint(
+    source: Source, keys: Sequence[VerifierKey], witnesses: Sequence[VerifierKey] = (), quorum: int = 0
+) -> tuple[Checkpoint, bytes]:
     """Return the log's newest checkpoint, read and as it was served.
 
     Args:
         source: Where the log is.
         keys: Verifier keys of the log.
+        witnesses: Verifier keys of witnesses.
+        quorum: How many of them must have cosigned it.
 
     Raises:
         MissingFile: There is none.
@@ -151,7 +84,7 @@ def fetch_checkpoint(source: Source, keys: Sequence[VerifierKey]) -> tuple[Check
         raise MissingFile("there is no checkpoint")
     if len(note) > MAX_NOTE_BYTES:
         raise MissingFile("the checkpoint is too long")
-    return open_checkpoint(note, keys), note
+    return open_checkpoint(note, keys, witnesses, quorum), note
 
 
 def fetch_tile(source: Source, tile: Tile) -> bytes:
@@ -233,6 +166,8 @@ class Follower:
         size: Entries that were read.
         rows: The hashes of each level's last, partial tile, from level 0 up.
         trails: Checks the trails too, if given; it has to have seen all from the first entry.
+        witnesses: Verifier keys of witnesses.
+        quorum: How many of them must have cosigned a checkpoint before it is followed.
     """
 
     keys: Sequence[VerifierKey]
@@ -240,6 +175,8 @@ class Follower:
     size: int = 0
     rows: list[list[bytes]] = field(default_factory=list)
     trails: Trails | None = None
+    witnesses: Sequence[VerifierKey] = ()
+    quorum: int = 0
 
     def root(self) -> bytes:
         """Return the root of the tree as far as it was read, 32 bytes."""
@@ -267,7 +204,7 @@ class Follower:
             MissingFile: A file is missing.
             TransparencyError: A file is not what the checkpoint commits to.
         """
-        head, note = fetch_checkpoint(source, self.keys)
+        head, note = fetch_checkpoint(source, self.keys, self.witnesses, self.quorum)
         if head.size < self.size:
             why = f"the log had {self.size} entries and now shows a signed checkpoint of {head.size}"
             raise LogRewritten(why, self.checkpoint, note)
@@ -378,6 +315,8 @@ def verify_log(
     keys: Sequence[VerifierKey],
     *,
     trails: bool = True,
+    witnesses: Sequence[VerifierKey] = (),
+    quorum: int = 0,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Checkpoint:
     """Check a whole log from its files alone: every entry, tile and trail against its signed checkpoint.
@@ -386,6 +325,8 @@ def verify_log(
         source: Where the log is.
         keys: Verifier keys of the log.
         trails: Whether to check that the entries of each trail follow one another.
+        witnesses: Verifier keys of witnesses.
+        quorum: How many of them must have cosigned the checkpoint.
         progress: Told how many entries were read.
 
     Returns:
@@ -394,4 +335,5 @@ def verify_log(
     Raises:
         TransparencyError: As ``Follower.follow``.
     """
-    return Follower(keys, trails=Trails() if trails else None).follow(source, progress)
+    follower = Follower(keys, trails=Trails() if trails else None, witnesses=witnesses, quorum=quorum)
+    return follower.follow(source, progress)

@@ -3,6 +3,9 @@
 Sources: C2SP ``signed-note`` and ``tlog-cosignature``; RFC 8032, FIPS 204.
 """
 
+import base64
+import binascii
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -24,6 +27,8 @@ from zegel.transparency import (
 
 SEED_SIZE: Final = 32
 """Bytes of a private key's seed, Ed25519 and ML-DSA alike."""
+
+_SECRET: Final = re.compile(r"PRIVATE\+KEY\+([^+\s]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,32 @@ class SignerKey:
             self, "verifier", VerifierKey(self.name, self.algorithm, key.public_key().public_bytes_raw())
         )
         object.__setattr__(self, "_sign", key.sign)
+
+    @classmethod
+    def parse(cls, secret: str) -> "SignerKey":
+        """Read a key from its line in a file of keys, as Go's ``sumdb/note`` writes a signer.
+
+        Args:
+            secret: ``PRIVATE+KEY+name+hex(id)+base64(type | seed)``.
+
+        Raises:
+            InvalidKey: It is none; the message holds nothing of it.
+        """
+        found = _SECRET.fullmatch(secret)
+        try:
+            name, key_id, encoded = found.groups() if found else ("", "", "")
+            data = base64.b64decode(encoded, validate=True)
+            signer = cls(name, data[0], data[1:])
+        except (binascii.Error, IndexError, ValueError) as error:
+            raise InvalidKey("a line is no signer's key") from error
+        if signer.verifier.key_id.hex() != key_id:
+            raise InvalidKey("a signer key's id is not the one of its name and key")
+        return signer
+
+    def secret(self) -> str:
+        """Return the line that ``parse`` reads. Whoever has it signs as this key."""
+        encoded = encode_base64(bytes([self.algorithm]) + self.seed)
+        return f"PRIVATE+KEY+{self.name}+{self.verifier.key_id.hex()}+{encoded}"
 
     def sign(self, text: bytes, timestamp: int | None = None) -> bytes:
         """Return the signature line for a note's text.

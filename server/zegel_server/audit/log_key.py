@@ -11,10 +11,7 @@ Invariants:
 * The log's name stands in the file: it can be told other than the default at the first start, and never again.
 """
 
-import base64
-import binascii
 import os
-import re
 import secrets
 import stat
 from dataclasses import dataclass, field
@@ -22,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from zegel.note_signing import SEED_SIZE, SignerKey, sign_note
-from zegel.transparency import ED25519, Checkpoint, InvalidKey, VerifierKey, encode_base64
+from zegel.transparency import ED25519, Checkpoint, InvalidKey, VerifierKey
 
 DEFAULT_ORIGIN: Final = "zegel.localhost/log"
 """The log's name where none is told: that of a server nobody else knows."""
@@ -30,7 +27,6 @@ FILE: Final = "log.key"
 """The file's name in the folder of keys."""
 
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
-_LINE: Final = re.compile(r"PRIVATE\+KEY\+([^+\s]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)")
 
 
 class LogKeyError(ValueError):
@@ -102,7 +98,7 @@ def _make(path: Path, origin: str) -> None:
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(_format(signer) + "\n")
+            file.write(signer.secret() + "\n")
             file.flush()
             os.fsync(file.fileno())
         try:
@@ -122,11 +118,6 @@ def _make(path: Path, origin: str) -> None:
         os.close(folder)
 
 
-def _format(signer: SignerKey) -> str:
-    secret = encode_base64(bytes([signer.algorithm]) + signer.seed)
-    return f"PRIVATE+KEY+{signer.name}+{signer.verifier.key_id.hex()}+{secret}"
-
-
 def _read(path: Path) -> tuple[SignerKey, ...]:
     with path.open(encoding="utf-8") as file:
         if os.fstat(file.fileno()).st_mode & _OTHERS:
@@ -141,16 +132,12 @@ def _read(path: Path) -> tuple[SignerKey, ...]:
 
 
 def _parse(line: str) -> SignerKey:
-    found = _LINE.fullmatch(line)
     refusal = LogKeyError(f"a line of {FILE} is no signer's key")
-    if found is None:
-        raise refusal
-    name, key_id, secret = found.groups()
     try:
-        data = base64.b64decode(secret, validate=True)
-        signer = SignerKey(name, data[0], data[1:])
-    except (binascii.Error, IndexError, InvalidKey) as error:
+        signer = SignerKey.parse(line)
+    except InvalidKey as error:
         raise refusal from error
-    if signer.verifier.key_id.hex() != key_id or signer.algorithm != ED25519:
+    # A timestamped signature is a witness's statement; with the log's own key it would be no log's.
+    if signer.algorithm != ED25519:
         raise refusal
     return signer

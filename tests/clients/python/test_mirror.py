@@ -15,16 +15,8 @@ from typer.testing import CliRunner
 
 from support.merkle_log import KEY, MadeLog, make_fields, make_trail
 from zegel import audit_cli
-from zegel.mirror import (
-    FolderSource,
-    Follower,
-    InvalidTrail,
-    LogRewritten,
-    MissingFile,
-    WebSource,
-    source_of,
-    verify_log,
-)
+from zegel.log_sources import FolderSource, WebSource, source_of
+from zegel.mirror import Follower, InvalidTrail, LogRewritten, MissingFile, verify_log
 from zegel.note_signing import SignerKey
 from zegel.transparency import ED25519, InvalidTile, TransparencyError, UnsignedNote
 from zegel_server.audit.leaf import compose

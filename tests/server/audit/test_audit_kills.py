@@ -14,7 +14,8 @@ import pytest
 
 from support.audit_worker import start
 from support.audit_world import open_world, prepare
-from zegel.mirror import FolderSource, Follower, verify_log
+from zegel.log_sources import FolderSource
+from zegel.mirror import Follower, verify_log
 from zegel.transparency import open_checkpoint, verify_consistency
 from zegel_server.audit.check import AuditCheck
 

@@ -16,12 +16,13 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from rich.table import Table
 from rich.text import Text
 
-from zegel import audit_cli
+from zegel import audit_cli, witness_cli
 from zegel.client import Client
 from zegel.document.v1.document_service_pb2 import Document, DocumentState
 from zegel.event.v1.event_type_pb2 import EventType
 from zegel.identity.v1.identity_service_pb2 import SessionKind
 from zegel.signing.v1.signature_request_pb2 import SignatureRequest, SignatureRequestState, SignatureStatus
+from zegel.transparency import TransparencyError
 
 app = typer.Typer(
     name="zegel",
@@ -37,6 +38,7 @@ app.add_typer(documents, name="documents")
 app.add_typer(requests, name="requests")
 app.add_typer(audit, name="audit")
 audit_cli.register(audit)
+witness_cli.register(app)
 
 Server = Annotated[str, typer.Option(envvar="ZEGEL_SERVER", help="The server, as host:port.")]
 Token = Annotated[str, typer.Option(envvar="ZEGEL_TOKEN", help="API key or session token; best in the environment.")]
@@ -61,6 +63,8 @@ def verify(
         Path | None, typer.Option(help="The proof beside the file; <name>.tlog-proof if it is there and none is given.")
     ] = None,
     no_proof: Annotated[bool, typer.Option("--no-proof", help="Leave a proof beside the file alone.")] = False,
+    witness: audit_cli.WitnessKey = None,
+    witnesses_needed: audit_cli.WitnessesNeeded = None,
     as_json: AsJson = False,
 ) -> None:
     """Verify a sealed file, offline. Exit status 0 if it is valid, 1 if it is not."""
@@ -68,7 +72,21 @@ def verify(
 
     if proof is not None and no_proof:
         raise typer.BadParameter("--proof and --no-proof exclude one another")
-    raise typer.Exit(verify_command(file, log_key, trust, proof, as_json=as_json, use_proof=not no_proof))
+    try:
+        witnesses, needed = audit_cli.witnesses_of(witness, witnesses_needed)
+    except (TransparencyError, ValueError) as error:
+        raise typer.BadParameter(str(error), param_hint="--witness") from error
+    status = verify_command(
+        file,
+        log_key,
+        trust,
+        proof,
+        as_json=as_json,
+        use_proof=not no_proof,
+        witnesses=witnesses,
+        witnesses_needed=needed,
+    )
+    raise typer.Exit(status)
 
 
 @app.command()

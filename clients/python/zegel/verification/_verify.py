@@ -27,6 +27,9 @@ def verify_pdf(
     trust_roots: Sequence[bytes],
     detached_proof: bytes | None = None,
     now: dt.datetime | None = None,
+    *,
+    witness_vkeys: Sequence[str] = (),
+    witnesses_needed: int = 0,
 ) -> Report:
     """Verify a sealed file, offline.
 
@@ -37,17 +40,21 @@ def verify_pdf(
         detached_proof: The ``.tlog-proof`` that was handed out beside the file, if it is at hand. Without it the file
             is just as protected; with it, the log itself vouches for the file's hash.
         now: When the verification takes place, with a time zone; the present if left out.
+        witness_vkeys: Verifier keys of the witnesses that are trusted.
+        witnesses_needed: How many of them must have cosigned the checkpoints that the evidence stands on.
 
     Returns:
         A report. No content of ``pdf`` or ``detached_proof`` makes this raise.
 
     Raises:
         ValueError: ``trust_roots`` holds something that is no certificate.
-        zegel.transparency.InvalidKey: ``log_vkeys`` holds something that is no verifier key.
+        zegel.transparency.InvalidKey: ``log_vkeys`` or ``witness_vkeys`` holds something that is no verifier key.
     """
     roots = [certificate for data in trust_roots for certificate in load_certificates(data)]
     logs = [VerifierKey.parse(vkey.strip()) for vkey in log_vkeys]
-    return _Verification(pdf, logs, roots, detached_proof, now or dt.datetime.now(dt.UTC)).run()
+    witnesses = [VerifierKey.parse(vkey.strip()) for vkey in witness_vkeys]
+    now = now or dt.datetime.now(dt.UTC)
+    return _Verification(pdf, logs, roots, detached_proof, now, witnesses, witnesses_needed).run()
 
 
 def load_certificates(data: bytes) -> list[x509.Certificate]:
@@ -74,6 +81,8 @@ class _Verification:
     roots: Sequence[x509.Certificate]
     detached_proof: bytes | None
     now: dt.datetime
+    witnesses: Sequence[VerifierKey] = ()
+    witnesses_needed: int = 0
     checks: list[Check] = field(default_factory=list)
     facts: Facts = field(default_factory=Facts)
 
@@ -138,7 +147,13 @@ class _Verification:
         )
         if attached is None:
             return
-        report = evidence.check_trail(attached[TRAIL_NAME], attached[PROOF_NAME], self.logs)
+        report = evidence.check_trail(
+            attached[TRAIL_NAME],
+            attached[PROOF_NAME],
+            self.logs,
+            witnesses=self.witnesses,
+            quorum=self.witnesses_needed,
+        )
         if report.ok and report.checkpoint is not None and report.trail is not None:
             detail = (
                 f"{len(report.leaves)} events, unbroken, in the log {report.checkpoint.origin} "
@@ -157,7 +172,14 @@ class _Verification:
 
     def _detached(self, proof: bytes) -> None:
         digest = hashlib.sha256(self.pdf).digest()
-        report = evidence.check_detached(digest, proof, self.logs, trail=self.facts.audit_id or None)
+        report = evidence.check_detached(
+            digest,
+            proof,
+            self.logs,
+            trail=self.facts.audit_id or None,
+            witnesses=self.witnesses,
+            quorum=self.witnesses_needed,
+        )
         detail = _failures(report.failures)
         if report.ok and report.checkpoint is not None:
             detail = f"The log {report.checkpoint.origin} knows this very file (entry {report.index})."

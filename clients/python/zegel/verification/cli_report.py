@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from zegel.transparency import TransparencyError
+from zegel.transparency import TransparencyError, VerifierKey
 from zegel.verification._verify import verify_pdf
 from zegel.verification.report import Report
 
@@ -50,6 +50,8 @@ def verify_command(
     *,
     as_json: bool = False,
     use_proof: bool = True,
+    witnesses: Sequence[VerifierKey] = (),
+    witnesses_needed: int = 0,
 ) -> int:
     """Verify a file and print the report to standard output.
 
@@ -60,12 +62,22 @@ def verify_command(
         proof: The detached proof. If left out, ``<name>.tlog-proof`` beside the file is used where there is one.
         as_json: Print one JSON object (``Report.as_dict`` with ``file`` and, where nothing could be read, ``error``).
         use_proof: ``False`` leaves a proof beside the file alone (``--no-proof``).
+        witnesses: Verifier keys of witnesses.
+        witnesses_needed: How many of them must have cosigned.
 
     Returns:
         The exit status: 0 if every check holds, 1 otherwise.
     """
     try:
-        report = _verify(path, log_key, trust, _proof_of(path, proof) if use_proof else None)
+        found = _proof_of(path, proof) if use_proof else None
+        report = _verify(
+            path,
+            log_key,
+            trust,
+            found,
+            witnesses=[str(each) for each in witnesses],
+            witnesses_needed=witnesses_needed,
+        )
     except InputError as error:
         if as_json:
             print(json.dumps({"valid": False, "file": str(path), "error": str(error), "checks": []}))  # noqa: T201
@@ -84,7 +96,15 @@ def _proof_of(path: Path, proof: Path | None) -> Path | None:
     return proof or (beside if beside.exists() else None)
 
 
-def _verify(path: Path, log_key: Sequence[Path], trust: Sequence[Path], proof: Path | None) -> Report:
+def _verify(
+    path: Path,
+    log_key: Sequence[Path],
+    trust: Sequence[Path],
+    proof: Path | None,
+    *,
+    witnesses: Sequence[str],
+    witnesses_needed: int,
+) -> Report:
     keys = [line for file in log_key for line in _read(file).decode("utf-8", "replace").splitlines() if line.strip()]
     roots = [_read(file) for file in trust]
     if not keys:
@@ -93,7 +113,7 @@ def _verify(path: Path, log_key: Sequence[Path], trust: Sequence[Path], proof: P
         raise InputError("no root certificate was given: without one, anybody could have made the seal")
     pdf, detached = _read(path), _read(proof) if proof else None
     try:
-        return verify_pdf(pdf, keys, roots, detached)
+        return verify_pdf(pdf, keys, roots, detached, witness_vkeys=witnesses, witnesses_needed=witnesses_needed)
     except TransparencyError as error:
         raise InputError(f"the log key cannot be used: {error}") from error
     except (ValueError, TypeError, KeyError) as error:
