@@ -1,6 +1,6 @@
 """One decision in the server's path, at 10, 1,000 and 10,000 tenants, beside plain pycasbin that holds the same rules.
 
-A decision is what each request makes of it: ``Policies.decide_for`` with the version that the session's look-up read,
+A decision is what each request makes of it: ``Policies.holdings`` with the version that the session's look-up read,
 and the question asked. The rows are in a real SQLite database; active are 1 % of the principals, in random order.
 Plain pycasbin walks every rule at each question, so it holds the smallest set alone, whole; how long it takes grows
 with the rules, while the server's does not: the ratio is the least that it comes to.
@@ -168,7 +168,7 @@ async def measure(path: Path, tenants: int, each: int, decisions: int, choose: r
         before = anonymous_mib()
         policies = Policies(database)
         for one in active:
-            decide = await policies.decide_for(one.tenant_id, 1, one.principal_id)
+            decide = (await policies.holdings(one.tenant_id, 1, one.principal_id)).decide
             decide("document.read")
             decide("signature_request.create")
         gc.collect()
@@ -180,7 +180,7 @@ async def measure(path: Path, tenants: int, each: int, decisions: int, choose: r
             clock = time.perf_counter_ns
             for one in asked:
                 began = clock()
-                decide = await policies.decide_for(one.tenant_id, 1, one.principal_id)
+                decide = (await policies.holdings(one.tenant_id, 1, one.principal_id)).decide
                 decide("document.read")
                 times.append(clock() - began)
             times.sort()
@@ -208,7 +208,7 @@ async def first_decisions(policies: Policies, active: Sequence[Principal]) -> tu
     times = []
     for one in list(firsts.values())[:COLD]:
         began = time.perf_counter_ns()
-        decide = await policies.decide_for(one.tenant_id, 1, one.principal_id)
+        decide = (await policies.holdings(one.tenant_id, 1, one.principal_id)).decide
         decide(GRANTABLE[0])
         times.append(time.perf_counter_ns() - began)
     times.sort()

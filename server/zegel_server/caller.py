@@ -4,11 +4,14 @@ Invariants:
 
 * A ``Caller`` lives for one request. It is made from what the database said at that request, and never kept.
 * What it may do comes from ``scopes`` alone; an unknown permission has none.
+* What another owns counts as a caller's own only through a ``Share``, and only for work: documents, signature requests
+  and their trails. Nobody's sessions, keys, roles or person are ever shared.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextvars import ContextVar
 from enum import IntFlag, StrEnum
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from zegel_server.errors import NotFound, PermissionDenied
@@ -52,6 +55,47 @@ class Origin(NamedTuple):
     user_agent: str = ""
 
 
+WORK: Final = frozenset({"document", "signature_request", "audit"})
+"""Kinds of resources whose permissions a share can carry."""
+
+
+class Share(NamedTuple):
+    """Why what another owns counts as a caller's own: a team that it is in, or a delegation to it.
+
+    Attributes:
+        owner_id: Whose resources: the team, or the member who delegates.
+        delegation_id: The delegation; empty for a team.
+        expire_time: When it ends by itself, in microseconds since the epoch; ``None`` for never.
+        permissions: To which the delegation is narrowed; ``None`` for no narrowing.
+        delegator: The scopes in which policy allows the delegator a permission; ``None`` for a team.
+    """
+
+    owner_id: str
+    delegation_id: str = ""
+    expire_time: int | None = None
+    permissions: frozenset[str] | None = None
+    delegator: Callable[[str], Scope] | None = None
+
+    def holds(self, permission: str) -> bool:
+        """Whether it carries a permission at this moment, for a caller that holds it in what is its own.
+
+        Args:
+            permission: As ``<resource>.<verb>``.
+        """
+        kind = permission.partition(".")[0]
+        if self.delegator is None:
+            return kind in WORK or kind == "team"
+        return (
+            kind in WORK
+            and (self.permissions is None or permission in self.permissions)
+            and bool(int(self.delegator(permission)) & (_OWN | _ANY))
+        )
+
+
+NO_SHARES: Final[Mapping[str, Share]] = MappingProxyType({})
+"""What nearly every caller has."""
+
+
 class Caller(NamedTuple):
     """Who calls.
 
@@ -67,6 +111,8 @@ class Caller(NamedTuple):
         narrowed: Permissions to which the session is narrowed; empty for no narrowing.
         origin: Where the call came from.
         certificate: SHA-256 of the client's certificate, where it shows one; empty otherwise.
+        shares: By the owner, why what others own counts as the caller's own.
+        acting: The share by which it acts here; ``None`` where it acts by itself, or as one of a team.
     """
 
     tenant_id: str
@@ -80,6 +126,8 @@ class Caller(NamedTuple):
     narrowed: Collection[str] = ()
     origin: Origin = Origin()
     certificate: bytes = b""
+    shares: Mapping[str, Share] = NO_SHARES
+    acting: Share | None = None
 
     def scopes(self, permission: str) -> Scope:
         """In whose resources the caller holds a permission at this moment.
@@ -114,7 +162,65 @@ class Caller(NamedTuple):
             party: Whether the caller is a party to it.
         """
         scopes = int(self.scopes(permission))  # an enum's operators cost more than everything else here
-        return bool(scopes & _ANY or (scopes & _OWN and owner_id == self.principal_id) or (scopes & _PARTY and party))
+        if scopes & _ANY or (scopes & _OWN and owner_id == self.principal_id) or (scopes & _PARTY and party):
+            return True
+        share = self.shares.get(owner_id) if scopes & _OWN else None
+        return share is not None and share.holds(permission)
+
+    def shared(self, permission: str) -> tuple[str, ...]:
+        """The others in whose resources a permission holds that the caller holds in its own.
+
+        Args:
+            permission: As ``<resource>.<verb>``.
+        """
+        if not self.shares or not self.scopes(permission) & Scope.OWN:
+            return ()
+        return tuple(owner_id for owner_id, share in self.shares.items() if share.holds(permission))
+
+    def owners(self, permission: str) -> tuple[str, ...]:
+        """Everybody whose resources count as the caller's own for a permission, the caller first.
+
+        Args:
+            permission: As ``<resource>.<verb>``.
+
+        Returns:
+            Nobody where the caller does not hold the permission in what is its own.
+        """
+        if not self.scopes(permission) & Scope.OWN:
+            return ()
+        return (self.principal_id, *self.shared(permission))
+
+    def reach(self, *permissions: str, party: bool = False) -> str:
+        """Whose resources a query may find: the value of ``db.owned_by``'s parameter.
+
+        It stands in the query, so that what is out of reach is not found, and costs what an absent resource costs.
+
+        Args:
+            permissions: Each of which the caller must hold in it.
+            party: Whether the query finds only what the caller is a party to.
+        """
+        found: tuple[str, ...] | None = None
+        for permission in permissions:
+            scopes = int(self.scopes(permission))
+            if scopes & _ANY or (party and scopes & _PARTY):
+                continue
+            owners = self.owners(permission)
+            found = owners if found is None else tuple(each for each in found if each in owners)
+        if found is None:
+            return ""
+        return f",{','.join(found)}," if found else UNNAMED
+
+    def acts_on(self, permission: str, owner_id: str) -> "Caller":
+        """The caller, as it acts on somebody's resource: an event drafted of it names the delegation.
+
+        Args:
+            permission: By which it reaches the resource.
+            owner_id: Whose the resource is.
+        """
+        share = self.shares.get(owner_id)
+        if share is None or not share.delegation_id or self.scopes(permission) & Scope.ANY:
+            return self
+        return self._replace(acting=share)
 
     def require(self, permission: str, kind: str, *, owner_id: str, party: bool = False) -> None:
         """Refuses a resource out of reach as if it did not exist.

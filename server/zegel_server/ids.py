@@ -12,7 +12,7 @@ import time
 from typing import Final, Literal
 from zlib import crc32
 
-Kind = Literal["ten", "mem", "key", "ses", "sub", "doc", "upl", "req", "sig", "aud", "evt"]
+Kind = Literal["ten", "mem", "key", "ses", "sub", "doc", "upl", "req", "sig", "aud", "evt", "tea", "dlg"]
 
 _DIGITS: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _FORM: Final = re.compile(r"[a-z]{3}_[0-7][0-9a-hjkmnp-tv-z]{25}")

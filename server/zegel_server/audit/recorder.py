@@ -18,7 +18,7 @@ from zegel_server import clock
 from zegel_server.audit import leaf
 from zegel_server.audit.leaf import DocumentHash, LeafFields, commitment
 from zegel_server.audit.model import type_name
-from zegel_server.caller import Caller
+from zegel_server.caller import Caller, Share
 from zegel_server.db import Transaction, insert_into
 from zegel_server.db.schema import audit_events
 from zegel_server.ids import new_id
@@ -57,6 +57,7 @@ class Draft:
         trail: That request's audit ID; empty for others.
         documents: The documents that it concerns.
         refused: Whether it was refused.
+        acting: The delegation by which it is done; ``None`` for none.
         extra: Further facts for the leaf, none of them personal.
         subject_id: Whose personal data ``personal`` is; empty for none.
         commitment: Commitment to the personal data, or ``None``.
@@ -76,6 +77,7 @@ class Draft:
     trail: str = ""
     documents: tuple[DocumentHash, ...] = ()
     refused: bool = False
+    acting: Share | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     subject_id: str = ""
     commitment: str | None = None
@@ -152,6 +154,7 @@ class Recorder:
             trail=trail,
             documents=tuple(documents),
             refused=refused,
+            acting=caller.acting,
             extra=extra or {},
             subject_id=caller.subject_id if sealed else "",
             commitment=promise,
@@ -225,6 +228,8 @@ class Recorder:
 def _leaf_draft(draft: Draft, event_id: str, event_time: int) -> str:
     """The leaf, but for its place in the log, which only the sequencer knows."""
     extra = draft.extra
+    if draft.acting is not None:
+        extra = {**extra, "delegation": draft.acting.delegation_id, "delegator": draft.acting.owner_id}
     if draft.session_id:
         extra = {**extra, "session": draft.session_id} if extra else {"session": draft.session_id}
     return leaf.draft(

@@ -29,7 +29,7 @@ from zegel_server.audit.leaf import commitment
 from zegel_server.audit.log import Head, Log, damaged
 from zegel_server.audit.model import AuditEvent, Contradiction, EventFilter, event_of, leaf_facts
 from zegel_server.audit.sequencer import Sequencer
-from zegel_server.caller import Caller, Scope
+from zegel_server.caller import UNNAMED, Caller, Scope
 from zegel_server.db import Row
 from zegel_server.db.database import Database
 from zegel_server.errors import NotFound, OutOfRange, Unavailable
@@ -139,19 +139,18 @@ class AuditTrail:
         scopes = caller.demand(PERMISSION)
         trail = None
         party = ""
+        owners = caller.reach(PERMISSION)
         if wanted.signature_request_id:
-            row = await self._request(caller, wanted.signature_request_id)
-            party_to = caller.signature_request_id == row.signature_request_id
-            caller.require(PERMISSION, "signature_request", owner_id=row.owner_id, party=party_to)
             # The whole trail: who reaches the request sees what others did to it.
-            trail, scopes = row.audit_id, Scope.ANY
+            trail, owners = (await self._request(caller, wanted.signature_request_id)).audit_id, ""
         elif scopes & Scope.PARTY and caller.signature_request_id:
             party = (await self._request(caller, caller.signature_request_id)).audit_id
         return {
             "tenant_id": caller.tenant_id,
-            "all": 1 if scopes & Scope.ANY else 0,
-            "own": caller.principal_id if scopes & Scope.OWN else "-",
-            "party": party or "-",
+            "all": 0 if owners else 1,
+            "own": caller.principal_id if scopes & Scope.OWN else UNNAMED,
+            "owners": owners,
+            "party": party or UNNAMED,
             "types": "".join(f",{number}" for number in sorted(wanted.types)) + "," if wanted.types else "",
             "principal_id": wanted.principal_id,
             "start_time": wanted.start_time,
@@ -163,7 +162,10 @@ class AuditTrail:
         row = None
         if ids.is_id(signature_request_id, "req"):
             row = await self._database.fetch_one(
-                store.REQUEST, tenant_id=caller.tenant_id, signature_request_id=signature_request_id
+                store.REQUEST,
+                tenant_id=caller.tenant_id,
+                signature_request_id=signature_request_id,
+                **_reach(caller),
             )
         if row is None:
             raise NotFound("signature_request")
@@ -248,23 +250,16 @@ class AuditTrail:
         """
         validation.identifier(event_id, "evt", "event_id", "event")
         caller.demand(PERMISSION)
-        row = await self._database.fetch_one(store.EVENT, tenant_id=caller.tenant_id, event_id=event_id)
-        if row is None or not await self._reaches(caller, row):
+        own = caller.principal_id if caller.scopes(PERMISSION) & Scope.OWN else UNNAMED
+        row = await self._database.fetch_one(
+            store.EVENT, tenant_id=caller.tenant_id, event_id=event_id, own=own, **_reach(caller)
+        )
+        if row is None:
             raise NotFound("event")
         head = await self._log.head()
         if row.leaf_index is None or row.leaf_index >= head.size:
             raise _not_yet()
         return await self._proof(row.leaf_index, bytes(row.leaf), head, carried=True)
-
-    async def _reaches(self, caller: Caller, row: Row) -> bool:
-        if caller.reaches(PERMISSION, owner_id=row.principal_id):
-            return True
-        if not row.trail:
-            return False
-        party = False
-        if caller.signature_request_id:
-            party = (await self._request(caller, caller.signature_request_id)).audit_id == row.trail
-        return caller.reaches(PERMISSION, owner_id=row.owner_id or "", party=party)
 
     async def _proof(self, index: int, leaf: bytes, head: Head, *, carried: bool) -> bytes:
         hashes = await self._log.inclusion(index, leaf_hash(leaf), head)
@@ -306,12 +301,10 @@ class AuditTrail:
         validation.identifier(audit_id, "aud", "audit_id", "audit_id")
         caller.demand(PERMISSION)
         request = await self._database.fetch_one(
-            store.REQUEST_BY_AUDIT_ID, tenant_id=caller.tenant_id, audit_id=audit_id
+            store.REQUEST_BY_AUDIT_ID, tenant_id=caller.tenant_id, audit_id=audit_id, **_reach(caller)
         )
         if request is None:
             raise NotFound("audit_id")
-        party = caller.signature_request_id == request.signature_request_id
-        caller.require(PERMISSION, "audit_id", owner_id=request.owner_id, party=party)
         # Who has just done something finds it here.
         if await self._database.fetch_one(store.TRAIL_IS_WAITING, trail=audit_id) is not None:
             await self.flush()
@@ -356,6 +349,12 @@ class AuditTrail:
         if not check_trail(lines, proof, [self._log.key.verifier]).ok:
             raise damaged("the events of a signature request are not those that were signed")
         return head, rows, Evidence(lines, proof)
+
+
+def _reach(caller: Caller) -> dict[str, str]:
+    """The parameters by which a query is cut to the requests whose trails a caller reads."""
+    party = caller.scopes(PERMISSION) & Scope.PARTY and caller.signature_request_id
+    return {"owners": caller.reach(PERMISSION), "party": party or UNNAMED}
 
 
 def _not_yet() -> Unavailable:

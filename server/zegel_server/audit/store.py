@@ -4,7 +4,7 @@ from typing import Final
 
 from sqlalchemy import BigInteger, Text, and_, bindparam, cast, exists, literal, or_, select, text, update
 
-from zegel_server.db import Statement, bind, upsert_into
+from zegel_server.db import Statement, bind, owned_by, upsert_into
 from zegel_server.db.schema import audit_events, audit_log, audit_tiles, audit_trails, signature_requests
 
 LOG_ID: Final = 1
@@ -110,7 +110,7 @@ _EVENT: Final = (
 _OWNED = exists().where(
     signature_requests.c.audit_id == audit_events.c.trail,
     signature_requests.c.tenant_id == audit_events.c.tenant_id,
-    signature_requests.c.owner_id == bind("own"),
+    owned_by(signature_requests.c.owner_id),
 )
 # Each filter is off where its value is empty: the statement's text never depends on a value.
 _TYPES = bindparam("types", type_=Text)
@@ -148,7 +148,7 @@ TRAIL_EVENTS: Final = Statement(
     .order_by(audit_events.c.leaf_index)
 )
 EVENT: Final = Statement(
-    select(*_EVENT, signature_requests.c.owner_id)
+    select(*_EVENT)
     .select_from(
         audit_events.outerjoin(
             signature_requests,
@@ -158,7 +158,21 @@ EVENT: Final = Statement(
             ),
         )
     )
-    .where(audit_events.c.tenant_id == bind("tenant_id"), audit_events.c.event_id == bind("event_id"))
+    .where(
+        audit_events.c.tenant_id == bind("tenant_id"),
+        audit_events.c.event_id == bind("event_id"),
+        or_(
+            audit_events.c.principal_id == bind("own"),
+            bind("owners") == literal("", Text),
+            and_(
+                signature_requests.c.audit_id.is_not(None),
+                or_(
+                    owned_by(signature_requests.c.owner_id),
+                    signature_requests.c.signature_request_id == bind("party"),
+                ),
+            ),
+        ),
+    )
 )
 LEAVES: Final = Statement(
     select(audit_events.c.leaf_index, audit_events.c.leaf)
@@ -168,20 +182,21 @@ LEAVES: Final = Statement(
 
 # ------------------------------------------------------------------------------------------------- signature requests
 
-_REQUEST: Final = (
-    signature_requests.c.signature_request_id,
-    signature_requests.c.audit_id,
-    signature_requests.c.owner_id,
-)
+# What a caller reaches is decided in the query: what is out of reach is not found, and costs no more than what is not.
+_REACHED = or_(owned_by(signature_requests.c.owner_id), signature_requests.c.signature_request_id == bind("party"))
+_REQUEST: Final = (signature_requests.c.signature_request_id, signature_requests.c.audit_id)
 REQUEST: Final = Statement(
     select(*_REQUEST).where(
         signature_requests.c.tenant_id == bind("tenant_id"),
         signature_requests.c.signature_request_id == bind("signature_request_id"),
+        _REACHED,
     )
 )
 REQUEST_BY_AUDIT_ID: Final = Statement(
     select(*_REQUEST).where(
-        signature_requests.c.tenant_id == bind("tenant_id"), signature_requests.c.audit_id == bind("audit_id")
+        signature_requests.c.tenant_id == bind("tenant_id"),
+        signature_requests.c.audit_id == bind("audit_id"),
+        _REACHED,
     )
 )
 

@@ -1,7 +1,7 @@
 """Rows: the schema, statements compiled once, and one small asynchronous unit of work over SQLite and PostgreSQL."""
 
 from zegel_server.db.database import Database, Reader, Row, Transaction, TransactionOver, UniqueViolation, open_database
-from zegel_server.db.statement import Statement, bind, insert_into, upsert_into
+from zegel_server.db.statement import Statement, bind, insert_into, owned_by, upsert_into
 
 __all__ = [
     "Database",
@@ -14,5 +14,6 @@ __all__ = [
     "bind",
     "insert_into",
     "open_database",
+    "owned_by",
     "upsert_into",
 ]

@@ -161,6 +161,44 @@ bindings = Table(
     Index("ix_bindings_tenant_id_role", "tenant_id", "role", "principal_id"),
 )
 
+teams = Table(
+    "teams",
+    metadata,
+    Column("team_id", Text, primary_key=True),
+    Column("tenant_id", Text, ForeignKey("tenants.tenant_id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("create_time", BigInteger, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Index("ix_teams_tenant_id", "tenant_id", "team_id"),
+)
+
+team_members = Table(
+    "team_members",
+    metadata,
+    Column("tenant_id", Text, ForeignKey("tenants.tenant_id"), primary_key=True),
+    Column("team_id", Text, ForeignKey("teams.team_id"), primary_key=True),
+    Column("principal_id", Text, primary_key=True),
+    Column("expire_time", BigInteger),
+    Column("create_time", BigInteger, nullable=False),
+    Column("creator_id", Text, nullable=False),
+    Index("ix_team_members_tenant_id_principal_id", "tenant_id", "principal_id"),
+)
+
+delegations = Table(
+    "delegations",
+    metadata,
+    Column("delegation_id", Text, primary_key=True),
+    Column("tenant_id", Text, ForeignKey("tenants.tenant_id"), nullable=False),
+    Column("delegator_id", Text, nullable=False),
+    Column("delegate_id", Text, nullable=False),
+    Column("permissions", Text, nullable=False),  # to which it is narrowed; "*" for no narrowing
+    Column("create_time", BigInteger, nullable=False),
+    Column("expire_time", BigInteger, nullable=False),
+    Column("creator_id", Text, nullable=False),
+    Index("uq_delegations_tenant_id_delegator_id", "tenant_id", "delegator_id", "delegate_id", unique=True),
+    Index("ix_delegations_tenant_id_delegate_id", "tenant_id", "delegate_id"),
+)
+
 documents = Table(
     "documents",
     metadata,

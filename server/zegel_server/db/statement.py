@@ -12,10 +12,26 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final, Literal, cast
 
-from sqlalchemy import BindParameter, ClauseElement, Column, Insert, SelectBase, Table, bindparam, insert
+from sqlalchemy import (
+    BindParameter,
+    ClauseElement,
+    Column,
+    ColumnElement,
+    Insert,
+    Integer,
+    SelectBase,
+    Table,
+    Text,
+    bindparam,
+    insert,
+    literal,
+    or_,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import asyncpg as asyncpg_dialect
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.dml import UpdateBase
+from sqlalchemy.sql.functions import FunctionElement
 
 Dialect = Literal["sqlite", "postgresql"]
 
@@ -32,6 +48,35 @@ def bind(name: str) -> BindParameter[Any]:
         name: The keyword by which a caller gives its value.
     """
     return bindparam(name)
+
+
+class _Position(FunctionElement[int]):
+    """Where a text stands in another, from 1; 0 where it does not."""
+
+    type = Integer()
+    inherit_cache = True
+
+
+@compiles(_Position, "sqlite")
+def _instr(element: Any, compiler: Any, **options: Any) -> str:
+    return f"instr({compiler.process(element.clauses, **options)})"
+
+
+@compiles(_Position, "postgresql")
+def _strpos(element: Any, compiler: Any, **options: Any) -> str:
+    return f"strpos({compiler.process(element.clauses, **options)})"
+
+
+def owned_by(column: Column[str], name: str = "owners") -> ColumnElement[bool]:
+    """Whether one of some owners owns a row: the condition that cuts a query to a caller's reach.
+
+    Args:
+        column: The owner's.
+        name: The parameter: the owners with a comma before, between and behind them; empty for everybody.
+    """
+    comma = literal(",", Text)
+    owners = bindparam(name, type_=Text)
+    return or_(owners == literal("", Text), _Position(owners, comma + column + comma) > literal(0, Integer))
 
 
 class Compiled:

@@ -117,7 +117,7 @@ class Downloads:
         chunks, sealed = await self._open(place, row, wanted, sealed_to)
         request_id = caller.signature_request_id or row.signature_request_id
         draft = await self._recorder.draft(
-            caller,
+            caller.acts_on(PERMISSION, row.owner_id),
             events.EVENT_TYPE_DOCUMENT_DOWNLOADED,
             resource_id=document_id,
             signature_request_id=request_id,
@@ -220,12 +220,14 @@ async def find_readable(database: Database, caller: Caller, document_id: str, ve
     if party:
         values["signature_request_id"] = caller.signature_request_id
     row = await database.fetch_one(
-        store.READABLE[party, bool(version)], document_id=document_id, tenant_id=caller.tenant_id, **values
+        store.READABLE[party, bool(version)],
+        document_id=document_id,
+        tenant_id=caller.tenant_id,
+        owners=caller.reach(*permissions, party=party),
+        **values,
     )
     if row is None:
         raise NotFound("document")
-    for permission in permissions:
-        caller.require(permission, "document", owner_id=row.owner_id, party=party)
     if row.state != DocumentState.ACTIVE or row.wrapped_key is None:
         raise destroyed()
     return row

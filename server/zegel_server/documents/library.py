@@ -169,7 +169,7 @@ class Library:
             Unavailable: The blob store or the key provider does not answer.
         """
         row = await self._database.fetch_one(
-            store.READABLE[False, True], document_id=document_id, tenant_id=tenant_id, version=version
+            store.READABLE[False, True], document_id=document_id, tenant_id=tenant_id, version=version, owners=""
         )
         if row is None:
             raise NotFound("document")

@@ -6,7 +6,7 @@ from zegel_server.db import Transaction
 from zegel_server.documents import store
 from zegel_server.documents.model import DocumentState, Page, destroyed, pages_to_text
 from zegel_server.documents.streams import Place
-from zegel_server.errors import Aborted, NotFound
+from zegel_server.errors import Aborted, FailedPrecondition, NotFound
 from zegel_server.keys.service import StoredDek
 
 
@@ -100,7 +100,9 @@ async def add_to_document(transaction: Transaction, place: Place, moment: int) -
         NotFound: The document is absent.
         FailedPrecondition: It is deleted.
     """
-    row = await transaction.fetch_one(store.LOCK_DOCUMENT, document_id=place.document_id, tenant_id=place.tenant_id)
+    row = await transaction.fetch_one(
+        store.LOCK_DOCUMENT, document_id=place.document_id, tenant_id=place.tenant_id, owners=""
+    )
     if row is None:
         raise NotFound("document")
     if row.state != DocumentState.ACTIVE:
@@ -108,13 +110,26 @@ async def add_to_document(transaction: Transaction, place: Place, moment: int) -
     await transaction.execute(store.TOUCH, which=place.document_id, new_update_time=moment)
 
 
-async def free_number(transaction: Transaction, document_id: str) -> int:
-    """The number that the next version of a document has, open uploads reckoned in.
+async def lock_and_number(transaction: Transaction, tenant_id: str, document_id: str, owners: str) -> int:
+    """Locks a document's row, and tells the number that its next version has, open uploads reckoned in.
 
     Args:
-        transaction: Under way; the document's row is locked in it.
+        transaction: Under way.
+        tenant_id: Whose.
         document_id: Which document.
+        owners: Whose documents are found, as ``Caller.reach`` says it.
+
+    Raises:
+        NotFound: It is absent, or none of theirs.
+        FailedPrecondition: It is deleted, or a sealed one.
     """
+    row = await transaction.fetch_one(store.LOCK_DOCUMENT, document_id=document_id, tenant_id=tenant_id, owners=owners)
+    if row is None:
+        raise NotFound("document")
+    if row.state != DocumentState.ACTIVE:
+        raise destroyed()
+    if row.signature_request_id:
+        raise FailedPrecondition("A sealed document never changes: it has one version.", state="SEALED")
     version = await transaction.fetch_one(store.NEWEST_VERSION, document_id=document_id)
     upload = await transaction.fetch_one(store.NEWEST_UPLOAD, document_id=document_id)
     return 1 + max((version and version.newest) or 0, (upload and upload.newest) or 0)

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, or_, select, update
 
-from zegel_server.db import Statement, bind, insert_into
+from zegel_server.db import Statement, bind, insert_into, owned_by
 from zegel_server.db.schema import (
     document_versions,
     documents,
@@ -15,6 +15,9 @@ from zegel_server.db.schema import (
 )
 
 _d, _v, _u = documents.c, document_versions.c, uploads.c
+
+# What a caller reaches is decided in the query: what is out of reach is not found, and costs no more than what is not.
+_reached = owned_by(_d.owner_id)
 
 # ------------------------------------------------------------------------------------------------------ documents
 
@@ -67,15 +70,15 @@ def _one(*conditions: ColumnElement[bool]) -> Statement:
     )
 
 
-GET: Final = _one()
-GET_AS_PARTY: Final = _one(_is_party)
+GET: Final = _one(_reached)
+GET_AS_PARTY: Final = _one(_reached, _is_party)
 
 
 def _readable(*conditions: ColumnElement[bool]) -> Statement:
     """A version with its key: the newest that fits."""
     return Statement(
         _with_versions(*_KEY, _d.signature_request_id)
-        .where(_d.document_id == bind("document_id"), _d.tenant_id == bind("tenant_id"), *conditions)
+        .where(_d.document_id == bind("document_id"), _d.tenant_id == bind("tenant_id"), _reached, *conditions)
         .order_by(_v.version.desc())
         .limit(1)
     )
@@ -151,7 +154,7 @@ LISTS: Final = {
 
 LOCK_DOCUMENT: Final = Statement(
     select(*_DOCUMENT, _d.signature_request_id)
-    .where(_d.document_id == bind("document_id"), _d.tenant_id == bind("tenant_id"))
+    .where(_d.document_id == bind("document_id"), _d.tenant_id == bind("tenant_id"), _reached)
     .with_for_update()
 )
 PIN_DOCUMENT: Final = Statement(
@@ -203,7 +206,7 @@ _of_upload = and_(_v.document_id == _u.document_id, _v.version == _u.version)
 GET_UPLOAD: Final = Statement(
     select(uploads, _v.size.label("final_size"))
     .select_from(uploads.outerjoin(document_versions, _of_upload))
-    .where(_u.upload_id == bind("upload_id"), _u.tenant_id == bind("tenant_id"))
+    .where(_u.upload_id == bind("upload_id"), _u.tenant_id == bind("tenant_id"), owned_by(_u.owner_id))
 )
 LOCK_UPLOAD: Final = Statement(select(uploads).where(_u.upload_id == bind("upload_id")).with_for_update())
 

@@ -27,18 +27,16 @@ from zegel_server.documents.ledger import Ledgers, OpenUpload, Remember, UploadL
 from zegel_server.documents.model import (
     MAX_DOCUMENT,
     UPLOAD_LIFETIME,
-    DocumentState,
     Finish,
     Page,
     Received,
     Upload,
     UploadSpec,
     UploadState,
-    destroyed,
     upload_closed,
 )
 from zegel_server.documents.parts import PART_SEGMENTS
-from zegel_server.documents.rows import free_number, raced
+from zegel_server.documents.rows import lock_and_number, raced
 from zegel_server.documents.sealed_chunks import CiphertextWriter, open_wrapped, received_size, sealing_of
 from zegel_server.documents.shipping import LastPart
 from zegel_server.documents.streams import Ciphertext, Place, Stream
@@ -126,7 +124,7 @@ class Uploads:
             NotFound: It is absent, or out of the caller's reach.
             FailedPrecondition: It is finished.
         """
-        await self._find(caller, upload_id)
+        caller = caller.acts_on(PERMISSION, (await self._find(caller, upload_id)).owner_id)
         draft = await self._recorder.draft(caller, events.EVENT_TYPE_UPLOAD_CANCELED, resource_id=upload_id)
         async with self._database.transaction() as transaction:
             row = await transaction.fetch_one(store.LOCK_UPLOAD, upload_id=upload_id)
@@ -188,6 +186,7 @@ class Uploads:
                 return await self._repeat(row, source, first)
             if not _is_open(row):
                 raise upload_closed()
+            caller = caller.acts_on(PERMISSION, row.owner_id)
             ledger = UploadLedger(self._ledgers, caller, OpenUpload.of(row), stored=True)
         if ledger.upload.sealed:
             return await self._receive_sealed(ledger, source, first)
@@ -313,9 +312,10 @@ class Uploads:
         upload = await self._with_sealing(upload)
         ledger = UploadLedger(self._ledgers, caller, upload, stored=False)
         if spec.document_id:
+            owners = caller.reach(PERMISSION)
 
             async def number(transaction: Transaction) -> None:
-                if await self._lock_and_number(transaction, caller, document_id) != version:
+                if await lock_and_number(transaction, caller.tenant_id, document_id, owners) != version:
                     raise raced()
 
             await ledger.open(number=number, remember=remember)
@@ -330,19 +330,8 @@ class Uploads:
 
     async def _next_version(self, caller: Caller, document_id: str) -> int:
         async with self._database.transaction() as transaction:
-            return await self._lock_and_number(transaction, caller, document_id)
-
-    @staticmethod
-    async def _lock_and_number(transaction: Transaction, caller: Caller, document_id: str) -> int:
-        row = await transaction.fetch_one(store.LOCK_DOCUMENT, document_id=document_id, tenant_id=caller.tenant_id)
-        if row is None:
-            raise NotFound("document")
-        caller.require(PERMISSION, "document", owner_id=row.owner_id)
-        if row.state != DocumentState.ACTIVE:
-            raise destroyed()
-        if row.signature_request_id:
-            raise FailedPrecondition("A sealed document never changes: it has one version.", state="SEALED")
-        return await free_number(transaction, document_id)
+            owners = caller.reach(PERMISSION)
+            return await lock_and_number(transaction, caller.tenant_id, document_id, owners)
 
     async def _digest(self, stream: Stream, parts: int) -> "hashlib._Hash":
         """SHA-256 of what is stored: its state cannot be kept, so what is there is read again, and so checked."""
@@ -358,6 +347,7 @@ class Uploads:
             document_id=row.document_id,
             tenant_id=row.tenant_id,
             version=row.version,
+            owners="",
         )
         if version is None or version.wrapped_key is None:
             raise upload_closed()
@@ -376,10 +366,11 @@ class Uploads:
 
     async def _find(self, caller: Caller, upload_id: str) -> Row:
         validation.identifier(upload_id, "upl", "upload_id", "upload")
-        row = await self._database.fetch_one(store.GET_UPLOAD, upload_id=upload_id, tenant_id=caller.tenant_id)
+        row = await self._database.fetch_one(
+            store.GET_UPLOAD, upload_id=upload_id, tenant_id=caller.tenant_id, owners=caller.reach(PERMISSION)
+        )
         if row is None:
             raise NotFound("upload")
-        caller.require(PERMISSION, "upload", owner_id=row.owner_id)
         return row
 
 

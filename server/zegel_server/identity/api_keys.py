@@ -265,12 +265,20 @@ class ApiKeys:
 
     async def _reached(self, caller: Caller, api_key_id: str, permission: str) -> Row:
         """The row of a key that the caller reaches and that may do no more than the caller."""
-        row = await self._database.fetch_one(store.API_KEY, tenant_id=caller.tenant_id, api_key_id=api_key_id)
-        if row is None:
-            raise NotFound("api_key")
-        require(caller, row, permission)
+        row = await self._found(caller, api_key_id, permission)
         # Whoever gets the token acts as the key.
         await self._permissions.check_not_above(caller, api_key_id, frozenset(row.permissions.split()))
+        return row
+
+    async def _found(self, caller: Caller, api_key_id: str, permission: str) -> Row:
+        row = await self._database.fetch_one(
+            store.REACHED_API_KEY,
+            tenant_id=caller.tenant_id,
+            api_key_id=api_key_id,
+            only=caller.owner_filter(permission),
+        )
+        if row is None:
+            raise NotFound("api_key")
         return row
 
     async def revoke(self, caller: Caller, api_key_id: str) -> ApiKey:
@@ -284,10 +292,7 @@ class ApiKeys:
             FailedPrecondition: It is the last owner (``LAST_OWNER``).
             NotFound: There is none, or it is not the caller's to revoke.
         """
-        row = await self._database.fetch_one(store.API_KEY, tenant_id=caller.tenant_id, api_key_id=api_key_id)
-        if row is None:
-            raise NotFound("api_key")
-        require(caller, row, "api_key.revoke")
+        row = await self._found(caller, api_key_id, "api_key.revoke")
         if row.revoke_time is None:
             draft = await self._recorder.draft(caller, events.EVENT_TYPE_API_KEY_REVOKED, resource_id=api_key_id)
             now = clock.now()
@@ -374,18 +379,3 @@ class ApiKeys:
             row.previous_expire_time,
             row.previous_use_time,
         )
-
-
-def require(caller: Caller, row: Row, permission: str) -> None:
-    """Refuses a key that the caller does not reach; what somebody made is its own as well.
-
-    Args:
-        caller: Who calls.
-        row: The key's row.
-        permission: By which permission.
-
-    Raises:
-        NotFound: It does not reach it.
-    """
-    own = caller.principal_id in {row.api_key_id, row.creator_id}
-    caller.require(permission, "api_key", owner_id=caller.principal_id if own else row.api_key_id)

@@ -62,9 +62,9 @@ class Authentication:
             self._note_use(session, token_hash, now)
         if session.kind is PrincipalKind.SIGNER:
             snapshot = await self._policies.snapshot(session.tenant_id, session.policy_version)
-            decide = snapshot.of((SIGNER,))
+            held = snapshot.of((SIGNER,))
         else:
-            decide = await self._policies.decide_for(session.tenant_id, session.policy_version, session.principal_id)
+            held = await self._policies.holdings(session.tenant_id, session.policy_version, session.principal_id)
         return Caller(
             session.tenant_id,
             session.principal_id,
@@ -73,10 +73,11 @@ class Authentication:
             session.subject_id,
             session.signature_request_id,
             session.policy_version,
-            decide,
+            held.decide,
             session.permissions,
             origin,
             fingerprint(certificate) if certificate else b"",
+            held.shares,
         )
 
     async def _retired(self, token_hash: bytes) -> Session | None:

@@ -209,10 +209,14 @@ class Members:
             await self._recorder.record(transaction, draft)
 
     async def _member_row(self, caller: Caller, member_id: str, permission: str) -> Row:
-        row = await self._database.fetch_one(store.MEMBER, tenant_id=caller.tenant_id, member_id=member_id)
+        row = await self._database.fetch_one(
+            store.MEMBER,
+            tenant_id=caller.tenant_id,
+            member_id=member_id,
+            only=caller.owner_filter(permission),
+        )
         if row is None:
             raise NotFound("member")
-        caller.require(permission, "member", owner_id=member_id)
         return row
 
     async def _member(self, row: Row) -> Member:

@@ -72,10 +72,11 @@ class Sessions:
             InvalidArgument: A permission is none.
         """
         self._permissions.check_known(permissions)
-        member = await self._database.fetch_one(store.MEMBER, tenant_id=caller.tenant_id, member_id=member_id)
+        member = await self._database.fetch_one(
+            store.MEMBER, tenant_id=caller.tenant_id, member_id=member_id, only=caller.owner_filter("session.create")
+        )
         if member is None:
             raise NotFound("member")
-        caller.require("session.create", "member", owner_id=member_id)
         await self._permissions.check_not_above(caller, member_id, permissions)
         permissions = narrowing(permissions, caller.narrowed)
         draft = await self._recorder.draft(caller, events.EVENT_TYPE_SIGNED_IN, resource_id=member_id)
@@ -246,12 +247,12 @@ class Sessions:
         Raises:
             NotFound: There is no such session, or it is not the caller's to revoke.
         """
-        row = await self._database.fetch_one(store.SESSION, tenant_id=caller.tenant_id, session_id=session_id)
+        only = caller.owner_filter("session.revoke")
+        row = await self._database.fetch_one(
+            store.REACHED_SESSION, tenant_id=caller.tenant_id, session_id=session_id, only=only
+        )
         if row is None:
             raise NotFound("session")
-        # What somebody opened for another is its own as well.
-        own = caller.principal_id in {row.principal_id, row.creator_id}
-        caller.require("session.revoke", "session", owner_id=caller.principal_id if own else row.principal_id)
         draft = await self._recorder.draft(
             caller,
             events.EVENT_TYPE_SESSION_REVOKED,

@@ -64,8 +64,13 @@ UPDATE_TENANT: Final = Statement(
 INSERT_BINDING: Final = insert_into(bindings)
 
 INSERT_MEMBER: Final = insert_into(members)
+# What a caller reaches is decided in the query: what is out of reach is not found, and costs no more than what is not.
 MEMBER: Final = Statement(
-    select(members).where(members.c.tenant_id == bind("tenant_id"), members.c.member_id == bind("member_id"))
+    select(members).where(
+        members.c.tenant_id == bind("tenant_id"),
+        members.c.member_id == bind("member_id"),
+        (bind("only") == literal("")) | (members.c.member_id == bind("only")),
+    )
 )
 MEMBERS: Final = Statement(
     select(members)
@@ -93,6 +98,16 @@ DELETE_MEMBER: Final = Statement(
 INSERT_API_KEY: Final = insert_into(api_keys)
 API_KEY: Final = Statement(
     select(api_keys).where(api_keys.c.tenant_id == bind("tenant_id"), api_keys.c.api_key_id == bind("api_key_id"))
+)
+# What somebody made is its own as well.
+REACHED_API_KEY: Final = Statement(
+    select(api_keys).where(
+        api_keys.c.tenant_id == bind("tenant_id"),
+        api_keys.c.api_key_id == bind("api_key_id"),
+        (bind("only") == literal(""))
+        | (api_keys.c.creator_id == bind("only"))
+        | (api_keys.c.api_key_id == bind("only")),
+    )
 )
 API_KEYS: Final = Statement(
     select(api_keys)
@@ -166,6 +181,16 @@ REVOKE_SESSIONS_OF: Final = Statement(
 INSERT_SESSION: Final = insert_into(sessions)
 SESSION: Final = Statement(
     select(sessions).where(sessions.c.tenant_id == bind("tenant_id"), sessions.c.session_id == bind("session_id"))
+)
+# What somebody opened for another is its own as well.
+REACHED_SESSION: Final = Statement(
+    select(sessions).where(
+        sessions.c.tenant_id == bind("tenant_id"),
+        sessions.c.session_id == bind("session_id"),
+        (bind("only") == literal(""))
+        | (sessions.c.principal_id == bind("only"))
+        | (sessions.c.creator_id == bind("only")),
+    )
 )
 SESSIONS: Final = Statement(
     select(sessions)

@@ -25,6 +25,9 @@ OPERATOR: Final = "operator"
 NOBODY: Final = ""
 """Owner of a role: the tenant's, so only a permission held in any resource reaches it."""
 
+EVERYTHING: Final = "*"
+"""How a delegation that is not narrowed is stored."""
+
 SCOPES: Final = (Scope.OWN, Scope.PARTY, Scope.ANY)
 """The scopes that a grant can have."""
 
@@ -93,6 +96,52 @@ class Binding:
             now: The time.
         """
         return self.expire_time is None or self.expire_time > now
+
+
+@dataclass(frozen=True, slots=True)
+class SharedWith:
+    """That what another owns counts as a principal's own: it is in that team, or that member delegates to it.
+
+    Attributes:
+        owner_id: The team, or the member who delegates.
+        delegation_id: The delegation; empty for a team.
+        expire_time: When it ends by itself, in microseconds since the epoch; ``None`` for never.
+        permissions: To which a delegation is narrowed; ``None`` for no narrowing.
+    """
+
+    owner_id: str
+    delegation_id: str
+    expire_time: int | None
+    permissions: frozenset[str] | None
+
+    @classmethod
+    def of(cls, owner_id: str, delegation_id: str, expire_time: int | None, permissions: str) -> "SharedWith":
+        """One from its row.
+
+        Args:
+            owner_id: The team, or the member who delegates.
+            delegation_id: The delegation; empty for a team.
+            expire_time: When it ends.
+            permissions: As they are stored.
+        """
+        return cls(owner_id, delegation_id, expire_time, stored_permissions(permissions))
+
+    def stands(self, now: int) -> bool:
+        """Whether it has not ended.
+
+        Args:
+            now: The time.
+        """
+        return self.expire_time is None or self.expire_time > now
+
+
+def stored_permissions(text: str) -> frozenset[str] | None:
+    """The permissions that a delegation is narrowed to; ``None`` for no narrowing.
+
+    Args:
+        text: As it is stored.
+    """
+    return None if text == EVERYTHING else frozenset(text.split())
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,20 +4,23 @@ Invariants:
 
 * The version comes from the session's look-up, at each request; a snapshot of another version is not used for it.
 * A snapshot is labelled with the version that its rules were read at: the version is read before and after them.
+* Memberships and delegations are read with the bindings, of the same version: whoever changes one raises the version.
+* What ends by itself ends by the clock: an answer that rests on such a thing is good until the first of them ends.
 * At most ``KEPT_TENANTS`` snapshots and ``KEPT_PRINCIPALS`` principals of each are kept: a tenant that nobody uses
   costs nothing.
 """
 
 from collections import OrderedDict
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, NamedTuple
 
 from zegel_server import clock
-from zegel_server.caller import Scope
+from zegel_server.caller import NO_SHARES, Scope, Share
 from zegel_server.db import Database, Reader
 from zegel_server.errors import Aborted
 from zegel_server.permissions import store
 from zegel_server.permissions.decisions import Decisions, PrincipalDecisions, built_in_decisions
-from zegel_server.permissions.model import Binding, Grant, Policy, Role
+from zegel_server.permissions.model import Binding, Grant, Policy, Role, SharedWith
 
 KEPT_TENANTS: Final = 10_000
 """Snapshots kept: each is some kilobytes, more where a tenant has roles of its own."""
@@ -27,6 +30,27 @@ READ_TRIES: Final = 5
 """How often rules are read again because they changed meanwhile: a tenant's roles seldom do."""
 
 CHANGING: Final = "The policy is being changed; try again."
+
+
+class Rows(NamedTuple):
+    """What a policy says of one principal, whether or not it has ended."""
+
+    bindings: tuple[Binding, ...]
+    shared: tuple[SharedWith, ...]
+
+
+class Holdings(NamedTuple):
+    """What a principal may do at this moment.
+
+    Attributes:
+        decide: The scopes in which its roles hold a permission.
+        shares: By the owner, why what others own counts as its own.
+        until: When that must be worked out again; ``None`` for as long as the policy's version stands.
+    """
+
+    decide: PrincipalDecisions
+    shares: Mapping[str, Share]
+    until: int | None
 
 
 class Snapshot:
@@ -39,38 +63,64 @@ class Snapshot:
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self.decisions = Decisions(policy) if policy.roles else built_in_decisions()
-        self._bindings: OrderedDict[str, tuple[Binding, ...]] = OrderedDict()
-        self._principals: OrderedDict[tuple[str, ...], PrincipalDecisions] = OrderedDict()
-        self.lasting: dict[str, PrincipalDecisions] = {}
-        """Decisions of principals none of whose bindings has an end: the same for as long as the snapshot is."""
+        self._rows: OrderedDict[str, Rows] = OrderedDict()
+        self._principals: OrderedDict[tuple[str, ...], Holdings] = OrderedDict()
+        self.known: dict[str, Holdings] = {}
+        """What principals hold, of those whose rows are kept."""
         self.used = False
         """Whether it was asked since it was last thought of to be forgotten."""
 
-    def known_bindings(self, principal_id: str) -> tuple[Binding, ...] | None:
-        """The bindings of a principal, if they were read before."""
-        return self._bindings.get(principal_id)
+    def rows_of(self, principal_id: str) -> Rows | None:
+        """What was read of a principal before, if anything was."""
+        return self._rows.get(principal_id)
 
-    def remember(self, principal_id: str, bindings: tuple[Binding, ...]) -> None:
-        """Keeps the bindings of a principal."""
-        self._bindings[principal_id] = bindings
-        if not any(binding.expire_time for binding in bindings):
-            self.lasting[principal_id] = self.of(tuple(binding.role for binding in bindings))
-        if len(self._bindings) > KEPT_PRINCIPALS:
-            forgotten, _ = self._bindings.popitem(last=False)
-            self.lasting.pop(forgotten, None)
+    def remember(self, principal_id: str, rows: Rows) -> None:
+        """Keeps what was read of a principal."""
+        self._rows[principal_id] = rows
+        if len(self._rows) > KEPT_PRINCIPALS:
+            forgotten, _ = self._rows.popitem(last=False)
+            self.known.pop(forgotten, None)
 
-    def of(self, roles: tuple[str, ...]) -> PrincipalDecisions:
-        """The decisions on a set of roles.
+    def of(self, roles: tuple[str, ...]) -> Holdings:
+        """What a set of roles holds by itself.
 
         Args:
             roles: Their names.
         """
         found = self._principals.get(roles)
         if found is None:
-            found = self._principals[roles] = PrincipalDecisions(self.decisions, roles)
+            decide = PrincipalDecisions(self.decisions, roles)
+            found = self._principals[roles] = Holdings(decide, NO_SHARES, None)
             if len(self._principals) > KEPT_PRINCIPALS:
                 self._principals.popitem(last=False)
         return found
+
+    def hold(self, principal_id: str, read: Mapping[str, Rows]) -> Holdings:
+        """What a principal holds at this moment, remembered for as long as nothing of it ends.
+
+        Args:
+            principal_id: Who.
+            read: The rows of the principal, and of everybody who delegates to it.
+        """
+        mine = read[principal_id]
+        now = clock.now()
+        shared = [each for each in mine.shared if each.stands(now)]
+        resting_on: list[Binding | SharedWith] = [*mine.bindings, *shared]
+        shares = {}
+        for each in shared:
+            decide = None
+            if each.delegation_id:
+                delegator = read[each.owner_id].bindings
+                resting_on += delegator
+                decide = self.of(_standing(delegator, now)).decide
+            shares[each.owner_id] = Share(each.owner_id, each.delegation_id, each.expire_time, each.permissions, decide)
+        until = min((one.expire_time for one in resting_on if one.expire_time and one.stands(now)), default=None)
+        held = self.of(_standing(mine.bindings, now))
+        if shares or until is not None:
+            held = Holdings(held.decide, shares or NO_SHARES, until)
+        if principal_id in self._rows:
+            self.known[principal_id] = held
+        return held
 
 
 async def read_policy(reader: Reader, tenant_id: str, version: int) -> Policy:
@@ -117,8 +167,8 @@ class Policies:
         self._database = database
         self._snapshots: OrderedDict[str, Snapshot] = OrderedDict()
 
-    async def decide_for(self, tenant_id: str, version: int, principal_id: str) -> PrincipalDecisions:
-        """What a principal may do, by the roles that stand at this moment.
+    async def holdings(self, tenant_id: str, version: int, principal_id: str) -> Holdings:
+        """What a principal may do, by what stands at this moment.
 
         Args:
             tenant_id: Its tenant.
@@ -130,22 +180,27 @@ class Policies:
         """
         known = self._snapshots.get(tenant_id)
         if known is not None and known.policy.version == version:
-            lasting = known.lasting.get(principal_id)
-            if lasting is not None:
+            held = known.known.get(principal_id)
+            if held is not None and (held.until is None or clock.now() < held.until):
                 known.used = True
-                return lasting
+                return held
         for _ in range(READ_TRIES):
             snapshot = await self.snapshot(tenant_id, version)
-            bindings = snapshot.known_bindings(principal_id)
-            if bindings is not None:
-                return snapshot.of(_standing(bindings))
-            rows = await self._database.fetch(store.BINDINGS_OF, tenant_id=tenant_id, principal_id=principal_id)
-            version = await self._version(tenant_id)
-            if version == snapshot.policy.version:
-                bindings = tuple(Binding(*row) for row in rows)
-                snapshot.remember(principal_id, bindings)
-                return snapshot.of(_standing(bindings))
-            # New bindings under old roles could allow what neither version does: both are read again.
+            rows = snapshot.rows_of(principal_id)
+            read = {principal_id: rows or await self._rows(tenant_id, principal_id)}
+            for each in read[principal_id].shared:
+                if each.delegation_id:
+                    rows_of = snapshot.rows_of(each.owner_id)
+                    read[each.owner_id] = rows_of or await self._rows(tenant_id, each.owner_id)
+            fresh = {who: found for who, found in read.items() if snapshot.rows_of(who) is not found}
+            if fresh:
+                version = await self._version(tenant_id)
+                if version != snapshot.policy.version:
+                    # New bindings under old roles could allow what neither version does: both are read again.
+                    continue
+                for who, found in fresh.items():
+                    snapshot.remember(who, found)
+            return snapshot.hold(principal_id, read)
         raise Aborted(CHANGING)
 
     async def snapshot(self, tenant_id: str, version: int) -> Snapshot:
@@ -187,9 +242,22 @@ class Policies:
         row = await self._database.fetch_one(store.POLICY_VERSION, tenant_id=tenant_id)
         return 0 if row is None else int(row.policy_version)
 
+    async def _rows(self, tenant_id: str, principal_id: str) -> Rows:
+        return await rows_of(self._database, tenant_id, principal_id)
 
-def _standing(bindings: tuple[Binding, ...]) -> tuple[str, ...]:
-    if not any(binding.expire_time for binding in bindings):
-        return tuple(binding.role for binding in bindings)
-    now = clock.now()
+
+async def rows_of(reader: Reader, tenant_id: str, principal_id: str) -> Rows:
+    """Reads what a policy says of one principal.
+
+    Args:
+        reader: Where from.
+        tenant_id: Its tenant.
+        principal_id: The member or API key.
+    """
+    bindings = await reader.fetch(store.BINDINGS_OF, tenant_id=tenant_id, principal_id=principal_id)
+    shared = await reader.fetch(store.SHARED_WITH, tenant_id=tenant_id, principal_id=principal_id)
+    return Rows(tuple(Binding(*row) for row in bindings), tuple(SharedWith.of(*row) for row in shared))
+
+
+def _standing(bindings: tuple[Binding, ...], now: int) -> tuple[str, ...]:
     return tuple(binding.role for binding in bindings if binding.stands(now))

@@ -2,10 +2,20 @@
 
 from typing import Final
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Text, delete, func, literal, select, update
 
 from zegel_server.db import Statement, bind, insert_into, upsert_into
-from zegel_server.db.schema import api_keys, bindings, members, role_grants, role_parents, roles, tenants
+from zegel_server.db.schema import (
+    api_keys,
+    bindings,
+    delegations,
+    members,
+    role_grants,
+    role_parents,
+    roles,
+    team_members,
+    tenants,
+)
 
 POLICY_VERSION: Final = Statement(select(tenants.c.policy_version).where(tenants.c.tenant_id == bind("tenant_id")))
 BUMP_VERSION: Final = Statement(
@@ -61,6 +71,24 @@ BINDINGS_OF: Final = Statement(
     select(bindings.c.principal_id, bindings.c.role, bindings.c.expire_time, bindings.c.create_time)
     .where(bindings.c.tenant_id == bind("tenant_id"), bindings.c.principal_id == bind("principal_id"))
     .order_by(bindings.c.role)
+)
+# What others own and counts as a principal's own: by its teams, and by what is delegated to it.
+SHARED_WITH: Final = Statement(
+    select(
+        team_members.c.team_id.label("owner_id"),
+        literal("", Text).label("delegation_id"),
+        team_members.c.expire_time,
+        literal("*", Text).label("permissions"),
+    )
+    .where(team_members.c.tenant_id == bind("tenant_id"), team_members.c.principal_id == bind("principal_id"))
+    .union_all(
+        select(
+            delegations.c.delegator_id,
+            delegations.c.delegation_id,
+            delegations.c.expire_time,
+            delegations.c.permissions,
+        ).where(delegations.c.tenant_id == bind("tenant_id"), delegations.c.delegate_id == bind("principal_id"))
+    )
 )
 BINDINGS: Final = Statement(
     select(bindings.c.principal_id, bindings.c.role, bindings.c.expire_time, bindings.c.create_time)

@@ -102,6 +102,7 @@ class Call:
         "request_id",
         "scopes",
         "session_id",
+        "shared",
         "stopped",
         "task",
     )
@@ -118,6 +119,7 @@ class Call:
         self.due = asyncio.get_running_loop().time() + method.cap_s
         self.stopped: Exception | None = None
         self.scopes = Scope.NONE
+        self.shared: tuple[str, ...] = ()
         self.admission: Admission | None = None
 
     def stop(self, why: Exception | None = None) -> None:
@@ -305,10 +307,11 @@ class Pipeline(ServerInterceptor):  # type: ignore[type-arg]  # generic in its s
         except ZegelError as error:
             await self._refused(caller, call.method, error)
             raise
-        if call.scopes & ~scopes and not scopes & Scope.ANY:
+        shared = caller.shared(call.method.permission)
+        if (call.scopes & ~scopes or not set(call.shared) <= set(shared)) and not scopes & Scope.ANY:
             # What it streams may be out of reach by now: whoever begins again is told which.
             raise Unavailable("What the caller may do was changed; begin again.", dependency="policy")
-        call.scopes = scopes
+        call.scopes, call.shared = scopes, shared
         set_caller(caller)
 
     async def _end_badly(self, call: Call, error: BaseException) -> None:

@@ -6,10 +6,12 @@ Invariants:
 * Names and mail addresses are decrypted for the snapshot alone; those of a forgotten person are empty.
 """
 
+import heapq
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import groupby
+from itertools import groupby, islice
+from operator import attrgetter
 from typing import Any, Final
 
 from zegel_server.db import Reader, Row, Transaction
@@ -54,29 +56,24 @@ class Snapshots:
         self._reader = reader
         self._keys = keys
 
-    async def get(
-        self, tenant_id: str, signature_request_id: str, check: Callable[[Row], object] | None = None
-    ) -> Snapshot:
+    async def get(self, tenant_id: str, signature_request_id: str, owners: str = "") -> Snapshot:
         """A request as it is at this moment.
 
         Args:
             tenant_id: Whose it is.
             signature_request_id: Its identifier.
-            check: Refuses a caller who does not reach it, before more is read: that would take longer than to find
-                nothing, and so tell that there is something.
+            owners: Whose requests are found, as ``Caller.reach`` says it; empty for everybody's.
 
         Raises:
-            NotFound: The tenant has no such request, or ``check`` says so.
+            NotFound: The tenant has no such request, or it is none of theirs.
             Aborted: It is being changed again and again meanwhile.
         """
         for _ in range(READ_TRIES):
             row = await self._reader.fetch_one(
-                store.REQUEST, tenant_id=tenant_id, signature_request_id=signature_request_id
+                store.REQUEST, tenant_id=tenant_id, signature_request_id=signature_request_id, owners=owners
             )
             if row is None:
                 raise NotFound("signature_request")
-            if check is not None:
-                check(row)
             signatures = await self._reader.fetch(store.SIGNATURES, signature_request_id=signature_request_id)
             documents = await self._reader.fetch(store.DOCUMENTS, signature_request_id=signature_request_id)
             sealing = None
@@ -88,13 +85,13 @@ class Snapshots:
         raise Aborted("The signature request was changed at the same time; try again.")
 
     async def page(
-        self, tenant_id: str, *, owner_id: str, state: str, before: str, limit: int
+        self, tenant_id: str, *, owners: Sequence[str] | None, state: str, before: str, limit: int
     ) -> tuple[list[Snapshot], bool]:
         """A page of requests, the newest first.
 
         Args:
             tenant_id: Whose.
-            owner_id: Only this principal's; empty for all.
+            owners: Only theirs; ``None`` for everybody's.
             state: Only those in this state; empty for all.
             before: Only those with a smaller identifier.
             limit: The most to return.
@@ -102,15 +99,25 @@ class Snapshots:
         Returns:
             The page, and whether more follow.
         """
-        asked = {"tenant_id": tenant_id, "owner_id": owner_id, "state": state, "before": before}
-        rows = await self._reader.fetch(store.PAGE, **asked, limit=limit + 1)
+        asked = {"tenant_id": tenant_id, "state": state, "before": before}
+        if owners is None:
+            lists = [(store.PAGES_OF_ALL, asked)]
+        else:
+            lists = [(store.PAGES_OF_OWNER, {**asked, "owner_id": owner_id}) for owner_id in owners]
+        # A page of each owner, in the index's order: what it costs does not grow with what they own.
+        pages = [await self._reader.fetch(each.requests, **values, limit=limit + 1) for each, values in lists]
+        rows = list(islice(heapq.merge(*pages, key=attrgetter("signature_request_id"), reverse=True), limit + 1))
         page = rows[:limit]
         if not page:
             return [], False
         last = page[-1].signature_request_id
-        signatures = _grouped(await self._reader.fetch(store.SIGNATURES_OF_PAGE, **asked, last=last))
-        documents = _grouped(await self._reader.fetch(store.DOCUMENTS_OF_PAGE, **asked, last=last))
-        sealing = {row.resource_id: row for row in await self._reader.fetch(store.SEALING_OF_PAGE, **asked, last=last)}
+        signatures: dict[str, list[Row]] = {}
+        documents: dict[str, list[Row]] = {}
+        sealing: dict[str, Row] = {}
+        for each, values in lists:
+            signatures |= _grouped(await self._reader.fetch(each.signatures, **values, last=last))
+            documents |= _grouped(await self._reader.fetch(each.documents, **values, last=last))
+            sealing |= {row.resource_id: row for row in await self._reader.fetch(each.sealing, **values, last=last)}
         found = []
         for row in page:
             key = row.signature_request_id

@@ -20,7 +20,7 @@ from zegel.event.v1 import event_type_pb2 as events
 from zegel_server import clock, paging, validation
 from zegel_server.audit.leaf import commitment
 from zegel_server.audit.recorder import Recorder
-from zegel_server.caller import Caller, PrincipalKind
+from zegel_server.caller import Caller, PrincipalKind, Scope
 from zegel_server.db import Database
 from zegel_server.errors import Aborted
 from zegel_server.idempotency import remember
@@ -158,8 +158,9 @@ class Signing:
             own = await self._reached(caller, "signature_request.read", caller.signature_request_id)
             fits = own.signature_request_id < before and state in {"", own.progress.state}
             return ([own] if fits else []), False
-        owner_id = caller.owner_filter("signature_request.read")
-        return await self._snapshots.page(caller.tenant_id, owner_id=owner_id, state=state, before=before, limit=limit)
+        permission = "signature_request.read"
+        owners = None if caller.scopes(permission) & Scope.ANY else caller.owners(permission)
+        return await self._snapshots.page(caller.tenant_id, owners=owners, state=state, before=before, limit=limit)
 
     async def reschedule(
         self, caller: Caller, signature_request_id: str, expire_time: int | None, etag: str
@@ -227,7 +228,7 @@ class Signing:
         validation.identifier(signature_id, "sig", "signature_id", "signature")
         signature = known.progress.signature(signature_id)
         draft = await self._recorder.draft(
-            caller,
+            caller.acts_on("signature_request.open", known.owner_id),
             events.EVENT_TYPE_SIGNER_SESSION_CREATED,
             resource_id=signature.signature_id,
             signature_request_id=known.signature_request_id,
@@ -249,11 +250,7 @@ class Signing:
     async def _reached(self, caller: Caller, permission: str, signature_request_id: str) -> Snapshot:
         validation.identifier(signature_request_id, "req", "signature_request_id", KIND)
         party = caller.kind is PrincipalKind.SIGNER and caller.signature_request_id == signature_request_id
-        return await self._snapshots.get(
-            caller.tenant_id,
-            signature_request_id,
-            lambda row: caller.require(permission, KIND, owner_id=row.owner_id, party=party),
-        )
+        return await self._snapshots.get(caller.tenant_id, signature_request_id, caller.reach(permission, party=party))
 
     async def _change(
         self,
@@ -268,7 +265,7 @@ class Signing:
     ) -> Snapshot:
         known = await self._reached(caller, permission, signature_request_id)
         draft = await self._recorder.draft(
-            caller,
+            caller.acts_on(permission, known.owner_id),
             event,
             resource_id=known.signature_request_id,
             signature_request_id=known.signature_request_id,

@@ -1,10 +1,10 @@
 """Queries of the signing tables."""
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Select, delete, literal, select, update
+from sqlalchemy import ColumnElement, Select, delete, literal, select, update
 
-from zegel_server.db import Statement, bind, insert_into
+from zegel_server.db import Statement, bind, insert_into, owned_by
 from zegel_server.db.schema import outbox, requested_documents, signature_requests, signatures, tenants
 
 SEAL: Final = "seal"
@@ -19,12 +19,14 @@ INSERT_OUTBOX: Final = insert_into(
 
 TENANT_NAME: Final = Statement(select(tenants.c.name).where(tenants.c.tenant_id == bind("tenant_id")))
 
+# What a caller reaches is decided in the query: what is out of reach is not found, and costs no more than what is not.
 REQUEST: Final = Statement(
     select(signature_requests, tenants.c.name.label("tenant_name"))
     .join(tenants, tenants.c.tenant_id == signature_requests.c.tenant_id)
     .where(
         signature_requests.c.tenant_id == bind("tenant_id"),
         signature_requests.c.signature_request_id == bind("signature_request_id"),
+        owned_by(signature_requests.c.owner_id),
     )
 )
 LOCK_REQUEST: Final = Statement(
@@ -86,41 +88,58 @@ UPDATE_VALUES: Final = Statement(
     update(signatures).where(signatures.c.signature_id == bind("id")).values(field_values=bind("new_values"))
 )
 
-# A list's page, the newest first, and the rows that belong to its requests: three queries however long the page is.
+# A list's page, the newest first, and the rows that belong to its requests: four queries however long the page is.
 _PAGE: Final = (
     signature_requests.c.tenant_id == bind("tenant_id"),
     (bind("state") == literal("")) | (signature_requests.c.state == bind("state")),
-    (bind("owner_id") == literal("")) | (signature_requests.c.owner_id == bind("owner_id")),
     signature_requests.c.signature_request_id < bind("before"),
 )
 
 
-def _of_page(query: Select[Any]) -> Statement:
-    return Statement(query.where(*_PAGE, signature_requests.c.signature_request_id >= bind("last")))
+class Pages(NamedTuple):
+    """The statements of one kind of list."""
+
+    requests: Statement
+    signatures: Statement
+    documents: Statement
+    sealing: Statement
 
 
-PAGE: Final = Statement(
-    select(signature_requests, tenants.c.name.label("tenant_name"))
-    .join(tenants, tenants.c.tenant_id == signature_requests.c.tenant_id)
-    .where(*_PAGE)
-    .order_by(signature_requests.c.signature_request_id.desc())
-    .limit(bind("limit"))
-)
-SIGNATURES_OF_PAGE: Final = _of_page(
-    select(signatures, signature_requests.c.revision.label("request_revision"))
-    .join(signature_requests, signature_requests.c.signature_request_id == signatures.c.signature_request_id)
-    .order_by(signatures.c.signature_request_id, signatures.c.position)
-)
-DOCUMENTS_OF_PAGE: Final = _of_page(
-    select(requested_documents)
-    .join(signature_requests, signature_requests.c.signature_request_id == requested_documents.c.signature_request_id)
-    .order_by(requested_documents.c.signature_request_id, requested_documents.c.position)
-)
-SEALING_OF_PAGE: Final = _of_page(
-    select(outbox.c.resource_id, outbox.c.attempts, outbox.c.last_reason, outbox.c.due_time)
-    .join(signature_requests, signature_requests.c.signature_request_id == outbox.c.resource_id)
-    .where(outbox.c.kind == literal(SEAL))
-)
+def _pages(*conditions: ColumnElement[bool]) -> Pages:
+    def of_page(query: Select[Any]) -> Statement:
+        return Statement(query.where(*_PAGE, *conditions, signature_requests.c.signature_request_id >= bind("last")))
+
+    return Pages(
+        Statement(
+            select(signature_requests, tenants.c.name.label("tenant_name"))
+            .join(tenants, tenants.c.tenant_id == signature_requests.c.tenant_id)
+            .where(*_PAGE, *conditions)
+            .order_by(signature_requests.c.signature_request_id.desc())
+            .limit(bind("limit"))
+        ),
+        of_page(
+            select(signatures, signature_requests.c.revision.label("request_revision"))
+            .join(signature_requests, signature_requests.c.signature_request_id == signatures.c.signature_request_id)
+            .order_by(signatures.c.signature_request_id, signatures.c.position)
+        ),
+        of_page(
+            select(requested_documents)
+            .join(
+                signature_requests,
+                signature_requests.c.signature_request_id == requested_documents.c.signature_request_id,
+            )
+            .order_by(requested_documents.c.signature_request_id, requested_documents.c.position)
+        ),
+        of_page(
+            select(outbox.c.resource_id, outbox.c.attempts, outbox.c.last_reason, outbox.c.due_time)
+            .join(signature_requests, signature_requests.c.signature_request_id == outbox.c.resource_id)
+            .where(outbox.c.kind == literal(SEAL))
+        ),
+    )
+
+
+PAGES_OF_ALL: Final = _pages()
+PAGES_OF_OWNER: Final = _pages(signature_requests.c.owner_id == bind("owner_id"))
 
 EXPIRED: Final = Statement(
     select(signature_requests.c.tenant_id, signature_requests.c.signature_request_id)

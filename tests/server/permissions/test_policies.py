@@ -28,6 +28,7 @@ class Tables:
         self.version = 1
         self.grants: dict[str, list[tuple[str, str]]] = {"reader": [("document.read", "ANY")]}
         self.bindings: dict[str, list[tuple[str, int | None]]] = {"mem_a": [("reader", None)]}
+        self.shared: dict[str, list[tuple[str, str, int | None, str]]] = {}
         self.reads: list[Statement] = []
         self.before_read: dict[Statement, Any] = {}
 
@@ -39,8 +40,10 @@ class Tables:
             return [Row(role=n, permission=p, scope=s) for n, grants in self.grants.items() for p, s in grants]
         if statement is store.PARENTS:
             return []
-        assert statement is store.BINDINGS_OF
         who = values["principal_id"]
+        if statement is store.SHARED_WITH:
+            return [Row(o=o, d=d, e=e, p=p) for o, d, e, p in self.shared.get(who, [])]
+        assert statement is store.BINDINGS_OF
         return [
             Row(principal_id=who, role=role, expire_time=end, create_time=0) for role, end in self.bindings.get(who, [])
         ]
@@ -69,18 +72,18 @@ def policies(tables: Tables) -> Policies:
 
 async def test_what_is_known_is_read_once_a_version(tables: Tables, policies: Policies) -> None:
     for _ in range(3):
-        decide = await policies.decide_for("ten_x", 1, "mem_a")
+        decide = (await policies.holdings("ten_x", 1, "mem_a")).decide
         assert decide("document.read") == Scope.ANY
     assert tables.reads.count(store.ROLES) == 1
     assert tables.reads.count(store.BINDINGS_OF) == 1
     tables.bindings["mem_a"] = []
     tables.version = 2
-    assert not (await policies.decide_for("ten_x", 2, "mem_a"))("document.read")
+    assert not (await policies.holdings("ten_x", 2, "mem_a")).decide("document.read")
 
 
 async def test_old_roles_never_meet_new_bindings(tables: Tables, policies: Policies) -> None:
     """First the role loses a permission, then somebody gets the role: at no time may that one use it."""
-    await policies.decide_for("ten_x", 1, "mem_other")
+    await policies.holdings("ten_x", 1, "mem_other")
 
     def change() -> None:
         tables.grants["reader"] = []
@@ -88,7 +91,7 @@ async def test_old_roles_never_meet_new_bindings(tables: Tables, policies: Polic
         tables.version = 3
 
     tables.before_read[store.BINDINGS_OF] = change
-    decide = await policies.decide_for("ten_x", 1, "mem_b")
+    decide = (await policies.holdings("ten_x", 1, "mem_b")).decide
     assert decide("document.read") is Scope.NONE
 
 
@@ -110,7 +113,7 @@ async def test_a_policy_that_never_stands_still_denies(tables: Tables, policies:
 
     tables.before_read[store.GRANTS] = change
     with pytest.raises(Aborted):
-        await policies.decide_for("ten_x", 1, "mem_a")
+        await policies.holdings("ten_x", 1, "mem_a")
 
 
 async def test_a_binding_ends_without_anybody_changing_anything(
@@ -118,9 +121,9 @@ async def test_a_binding_ends_without_anybody_changing_anything(
 ) -> None:
     end = clock.now() + clock.HOUR
     tables.bindings["mem_a"] = [("reader", end)]
-    assert (await policies.decide_for("ten_x", 1, "mem_a"))("document.read")
+    assert (await policies.holdings("ten_x", 1, "mem_a")).decide("document.read")
     monkeypatch.setattr(clock, "now", lambda: end)
-    assert not (await policies.decide_for("ten_x", 1, "mem_a"))("document.read")
+    assert not (await policies.holdings("ten_x", 1, "mem_a")).decide("document.read")
 
 
 async def test_only_so_many_tenants_and_principals_are_kept(
@@ -129,15 +132,15 @@ async def test_only_so_many_tenants_and_principals_are_kept(
     monkeypatch.setattr(module, "KEPT_TENANTS", 3)
     monkeypatch.setattr(module, "KEPT_PRINCIPALS", 2)
     for number in range(5):
-        await policies.decide_for(f"ten_{number}", 1, "mem_a")
-        await policies.decide_for("ten_0", 1, "mem_a")  # the one that is used stays
+        await policies.holdings(f"ten_{number}", 1, "mem_a")
+        await policies.holdings("ten_0", 1, "mem_a")  # the one that is used stays
     assert set(policies._snapshots) == {"ten_3", "ten_4", "ten_0"}
     for number in range(5):
-        await policies.decide_for("ten_0", 1, f"mem_{number}")
-    assert len(policies._snapshots["ten_0"]._bindings) == 2
-    assert policies._snapshots["ten_0"].lasting.keys() == policies._snapshots["ten_0"]._bindings.keys()
+        await policies.holdings("ten_0", 1, f"mem_{number}")
+    assert len(policies._snapshots["ten_0"]._rows) == 2
+    assert policies._snapshots["ten_0"].known.keys() == policies._snapshots["ten_0"]._rows.keys()
 
 
 async def test_many_at_once_on_a_cold_tenant_agree(policies: Policies) -> None:
-    decisions = await asyncio.gather(*(policies.decide_for("ten_x", 1, "mem_a") for _ in range(20)))
-    assert {decide("document.read") for decide in decisions} == {Scope.ANY}
+    decisions = await asyncio.gather(*(policies.holdings("ten_x", 1, "mem_a") for _ in range(20)))
+    assert {each.decide("document.read") for each in decisions} == {Scope.ANY}
