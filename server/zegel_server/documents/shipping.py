@@ -10,6 +10,8 @@ Invariants:
 import asyncio
 import mmap
 from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final, Protocol
 
 from zegel.segments import SEGMENT_SIZE, TAG_SIZE
@@ -84,6 +86,10 @@ class Part:
         if self.memory is None:
             # Pages of its own: they are taken as they are filled, and a disk can be given them without a copy.
             self.memory = mmap.mmap(-1, PART_SIZE)
+            if self.number and hasattr(mmap, "MADV_HUGEPAGE"):
+                # A disk is given two pages instead of a thousand; not the first part, that most documents never fill.
+                with suppress(OSError):  # a kernel without them
+                    self.memory.madvise(mmap.MADV_HUGEPAGE)
         start = self.filled
         self.filled += size
         return memoryview(self.memory)[start : self.filled]
@@ -124,8 +130,11 @@ class Shipping:
         # Memory that was used, to be used again: taking it anew costs more than encrypting it.
         self._spare: list[mmap.mmap] = []
 
-    async def next(self) -> None:
+    async def next(self, filled: Callable[[], Awaitable[None]] | None = None) -> None:
         """Has the part stored that is full, and begins the next one; waits where storing does not keep up.
+
+        Args:
+            filled: Waits until the bytes are there for which room was taken; left out where they are.
 
         Raises:
             ZegelError: A part could not be stored.
@@ -136,10 +145,14 @@ class Shipping:
         if self._spare:
             self.part.memory = self._spare.pop()
         before = self._storing[-1] if self._storing else None
-        self._storing.append(asyncio.create_task(self._store(part, before)))
+        self._storing.append(asyncio.create_task(self._store(part, before, filled)))
 
-    async def _store(self, part: Part, before: asyncio.Task[None] | None) -> None:
+    async def _store(
+        self, part: Part, before: asyncio.Task[None] | None, filled: Callable[[], Awaitable[None]] | None
+    ) -> None:
         async with self._claiming:  # one after the other, in the order of the parts
+            if filled is not None:
+                await filled()
             await self._ledger.claim(part.number, part.tags, last=False)
         await self._put(part)
         if not self._vault.crowded and part.memory is not None:

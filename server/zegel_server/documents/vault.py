@@ -12,7 +12,6 @@ Invariants:
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final, ParamSpec, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -31,6 +30,7 @@ from zegel_server.documents.streams import Place, Stream
 from zegel_server.errors import DataLoss, Unavailable
 from zegel_server.keys.service import Keys, StoredDek
 from zegel_server.storage import BlobStore
+from zegel_server.threads import Crew, Line
 
 BLOB_TIMEOUT_S: Final = 60.0
 """How long one call to the blob store may take: some 4 MiB, which even a slow line to S3 moves in a tenth of it."""
@@ -60,7 +60,7 @@ class Vault:
         self._storing = 0
         self.readers = 0
         """Streams that are being read."""
-        self._threads = ThreadPoolExecutor(max_workers=(os.cpu_count() or 1) + 1, thread_name_prefix="documents")
+        self._crew = Crew((os.cpu_count() or 1) + 1, "documents")
 
     @property
     def crowded(self) -> bool:
@@ -69,7 +69,7 @@ class Vault:
 
     async def close(self) -> None:
         """Lets the threads go; the blob store stays open."""
-        await asyncio.to_thread(self._threads.shutdown)
+        await self._crew.close()
 
     async def new_stream(self, place: Place) -> tuple[Stream, StoredDek]:
         """Begins a stream under a key and a header of its own.
@@ -148,24 +148,9 @@ class Vault:
         seed = HKDFExpand(SHA256(), DEK_SIZE, _RECEIVING).derive(key)
         return RecipientKey(X25519PrivateKey.from_private_bytes(seed))
 
-    def start(self, size: int, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
-        """Starts a computation, in a thread where it pays.
-
-        Args:
-            size: Bytes that it goes over.
-            call: What computes.
-            args: Its arguments.
-            kwargs: The same by name.
-        """
-        loop = asyncio.get_running_loop()
-        if size > SMALL:
-            return loop.run_in_executor(self._threads, lambda: call(*args, **kwargs))
-        done: asyncio.Future[T] = loop.create_future()
-        try:
-            done.set_result(call(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001 - handed on to whoever awaits it
-            done.set_exception(error)
-        return done
+    def line(self) -> Line:
+        """Begins work that is done piece after piece in threads."""
+        return Line(self._crew)
 
     async def compute(self, size: int, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Computes, in a thread where it pays.
@@ -178,7 +163,7 @@ class Vault:
         """
         if size <= SMALL:
             return call(*args, **kwargs)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: call(*args, **kwargs))
+        return await self._crew.run(lambda: call(*args, **kwargs))
 
     async def put(self, key: str, data: bytes | memoryview) -> None:
         """Stores a blob, durably.

@@ -1,7 +1,7 @@
-"""Encrypts a stream while it comes in: receiving, encrypting and storing overlap, each one step ahead.
+"""Encrypts a stream while it comes in: receiving, encrypting and storing overlap.
 
 While parts are stored, segments of the next one are encrypted, and a further one is received. Memory is bounded: a
-segment in the clear being filled and one being encrypted, the encrypted segments of one part, and
+segment in the clear being filled, `AHEAD` before it and one being encrypted, the encrypted segments of one part, and
 `shipping.STORED_AT_ONCE` parts on their way to the store.
 
 Invariants:
@@ -10,9 +10,11 @@ Invariants:
 * The last segment is encrypted only when the SHA-256 of everything was found right.
 """
 
-import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from zegel.segments import FIRST_SEGMENT_PLAINTEXT_SIZE, SEGMENT_PLAINTEXT_SIZE, TAG_SIZE, SegmentCipher
@@ -23,6 +25,10 @@ from zegel_server.errors import InvalidArgument
 
 KEPT: Final = 4 << 20
 """Bytes of a document kept in the clear until its end, to be looked into without being read back: most are smaller."""
+
+
+AHEAD: Final = 1
+"""Full segments that wait while one is encrypted: the loop goes on receiving, and is woken less often."""
 
 
 class StreamWriter:
@@ -44,10 +50,11 @@ class StreamWriter:
         self._plain: bytearray | memoryview = bytearray()
         self._filled = 0
         self._kept: list[memoryview] | None = None if parts else []
-        self._sealing: tuple[bytearray | memoryview, Awaitable[None]] | None = None
+        self._line = stream.vault.line()
         self._shipping = Shipping(stream.vault, stream.prefix, ledger, parts)
         # Memory that was used, to be used again: taking a MiB anew costs more than encrypting it.
         self._spare_plain: list[bytearray] = []
+        self._lent: deque[tuple[int, bytearray]] = deque()
         self.size = whole_parts_size(parts)
         """Bytes taken in, with those that were stored before."""
 
@@ -116,7 +123,7 @@ class StreamWriter:
         if self._index and not self._filled:
             # Each stored segment says in its nonce that it is not the last.
             raise InvalidArgument("finish.size", "more bytes were sent before", reason="SIZE_MISMATCH")
-        await self._collect()
+        await self._line.reach(self._line.given)
         plain = memoryview(self._plain)[: self._filled]
         vault = self._stream.vault
         await vault.compute(len(plain), self._digest.update, plain)
@@ -137,9 +144,8 @@ class StreamWriter:
 
     async def abandon(self) -> None:
         """Leaves the stream as far as it has come: what is being stored is stored and noted still."""
-        if self._sealing is not None:
-            await asyncio.gather(self._sealing[1], return_exceptions=True)
-            self._sealing = None
+        with suppress(Exception):  # whoever takes bytes in was told
+            await self._line.reach(self._line.given)
         await self._shipping.abandon()
 
     def _room(self, size: int) -> memoryview:
@@ -151,29 +157,22 @@ class StreamWriter:
         return part.take(size + TAG_SIZE)
 
     async def _seal(self) -> None:
-        """Has a full segment encrypted that is not the last."""
-        await self._collect()
+        """Has a full segment encrypted that is not the last, and the part stored that it completes."""
+        line, shipping = self._line, self._shipping
+        await line.reach(line.given - AHEAD)
+        while self._lent and self._lent[0][0] <= line.done:
+            self._give_back(self._lent.popleft()[1])
         plain, size = self._plain, self._filled
         self._plain, self._filled = self._spare_plain.pop() if self._spare_plain else bytearray(), 0
+        index, self._index = self._index, self._index + 1
+        out = self._room(size)
+        line.put(partial(_seal, self._digest, self._stream.cipher, index, memoryview(plain)[:size], out))
         if self._kept is not None:
             self._kept.append(memoryview(plain)[:size])
-        index, self._index = self._index, self._index + 1
-        cipher = self._stream.cipher
-        out = self._room(size)
-        work = self._stream.vault.start(size, _seal, self._digest, cipher, index, memoryview(plain)[:size], out)
-        self._sealing = (plain, work)
-
-    async def _collect(self) -> None:
-        """Takes the segment that was being encrypted; has a part stored that it completes."""
-        if self._sealing is None:
-            return
-        plain, work = self._sealing
-        await asyncio.shield(work)
-        self._sealing = None
-        if self._kept is None:
-            self._give_back(plain)
-        if not self._shipping.part.room:
-            await self._shipping.next()
+        elif isinstance(plain, bytearray):
+            self._lent.append((line.given, plain))
+        if not shipping.part.room:
+            await shipping.next(partial(line.reach, line.given))
 
 
 def _seal(digest: "hashlib._Hash", cipher: SegmentCipher, index: int, plain: memoryview, out: memoryview) -> None:

@@ -88,6 +88,17 @@ async def test_a_started_upload_is_continued_where_get_says(world: World) -> Non
     assert row.wrapped_key is None, "the key is the version's from now on"
 
 
+async def test_a_part_is_stored_with_the_byte_that_follows_it(world: World) -> None:
+    """As the contract says of ``Upload.persisted_size``."""
+    caller, second = world.member(), whole_parts_size(2)
+    assert (PART, second - PART) == (4_194_200, 4_194_240)
+    data = pdf_of(second + 2)
+    for stop, persisted in ((PART - 1, 0), (PART, 0), (PART + 1, PART), (second, PART), (second + 1, second)):
+        upload = await world.partly(caller, data, stop=stop)
+        assert (await world.uploads.get(caller, upload.upload_id)).persisted_size == persisted, stop
+        assert await world.upload(caller, data, upload_id=upload.upload_id, start=persisted)
+
+
 async def test_an_upload_opened_inline_can_be_continued(world: World) -> None:
     data, caller = pdf_of(6 * MIB), world.member()
     upload = await world.partly(caller, data, stop=5 * MIB)

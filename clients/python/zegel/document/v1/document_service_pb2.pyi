@@ -271,7 +271,10 @@ class Upload(_message.Message):
     """Number of the version that the upload will become."""
     persisted_size: _builtins.int
     """How many bytes are stored durably: where to continue. It never goes backwards. Of a sealed upload, bytes of the
-    ciphertext.
+    ciphertext. Bytes are stored in parts of four segments, and a part only once a byte after it has come, since its
+    last segment says whether the stream ends there: so the first 4,194,200 bytes of a document (4,194,304 of a
+    ciphertext) and one more bring it to 4,194,200, each 4,194,240 (4,194,304) further ones to the next part, and a
+    stream of fewer bytes without `finish` leaves it where it was. Of a finished upload, the whole size.
     """
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:

@@ -126,7 +126,7 @@ class DocumentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetUpload(self, request, context):
-        """Tells how far an upload has come.
+        """Tells how far an upload has come: `persisted_size` is where to continue, in whole parts of about 4 MiB.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -143,7 +143,8 @@ class DocumentServiceServicer:
         """Streams bytes of an upload in. The first message says which upload, or opens one; it may carry a chunk as well.
         Chunks follow one another without a gap; bytes that were stored before may be sent again, and must be the same.
         The last message has `finish`: the document then exists, or the call fails and it does not. A stream that ends
-        without `finish` is answered with how far the upload has come, and can be continued.
+        without `finish` is answered with how far the upload has come, and can be continued. It comes forward by whole
+        parts of about 4 MiB (see `Upload.persisted_size`): what follows the last whole part is to be sent again.
         Errors: `ABORTED` with `OFFSET_MISMATCH` or `STREAM_STALLED`; `INVALID_ARGUMENT` with `CHECKSUM_MISMATCH`,
         `SIZE_MISMATCH`, `CHUNK_SIZE`, `STREAM_ORDER` or `RESENT_BYTES_DIFFER`; `FAILED_PRECONDITION` with
         `UPLOAD_CLOSED`, `DOCUMENT_UNREADABLE`, `DOCUMENT_ENCRYPTED` or `DOCUMENT_TOO_COMPLEX`.

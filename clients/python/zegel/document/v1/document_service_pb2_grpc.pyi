@@ -48,14 +48,15 @@ class DocumentServiceStub:
     StartUpload: _grpc.UnaryUnaryMultiCallable[_document_service_pb2.StartUploadRequest, _document_service_pb2.StartUploadResponse]
     """Opens an upload that can be resumed, of a new document or of a new version of one. Idempotent by `request_id`."""
     GetUpload: _grpc.UnaryUnaryMultiCallable[_document_service_pb2.GetUploadRequest, _document_service_pb2.GetUploadResponse]
-    """Tells how far an upload has come."""
+    """Tells how far an upload has come: `persisted_size` is where to continue, in whole parts of about 4 MiB."""
     CancelUpload: _grpc.UnaryUnaryMultiCallable[_document_service_pb2.CancelUploadRequest, _document_service_pb2.CancelUploadResponse]
     """Gives an upload up, and what it has stored. Idempotent."""
     UploadDocument: _grpc.StreamUnaryMultiCallable[_document_service_pb2.UploadDocumentRequest, _document_service_pb2.UploadDocumentResponse]
     """Streams bytes of an upload in. The first message says which upload, or opens one; it may carry a chunk as well.
     Chunks follow one another without a gap; bytes that were stored before may be sent again, and must be the same.
     The last message has `finish`: the document then exists, or the call fails and it does not. A stream that ends
-    without `finish` is answered with how far the upload has come, and can be continued.
+    without `finish` is answered with how far the upload has come, and can be continued. It comes forward by whole
+    parts of about 4 MiB (see `Upload.persisted_size`): what follows the last whole part is to be sent again.
     Errors: `ABORTED` with `OFFSET_MISMATCH` or `STREAM_STALLED`; `INVALID_ARGUMENT` with `CHECKSUM_MISMATCH`,
     `SIZE_MISMATCH`, `CHUNK_SIZE`, `STREAM_ORDER` or `RESENT_BYTES_DIFFER`; `FAILED_PRECONDITION` with
     `UPLOAD_CLOSED`, `DOCUMENT_UNREADABLE`, `DOCUMENT_ENCRYPTED` or `DOCUMENT_TOO_COMPLEX`.
@@ -103,14 +104,15 @@ class DocumentServiceAsyncStub(DocumentServiceStub):
     StartUpload: _aio.UnaryUnaryMultiCallable[_document_service_pb2.StartUploadRequest, _document_service_pb2.StartUploadResponse]  # type: ignore[assignment]
     """Opens an upload that can be resumed, of a new document or of a new version of one. Idempotent by `request_id`."""
     GetUpload: _aio.UnaryUnaryMultiCallable[_document_service_pb2.GetUploadRequest, _document_service_pb2.GetUploadResponse]  # type: ignore[assignment]
-    """Tells how far an upload has come."""
+    """Tells how far an upload has come: `persisted_size` is where to continue, in whole parts of about 4 MiB."""
     CancelUpload: _aio.UnaryUnaryMultiCallable[_document_service_pb2.CancelUploadRequest, _document_service_pb2.CancelUploadResponse]  # type: ignore[assignment]
     """Gives an upload up, and what it has stored. Idempotent."""
     UploadDocument: _aio.StreamUnaryMultiCallable[_document_service_pb2.UploadDocumentRequest, _document_service_pb2.UploadDocumentResponse]  # type: ignore[assignment]
     """Streams bytes of an upload in. The first message says which upload, or opens one; it may carry a chunk as well.
     Chunks follow one another without a gap; bytes that were stored before may be sent again, and must be the same.
     The last message has `finish`: the document then exists, or the call fails and it does not. A stream that ends
-    without `finish` is answered with how far the upload has come, and can be continued.
+    without `finish` is answered with how far the upload has come, and can be continued. It comes forward by whole
+    parts of about 4 MiB (see `Upload.persisted_size`): what follows the last whole part is to be sent again.
     Errors: `ABORTED` with `OFFSET_MISMATCH` or `STREAM_STALLED`; `INVALID_ARGUMENT` with `CHECKSUM_MISMATCH`,
     `SIZE_MISMATCH`, `CHUNK_SIZE`, `STREAM_ORDER` or `RESENT_BYTES_DIFFER`; `FAILED_PRECONDITION` with
     `UPLOAD_CLOSED`, `DOCUMENT_UNREADABLE`, `DOCUMENT_ENCRYPTED` or `DOCUMENT_TOO_COMPLEX`.
@@ -167,7 +169,7 @@ class DocumentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _document_service_pb2.GetUploadRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_document_service_pb2.GetUploadResponse, _abc.Awaitable[_document_service_pb2.GetUploadResponse]]:
-        """Tells how far an upload has come."""
+        """Tells how far an upload has come: `persisted_size` is where to continue, in whole parts of about 4 MiB."""
 
     @_abc_1.abstractmethod
     def CancelUpload(
@@ -186,7 +188,8 @@ class DocumentServiceServicer(metaclass=_abc_1.ABCMeta):
         """Streams bytes of an upload in. The first message says which upload, or opens one; it may carry a chunk as well.
         Chunks follow one another without a gap; bytes that were stored before may be sent again, and must be the same.
         The last message has `finish`: the document then exists, or the call fails and it does not. A stream that ends
-        without `finish` is answered with how far the upload has come, and can be continued.
+        without `finish` is answered with how far the upload has come, and can be continued. It comes forward by whole
+        parts of about 4 MiB (see `Upload.persisted_size`): what follows the last whole part is to be sent again.
         Errors: `ABORTED` with `OFFSET_MISMATCH` or `STREAM_STALLED`; `INVALID_ARGUMENT` with `CHECKSUM_MISMATCH`,
         `SIZE_MISMATCH`, `CHUNK_SIZE`, `STREAM_ORDER` or `RESENT_BYTES_DIFFER`; `FAILED_PRECONDITION` with
         `UPLOAD_CLOSED`, `DOCUMENT_UNREADABLE`, `DOCUMENT_ENCRYPTED` or `DOCUMENT_TOO_COMPLEX`.
