@@ -112,7 +112,7 @@ class Domains:
         library = Library(database, self.vault, keys, inspector)
 
         materials = SealMaterials(
-            credentials.seal, credentials.timestamps, credentials.certificates, credentials.read_crls()
+            credentials.seal, credentials.timestamps, credentials.certificates, credentials.read_crls
         )
         sealer = Sealer(
             database,

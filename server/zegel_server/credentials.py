@@ -3,7 +3,7 @@
 In development an authority of its own makes all three at the first start; otherwise the operator names them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -78,7 +78,7 @@ def open_credentials(settings: Settings) -> Credentials:
         seal=seal,
         timestamps=timestamps,
         certificates=tuple(embedded),
-        read_crls=lambda: (*(authority.crls if authority else ()), *_crls(settings.seal_crls)),
+        read_crls=RevocationLists(settings.seal_crls, authority.crls if authority else ()).current,
         authority=settings.data_dir / AUTHORITY_FOLDER / "authority.pem" if authority else None,
     )
 
@@ -101,10 +101,43 @@ def _certificates(paths: list[Path]) -> list[bytes]:
     ]
 
 
-def _crls(paths: list[Path]) -> list[bytes]:
-    found = []
-    for path in paths:
-        data = path.read_bytes()
-        load = x509.load_pem_x509_crl if data.startswith(b"-----") else x509.load_der_x509_crl
-        found.append(load(data).public_bytes(Encoding.DER))
-    return found
+class RevocationLists:
+    """The revocation lists to embed, read again whenever one of their files has changed.
+
+    Args:
+        paths: Their files, DER or PEM.
+        own: Lists that come before theirs, DER.
+
+    Raises:
+        OSError: A file cannot be read.
+        ValueError: A file holds no revocation list.
+    """
+
+    def __init__(self, paths: Sequence[Path], own: Sequence[bytes] = ()) -> None:
+        self._paths = tuple(paths)
+        self._own = tuple(own)
+        self._marks = self._look()
+        self._lists = self._read()
+
+    def current(self) -> tuple[bytes, ...]:
+        """The lists, DER: the last good ones while a file cannot be read, as while it is being written."""
+        try:
+            marks = self._look()
+            if marks != self._marks:
+                self._lists, self._marks = self._read(), marks
+        except (OSError, ValueError):
+            pass
+        return self._lists
+
+    def _look(self) -> list[tuple[int, int, int]]:
+        found = [path.stat() for path in self._paths]
+        return [(each.st_mtime_ns, each.st_size, each.st_ino) for each in found]
+
+    def _read(self) -> tuple[bytes, ...]:
+        return (*self._own, *map(_crl, self._paths))
+
+
+def _crl(path: Path) -> bytes:
+    data = path.read_bytes()
+    load = x509.load_pem_x509_crl if data.startswith(b"-----") else x509.load_der_x509_crl
+    return load(data).public_bytes(Encoding.DER)

@@ -157,7 +157,7 @@ async def open_sealing_world(url: str, folder: Path, workshop: Workshop) -> Asyn
                 identity=authority.seal,
                 timestamp=timestamps,
                 certificates=authority.timestamp.chain,
-                crls=authority.crls,
+                read_crls=lambda: authority.crls,
             ),
             sender=world.member(),
         )

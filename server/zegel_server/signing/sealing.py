@@ -11,7 +11,7 @@ Invariants:
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -53,14 +53,14 @@ class SealMaterials:
         identity: Its key and certificates.
         timestamp: Who answers for the time.
         certificates: Further certificates, DER: the timestamp authority's chain, and the roots.
-        crls: Certificate revocation lists, DER, to embed.
+        read_crls: Gives the certificate revocation lists to embed, DER, as they are when a document is sealed.
         ocsps: OCSP responses, DER, to embed.
     """
 
     identity: SealIdentity
     timestamp: TimestampAuthority
     certificates: Sequence[bytes] = ()
-    crls: Sequence[bytes] = ()
+    read_crls: Callable[[], Sequence[bytes]] = tuple
     ocsps: Sequence[bytes] = ()
 
     def spec(self, reason: str) -> SealSpec:
@@ -72,7 +72,7 @@ class SealMaterials:
         return SealSpec(
             chain=self.identity.chain,
             certificates=list(self.certificates),
-            crls=list(self.crls),
+            crls=list(self.read_crls()),
             ocsps=list(self.ocsps),
             signature_algorithm=self.identity.signature_algorithm,
             signing_time=datetime.now(UTC).isoformat(timespec="seconds"),
