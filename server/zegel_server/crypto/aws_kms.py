@@ -14,30 +14,27 @@ Invariants:
 * Destroying takes effect at once, but KMS keeps a key for seven more days, in which its owner can still call that off.
 """
 
-import asyncio
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
 import boto3  # type: ignore[import-untyped]
 from botocore.config import Config  # type: ignore[import-untyped]
 from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
 
+from zegel_server.crypto.blocking import BlockingRootKeys
 from zegel_server.crypto.root_keys import (
-    DEFAULT_PURPOSE,
     KeyDestroyed,
     NoRootKey,
     RootKeyInfo,
     WrappedKey,
-    check_purpose,
     created_at,
+    infos_of,
     new_root_key_id,
-    provider_unavailable,
     unknown_root_key,
 )
-from zegel_server.crypto.wrapping import check_key_size
 from zegel_server.errors import DataLoss
 
 if TYPE_CHECKING:
@@ -45,8 +42,6 @@ if TYPE_CHECKING:
     """boto3 puts its clients together at run time."""
 
 __all__ = ["AwsKmsRootKeys", "open_aws_kms"]
-
-T = TypeVar("T")
 
 PENDING_DAYS: Final = 7
 """Days that KMS keeps a destroyed key: the fewest it allows."""
@@ -56,6 +51,10 @@ READ_TIMEOUT: Final = 5
 """Seconds for an answer: it takes some milliseconds."""
 ATTEMPTS: Final = 3
 """Tries of one request, the first included."""
+CALL_TIMEOUT: Final = 30.0
+"""Seconds after which a call is given up: some of them are several requests, each with its tries."""
+THREADS: Final = 4
+"""Calls under way at once."""
 
 _DAMAGED: Final = frozenset({"InvalidCiphertextException", "IncorrectKeyException", "ValidationException"})
 _UNESCAPED: Final = {"__": "_", "_d": "."}
@@ -68,7 +67,7 @@ class _Key:
     root_key_id: str
 
 
-class AwsKmsRootKeys:
+class AwsKmsRootKeys(BlockingRootKeys):
     """A `RootKeys` provider over AWS KMS.
 
     Args:
@@ -77,41 +76,10 @@ class AwsKmsRootKeys:
     """
 
     def __init__(self, client: "KmsClient", namespace: str) -> None:
+        super().__init__("aws-kms", (BotoCoreError, ClientError), threads=THREADS, call_timeout=CALL_TIMEOUT)
         self._client = client
         self._root = f"alias/{namespace}/"
         self._marker_lock = threading.Lock()
-
-    async def create(self, purpose: str = DEFAULT_PURPOSE) -> str:
-        """See `RootKeys.create`."""
-        return await _run(self._create, check_purpose(purpose))
-
-    async def ensure(self, purpose: str = DEFAULT_PURPOSE) -> str:
-        """See `RootKeys.ensure`."""
-        return await _run(self._ensure, check_purpose(purpose))
-
-    async def primary(self, purpose: str = DEFAULT_PURPOSE) -> str:
-        """See `RootKeys.primary`."""
-        return (await _run(self._primary, purpose)).root_key_id
-
-    async def wrap(self, key: bytes, purpose: str = DEFAULT_PURPOSE) -> WrappedKey:
-        """See `RootKeys.wrap`."""
-        return await _run(self._wrap, check_key_size(key), purpose)
-
-    async def unwrap(self, wrapped: WrappedKey) -> bytes:
-        """See `RootKeys.unwrap`."""
-        return await _run(self._unwrap, wrapped)
-
-    async def destroy(self, root_key_id: str) -> None:
-        """See `RootKeys.destroy`."""
-        await _run(self._destroy, root_key_id)
-
-    async def list(self) -> list[RootKeyInfo]:
-        """See `RootKeys.list`."""
-        return [*await _run(self._list)]
-
-    async def close(self) -> None:
-        """See `RootKeys.close`."""
-        await asyncio.to_thread(self._client.close)
 
     def _create(self, purpose: str) -> str:
         before = self._described(self._primary_alias(purpose))
@@ -131,16 +99,19 @@ class AwsKmsRootKeys:
             return key.root_key_id
         self._client.delete_alias(AliasName=self._key_alias(key.root_key_id))
         self._client.schedule_key_deletion(KeyId=key.kms_id, PendingWindowInDays=PENDING_DAYS)
-        return self._primary(purpose).root_key_id
+        return self._primary(purpose)
 
-    def _primary(self, purpose: str) -> _Key:
+    def _primary(self, purpose: str) -> str:
+        return self._primary_key(purpose).root_key_id
+
+    def _primary_key(self, purpose: str) -> _Key:
         found = self._described(self._primary_alias(purpose))
         if not found:
             raise NoRootKey
         return found
 
     def _wrap(self, key: bytes, purpose: str) -> WrappedKey:
-        root_key = self._primary(purpose)
+        root_key = self._primary_key(purpose)
         return WrappedKey(root_key.root_key_id, self._encrypt(root_key, key))
 
     def _unwrap(self, wrapped: WrappedKey) -> bytes:
@@ -197,18 +168,11 @@ class AwsKmsRootKeys:
         for name in self._aliases("destroyed/"):
             purpose, _, root_key_id = name.partition("/")
             destroyed[root_key_id] = _unescape(purpose)
-        purposes = {key.root_key_id: key.purpose for key in self._living()} | destroyed
-        newest = {purposes[root_key_id]: root_key_id for root_key_id in sorted(purposes.keys() - destroyed.keys())}
-        return [
-            RootKeyInfo(
-                root_key_id,
-                purpose,
-                created_at(root_key_id),
-                primary=newest.get(purpose) == root_key_id,
-                destroyed=root_key_id in destroyed,
-            )
-            for root_key_id, purpose in sorted(purposes.items())
-        ]
+        living = {key.root_key_id: key.purpose for key in self._living() if key.root_key_id not in destroyed}
+        return infos_of(living, destroyed)
+
+    def _close(self) -> None:
+        self._client.close()
 
     def _generate(self, purpose: str, after: _Key | None) -> _Key:
         root_key_id = new_root_key_id([after.root_key_id] if after else [])
@@ -315,16 +279,6 @@ def _check_id(root_key_id: str) -> None:
         created_at(root_key_id)
     except ValueError:
         raise unknown_root_key() from None
-
-
-async def _run(call: "Callable[..., T]", *args: object) -> T:
-    def guarded() -> T:
-        try:
-            return call(*args)
-        except (BotoCoreError, ClientError) as error:
-            raise provider_unavailable() from error
-
-    return await asyncio.to_thread(guarded)
 
 
 def _code(error: ClientError) -> str:

@@ -34,6 +34,7 @@ from zegel_server.crypto.root_keys import (
     WrappedKey,
     check_purpose,
     created_at,
+    infos_of,
     new_root_key_id,
     primary_of,
     provider_unavailable,
@@ -106,17 +107,10 @@ class LocalKeyring:
     async def list(self) -> list[RootKeyInfo]:
         """See `RootKeys.list`."""
         keys = await self._current()
-        newest = {entry.purpose: entry.root_key_id for entry in sorted(keys.values(), key=_age) if entry.key}
-        return [
-            RootKeyInfo(
-                entry.root_key_id,
-                entry.purpose,
-                created_at(entry.root_key_id),
-                primary=newest.get(entry.purpose) == entry.root_key_id,
-                destroyed=entry.key is None,
-            )
-            for entry in sorted(keys.values(), key=_age)
-        ]
+        return infos_of(
+            {entry.root_key_id: entry.purpose for entry in keys.values() if entry.key},
+            {entry.root_key_id: entry.purpose for entry in keys.values() if not entry.key},
+        )
 
     async def close(self) -> None:
         """See `RootKeys.close`."""
@@ -215,10 +209,6 @@ class LocalKeyring:
 
 def _stamp_of(found: os.stat_result) -> _Stamp:
     return found.st_ino, found.st_mtime_ns, found.st_size
-
-
-def _age(entry: _Entry) -> str:
-    return entry.root_key_id
 
 
 def _primary(keys: _Keys, purpose: str) -> _Entry:

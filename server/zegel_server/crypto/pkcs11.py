@@ -14,13 +14,11 @@ Invariants:
 Calls to one driver are made one at a time, in threads: drivers block, and may not be used while they are opened anew.
 """
 
-import asyncio
 import contextlib
 import secrets
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar, cast
 from urllib.parse import parse_qsl, unquote
@@ -28,20 +26,18 @@ from urllib.parse import parse_qsl, unquote
 import pkcs11
 from pkcs11 import Attribute, KeyType, Mechanism, MechanismFlag, ObjectClass, PKCS11Error
 
+from zegel_server.crypto.blocking import CALL_TIMEOUT, BlockingRootKeys
 from zegel_server.crypto.root_keys import (
-    DEFAULT_PURPOSE,
     KeyDestroyed,
     NoRootKey,
     RootKeyInfo,
     WrappedKey,
-    check_purpose,
-    created_at,
+    infos_of,
     new_root_key_id,
     primary_of,
-    provider_unavailable,
     unknown_root_key,
 )
-from zegel_server.crypto.wrapping import KEY_SIZE, WRAPPED_SIZE, check_key_size
+from zegel_server.crypto.wrapping import KEY_SIZE, WRAPPED_SIZE
 from zegel_server.errors import DataLoss, Unavailable
 
 if TYPE_CHECKING:
@@ -50,9 +46,6 @@ if TYPE_CHECKING:
 __all__ = ["Pkcs11RootKeys", "open_pkcs11"]
 
 T = TypeVar("T")
-
-CALL_TIMEOUT: Final = 10.0
-"""Seconds after which a call is given up: a token answers in milliseconds, a networked one in a second."""
 
 _APPLICATION: Final = "zegel"
 _MARKER: Final = "zegel/marker"
@@ -86,7 +79,7 @@ class _RootKey(Protocol):
     ) -> pkcs11.Object: ...
 
 
-class Pkcs11RootKeys:
+class Pkcs11RootKeys(BlockingRootKeys):
     """A `RootKeys` provider over one token.
 
     Args:
@@ -97,81 +90,57 @@ class Pkcs11RootKeys:
     """
 
     def __init__(self, module: Path, token: str, pin_source: Path, *, call_timeout: float = CALL_TIMEOUT) -> None:
+        super().__init__("pkcs11", (PKCS11Error, OSError), threads=1, call_timeout=call_timeout)
         self._module = str(module)
         self._token = token
         self._pin_source = pin_source
-        self._timeout = call_timeout
         self._session: pkcs11.Session | None = None
         self._refused_pin: str | None = None
         self._lock = _driver_locks[self._module]
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="pkcs11")
 
-    async def create(self, purpose: str = DEFAULT_PURPOSE) -> str:
-        """See `RootKeys.create`."""
-        check_purpose(purpose)
-        return await self._run(lambda session: _generate(session, purpose))
+    def _create(self, purpose: str) -> str:
+        return self._with_session(lambda session: _generate(session, purpose))
 
-    async def ensure(self, purpose: str = DEFAULT_PURPOSE) -> str:
-        """See `RootKeys.ensure`. Two processes that ask at once may make one each; the newer is the primary to both."""
-        check_purpose(purpose)
+    def _ensure(self, purpose: str) -> str:
+        """Two processes that ask at once may make one each; the newer is the primary to both."""
 
         def primary_or_new(session: pkcs11.Session) -> str:
             with contextlib.suppress(NoRootKey):
                 return primary_of(_living(session, purpose), purpose)
             return _generate(session, purpose)
 
-        return await self._run(primary_or_new)
+        return self._with_session(primary_or_new)
 
-    async def primary(self, purpose: str = DEFAULT_PURPOSE) -> str:
-        """See `RootKeys.primary`."""
-        return await self._run(lambda session: primary_of(_living(session, purpose), purpose))
+    def _primary(self, purpose: str) -> str:
+        return self._with_session(lambda session: primary_of(_living(session, purpose), purpose))
 
-    async def wrap(self, key: bytes, purpose: str = DEFAULT_PURPOSE) -> WrappedKey:
-        """See `RootKeys.wrap`."""
-        check_key_size(key)
-
+    def _wrap(self, key: bytes, purpose: str) -> WrappedKey:
         def wrap_with_primary(session: pkcs11.Session) -> WrappedKey:
             root_key_id = primary_of(_living(session, purpose), purpose)
             return WrappedKey(root_key_id, _wrap(session, _find(session, root_key_id), key))
 
-        return await self._run(wrap_with_primary)
+        return self._with_session(wrap_with_primary)
 
-    async def unwrap(self, wrapped: WrappedKey) -> bytes:
-        """See `RootKeys.unwrap`."""
-        return await self._run(lambda session: _unwrap(session, _find(session, wrapped.root_key_id), wrapped.blob))
+    def _unwrap(self, wrapped: WrappedKey) -> bytes:
+        return self._with_session(lambda session: _unwrap(session, _find(session, wrapped.root_key_id), wrapped.blob))
 
-    async def destroy(self, root_key_id: str) -> None:
-        """See `RootKeys.destroy`."""
-        await self._run(lambda session: _destroy(session, root_key_id))
+    def _destroy(self, root_key_id: str) -> None:
+        self._with_session(lambda session: _destroy(session, root_key_id))
 
-    async def list(self) -> list[RootKeyInfo]:
-        """See `RootKeys.list`."""
-        return await self._run(_list)
+    def _list(self) -> list[RootKeyInfo]:
+        return self._with_session(lambda session: infos_of(dict(_living(session)), _destroyed(session)))
 
-    async def close(self) -> None:
-        """See `RootKeys.close`."""
+    def _close(self) -> None:
+        with self._lock:
+            self._drop()
 
-        def close_session() -> None:
-            with self._lock:
+    def _with_session(self, call: Callable[[pkcs11.Session], T]) -> T:
+        with self._lock:
+            try:
+                return call(self._live_session())
+            except (PKCS11Error, OSError):
                 self._drop()
-
-        await asyncio.get_running_loop().run_in_executor(self._pool, close_session)
-        self._pool.shutdown(wait=False)
-
-    async def _run(self, call: Callable[[pkcs11.Session], T]) -> T:
-        def guarded() -> T:
-            with self._lock:
-                try:
-                    return call(self._live_session())
-                except (PKCS11Error, OSError) as error:
-                    self._drop()
-                    raise provider_unavailable() from error
-
-        try:
-            async with asyncio.timeout(self._timeout):
-                return await asyncio.get_running_loop().run_in_executor(self._pool, guarded)
-        except TimeoutError:
-            raise provider_unavailable() from None
+                raise
 
     def _live_session(self) -> pkcs11.Session:
         """Return the session if it still sees the token's objects, else a new one; the caller holds the lock."""
@@ -320,21 +289,6 @@ def _destroy(session: pkcs11.Session, root_key_id: str) -> None:
     if not _data(session, _DESTROYED + root_key_id):
         session.create_object(_data_object(_DESTROYED + root_key_id, key.label.removeprefix(_LIVING).encode()))
     key.destroy()
-
-
-def _list(session: pkcs11.Session) -> list[RootKeyInfo]:
-    living = dict(_living(session))
-    newest = {purpose: root_key_id for root_key_id, purpose in sorted(living.items())}
-    return [
-        RootKeyInfo(
-            root_key_id,
-            purpose,
-            created_at(root_key_id),
-            primary=newest.get(purpose) == root_key_id,
-            destroyed=root_key_id not in living,
-        )
-        for root_key_id, purpose in sorted((_destroyed(session) | living).items())
-    ]
 
 
 def _wrap(session: pkcs11.Session, root_key: _RootKey, key: bytes) -> bytes:

@@ -14,7 +14,7 @@ Invariants:
 import re
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
@@ -30,6 +30,7 @@ __all__ = [
     "WrappedKey",
     "check_purpose",
     "created_at",
+    "infos_of",
     "new_root_key_id",
     "primary_of",
     "provider_unavailable",
@@ -205,6 +206,26 @@ def primary_of(living: Iterable[tuple[str, str]], purpose: str) -> str:
     if newest is None:
         raise NoRootKey
     return newest
+
+
+def infos_of(living: Mapping[str, str], destroyed: Mapping[str, str]) -> list[RootKeyInfo]:
+    """Return what a provider's list tells, oldest first.
+
+    Args:
+        living: Purpose by identifier.
+        destroyed: The same, of those that left a trace. One that still lives, for destroying it was cut short, lives.
+    """
+    newest = {purpose: root_key_id for root_key_id, purpose in sorted(living.items())}
+    return [
+        RootKeyInfo(
+            root_key_id,
+            purpose,
+            created_at(root_key_id),
+            primary=newest.get(purpose) == root_key_id,
+            destroyed=root_key_id not in living,
+        )
+        for root_key_id, purpose in sorted({**destroyed, **living}.items())
+    ]
 
 
 def unknown_root_key() -> DataLoss:

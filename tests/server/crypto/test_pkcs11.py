@@ -43,7 +43,7 @@ async def test_a_root_key_cannot_leave_the_token(provider: Pkcs11RootKeys) -> No
         with pytest.raises(pkcs11.PKCS11Error):
             other.wrap_key(key, mechanism=pkcs11.Mechanism.AES_KEY_WRAP)
 
-    await provider._run(look)
+    await provider._run(provider._with_session, look)
 
 
 async def test_no_key_is_left_in_the_session(provider: Pkcs11RootKeys) -> None:
@@ -52,7 +52,9 @@ async def test_no_key_is_left_in_the_session(provider: Pkcs11RootKeys) -> None:
         await provider.unwrap(await provider.wrap(KEY))
     with pytest.raises(DataLoss):
         await provider.unwrap(WrappedKey(await provider.primary(), bytes(40)))
-    kinds = await provider._run(lambda session: [type(found).__name__ for found in session.get_objects()])
+    kinds = await provider._run(
+        provider._with_session, lambda session: [type(found).__name__ for found in session.get_objects()]
+    )
     assert sorted(kinds) == ["Object", "SecretKey"]
 
 
@@ -79,7 +81,7 @@ async def test_a_token_that_goes_away_comes_back_without_a_restart(
 async def test_a_session_that_was_logged_out_is_opened_anew(provider: Pkcs11RootKeys) -> None:
     await provider.create()
     wrapped = await provider.wrap(KEY)
-    await provider._run(lambda session: session.close())
+    await provider._run(provider._with_session, lambda session: session.close())
     assert await provider.unwrap(wrapped) == KEY
     assert len(await provider.list()) == 1
 
@@ -136,11 +138,11 @@ async def test_a_token_that_hangs_is_given_up(empty_token: softhsm.SoftToken, mo
     provider = open_root_keys(empty_token.url)
     monkeypatch.setattr(provider, "_timeout", 0.1)
     let_go = threading.Event()
-    monkeypatch.setattr(provider_module, "_list", lambda _: let_go.wait())
+    monkeypatch.setattr(provider_module, "_destroyed", lambda _: let_go.wait())
     with pytest.raises(Unavailable):
         await provider.list()
-    let_go.set()
     monkeypatch.undo()
+    let_go.set()
     await provider.create()
     await provider.close()
 
@@ -151,7 +153,7 @@ async def test_a_crash_between_trace_and_key_leaves_the_key_and_can_be_finished(
     root_key_id = await provider.create()
     wrapped = await provider.wrap(KEY)
     trace = provider_module._data_object(provider_module._DESTROYED + root_key_id, b"default")
-    await provider._run(lambda session: session.create_object(trace))
+    await provider._run(provider._with_session, lambda session: session.create_object(trace))
     assert await provider.unwrap(wrapped) == KEY
     assert [found.destroyed for found in await provider.list()] == [False]
     await provider.destroy(root_key_id)
