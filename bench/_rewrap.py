@@ -120,25 +120,29 @@ async def _measure(folder: Path, root_keys: RootKeys, count: int) -> tuple[float
 
 
 def rewrap(count: int) -> dict[str, Any]:
-    """Measures with the local keyring, and with SoftHSM where it is installed.
+    """Measures with the local keyring, and with SoftHSM and OpenBao where they are installed.
 
     Args:
         count: Documents.
     """
-    from support import softhsm, tools  # noqa: PLC0415 - the tests' support, found by bench/__init__
+    from support import openbao, softhsm, tools  # noqa: PLC0415 - the tests' support, found by bench/__init__
 
     figures: dict[str, Any] = {"rewrap_deks": count}
     reads = failed = 0
-    for name in ("local", "softhsm"):
+    programs = {"softhsm": "softhsm2-util", "openbao": "bao"}
+    for name in ("local", "softhsm", "openbao"):
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="zegel-bench-")))
             url = f"local:{folder / 'root.keyring'}"
-            if name == "softhsm":
-                if tools.find("softhsm2-util") is None:
-                    print("SoftHSM is not installed (make tools installs it): left out", flush=True)
+            if name in programs:
+                if tools.find(programs[name]) is None:
+                    print(f"{programs[name]} is not installed (make tools installs it): left out", flush=True)
                     continue
-                (folder / "token").mkdir()
-                url = stack.enter_context(softhsm.token(folder / "token")).url
+                (folder / name).mkdir()
+                if name == "softhsm":
+                    url = stack.enter_context(softhsm.token(folder / name)).url
+                else:
+                    url = stack.enter_context(openbao.server(folder / name)).url()
             root_keys = open_root_keys(url)
             seconds, some, bad = asyncio.run(_with(folder, root_keys, count))
             key = "rewrap_seconds" if name == "local" else f"rewrap_seconds_{name}"

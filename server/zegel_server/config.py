@@ -29,7 +29,9 @@ class Settings(BaseSettings):
     )
     database_pool: Annotated[int, Field(ge=1, le=200, description="Most connections to PostgreSQL.")] = 10
     blobs_url: Annotated[str, Field(description="file:///folder or s3://bucket/prefix.")] = ""
-    root_keys_url: Annotated[SecretStr, Field(description="local:file or pkcs11:... .")] = SecretStr("")
+    root_keys_url: Annotated[SecretStr, Field(description="local:file, pkcs11:..., aws-kms:... or vault://...")] = (
+        SecretStr("")
+    )
 
     tls_certificate: Annotated[Path | None, Field(description="Certificate chain, PEM; with tls_key.")] = None
     tls_key: Annotated[Path | None, Field(description="Key of the certificate, PEM.")] = None

@@ -13,8 +13,8 @@ def open_root_keys(url: str) -> RootKeys:
 
     Args:
         url: ``local:<path of the keyring file>``; a PKCS#11 URI such as
-            ``pkcs11:token=zegel?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:/run/secrets/pin``; or
-            ``aws-kms:<namespace>?region=<name>``.
+            ``pkcs11:token=zegel?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:/run/secrets/pin``;
+            ``aws-kms:<namespace>?region=<name>``; or ``vault://host:port/<mount>?token-file=/run/secrets/token``.
 
     Raises:
         ValueError: The URL is of another kind, or malformed, or what it needs is not installed.
@@ -35,5 +35,11 @@ def open_root_keys(url: str) -> RootKeys:
             except ImportError:
                 raise ValueError("an AWS KMS key provider needs zegel-server[aws-kms]") from None
             return open_aws_kms(url)
+        case "vault" | "vault+http":
+            try:
+                from zegel_server.crypto.vault_transit import open_vault  # noqa: PLC0415 - needs an optional extra
+            except ImportError:
+                raise ValueError("a Vault key provider needs zegel-server[vault]") from None
+            return open_vault(url)
         case _:
-            raise ValueError("a key provider's URL begins with local:, pkcs11: or aws-kms:")
+            raise ValueError("a key provider's URL begins with local:, pkcs11:, aws-kms: or vault:")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from support import moto, softhsm
+from support import moto, openbao, softhsm
 from zegel_server.crypto import RootKeys, open_root_keys
 
 
@@ -45,7 +45,14 @@ def kms_url(kms_port: int, monkeypatch: pytest.MonkeyPatch) -> str:
     return moto.url(kms_port)
 
 
-@pytest.fixture(params=["local", "pkcs11", "aws-kms"])
+@pytest.fixture(scope="session")
+def bao(tmp_path_factory: pytest.TempPathFactory) -> Iterator[openbao.Bao]:
+    """An OpenBao server in a process of its own; a test that stops or seals it brings it back."""
+    with openbao.server(tmp_path_factory.mktemp("openbao")) as server:
+        yield server
+
+
+@pytest.fixture(params=["local", "pkcs11", "aws-kms", "vault"])
 def root_keys_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty provider, of each kind in turn."""
     if request.param == "pkcs11":
@@ -53,6 +60,9 @@ def root_keys_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return token.url
     if request.param == "aws-kms":
         return str(request.getfixturevalue("kms_url"))
+    if request.param == "vault":
+        bao: openbao.Bao = request.getfixturevalue("bao")
+        return bao.url()
     return f"local:{tmp_path / 'keyring.json'}"
 
 

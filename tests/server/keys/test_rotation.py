@@ -4,15 +4,16 @@ import asyncio
 import hashlib
 import os
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
+from support import openbao, softhsm
 from support.documents_world import MIB, SPEC, World, make_world, pdf_of, reopen, sqlite_url, stream_of
-from support.softhsm import token
 from zegel_server.caller import Caller, Scope
 from zegel_server.crypto import KeyDestroyed, open_root_keys
 from zegel_server.db import Statement, bind
@@ -295,17 +296,29 @@ async def test_two_rotations_at_once_lose_nothing(world: World) -> None:
         assert await world.download(caller, document_id) == data
 
 
-@pytest.mark.parametrize("erase", [False, True])
-async def test_keys_of_a_token_are_rotated_as_well(tmp_path: Path, *, erase: bool) -> None:
-    (tmp_path / "token").mkdir()
-    with token(tmp_path / "token") as soft:
-        root_keys = open_root_keys(soft.url)
-        world = await make_world(sqlite_url(tmp_path), tmp_path, root_keys_url=soft.url)
+@contextmanager
+def provider_of(kind: str, folder: Path) -> Iterator[str]:
+    """The URL of a token in SoftHSM, or of a transit engine in OpenBao."""
+    (folder / kind).mkdir()
+    if kind == "token":
+        with softhsm.token(folder / kind) as soft:
+            yield soft.url
+    else:
+        with openbao.server(folder / kind) as bao:
+            yield bao.url()
+
+
+@pytest.mark.parametrize("kind", ["token", "vault"])
+async def test_keys_of_other_providers_are_rotated_as_well(tmp_path: Path, kind: str) -> None:
+    with provider_of(kind, tmp_path) as provider:
+        root_keys = open_root_keys(provider)
+        world = await make_world(sqlite_url(tmp_path), tmp_path, root_keys_url=provider)
         caller = world.member(Scope.ANY)
         data = pdf_of(os.urandom(1)[0] + 1000)
         document_id = await world.upload(caller, data)
-        done = await Rotation(world.database, root_keys, readers_s=0).rotate(world.tenant_id, erase=erase)
-        assert done.destroyed == erase
-        assert await world.download(caller, document_id) == data
+        for erase in (False, True):
+            done = await Rotation(world.database, root_keys, readers_s=0).rotate(world.tenant_id, erase=erase)
+            assert done.destroyed == erase
+            assert await world.download(caller, document_id) == data
         await world.close()
         await root_keys.close()
