@@ -42,6 +42,7 @@ from zegel_server.documents.servicer import register as register_documents
 from zegel_server.documents.upkeep import Upkeep
 from zegel_server.documents.uploads import Uploads
 from zegel_server.documents.vault import Vault
+from zegel_server.identity.exchange import Exchange
 from zegel_server.identity.operator import ensure_operator, renew_operator, write_secret
 from zegel_server.identity.servicer import IdentityServicer
 from zegel_server.janitor import Chore, Janitor
@@ -54,6 +55,7 @@ from zegel_server.rpc.server import OPEN_PATHS, Server
 from zegel_server.rpc.telemetry import Telemetry
 from zegel_server.signing.ceremony import Ceremony
 from zegel_server.signing.expiry import Expiry
+from zegel_server.signing.links import Awaited, SignerLinks
 from zegel_server.signing.pictures import Pictures
 from zegel_server.signing.sealing import Sealer, SealMaterials
 from zegel_server.signing.service import Signing
@@ -125,6 +127,8 @@ class Domains:
         )
         self.sealing = SealingWorker(database, sealer)
         self.signing = Signing(database, keys, recorder, library, core.sessions)
+        self.signer_links = SignerLinks(database, keys, recorder, core.links, self.signing)
+        self.exchange = Exchange(database, core.links, core.sessions, Awaited(), recorder)
         self.ceremony = Ceremony(database, keys, recorder, Pictures(workshop), self.sealing.nudge)
         self.expiry = Expiry(database, keys, recorder)
         self.janitor = Janitor(
@@ -169,10 +173,10 @@ class Domains:
     def servicers(self) -> list[tuple[ServiceDescriptor, Callable[[Any, Any], None], Any]]:
         """Each service with what registers it and its servicer."""
         core, database = self.core, self.core.database
-        identity = IdentityServicer(core.identity, core.sessions, database)
+        identity = IdentityServicer(core.identity, core.sessions, self.exchange, database)
         documents = DocumentServicer(database, self.documents, self.uploads, self.downloads)
         permissions = PermissionServicer(core.permissions, database)
-        signing = SigningServicer(self.signing, database)
+        signing = SigningServicer(self.signing, self.signer_links, database)
         ceremony = CeremonyServicer(self.ceremony, database)
         audit = AuditServicer(self.audit)
         return [
@@ -249,6 +253,7 @@ class App:
             OPEN_PATHS,
             certificates=settings.tls_client_authority is not None,
             limits=_limits(settings),
+            exchange=domains.exchange.present,
         )
         server = Server(pipeline, credentials.tls, reuse_port=reuse_port)
         for service, add, servicer in domains.servicers():

@@ -29,6 +29,7 @@ from zegel_server.db.migrate import current_revision, newest_revision, upgrade
 from zegel_server.documents.upkeep import Upkeep
 from zegel_server.documents.vault import Vault
 from zegel_server.identity.authentication import Authentication
+from zegel_server.identity.links import Links
 from zegel_server.identity.service import Identity
 from zegel_server.identity.sessions import Sessions
 from zegel_server.keys.service import Keys
@@ -72,6 +73,7 @@ class Core:
         self.policies = Policies(database)
         known = {method.permission for method in self.methods.values()}
         self.permissions = Permissions(database, self.policies, self.recorder, known)
+        self.links = Links(database, self.policies)
         self.authentication = Authentication(database, self.policies)
         self.sessions = Sessions(database, self.permissions, self.recorder)
         self.identity = Identity(database, self.keys, self.permissions, self.recorder)

@@ -12,7 +12,7 @@ import time
 from typing import Final, Literal
 from zlib import crc32
 
-Kind = Literal["ten", "mem", "key", "ses", "sub", "doc", "upl", "req", "sig", "aud", "evt", "tea", "dlg"]
+Kind = Literal["ten", "mem", "key", "ses", "sub", "doc", "upl", "req", "sig", "aud", "evt", "tea", "dlg", "lnk"]
 
 _DIGITS: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _FORM: Final = re.compile(r"[a-z]{3}_[0-7][0-9a-hjkmnp-tv-z]{25}")
@@ -24,6 +24,8 @@ API_KEY_PREFIX: Final = "zk_"
 """What an API key's token begins with: secret scanners find it by this and its check digits."""
 SESSION_PREFIX: Final = "zs_"
 """What a session's token begins with."""
+LINK_PREFIX: Final = "zl_"
+"""What a signer link's token begins with."""
 TOKEN_BODY: Final = 43
 """Base 62 digits that hold 256 bits."""
 TOKEN_CHECK: Final = 6
@@ -75,22 +77,23 @@ def new_token(prefix: str) -> str:
     """A new token: its prefix, 256 random bits, and check digits over both.
 
     Args:
-        prefix: ``API_KEY_PREFIX`` or ``SESSION_PREFIX``.
+        prefix: ``API_KEY_PREFIX``, ``SESSION_PREFIX`` or ``LINK_PREFIX``.
     """
     body = prefix + _base62(secrets.randbits(256), TOKEN_BODY)
     return body + _check(body)
 
 
-def is_token(text: str) -> bool:
+def is_token(text: str, prefixes: tuple[str, ...] = (API_KEY_PREFIX, SESSION_PREFIX)) -> bool:
     """Whether a text has the form of a token, its check digits included.
 
     Args:
         text: What a caller sent.
+        prefixes: The kinds of token that it may be.
     """
     return (
         len(text) == TOKEN_LENGTH
         and text.isascii()
-        and text.startswith((API_KEY_PREFIX, SESSION_PREFIX))
+        and text.startswith(prefixes)
         and _number(text[-TOKEN_CHECK:]) == crc32(text[:-TOKEN_CHECK].encode())
     )
 

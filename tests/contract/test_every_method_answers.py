@@ -87,6 +87,8 @@ async def test_without_the_permission_it_is_refused_before_anything_is_looked_at
     await api.role(tenant.owner, "nothing")
     nobody = await api.somebody(tenant, "nothing")
     for method in METHODS:
+        if method.GetOptions().Extensions[access_pb2.access].credential == access_pb2.CREDENTIAL_EXCHANGE:
+            continue  # no session's token is taken there at all
         permission = method.GetOptions().Extensions[access_pb2.access].permission
         for values in (HOSTILE["nul"], HOSTILE["identifiers"]):
             assert values is not None

@@ -193,6 +193,15 @@ def test_sessions_are_bound_to_the_certificate_of_who_opened_them(mutual: Secure
         with refused("UNAUTHENTICATED", "SESSION_BOUND_ELSEWHERE"):
             elsewhere.with_token(signer).ceremony.open_ceremony()
 
+        # A link is for handing over: the session is bound to whoever redeems it.
+        link = sender.signing.create_signer_link(
+            signature_request_id=request.signature_request_id, signature_id=request.signatures[0].signature_id
+        ).token
+        handed = elsewhere.exchange(link)
+        handed.ceremony.open_ceremony()
+        with refused("UNAUTHENTICATED", "SESSION_BOUND_ELSEWHERE"):
+            root.with_token(handed._call.token).ceremony.open_ceremony()
+
 
 def test_a_renewed_certificate_of_a_client_takes_a_new_session(mutual: Secure) -> None:
     before, after = CLIENTS.issue("partner"), CLIENTS.issue("partner")

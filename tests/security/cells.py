@@ -92,6 +92,7 @@ class Cells:
             for caller in self.everybody.values():
                 yield from self.of(rpc, caller)
             yield from self.bad_tokens(rpc)
+            yield from self.links(rpc)
 
     def of(self, rpc: Rpc, caller: Caller) -> Iterator[Cell]:
         """Every cell of a method and a caller.
@@ -100,6 +101,10 @@ class Cells:
             rpc: The method.
             caller: The caller.
         """
+        if rpc.exchanges:
+            payload = request(rpc, self.label(rpc, caller), {})
+            yield Cell(rpc, caller.name, caller.token, "a session's token", payload, "SESSION_MALFORMED")
+            return
         if not rpc.kinds or any((rpc.name, path) in OPTIONAL for path in rpc.kinds):
             yield self.without(rpc, caller)
         for path, kind in rpc.kinds.items():
@@ -128,8 +133,21 @@ class Cells:
             rpc: The method.
         """
         for state, (token, reason) in self.world.bad_tokens.items():
+            if rpc.exchanges and reason not in {"SESSION_MISSING", "SESSION_MALFORMED"}:
+                reason = "SESSION_MALFORMED"  # noqa: PLW2901 - whatever it opens elsewhere, it is none here
             named = {path: self.foreign(kind).name for path, kind in self.one_way(rpc).items()}
             yield Cell(rpc, state, token, "a token", request(rpc, state, named), reason)
+
+    def links(self, rpc: Rpc) -> Iterator[Cell]:
+        """A method with a signer link in every state: only what is exchanged is looked up, and only once is it good.
+
+        Args:
+            rpc: The method.
+        """
+        for state, (token, reason) in self.world.links.items():
+            named = {path: self.foreign(kind).name for path, kind in self.one_way(rpc).items()}
+            expected = reason if rpc.exchanges else "SESSION_MALFORMED"
+            yield Cell(rpc, f"link {state}", token, "a link", request(rpc, state, named), expected)
 
     def any(self) -> Iterator[Cell]:
         """Cells at random, without an end: other identifiers and other owners each time."""
@@ -253,8 +271,8 @@ class Cells:
                 return Cell(rpc, caller.name, caller.token, f"{path} {relation}", payload, PASS)
         elif rpc.name == "TakeRole":
             beside = {"role": "member", **beside}
-        elif rpc.name == "CreateSignerSession" and not beside:
-            beside = self.signing_beside(caller, path)
+        elif rpc.name in {"CreateSignerSession", "CreateSignerLink", "RevokeSignerLink"} and not beside:
+            beside = self.signing_beside(rpc, caller, path)
         about = f"{path} {relation} {resource.state}"
         label = self.label(rpc, caller, path, resource.name)
         payload = request(rpc, label, {**beside, path: resource.name})
@@ -275,10 +293,9 @@ class Cells:
             return self.foreign("principal").name
         return caller.own["principal"][0].name
 
-    def signing_beside(self, caller: Caller, path: str) -> Mapping[str, str]:
-        """The other field of a signer's session, of something that the caller reaches where it reaches anything."""
-        other = "signature_id" if path == "signature_request_id" else "signature_request_id"
-        kind = "signature" if other == "signature_id" else "signature_request"
+    def signing_beside(self, rpc: Rpc, caller: Caller, path: str) -> Mapping[str, str]:
+        """The other field of a request's signer or link, of something that the caller reaches where it reaches any."""
+        [(other, kind)] = [each for each in rpc.kinds.items() if each[0] != path]
         own = caller.own.get(kind) or self.world.foreign[kind]
         return {other: own[0].name}
 

@@ -38,6 +38,11 @@ class Rpc:
         return self.contract.permission
 
     @property
+    def exchanges(self) -> bool:
+        """Whether it takes what is exchanged for a session, and no session's token."""
+        return self.contract.exchanges
+
+    @property
     def kinds(self) -> Mapping[str, str]:
         """Kind of resource by the path of the field that names it."""
         return dict(self.contract.resources)

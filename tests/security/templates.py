@@ -117,6 +117,7 @@ TEMPLATES: Final[Mapping[str, Template]] = {
     ),
     "RevokeApiKey": Template(_of(identity.RevokeApiKeyRequest())),
     "CreateSession": Template(_of(identity.CreateSessionRequest()), _HANDED_OUT),
+    "ExchangeToken": Template(_of(identity.ExchangeTokenRequest())),
     "GetCurrentSession": Template(_of(identity.GetCurrentSessionRequest())),
     "ListSessions": Template(_of(identity.ListSessionsRequest(page_size=3))),
     "RevokeSession": Template(_of(identity.RevokeSessionRequest())),
@@ -157,6 +158,10 @@ TEMPLATES: Final[Mapping[str, Template]] = {
     ),
     "CancelSignatureRequest": Template(_of(signing.CancelSignatureRequestRequest(etag=OLD)), _CHANGED),
     "CreateSignerSession": Template(_of(signing.CreateSignerSessionRequest())),
+    "CreateSignerLink": Template(
+        lambda label: signing.CreateSignerLinkRequest(request_id=_request_id(label)), frozenset({"OK"})
+    ),
+    "RevokeSignerLink": Template(_of(signing.RevokeSignerLinkRequest())),
     "OpenCeremony": Template(_of(ceremony.OpenCeremonyRequest())),
     "GetCeremony": Template(_of(ceremony.GetCeremonyRequest())),
     "AcceptDisclosure": Template(_of(ceremony.AcceptDisclosureRequest()), frozenset({"OK", "FAILED_PRECONDITION"})),

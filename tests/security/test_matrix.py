@@ -34,7 +34,7 @@ async def test_every_cell_is_answered_as_declared(world: World) -> None:
     assert findings.leaks == []
     assert findings.mismatches == []
     assert findings.probes > 15_000
-    refusals = {reason for _, reason in world.bad_tokens.values()}
+    refusals = {reason for _, reason in (*world.bad_tokens.values(), *world.links.values())}
     assert set(findings.cells) == {PASS, DENIED, ABSENT, SAME, INVALID} | refusals
     assert {"OK", "NOT_FOUND", "UNAUTHENTICATED", "ABORTED", "FAILED_PRECONDITION"} <= set(findings.outcomes)
 

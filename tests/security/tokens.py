@@ -6,7 +6,9 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 import zegel
-from support.flow import Office
+from support.flow import Office, sign
+from zegel.signing.v1.signature_request_pb2 import SignatureRequest
+from zegel.signing.v1.signing_service_pb2 import CreateSignerLinkResponse
 from zegel_server.ids import new_token
 
 
@@ -68,3 +70,50 @@ def bad_tokens(
 
 def _altered(token: str) -> str:
     return token[:9] + ("a" if token[9] != "a" else "b") + token[10:]
+
+
+def bad_links(office: Office) -> dict[str, tuple[str, str]]:
+    """Signer links that nothing is exchanged for, and the reason that each is refused with.
+
+    Args:
+        office: The tenant.
+    """
+    request, canceled, signed = office.send(), office.send(), office.send()
+
+    def link(of: SignatureRequest, by: zegel.Client = office.sender, seconds: float = 3600) -> CreateSignerLinkResponse:
+        return by.signing.create_signer_link(
+            signature_request_id=of.signature_request_id,
+            signature_id=of.signatures[0].signature_id,
+            expire_time=ahead(seconds),
+        )
+
+    spent, revoked, expired, closed, done = (
+        link(request),
+        link(request),
+        link(request, seconds=1.0),
+        link(canceled),
+        link(signed),
+    )
+    office.root.exchange(spent.token)
+    office.sender.signing.revoke_signer_link(
+        signature_request_id=request.signature_request_id, signer_link_id=revoked.signer_link_id
+    )
+    office.sender.signing.cancel_signature_request(signature_request_id=canceled.signature_request_id)
+    sign(office.signer(signed, 0), 0)
+    key = office.owner.identity.create_api_key(name="k", roles=["owner"])
+    of_key = link(request, office.root.with_token(key.token))
+    office.owner.identity.revoke_api_key(api_key_id=key.api_key.api_key_id)
+    good = link(request).token
+    time.sleep(1.1)
+    return {
+        "spent": (spent.token, "LINK_SPENT"),
+        "revoked": (revoked.token, "LINK_REVOKED"),
+        "expired": (expired.token, "LINK_EXPIRED"),
+        "of a canceled request": (closed.token, "LINK_EXPIRED"),
+        "of a signer who signed": (done.token, "LINK_EXPIRED"),
+        "of a revoked key": (of_key.token, "LINK_REVOKED"),
+        "unknown": (new_token("zl_"), "SESSION_UNKNOWN"),
+        "cut": (good[:-1], "SESSION_MALFORMED"),
+        "altered": (_altered(good), "SESSION_MALFORMED"),
+        "as a session": ("zs_" + good[3:], "SESSION_MALFORMED"),
+    }

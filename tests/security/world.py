@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import zegel
 from security.contracts import held_by
-from security.tokens import ahead, bad_tokens
+from security.tokens import ahead, bad_links, bad_tokens
 from support.flow import Office, open_office, ready, sign, typed, usual_fields, usual_signers
 from support.server import ServerProcess
 from zegel.document.v1.document_service_pb2 import UploadSpec
@@ -90,6 +90,7 @@ class World:
         other: What another tenant has.
         bad_tokens: Tokens that nobody is let in with, and the reason that each is refused with.
         other_callers: The other tenant's owner and signer.
+        links: Signer links that nothing is exchanged for, and the reason that each is refused with.
     """
 
     server: ServerProcess
@@ -98,6 +99,7 @@ class World:
     other: Kinds
     bad_tokens: Mapping[str, tuple[str | None, str]]
     other_callers: Mapping[str, Caller]
+    links: Mapping[str, tuple[str, str]]
 
 
 def _add(kinds: Kinds, kind: str, *resources: Resource) -> None:
@@ -139,6 +141,11 @@ class _Maker:
         _add(kinds, "document", Resource(purged.document_id, "purged"))
 
         awaiting, canceled = sender.send(), sender.send()
+        link = client.signing.create_signer_link(
+            signature_request_id=awaiting.signature_request_id, signature_id=awaiting.signatures[0].signature_id
+        )
+        beside = {"signature_request_id": awaiting.signature_request_id}
+        _add(kinds, "signer_link", Resource(link.signer_link_id, "good", beside))
         client.signing.cancel_signature_request(signature_request_id=canceled.signature_request_id)
         declined = sender.send()
         sender.signer(declined, 0).ceremony.decline_signature(reason="no")
@@ -168,7 +175,10 @@ class _Maker:
 
     def _request(self, kinds: Kinds, state: str, request: SignatureRequest) -> None:
         request_id, signature_id = request.signature_request_id, request.signatures[0].signature_id
-        _add(kinds, "signature_request", Resource(request_id, state, {"signature_id": signature_id}))
+        beside = {"signature_id": signature_id}
+        if state == "good":
+            beside["signer_link_id"] = kinds["signer_link"][0].name
+        _add(kinds, "signature_request", Resource(request_id, state, beside))
         _add(kinds, "signature", Resource(signature_id, state, {"signature_request_id": request_id}))
         _add(kinds, "audit_id", Resource(request.audit_id, state))
         found = self.office.owner.audit.get_transaction(audit_id=request.audit_id).events
@@ -321,6 +331,7 @@ def open_world(server: ServerProcess) -> Iterator[World]:
             other,
             bad_tokens(office, maker.member(["owner"]), callers["owner"].principal_id, callers["owner"].token),
             {each.name: each for each in (other_owner, other_signer)},
+            bad_links(office),
         )
 
 
@@ -351,5 +362,6 @@ def absent(kind: str) -> str:
         "principal": "mem",
         "session": "ses",
         "api_key": "key",
+        "signer_link": "lnk",
     }
     return f"r{secrets.token_hex(6)}" if kind == "role" else new_id(prefixes[kind])

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from support.tools import ROOT
 from zegel_server.ids import (
     API_KEY_PREFIX,
+    LINK_PREFIX,
     SESSION_PREFIX,
     TOKEN_LENGTH,
     hash_token,
@@ -82,7 +83,14 @@ def test_no_text_is_taken_for_a_token(text: str) -> None:
 def test_the_expression_that_is_published_for_secret_scanners_finds_every_token() -> None:
     told = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
     [expression] = re.findall(r"^    (\\b.*\\b)$", told, re.MULTILINE)
-    for prefix in (API_KEY_PREFIX, SESSION_PREFIX):
+    for prefix in (API_KEY_PREFIX, SESSION_PREFIX, LINK_PREFIX):
         token = new_token(prefix)
         assert re.findall(expression, f'key = "{token}"; other') == [token]
         assert re.findall(expression, f"x{token}") == re.findall(expression, token + "a") == []
+
+
+def test_a_link_is_no_token_of_another_kind() -> None:
+    link, session = new_token(LINK_PREFIX), new_token(SESSION_PREFIX)
+    assert is_token(link, (LINK_PREFIX,))
+    assert not is_token(link)
+    assert not is_token(session, (LINK_PREFIX,))

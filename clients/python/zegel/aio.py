@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, ClassVar, Self, overload
 
 import grpc.aio
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from zegel._internal.base import ClientBase
 from zegel._internal.channel import PathLike
@@ -130,6 +131,11 @@ class Client(ClientBase):
         self.ceremony = Ceremony(port)
         self.audit = Audit(port)
         self.permissions = Permissions(port)
+
+    async def exchange(self, token: str, *, expire_time: Timestamp | None = None) -> Self:
+        """Turns what is exchanged for a session into one; see :meth:`zegel.Client.exchange`."""
+        made = await self.with_token(token).identity.exchange_token(expire_time=expire_time)
+        return self.with_token(made.token)
 
     async def close(self) -> None:
         """Ends the connection, and every call under way. On a client made from another one it does nothing."""

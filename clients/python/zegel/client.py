@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, ClassVar, Self, overload
 
 import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from zegel._internal.base import ClientBase
 from zegel._internal.channel import PathLike
@@ -205,6 +206,23 @@ class Client(ClientBase):
         self.ceremony = Ceremony(port)
         self.audit = Audit(port)
         self.permissions = Permissions(port)
+
+    def exchange(self, token: str, *, expire_time: Timestamp | None = None) -> Self:
+        """Turns what is exchanged for a session into one, once, and speaks in it from then on.
+
+        Args:
+            token: A signer link (``zl_...``).
+            expire_time: When the session ends at the latest; 1 hour from now where it is left out.
+
+        Returns:
+            A client over the same connection, in the new session.
+
+        Raises:
+            Unauthenticated: The link is spent, revoked, has ended, or never was one.
+            ZegelError: The call failed otherwise.
+        """
+        made = self.with_token(token).identity.exchange_token(expire_time=expire_time)
+        return self.with_token(made.token)
 
     def close(self) -> None:
         """Ends the connection, and every call under way. On a client made from another one it does nothing."""

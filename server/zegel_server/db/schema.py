@@ -123,6 +123,27 @@ sessions = Table(
     Index("ix_sessions_api_key_id", "api_key_id"),
 )
 
+signer_links = Table(
+    "signer_links",
+    metadata,
+    Column("signer_link_id", Text, primary_key=True),
+    Column("tenant_id", Text, ForeignKey("tenants.tenant_id"), nullable=False),
+    Column("token_hash", LargeBinary, nullable=False, unique=True),
+    Column("signature_request_id", Text, nullable=False),
+    Column("signature_id", Text, nullable=False),
+    Column("subject_id", Text, nullable=False),
+    Column("trail", Text, nullable=False),  # the request's audit ID
+    Column("creator_id", Text, nullable=False),
+    Column("api_key_id", Text, nullable=False),
+    Column("create_time", BigInteger, nullable=False),
+    Column("expire_time", BigInteger, nullable=False),
+    Column("revoke_time", BigInteger),
+    Column("spend_time", BigInteger),
+    Column("session_id", Text, nullable=False),  # that it was turned into; empty before
+    Index("ix_signer_links_api_key_id", "api_key_id"),
+    Index("ix_signer_links_expire_time", "expire_time"),
+)
+
 roles = Table(
     "roles",
     metadata,

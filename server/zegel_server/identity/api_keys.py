@@ -3,7 +3,7 @@
 Invariants:
 
 * A token is told once, by the call that made it; of it a hash and its first characters are kept.
-* Who revokes a key takes its roles and the sessions made with it in the same transaction.
+* Who revokes a key takes its roles, and the sessions and links made with it, in the same transaction.
 * What a narrowed caller makes is narrowed at least as much, whatever its roles come to hold later.
 * After a rotation exactly one token is the key's own; those before are good until the overlap ends, and never again.
 """
@@ -300,6 +300,7 @@ class ApiKeys:
                 if await transaction.execute(store.REVOKE_API_KEY, tenant=caller.tenant_id, id=api_key_id, now=now):
                     await self._permissions.unbind_all(transaction, caller.tenant_id, api_key_id)
                     await transaction.execute(store.REVOKE_SESSIONS_OF_KEY, id=api_key_id, now=now)
+                    await transaction.execute(store.REVOKE_LINKS_OF_KEY, id=api_key_id, now=now)
                     await self._recorder.record(transaction, draft)
             row = await self._database.fetch_one(store.API_KEY, tenant_id=caller.tenant_id, api_key_id=api_key_id)
         return await self._api_key(row)

@@ -10,6 +10,7 @@ from zegel_server.db import Database
 from zegel_server.errors import InvalidArgument
 from zegel_server.idempotency import earlier_answer
 from zegel_server.identity.api_keys import ApiKey
+from zegel_server.identity.exchange import EXCHANGED_DEFAULT, EXCHANGED_MOST, Exchange
 from zegel_server.identity.members import Member
 from zegel_server.identity.model import (
     MEMBER_SESSION,
@@ -46,11 +47,13 @@ class IdentityServicer(rpc.IdentityServiceServicer):
     Args:
         identity: Use cases of tenants, members and API keys.
         sessions: Use cases of sessions.
+        exchange: Use cases of exchanging.
         database: Where earlier answers are kept.
     """
 
-    def __init__(self, identity: Identity, sessions: Sessions, database: Database) -> None:
+    def __init__(self, identity: Identity, sessions: Sessions, exchange: Exchange, database: Database) -> None:
         self._identity = identity
+        self._exchange = exchange
         self._sessions = sessions
         self._database = database
 
@@ -214,6 +217,14 @@ class IdentityServicer(rpc.IdentityServiceServicer):
             current_caller(), member_id, _permissions(request.permissions), expire_time
         )
         return pb.CreateSessionResponse(session=_session(opened.session), token=opened.token)
+
+    async def ExchangeToken(self, request: pb.ExchangeTokenRequest, context: Any) -> pb.ExchangeTokenResponse:
+        """See the contract."""
+        expire_time = clock.now() + EXCHANGED_DEFAULT
+        if request.HasField("expire_time"):
+            expire_time = validation.future(request.expire_time, "expire_time", most=EXCHANGED_MOST)
+        opened = await self._exchange.redeem(current_caller(), expire_time)
+        return pb.ExchangeTokenResponse(session=_session(opened.session), token=opened.token)
 
     async def GetCurrentSession(
         self, request: pb.GetCurrentSessionRequest, context: Any

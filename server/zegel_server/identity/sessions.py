@@ -154,6 +154,50 @@ class Sessions:
     ) -> OpenedSession:
         # What a key opened goes with the key, and so does what was opened with that in turn.
         api_key_id = (await hold_caller(transaction, caller)).api_key_id
+        return await self.insert(
+            transaction,
+            caller,
+            kind=kind,
+            principal_id=principal_id,
+            subject_id=subject_id,
+            signature_request_id=signature_request_id,
+            creator_id=caller.principal_id,
+            api_key_id=api_key_id,
+            permissions=permissions,
+            expire_time=expire_time,
+            idle_us=idle_us,
+        )
+
+    async def insert(
+        self,
+        transaction: Transaction,
+        caller: Caller,
+        *,
+        kind: PrincipalKind,
+        principal_id: str,
+        subject_id: str,
+        signature_request_id: str,
+        creator_id: str,
+        api_key_id: str,
+        permissions: frozenset[str],
+        expire_time: int,
+        idle_us: int,
+    ) -> OpenedSession:
+        """Stores a session inside another use case's transaction, which makes sure that it may be.
+
+        Args:
+            transaction: That use case's.
+            caller: Who gets it: to its certificate it is bound, if it shows one.
+            kind: What it stands for.
+            principal_id: Whom it stands for.
+            subject_id: Whose personal data its calls' origin is.
+            signature_request_id: The request that a signer's session opens.
+            creator_id: Who opened it.
+            api_key_id: The API key with which it goes; empty for none.
+            permissions: What it is narrowed to.
+            expire_time: When it ends at the latest.
+            idle_us: After how long without use it ends.
+        """
         token = new_token(SESSION_PREFIX)
         now = clock.now()
         session = Session(
@@ -163,7 +207,7 @@ class Sessions:
             principal_id=principal_id,
             subject_id=subject_id,
             signature_request_id=signature_request_id,
-            creator_id=caller.principal_id,
+            creator_id=creator_id,
             permissions=permissions,
             certificate=caller.certificate or None,
             create_time=now,
@@ -182,7 +226,7 @@ class Sessions:
             principal_id=principal_id,
             subject_id=subject_id,
             signature_request_id=signature_request_id,
-            creator_id=caller.principal_id,
+            creator_id=creator_id,
             api_key_id=api_key_id,
             certificate=caller.certificate or None,
             permissions=" ".join(sorted(permissions)),
@@ -267,8 +311,9 @@ class Sessions:
                 await self._recorder.record(transaction, draft)
 
     async def forget_ended(self) -> int:
-        """Forgets sessions and tokens that ended long ago; until then they are told apart from ones that never were."""
+        """Forgets sessions, links and tokens that ended long ago; until then they are known as such."""
         before = clock.now() - ENDED_KEPT
         async with self._database.transaction() as transaction:
-            retired = await transaction.execute(store.FORGET_RETIRED, before=before)
-            return retired + await transaction.execute(store.FORGET_SESSIONS, before=before)
+            gone = await transaction.execute(store.FORGET_RETIRED, before=before)
+            gone += await transaction.execute(store.FORGET_LINKS, before=before)
+            return gone + await transaction.execute(store.FORGET_SESSIONS, before=before)

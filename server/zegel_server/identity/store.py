@@ -5,7 +5,7 @@ from typing import Final
 from sqlalchemy import delete, func, literal, select, update
 
 from zegel_server.db import Statement, bind, insert_into
-from zegel_server.db.schema import api_keys, bindings, members, retired_tokens, sessions, tenants
+from zegel_server.db.schema import api_keys, bindings, members, retired_tokens, sessions, signer_links, tenants
 
 # The look-up of each request: the session and the version of the policy that decides, in one query.
 SESSION_BY_TOKEN: Final = Statement(
@@ -216,3 +216,45 @@ REVOKE_SESSION: Final = Statement(
     .values(revoke_time=bind("now"))
 )
 FORGET_SESSIONS: Final = Statement(delete(sessions).where(sessions.c.expire_time < bind("before")))
+
+LINK_BY_TOKEN: Final = Statement(
+    select(signer_links, tenants.c.policy_version)
+    .join(tenants, tenants.c.tenant_id == signer_links.c.tenant_id)
+    .where(signer_links.c.token_hash == bind("token_hash"))
+)
+SIGNER_LINK: Final = Statement(
+    select(signer_links).where(
+        signer_links.c.tenant_id == bind("tenant_id"), signer_links.c.signer_link_id == bind("signer_link_id")
+    )
+)
+LOCK_LINK: Final = Statement(
+    select(signer_links)
+    .where(signer_links.c.tenant_id == bind("tenant_id"), signer_links.c.signer_link_id == bind("signer_link_id"))
+    .with_for_update()
+)
+INSERT_LINK: Final = insert_into(signer_links)
+RENEW_LINK: Final = Statement(
+    update(signer_links)
+    .where(
+        signer_links.c.tenant_id == bind("tenant"),
+        signer_links.c.signer_link_id == bind("id"),
+        signer_links.c.revoke_time.is_(None),
+        signer_links.c.spend_time.is_(None),
+        signer_links.c.expire_time > bind("now"),
+    )
+    .values(token_hash=bind("new_token_hash"))
+)
+SPEND_LINK: Final = Statement(
+    update(signer_links)
+    .where(signer_links.c.signer_link_id == bind("id"))
+    .values(spend_time=bind("now"), session_id=bind("new_session_id"))
+)
+REVOKE_LINK: Final = Statement(
+    update(signer_links).where(signer_links.c.signer_link_id == bind("id")).values(revoke_time=bind("now"))
+)
+REVOKE_LINKS_OF_KEY: Final = Statement(
+    update(signer_links)
+    .where(signer_links.c.api_key_id == bind("id"), signer_links.c.revoke_time.is_(None))
+    .values(revoke_time=bind("now"))
+)
+FORGET_LINKS: Final = Statement(delete(signer_links).where(signer_links.c.expire_time < bind("before")))

@@ -22,6 +22,9 @@ SIGNER: Final = "signer"
 OPERATOR: Final = "operator"
 """The installation's own role: it makes tenants, and sees nothing of theirs."""
 
+EXCHANGE: Final = "session.exchange"
+"""The permission to exchange something for a session: all that whoever presents it may do."""
+
 NOBODY: Final = ""
 """Owner of a role: the tenant's, so only a permission held in any resource reaches it."""
 
@@ -187,7 +190,7 @@ def _grants(scope: Scope, names: str) -> set[Grant]:
     return {Grant(name, scope) for name in names.split()}
 
 
-_EVERYBODY: Final = _grants(Scope.OWN, "session.introspect permission.check log.read")
+_EVERYBODY: Final = _grants(Scope.OWN, f"session.introspect permission.check log.read {EXCHANGE}")
 
 _OWN_WORK: Final = _EVERYBODY | _grants(
     Scope.OWN,

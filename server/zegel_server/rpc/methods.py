@@ -36,6 +36,7 @@ class Method:
         event: The event that a call leaves, or 0.
         streams: Whether either side streams.
         cap_s: The longest a call may take, in seconds.
+        exchanges: Whether it takes what is exchanged for a session, and nothing else.
     """
 
     path: str
@@ -44,6 +45,7 @@ class Method:
     event: int
     streams: bool
     cap_s: float
+    exchanges: bool = False
 
 
 def read_method(descriptor: MethodDescriptor) -> Method:
@@ -53,7 +55,7 @@ def read_method(descriptor: MethodDescriptor) -> Method:
         descriptor: The method.
 
     Raises:
-        ContractError: It has no access option, or one without a permission.
+        ContractError: It has no access option, one without a permission, or a stream that exchanges.
     """
     options = descriptor.GetOptions()
     path = f"/{descriptor.containing_service.full_name}/{descriptor.name}"
@@ -61,7 +63,11 @@ def read_method(descriptor: MethodDescriptor) -> Method:
     if not access.permission:
         message = f"{path} declares no access: no caller could be allowed it"
         raise ContractError(message)
+    exchanges = access.credential == access_pb2.CREDENTIAL_EXCHANGE
     streams = bool(descriptor.client_streaming or descriptor.server_streaming)
+    if exchanges and streams:
+        message = f"{path} exchanges a credential and streams: what was spent cannot be decided again"
+        raise ContractError(message)
     return Method(
         path=path,
         permission=access.permission,
@@ -69,6 +75,7 @@ def read_method(descriptor: MethodDescriptor) -> Method:
         event=options.Extensions[event_type_pb2.records],
         streams=streams,
         cap_s=STREAM_CAP_S if streams else UNARY_CAP_S,
+        exchanges=exchanges,
     )
 
 

@@ -4,7 +4,8 @@
 2. **telemetry**: a request id and one line for the operator, for refused requests as well.
 3. **limits**: the budgets of the address, before anything is looked up; once it is known who calls, of the session and
    the tenant.
-4. **session**: the token is looked up, every time; there is no cache that could be stale.
+4. **session**: the token is looked up, every time; there is no cache that could be stale. A method that exchanges a
+   credential for a session looks up that credential instead, and takes no session's.
 5. **access**: what the contract demands, decided by policy. It comes before any resource is looked at.
 
 Invariants:
@@ -20,9 +21,11 @@ import itertools
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, Protocol, cast
 
 import grpc
+from google.protobuf.message import Message
 from grpc.aio import AbortError, InternalError, ServerInterceptor, ServicerContext
 
 from zegel_server.caller import Caller, Origin, Scope, set_caller
@@ -67,6 +70,29 @@ class Authenticator(Protocol):
         ...
 
 
+class Exchange(Protocol):
+    """Looks up what is to be exchanged for a session."""
+
+    async def __call__(self, token: str, origin: Origin, certificate: bytes | None, message: Message) -> Caller:
+        """Says who calls.
+
+        Args:
+            token: The bearer token.
+            origin: Where the call came from.
+            certificate: The client's certificate in DER, where mutual TLS is on.
+            message: The request.
+
+        Raises:
+            Unauthenticated: The token is not good at this moment.
+        """
+        ...
+
+
+async def no_exchange(*_: object) -> Caller:
+    """Refuses whatever is to be exchanged: see ``Exchange``."""
+    raise Unauthenticated("The token has not the form of one.", reason="SESSION_MALFORMED")
+
+
 class Refusals(Protocol):
     """Hears of refused calls, to record them in the audit trail."""
 
@@ -97,6 +123,7 @@ class Call:
         "code",
         "context",
         "due",
+        "message",
         "method",
         "reason",
         "request_id",
@@ -121,6 +148,7 @@ class Call:
         self.scopes = Scope.NONE
         self.shared: tuple[str, ...] = ()
         self.admission: Admission | None = None
+        self.message: Callable[[], Message] | None = None
 
     def stop(self, why: Exception | None = None) -> None:
         """Ends the call from outside of its own task.
@@ -153,6 +181,7 @@ class Pipeline(ServerInterceptor):  # type: ignore[type-arg]  # generic in its s
         open_paths: Paths beginning so pass untouched: health and reflection, which show no resource.
         certificates: Whether clients show certificates: mutual TLS.
         limits: The budgets of addresses, sessions and tenants; ``None`` for none.
+        exchange: The session stage's look-up for methods that exchange a credential.
     """
 
     def __init__(
@@ -165,9 +194,11 @@ class Pipeline(ServerInterceptor):  # type: ignore[type-arg]  # generic in its s
         *,
         certificates: bool = False,
         limits: Limits | None = None,
+        exchange: Exchange = no_exchange,
     ) -> None:
         self._methods = methods
         self._authenticate = authenticate
+        self._exchange = exchange
         self._telemetry = telemetry
         self._refused = refused
         self._open = open_paths
@@ -221,6 +252,8 @@ class Pipeline(ServerInterceptor):  # type: ignore[type-arg]  # generic in its s
         async def run(request: bytes, context: ServicerContext[Any, Any]) -> Any:
             call = self._begin(method, context)
             try:
+                if method.exchanges:
+                    call.message = partial(parsed, parse, request)
                 await self._admit(call)
                 answer = serialise(await inner(parsed(parse, request), context))
                 call.check()
@@ -295,7 +328,11 @@ class Pipeline(ServerInterceptor):  # type: ignore[type-arg]  # generic in its s
         token, user_agent = token_of(context)
         certificate = certificate_of(context) if self._certificates else None
         try:
-            caller = await self._authenticate(token, Origin(address, user_agent), certificate)
+            origin = Origin(address, user_agent)
+            if call.message is None:
+                caller = await self._authenticate(token, origin, certificate)
+            else:
+                caller = await self._exchange(token, origin, certificate, call.message())
         except Unauthenticated as error:
             self._limits.wrong_token(admission, error.reason)
             raise

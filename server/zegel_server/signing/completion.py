@@ -42,6 +42,7 @@ ALL_SIGNED: Final = "SIGNATURE_REQUEST_ALL_SIGNED"
 """The event without which a trail is not that of a request that everybody has signed."""
 
 _CREATED_SESSION: Final = "SIGNER_SESSION_CREATED"
+_CREATED_LINK: Final = "SIGNER_LINK_CREATED"
 
 _TOLD: Final[Mapping[str, str]] = {
     "SIGNATURE_REQUEST_SENT": "Sent for signature",
@@ -54,7 +55,15 @@ _TOLD: Final[Mapping[str, str]] = {
     "DOCUMENT_DOWNLOADED": "Downloaded a document",
     "ACCESS_DENIED": "Was refused",
     "SESSION_REVOKED": "Signing session revoked",
+    "SIGNER_LINK_REDEEMED": "Opened the single-use link",
+    "SIGNER_LINK_REVOKED": "Revoked a single-use link",
 }
+
+_WAYS: Final[Mapping[str, str]] = {
+    _CREATED_SESSION: "Signing session handed over by {}",
+    "SIGNER_LINK_REDEEMED": "Single-use link of {} opened",
+}
+"""How a signer came by a session, as the trail has it."""
 
 _STAMPS: Final[Mapping[FieldType, StampKind]] = {
     FieldType.SIGNATURE: "signature",
@@ -175,8 +184,8 @@ def _audit_page(request: Snapshot, trail: Sequence[LeafFields], origin: str) -> 
 
 def _party(request: Snapshot, signature: Signature, trail: Iterable[LeafFields]) -> AuditParty:
     person = request.people[signature.signature_id]
-    handed = any(each.type == _CREATED_SESSION and each.resource == signature.signature_id for each in trail)
-    by = f"Signing session handed over by {request.tenant_name}" if handed else ""
+    ways = {each.type for each in trail if each.resource == signature.signature_id}
+    by = "\n".join(told.format(request.tenant_name) for way, told in _WAYS.items() if way in ways)
     return AuditParty(
         name=person.name or ERASED,
         email=person.email or ERASED,
@@ -218,6 +227,8 @@ def _same(one: LeafFields, other: LeafFields) -> bool:
 def _event(request: Snapshot, leaf: LeafFields, count: int) -> AuditEvent:
     if leaf.type == _CREATED_SESSION:
         told = f"Opened a signing session for {_who(request, leaf.resource, 'a signer')}"
+    elif leaf.type == _CREATED_LINK:
+        told = f"Made a single-use link for {_who(request, leaf.resource, 'a signer')}"
     else:
         told = _TOLD.get(leaf.type) or leaf.type.replace("_", " ").capitalize()
     if count > 1:

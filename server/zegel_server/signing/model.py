@@ -169,6 +169,19 @@ class Progress:
                 "The electronic record and signature disclosure is not accepted yet.", reason="DISCLOSURE_NOT_ACCEPTED"
             )
 
+    def demand_awaited(self, signature_id: str, at: int) -> None:
+        """Refuses to ask a signer for what is awaited no more; whose turn it is does not matter.
+
+        Args:
+            signature_id: Whose signature.
+            at: The time now.
+
+        Raises:
+            FailedPrecondition: Closed, expired, declined or already signed.
+            NotFound: The request has no such signature.
+        """
+        self._demand_open(self.signature(signature_id), at)
+
     def signed(self, signature_id: str, at: int, missing: Iterable[str] = ()) -> Self:
         """The signer signs; the next in order are asked, or everybody has signed.
 

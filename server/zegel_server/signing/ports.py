@@ -176,6 +176,76 @@ class Sessions(Protocol):
         ...
 
 
+class Links(Protocol):
+    """What signing needs of the signer links."""
+
+    async def create(
+        self,
+        transaction: Transaction,
+        caller: Caller,
+        *,
+        signature_request_id: str,
+        signature_id: str,
+        subject_id: str,
+        trail: str,
+        expire_time: int,
+    ) -> tuple[str, str]:
+        """Makes a link.
+
+        Args:
+            transaction: The one that it comes to be with.
+            caller: Who makes it.
+            signature_request_id: The request.
+            signature_id: The signer's signature.
+            subject_id: The signer as a subject.
+            trail: The request's audit ID.
+            expire_time: When it ends, in microseconds since the epoch.
+
+        Returns:
+            The link's identifier and its token, which is told only here.
+        """
+        ...
+
+    async def renew(self, transaction: Transaction, caller: Caller, signer_link_id: str) -> str:
+        """Gives a link another token.
+
+        Args:
+            transaction: Under way.
+            caller: Who made the link.
+            signer_link_id: Which.
+
+        Returns:
+            The token; empty where the link is not good any more.
+        """
+        ...
+
+    async def find(self, tenant_id: str, signature_request_id: str, signer_link_id: str) -> None:
+        """Makes sure that a link is of a request.
+
+        Args:
+            tenant_id: Whose.
+            signature_request_id: The request.
+            signer_link_id: The link.
+
+        Raises:
+            NotFound: It is not.
+        """
+        ...
+
+    async def revoke(self, transaction: Transaction, tenant_id: str, signer_link_id: str) -> bool:
+        """Revokes a link and the session that it was turned into.
+
+        Args:
+            transaction: Under way.
+            tenant_id: Whose.
+            signer_link_id: Which.
+
+        Returns:
+            Whether anything changed.
+        """
+        ...
+
+
 class TrailEvidence(Protocol):
     """What signing needs of the audit log."""
 

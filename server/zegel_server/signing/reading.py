@@ -181,6 +181,25 @@ async def lock(transaction: Transaction, known: Snapshot) -> tuple[Snapshot, Map
     return now, {each.signature_id: each for each in rows}
 
 
+async def lock_progress(transaction: Transaction, tenant_id: str, signature_request_id: str) -> Progress:
+    """How far a request has come, which is kept so until the transaction ends.
+
+    Args:
+        transaction: Under way.
+        tenant_id: Whose request.
+        signature_request_id: Its identifier.
+
+    Raises:
+        NotFound: There is none.
+    """
+    row = await transaction.fetch_one(
+        store.LOCK_REQUEST, tenant_id=tenant_id, signature_request_id=signature_request_id
+    )
+    if row is None:
+        raise NotFound("signature_request")
+    return _progress(row, await transaction.fetch(store.SIGNATURES, signature_request_id=signature_request_id))
+
+
 async def write(transaction: Transaction, before: Snapshot, after: Snapshot) -> None:
     """Writes what a transition changed.
 

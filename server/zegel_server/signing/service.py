@@ -139,7 +139,7 @@ class Signing:
         Raises:
             NotFound: Absent, or not the caller's to see.
         """
-        return await self._reached(caller, "signature_request.read", signature_request_id)
+        return await self.reached(caller, "signature_request.read", signature_request_id)
 
     async def list_page(self, caller: Caller, *, state: str, before: str, limit: int) -> tuple[list[Snapshot], bool]:
         """A page of the requests that the caller reaches, the newest first.
@@ -155,7 +155,7 @@ class Signing:
         """
         if caller.kind is PrincipalKind.SIGNER:
             # A signer is a party to exactly one request, whatever else policy says.
-            own = await self._reached(caller, "signature_request.read", caller.signature_request_id)
+            own = await self.reached(caller, "signature_request.read", caller.signature_request_id)
             fits = own.signature_request_id < before and state in {"", own.progress.state}
             return ([own] if fits else []), False
         permission = "signature_request.read"
@@ -224,7 +224,7 @@ class Signing:
         Raises:
             NotFound: Absent, or not the caller's to see.
         """
-        known = await self._reached(caller, "signature_request.open", signature_request_id)
+        known = await self.reached(caller, "signature_request.open", signature_request_id)
         validation.identifier(signature_id, "sig", "signature_id", "signature")
         signature = known.progress.signature(signature_id)
         draft = await self._recorder.draft(
@@ -247,7 +247,17 @@ class Signing:
             await self._recorder.record(transaction, draft.about(extra={**draft.extra, "opened_session": session_id}))
         return OpenedSession(session_id, token, expire_time)
 
-    async def _reached(self, caller: Caller, permission: str, signature_request_id: str) -> Snapshot:
+    async def reached(self, caller: Caller, permission: str, signature_request_id: str) -> Snapshot:
+        """A request that the caller reaches.
+
+        Args:
+            caller: Who asks.
+            permission: By which permission.
+            signature_request_id: Its identifier.
+
+        Raises:
+            NotFound: Absent, or not the caller's to see.
+        """
         validation.identifier(signature_request_id, "req", "signature_request_id", KIND)
         party = caller.kind is PrincipalKind.SIGNER and caller.signature_request_id == signature_request_id
         return await self._snapshots.get(caller.tenant_id, signature_request_id, caller.reach(permission, party=party))
@@ -263,7 +273,7 @@ class Signing:
         transition: Callable[[Progress], Progress],
         extra: Mapping[str, Any] | None = None,
     ) -> Snapshot:
-        known = await self._reached(caller, permission, signature_request_id)
+        known = await self.reached(caller, permission, signature_request_id)
         draft = await self._recorder.draft(
             caller.acts_on(permission, known.owner_id),
             event,

@@ -16,6 +16,7 @@ from zegel_server.errors import FailedPrecondition
 from zegel_server.idempotency import earlier_answer
 from zegel_server.signing import messages
 from zegel_server.signing.ceremony import Ceremony
+from zegel_server.signing.links import SignerLinks
 from zegel_server.signing.service import FIRST_PAGE, Signing
 from zegel_server.signing.snapshot import Seen
 
@@ -23,6 +24,11 @@ SESSION_DEFAULT: Final = clock.HOUR
 """How long a signer's session lasts where the sender says nothing, as the contract says."""
 SESSION_MOST: Final = 24 * clock.HOUR
 """The longest it may last, as the contract says."""
+
+LINK_DEFAULT: Final = 7 * clock.DAY
+"""How long a signer link is good where the sender says nothing, as the contract says."""
+LINK_MOST: Final = 30 * clock.DAY
+"""The longest it may be, as the contract says."""
 
 M = TypeVar("M", bound=Message)
 
@@ -55,11 +61,13 @@ class SigningServicer(rpc.SigningServiceServicer):
 
     Args:
         signing: The use cases.
+        links: The use cases of signer links.
         database: Where earlier answers are kept.
     """
 
-    def __init__(self, signing: Signing, database: Database) -> None:
+    def __init__(self, signing: Signing, links: SignerLinks, database: Database) -> None:
         self._signing = signing
+        self._links = links
         self._database = database
 
     async def CreateSignatureRequest(
@@ -142,6 +150,38 @@ class SigningServicer(rpc.SigningServiceServicer):
         return pb.CreateSignerSessionResponse(
             session_id=opened.session_id, token=opened.token, expire_time=clock.to_timestamp(opened.expire_time)
         )
+
+    async def CreateSignerLink(self, request: pb.CreateSignerLinkRequest, context: Any) -> pb.CreateSignerLinkResponse:
+        """See the contract."""
+        caller = current_caller()
+        request_id, signature_id = request.signature_request_id, request.signature_id
+
+        async def act() -> pb.CreateSignerLinkResponse:
+            expire_time = clock.now() + LINK_DEFAULT
+            if request.HasField("expire_time"):
+                expire_time = validation.future(request.expire_time, "expire_time", most=LINK_MOST)
+
+            def bare(signer_link_id: str) -> pb.CreateSignerLinkResponse:
+                return pb.CreateSignerLinkResponse(
+                    signer_link_id=signer_link_id, expire_time=clock.to_timestamp(expire_time)
+                )
+
+            signer_link_id, token = await self._links.create(
+                caller, request_id, signature_id, expire_time, request=request, answer=bare
+            )
+            answer = bare(signer_link_id)
+            answer.token = token
+            return answer
+
+        async def restore(answer: pb.CreateSignerLinkResponse) -> None:
+            answer.token = await self._links.renew(caller, request_id, signature_id, answer.signer_link_id)
+
+        return await _once(self._database, caller, request, kind=pb.CreateSignerLinkResponse, act=act, restore=restore)
+
+    async def RevokeSignerLink(self, request: pb.RevokeSignerLinkRequest, context: Any) -> pb.RevokeSignerLinkResponse:
+        """See the contract."""
+        await self._links.revoke(current_caller(), request.signature_request_id, request.signer_link_id)
+        return pb.RevokeSignerLinkResponse()
 
 
 class CeremonyServicer(ceremony_rpc.CeremonyServiceServicer):

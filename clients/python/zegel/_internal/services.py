@@ -29,6 +29,7 @@ class IdentityMethods:
     rotate_api_key = Unary(identity.RotateApiKeyRequest, identity.RotateApiKeyResponse)
     revoke_api_key = Unary(identity.RevokeApiKeyRequest, identity.RevokeApiKeyResponse)
     create_session = Unary(identity.CreateSessionRequest, identity.CreateSessionResponse)
+    exchange_token = Unary(identity.ExchangeTokenRequest, identity.ExchangeTokenResponse)
     get_current_session = Unary(identity.GetCurrentSessionRequest, identity.GetCurrentSessionResponse)
     list_sessions = Paged(identity.ListSessionsRequest, identity.ListSessionsResponse, lambda page: page.sessions)
     revoke_session = Unary(identity.RevokeSessionRequest, identity.RevokeSessionResponse)
@@ -61,6 +62,8 @@ class SigningMethods:
     update_signature_request = Unary(signing.UpdateSignatureRequestRequest, signing.UpdateSignatureRequestResponse)
     cancel_signature_request = Unary(signing.CancelSignatureRequestRequest, signing.CancelSignatureRequestResponse)
     create_signer_session = Unary(signing.CreateSignerSessionRequest, signing.CreateSignerSessionResponse)
+    create_signer_link = Unary(signing.CreateSignerLinkRequest, signing.CreateSignerLinkResponse)
+    revoke_signer_link = Unary(signing.RevokeSignerLinkRequest, signing.RevokeSignerLinkResponse)
 
 
 class CeremonyMethods:

@@ -112,6 +112,19 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The session is bound to another client certificate. Status `UNAUTHENTICATED`.
     `{"reason": "SESSION_BOUND_ELSEWHERE", "domain": "zegel", "metadata": {}}`
     """
+    ERROR_REASON_LINK_SPENT: _ErrorReason.ValueType  # 106
+    """The signer link was redeemed before. Status `UNAUTHENTICATED`.
+    `{"reason": "LINK_SPENT", "domain": "zegel", "metadata": {}}`
+    """
+    ERROR_REASON_LINK_EXPIRED: _ErrorReason.ValueType  # 107
+    """The signer link is past its expiry, or what it was for is over: the signature, or the request. Status
+    `UNAUTHENTICATED`.
+    `{"reason": "LINK_EXPIRED", "domain": "zegel", "metadata": {}}`
+    """
+    ERROR_REASON_LINK_REVOKED: _ErrorReason.ValueType  # 108
+    """The signer link was revoked, or the API key it was made with was. Status `UNAUTHENTICATED`.
+    `{"reason": "LINK_REVOKED", "domain": "zegel", "metadata": {}}`
+    """
     ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 200
     """No role of the caller holds the permission that the method demands. Decided before any resource is looked at.
     Status `PERMISSION_DENIED`.
@@ -336,6 +349,19 @@ ERROR_REASON_SESSION_EXPIRED: ErrorReason.ValueType  # 104
 ERROR_REASON_SESSION_BOUND_ELSEWHERE: ErrorReason.ValueType  # 105
 """The session is bound to another client certificate. Status `UNAUTHENTICATED`.
 `{"reason": "SESSION_BOUND_ELSEWHERE", "domain": "zegel", "metadata": {}}`
+"""
+ERROR_REASON_LINK_SPENT: ErrorReason.ValueType  # 106
+"""The signer link was redeemed before. Status `UNAUTHENTICATED`.
+`{"reason": "LINK_SPENT", "domain": "zegel", "metadata": {}}`
+"""
+ERROR_REASON_LINK_EXPIRED: ErrorReason.ValueType  # 107
+"""The signer link is past its expiry, or what it was for is over: the signature, or the request. Status
+`UNAUTHENTICATED`.
+`{"reason": "LINK_EXPIRED", "domain": "zegel", "metadata": {}}`
+"""
+ERROR_REASON_LINK_REVOKED: ErrorReason.ValueType  # 108
+"""The signer link was revoked, or the API key it was made with was. Status `UNAUTHENTICATED`.
+`{"reason": "LINK_REVOKED", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 200
 """No role of the caller holds the permission that the method demands. Decided before any resource is looked at.

@@ -100,6 +100,12 @@ class _EventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventType.V
     """The request's expiry was changed."""
     EVENT_TYPE_SIGNER_SESSION_CREATED: _EventType.ValueType  # 71
     """A session was opened for a signer."""
+    EVENT_TYPE_SIGNER_LINK_CREATED: _EventType.ValueType  # 72
+    """A link was made for a signer."""
+    EVENT_TYPE_SIGNER_LINK_REDEEMED: _EventType.ValueType  # 73
+    """A signer link was turned into a session."""
+    EVENT_TYPE_SIGNER_LINK_REVOKED: _EventType.ValueType  # 74
+    """A signer link was revoked, with the session that it was turned into."""
 
 class EventType(_EventType, metaclass=_EventTypeEnumTypeWrapper):
     """What happened. The catalogue is closed on the server's side; a client must survive a value that it does not know."""
@@ -180,6 +186,12 @@ EVENT_TYPE_EXPIRY_EDITED: EventType.ValueType  # 70
 """The request's expiry was changed."""
 EVENT_TYPE_SIGNER_SESSION_CREATED: EventType.ValueType  # 71
 """A session was opened for a signer."""
+EVENT_TYPE_SIGNER_LINK_CREATED: EventType.ValueType  # 72
+"""A link was made for a signer."""
+EVENT_TYPE_SIGNER_LINK_REDEEMED: EventType.ValueType  # 73
+"""A signer link was turned into a session."""
+EVENT_TYPE_SIGNER_LINK_REVOKED: EventType.ValueType  # 74
+"""A signer link was revoked, with the session that it was turned into."""
 Global___EventType: _TypeAlias = EventType  # noqa: Y015
 
 RECORDS_FIELD_NUMBER: _builtins.int

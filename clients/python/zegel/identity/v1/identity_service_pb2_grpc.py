@@ -29,7 +29,8 @@ class IdentityServiceStub:
     """Tenants, their members and API keys, and sessions.
 
     A call carries one token as `authorization: Bearer <token>`: an API key (`zk_...`) or a session token (`zs_...`). It
-    is looked up at every request: a revoked one is refused by the very next.
+    is looked up at every request: a revoked one is refused by the very next. `ExchangeToken` alone takes another: what is
+    exchanged for a session.
     """
 
     def __init__(self, channel):
@@ -103,6 +104,11 @@ class IdentityServiceStub:
                 request_serializer=zegel_dot_identity_dot_v1_dot_identity__service__pb2.CreateSessionRequest.SerializeToString,
                 response_deserializer=zegel_dot_identity_dot_v1_dot_identity__service__pb2.CreateSessionResponse.FromString,
                 _registered_method=True)
+        self.ExchangeToken = channel.unary_unary(
+                '/zegel.identity.v1.IdentityService/ExchangeToken',
+                request_serializer=zegel_dot_identity_dot_v1_dot_identity__service__pb2.ExchangeTokenRequest.SerializeToString,
+                response_deserializer=zegel_dot_identity_dot_v1_dot_identity__service__pb2.ExchangeTokenResponse.FromString,
+                _registered_method=True)
         self.GetCurrentSession = channel.unary_unary(
                 '/zegel.identity.v1.IdentityService/GetCurrentSession',
                 request_serializer=zegel_dot_identity_dot_v1_dot_identity__service__pb2.GetCurrentSessionRequest.SerializeToString,
@@ -124,7 +130,8 @@ class IdentityServiceServicer:
     """Tenants, their members and API keys, and sessions.
 
     A call carries one token as `authorization: Bearer <token>`: an API key (`zk_...`) or a session token (`zs_...`). It
-    is looked up at every request: a revoked one is refused by the very next.
+    is looked up at every request: a revoked one is refused by the very next. `ExchangeToken` alone takes another: what is
+    exchanged for a session.
     """
 
     def CreateTenant(self, request, context):
@@ -230,6 +237,19 @@ class IdentityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExchangeToken(self, request, context):
+        """Turns what the call carries as its token into a session, once: a signer link (`zl_...`, see
+        `SigningService.CreateSignerLink`) into a session for that one signature request and that one signer, in the manner
+        of RFC 8693. The session's token is told only here; where clients show certificates (mutual TLS), the session is
+        bound to that of whoever exchanges, not to that of whoever made the link. A second exchange is refused:
+        `UNAUTHENTICATED` with `LINK_SPENT`; of two at the same time one goes through. Other refusals: `LINK_EXPIRED`,
+        `LINK_REVOKED`, `SESSION_UNKNOWN`, `SESSION_MALFORMED`. Not idempotent; an answer that was lost is lost, and the
+        sender makes another link. A link leaves `SIGNER_LINK_REDEEMED` in the trail of its request.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetCurrentSession(self, request, context):
         """Tells the caller who it is: the session or API key that the call carries.
         """
@@ -320,6 +340,11 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     request_deserializer=zegel_dot_identity_dot_v1_dot_identity__service__pb2.CreateSessionRequest.FromString,
                     response_serializer=zegel_dot_identity_dot_v1_dot_identity__service__pb2.CreateSessionResponse.SerializeToString,
             ),
+            'ExchangeToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExchangeToken,
+                    request_deserializer=zegel_dot_identity_dot_v1_dot_identity__service__pb2.ExchangeTokenRequest.FromString,
+                    response_serializer=zegel_dot_identity_dot_v1_dot_identity__service__pb2.ExchangeTokenResponse.SerializeToString,
+            ),
             'GetCurrentSession': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCurrentSession,
                     request_deserializer=zegel_dot_identity_dot_v1_dot_identity__service__pb2.GetCurrentSessionRequest.FromString,
@@ -347,7 +372,8 @@ class IdentityService:
     """Tenants, their members and API keys, and sessions.
 
     A call carries one token as `authorization: Bearer <token>`: an API key (`zk_...`) or a session token (`zs_...`). It
-    is looked up at every request: a revoked one is refused by the very next.
+    is looked up at every request: a revoked one is refused by the very next. `ExchangeToken` alone takes another: what is
+    exchanged for a session.
     """
 
     @staticmethod
@@ -691,6 +717,33 @@ class IdentityService:
             '/zegel.identity.v1.IdentityService/CreateSession',
             zegel_dot_identity_dot_v1_dot_identity__service__pb2.CreateSessionRequest.SerializeToString,
             zegel_dot_identity_dot_v1_dot_identity__service__pb2.CreateSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExchangeToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/zegel.identity.v1.IdentityService/ExchangeToken',
+            zegel_dot_identity_dot_v1_dot_identity__service__pb2.ExchangeTokenRequest.SerializeToString,
+            zegel_dot_identity_dot_v1_dot_identity__service__pb2.ExchangeTokenResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -30,7 +30,8 @@ class IdentityServiceStub:
     """Tenants, their members and API keys, and sessions.
 
     A call carries one token as `authorization: Bearer <token>`: an API key (`zk_...`) or a session token (`zs_...`). It
-    is looked up at every request: a revoked one is refused by the very next.
+    is looked up at every request: a revoked one is refused by the very next. `ExchangeToken` alone takes another: what is
+    exchanged for a session.
     """
 
     @_typing.overload
@@ -81,6 +82,15 @@ class IdentityServiceStub:
     caller may not. Where clients show certificates (mutual TLS), the session is bound to the caller's: it is good only
     with that one. Not idempotent: each call opens another.
     """
+    ExchangeToken: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.ExchangeTokenRequest, _identity_service_pb2.ExchangeTokenResponse]
+    """Turns what the call carries as its token into a session, once: a signer link (`zl_...`, see
+    `SigningService.CreateSignerLink`) into a session for that one signature request and that one signer, in the manner
+    of RFC 8693. The session's token is told only here; where clients show certificates (mutual TLS), the session is
+    bound to that of whoever exchanges, not to that of whoever made the link. A second exchange is refused:
+    `UNAUTHENTICATED` with `LINK_SPENT`; of two at the same time one goes through. Other refusals: `LINK_EXPIRED`,
+    `LINK_REVOKED`, `SESSION_UNKNOWN`, `SESSION_MALFORMED`. Not idempotent; an answer that was lost is lost, and the
+    sender makes another link. A link leaves `SIGNER_LINK_REDEEMED` in the trail of its request.
+    """
     GetCurrentSession: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.GetCurrentSessionRequest, _identity_service_pb2.GetCurrentSessionResponse]
     """Tells the caller who it is: the session or API key that the call carries."""
     ListSessions: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.ListSessionsRequest, _identity_service_pb2.ListSessionsResponse]
@@ -95,7 +105,8 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     """Tenants, their members and API keys, and sessions.
 
     A call carries one token as `authorization: Bearer <token>`: an API key (`zk_...`) or a session token (`zs_...`). It
-    is looked up at every request: a revoked one is refused by the very next.
+    is looked up at every request: a revoked one is refused by the very next. `ExchangeToken` alone takes another: what is
+    exchanged for a session.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -143,6 +154,15 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     caller may not. Where clients show certificates (mutual TLS), the session is bound to the caller's: it is good only
     with that one. Not idempotent: each call opens another.
     """
+    ExchangeToken: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.ExchangeTokenRequest, _identity_service_pb2.ExchangeTokenResponse]  # type: ignore[assignment]
+    """Turns what the call carries as its token into a session, once: a signer link (`zl_...`, see
+    `SigningService.CreateSignerLink`) into a session for that one signature request and that one signer, in the manner
+    of RFC 8693. The session's token is told only here; where clients show certificates (mutual TLS), the session is
+    bound to that of whoever exchanges, not to that of whoever made the link. A second exchange is refused:
+    `UNAUTHENTICATED` with `LINK_SPENT`; of two at the same time one goes through. Other refusals: `LINK_EXPIRED`,
+    `LINK_REVOKED`, `SESSION_UNKNOWN`, `SESSION_MALFORMED`. Not idempotent; an answer that was lost is lost, and the
+    sender makes another link. A link leaves `SIGNER_LINK_REDEEMED` in the trail of its request.
+    """
     GetCurrentSession: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.GetCurrentSessionRequest, _identity_service_pb2.GetCurrentSessionResponse]  # type: ignore[assignment]
     """Tells the caller who it is: the session or API key that the call carries."""
     ListSessions: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.ListSessionsRequest, _identity_service_pb2.ListSessionsResponse]  # type: ignore[assignment]
@@ -156,7 +176,8 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
     """Tenants, their members and API keys, and sessions.
 
     A call carries one token as `authorization: Bearer <token>`: an API key (`zk_...`) or a session token (`zs_...`). It
-    is looked up at every request: a revoked one is refused by the very next.
+    is looked up at every request: a revoked one is refused by the very next. `ExchangeToken` alone takes another: what is
+    exchanged for a session.
     """
 
     @_abc_1.abstractmethod
@@ -279,6 +300,21 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         """Opens a session for a member. `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER` where the member may do what the
         caller may not. Where clients show certificates (mutual TLS), the session is bound to the caller's: it is good only
         with that one. Not idempotent: each call opens another.
+        """
+
+    @_abc_1.abstractmethod
+    def ExchangeToken(
+        self,
+        request: _identity_service_pb2.ExchangeTokenRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_service_pb2.ExchangeTokenResponse, _abc.Awaitable[_identity_service_pb2.ExchangeTokenResponse]]:
+        """Turns what the call carries as its token into a session, once: a signer link (`zl_...`, see
+        `SigningService.CreateSignerLink`) into a session for that one signature request and that one signer, in the manner
+        of RFC 8693. The session's token is told only here; where clients show certificates (mutual TLS), the session is
+        bound to that of whoever exchanges, not to that of whoever made the link. A second exchange is refused:
+        `UNAUTHENTICATED` with `LINK_SPENT`; of two at the same time one goes through. Other refusals: `LINK_EXPIRED`,
+        `LINK_REVOKED`, `SESSION_UNKNOWN`, `SESSION_MALFORMED`. Not idempotent; an answer that was lost is lost, and the
+        sender makes another link. A link leaves `SIGNER_LINK_REDEEMED` in the trail of its request.
         """
 
     @_abc_1.abstractmethod

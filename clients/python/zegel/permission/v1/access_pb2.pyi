@@ -21,6 +21,30 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _Credential:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CredentialEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Credential.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CREDENTIAL_UNSPECIFIED: _Credential.ValueType  # 0
+    """The same as `CREDENTIAL_SESSION`: what a method demands that says nothing."""
+    CREDENTIAL_SESSION: _Credential.ValueType  # 1
+    """The token of a session (`zs_...`) or an API key (`zk_...`)."""
+    CREDENTIAL_EXCHANGE: _Credential.ValueType  # 2
+    """What is exchanged for a session, once: a signer link (`zl_...`), or an ID token of the tenant's identity provider."""
+
+class Credential(_Credential, metaclass=_CredentialEnumTypeWrapper):
+    """What stands for a caller."""
+
+CREDENTIAL_UNSPECIFIED: Credential.ValueType  # 0
+"""The same as `CREDENTIAL_SESSION`: what a method demands that says nothing."""
+CREDENTIAL_SESSION: Credential.ValueType  # 1
+"""The token of a session (`zs_...`) or an API key (`zk_...`)."""
+CREDENTIAL_EXCHANGE: Credential.ValueType  # 2
+"""What is exchanged for a session, once: a signer link (`zl_...`), or an ID token of the tenant's identity provider."""
+Global___Credential: _TypeAlias = Credential  # noqa: Y015
+
 class _Scope:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -59,9 +83,14 @@ class Access(_message.Message):
 
     PERMISSION_FIELD_NUMBER: _builtins.int
     RESOURCES_FIELD_NUMBER: _builtins.int
+    CREDENTIAL_FIELD_NUMBER: _builtins.int
     permission: _builtins.str
     """The permission that a role of the caller must hold, as `<resource>.<verb>`, such as `document.read`.
     Decided by policy before any resource is looked at.
+    """
+    credential: Global___Credential.ValueType
+    """What the call must carry in its `authorization: Bearer ...` metadata. Any other kind of token is refused exactly as
+    one that has not the form of a token.
     """
     @_builtins.property
     def resources(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResourceField]:
@@ -74,10 +103,11 @@ class Access(_message.Message):
         *,
         permission: _builtins.str = ...,
         resources: _abc.Iterable[Global___ResourceField] | None = ...,
+        credential: Global___Credential.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["permission", b"permission", "resources", b"resources"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credential", b"credential", "permission", b"permission", "resources", b"resources"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -370,3 +370,116 @@ class CreateSignerSessionResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreateSignerSessionResponse: _TypeAlias = CreateSignerSessionResponse  # noqa: Y015
+
+@_typing.final
+class CreateSignerLinkRequest(_message.Message):
+    """Request of `CreateSignerLink`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGNATURE_REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SIGNATURE_ID_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    signature_request_id: _builtins.str
+    """Identifier of the signature request. Required."""
+    signature_id: _builtins.str
+    """Identifier of the signer's signature. Required."""
+    request_id: _builtins.str
+    """Makes the call idempotent: up to 64 printable characters; kept for a day at least."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When the link ends unless it is redeemed before: at most 30 days ahead, 7 days where it is unset."""
+
+    def __init__(
+        self,
+        *,
+        signature_request_id: _builtins.str = ...,
+        signature_id: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "request_id", b"request_id", "signature_id", b"signature_id", "signature_request_id", b"signature_request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateSignerLinkRequest: _TypeAlias = CreateSignerLinkRequest  # noqa: Y015
+
+@_typing.final
+class CreateSignerLinkResponse(_message.Message):
+    """Answer of `CreateSignerLink`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGNER_LINK_ID_FIELD_NUMBER: _builtins.int
+    TOKEN_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    signer_link_id: _builtins.str
+    """Identifier of the link, `lnk_...`, by which to revoke it. It is no secret: the token is."""
+    token: _builtins.str
+    """Its token, `zl_...`. It is told only here: the server keeps a hash of it. Put it into a URL's fragment, after `#`:
+    what stands there goes into no server's log.
+    """
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ends unless it is redeemed before."""
+
+    def __init__(
+        self,
+        *,
+        signer_link_id: _builtins.str = ...,
+        token: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "signer_link_id", b"signer_link_id", "token", b"token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateSignerLinkResponse: _TypeAlias = CreateSignerLinkResponse  # noqa: Y015
+
+@_typing.final
+class RevokeSignerLinkRequest(_message.Message):
+    """Request of `RevokeSignerLink`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGNATURE_REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SIGNER_LINK_ID_FIELD_NUMBER: _builtins.int
+    signature_request_id: _builtins.str
+    """Identifier of the signature request. Required."""
+    signer_link_id: _builtins.str
+    """Identifier of the link. Required."""
+    def __init__(
+        self,
+        *,
+        signature_request_id: _builtins.str = ...,
+        signer_link_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["signature_request_id", b"signature_request_id", "signer_link_id", b"signer_link_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevokeSignerLinkRequest: _TypeAlias = RevokeSignerLinkRequest  # noqa: Y015
+
+@_typing.final
+class RevokeSignerLinkResponse(_message.Message):
+    """Answer of `RevokeSignerLink`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevokeSignerLinkResponse: _TypeAlias = RevokeSignerLinkResponse  # noqa: Y015

@@ -65,6 +65,16 @@ class SigningServiceStub:
                 request_serializer=zegel_dot_signing_dot_v1_dot_signing__service__pb2.CreateSignerSessionRequest.SerializeToString,
                 response_deserializer=zegel_dot_signing_dot_v1_dot_signing__service__pb2.CreateSignerSessionResponse.FromString,
                 _registered_method=True)
+        self.CreateSignerLink = channel.unary_unary(
+                '/zegel.signing.v1.SigningService/CreateSignerLink',
+                request_serializer=zegel_dot_signing_dot_v1_dot_signing__service__pb2.CreateSignerLinkRequest.SerializeToString,
+                response_deserializer=zegel_dot_signing_dot_v1_dot_signing__service__pb2.CreateSignerLinkResponse.FromString,
+                _registered_method=True)
+        self.RevokeSignerLink = channel.unary_unary(
+                '/zegel.signing.v1.SigningService/RevokeSignerLink',
+                request_serializer=zegel_dot_signing_dot_v1_dot_signing__service__pb2.RevokeSignerLinkRequest.SerializeToString,
+                response_deserializer=zegel_dot_signing_dot_v1_dot_signing__service__pb2.RevokeSignerLinkResponse.FromString,
+                _registered_method=True)
 
 
 class SigningServiceServicer:
@@ -112,9 +122,29 @@ class SigningServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateSignerSession(self, request, context):
-        """Opens a session for one signer of one request, for the partner to hand to that person. Who opened it stands in the
-        audit trail. Where clients show certificates (mutual TLS), the session is bound to the caller's. Not idempotent: each
-        call opens another.
+        """Opens a session for one signer of one request, for the partner's own backend to act with. Who opened it stands in
+        the audit trail. Where clients show certificates (mutual TLS), the session is bound to the caller's, so that nobody
+        else can use it: to hand it over to the signer's browser, make a link (`CreateSignerLink`). Not idempotent: each call
+        opens another.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateSignerLink(self, request, context):
+        """Makes a link for one signer of one request: a token that the partner puts into a URL or a mail of its own, and that
+        whoever opens it turns into a session, once, by `IdentityService.ExchangeToken`. Who made it and who redeemed it
+        stand in the request's audit trail. It ends with the signature, the request, its expiry, `RevokeSignerLink`, and with
+        the API key it was made by or through. Idempotent by `request_id`; the token is kept nowhere, so a repetition gets a
+        new one for as long as the link is good, and the one before ends. `FAILED_PRECONDITION` where the signer has signed
+        or declined, or the request has ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeSignerLink(self, request, context):
+        """Revokes a signer link, and the session it was turned into if it was. Idempotent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -152,6 +182,16 @@ def add_SigningServiceServicer_to_server(servicer, server):
                     servicer.CreateSignerSession,
                     request_deserializer=zegel_dot_signing_dot_v1_dot_signing__service__pb2.CreateSignerSessionRequest.FromString,
                     response_serializer=zegel_dot_signing_dot_v1_dot_signing__service__pb2.CreateSignerSessionResponse.SerializeToString,
+            ),
+            'CreateSignerLink': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateSignerLink,
+                    request_deserializer=zegel_dot_signing_dot_v1_dot_signing__service__pb2.CreateSignerLinkRequest.FromString,
+                    response_serializer=zegel_dot_signing_dot_v1_dot_signing__service__pb2.CreateSignerLinkResponse.SerializeToString,
+            ),
+            'RevokeSignerLink': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeSignerLink,
+                    request_deserializer=zegel_dot_signing_dot_v1_dot_signing__service__pb2.RevokeSignerLinkRequest.FromString,
+                    response_serializer=zegel_dot_signing_dot_v1_dot_signing__service__pb2.RevokeSignerLinkResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -317,6 +357,60 @@ class SigningService:
             '/zegel.signing.v1.SigningService/CreateSignerSession',
             zegel_dot_signing_dot_v1_dot_signing__service__pb2.CreateSignerSessionRequest.SerializeToString,
             zegel_dot_signing_dot_v1_dot_signing__service__pb2.CreateSignerSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateSignerLink(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/zegel.signing.v1.SigningService/CreateSignerLink',
+            zegel_dot_signing_dot_v1_dot_signing__service__pb2.CreateSignerLinkRequest.SerializeToString,
+            zegel_dot_signing_dot_v1_dot_signing__service__pb2.CreateSignerLinkResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeSignerLink(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/zegel.signing.v1.SigningService/RevokeSignerLink',
+            zegel_dot_signing_dot_v1_dot_signing__service__pb2.RevokeSignerLinkRequest.SerializeToString,
+            zegel_dot_signing_dot_v1_dot_signing__service__pb2.RevokeSignerLinkResponse.FromString,
             options,
             channel_credentials,
             insecure,

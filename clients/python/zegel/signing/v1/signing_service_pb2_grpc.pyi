@@ -52,10 +52,21 @@ class SigningServiceStub:
     has signed, or it ended otherwise.
     """
     CreateSignerSession: _grpc.UnaryUnaryMultiCallable[_signing_service_pb2.CreateSignerSessionRequest, _signing_service_pb2.CreateSignerSessionResponse]
-    """Opens a session for one signer of one request, for the partner to hand to that person. Who opened it stands in the
-    audit trail. Where clients show certificates (mutual TLS), the session is bound to the caller's. Not idempotent: each
-    call opens another.
+    """Opens a session for one signer of one request, for the partner's own backend to act with. Who opened it stands in
+    the audit trail. Where clients show certificates (mutual TLS), the session is bound to the caller's, so that nobody
+    else can use it: to hand it over to the signer's browser, make a link (`CreateSignerLink`). Not idempotent: each call
+    opens another.
     """
+    CreateSignerLink: _grpc.UnaryUnaryMultiCallable[_signing_service_pb2.CreateSignerLinkRequest, _signing_service_pb2.CreateSignerLinkResponse]
+    """Makes a link for one signer of one request: a token that the partner puts into a URL or a mail of its own, and that
+    whoever opens it turns into a session, once, by `IdentityService.ExchangeToken`. Who made it and who redeemed it
+    stand in the request's audit trail. It ends with the signature, the request, its expiry, `RevokeSignerLink`, and with
+    the API key it was made by or through. Idempotent by `request_id`; the token is kept nowhere, so a repetition gets a
+    new one for as long as the link is good, and the one before ends. `FAILED_PRECONDITION` where the signer has signed
+    or declined, or the request has ended.
+    """
+    RevokeSignerLink: _grpc.UnaryUnaryMultiCallable[_signing_service_pb2.RevokeSignerLinkRequest, _signing_service_pb2.RevokeSignerLinkResponse]
+    """Revokes a signer link, and the session it was turned into if it was. Idempotent."""
 
 @_typing.type_check_only
 class SigningServiceAsyncStub(SigningServiceStub):
@@ -81,10 +92,21 @@ class SigningServiceAsyncStub(SigningServiceStub):
     has signed, or it ended otherwise.
     """
     CreateSignerSession: _aio.UnaryUnaryMultiCallable[_signing_service_pb2.CreateSignerSessionRequest, _signing_service_pb2.CreateSignerSessionResponse]  # type: ignore[assignment]
-    """Opens a session for one signer of one request, for the partner to hand to that person. Who opened it stands in the
-    audit trail. Where clients show certificates (mutual TLS), the session is bound to the caller's. Not idempotent: each
-    call opens another.
+    """Opens a session for one signer of one request, for the partner's own backend to act with. Who opened it stands in
+    the audit trail. Where clients show certificates (mutual TLS), the session is bound to the caller's, so that nobody
+    else can use it: to hand it over to the signer's browser, make a link (`CreateSignerLink`). Not idempotent: each call
+    opens another.
     """
+    CreateSignerLink: _aio.UnaryUnaryMultiCallable[_signing_service_pb2.CreateSignerLinkRequest, _signing_service_pb2.CreateSignerLinkResponse]  # type: ignore[assignment]
+    """Makes a link for one signer of one request: a token that the partner puts into a URL or a mail of its own, and that
+    whoever opens it turns into a session, once, by `IdentityService.ExchangeToken`. Who made it and who redeemed it
+    stand in the request's audit trail. It ends with the signature, the request, its expiry, `RevokeSignerLink`, and with
+    the API key it was made by or through. Idempotent by `request_id`; the token is kept nowhere, so a repetition gets a
+    new one for as long as the link is good, and the one before ends. `FAILED_PRECONDITION` where the signer has signed
+    or declined, or the request has ended.
+    """
+    RevokeSignerLink: _aio.UnaryUnaryMultiCallable[_signing_service_pb2.RevokeSignerLinkRequest, _signing_service_pb2.RevokeSignerLinkResponse]  # type: ignore[assignment]
+    """Revokes a signer link, and the session it was turned into if it was. Idempotent."""
 
 class SigningServiceServicer(metaclass=_abc_1.ABCMeta):
     """What the sender does: signature requests."""
@@ -143,9 +165,32 @@ class SigningServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _signing_service_pb2.CreateSignerSessionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_signing_service_pb2.CreateSignerSessionResponse, _abc.Awaitable[_signing_service_pb2.CreateSignerSessionResponse]]:
-        """Opens a session for one signer of one request, for the partner to hand to that person. Who opened it stands in the
-        audit trail. Where clients show certificates (mutual TLS), the session is bound to the caller's. Not idempotent: each
-        call opens another.
+        """Opens a session for one signer of one request, for the partner's own backend to act with. Who opened it stands in
+        the audit trail. Where clients show certificates (mutual TLS), the session is bound to the caller's, so that nobody
+        else can use it: to hand it over to the signer's browser, make a link (`CreateSignerLink`). Not idempotent: each call
+        opens another.
         """
+
+    @_abc_1.abstractmethod
+    def CreateSignerLink(
+        self,
+        request: _signing_service_pb2.CreateSignerLinkRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_signing_service_pb2.CreateSignerLinkResponse, _abc.Awaitable[_signing_service_pb2.CreateSignerLinkResponse]]:
+        """Makes a link for one signer of one request: a token that the partner puts into a URL or a mail of its own, and that
+        whoever opens it turns into a session, once, by `IdentityService.ExchangeToken`. Who made it and who redeemed it
+        stand in the request's audit trail. It ends with the signature, the request, its expiry, `RevokeSignerLink`, and with
+        the API key it was made by or through. Idempotent by `request_id`; the token is kept nowhere, so a repetition gets a
+        new one for as long as the link is good, and the one before ends. `FAILED_PRECONDITION` where the signer has signed
+        or declined, or the request has ended.
+        """
+
+    @_abc_1.abstractmethod
+    def RevokeSignerLink(
+        self,
+        request: _signing_service_pb2.RevokeSignerLinkRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_signing_service_pb2.RevokeSignerLinkResponse, _abc.Awaitable[_signing_service_pb2.RevokeSignerLinkResponse]]:
+        """Revokes a signer link, and the session it was turned into if it was. Idempotent."""
 
 def add_SigningServiceServicer_to_server(servicer: SigningServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

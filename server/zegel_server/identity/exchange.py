@@ -1,0 +1,126 @@
+"""What is exchanged for a session, once.
+
+Invariants:
+
+* What is presented here opens no other method, and no session's token is taken here.
+* Whatever is spent is spent in the transaction that stores the session.
+"""
+
+from typing import Final, Protocol
+
+from google.protobuf.message import Message
+
+from zegel.event.v1 import event_type_pb2 as events
+from zegel_server import clock
+from zegel_server.audit.recorder import Recorder
+from zegel_server.caller import Caller, Origin, PrincipalKind
+from zegel_server.db import Database, Transaction
+from zegel_server.errors import FailedPrecondition, NotFound, Unauthenticated
+from zegel_server.identity.links import Links, ended
+from zegel_server.identity.model import SIGNER_IDLE
+from zegel_server.identity.sessions import OpenedSession, Sessions
+from zegel_server.ids import LINK_PREFIX, is_token
+
+EXCHANGED_DEFAULT: Final = clock.HOUR
+"""How long a session lasts where the caller says nothing, as the contract says."""
+EXCHANGED_MOST: Final = 24 * clock.HOUR
+"""The longest it may last, as the contract says."""
+
+
+class Signable(Protocol):
+    """What an exchange asks of the signatures."""
+
+    async def demand(self, transaction: Transaction, caller: Caller) -> None:
+        """Refuses a signature that is awaited no more, and keeps its request as it is until the transaction ends.
+
+        Args:
+            transaction: The one that opens the signer's session.
+            caller: The signer.
+
+        Raises:
+            FailedPrecondition: The signer has signed or declined, or the request has ended.
+            NotFound: There is no such signature.
+        """
+        ...
+
+
+class Exchange:
+    """Use cases of exchanging.
+
+    Args:
+        database: Where the rows are.
+        links: Signer links.
+        sessions: Opens the sessions.
+        signable: Whether a signature is still awaited.
+        recorder: Records the events.
+    """
+
+    def __init__(
+        self, database: Database, links: Links, sessions: Sessions, signable: Signable, recorder: Recorder
+    ) -> None:
+        self._database = database
+        self._links = links
+        self._sessions = sessions
+        self._signable = signable
+        self._recorder = recorder
+
+    async def present(self, token: str, origin: Origin, certificate: bytes | None, message: Message) -> Caller:
+        """Says who calls; the session stage of methods that exchange.
+
+        Args:
+            token: What is to be exchanged.
+            origin: Where the call came from.
+            certificate: The client's certificate in DER, or ``None``.
+            message: The request.
+
+        Raises:
+            Unauthenticated: It is not good at this moment.
+        """
+        del message  # a link says itself what it stands for
+        if is_token(token, (LINK_PREFIX,)):
+            return await self._links.present(token, origin, certificate)
+        raise Unauthenticated("The token has not the form of one.", reason="SESSION_MALFORMED")
+
+    async def redeem(self, caller: Caller, expire_time: int) -> OpenedSession:
+        """Turns a signer link into a session.
+
+        Args:
+            caller: Who presented it.
+            expire_time: When the session ends at the latest.
+
+        Raises:
+            Unauthenticated: The link was spent, revoked, or has ended.
+        """
+        draft = await self._recorder.draft(
+            caller,
+            events.EVENT_TYPE_SIGNER_LINK_REDEEMED,
+            resource_id=caller.principal_id,
+            signature_request_id=caller.signature_request_id,
+        )
+        async with self._database.transaction() as transaction:
+            await self._links.hold(transaction, caller)
+            try:
+                await self._signable.demand(transaction, caller)
+            except (FailedPrecondition, NotFound):
+                raise ended() from None
+            link = await self._links.lock(transaction, caller)
+            opened = await self._sessions.insert(
+                transaction,
+                caller,
+                kind=PrincipalKind.SIGNER,
+                principal_id=caller.principal_id,
+                subject_id=caller.subject_id,
+                signature_request_id=caller.signature_request_id,
+                creator_id=link.creator_id,
+                api_key_id=link.api_key_id,
+                permissions=frozenset(),
+                expire_time=expire_time,
+                idle_us=SIGNER_IDLE,
+            )
+            session_id = opened.session.session_id
+            await self._links.spend(transaction, caller, session_id)
+            told = {"opened_session": session_id, "link": link.signer_link_id}
+            await self._recorder.record(
+                transaction, draft.about(trail=link.trail, auth="signer_link", session_id="", extra=told)
+            )
+        return opened

@@ -1,0 +1,269 @@
+"""Signer links: tokens that are turned into a signer's session, once.
+
+Invariants:
+
+* A link stands for one signer of one request. Its token is told once; of it a hash is kept.
+* A link is spent under its row's lock, in the transaction that stores the session: of two at once one goes through.
+* Who redeems it holds its API key first, as a revocation takes rows: key, then sessions, then links.
+"""
+
+from typing import NamedTuple
+
+from zegel_server import clock
+from zegel_server.caller import Caller, Origin, PrincipalKind
+from zegel_server.db import Database, Row, Transaction
+from zegel_server.errors import NotFound, Unauthenticated
+from zegel_server.identity import store
+from zegel_server.identity.holding import hold_caller
+from zegel_server.identity.model import fingerprint
+from zegel_server.ids import LINK_PREFIX, hash_token, new_id, new_token
+from zegel_server.permissions.model import EXCHANGE, SIGNER
+from zegel_server.permissions.policies import Policies
+
+
+class MadeLink(NamedTuple):
+    """A link that was just made.
+
+    Attributes:
+        signer_link_id: Its identifier.
+        token: Its token, told only now.
+    """
+
+    signer_link_id: str
+    token: str
+
+
+class Links:
+    """Signer links as rows, inside other use cases' transactions.
+
+    Args:
+        database: Where they are.
+        policies: What signers may do.
+    """
+
+    def __init__(self, database: Database, policies: Policies) -> None:
+        self._database = database
+        self._policies = policies
+
+    async def create(
+        self,
+        transaction: Transaction,
+        caller: Caller,
+        *,
+        signature_request_id: str,
+        signature_id: str,
+        subject_id: str,
+        trail: str,
+        expire_time: int,
+    ) -> MadeLink:
+        """Makes a link.
+
+        Args:
+            transaction: The one that it comes to be with; begins here.
+            caller: Who makes it.
+            signature_request_id: The request.
+            signature_id: The signer's signature.
+            subject_id: The signer as a subject.
+            trail: The request's audit ID.
+            expire_time: When it ends.
+
+        Raises:
+            Unauthenticated: The caller was revoked meanwhile.
+        """
+        # What a key made goes with the key.
+        api_key_id = (await hold_caller(transaction, caller)).api_key_id
+        made = MadeLink(new_id("lnk"), new_token(LINK_PREFIX))
+        await transaction.execute(
+            store.INSERT_LINK,
+            signer_link_id=made.signer_link_id,
+            tenant_id=caller.tenant_id,
+            token_hash=hash_token(made.token),
+            signature_request_id=signature_request_id,
+            signature_id=signature_id,
+            subject_id=subject_id,
+            trail=trail,
+            creator_id=caller.principal_id,
+            api_key_id=api_key_id,
+            create_time=clock.now(),
+            expire_time=expire_time,
+            revoke_time=None,
+            spend_time=None,
+            session_id="",
+        )
+        return made
+
+    async def renew(self, transaction: Transaction, caller: Caller, signer_link_id: str) -> str:
+        """Gives a link another token, for a caller whom the first answer did not reach.
+
+        Args:
+            transaction: Under way; begins here.
+            caller: Who made it.
+            signer_link_id: Which.
+
+        Returns:
+            The token; empty where the link is not good any more.
+        """
+        await hold_caller(transaction, caller)
+        token = new_token(LINK_PREFIX)
+        renewed = await transaction.execute(
+            store.RENEW_LINK,
+            tenant=caller.tenant_id,
+            id=signer_link_id,
+            now=clock.now(),
+            new_token_hash=hash_token(token),
+        )
+        return token if renewed else ""
+
+    async def find(self, tenant_id: str, signature_request_id: str, signer_link_id: str) -> None:
+        """Makes sure that a link is of a request.
+
+        Args:
+            tenant_id: Whose.
+            signature_request_id: The request.
+            signer_link_id: The link.
+
+        Raises:
+            NotFound: It is not.
+        """
+        row = await self._database.fetch_one(store.SIGNER_LINK, tenant_id=tenant_id, signer_link_id=signer_link_id)
+        if row is None or row.signature_request_id != signature_request_id:
+            raise NotFound("signer_link")
+
+    async def revoke(self, transaction: Transaction, tenant_id: str, signer_link_id: str) -> bool:
+        """Revokes a link and the session that it was turned into.
+
+        Args:
+            transaction: Under way.
+            tenant_id: Whose.
+            signer_link_id: Which.
+
+        Returns:
+            Whether anything changed.
+        """
+        row = await transaction.fetch_one(store.LOCK_LINK, tenant_id=tenant_id, signer_link_id=signer_link_id)
+        if row is None or row.revoke_time is not None:
+            return False
+        now = clock.now()
+        if row.session_id:
+            await transaction.execute(store.REVOKE_SESSION, tenant=tenant_id, id=row.session_id, now=now)
+        await transaction.execute(store.REVOKE_LINK, id=signer_link_id, now=now)
+        return True
+
+    # ------------------------------------------------------------------------------------------------ redeeming
+
+    async def present(self, token: str, origin: Origin, certificate: bytes | None) -> Caller:
+        """Says who calls with a link: somebody who may exchange it, and nothing else.
+
+        Args:
+            token: The link's token; it has the form of one.
+            origin: Where the call came from.
+            certificate: The client's certificate in DER, or ``None``.
+
+        Raises:
+            Unauthenticated: It is unknown, revoked, spent or expired.
+        """
+        row = await self._database.fetch_one(store.LINK_BY_TOKEN, token_hash=hash_token(token))
+        if row is None:
+            raise Unauthenticated("No session has this token.", reason="SESSION_UNKNOWN")
+        check(row, clock.now())
+        snapshot = await self._policies.snapshot(row.tenant_id, row.policy_version)
+        return Caller(
+            row.tenant_id,
+            row.signature_id,
+            PrincipalKind.SIGNER,
+            row.signer_link_id,
+            row.subject_id,
+            row.signature_request_id,
+            row.policy_version,
+            snapshot.of((SIGNER,)),
+            (EXCHANGE,),
+            origin,
+            fingerprint(certificate) if certificate else b"",
+        )
+
+    async def hold(self, transaction: Transaction, caller: Caller) -> None:
+        """Keeps the API key of a link from being revoked until the transaction ends; comes first in it.
+
+        Args:
+            transaction: The one that redeems it.
+            caller: Who presented it.
+
+        Raises:
+            Unauthenticated: The key was revoked meanwhile.
+        """
+        row = await self.read(transaction, caller)
+        if row.api_key_id:
+            key = await transaction.fetch_one(store.HOLD_API_KEY, tenant_id=caller.tenant_id, own_id=row.api_key_id)
+            if key is None or key.revoke_time is not None:
+                raise revoked()
+
+    async def read(self, transaction: Transaction, caller: Caller) -> Row:
+        """The row of the link that a caller presented.
+
+        Args:
+            transaction: Under way.
+            caller: Who presented it.
+        """
+        row = await transaction.fetch_one(
+            store.SIGNER_LINK, tenant_id=caller.tenant_id, signer_link_id=caller.session_id
+        )
+        if row is None:
+            raise Unauthenticated("No session has this token.", reason="SESSION_UNKNOWN")
+        return row
+
+    async def spend(self, transaction: Transaction, caller: Caller, session_id: str) -> None:
+        """Spends a link that ``lock`` found good.
+
+        Args:
+            transaction: The one that redeems it.
+            caller: Who presented it.
+            session_id: What it was turned into.
+        """
+        await transaction.execute(store.SPEND_LINK, id=caller.session_id, now=clock.now(), new_session_id=session_id)
+
+    async def lock(self, transaction: Transaction, caller: Caller) -> Row:
+        """Locks the link that a caller presented, for it to be spent.
+
+        Args:
+            transaction: The one that redeems it.
+            caller: Who presented it.
+
+        Returns:
+            Its row.
+
+        Raises:
+            Unauthenticated: It was revoked, spent, or has expired, since the call was let in.
+        """
+        row = await transaction.fetch_one(store.LOCK_LINK, tenant_id=caller.tenant_id, signer_link_id=caller.session_id)
+        if row is None:
+            raise Unauthenticated("No session has this token.", reason="SESSION_UNKNOWN")
+        check(row, clock.now())
+        return row
+
+
+def check(row: Row, now: int) -> None:
+    """Refuses a link that is not good at this moment; of several reasons the most final one is told.
+
+    Args:
+        row: The link's row.
+        now: The time.
+
+    Raises:
+        Unauthenticated: It is revoked, spent or expired.
+    """
+    if row.revoke_time is not None:
+        raise revoked()
+    if row.spend_time is not None:
+        raise Unauthenticated("The signer link was used before.", reason="LINK_SPENT")
+    if now >= row.expire_time:
+        raise ended()
+
+
+def revoked() -> Unauthenticated:
+    """The refusal of a link that was revoked."""
+    return Unauthenticated("The signer link was revoked.", reason="LINK_REVOKED")
+
+
+def ended() -> Unauthenticated:
+    """The refusal of a link that is over."""
+    return Unauthenticated("The signer link has ended.", reason="LINK_EXPIRED")

@@ -1,0 +1,166 @@
+"""Links with which signers are invited: use cases of their sender, and whether a signature is still awaited.
+
+Invariants:
+
+* A link is made for a signature that is awaited, and redeemed only while it is.
+"""
+
+from collections.abc import Callable
+
+from google.protobuf.message import Message
+
+from zegel.event.v1 import event_type_pb2 as events
+from zegel_server import clock, validation
+from zegel_server.audit.recorder import Recorder
+from zegel_server.caller import Caller
+from zegel_server.db import Database, Transaction
+from zegel_server.idempotency import remember
+from zegel_server.keys.service import Keys
+from zegel_server.signing.ports import Links
+from zegel_server.signing.reading import lock_progress
+from zegel_server.signing.service import Signing
+
+
+class SignerLinks:
+    """Use cases of signer links.
+
+    Args:
+        database: Where the rows are.
+        keys: Gives the signers' keys.
+        recorder: Records the events.
+        links: The links themselves.
+        signing: The requests.
+    """
+
+    def __init__(self, database: Database, keys: Keys, recorder: Recorder, links: Links, signing: Signing) -> None:
+        self._database = database
+        self._keys = keys
+        self._recorder = recorder
+        self._links = links
+        self._signing = signing
+
+    async def create(
+        self,
+        caller: Caller,
+        signature_request_id: str,
+        signature_id: str,
+        expire_time: int,
+        *,
+        request: Message,
+        answer: Callable[[str], Message],
+    ) -> tuple[str, str]:
+        """Makes a link for one signer. Who made it stands in the trail.
+
+        Args:
+            caller: Who makes it.
+            signature_request_id: The request.
+            signature_id: The signer's signature.
+            expire_time: When it ends, in microseconds since the epoch.
+            request: The call, with its ``request_id``.
+            answer: Makes the answer to remember, without a token, of the link's identifier.
+
+        Returns:
+            The link's identifier, and its token.
+
+        Raises:
+            FailedPrecondition: The signature is awaited no more.
+            NotFound: Absent, or not the caller's to see.
+            UniqueViolation: The same call is being made at the same time.
+        """
+        known = await self._signing.reached(caller, "signature_request.open", signature_request_id)
+        validation.identifier(signature_id, "sig", "signature_id", "signature")
+        known.progress.demand_awaited(signature_id, clock.now())
+        draft = await self._recorder.draft(
+            caller,
+            events.EVENT_TYPE_SIGNER_LINK_CREATED,
+            resource_id=signature_id,
+            signature_request_id=known.signature_request_id,
+            trail=known.audit_id,
+        )
+        async with self._database.transaction() as transaction:
+            made = await self._links.create(
+                transaction,
+                caller,
+                signature_request_id=known.signature_request_id,
+                signature_id=signature_id,
+                subject_id=known.people[signature_id].subject_id,
+                trail=known.audit_id,
+                expire_time=expire_time,
+            )
+            told = {**draft.extra, "link": made[0], "expire_time": clock.to_rfc3339(expire_time)}
+            await self._recorder.record(transaction, draft.about(extra=told))
+            await remember(transaction, caller, request, answer(made[0]))
+        return made[0], made[1]
+
+    async def renew(self, caller: Caller, signature_request_id: str, signature_id: str, signer_link_id: str) -> str:
+        """Gives a link another token, for a caller whom the first answer did not reach.
+
+        Args:
+            caller: Who made it.
+            signature_request_id: The request.
+            signature_id: The signer's signature.
+            signer_link_id: The link.
+
+        Returns:
+            The token; empty where the link is not good any more.
+
+        Raises:
+            NotFound: Absent, or not the caller's to see.
+        """
+        known = await self._signing.reached(caller, "signature_request.open", signature_request_id)
+        draft = await self._recorder.draft(
+            caller,
+            events.EVENT_TYPE_SIGNER_LINK_CREATED,
+            resource_id=signature_id,
+            signature_request_id=known.signature_request_id,
+            trail=known.audit_id,
+            extra={"link": signer_link_id, "renewed": True},
+        )
+        async with self._database.transaction() as transaction:
+            token = await self._links.renew(transaction, caller, signer_link_id)
+            if token:
+                await self._recorder.record(transaction, draft)
+        return token
+
+    async def revoke(self, caller: Caller, signature_request_id: str, signer_link_id: str) -> None:
+        """Revokes a link, and the session it was turned into; one that was revoked before stays so.
+
+        Args:
+            caller: Who revokes it.
+            signature_request_id: The request.
+            signer_link_id: The link.
+
+        Raises:
+            NotFound: Absent, or not the caller's to see.
+        """
+        known = await self._signing.reached(caller, "signature_request.open", signature_request_id)
+        validation.identifier(signer_link_id, "lnk", "signer_link_id", "signer_link")
+        await self._links.find(known.tenant_id, known.signature_request_id, signer_link_id)
+        draft = await self._recorder.draft(
+            caller,
+            events.EVENT_TYPE_SIGNER_LINK_REVOKED,
+            resource_id=signer_link_id,
+            signature_request_id=known.signature_request_id,
+            trail=known.audit_id,
+        )
+        async with self._database.transaction() as transaction:
+            if await self._links.revoke(transaction, known.tenant_id, signer_link_id):
+                await self._recorder.record(transaction, draft)
+
+
+class Awaited:
+    """Whether a signature is still awaited, for whoever opens its signer's session."""
+
+    async def demand(self, transaction: Transaction, caller: Caller) -> None:
+        """Refuses a signature that is awaited no more, and keeps its request as it is until the transaction ends.
+
+        Args:
+            transaction: The one that opens the session.
+            caller: The signer.
+
+        Raises:
+            FailedPrecondition: The signer has signed or declined, or the request has ended.
+            NotFound: There is no such signature.
+        """
+        progress = await lock_progress(transaction, caller.tenant_id, caller.signature_request_id)
+        progress.demand_awaited(caller.principal_id, clock.now())

@@ -1,0 +1,175 @@
+"""Single-use signer links, from the partner who makes one to the signer who signs by it, on either database."""
+
+import asyncio
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import zegel
+from security.tokens import ahead
+from support.flow import Office, event_names, sign
+from zegel.errors import FailedPrecondition, InvalidArgument, NotFound, Unauthenticated, ZegelError
+from zegel.event.v1.event_type_pb2 import EVENT_TYPE_SIGNER_LINK_REDEEMED
+from zegel.identity.v1.identity_service_pb2 import SESSION_KIND_SIGNER
+from zegel.signing.v1.signature_request_pb2 import SignatureRequest
+from zegel.signing.v1.signing_service_pb2 import CreateSignerLinkResponse
+
+
+def make_link(
+    office: Office, request: SignatureRequest, index: int = 0, by: zegel.Client | None = None, request_id: str = ""
+) -> CreateSignerLinkResponse:
+    return (by or office.sender).signing.create_signer_link(
+        signature_request_id=request.signature_request_id,
+        signature_id=request.signatures[index].signature_id,
+        request_id=request_id,
+    )
+
+
+def refused(office: Office, token: str) -> str:
+    with pytest.raises(Unauthenticated) as raised:
+        office.root.exchange(token)
+    return raised.value.reason
+
+
+def test_a_signer_signs_by_a_link_and_the_trail_tells_who_made_and_who_opened_it(office: Office) -> None:
+    request = office.send()
+    link = make_link(office, request)
+    signer = office.root.exchange(link.token)
+    session = signer.identity.get_current_session().session
+    assert (session.kind, session.principal_id) == (SESSION_KIND_SIGNER, request.signatures[0].signature_id)
+    assert session.creator_id == office.sender_id
+    sign(signer, 0)
+    sign(office.root.exchange(make_link(office, request, 1).token), 1)
+    finished = office.finish(request)
+    assert finished.report.ok, finished.report.failures
+    names = event_names(finished.transaction)
+    assert (names.count("SIGNER_LINK_CREATED"), names.count("SIGNER_LINK_REDEEMED")) == (2, 2)
+    redeemed = next(each for each in finished.transaction.events if each.type == EVENT_TYPE_SIGNER_LINK_REDEEMED)
+    assert redeemed.principal_id == request.signatures[0].signature_id
+    assert link.signer_link_id.encode() in redeemed.leaf
+    assert b"127.0.0.1" not in redeemed.leaf
+
+
+def test_the_second_use_is_refused_and_so_is_every_other_method(office: Office) -> None:
+    token = make_link(office, office.send()).token
+    with pytest.raises(Unauthenticated, match="form") as raised:
+        office.root.with_token(token).ceremony.open_ceremony()
+    assert raised.value.reason == "SESSION_MALFORMED"
+    office.root.exchange(token)
+    assert refused(office, token) == "LINK_SPENT"
+
+
+def test_of_redemptions_at_the_same_time_one_goes_through(office: Office) -> None:
+    for _ in range(6):
+        token, start = make_link(office, office.send()).token, threading.Barrier(4)
+
+        def redeem(token: str = token, start: threading.Barrier = start) -> str:
+            start.wait()
+            try:
+                office.root.exchange(token)
+            except ZegelError as error:
+                return error.reason
+            return "redeemed"
+
+        with ThreadPoolExecutor(4) as threads:
+            outcomes = sorted(each.result() for each in [threads.submit(redeem) for _ in range(4)])
+        assert outcomes == ["LINK_SPENT"] * 3 + ["redeemed"]
+
+
+def test_what_is_redeemed_while_it_is_revoked_opens_nothing_afterwards(office: Office) -> None:
+    request = office.send()
+    for by_key in (False, True) * 4:
+        made = office.owner.identity.create_api_key(name="k", roles=["owner"])
+        link = make_link(office, request, by=office.root.with_token(made.token))
+
+        def revoke(by_key: bool, link: CreateSignerLinkResponse, key_id: str) -> None:
+            if by_key:
+                office.owner.identity.revoke_api_key(api_key_id=key_id)
+            else:
+                office.owner.signing.revoke_signer_link(
+                    signature_request_id=request.signature_request_id, signer_link_id=link.signer_link_id
+                )
+
+        with ThreadPoolExecutor(2) as threads:
+            redeeming = threads.submit(office.root.exchange, link.token)
+            threads.submit(revoke, by_key, link, made.api_key.api_key_id).result()
+        with pytest.raises(Unauthenticated) as raised:
+            redeeming.result().ceremony.get_ceremony()
+        assert raised.value.reason in {"LINK_REVOKED", "SESSION_REVOKED"}
+
+
+def test_a_link_ends_with_what_it_was_for(office: Office) -> None:
+    canceled, signed = office.send(), office.send()
+    links = [make_link(office, each).token for each in (canceled, signed)]
+    office.sender.signing.cancel_signature_request(signature_request_id=canceled.signature_request_id)
+    sign(office.signer(signed, 0), 0)
+    assert [refused(office, each) for each in links] == ["LINK_EXPIRED"] * 2
+    for request in (canceled, signed):
+        with pytest.raises(FailedPrecondition):
+            make_link(office, request)
+
+
+def test_a_link_ends_by_the_clock(office: Office) -> None:
+    request = office.send()
+    about = {"signature_request_id": request.signature_request_id, "signature_id": request.signatures[0].signature_id}
+    with pytest.raises(InvalidArgument) as raised:
+        office.sender.signing.create_signer_link(**about, expire_time=ahead(31 * 86_400))
+    assert raised.value.metadata == {"field": "expire_time"}
+    token = office.sender.signing.create_signer_link(**about, expire_time=ahead(0.5)).token
+    time.sleep(0.6)
+    assert refused(office, token) == "LINK_EXPIRED"
+
+
+def test_a_repeated_call_makes_one_link_with_one_good_token(office: Office) -> None:
+    request = office.send()
+    first = make_link(office, request, request_id="l-1")
+    again = make_link(office, request, request_id="l-1")
+    assert (again.signer_link_id, again.expire_time) == (first.signer_link_id, first.expire_time)
+    assert refused(office, first.token) == "SESSION_UNKNOWN"
+    office.root.exchange(again.token)
+    assert make_link(office, request, request_id="l-1").token == ""
+
+
+def test_a_link_is_of_its_request_alone(office: Office, other_office: Office) -> None:
+    one, other, theirs = office.send(), office.send(), other_office.send()
+    link, their_link = make_link(office, one), make_link(other_office, theirs)
+    for request_id, link_id in (
+        (other.signature_request_id, link.signer_link_id),
+        (one.signature_request_id, their_link.signer_link_id),
+        (theirs.signature_request_id, their_link.signer_link_id),
+    ):
+        with pytest.raises(NotFound):
+            office.sender.signing.revoke_signer_link(signature_request_id=request_id, signer_link_id=link_id)
+    other_office.root.exchange(their_link.token)
+    office.root.exchange(link.token)
+
+
+def test_revoking_a_spent_link_ends_the_session_it_was_turned_into(office: Office) -> None:
+    request = office.send()
+    link = make_link(office, request)
+    signer = office.root.exchange(link.token)
+    for _ in range(2):
+        office.sender.signing.revoke_signer_link(
+            signature_request_id=request.signature_request_id, signer_link_id=link.signer_link_id
+        )
+    with pytest.raises(Unauthenticated):
+        signer.ceremony.get_ceremony()
+
+
+def test_a_session_s_token_is_not_exchanged(office: Office) -> None:
+    for token in (office.sender._call.token, office.owner._call.token):
+        assert refused(office, str(token)) == "SESSION_MALFORMED"
+
+
+def test_the_asynchronous_client_exchanges_as_well(office: Office) -> None:
+    token = make_link(office, office.send()).token
+
+    async def redeem() -> str:
+        authority = office.server.authority
+        async with zegel.aio.Client(office.server.listen, root_certificates=authority) as client:
+            signer = await client.exchange(token)
+            return (await signer.identity.get_current_session()).session.principal_id
+
+    assert asyncio.run(redeem()).startswith("sig_")
