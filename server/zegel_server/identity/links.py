@@ -175,7 +175,7 @@ class Links:
             row.subject_id,
             row.signature_request_id,
             row.policy_version,
-            snapshot.of((SIGNER,)),
+            snapshot.of((SIGNER,)).decide,
             (EXCHANGE,),
             origin,
             fingerprint(certificate) if certificate else b"",

@@ -22,17 +22,18 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, cast
 
 import grpc
 from google.protobuf.message import Message
 from grpc.aio import AbortError, InternalError, ServerInterceptor, ServicerContext
 
-from zegel_server.caller import Caller, Origin, Scope, set_caller
+from zegel_server.caller import Origin, Scope, set_caller
 from zegel_server.errors import Aborted, Unauthenticated, Unavailable, ZegelError
 from zegel_server.rpc.deadlines import Deadlines
 from zegel_server.rpc.limits import Admission, Limits
 from zegel_server.rpc.methods import Method
+from zegel_server.rpc.neighbours import Authenticator, Exchange, Refusals, no_exchange
 from zegel_server.rpc.peer import address_of, certificate_of, token_of
 from zegel_server.rpc.status import Deadline, Unimplemented, as_public, rich_status
 from zegel_server.rpc.telemetry import Telemetry
@@ -51,60 +52,6 @@ Handler = Any
 """A ``grpc.RpcMethodHandler``, or what one is made of: their published types know nothing of asyncio."""
 Inner = Callable[[Any, Any], Awaitable[Any]]
 """A servicer's method that answers once."""
-
-
-class Authenticator(Protocol):
-    """Looks a token up."""
-
-    async def __call__(self, token: str, origin: Origin, certificate: bytes | None) -> Caller:
-        """Says who calls.
-
-        Args:
-            token: The bearer token.
-            origin: Where the call came from.
-            certificate: The client's certificate in DER, where mutual TLS is on.
-
-        Raises:
-            Unauthenticated: The token is not good at this moment.
-        """
-        ...
-
-
-class Exchange(Protocol):
-    """Looks up what is to be exchanged for a session."""
-
-    async def __call__(self, token: str, origin: Origin, certificate: bytes | None, message: Message) -> Caller:
-        """Says who calls.
-
-        Args:
-            token: The bearer token.
-            origin: Where the call came from.
-            certificate: The client's certificate in DER, where mutual TLS is on.
-            message: The request.
-
-        Raises:
-            Unauthenticated: The token is not good at this moment.
-        """
-        ...
-
-
-async def no_exchange(*_: object) -> Caller:
-    """Refuses whatever is to be exchanged: see ``Exchange``."""
-    raise Unauthenticated("The token has not the form of one.", reason="SESSION_MALFORMED")
-
-
-class Refusals(Protocol):
-    """Hears of refused calls, to record them in the audit trail."""
-
-    async def __call__(self, caller: Caller, method: Method, error: ZegelError) -> None:
-        """Records that a call was refused.
-
-        Args:
-            caller: Who called.
-            method: What was called.
-            error: Why it was refused.
-        """
-        ...
 
 
 class Call:

@@ -71,7 +71,7 @@ class SignerLinks:
         validation.identifier(signature_id, "sig", "signature_id", "signature")
         known.progress.demand_awaited(signature_id, clock.now())
         draft = await self._recorder.draft(
-            caller,
+            caller.acts_on("signature_request.open", known.owner_id),
             events.EVENT_TYPE_SIGNER_LINK_CREATED,
             resource_id=signature_id,
             signature_request_id=known.signature_request_id,
@@ -109,7 +109,7 @@ class SignerLinks:
         """
         known = await self._signing.reached(caller, "signature_request.open", signature_request_id)
         draft = await self._recorder.draft(
-            caller,
+            caller.acts_on("signature_request.open", known.owner_id),
             events.EVENT_TYPE_SIGNER_LINK_CREATED,
             resource_id=signature_id,
             signature_request_id=known.signature_request_id,
@@ -137,7 +137,7 @@ class SignerLinks:
         validation.identifier(signer_link_id, "lnk", "signer_link_id", "signer_link")
         await self._links.find(known.tenant_id, known.signature_request_id, signer_link_id)
         draft = await self._recorder.draft(
-            caller,
+            caller.acts_on("signature_request.open", known.owner_id),
             events.EVENT_TYPE_SIGNER_LINK_REVOKED,
             resource_id=signer_link_id,
             signature_request_id=known.signature_request_id,
