@@ -18,15 +18,20 @@ from zegel_server.caller import Caller, set_caller
 from zegel_server.db import Statement
 from zegel_server.db.schema import idempotency
 from zegel_server.errors import Aborted, AlreadyExists, InvalidArgument, ZegelError
+from zegel_server.identity.links import Links
 from zegel_server.ids import new_id
+from zegel_server.permissions.policies import Policies
 from zegel_server.signing import disclosure
+from zegel_server.signing.links import SignerLinks
 from zegel_server.signing.servicer import CeremonyServicer, SigningServicer
 from zegel_server.signing.snapshot import Snapshot
 
 
 @pytest.fixture
 def signing(world: World) -> SigningServicer:
-    return SigningServicer(world.signing, world.database)
+    links = Links(world.database, Policies(world.database))
+    signer_links = SignerLinks(world.database, world.keys, world.recorder, links, world.signing)
+    return SigningServicer(world.signing, signer_links, world.database)
 
 
 @pytest.fixture
