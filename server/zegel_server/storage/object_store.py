@@ -43,8 +43,9 @@ _CONFLICTS: Final = 5
 _LIST_BATCH: Final = 500
 """Objects listed with one request."""
 
-_FULL: Final = re.compile(r"\b507\b|InsufficientStorage|StorageFull|QuotaExceeded")
-"""How stores say that they are full; there is no code common to all, and obstore keeps it in its message only."""
+_FULL: Final = re.compile(r"status code: 507\b|<Code>\w*(?:InsufficientStorage|StorageFull|QuotaExceeded)\w*<")
+"""How stores say that they are full; there is no code common to all, and obstore keeps it in its message only, among
+addresses and milliseconds that may hold any number."""
 
 
 class ObjectBlobStore:

@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from urllib.parse import quote
 
+import obstore
 import pytest
+from obstore.exceptions import GenericError
 
 from support import versitygw
 from zegel_server.errors import ResourceExhausted, Unavailable
@@ -121,6 +123,18 @@ async def test_a_store_that_is_full_says_so(status: str, code: str) -> None:
         with pytest.raises(ResourceExhausted) as caught:
             await open_s3(url(port), retries=0).put("a", DATA)
     assert caught.value.reason == "STORAGE_FULL"
+
+
+@pytest.mark.faults
+async def test_a_store_that_fails_after_507_milliseconds_is_not_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library tells how long it took in the same text as what it was answered."""
+
+    async def failing(*_: object, **__: object) -> None:
+        raise GenericError("Error performing PUT http://store/507 in 507.840322ms - HTTP error: error sending request")
+
+    monkeypatch.setattr(obstore, "put_async", failing)
+    with pytest.raises(Unavailable):
+        await open_s3(url(1), retries=0).put("a/b", b"data")
 
 
 @pytest.mark.faults
