@@ -22,12 +22,15 @@ from zegel.signing.v1 import (
     ceremony_service_pb2_grpc,
     signing_service_pb2_grpc,
 )
+from zegel_server.audit.cosignatures import Cosignatures
+from zegel_server.audit.feeder import Feeder
 from zegel_server.audit.log import Log
 from zegel_server.audit.log_key import LogKey
 from zegel_server.audit.publisher import Publisher
-from zegel_server.audit.sequencer import Sequencer
+from zegel_server.audit.sequencer import Publishing, Sequencer
 from zegel_server.audit.service import AuditTrail
 from zegel_server.audit.servicer import AuditServicer
+from zegel_server.audit.witnesses import parse_witnesses
 from zegel_server.config import Settings
 from zegel_server.core import AUDIT, CEREMONY, DOCUMENT, IDENTITY, PERMISSION, SIGNING, Core
 from zegel_server.credentials import Credentials, open_credentials
@@ -57,7 +60,7 @@ from zegel_server.signing.ceremony import Ceremony
 from zegel_server.signing.expiry import Expiry
 from zegel_server.signing.links import Awaited, SignerLinks
 from zegel_server.signing.pictures import Pictures
-from zegel_server.signing.sealing import Sealer, SealMaterials
+from zegel_server.signing.sealing import EVIDENCE_WAIT_S, Sealer, SealMaterials
 from zegel_server.signing.service import Signing
 from zegel_server.signing.servicer import CeremonyServicer, SigningServicer
 from zegel_server.signing.worker import SealingWorker
@@ -90,18 +93,32 @@ class Domains:
         blobs: Where ciphertext is stored.
         credentials: What to seal with.
         log_key: The audit log's key.
+        registry: Where the metrics are kept.
     """
 
     def __init__(
-        self, core: Core, workshop: Workshop, blobs: BlobStore, credentials: Credentials, log_key: LogKey
+        self,
+        core: Core,
+        workshop: Workshop,
+        blobs: BlobStore,
+        credentials: Credentials,
+        log_key: LogKey,
+        *,
+        registry: CollectorRegistry,
     ) -> None:
         database, keys, recorder, settings = core.database, core.keys, core.recorder, core.settings
         self.core = core
         self.audit_log = Log(database, log_key)
-        publisher = Publisher(self.audit_log, database, settings.data_dir / "log") if settings.publish_log else None
-        self.sequencer = Sequencer(database, self.audit_log, publisher)
+        witnesses = parse_witnesses(settings.witnesses, [log_key.verifier])
+        cosignatures = Cosignatures(database, self.audit_log, witnesses, settings.witnesses_needed)
+        outlet: Publishing | None = None
+        if settings.publish_log:
+            outlet = Publisher(self.audit_log, database, settings.data_dir / "log", cosignatures.newest)
+        if witnesses:
+            outlet = Feeder(self.audit_log, cosignatures, witnesses, registry, outlet)
+        self.sequencer = Sequencer(database, self.audit_log, outlet)
         recorder.recorded = self.sequencer.nudge
-        self.audit = AuditTrail(database, keys, self.audit_log, self.sequencer)
+        self.audit = AuditTrail(database, keys, self.audit_log, self.sequencer, cosignatures)
 
         self.vault = Vault(blobs, keys)
         inspector = Inspector(workshop)
@@ -124,6 +141,7 @@ class Domains:
             trails=self.audit,
             workshop=workshop,
             materials=materials,
+            evidence_wait_s=max(EVIDENCE_WAIT_S, settings.witness_wait) if settings.witnesses_needed else None,
         )
         self.sealing = SealingWorker(database, sealer)
         self.signing = Signing(database, keys, recorder, library, core.sessions)
@@ -143,13 +161,21 @@ class Domains:
         )
 
     @classmethod
-    async def open(cls, core: Core, workshop: Workshop, credentials: Credentials, stack: AsyncExitStack) -> Self:
+    async def open(
+        cls,
+        core: Core,
+        workshop: Workshop,
+        credentials: Credentials,
+        registry: CollectorRegistry,
+        stack: AsyncExitStack,
+    ) -> Self:
         """Opens blobs and the log, and begins what runs beside the requests.
 
         Args:
             core: Rows, keys, identity and permissions.
             workshop: The sandbox of the PDF work.
             credentials: What to seal with.
+            registry: Where the metrics are kept.
             stack: Closes everything again.
 
         Raises:
@@ -160,10 +186,10 @@ class Domains:
         blobs = open_blob_store(settings.resolved_blobs_url)
         stack.push_async_callback(blobs.close)
         log_key = LogKey.open(settings.data_dir / "keys", settings.log_origin)
-        domains = cls(core, workshop, blobs, credentials, log_key)
+        domains = cls(core, workshop, blobs, credentials, log_key, registry=registry)
         stack.push_async_callback(domains.vault.close)
-        await domains.sequencer.start()
         stack.push_async_callback(domains.sequencer.close)
+        await domains.sequencer.start()
         sealing = asyncio.create_task(domains.sealing.run(), name="sealing")
         stack.push_async_callback(_ended, sealing)
         domains.janitor.start()
@@ -244,7 +270,7 @@ class App:
         workshop = await stack.enter_async_context(Workshop(WorkerLimits(concurrency=settings.pdf_workers)))
         credentials = open_credentials(settings)
         core = self.core = await Core.open(settings, stack)
-        domains = self.domains = await Domains.open(core, workshop, credentials, stack)
+        domains = self.domains = await Domains.open(core, workshop, credentials, self.registry, stack)
         pipeline = Pipeline(
             core.methods,
             core.authentication.authenticate,

@@ -55,6 +55,17 @@ class Settings(BaseSettings):
     ] = ""
     publish_log: Annotated[bool, Field(description="Keep the log's tiles as files under data_dir/log.")] = True
 
+    witnesses: Annotated[
+        list[str],
+        Field(description="Who cosigns the log: for each key of a witness its verifier key, a space, and its URL."),
+    ] = []
+    witnesses_needed: Annotated[
+        int, Field(ge=0, description="How many of them must have cosigned a checkpoint before it is handed out.")
+    ] = 0
+    witness_wait: Annotated[
+        float, Field(ge=0, le=300, description="Seconds that a try to seal waits for them, where some are needed.")
+    ] = 10
+
     limits: Annotated[bool, Field(description="Hold callers to the budgets below, each server process by itself.")] = (
         True
     )

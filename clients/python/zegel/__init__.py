@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from zegel.errors import NotDownloadableYet as NotDownloadableYet
     from zegel.errors import NotFound as NotFound
     from zegel.errors import NotIntegratedYet as NotIntegratedYet
+    from zegel.errors import NotWitnessedYet as NotWitnessedYet
     from zegel.errors import OffsetMismatch as OffsetMismatch
     from zegel.errors import OutOfRange as OutOfRange
     from zegel.errors import PermissionDenied as PermissionDenied
@@ -68,6 +69,7 @@ _ERRORS = frozenset(
         "NotDownloadableYet",
         "NotFound",
         "NotIntegratedYet",
+        "NotWitnessedYet",
         "OffsetMismatch",
         "OutOfRange",
         "PermissionDenied",

@@ -264,6 +264,10 @@ class NotIntegratedYet(Unavailable):
     """The event is committed, but not yet under a checkpoint."""
 
 
+class NotWitnessedYet(Unavailable):
+    """Too few witnesses have cosigned a checkpoint that covers what was asked for."""
+
+
 class DeadlineExceeded(ZegelError):
     """The call took longer than it may. It may have been carried out all the same."""
 
@@ -338,6 +342,7 @@ BY_REASON: Final[Mapping[str, type[ZegelError]]] = {
     "ETAG_MISMATCH": EtagMismatch,
     "OFFSET_MISMATCH": OffsetMismatch,
     "NOT_INTEGRATED_YET": NotIntegratedYet,
+    "NOT_WITNESSED_YET": NotWitnessedYet,
 }
 """The reasons that callers branch on most have a class of their own, below that of their code."""
 

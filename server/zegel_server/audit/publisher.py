@@ -18,7 +18,7 @@ import fcntl
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -53,10 +53,15 @@ class Publisher:
         log: The log.
         database: Where its rows are.
         folder: Where the files go; made where it is missing.
+        newest: Tells the checkpoint to publish, with the lines of witnesses, or ``None`` for none yet; the log's newest
+            where left out.
     """
 
-    def __init__(self, log: Log, database: Database, folder: Path) -> None:
+    def __init__(
+        self, log: Log, database: Database, folder: Path, newest: Callable[[], Awaitable[Head | None]] | None = None
+    ) -> None:
         self._log = log
+        self._newest = newest or log.head
         self._database = database
         self._folder = folder
         self._published: Head | None = None
@@ -121,19 +126,19 @@ class Publisher:
 
     # --------------------------------------------------------------------------------------------- publishing
 
-    async def publish(self) -> Head:
+    async def publish(self) -> Head | None:
         """Brings the folder up to the newest head.
 
         Returns:
-            That head.
+            That head; ``None`` where there is none to publish yet.
 
         Raises:
             DataLoss: The log was altered (``LOG_DAMAGED``); its checkpoint was not published.
             OSError: A file cannot be written.
         """
-        head = await self._log.head()
+        head = await self._newest()
         before = self._published.size if self._published else 0
-        if self._published and before >= head.size:
+        if head is None or (self._published and (before > head.size or self._published.checkpoint == head.checkpoint)):
             return head
         # Level by level within each bundle, so that what is in memory at once is a bundle and its tile.
         for bundle in range(before // TILE_WIDTH, -(-head.size // TILE_WIDTH)):
@@ -181,8 +186,9 @@ class Publisher:
     def _finish(self, before: int, head: Head) -> None:
         with self._locked():
             present = self._read()
-            # Another process may have published a later one meanwhile.
-            if present is None or self._log.parse(present).size < head.size:
+            size = -1 if present is None else self._log.parse(present).size
+            # Another process may have published a later one meanwhile, or one with more lines.
+            if size < head.size or (size == head.size and len(present or b"") < len(head.checkpoint)):
                 self._replace(self._folder / CHECKPOINT, head.checkpoint)
         for tile in full_tiles(before, head.size):
             shutil.rmtree(self._folder / f"{tile.path}.p", ignore_errors=True)

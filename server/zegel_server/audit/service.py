@@ -2,7 +2,7 @@
 
 Signatures, for who wires it::
 
-    trail = AuditTrail(database, keys, log, sequencer)
+    trail = AuditTrail(database, keys, log, sequencer, cosignatures)
     await trail.evidence(audit_id)      # for sealing: Evidence(audit_jsonl, proof)
     await trail.flush()                 # everything committed so far is under a checkpoint
 
@@ -25,6 +25,7 @@ from zegel.transparency import HASH_SIZE, LogProof, leaf_hash
 from zegel_server import ids, validation
 from zegel_server.audit import store
 from zegel_server.audit.answers import ConsistencyProof, Evidence, Page, TransactionRecord
+from zegel_server.audit.cosignatures import Cosignatures
 from zegel_server.audit.leaf import commitment
 from zegel_server.audit.log import Head, Log, damaged
 from zegel_server.audit.model import AuditEvent, Contradiction, EventFilter, event_of, leaf_facts
@@ -55,9 +56,18 @@ class AuditTrail:
         keys: Opens personal data.
         log: Reads the log.
         sequencer: Integrates what waits, and tells of what is new.
+        cosignatures: Has the lines of witnesses; ``None`` where none are asked.
     """
 
-    def __init__(self, database: Database, keys: Keys, log: Log, sequencer: Sequencer) -> None:
+    def __init__(
+        self,
+        database: Database,
+        keys: Keys,
+        log: Log,
+        sequencer: Sequencer,
+        cosignatures: Cosignatures | None = None,
+    ) -> None:
+        self._cosignatures = cosignatures or Cosignatures(database, log)
         self._database = database
         self._keys = keys
         self._log = log
@@ -226,12 +236,13 @@ class AuditTrail:
     # ------------------------------------------------------------------------------------------------- proofs
 
     async def checkpoint(self) -> Head:
-        """The newest signed checkpoint.
+        """The newest signed checkpoint, of those that have as many cosignatures as are demanded.
 
         Raises:
+            Unavailable: There is none of those yet (``NOT_WITNESSED_YET``).
             DataLoss: The log was altered (``LOG_DAMAGED``).
         """
-        return await self._log.head()
+        return await self._cosignatures.demanded()
 
     async def inclusion_proof(self, caller: Caller, event_id: str) -> bytes:
         """Proves that an event is in the log.
@@ -245,7 +256,8 @@ class AuditTrail:
 
         Raises:
             NotFound: There is no such event within the caller's reach.
-            Unavailable: It is not under a checkpoint yet (``NOT_INTEGRATED_YET``).
+            Unavailable: It is not under a checkpoint yet (``NOT_INTEGRATED_YET``), or under none with as many
+                cosignatures as are demanded (``NOT_WITNESSED_YET``).
             DataLoss: The log was altered (``LOG_DAMAGED``).
         """
         validation.identifier(event_id, "evt", "event_id", "event")
@@ -262,6 +274,7 @@ class AuditTrail:
         return await self._proof(row.leaf_index, bytes(row.leaf), head, carried=True)
 
     async def _proof(self, index: int, leaf: bytes, head: Head, *, carried: bool) -> bytes:
+        head = await self._cosignatures.covering(index + 1, head)
         hashes = await self._log.inclusion(index, leaf_hash(leaf), head)
         return LogProof(index, tuple(hashes), head.checkpoint, leaf if carried else b"").format()
 
@@ -270,20 +283,21 @@ class AuditTrail:
 
         Args:
             first: The earlier size, at least 1.
-            second: The later size; 0 for that of the newest checkpoint.
+            second: The later size; 0 for that of the checkpoint that is handed out.
 
         Raises:
             OutOfRange: The log was never so large, or the sizes are not in order.
             DataLoss: The log was altered (``LOG_DAMAGED``).
         """
         head = await self._log.head()
-        second = second or head.size
+        served = await self._cosignatures.newest()
+        second = second or (served or head).size
         if second < 0 or second > head.size:
             raise OutOfRange("second_size", f"must be at most the log's size, {head.size}")
         if not 1 <= first <= second:
             raise OutOfRange("first_size", f"must be from 1 to the later size, {second}")
         hashes = await self._log.consistency(first, second, head)
-        return ConsistencyProof(second, hashes, head.checkpoint if second == head.size else b"")
+        return ConsistencyProof(second, hashes, served.checkpoint if served and second == served.size else b"")
 
     # ----------------------------------------------------------------------------------------------- evidence
 
@@ -296,6 +310,7 @@ class AuditTrail:
 
         Raises:
             NotFound: There is none within the caller's reach.
+            Unavailable: Its proofs lack cosignatures that are demanded (``NOT_WITNESSED_YET``).
             DataLoss: The log was altered (``LOG_DAMAGED``).
         """
         validation.identifier(audit_id, "aud", "audit_id", "audit_id")
@@ -327,7 +342,8 @@ class AuditTrail:
             trail: The audit ID.
 
         Raises:
-            Unavailable: An event of it is not under a checkpoint yet, or there is none (``NOT_INTEGRATED_YET``).
+            Unavailable: An event of it is not under a checkpoint yet, or there is none (``NOT_INTEGRATED_YET``); or
+                not under one with as many cosignatures as are demanded (``NOT_WITNESSED_YET``).
             DataLoss: The log was altered (``LOG_DAMAGED``).
         """
         if await self._database.fetch_one(store.TRAIL_IS_WAITING, trail=trail) is not None:
@@ -346,7 +362,8 @@ class AuditTrail:
         lines = b"".join(bytes(row.leaf) + b"\n" for row in rows)
         proof = await self._proof(rows[-1].leaf_index, bytes(rows[-1].leaf), head, carried=False)
         # The very check that whoever gets it will make.
-        if not check_trail(lines, proof, [self._log.key.verifier]).ok:
+        witnesses, quorum = self._cosignatures.keys, self._cosignatures.needed
+        if not check_trail(lines, proof, [self._log.key.verifier], witnesses=witnesses, quorum=quorum).ok:
             raise damaged("the events of a signature request are not those that were signed")
         return head, rows, Evidence(lines, proof)
 

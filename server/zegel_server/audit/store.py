@@ -2,10 +2,17 @@
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Text, and_, bindparam, cast, exists, literal, or_, select, text, update
+from sqlalchemy import BigInteger, Text, and_, bindparam, cast, delete, exists, literal, or_, select, text, update
 
 from zegel_server.db import Statement, bind, owned_by, upsert_into
-from zegel_server.db.schema import audit_events, audit_log, audit_tiles, audit_trails, signature_requests
+from zegel_server.db.schema import (
+    audit_cosignatures,
+    audit_events,
+    audit_log,
+    audit_tiles,
+    audit_trails,
+    signature_requests,
+)
 
 LOG_ID: Final = 1
 """The one row of ``audit_log``: an installation has one log."""
@@ -40,6 +47,17 @@ TILES: Final = Statement(
     )
     .order_by(audit_tiles.c.level, audit_tiles.c.tile_index)
     .limit(bind("limit"))
+)
+
+# Few: see ``cosignatures``.
+COSIGNATURES: Final = Statement(
+    select(audit_cosignatures).order_by(audit_cosignatures.c.size.desc(), audit_cosignatures.c.witness)
+)
+WRITE_COSIGNATURE: Final = upsert_into(audit_cosignatures)
+FORGET_COSIGNATURES: Final = Statement(
+    delete(audit_cosignatures).where(
+        audit_cosignatures.c.size < bind("least"), audit_cosignatures.c.size != bind("kept")
+    )
 )
 
 # ----------------------------------------------------------------------------------------------------------- the queue

@@ -399,6 +399,15 @@ audit_tiles = Table(
     Column("hashes", LargeBinary, nullable=False),
 )
 
+audit_cosignatures = Table(
+    "audit_cosignatures",
+    metadata,
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("witness", Text, primary_key=True),  # name+hex(key id), as a verifier key begins
+    Column("checkpoint", LargeBinary, nullable=False),  # what it cosigns, with the log's own line alone
+    Column("line", LargeBinary, nullable=False),
+)
+
 idempotency = Table(
     "idempotency",
     metadata,

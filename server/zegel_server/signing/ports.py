@@ -261,6 +261,7 @@ class TrailEvidence(Protocol):
             trail: The audit ID.
 
         Raises:
-            Unavailable: An event is not integrated yet (``NOT_INTEGRATED_YET``).
+            Unavailable: An event is not integrated yet (``NOT_INTEGRATED_YET``), or too few witnesses have cosigned
+                a checkpoint that covers it (``NOT_WITNESSED_YET``).
         """
         ...

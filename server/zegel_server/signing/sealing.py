@@ -39,6 +39,8 @@ from zegel_server.signing.snapshot import Snapshot
 
 EVIDENCE_WAIT_S: Final = 3.0
 """How long a try waits for its events to come under a checkpoint: a sequencer signs one within 250 ms."""
+NOT_YET: Final = frozenset({"NOT_INTEGRATED_YET", "NOT_WITNESSED_YET"})
+"""What passes by waiting a little: the sequencer's signature, and the witnesses'."""
 EVIDENCE_POLL_S: Final = 0.05
 """How often it asks."""
 TIMESTAMPS: Final = 2
@@ -111,6 +113,7 @@ class Sealer:
         trails: Has the evidence.
         workshop: Has the sandbox.
         materials: What is sealed with.
+        evidence_wait_s: How long a try waits for its evidence, in seconds; a little where left out.
     """
 
     def __init__(
@@ -123,7 +126,9 @@ class Sealer:
         trails: TrailEvidence,
         workshop: Workshop,
         materials: SealMaterials,
+        evidence_wait_s: float | None = None,
     ) -> None:
+        self._evidence_wait_s = evidence_wait_s
         self._database = database
         self._keys = keys
         self._recorder = recorder
@@ -143,7 +148,7 @@ class Sealer:
         Raises:
             DataLoss: What is stored is damaged.
             FailedPrecondition: It can never be sealed as it is, such as with ``DOCUMENT_TOO_COMPLEX``.
-            Unavailable: Not now: ``TIMESTAMP_UNAVAILABLE``, ``NOT_INTEGRATED_YET`` and the like.
+            Unavailable: Not now: ``TIMESTAMP_UNAVAILABLE``, ``NOT_WITNESSED_YET`` and the like.
         """
         request = await self._snapshots.get(tenant_id, signature_request_id)
         if request.progress.state is not RequestState.ALL_SIGNED:
@@ -208,24 +213,28 @@ class Sealer:
 
     async def _evidence(self, trail: str) -> Evidence:
         """The trail up to the event that everybody has signed, waited for a little."""
-        deadline = asyncio.get_running_loop().time() + EVIDENCE_WAIT_S
+        wait = EVIDENCE_WAIT_S if self._evidence_wait_s is None else self._evidence_wait_s
+        deadline = asyncio.get_running_loop().time() + wait
         while True:
-            found = await self._integrated(self._trails.evidence(trail))
-            if found is not None:
+            found = await self._proved(self._trails.evidence(trail))
+            if isinstance(found, Evidence):
                 return found
             if asyncio.get_running_loop().time() > deadline:
-                raise Unavailable("The trail is not under a checkpoint yet.", reason="NOT_INTEGRATED_YET")
+                raise found
             await asyncio.sleep(EVIDENCE_POLL_S)
 
     @staticmethod
-    async def _integrated(asked: Awaitable[Evidence]) -> Evidence | None:
+    async def _proved(asked: Awaitable[Evidence]) -> Evidence | Unavailable:
+        """The evidence, or why it is not there yet."""
         try:
             evidence = await asked
         except Unavailable as error:
-            if error.reason != "NOT_INTEGRATED_YET":
+            if error.reason not in NOT_YET:
                 raise
-            return None
-        return evidence if any(leaf.type == ALL_SIGNED for leaf in read_trail(evidence)) else None
+            return error
+        if any(leaf.type == ALL_SIGNED for leaf in read_trail(evidence)):
+            return evidence
+        return Unavailable("The trail is not under a checkpoint yet.", reason="NOT_INTEGRATED_YET")
 
     async def _values(self, request: Snapshot, signature_id: str) -> Values:
         key = await self._keys.subject_key(request.people[signature_id].subject_id)

@@ -50,6 +50,7 @@ async def test_what_is_published_verifies_by_itself(published: AuditWorld) -> No
     for count in (1, 2, 253, 1, 200, 600):
         await add(published, count, request)
         head = await publisher_of(published).publish()
+        assert head is not None
         assert verify_log(source, keys).size == head.size
         assert follower.follow(source).root == head.root
     await published.close()

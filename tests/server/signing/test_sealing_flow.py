@@ -210,6 +210,33 @@ async def test_without_its_events_in_the_log_nothing_is_sealed(
         await made.sealer_with(trails=Older()).seal(made.world.tenant_id, request.signature_request_id)
 
 
+@SQLITE_ONLY
+async def test_sealing_waits_for_the_witnesses_that_are_demanded(sealing_world: SealingWorld) -> None:
+    made = sealing_world
+    request = await made.signed()
+    await made.sequencer.flush()
+
+    class Witnessed:
+        origin = made.trail.origin
+
+        def __init__(self, after: int) -> None:
+            self.left = after
+
+        async def evidence(self, trail: str) -> Any:
+            self.left -= 1
+            if self.left >= 0:
+                raise Unavailable("Too few.", reason="NOT_WITNESSED_YET")
+            return await made.trail.evidence(trail)
+
+    seal = made.world.tenant_id, request.signature_request_id
+    with pytest.raises(Unavailable) as caught:
+        await made.sealer_with(trails=Witnessed(10_000), evidence_wait_s=0.2).seal(*seal)
+    assert caught.value.reason == "NOT_WITNESSED_YET"
+    assert (await made.get(request)).progress.state is RequestState.ALL_SIGNED
+    await made.sealer_with(trails=Witnessed(3), evidence_wait_s=10.0).seal(*seal)
+    assert (await made.get(request)).progress.state is RequestState.DOWNLOADABLE
+
+
 async def test_two_that_seal_the_same_make_one_document(sealing_world: SealingWorld) -> None:
     made = sealing_world
     request = await made.signed()

@@ -93,21 +93,25 @@ class AuditServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetTransaction(self, request, context):
-        """Finds by its audit ID the whole trail of a signature request, with the proof of its last event.
+        """Finds by its audit ID the whole trail of a signature request, with the proof of its last event. `UNAVAILABLE` with
+        `NOT_WITNESSED_YET` where the operator demands witnesses and too few have cosigned what covers it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetCheckpoint(self, request, context):
-        """Gets the newest signed checkpoint, and the key that verifies it.
+        """Gets the newest signed checkpoint, with the lines of the witnesses that cosigned it, and the key that verifies it.
+        Where the operator demands witnesses: the newest that so many have cosigned, or `UNAVAILABLE` with
+        `NOT_WITNESSED_YET`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetInclusionProof(self, request, context):
-        """Proves that an event is in the log. `UNAVAILABLE` with `NOT_INTEGRATED_YET` in the first moments.
+        """Proves that an event is in the log. `UNAVAILABLE` with `NOT_INTEGRATED_YET` in the first moments, and with
+        `NOT_WITNESSED_YET` until as many witnesses as the operator demands have cosigned what covers it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

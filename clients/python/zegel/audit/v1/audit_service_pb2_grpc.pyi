@@ -44,11 +44,18 @@ class AuditServiceStub:
     does, or at the client's deadline.
     """
     GetTransaction: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.GetTransactionRequest, _audit_service_pb2.GetTransactionResponse]
-    """Finds by its audit ID the whole trail of a signature request, with the proof of its last event."""
+    """Finds by its audit ID the whole trail of a signature request, with the proof of its last event. `UNAVAILABLE` with
+    `NOT_WITNESSED_YET` where the operator demands witnesses and too few have cosigned what covers it.
+    """
     GetCheckpoint: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.GetCheckpointRequest, _audit_service_pb2.GetCheckpointResponse]
-    """Gets the newest signed checkpoint, and the key that verifies it."""
+    """Gets the newest signed checkpoint, with the lines of the witnesses that cosigned it, and the key that verifies it.
+    Where the operator demands witnesses: the newest that so many have cosigned, or `UNAVAILABLE` with
+    `NOT_WITNESSED_YET`.
+    """
     GetInclusionProof: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.GetInclusionProofRequest, _audit_service_pb2.GetInclusionProofResponse]
-    """Proves that an event is in the log. `UNAVAILABLE` with `NOT_INTEGRATED_YET` in the first moments."""
+    """Proves that an event is in the log. `UNAVAILABLE` with `NOT_INTEGRATED_YET` in the first moments, and with
+    `NOT_WITNESSED_YET` until as many witnesses as the operator demands have cosigned what covers it.
+    """
     GetConsistencyProof: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.GetConsistencyProofRequest, _audit_service_pb2.GetConsistencyProofResponse]
     """Proves that the log of one size is the beginning of the log of a later size. `OUT_OF_RANGE` where the log was
     never so large.
@@ -70,11 +77,18 @@ class AuditServiceAsyncStub(AuditServiceStub):
     does, or at the client's deadline.
     """
     GetTransaction: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.GetTransactionRequest, _audit_service_pb2.GetTransactionResponse]  # type: ignore[assignment]
-    """Finds by its audit ID the whole trail of a signature request, with the proof of its last event."""
+    """Finds by its audit ID the whole trail of a signature request, with the proof of its last event. `UNAVAILABLE` with
+    `NOT_WITNESSED_YET` where the operator demands witnesses and too few have cosigned what covers it.
+    """
     GetCheckpoint: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.GetCheckpointRequest, _audit_service_pb2.GetCheckpointResponse]  # type: ignore[assignment]
-    """Gets the newest signed checkpoint, and the key that verifies it."""
+    """Gets the newest signed checkpoint, with the lines of the witnesses that cosigned it, and the key that verifies it.
+    Where the operator demands witnesses: the newest that so many have cosigned, or `UNAVAILABLE` with
+    `NOT_WITNESSED_YET`.
+    """
     GetInclusionProof: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.GetInclusionProofRequest, _audit_service_pb2.GetInclusionProofResponse]  # type: ignore[assignment]
-    """Proves that an event is in the log. `UNAVAILABLE` with `NOT_INTEGRATED_YET` in the first moments."""
+    """Proves that an event is in the log. `UNAVAILABLE` with `NOT_INTEGRATED_YET` in the first moments, and with
+    `NOT_WITNESSED_YET` until as many witnesses as the operator demands have cosigned what covers it.
+    """
     GetConsistencyProof: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.GetConsistencyProofRequest, _audit_service_pb2.GetConsistencyProofResponse]  # type: ignore[assignment]
     """Proves that the log of one size is the beginning of the log of a later size. `OUT_OF_RANGE` where the log was
     never so large.
@@ -111,7 +125,9 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_service_pb2.GetTransactionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_audit_service_pb2.GetTransactionResponse, _abc.Awaitable[_audit_service_pb2.GetTransactionResponse]]:
-        """Finds by its audit ID the whole trail of a signature request, with the proof of its last event."""
+        """Finds by its audit ID the whole trail of a signature request, with the proof of its last event. `UNAVAILABLE` with
+        `NOT_WITNESSED_YET` where the operator demands witnesses and too few have cosigned what covers it.
+        """
 
     @_abc_1.abstractmethod
     def GetCheckpoint(
@@ -119,7 +135,10 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_service_pb2.GetCheckpointRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_audit_service_pb2.GetCheckpointResponse, _abc.Awaitable[_audit_service_pb2.GetCheckpointResponse]]:
-        """Gets the newest signed checkpoint, and the key that verifies it."""
+        """Gets the newest signed checkpoint, with the lines of the witnesses that cosigned it, and the key that verifies it.
+        Where the operator demands witnesses: the newest that so many have cosigned, or `UNAVAILABLE` with
+        `NOT_WITNESSED_YET`.
+        """
 
     @_abc_1.abstractmethod
     def GetInclusionProof(
@@ -127,7 +146,9 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_service_pb2.GetInclusionProofRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_audit_service_pb2.GetInclusionProofResponse, _abc.Awaitable[_audit_service_pb2.GetInclusionProofResponse]]:
-        """Proves that an event is in the log. `UNAVAILABLE` with `NOT_INTEGRATED_YET` in the first moments."""
+        """Proves that an event is in the log. `UNAVAILABLE` with `NOT_INTEGRATED_YET` in the first moments, and with
+        `NOT_WITNESSED_YET` until as many witnesses as the operator demands have cosigned what covers it.
+        """
 
     @_abc_1.abstractmethod
     def GetConsistencyProof(

@@ -250,6 +250,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The log was found altered; nothing of it is served as good. Status `DATA_LOSS`.
     `{"reason": "LOG_DAMAGED", "domain": "zegel", "metadata": {}}`
     """
+    ERROR_REASON_NOT_WITNESSED_YET: _ErrorReason.ValueType  # 502
+    """The operator demands cosignatures of witnesses, and too few have cosigned a checkpoint that covers what was asked
+    for; retry in some seconds. Status `UNAVAILABLE`.
+    `{"reason": "NOT_WITNESSED_YET", "domain": "zegel", "metadata": {}}`
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call was refused, as a program reads it.
@@ -487,5 +492,10 @@ ERROR_REASON_NOT_INTEGRATED_YET: ErrorReason.ValueType  # 500
 ERROR_REASON_LOG_DAMAGED: ErrorReason.ValueType  # 501
 """The log was found altered; nothing of it is served as good. Status `DATA_LOSS`.
 `{"reason": "LOG_DAMAGED", "domain": "zegel", "metadata": {}}`
+"""
+ERROR_REASON_NOT_WITNESSED_YET: ErrorReason.ValueType  # 502
+"""The operator demands cosignatures of witnesses, and too few have cosigned a checkpoint that covers what was asked
+for; retry in some seconds. Status `UNAVAILABLE`.
+`{"reason": "NOT_WITNESSED_YET", "domain": "zegel", "metadata": {}}`
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
