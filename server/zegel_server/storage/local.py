@@ -9,7 +9,6 @@ Whoever opens the same root next removes those of processes that are gone.
 # The system's own calls, since the tests let each of them fail in turn.
 # ruff: noqa: PTH102, PTH106, PTH108, PTH116
 
-import asyncio
 import contextlib
 import errno
 import fcntl
@@ -18,7 +17,6 @@ import secrets
 import shutil
 import stat
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -26,6 +24,7 @@ from typing import Final, ParamSpec, TypeVar
 
 from zegel_server.errors import AlreadyExists, DataLoss, ResourceExhausted, Unavailable
 from zegel_server.storage.base import BlobInfo, Buffer, check_key, check_prefix, check_range
+from zegel_server.threads import Crew
 
 __all__ = ["LocalBlobStore"]
 
@@ -67,7 +66,7 @@ class LocalBlobStore:
             self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._sweep()
             self._incoming, self._incoming_lock = self._claim_incoming()
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="blobs")
+        self._crew = Crew(_THREADS, "blobs")
 
     async def put(self, key: str, data: Buffer) -> None:
         """See `BlobStore.put`."""
@@ -95,7 +94,7 @@ class LocalBlobStore:
 
     async def close(self) -> None:
         """See `BlobStore.close`."""
-        await asyncio.to_thread(self._pool.shutdown)
+        await self._crew.close()
         shutil.rmtree(self._incoming, ignore_errors=True)
         if self._incoming_lock >= 0:
             os.close(self._incoming_lock)
@@ -109,7 +108,7 @@ class LocalBlobStore:
             with _translated():
                 return call(*args, **kwargs)
 
-        return await asyncio.get_running_loop().run_in_executor(self._pool, guarded)
+        return await self._crew.run(guarded)
 
     def _put(self, path: Path, data: Buffer) -> None:
         if not _exists(path):
