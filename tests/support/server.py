@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import queue
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -101,7 +102,7 @@ class ServerProcess:
             What it says, line by line, for `until_ready`.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        command = [str(Path(sys.executable).parent / "zegel-server"), "serve", "--development"]
+        command = [*_with_us(), str(Path(sys.executable).parent / "zegel-server"), "serve", "--development"]
         command += ["--data-dir", str(self.data), "--listen", self.listen]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ZEGEL_")}
         environment |= {"ZEGEL_DATABASE_URL": self.database_url} if self.database_url else {}
@@ -198,6 +199,17 @@ class ServerProcess:
         # os.walk passes over a folder that the server removes in the meantime.
         found = (Path(folder, name) for folder, _, names in os.walk(root) for name in names)
         return {str(path.relative_to(root)) for path in found}
+
+
+def _with_us() -> list[str]:
+    """What a command begins with to be killed with the thread that runs it: killed tests then leave no server behind.
+
+    A thread other than the main one may end before its server should.
+    """
+    program = shutil.which("setpriv")
+    if program is None or threading.current_thread() is not threading.main_thread():
+        return []
+    return [program, "--pdeathsig", "KILL", "--"]
 
 
 def _pump(process: subprocess.Popen[str], lines: "queue.SimpleQueue[str]") -> None:

@@ -157,6 +157,11 @@ class Pipeline(ServerInterceptor):  # type: ignore[type-arg]  # generic in its s
         self._run_id = secrets.token_hex(6)
         self._numbers = itertools.count(1)
 
+    @property
+    def under_way(self) -> int:
+        """Calls that have begun and not ended."""
+        return len(self._deadlines)
+
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],

@@ -28,6 +28,8 @@ LEAST_PING_MS: Final = 10_000
 """How often a client may ask the same."""
 GRACE_S: Final = 20.0
 """How long calls under way may take to end once the server stops."""
+QUIET_S: Final = 2.0
+"""How long there must be none until it stops without waiting for connections: a last answer is sent in that time."""
 
 OPEN_PATHS: Final = ("/grpc.health.v1.Health/", "/grpc.reflection.")
 """Served without a session: they show no resource of anybody's."""
@@ -103,6 +105,7 @@ class Server:
     def __init__(self, pipeline: Pipeline, tls: Callable[[], Tls] | None, *, reuse_port: bool = False) -> None:
         options = [*OPTIONS, ("grpc.so_reuseport", int(reuse_port))]
         self._server = grpc.aio.server(interceptors=[pipeline], options=options)
+        self._pipeline = pipeline
         self._tls = tls
         self._health = HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -149,11 +152,27 @@ class Server:
     async def stop(self, grace_s: float = GRACE_S) -> None:
         """Ends gracefully: health says ``NOT_SERVING``, no new call is taken, those under way may end.
 
+        A connection on which there is no call, as one that watches the health, is not waited for.
+
         Args:
             grace_s: How long they may take.
         """
         await self._health.enter_graceful_shutdown()
-        await self._server.stop(grace_s)
+        stopping = asyncio.ensure_future(self._server.stop(grace_s))
+        # gRPC waits for connections too, also for one that nobody speaks on any more.
+        while await self._busy(stopping):
+            pass
+        await self._server.stop(0)
+        await stopping
+
+    async def _busy(self, stopping: "asyncio.Future[None]") -> bool:
+        """Waits for a while, and says whether a call was under way then."""
+        busy = False
+        until = asyncio.get_running_loop().time() + QUIET_S
+        while not stopping.done() and asyncio.get_running_loop().time() < until:
+            busy = busy or bool(self._pipeline.under_way)
+            await asyncio.wait([stopping], timeout=QUIET_S / 20)
+        return busy and not stopping.done()
 
     async def _say(self, status: int, names: Iterable[str]) -> None:
         await asyncio.gather(*(self._health.set(name, status) for name in names))

@@ -16,7 +16,7 @@ from support.api import refusal
 from support.certificates import self_signed
 from support.edge import METADATA, SERVICE, Edge
 from zegel.document.v1 import document_service_pb2 as pb
-from zegel_server.rpc.server import MAX_MESSAGE, MAX_METADATA, MAX_STREAMS, OPEN_PATHS, Tls
+from zegel_server.rpc.server import MAX_MESSAGE, MAX_METADATA, MAX_STREAMS, OPEN_PATHS, QUIET_S, Tls
 
 Code = grpc.StatusCode
 GET = pb.GetDocumentRequest(document_id="doc_1")
@@ -137,6 +137,37 @@ async def test_a_call_that_does_not_end_is_ended() -> None:
     await asyncio.wait_for(edge.server.stop(0.2), 5)
     assert await code_of(call) in {Code.UNAVAILABLE, Code.CANCELLED}
     assert ended.is_set()
+    await edge.channel.close(None)
+
+
+@pytest.mark.parametrize("said", [b"", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])])
+async def test_a_connection_without_a_call_does_not_hold_the_end_up(said: bytes) -> None:
+    """Whether it never spoke, or does not hear that it should go; nor does a watcher of the health."""
+    edge = Edge()
+    await edge.start()
+    health = health_pb2_grpc.HealthStub(edge.channel).Watch(health_pb2.HealthCheckRequest())
+    await health.read()
+    began, gate = asyncio.Event(), asyncio.Event()
+
+    async def get(_request: Any, _context: Any) -> pb.GetDocumentResponse:
+        began.set()
+        await gate.wait()
+        return pb.GetDocumentResponse()
+
+    edge.servicer.get = get
+    host, _, port = edge.target.rpartition(":")
+    _, writer = await asyncio.open_connection(host, int(port))
+    writer.write(said)
+    await writer.drain()
+    call = edge.stub.GetDocument(GET, metadata=METADATA)
+    await began.wait()
+    stopping = asyncio.create_task(edge.server.stop(30))
+    await asyncio.sleep(QUIET_S + 1)
+    assert not stopping.done(), "a call is under way"
+    gate.set()
+    await call
+    await asyncio.wait_for(stopping, 3 * QUIET_S)
+    writer.close()
     await edge.channel.close(None)
 
 
