@@ -1,9 +1,11 @@
 """Witnesses in processes of their own: ours, and C2SP's litewitness. On free ports of the loopback interface."""
 
+import base64
 import http.client
 import queue
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -15,7 +17,7 @@ from pathlib import Path
 from typing import Self
 
 from support.tools import tool
-from zegel.transparency import VerifierKey
+from zegel.transparency import EMPTY_ROOT, VerifierKey
 
 START_SECONDS = 30.0
 """The machine's cores are shared."""
@@ -118,12 +120,11 @@ def litewitness(folder: Path, origin: str, log_key: str) -> Iterator[tuple[str, 
         origin: The log that it watches.
         log_key: The log's verifier key.
     """
-    programs = {name: str(tool(name)) for name in ("litewitness", "witnessctl", "ssh-agent", "ssh-add", "ssh-keygen")}
+    programs = {name: str(tool(name)) for name in ("litewitness", "ssh-agent", "ssh-add", "ssh-keygen")}
     key, agent_socket, database = folder / "key", folder / "agent", str(folder / "lite.db")
     _run(programs["ssh-keygen"], "-q", "-t", "ed25519", "-N", "", "-f", str(key))
     fingerprint = _run(programs["ssh-keygen"], "-l", "-f", str(key)).split()[1]
-    _run(programs["witnessctl"], "add-log", "-db", database, "-origin", origin)
-    _run(programs["witnessctl"], "add-key", "-db", database, "-origin", origin, "-key", log_key)
+    _add_log(database, origin, log_key)
     agent = subprocess.Popen([programs["ssh-agent"], "-D", "-a", str(agent_socket)], stdout=subprocess.DEVNULL)
     said = folder / "litewitness.log"
     running: subprocess.Popen[bytes] | None = None
@@ -148,6 +149,20 @@ def litewitness(folder: Path, origin: str, log_key: str) -> Iterator[tuple[str, 
             if each is not None:
                 each.terminate()
                 each.wait(20)
+
+
+def _add_log(database: str, origin: str, log_key: str) -> None:
+    """What ``witnessctl add-log`` and ``add-key`` do; that program itself cannot be built from the module proxy."""
+    empty = base64.b64encode(EMPTY_ROOT).decode()
+    connection = sqlite3.connect(database)
+    connection.executescript(
+        "CREATE TABLE log (origin TEXT PRIMARY KEY, tree_size INTEGER NOT NULL, tree_hash TEXT NOT NULL);"
+        "CREATE TABLE key (origin TEXT NOT NULL, key TEXT NOT NULL, FOREIGN KEY(origin) REFERENCES log(origin));"
+    )
+    connection.execute("INSERT INTO log VALUES (?, 0, ?)", (origin, empty))
+    connection.execute("INSERT INTO key VALUES (?, ?)", (origin, log_key))
+    connection.commit()
+    connection.close()
 
 
 def _run(*command: str, environment: dict[str, str] | None = None) -> str:

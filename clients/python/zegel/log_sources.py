@@ -102,7 +102,7 @@ class WebSource:
         until = time.monotonic() + self._whole_s
         try:
             with self._opener.open(url, timeout=self._timeout_s) as answer:
-                return _read(answer, url, until)
+                return _read(answer, until)
         except urllib.error.HTTPError as error:
             error.close()
             if error.code in {404, 410}:
@@ -110,11 +110,13 @@ class WebSource:
             raise OSError(f"{url}: the web server answers {error.code}") from None
         except urllib.error.URLError as error:
             raise OSError(f"{url}: {error.reason}") from error
+        except OSError as error:
+            raise OSError(f"{url}: {error}") from error
         except http.client.HTTPException as error:
             raise OSError(f"{url}: the web server's answer is not whole, or not HTTP") from error
 
 
-def _read(answer: http.client.HTTPResponse, url: str, until: float) -> bytes:
+def _read(answer: http.client.HTTPResponse, until: float) -> bytes:
     pieces: list[bytes] = []
     size = 0
     length = answer.length
@@ -125,9 +127,9 @@ def _read(answer: http.client.HTTPResponse, url: str, until: float) -> bytes:
         if size > MAX_FILE_BYTES:
             break
         if time.monotonic() > until:
-            raise OSError(f"{url}: the web server takes too long")
+            raise OSError("the web server takes too long")
     if length is not None and size < length:
-        raise OSError(f"{url}: the web server's answer is cut short")
+        raise OSError("the web server's answer is cut short")
     return _bounded(b"".join(pieces))
 
 

@@ -7,35 +7,28 @@ import random
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fuzz import accept_transparency
 from support import tools
+from support import zegelcheck as zegelcheck_program
 from support.merkle_log import KEY, MadeLog, make_trail
-from support.require import need
 from zegel.note_signing import SignerKey
-from zegel.transparency import COSIGNATURE_ED25519, ED25519
+from zegel.transparency import COSIGNATURE_ED25519, COSIGNATURE_MLDSA44, ED25519, Checkpoint, split_note
+from zegel.witness import Memory, Witness, create_witness
+from zegel.witness_messages import AddCheckpoint
 
-SOURCE = Path(__file__).parent / "go"
 SIZES = (1, 2, 255, 256, 257, 511, 600)
 SIZE = SIZES[-1]
 
 
 @pytest.fixture(scope="module")
 def zegelcheck(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Go program, built once. Go keeps what it compiled in its own cache, as it does for everything."""
-    go = tools.tool("go")
-    binary = tmp_path_factory.mktemp("go") / "zegelcheck"
-    environment = os.environ | {"GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local"}
-    done = subprocess.run(
-        [go, "build", "-o", binary, "."], cwd=SOURCE, env=environment, capture_output=True, text=True, check=False
-    )
-    offline = any(word in done.stderr for word in ("dial tcp", "no such host", "connection refused", "requires go >="))
-    need(not offline, "Go 1.24 or later with golang.org/x/mod", "run `go mod download` in tests/server/audit/go")
-    assert done.returncode == 0, done.stderr
-    return binary
+    """The Go program, built once."""
+    return zegelcheck_program.build(tmp_path_factory.mktemp("go"))
 
 
 def encode(data: bytes) -> str:
@@ -143,6 +136,77 @@ def test_go_refuses_a_fork(zegelcheck: Path, served: Path, log: MadeLog) -> None
     # A log on its own is in order; only who remembers an earlier size finds the fork.
     assert done.returncode == 1
     assert "consistency" in done.stderr
+
+
+@pytest.fixture
+def cosigned(log: MadeLog, tmp_path: Path) -> Path:
+    """What our own witness made of the log: a checkpoint, and proofs under it."""
+    folder = tmp_path / "cosigned"
+    keys = create_witness(tmp_path / "witness", "witness.example/w", (COSIGNATURE_ED25519, COSIGNATURE_MLDSA44))
+    with Memory(tmp_path / "witness") as memory:
+        answer = Witness(memory, {KEY.name: [KEY.verifier]}).add_checkpoint(
+            AddCheckpoint(0, (), log.checkpoint()).format()
+        )
+    assert answer.status == 200
+    files = {
+        "vkey": str(KEY.verifier).encode(),
+        "witnesses": "\n".join(map(str, keys)).encode(),
+        "checkpoint": log.checkpoint() + answer.body,
+    }
+    for index in (0, 256, 599):
+        proof = replace(log.proof(index, extra=True), checkpoint=files["checkpoint"])
+        files[f"proofs/{index}.tlog-proof"] = proof.format()
+    for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return folder
+
+
+def check_cosigned(binary: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([binary, "cosigned", folder], capture_output=True, text=True, check=False)
+
+
+def test_go_accepts_what_our_witness_signed(zegelcheck: Path, cosigned: Path) -> None:
+    done = check_cosigned(zegelcheck, cosigned)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["size"], found["cosignatures"], found["inclusion"]) == (SIZE, 2, 3)
+
+
+def other_time(note: bytes, line: int) -> bytes:
+    """The note with another time in one of its cosignatures."""
+    text, signatures = split_note(note)
+    name, signature = signatures[line]
+    signatures[line] = (name, signature[:11] + bytes([signature[11] ^ 1]) + signature[12:])
+    return text + b"\n" + "".join(f"— {name} {encode(each)}\n" for name, each in signatures).encode()
+
+
+@pytest.mark.parametrize("line", [1, 2])
+@pytest.mark.parametrize("name", ["checkpoint", "proofs/256.tlog-proof"])
+def test_go_refuses_a_cosignature_of_another_time(zegelcheck: Path, cosigned: Path, name: str, line: int) -> None:
+    path = cosigned / name
+    head, blank, note = path.read_bytes().partition(b"\n\n") if "proof" in name else (b"", b"", path.read_bytes())
+    path.write_bytes(head + blank + other_time(note, line))
+    assert check_cosigned(zegelcheck, cosigned).returncode == 1
+
+
+@pytest.mark.parametrize("name", ["checkpoint", "proofs/256.tlog-proof"])
+@pytest.mark.parametrize("removed", [1, 2])
+def test_go_misses_a_witness_s_line(zegelcheck: Path, cosigned: Path, name: str, removed: int) -> None:
+    path = cosigned / name
+    body, _, lines = path.read_bytes().rpartition(b"\n\n")
+    kept = [line for number, line in enumerate(lines.splitlines(keepends=True)) if number != removed]
+    path.write_bytes(body + b"\n\n" + b"".join(kept))
+    done = check_cosigned(zegelcheck, cosigned)
+    assert (done.returncode, done.stderr[:8]) == (1, "refused:")
+
+
+def test_go_refuses_the_cosignature_of_another_tree(zegelcheck: Path, cosigned: Path, log: MadeLog) -> None:
+    path = cosigned / "checkpoint"
+    lines = path.read_bytes().rpartition(b"\n\n")[2].splitlines(keepends=True)
+    text = Checkpoint(KEY.name, SIZE - 89, log.roots[SIZE - 89]).format()
+    path.write_bytes(text + b"\n" + KEY.sign(text) + b"".join(lines[1:]))
+    assert check_cosigned(zegelcheck, cosigned).returncode == 1
 
 
 def stream(binary: Path, lines: list[str]) -> subprocess.CompletedProcess[str]:

@@ -1,11 +1,14 @@
 // Zegelcheck checks a log that Zegel made with the Go project's own packages, which know nothing of Zegel:
-// golang.org/x/mod/sumdb/note for signatures, golang.org/x/mod/sumdb/tlog for everything of the tree.
+// golang.org/x/mod/sumdb/note for signatures, golang.org/x/mod/sumdb/tlog for everything of the tree; and with
+// filippo.io/torchwood, C2SP's own, for the cosignatures of witnesses.
 //
 // Usage:
 //
 //	zegelcheck log DIR      checks a directory as the log serves it, and what lies beside it:
 //	                        vkey, checkpoint, tile/..., proofs/*.tlog-proof (with the leaf as extra data),
 //	                        consistency/* (a line "old root", then a line for each hash)
+//	zegelcheck cosigned DIR checks vkey, checkpoint and proofs/*.tlog-proof with torchwood's policies: the log's key and
+//	                        each of those in the file witnesses must have signed
 //	zegelcheck stream       reads lines "index size root leafhash hash..." and "old new oldroot newroot : hash..."
 //
 // Hashes are in base64. It prints what it accepted as JSON, and exits 1 at the first thing that it refuses.
@@ -37,6 +40,8 @@ type accepted struct {
 	Entries     int64 `json:"entries"`
 	Inclusion   int64 `json:"inclusion"`
 	Consistency int64 `json:"consistency"`
+
+	Cosignatures int64 `json:"cosignatures,omitempty"`
 }
 
 func main() {
@@ -45,10 +50,12 @@ func main() {
 	switch {
 	case len(os.Args) == 3 && os.Args[1] == "log":
 		found, err = checkLog(os.Args[2])
+	case len(os.Args) == 3 && os.Args[1] == "cosigned":
+		found, err = checkCosigned(os.Args[2])
 	case len(os.Args) == 2 && os.Args[1] == "stream":
 		found, err = checkStream(os.Stdin)
 	default:
-		err = errors.New("usage: zegelcheck log DIR | zegelcheck stream")
+		err = errors.New("usage: zegelcheck log DIR | zegelcheck cosigned DIR | zegelcheck stream")
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "refused:", err)
