@@ -146,7 +146,14 @@ class Domains:
         self.sealing = SealingWorker(database, sealer)
         self.signing = Signing(database, keys, recorder, library, core.sessions)
         self.signer_links = SignerLinks(database, keys, recorder, core.links, self.signing)
-        self.exchange = Exchange(database, core.links, core.sessions, Awaited(), recorder)
+        self.exchange = Exchange(
+            database,
+            links=core.links,
+            sessions=core.sessions,
+            signable=Awaited(),
+            recorder=recorder,
+            providers=core.providers,
+        )
         self.ceremony = Ceremony(database, keys, recorder, Pictures(workshop), self.sealing.nudge)
         self.expiry = Expiry(database, keys, recorder)
         self.janitor = Janitor(

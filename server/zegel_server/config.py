@@ -65,6 +65,10 @@ class Settings(BaseSettings):
     witness_wait: Annotated[
         float, Field(ge=0, le=300, description="Seconds that a try to seal waits for them, where some are needed.")
     ] = 10
+    identity_provider_origins: Annotated[
+        list[str],
+        Field(description="Origins (scheme, host, port) of identity providers that may be inside, or without TLS."),
+    ] = []
 
     limits: Annotated[bool, Field(description="Hold callers to the budgets below, each server process by itself.")] = (
         True

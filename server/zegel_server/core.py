@@ -29,7 +29,9 @@ from zegel_server.db.migrate import current_revision, newest_revision, upgrade
 from zegel_server.documents.upkeep import Upkeep
 from zegel_server.documents.vault import Vault
 from zegel_server.identity.authentication import Authentication
+from zegel_server.identity.discovery import ProviderKeys
 from zegel_server.identity.links import Links
+from zegel_server.identity.providers import Providers
 from zegel_server.identity.service import Identity
 from zegel_server.identity.sessions import Sessions
 from zegel_server.keys.service import Keys
@@ -76,6 +78,16 @@ class Core:
         self.links = Links(database, self.policies)
         self.authentication = Authentication(database, self.policies)
         self.sessions = Sessions(database, self.permissions, self.recorder)
+        self.provider_keys = ProviderKeys(settings.identity_provider_origins)
+        self.providers = Providers(
+            database,
+            keys=self.keys,
+            permissions=self.permissions,
+            policies=self.policies,
+            sessions=self.sessions,
+            recorder=self.recorder,
+            provider_keys=self.provider_keys,
+        )
         self.identity = Identity(database, self.keys, self.permissions, self.recorder)
 
     @classmethod
@@ -104,6 +116,7 @@ class Core:
         database = await open_database(url, pool_size=settings.database_pool)
         stack.push_async_callback(database.close)
         core = cls(settings, database, root_keys)
+        stack.push_async_callback(core.provider_keys.close)
         stack.push_async_callback(core.authentication.settle)
         return core
 

@@ -87,6 +87,7 @@ IGNORED: Final = frozenset(
 """Fields of a resource that no mask can name: whatever stands in them, the answer is the same."""
 
 LABELS: Final[Mapping[str, str]] = {
+    "tenant_id": "of the credential that is exchanged: whatever is wrong, the answer is the same",
     "request_id": "names the call, within its caller's own calls",
     "fields.api_id": "the sender's own label of a field, within the request that is sent",
     "values.api_id": "the same, within the request that the session stands for",

@@ -117,6 +117,16 @@ TEMPLATES: Final[Mapping[str, Template]] = {
     ),
     "RevokeApiKey": Template(_of(identity.RevokeApiKeyRequest())),
     "CreateSession": Template(_of(identity.CreateSessionRequest()), _HANDED_OUT),
+    "SetIdentityProvider": Template(
+        _of(
+            identity.SetIdentityProviderRequest(
+                identity_provider=identity.IdentityProvider(issuer="https://example.com", audiences=["a"], etag=OLD)
+            )
+        ),
+        _CHANGED,
+    ),
+    "GetIdentityProvider": Template(_of(identity.GetIdentityProviderRequest()), frozenset({"NOT_FOUND"})),
+    "DeleteIdentityProvider": Template(_of(identity.DeleteIdentityProviderRequest()), frozenset({"NOT_FOUND"})),
     "ExchangeToken": Template(_of(identity.ExchangeTokenRequest())),
     "GetCurrentSession": Template(_of(identity.GetCurrentSessionRequest())),
     "ListSessions": Template(_of(identity.ListSessionsRequest(page_size=3))),

@@ -132,9 +132,9 @@ class Client(ClientBase):
         self.audit = Audit(port)
         self.permissions = Permissions(port)
 
-    async def exchange(self, token: str, *, expire_time: Timestamp | None = None) -> Self:
+    async def exchange(self, token: str, *, tenant_id: str = "", expire_time: Timestamp | None = None) -> Self:
         """Turns what is exchanged for a session into one; see :meth:`zegel.Client.exchange`."""
-        made = await self.with_token(token).identity.exchange_token(expire_time=expire_time)
+        made = await self.with_token(token).identity.exchange_token(tenant_id=tenant_id, expire_time=expire_time)
         return self.with_token(made.token)
 
     async def close(self) -> None:

@@ -207,21 +207,23 @@ class Client(ClientBase):
         self.audit = Audit(port)
         self.permissions = Permissions(port)
 
-    def exchange(self, token: str, *, expire_time: Timestamp | None = None) -> Self:
+    def exchange(self, token: str, *, tenant_id: str = "", expire_time: Timestamp | None = None) -> Self:
         """Turns what is exchanged for a session into one, once, and speaks in it from then on.
 
         Args:
-            token: A signer link (``zl_...``).
-            expire_time: When the session ends at the latest; 1 hour from now where it is left out.
+            token: A signer link (``zl_...``), or an ID token of the tenant's identity provider.
+            tenant_id: The member's tenant, for an ID token.
+            expire_time: When the session ends at the latest; where it is left out, 1 hour from now for a signer, and
+                12 hours for a member.
 
         Returns:
             A client over the same connection, in the new session.
 
         Raises:
-            Unauthenticated: The link is spent, revoked, has ended, or never was one.
+            Unauthenticated: The link is spent, revoked, has ended, or never was one; the ID token is not taken.
             ZegelError: The call failed otherwise.
         """
-        made = self.with_token(token).identity.exchange_token(expire_time=expire_time)
+        made = self.with_token(token).identity.exchange_token(tenant_id=tenant_id, expire_time=expire_time)
         return self.with_token(made.token)
 
     def close(self) -> None:

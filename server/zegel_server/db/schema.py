@@ -65,7 +65,28 @@ members = Table(
     Column("profile", LargeBinary, nullable=False),
     Column("create_time", BigInteger, nullable=False),
     Column("revision", BigInteger, nullable=False),
+    Column("account", LargeBinary),  # keyed hash of the account at the identity provider; NULL before it was used
     Index("uq_members_tenant_id_subject_id", "tenant_id", "subject_id", unique=True),
+    Index("uq_members_tenant_id_account", "tenant_id", "account", unique=True),
+)
+
+identity_providers = Table(
+    "identity_providers",
+    metadata,
+    Column("tenant_id", Text, ForeignKey("tenants.tenant_id"), primary_key=True),
+    Column("issuer", Text, nullable=False),
+    Column("audiences", Text, nullable=False),
+    Column("update_time", BigInteger, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+)
+
+# ID tokens that were exchanged, until they expire.
+spent_id_tokens = Table(
+    "spent_id_tokens",
+    metadata,
+    Column("token_hash", LargeBinary, primary_key=True),
+    Column("expire_time", BigInteger, nullable=False),
+    Index("ix_spent_id_tokens_expire_time", "expire_time"),
 )
 
 api_keys = Table(

@@ -16,8 +16,10 @@ from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller, Origin, PrincipalKind
 from zegel_server.db import Database, Transaction
 from zegel_server.errors import FailedPrecondition, NotFound, Unauthenticated
+from zegel_server.identity import id_tokens
 from zegel_server.identity.links import Links, ended
 from zegel_server.identity.model import SIGNER_IDLE
+from zegel_server.identity.providers import Providers
 from zegel_server.identity.sessions import OpenedSession, Sessions
 from zegel_server.ids import LINK_PREFIX, is_token
 
@@ -53,12 +55,21 @@ class Exchange:
         sessions: Opens the sessions.
         signable: Whether a signature is still awaited.
         recorder: Records the events.
+        providers: Identity providers, and signing in from them.
     """
 
     def __init__(
-        self, database: Database, links: Links, sessions: Sessions, signable: Signable, recorder: Recorder
+        self,
+        database: Database,
+        *,
+        links: Links,
+        sessions: Sessions,
+        signable: Signable,
+        recorder: Recorder,
+        providers: Providers,
     ) -> None:
         self._database = database
+        self.providers = providers
         self._links = links
         self._sessions = sessions
         self._signable = signable
@@ -76,9 +87,10 @@ class Exchange:
         Raises:
             Unauthenticated: It is not good at this moment.
         """
-        del message  # a link says itself what it stands for
         if is_token(token, (LINK_PREFIX,)):
             return await self._links.present(token, origin, certificate)
+        if id_tokens.has_form(token):
+            return await self.providers.present(token, str(getattr(message, "tenant_id", "")), origin, certificate)
         raise Unauthenticated("The token has not the form of one.", reason="SESSION_MALFORMED")
 
     async def redeem(self, caller: Caller, expire_time: int) -> OpenedSession:

@@ -95,6 +95,7 @@ class Members:
                     profile=profile,
                     create_time=member.create_time,
                     revision=1,
+                    account=None,
                 )
                 await self._permissions.bind(transaction, caller, member.member_id, member.roles)
                 await self._recorder.record(transaction, draft)
@@ -149,6 +150,7 @@ class Members:
             Aborted: It was changed since.
             AlreadyExists: A member has the new address.
             NotFound: There is none, or the caller does not reach it.
+            PermissionDenied: It gets an address, and may do what the caller may not (``GRANT_EXCEEDS_GRANTER``).
         """
         row = await self._member_row(caller, member_id, "member.update")
         present = await self._member(row)
@@ -162,6 +164,9 @@ class Members:
         if not changed.email:
             # A forgotten person's; nobody must become the owner of the empty address.
             raise InvalidArgument("member.email", "must not be empty", reason="MISSING_FIELD")
+        if changed.email != present.email:
+            # Whoever has the address signs in as the member.
+            await self._permissions.check_not_above(caller, member_id)
         subject = await self._keys.subject(caller.tenant_id, changed.email)
         profile = self._keys.encrypt_personal(subject.key, {"name": changed.name, "email": changed.email}, member_id)
         draft = await self._recorder.draft(caller, events.EVENT_TYPE_MEMBER_UPDATED, resource_id=member_id)
@@ -176,6 +181,8 @@ class Members:
                     new_subject_id=subject.subject_id,
                 ):
                     raise Aborted("The member was changed since.")
+                if subject.subject_id != row.subject_id:
+                    await transaction.execute(store.BIND_MEMBER, id=member_id, new_account=None)
                 await self._recorder.record(transaction, draft)
         except UniqueViolation:
             raise AlreadyExists("A member has this address.", resource="member") from None

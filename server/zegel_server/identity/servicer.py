@@ -20,6 +20,7 @@ from zegel_server.identity.model import (
     TOKEN_SHOWN,
     Session,
 )
+from zegel_server.identity.providers import MAX_AUDIENCES, MAX_ISSUER, Provider
 from zegel_server.identity.service import Identity, Tenant
 from zegel_server.identity.sessions import Sessions
 from zegel_server.ids import Kind, is_id
@@ -220,11 +221,45 @@ class IdentityServicer(rpc.IdentityServiceServicer):
 
     async def ExchangeToken(self, request: pb.ExchangeTokenRequest, context: Any) -> pb.ExchangeTokenResponse:
         """See the contract."""
-        expire_time = clock.now() + EXCHANGED_DEFAULT
+        caller = current_caller()
+        expire_time = clock.now() + (EXCHANGED_DEFAULT if caller.kind is PrincipalKind.SIGNER else MEMBER_SESSION)
         if request.HasField("expire_time"):
             expire_time = validation.future(request.expire_time, "expire_time", most=EXCHANGED_MOST)
-        opened = await self._exchange.redeem(current_caller(), expire_time)
+        permissions = _permissions(request.permissions)
+        if caller.kind is not PrincipalKind.SIGNER:
+            opened = await self._exchange.providers.sign_in(caller, permissions, expire_time)
+        elif permissions or request.tenant_id:
+            raise InvalidArgument("permissions" if permissions else "tenant_id", "must be empty for a signer link")
+        else:
+            opened = await self._exchange.redeem(caller, expire_time)
         return pb.ExchangeTokenResponse(session=_session(opened.session), token=opened.token)
+
+    async def SetIdentityProvider(
+        self, request: pb.SetIdentityProviderRequest, context: Any
+    ) -> pb.SetIdentityProviderResponse:
+        """See the contract."""
+        asked = request.identity_provider
+        issuer = validation.text(asked.issuer, "identity_provider.issuer", most=MAX_ISSUER)
+        field = "identity_provider.audiences"
+        if not 1 <= len(asked.audiences) <= MAX_AUDIENCES:
+            raise InvalidArgument(field, f"must be 1 to {MAX_AUDIENCES}")
+        audiences = tuple(validation.text(each, field, most=MAX_ISSUER) for each in asked.audiences)
+        made = await self._exchange.providers.set(current_caller(), issuer, audiences, asked.etag)
+        return pb.SetIdentityProviderResponse(identity_provider=_provider(made))
+
+    async def GetIdentityProvider(
+        self, request: pb.GetIdentityProviderRequest, context: Any
+    ) -> pb.GetIdentityProviderResponse:
+        """See the contract."""
+        found = await self._exchange.providers.get(current_caller())
+        return pb.GetIdentityProviderResponse(identity_provider=_provider(found))
+
+    async def DeleteIdentityProvider(
+        self, request: pb.DeleteIdentityProviderRequest, context: Any
+    ) -> pb.DeleteIdentityProviderResponse:
+        """See the contract."""
+        await self._exchange.providers.delete(current_caller(), request.etag)
+        return pb.DeleteIdentityProviderResponse()
 
     async def GetCurrentSession(
         self, request: pb.GetCurrentSessionRequest, context: Any
@@ -262,6 +297,15 @@ def _permissions(names: Any) -> frozenset[str]:
     if len(names) > MAX_NARROWED:
         raise InvalidArgument("permissions", f"must be at most {MAX_NARROWED}")
     return frozenset(names)
+
+
+def _provider(provider: Provider) -> pb.IdentityProvider:
+    return pb.IdentityProvider(
+        issuer=provider.issuer,
+        audiences=provider.audiences,
+        update_time=clock.to_timestamp(provider.update_time),
+        etag=paging.etag(provider.revision),
+    )
 
 
 def _tenant(tenant: Tenant) -> pb.Tenant:

@@ -316,4 +316,5 @@ class Sessions:
         async with self._database.transaction() as transaction:
             gone = await transaction.execute(store.FORGET_RETIRED, before=before)
             gone += await transaction.execute(store.FORGET_LINKS, before=before)
+            gone += await transaction.execute(store.FORGET_SPENT, before=before)
             return gone + await transaction.execute(store.FORGET_SESSIONS, before=before)

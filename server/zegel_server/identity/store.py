@@ -4,8 +4,18 @@ from typing import Final
 
 from sqlalchemy import delete, func, literal, select, update
 
-from zegel_server.db import Statement, bind, insert_into
-from zegel_server.db.schema import api_keys, bindings, members, retired_tokens, sessions, signer_links, tenants
+from zegel_server.db import Statement, bind, insert_into, upsert_into
+from zegel_server.db.schema import (
+    api_keys,
+    bindings,
+    identity_providers,
+    members,
+    retired_tokens,
+    sessions,
+    signer_links,
+    spent_id_tokens,
+    tenants,
+)
 
 # The look-up of each request: the session and the version of the policy that decides, in one query.
 SESSION_BY_TOKEN: Final = Statement(
@@ -258,3 +268,36 @@ REVOKE_LINKS_OF_KEY: Final = Statement(
     .values(revoke_time=bind("now"))
 )
 FORGET_LINKS: Final = Statement(delete(signer_links).where(signer_links.c.expire_time < bind("before")))
+
+PROVIDER: Final = Statement(
+    select(identity_providers, tenants.c.policy_version)
+    .join(tenants, tenants.c.tenant_id == identity_providers.c.tenant_id)
+    .where(identity_providers.c.tenant_id == bind("tenant_id"))
+)
+# Whoever signs in from a provider holds it, so that it is not taken away in between.
+HOLD_PROVIDER: Final = Statement(
+    select(identity_providers).where(identity_providers.c.tenant_id == bind("tenant_id")).with_for_update(read=True)
+)
+LOCK_PROVIDER: Final = Statement(
+    select(identity_providers).where(identity_providers.c.tenant_id == bind("tenant_id")).with_for_update()
+)
+UPSERT_PROVIDER: Final = upsert_into(identity_providers, update=["issuer", "audiences", "update_time", "revision"])
+DELETE_PROVIDER: Final = Statement(
+    delete(identity_providers).where(identity_providers.c.tenant_id == bind("tenant_id"))
+)
+MEMBER_OF_SUBJECT: Final = Statement(
+    select(members).where(members.c.tenant_id == bind("tenant_id"), members.c.subject_id == bind("subject_id"))
+)
+LOCK_MEMBER: Final = Statement(
+    select(members)
+    .where(members.c.tenant_id == bind("tenant_id"), members.c.member_id == bind("member_id"))
+    .with_for_update()
+)
+BIND_MEMBER: Final = Statement(
+    update(members).where(members.c.member_id == bind("id")).values(account=bind("new_account"))
+)
+UNBIND_MEMBERS: Final = Statement(
+    update(members).where(members.c.tenant_id == bind("tenant"), members.c.account.is_not(None)).values(account=None)
+)
+INSERT_SPENT: Final = insert_into(spent_id_tokens)
+FORGET_SPENT: Final = Statement(delete(spent_id_tokens).where(spent_id_tokens.c.expire_time < bind("before")))

@@ -268,6 +268,17 @@ class Keys:
             return await self._make_subject(tenant_id, index, row)
         return Subject(row.subject_id, await self._open_subject(row))
 
+    async def known_subject(self, tenant_id: str, email: str) -> str | None:
+        """The subject with a mail address, if there is one who is not forgotten.
+
+        Args:
+            tenant_id: Within which tenant.
+            email: The address; upper and lower case are the same.
+        """
+        index = await self._email_index(tenant_id, email)
+        row = await self._database.fetch_one(store.SUBJECT_BY_INDEX, tenant_id=tenant_id, email_index=index)
+        return None if row is None or row.wrapped_key is None else str(row.subject_id)
+
     async def _make_subject(self, tenant_id: str, index: bytes, forgotten: Row | None) -> Subject:
         version, tenant_key = await self.tenant_key(tenant_id)
         subject_id = new_id("sub")
@@ -338,11 +349,24 @@ class Keys:
             _remember(self._subject_keys, row.subject_id, known)
         return known
 
-    async def _email_index(self, tenant_id: str, email: str) -> bytes:
+    async def keyed_hash(self, tenant_id: str, label: bytes, data: bytes) -> bytes:
+        """A hash by which data is known again within a tenant, and by nobody without the tenant's key.
+
+        Args:
+            tenant_id: Within which tenant.
+            label: What it is for: hashes of one purpose are never those of another.
+            data: The data.
+
+        Returns:
+            HMAC-SHA-256 under a key of the purpose, 32 bytes.
+        """
         own = await self.subject_key(await self.tenant_subject(tenant_id))
         if own is None:
             raise DataLoss("A tenant's own key is missing.")
-        return hmac.digest(hmac.digest(own, _INDEX_LABEL, "sha256"), email.strip().casefold().encode(), "sha256")
+        return hmac.digest(hmac.digest(own, label, "sha256"), data, "sha256")
+
+    async def _email_index(self, tenant_id: str, email: str) -> bytes:
+        return await self.keyed_hash(tenant_id, _INDEX_LABEL, email.strip().casefold().encode())
 
 
 def _tenant_key_id(tenant_id: str, key_version: int) -> str:

@@ -4,7 +4,8 @@ Invariants:
 
 * A permission is one that a method's contract demands; nothing else can be granted.
 * Nobody hands out what they do not hold.
-* A tenant always has an owner: a principal bound to ``owner`` without an end.
+* A tenant always has an owner who can sign in: bound to ``owner`` without an end, and either an API key without an end
+  that is not narrowed, or, where the tenant has an identity provider, a member.
 * A role never inherits from itself, over however many others; nor over more than ``MAX_DEPTH`` of them.
 """
 
@@ -216,15 +217,18 @@ _ADMIN: Final = _MANAGER | _grants(
     Scope.ANY,
     "tenant.read tenant.update member.delete api_key.create api_key.read api_key.rotate api_key.revoke session.create "
     "document.create document.update document.delete signature_request.create role.create role.update role.delete "
+    "identity_provider.read "
     "binding.grant binding.take",
 )
 
-_OWNER: Final = _ADMIN | _grants(Scope.ANY, "document.purge session.introspect permission.check log.read")
+_OWNER: Final = _ADMIN | _grants(
+    Scope.ANY, "document.purge identity_provider.update session.introspect permission.check log.read"
+)
 
 _AUDITOR: Final = _EVERYBODY | _grants(
     Scope.ANY,
     "tenant.read member.read api_key.read session.read document.read signature_request.read audit.read role.read "
-    "binding.read permission.explain",
+    "binding.read permission.explain identity_provider.read",
 )
 
 _SIGNER: Final = _EVERYBODY | _grants(

@@ -256,6 +256,19 @@ class Permissions:
         await transaction.execute(store.DELETE_BINDINGS_OF, tenant_id=tenant_id, principal_id=principal_id)
         await self._check_owner_left(transaction, tenant_id)
 
+    async def keep_owner(self, transaction: Transaction, tenant_id: str) -> None:
+        """Refuses to leave a tenant without an owner who can sign in; at the end of another use case's change.
+
+        Args:
+            transaction: That use case's.
+            tenant_id: The tenant.
+
+        Raises:
+            FailedPrecondition: None is left (``LAST_OWNER``).
+        """
+        await change_policy(transaction, tenant_id)
+        await self._check_owner_left(transaction, tenant_id)
+
     async def check_not_above(self, caller: Caller, principal_id: str, narrowed: Collection[str] = ()) -> None:
         """Refuses a caller that would act for a principal who may do more than itself.
 

@@ -9,6 +9,7 @@ from zegel_server.db.schema import (
     api_keys,
     bindings,
     delegations,
+    identity_providers,
     members,
     role_grants,
     role_parents,
@@ -103,7 +104,11 @@ BINDINGS: Final = Statement(
     .order_by(bindings.c.principal_id, bindings.c.role)
     .limit(bind("limit"))
 )
-# Neither a binding with an end nor a key with one keeps a tenant in anybody's hands.
+# Who keeps a tenant in somebody's hands: neither a binding with an end nor a key with one, or one that is narrowed;
+# and a member only where members sign in by themselves.
+_SIGNS_IN: Final = (
+    select(identity_providers.c.tenant_id).where(identity_providers.c.tenant_id == bind("tenant_id")).exists()
+)
 OWNERS: Final = Statement(
     select(func.count().label("owners"))
     .select_from(bindings.outerjoin(api_keys, api_keys.c.api_key_id == bindings.c.principal_id))
@@ -112,6 +117,7 @@ OWNERS: Final = Statement(
         bindings.c.role == "owner",
         bindings.c.expire_time.is_(None),
         api_keys.c.expire_time.is_(None),
+        (api_keys.c.permissions == literal("")) | (api_keys.c.api_key_id.is_(None) & _SIGNS_IN),
     )
 )
 PRINCIPAL: Final = Statement(

@@ -29,7 +29,7 @@ BUSY_S: Final = 1.0
 """When to try again where too many calls are under way: nobody knows when one ends."""
 LONGEST_WAIT_S: Final = 5.0
 """The longest that a stream waits for one message's bytes: a keep-alive must not take it for dead."""
-GUESSES: Final = frozenset({"SESSION_MALFORMED", "SESSION_UNKNOWN"})
+GUESSES: Final = frozenset({"SESSION_MALFORMED", "SESSION_UNKNOWN", "ID_TOKEN_REFUSED"})
 """Refusals of tokens that nobody ever had; one that has expired is no guess."""
 IPV6_SITE: Final = 64
 """Bits of an IPv6 address that count: who has one address has all that share these."""

@@ -125,6 +125,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The signer link was revoked, or the API key it was made with was. Status `UNAUTHENTICATED`.
     `{"reason": "LINK_REVOKED", "domain": "zegel", "metadata": {}}`
     """
+    ERROR_REASON_ID_TOKEN_REFUSED: _ErrorReason.ValueType  # 109
+    """The ID token is not one that the tenant takes, was exchanged before, or is of nobody there; which of these is not
+    told. Status `UNAUTHENTICATED`.
+    `{"reason": "ID_TOKEN_REFUSED", "domain": "zegel", "metadata": {}}`
+    """
     ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 200
     """No role of the caller holds the permission that the method demands. Decided before any resource is looked at.
     Status `PERMISSION_DENIED`.
@@ -135,7 +140,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     `{"reason": "GRANT_EXCEEDS_GRANTER", "domain": "zegel", "metadata": {"permission": "member.create"}}`
     """
     ERROR_REASON_LAST_OWNER: _ErrorReason.ValueType  # 202
-    """The change would leave the tenant without an owner. Status `FAILED_PRECONDITION`.
+    """The change would leave the tenant without an owner who can sign in: an API key without an end that is not narrowed,
+    or a member where the tenant has an identity provider. Status `FAILED_PRECONDITION`.
     `{"reason": "LAST_OWNER", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_ROLE_CYCLE: _ErrorReason.ValueType  # 203
@@ -368,6 +374,11 @@ ERROR_REASON_LINK_REVOKED: ErrorReason.ValueType  # 108
 """The signer link was revoked, or the API key it was made with was. Status `UNAUTHENTICATED`.
 `{"reason": "LINK_REVOKED", "domain": "zegel", "metadata": {}}`
 """
+ERROR_REASON_ID_TOKEN_REFUSED: ErrorReason.ValueType  # 109
+"""The ID token is not one that the tenant takes, was exchanged before, or is of nobody there; which of these is not
+told. Status `UNAUTHENTICATED`.
+`{"reason": "ID_TOKEN_REFUSED", "domain": "zegel", "metadata": {}}`
+"""
 ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 200
 """No role of the caller holds the permission that the method demands. Decided before any resource is looked at.
 Status `PERMISSION_DENIED`.
@@ -378,7 +389,8 @@ ERROR_REASON_GRANT_EXCEEDS_GRANTER: ErrorReason.ValueType  # 201
 `{"reason": "GRANT_EXCEEDS_GRANTER", "domain": "zegel", "metadata": {"permission": "member.create"}}`
 """
 ERROR_REASON_LAST_OWNER: ErrorReason.ValueType  # 202
-"""The change would leave the tenant without an owner. Status `FAILED_PRECONDITION`.
+"""The change would leave the tenant without an owner who can sign in: an API key without an end that is not narrowed,
+or a member where the tenant has an identity provider. Status `FAILED_PRECONDITION`.
 `{"reason": "LAST_OWNER", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_ROLE_CYCLE: ErrorReason.ValueType  # 203

@@ -43,13 +43,17 @@ class _EventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventType.V
     EVENT_TYPE_SIGNED_IN: _EventType.ValueType  # 8
     """A session was opened for a member."""
     EVENT_TYPE_SIGN_IN_FAILED: _EventType.ValueType  # 9
-    """A token was refused."""
+    """An ID token was refused; repetitions within ten seconds are only counted."""
     EVENT_TYPE_SESSION_REVOKED: _EventType.ValueType  # 10
     """A session was revoked."""
     EVENT_TYPE_ACCESS_DENIED: _EventType.ValueType  # 11
     """A call was refused by policy."""
     EVENT_TYPE_API_KEY_ROTATED: _EventType.ValueType  # 13
     """An API key got a new token."""
+    EVENT_TYPE_IDENTITY_PROVIDER_SET: _EventType.ValueType  # 14
+    """The tenant's identity provider was set."""
+    EVENT_TYPE_IDENTITY_PROVIDER_DELETED: _EventType.ValueType  # 15
+    """The tenant's identity provider was taken away."""
     EVENT_TYPE_ROLE_CREATED: _EventType.ValueType  # 20
     """A role was defined."""
     EVENT_TYPE_ROLE_UPDATED: _EventType.ValueType  # 21
@@ -129,13 +133,17 @@ EVENT_TYPE_API_KEY_REVOKED: EventType.ValueType  # 7
 EVENT_TYPE_SIGNED_IN: EventType.ValueType  # 8
 """A session was opened for a member."""
 EVENT_TYPE_SIGN_IN_FAILED: EventType.ValueType  # 9
-"""A token was refused."""
+"""An ID token was refused; repetitions within ten seconds are only counted."""
 EVENT_TYPE_SESSION_REVOKED: EventType.ValueType  # 10
 """A session was revoked."""
 EVENT_TYPE_ACCESS_DENIED: EventType.ValueType  # 11
 """A call was refused by policy."""
 EVENT_TYPE_API_KEY_ROTATED: EventType.ValueType  # 13
 """An API key got a new token."""
+EVENT_TYPE_IDENTITY_PROVIDER_SET: EventType.ValueType  # 14
+"""The tenant's identity provider was set."""
+EVENT_TYPE_IDENTITY_PROVIDER_DELETED: EventType.ValueType  # 15
+"""The tenant's identity provider was taken away."""
 EVENT_TYPE_ROLE_CREATED: EventType.ValueType  # 20
 """A role was defined."""
 EVENT_TYPE_ROLE_UPDATED: EventType.ValueType  # 21

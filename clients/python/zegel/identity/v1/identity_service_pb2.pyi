@@ -1003,18 +1003,32 @@ class ExchangeTokenRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    PERMISSIONS_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """The member's tenant: required for an ID token, since several tenants may have the same identity provider. Empty for
+    a signer link, which knows.
+    """
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When the session ends at the latest: 1 hour where it is unset, at most 24 hours ahead."""
+        """When the session ends at the latest: at most 24 hours ahead; where it is unset, 1 hour for a signer, 12 hours for a
+        member.
+        """
+
+    @_builtins.property
+    def permissions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Permissions to narrow a member's session to, at most 100; empty for all that the member holds. Empty for a link."""
 
     def __init__(
         self,
         *,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
+        tenant_id: _builtins.str = ...,
+        permissions: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "permissions", b"permissions", "tenant_id", b"tenant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1047,6 +1061,174 @@ class ExchangeTokenResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExchangeTokenResponse: _TypeAlias = ExchangeTokenResponse  # noqa: Y015
+
+@_typing.final
+class IdentityProvider(_message.Message):
+    """An OpenID Connect provider from which a tenant's members sign in."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ISSUER_FIELD_NUMBER: _builtins.int
+    AUDIENCES_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    issuer: _builtins.str
+    """Its issuer, exactly as it stands in ID tokens: an `https` URL of at most 255 characters. Its keys are found through
+    OpenID Connect Discovery.
+    """
+    etag: _builtins.str
+    """Changes with every change."""
+    @_builtins.property
+    def audiences(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Client identifiers at the provider for which an ID token must have been made: 1 to 20, of at most 255 characters."""
+
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was last set. Output only."""
+
+    def __init__(
+        self,
+        *,
+        issuer: _builtins.str = ...,
+        audiences: _abc.Iterable[_builtins.str] | None = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["update_time", b"update_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audiences", b"audiences", "etag", b"etag", "issuer", b"issuer", "update_time", b"update_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IdentityProvider: _TypeAlias = IdentityProvider  # noqa: Y015
+
+@_typing.final
+class SetIdentityProviderRequest(_message.Message):
+    """Request of `SetIdentityProvider`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDENTITY_PROVIDER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def identity_provider(self) -> Global___IdentityProvider:
+        """The provider, and the `etag` last read, or an empty one."""
+
+    def __init__(
+        self,
+        *,
+        identity_provider: Global___IdentityProvider | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["identity_provider", b"identity_provider"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["identity_provider", b"identity_provider"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetIdentityProviderRequest: _TypeAlias = SetIdentityProviderRequest  # noqa: Y015
+
+@_typing.final
+class SetIdentityProviderResponse(_message.Message):
+    """Answer of `SetIdentityProvider`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDENTITY_PROVIDER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def identity_provider(self) -> Global___IdentityProvider:
+        """The provider as set."""
+
+    def __init__(
+        self,
+        *,
+        identity_provider: Global___IdentityProvider | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["identity_provider", b"identity_provider"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["identity_provider", b"identity_provider"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetIdentityProviderResponse: _TypeAlias = SetIdentityProviderResponse  # noqa: Y015
+
+@_typing.final
+class GetIdentityProviderRequest(_message.Message):
+    """Request of `GetIdentityProvider`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetIdentityProviderRequest: _TypeAlias = GetIdentityProviderRequest  # noqa: Y015
+
+@_typing.final
+class GetIdentityProviderResponse(_message.Message):
+    """Answer of `GetIdentityProvider`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDENTITY_PROVIDER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def identity_provider(self) -> Global___IdentityProvider:
+        """The provider."""
+
+    def __init__(
+        self,
+        *,
+        identity_provider: Global___IdentityProvider | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["identity_provider", b"identity_provider"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["identity_provider", b"identity_provider"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetIdentityProviderResponse: _TypeAlias = GetIdentityProviderResponse  # noqa: Y015
+
+@_typing.final
+class DeleteIdentityProviderRequest(_message.Message):
+    """Request of `DeleteIdentityProvider`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ETAG_FIELD_NUMBER: _builtins.int
+    etag: _builtins.str
+    """The `etag` last read, or empty."""
+    def __init__(
+        self,
+        *,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteIdentityProviderRequest: _TypeAlias = DeleteIdentityProviderRequest  # noqa: Y015
+
+@_typing.final
+class DeleteIdentityProviderResponse(_message.Message):
+    """Answer of `DeleteIdentityProvider`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteIdentityProviderResponse: _TypeAlias = DeleteIdentityProviderResponse  # noqa: Y015
 
 @_typing.final
 class GetCurrentSessionRequest(_message.Message):

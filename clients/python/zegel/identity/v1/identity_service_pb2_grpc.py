@@ -109,6 +109,21 @@ class IdentityServiceStub:
                 request_serializer=zegel_dot_identity_dot_v1_dot_identity__service__pb2.ExchangeTokenRequest.SerializeToString,
                 response_deserializer=zegel_dot_identity_dot_v1_dot_identity__service__pb2.ExchangeTokenResponse.FromString,
                 _registered_method=True)
+        self.SetIdentityProvider = channel.unary_unary(
+                '/zegel.identity.v1.IdentityService/SetIdentityProvider',
+                request_serializer=zegel_dot_identity_dot_v1_dot_identity__service__pb2.SetIdentityProviderRequest.SerializeToString,
+                response_deserializer=zegel_dot_identity_dot_v1_dot_identity__service__pb2.SetIdentityProviderResponse.FromString,
+                _registered_method=True)
+        self.GetIdentityProvider = channel.unary_unary(
+                '/zegel.identity.v1.IdentityService/GetIdentityProvider',
+                request_serializer=zegel_dot_identity_dot_v1_dot_identity__service__pb2.GetIdentityProviderRequest.SerializeToString,
+                response_deserializer=zegel_dot_identity_dot_v1_dot_identity__service__pb2.GetIdentityProviderResponse.FromString,
+                _registered_method=True)
+        self.DeleteIdentityProvider = channel.unary_unary(
+                '/zegel.identity.v1.IdentityService/DeleteIdentityProvider',
+                request_serializer=zegel_dot_identity_dot_v1_dot_identity__service__pb2.DeleteIdentityProviderRequest.SerializeToString,
+                response_deserializer=zegel_dot_identity_dot_v1_dot_identity__service__pb2.DeleteIdentityProviderResponse.FromString,
+                _registered_method=True)
         self.GetCurrentSession = channel.unary_unary(
                 '/zegel.identity.v1.IdentityService/GetCurrentSession',
                 request_serializer=zegel_dot_identity_dot_v1_dot_identity__service__pb2.GetCurrentSessionRequest.SerializeToString,
@@ -179,7 +194,9 @@ class IdentityServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateMember(self, request, context):
-        """Changes a member's name or address. `ABORTED` where the `etag` is old.
+        """Changes a member's name or address. Whoever has the address may sign in with it, so for a new one
+        `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER` where the member may do what the caller may not; the member is then
+        bound to an account at the identity provider anew. `ABORTED` where the `etag` is old.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -238,13 +255,41 @@ class IdentityServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ExchangeToken(self, request, context):
-        """Turns what the call carries as its token into a session, once: a signer link (`zl_...`, see
-        `SigningService.CreateSignerLink`) into a session for that one signature request and that one signer, in the manner
-        of RFC 8693. The session's token is told only here; where clients show certificates (mutual TLS), the session is
+        """Turns what the call carries as its token into a session, once, in the manner of RFC 8693: a signer link (`zl_...`,
+        see `SigningService.CreateSignerLink`) into a session for that one signature request and that one signer; an ID
+        token of the tenant's identity provider (see `SetIdentityProvider`) into a session of the member with its verified
+        mail address. The session's token is told only here; where clients show certificates (mutual TLS), the session is
         bound to that of whoever exchanges, not to that of whoever made the link. A second exchange is refused:
         `UNAUTHENTICATED` with `LINK_SPENT`; of two at the same time one goes through. Other refusals: `LINK_EXPIRED`,
-        `LINK_REVOKED`, `SESSION_UNKNOWN`, `SESSION_MALFORMED`. Not idempotent; an answer that was lost is lost, and the
+        `LINK_REVOKED`, `SESSION_UNKNOWN`, `SESSION_MALFORMED`; `ID_TOKEN_REFUSED`, whatever is wrong with an ID token, one
+        that was exchanged before included; `UNAVAILABLE` where the identity provider does not answer. Not idempotent; an answer that was lost is lost, and the
         sender makes another link. A link leaves `SIGNER_LINK_REDEEMED` in the trail of its request.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetIdentityProvider(self, request, context):
+        """Says from which OpenID Connect provider the tenant's members sign in by `ExchangeToken`; it takes the place of the
+        one before. Whoever may call this can become any member, so of the built-in roles the owner alone holds it. With
+        another issuer, members are bound to their accounts there anew, at their next sign-in. `ABORTED` where the `etag` is
+        old.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetIdentityProvider(self, request, context):
+        """Gets the tenant's identity provider. `NOT_FOUND` where it has none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteIdentityProvider(self, request, context):
+        """Takes the tenant's identity provider away: nobody signs in from there any more, and members' bindings to their
+        accounts are forgotten. Sessions stay. `NOT_FOUND` where it has none; `FAILED_PRECONDITION` with `LAST_OWNER` where
+        the owners who are left could not sign in without it; `ABORTED` where the `etag` is old.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -344,6 +389,21 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     servicer.ExchangeToken,
                     request_deserializer=zegel_dot_identity_dot_v1_dot_identity__service__pb2.ExchangeTokenRequest.FromString,
                     response_serializer=zegel_dot_identity_dot_v1_dot_identity__service__pb2.ExchangeTokenResponse.SerializeToString,
+            ),
+            'SetIdentityProvider': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetIdentityProvider,
+                    request_deserializer=zegel_dot_identity_dot_v1_dot_identity__service__pb2.SetIdentityProviderRequest.FromString,
+                    response_serializer=zegel_dot_identity_dot_v1_dot_identity__service__pb2.SetIdentityProviderResponse.SerializeToString,
+            ),
+            'GetIdentityProvider': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetIdentityProvider,
+                    request_deserializer=zegel_dot_identity_dot_v1_dot_identity__service__pb2.GetIdentityProviderRequest.FromString,
+                    response_serializer=zegel_dot_identity_dot_v1_dot_identity__service__pb2.GetIdentityProviderResponse.SerializeToString,
+            ),
+            'DeleteIdentityProvider': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteIdentityProvider,
+                    request_deserializer=zegel_dot_identity_dot_v1_dot_identity__service__pb2.DeleteIdentityProviderRequest.FromString,
+                    response_serializer=zegel_dot_identity_dot_v1_dot_identity__service__pb2.DeleteIdentityProviderResponse.SerializeToString,
             ),
             'GetCurrentSession': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCurrentSession,
@@ -744,6 +804,87 @@ class IdentityService:
             '/zegel.identity.v1.IdentityService/ExchangeToken',
             zegel_dot_identity_dot_v1_dot_identity__service__pb2.ExchangeTokenRequest.SerializeToString,
             zegel_dot_identity_dot_v1_dot_identity__service__pb2.ExchangeTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetIdentityProvider(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/zegel.identity.v1.IdentityService/SetIdentityProvider',
+            zegel_dot_identity_dot_v1_dot_identity__service__pb2.SetIdentityProviderRequest.SerializeToString,
+            zegel_dot_identity_dot_v1_dot_identity__service__pb2.SetIdentityProviderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetIdentityProvider(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/zegel.identity.v1.IdentityService/GetIdentityProvider',
+            zegel_dot_identity_dot_v1_dot_identity__service__pb2.GetIdentityProviderRequest.SerializeToString,
+            zegel_dot_identity_dot_v1_dot_identity__service__pb2.GetIdentityProviderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteIdentityProvider(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/zegel.identity.v1.IdentityService/DeleteIdentityProvider',
+            zegel_dot_identity_dot_v1_dot_identity__service__pb2.DeleteIdentityProviderRequest.SerializeToString,
+            zegel_dot_identity_dot_v1_dot_identity__service__pb2.DeleteIdentityProviderResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -55,7 +55,10 @@ class IdentityServiceStub:
     ListMembers: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.ListMembersRequest, _identity_service_pb2.ListMembersResponse]
     """Lists the tenant's members, the oldest first."""
     UpdateMember: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.UpdateMemberRequest, _identity_service_pb2.UpdateMemberResponse]
-    """Changes a member's name or address. `ABORTED` where the `etag` is old."""
+    """Changes a member's name or address. Whoever has the address may sign in with it, so for a new one
+    `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER` where the member may do what the caller may not; the member is then
+    bound to an account at the identity provider anew. `ABORTED` where the `etag` is old.
+    """
     DeleteMember: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.DeleteMemberRequest, _identity_service_pb2.DeleteMemberResponse]
     """Removes a member: takes its roles and revokes its sessions in the same transaction. What it owns stays the
     tenant's. `FAILED_PRECONDITION` with `LAST_OWNER`.
@@ -83,13 +86,28 @@ class IdentityServiceStub:
     with that one. Not idempotent: each call opens another.
     """
     ExchangeToken: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.ExchangeTokenRequest, _identity_service_pb2.ExchangeTokenResponse]
-    """Turns what the call carries as its token into a session, once: a signer link (`zl_...`, see
-    `SigningService.CreateSignerLink`) into a session for that one signature request and that one signer, in the manner
-    of RFC 8693. The session's token is told only here; where clients show certificates (mutual TLS), the session is
+    """Turns what the call carries as its token into a session, once, in the manner of RFC 8693: a signer link (`zl_...`,
+    see `SigningService.CreateSignerLink`) into a session for that one signature request and that one signer; an ID
+    token of the tenant's identity provider (see `SetIdentityProvider`) into a session of the member with its verified
+    mail address. The session's token is told only here; where clients show certificates (mutual TLS), the session is
     bound to that of whoever exchanges, not to that of whoever made the link. A second exchange is refused:
     `UNAUTHENTICATED` with `LINK_SPENT`; of two at the same time one goes through. Other refusals: `LINK_EXPIRED`,
-    `LINK_REVOKED`, `SESSION_UNKNOWN`, `SESSION_MALFORMED`. Not idempotent; an answer that was lost is lost, and the
+    `LINK_REVOKED`, `SESSION_UNKNOWN`, `SESSION_MALFORMED`; `ID_TOKEN_REFUSED`, whatever is wrong with an ID token, one
+    that was exchanged before included; `UNAVAILABLE` where the identity provider does not answer. Not idempotent; an answer that was lost is lost, and the
     sender makes another link. A link leaves `SIGNER_LINK_REDEEMED` in the trail of its request.
+    """
+    SetIdentityProvider: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.SetIdentityProviderRequest, _identity_service_pb2.SetIdentityProviderResponse]
+    """Says from which OpenID Connect provider the tenant's members sign in by `ExchangeToken`; it takes the place of the
+    one before. Whoever may call this can become any member, so of the built-in roles the owner alone holds it. With
+    another issuer, members are bound to their accounts there anew, at their next sign-in. `ABORTED` where the `etag` is
+    old.
+    """
+    GetIdentityProvider: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.GetIdentityProviderRequest, _identity_service_pb2.GetIdentityProviderResponse]
+    """Gets the tenant's identity provider. `NOT_FOUND` where it has none."""
+    DeleteIdentityProvider: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.DeleteIdentityProviderRequest, _identity_service_pb2.DeleteIdentityProviderResponse]
+    """Takes the tenant's identity provider away: nobody signs in from there any more, and members' bindings to their
+    accounts are forgotten. Sessions stay. `NOT_FOUND` where it has none; `FAILED_PRECONDITION` with `LAST_OWNER` where
+    the owners who are left could not sign in without it; `ABORTED` where the `etag` is old.
     """
     GetCurrentSession: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.GetCurrentSessionRequest, _identity_service_pb2.GetCurrentSessionResponse]
     """Tells the caller who it is: the session or API key that the call carries."""
@@ -127,7 +145,10 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     ListMembers: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.ListMembersRequest, _identity_service_pb2.ListMembersResponse]  # type: ignore[assignment]
     """Lists the tenant's members, the oldest first."""
     UpdateMember: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.UpdateMemberRequest, _identity_service_pb2.UpdateMemberResponse]  # type: ignore[assignment]
-    """Changes a member's name or address. `ABORTED` where the `etag` is old."""
+    """Changes a member's name or address. Whoever has the address may sign in with it, so for a new one
+    `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER` where the member may do what the caller may not; the member is then
+    bound to an account at the identity provider anew. `ABORTED` where the `etag` is old.
+    """
     DeleteMember: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.DeleteMemberRequest, _identity_service_pb2.DeleteMemberResponse]  # type: ignore[assignment]
     """Removes a member: takes its roles and revokes its sessions in the same transaction. What it owns stays the
     tenant's. `FAILED_PRECONDITION` with `LAST_OWNER`.
@@ -155,13 +176,28 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     with that one. Not idempotent: each call opens another.
     """
     ExchangeToken: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.ExchangeTokenRequest, _identity_service_pb2.ExchangeTokenResponse]  # type: ignore[assignment]
-    """Turns what the call carries as its token into a session, once: a signer link (`zl_...`, see
-    `SigningService.CreateSignerLink`) into a session for that one signature request and that one signer, in the manner
-    of RFC 8693. The session's token is told only here; where clients show certificates (mutual TLS), the session is
+    """Turns what the call carries as its token into a session, once, in the manner of RFC 8693: a signer link (`zl_...`,
+    see `SigningService.CreateSignerLink`) into a session for that one signature request and that one signer; an ID
+    token of the tenant's identity provider (see `SetIdentityProvider`) into a session of the member with its verified
+    mail address. The session's token is told only here; where clients show certificates (mutual TLS), the session is
     bound to that of whoever exchanges, not to that of whoever made the link. A second exchange is refused:
     `UNAUTHENTICATED` with `LINK_SPENT`; of two at the same time one goes through. Other refusals: `LINK_EXPIRED`,
-    `LINK_REVOKED`, `SESSION_UNKNOWN`, `SESSION_MALFORMED`. Not idempotent; an answer that was lost is lost, and the
+    `LINK_REVOKED`, `SESSION_UNKNOWN`, `SESSION_MALFORMED`; `ID_TOKEN_REFUSED`, whatever is wrong with an ID token, one
+    that was exchanged before included; `UNAVAILABLE` where the identity provider does not answer. Not idempotent; an answer that was lost is lost, and the
     sender makes another link. A link leaves `SIGNER_LINK_REDEEMED` in the trail of its request.
+    """
+    SetIdentityProvider: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.SetIdentityProviderRequest, _identity_service_pb2.SetIdentityProviderResponse]  # type: ignore[assignment]
+    """Says from which OpenID Connect provider the tenant's members sign in by `ExchangeToken`; it takes the place of the
+    one before. Whoever may call this can become any member, so of the built-in roles the owner alone holds it. With
+    another issuer, members are bound to their accounts there anew, at their next sign-in. `ABORTED` where the `etag` is
+    old.
+    """
+    GetIdentityProvider: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.GetIdentityProviderRequest, _identity_service_pb2.GetIdentityProviderResponse]  # type: ignore[assignment]
+    """Gets the tenant's identity provider. `NOT_FOUND` where it has none."""
+    DeleteIdentityProvider: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.DeleteIdentityProviderRequest, _identity_service_pb2.DeleteIdentityProviderResponse]  # type: ignore[assignment]
+    """Takes the tenant's identity provider away: nobody signs in from there any more, and members' bindings to their
+    accounts are forgotten. Sessions stay. `NOT_FOUND` where it has none; `FAILED_PRECONDITION` with `LAST_OWNER` where
+    the owners who are left could not sign in without it; `ABORTED` where the `etag` is old.
     """
     GetCurrentSession: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.GetCurrentSessionRequest, _identity_service_pb2.GetCurrentSessionResponse]  # type: ignore[assignment]
     """Tells the caller who it is: the session or API key that the call carries."""
@@ -238,7 +274,10 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_service_pb2.UpdateMemberRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_identity_service_pb2.UpdateMemberResponse, _abc.Awaitable[_identity_service_pb2.UpdateMemberResponse]]:
-        """Changes a member's name or address. `ABORTED` where the `etag` is old."""
+        """Changes a member's name or address. Whoever has the address may sign in with it, so for a new one
+        `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER` where the member may do what the caller may not; the member is then
+        bound to an account at the identity provider anew. `ABORTED` where the `etag` is old.
+        """
 
     @_abc_1.abstractmethod
     def DeleteMember(
@@ -308,13 +347,46 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_service_pb2.ExchangeTokenRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_identity_service_pb2.ExchangeTokenResponse, _abc.Awaitable[_identity_service_pb2.ExchangeTokenResponse]]:
-        """Turns what the call carries as its token into a session, once: a signer link (`zl_...`, see
-        `SigningService.CreateSignerLink`) into a session for that one signature request and that one signer, in the manner
-        of RFC 8693. The session's token is told only here; where clients show certificates (mutual TLS), the session is
+        """Turns what the call carries as its token into a session, once, in the manner of RFC 8693: a signer link (`zl_...`,
+        see `SigningService.CreateSignerLink`) into a session for that one signature request and that one signer; an ID
+        token of the tenant's identity provider (see `SetIdentityProvider`) into a session of the member with its verified
+        mail address. The session's token is told only here; where clients show certificates (mutual TLS), the session is
         bound to that of whoever exchanges, not to that of whoever made the link. A second exchange is refused:
         `UNAUTHENTICATED` with `LINK_SPENT`; of two at the same time one goes through. Other refusals: `LINK_EXPIRED`,
-        `LINK_REVOKED`, `SESSION_UNKNOWN`, `SESSION_MALFORMED`. Not idempotent; an answer that was lost is lost, and the
+        `LINK_REVOKED`, `SESSION_UNKNOWN`, `SESSION_MALFORMED`; `ID_TOKEN_REFUSED`, whatever is wrong with an ID token, one
+        that was exchanged before included; `UNAVAILABLE` where the identity provider does not answer. Not idempotent; an answer that was lost is lost, and the
         sender makes another link. A link leaves `SIGNER_LINK_REDEEMED` in the trail of its request.
+        """
+
+    @_abc_1.abstractmethod
+    def SetIdentityProvider(
+        self,
+        request: _identity_service_pb2.SetIdentityProviderRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_service_pb2.SetIdentityProviderResponse, _abc.Awaitable[_identity_service_pb2.SetIdentityProviderResponse]]:
+        """Says from which OpenID Connect provider the tenant's members sign in by `ExchangeToken`; it takes the place of the
+        one before. Whoever may call this can become any member, so of the built-in roles the owner alone holds it. With
+        another issuer, members are bound to their accounts there anew, at their next sign-in. `ABORTED` where the `etag` is
+        old.
+        """
+
+    @_abc_1.abstractmethod
+    def GetIdentityProvider(
+        self,
+        request: _identity_service_pb2.GetIdentityProviderRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_service_pb2.GetIdentityProviderResponse, _abc.Awaitable[_identity_service_pb2.GetIdentityProviderResponse]]:
+        """Gets the tenant's identity provider. `NOT_FOUND` where it has none."""
+
+    @_abc_1.abstractmethod
+    def DeleteIdentityProvider(
+        self,
+        request: _identity_service_pb2.DeleteIdentityProviderRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_service_pb2.DeleteIdentityProviderResponse, _abc.Awaitable[_identity_service_pb2.DeleteIdentityProviderResponse]]:
+        """Takes the tenant's identity provider away: nobody signs in from there any more, and members' bindings to their
+        accounts are forgotten. Sessions stay. `NOT_FOUND` where it has none; `FAILED_PRECONDITION` with `LAST_OWNER` where
+        the owners who are left could not sign in without it; `ABORTED` where the `etag` is old.
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,331 @@
+"""Identity providers of tenants, and signing in from them.
+
+Invariants:
+
+* A member is found by its verified mail address, and bound to the account at the provider that first came with it: from
+  then on no other account signs in as that member, nor this one as another.
+* An ID token is spent in the transaction that stores the session; of two at once one goes through.
+* Whatever is wrong with a token, its caller is told the same.
+"""
+
+import json
+from collections import OrderedDict
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Final
+
+from zegel.event.v1 import event_type_pb2 as events
+from zegel_server import clock, paging
+from zegel_server.audit.recorder import Recorder
+from zegel_server.caller import Caller, Origin, PrincipalKind, Scope
+from zegel_server.db import Database, Row, UniqueViolation
+from zegel_server.errors import InvalidArgument, NotFound, Unauthenticated
+from zegel_server.identity import id_tokens, store
+from zegel_server.identity.discovery import ProviderKeys, may_ask
+from zegel_server.identity.id_tokens import RefusedError, SignIn
+from zegel_server.identity.model import MEMBER_IDLE, fingerprint
+from zegel_server.identity.sessions import OpenedSession, Sessions
+from zegel_server.keys.service import Keys
+from zegel_server.permissions.model import EXCHANGE
+from zegel_server.permissions.policies import Policies
+from zegel_server.permissions.service import Permissions
+
+MAX_ISSUER: Final = 255
+"""Characters of an issuer, as the contract says."""
+MAX_AUDIENCES: Final = 20
+"""Audiences of a provider, as the contract says."""
+QUIET: Final = 10 * clock.SECOND
+"""How long refusals of one tenant are only counted after one was recorded."""
+KEPT: Final = 10_000
+"""Tenants whose refusals are counted at a time."""
+
+_ACCOUNT: Final = b"zegel/account/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """A tenant's identity provider; times in microseconds since the epoch."""
+
+    issuer: str
+    audiences: tuple[str, ...]
+    update_time: int
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Presented:
+    """An ID token that was found good, and by which provider."""
+
+    sign_in: SignIn
+    account: bytes
+    revision: int
+    subject_id: str
+
+
+_presented: Final[ContextVar[_Presented]] = ContextVar("presented")
+
+
+class Providers:
+    """Use cases of identity providers.
+
+    Args:
+        database: Where the rows are.
+        keys: Their keys.
+        permissions: Roles and bindings.
+        policies: What members may do.
+        sessions: Opens the sessions.
+        recorder: Records the events.
+        provider_keys: The keys of providers.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        keys: Keys,
+        permissions: Permissions,
+        policies: Policies,
+        sessions: Sessions,
+        recorder: Recorder,
+        provider_keys: ProviderKeys,
+    ) -> None:
+        self._database = database
+        self._keys = keys
+        self._permissions = permissions
+        self._policies = policies
+        self._sessions = sessions
+        self._recorder = recorder
+        self._provider_keys = provider_keys
+        self._refused: OrderedDict[str, tuple[int, int]] = OrderedDict()
+
+    # ------------------------------------------------------------------------------------------------ setting it
+
+    async def get(self, caller: Caller) -> Provider:
+        """The provider of the caller's tenant.
+
+        Args:
+            caller: Who asks.
+
+        Raises:
+            NotFound: It has none.
+        """
+        row = await self._database.fetch_one(store.PROVIDER, tenant_id=caller.tenant_id)
+        if row is None:
+            raise NotFound("identity_provider")
+        return _provider(row)
+
+    async def set(self, caller: Caller, issuer: str, audiences: tuple[str, ...], etag: str) -> Provider:
+        """Says from where members sign in.
+
+        Args:
+            caller: Who says it.
+            issuer: The provider's issuer.
+            audiences: The clients for which ID tokens may have been made.
+            etag: The etag last read, or empty.
+
+        Raises:
+            Aborted: It was changed since.
+            InvalidArgument: The issuer cannot be asked for its keys.
+        """
+        read = paging.revision(etag, "identity_provider")
+        if not may_ask(issuer, self._provider_keys.allowed) or "?" in issuer:
+            raise InvalidArgument("identity_provider.issuer", "must be an https URL on the open internet")
+        draft = await self._recorder.draft(
+            caller,
+            events.EVENT_TYPE_IDENTITY_PROVIDER_SET,
+            resource_id=caller.tenant_id,
+            extra={"issuer": issuer, "audiences": list(audiences)},
+        )
+        async with self._database.transaction() as transaction:
+            row = await transaction.fetch_one(store.LOCK_PROVIDER, tenant_id=caller.tenant_id)
+            paging.check_revision(read, -1 if row is None else row.revision, "identity_provider")
+            made = Provider(issuer, audiences, clock.now(), 1 if row is None else row.revision + 1)
+            await transaction.execute(
+                store.UPSERT_PROVIDER,
+                tenant_id=caller.tenant_id,
+                issuer=issuer,
+                audiences=json.dumps(audiences),
+                update_time=made.update_time,
+                revision=made.revision,
+            )
+            if row is not None and row.issuer != issuer:
+                await transaction.execute(store.UNBIND_MEMBERS, tenant=caller.tenant_id)
+            await self._recorder.record(transaction, draft)
+        return made
+
+    async def delete(self, caller: Caller, etag: str) -> None:
+        """Takes the provider away, and what binds members to their accounts there.
+
+        Args:
+            caller: Who does it.
+            etag: The etag last read, or empty.
+
+        Raises:
+            Aborted: It was changed since.
+            FailedPrecondition: The owners who are left could not sign in without it (``LAST_OWNER``).
+            NotFound: There is none.
+        """
+        read = paging.revision(etag, "identity_provider")
+        draft = await self._recorder.draft(
+            caller, events.EVENT_TYPE_IDENTITY_PROVIDER_DELETED, resource_id=caller.tenant_id
+        )
+        async with self._database.transaction() as transaction:
+            row = await transaction.fetch_one(store.LOCK_PROVIDER, tenant_id=caller.tenant_id)
+            if row is None:
+                raise NotFound("identity_provider")
+            paging.check_revision(read, row.revision, "identity_provider")
+            await transaction.execute(store.DELETE_PROVIDER, tenant_id=caller.tenant_id)
+            await transaction.execute(store.UNBIND_MEMBERS, tenant=caller.tenant_id)
+            await self._permissions.keep_owner(transaction, caller.tenant_id)
+            await self._recorder.record(transaction, draft)
+
+    # ------------------------------------------------------------------------------------------------ signing in
+
+    async def present(self, token: str, tenant_id: str, origin: Origin, certificate: bytes | None) -> Caller:
+        """Says who calls with an ID token: a member who may exchange it, and nothing else.
+
+        Args:
+            token: It has the form of one.
+            tenant_id: Within which tenant.
+            origin: Where the call came from.
+            certificate: The client's certificate in DER, or ``None``.
+
+        Raises:
+            Unauthenticated: The token is not good, or of nobody (``ID_TOKEN_REFUSED``).
+            Unavailable: The provider does not answer.
+        """
+        row = await self._database.fetch_one(store.PROVIDER, tenant_id=tenant_id)
+        if row is None:
+            raise refused()
+        try:
+            sign_in = await self._verify(token, _provider(row))
+            account = await self._keys.keyed_hash(tenant_id, _ACCOUNT, f"{row.issuer}\n{sign_in.subject}".encode())
+            member = await self._member(tenant_id, sign_in.email, account)
+        except RefusedError as error:
+            await self._record_refusal(row, origin, str(error))
+            raise refused() from None
+        held = await self._policies.holdings(tenant_id, row.policy_version, member.member_id)
+        _presented.set(_Presented(sign_in, account, row.revision, member.subject_id))
+        return Caller(
+            tenant_id,
+            member.member_id,
+            PrincipalKind.MEMBER,
+            "",
+            member.subject_id,
+            "",
+            row.policy_version,
+            held.decide,
+            (EXCHANGE,),
+            origin,
+            fingerprint(certificate) if certificate else b"",
+        )
+
+    async def _verify(self, token: str, provider: Provider) -> SignIn:
+        head = id_tokens.read_head(token)
+        key = id_tokens.choose_key(head, await self._provider_keys.of(provider.issuer))
+        if key is None:  # it may be newer than what is kept
+            key = id_tokens.choose_key(head, await self._provider_keys.of(provider.issuer, missing=True))
+        if key is None:
+            raise RefusedError("key")
+        return id_tokens.verify(token, head, key, issuer=provider.issuer, audiences=provider.audiences, now=clock.now())
+
+    async def _member(self, tenant_id: str, email: str, account: bytes) -> Row:
+        subject_id = await self._keys.known_subject(tenant_id, email)
+        member = None
+        if subject_id is not None:
+            member = await self._database.fetch_one(store.MEMBER_OF_SUBJECT, tenant_id=tenant_id, subject_id=subject_id)
+        if member is None:
+            raise RefusedError("member")
+        if member.account not in {None, account}:
+            raise RefusedError("account")
+        return member
+
+    async def sign_in(self, caller: Caller, permissions: frozenset[str], expire_time: int) -> OpenedSession:
+        """Opens a session for a member who presented an ID token.
+
+        Args:
+            caller: Who presented it.
+            permissions: What to narrow the session to; empty for no narrowing.
+            expire_time: When it ends at the latest.
+
+        Raises:
+            InvalidArgument: A permission is none.
+            Unauthenticated: The token was exchanged before, or the member or provider changed (``ID_TOKEN_REFUSED``).
+        """
+        self._permissions.check_known(permissions)
+        presented = _presented.get()
+        draft = await self._recorder.draft(
+            caller, events.EVENT_TYPE_SIGNED_IN, resource_id=caller.principal_id, extra={"how": "oidc"}
+        )
+        try:
+            async with self._database.transaction() as transaction:
+                provider = await transaction.fetch_one(store.HOLD_PROVIDER, tenant_id=caller.tenant_id)
+                member = await transaction.fetch_one(
+                    store.LOCK_MEMBER, tenant_id=caller.tenant_id, member_id=caller.principal_id
+                )
+                if provider is None or provider.revision != presented.revision:
+                    raise refused()
+                if member is None or member.subject_id != presented.subject_id:
+                    raise refused()
+                if member.account not in {None, presented.account}:
+                    raise refused()
+                if member.account is None:
+                    await transaction.execute(store.BIND_MEMBER, id=caller.principal_id, new_account=presented.account)
+                spent = presented.sign_in
+                await transaction.execute(store.INSERT_SPENT, token_hash=spent.spent, expire_time=spent.expire_time)
+                opened = await self._sessions.insert(
+                    transaction,
+                    caller,
+                    kind=PrincipalKind.MEMBER,
+                    principal_id=caller.principal_id,
+                    subject_id=caller.subject_id,
+                    signature_request_id="",
+                    creator_id=caller.principal_id,
+                    api_key_id="",
+                    permissions=permissions,
+                    expire_time=expire_time,
+                    idle_us=MEMBER_IDLE,
+                )
+                told = {**draft.extra, "opened_session": opened.session.session_id}
+                await self._recorder.record(transaction, draft.about(auth="oidc", extra=told))
+        except UniqueViolation:  # spent before, or the account is another member's
+            raise refused() from None
+        return opened
+
+    async def _record_refusal(self, row: Row, origin: Origin, why: str) -> None:
+        """Tells the tenant's trail of a token that was refused, and counts those that follow at once."""
+        now = clock.now()
+        recorded, since = self._refused.get(row.tenant_id, (0, 0))
+        if now - recorded < QUIET:
+            self._refused[row.tenant_id] = (recorded, since + 1)
+            return
+        self._refused[row.tenant_id] = (now, 0)
+        self._refused.move_to_end(row.tenant_id)
+        if len(self._refused) > KEPT:
+            self._refused.popitem(last=False)
+        nobody = Caller(
+            row.tenant_id,
+            "",
+            PrincipalKind.MEMBER,
+            "",
+            await self._keys.tenant_subject(row.tenant_id),
+            "",
+            row.policy_version,
+            lambda _: Scope.NONE,
+            origin=origin,
+        )
+        extra = {"how": "oidc", "why": why, "repeated": since}
+        draft = await self._recorder.draft(
+            nobody, events.EVENT_TYPE_SIGN_IN_FAILED, resource_id=row.tenant_id, refused=True, extra=extra
+        )
+        async with self._database.transaction() as transaction:
+            await self._recorder.record(transaction, draft.about(auth="oidc"))
+
+
+def _provider(row: Row) -> Provider:
+    return Provider(row.issuer, tuple(json.loads(row.audiences)), row.update_time, row.revision)
+
+
+def refused() -> Unauthenticated:
+    """The refusal of an ID token, whatever is wrong with it."""
+    return Unauthenticated("The ID token is not taken.", reason="ID_TOKEN_REFUSED")
