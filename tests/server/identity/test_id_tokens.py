@@ -5,7 +5,7 @@ import hmac
 import json
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
@@ -18,7 +18,7 @@ from zegel_server import clock
 from zegel_server.identity import id_tokens
 from zegel_server.identity.id_tokens import RefusedError, SignIn
 
-KEYS = {
+KEYS: Final[dict[str, Any]] = {
     "RS256": RSAKey.generate_key(2048, {"kid": "rsa"}),
     "ES256": ECKey.generate_key("P-256", {"kid": "ec"}),
     "EdDSA": OKPKey.generate_key("Ed25519", {"kid": "okp"}),
