@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from zegel_server import clock, logs
 from zegel_server.app import App
@@ -24,6 +25,7 @@ from zegel_server.core import Core, NotReady
 from zegel_server.db.migrate import newest_revision, upgrade
 from zegel_server.errors import ZegelError
 from zegel_server.identity.operator import renew_operator
+from zegel_server.keys.providers import INSTALLATION
 from zegel_server.keys.rotation import Rotation
 from zegel_server.process import bound_memory
 
@@ -66,6 +68,9 @@ def settings_of(**flags: Any) -> Settings:
     """
     try:
         return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except SettingsError as error:
+        print(f"zegel-server: {error}", file=sys.stderr)
+        raise typer.Exit(2) from None
     except ValidationError as error:
         for each in error.errors(include_url=False, include_input=False):
             where = ".".join(str(part) for part in each["loc"])
@@ -186,7 +191,46 @@ def list_tenants(data_dir: DataDir = None, development: Development = None) -> N
 
     async def work(core: Core) -> None:
         for tenant in await core.identity.tenants():
-            say(tenant_id=tenant.tenant_id, name=tenant.name, create_time=clock.to_rfc3339(tenant.create_time))
+            say(
+                tenant_id=tenant.tenant_id,
+                name=tenant.name,
+                create_time=clock.to_rfc3339(tenant.create_time),
+                key_provider=tenant.key_provider or INSTALLATION,
+            )
+
+    with_core(settings_of(data_dir=data_dir, development=development), work)
+
+
+@tenants.command("own-key")
+def own_key(
+    tenant_id: Annotated[str, typer.Argument(help="The tenant.")],
+    provider: Annotated[
+        str, typer.Argument(help=f"A key provider that ZEGEL_KEY_PROVIDERS names, or `{INSTALLATION}` to go back.")
+    ],
+    data_dir: DataDir = None,
+    development: Development = None,
+    destroy_old: Annotated[
+        bool,
+        typer.Option("--destroy-old", help="Then destroy its root keys in every other provider, old backups' too."),
+    ] = False,
+) -> None:
+    """Moves a tenant's keys to a key provider of its own while the server runs; no document is rewritten."""
+
+    async def work(core: Core) -> None:
+        name = "" if provider == INSTALLATION else provider
+        if name not in core.root_keys.names:
+            message = f"no key provider {provider!r}: there are {', '.join([INSTALLATION, *core.root_keys.names[1:]])}"
+            raise NotReady(message)
+        moved = await core.own_keys.move(tenant_id, name, destroy_old=destroy_old)
+        say(
+            tenant_id=tenant_id,
+            key_provider=provider,
+            tenant_keys=moved.tenant_keys,
+            destroyed=moved.destroyed,
+            not_reached=moved.away,
+        )
+        if moved.away:
+            raise typer.Exit(1)
 
     with_core(settings_of(data_dir=data_dir, development=development), work)
 
@@ -203,17 +247,27 @@ def operator(data_dir: DataDir = None, development: Development = None) -> None:
 
 @keys.command("list")
 def list_keys(data_dir: DataDir = None, development: Development = None) -> None:
-    """Lists the root keys, one a line: never the keys themselves."""
+    """Lists the root keys of every key provider, one a line: never the keys themselves; exits 1 if one is away."""
 
     async def work(core: Core) -> None:
-        for each in await core.root_keys.list():
-            say(
-                root_key_id=each.root_key_id,
-                purpose=each.purpose,
-                created=each.created.isoformat(),
-                primary=each.primary,
-                destroyed=each.destroyed,
-            )
+        away = False
+        for name in core.root_keys.names:
+            try:
+                found = await core.root_keys.list_in(name)
+            except ZegelError as error:
+                away = True
+                print(f"zegel-server: {name or INSTALLATION}: {error}", file=sys.stderr)
+                continue
+            for each in found:
+                say(
+                    root_key_id=each.root_key_id,
+                    purpose=each.purpose,
+                    created=each.created.isoformat(),
+                    primary=each.primary,
+                    destroyed=each.destroyed,
+                )
+        if away:
+            raise typer.Exit(1)
 
     with_core(settings_of(data_dir=data_dir, development=development), work)
 

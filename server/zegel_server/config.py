@@ -33,6 +33,15 @@ class Settings(BaseSettings):
         SecretStr("")
     )
 
+    key_providers: Annotated[
+        dict[str, SecretStr],
+        Field(description='Key providers that tenants bring, as JSON: {"name": "URL as of root_keys_url", ...}.'),
+    ] = {}
+    key_max_age_s: Annotated[
+        float,
+        Field(ge=0, le=86_400, description="Seconds after which a tenant's own key provider is asked again."),
+    ] = 300
+
     tls_certificate: Annotated[Path | None, Field(description="Certificate chain, PEM; with tls_key.")] = None
     tls_key: Annotated[Path | None, Field(description="Key of the certificate, PEM.")] = None
     tls_client_authority: Annotated[

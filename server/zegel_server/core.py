@@ -31,9 +31,12 @@ from zegel_server.documents.vault import Vault
 from zegel_server.identity.authentication import Authentication
 from zegel_server.identity.discovery import ProviderKeys
 from zegel_server.identity.links import Links
+from zegel_server.identity.own_keys import OwnKeys
 from zegel_server.identity.providers import Providers
 from zegel_server.identity.service import Identity
 from zegel_server.identity.sessions import Sessions
+from zegel_server.keys.moving import Moving
+from zegel_server.keys.providers import KeyProviders
 from zegel_server.keys.service import Keys
 from zegel_server.permissions.policies import Policies
 from zegel_server.permissions.service import Permissions
@@ -61,15 +64,15 @@ class Core:
     Args:
         settings: The installation's settings.
         database: Open and migrated.
-        root_keys: The key provider.
+        root_keys: The key providers.
     """
 
-    def __init__(self, settings: Settings, database: Database, root_keys: RootKeys) -> None:
+    def __init__(self, settings: Settings, database: Database, root_keys: KeyProviders) -> None:
         self.settings = settings
         self.database = database
         self.root_keys = root_keys
         self.methods = read_contracts(SERVICES)
-        self.keys = Keys(database, root_keys)
+        self.keys = Keys(database, root_keys, max_age_s=settings.key_max_age_s)
         self.recorder = Recorder(self.keys)
         self.refusals = Refusals(database, self.recorder)
         self.policies = Policies(database)
@@ -89,6 +92,7 @@ class Core:
             provider_keys=self.provider_keys,
         )
         self.identity = Identity(database, self.keys, self.permissions, self.recorder)
+        self.own_keys = OwnKeys(database, Moving(database, root_keys), self.recorder)
 
     @classmethod
     async def open(cls, settings: Settings, stack: AsyncExitStack) -> Self:
@@ -101,6 +105,7 @@ class Core:
         Raises:
             NotReady: The database is not at the schema that this server needs.
             Unavailable: The database does not answer.
+            ValueError: A key provider's URL or name is malformed.
         """
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         (settings.data_dir / "keys").mkdir(exist_ok=True, mode=0o700)
@@ -111,10 +116,10 @@ class Core:
         if found != needed:
             message = f"the database is at schema {found or 'none'}, not {needed}: run zegel-server migrate"
             raise NotReady(message)
-        root_keys = open_root_keys(settings.resolved_root_keys_url)
-        stack.push_async_callback(root_keys.close)
         database = await open_database(url, pool_size=settings.database_pool)
         stack.push_async_callback(database.close)
+        root_keys = KeyProviders(database, open_root_keys(settings.resolved_root_keys_url), _own_providers(settings))
+        stack.push_async_callback(root_keys.close)
         core = cls(settings, database, root_keys)
         stack.push_async_callback(core.provider_keys.close)
         stack.push_async_callback(core.authentication.settle)
@@ -148,3 +153,15 @@ class Core:
         """Forgets answers of idempotent calls that were kept for long enough."""
         async with self.database.transaction() as transaction:
             return await transaction.execute(idempotency.FORGET, before=clock.now() - idempotency.KEPT)
+
+
+def _own_providers(settings: Settings) -> dict[str, RootKeys]:
+    """The key providers that tenants bring; opening them asks nothing of them."""
+    opened = {}
+    for name, url in settings.key_providers.items():
+        try:
+            opened[name] = open_root_keys(url.get_secret_value())
+        except ValueError as error:
+            message = f"key_providers.{name}: {error}"
+            raise ValueError(message) from None
+    return opened

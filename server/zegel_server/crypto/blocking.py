@@ -70,9 +70,9 @@ class BlockingRootKeys(ABC):
         """See `RootKeys.destroy`."""
         await self._run(self._destroy, root_key_id)
 
-    async def list(self) -> list[RootKeyInfo]:
+    async def list(self, purpose: str | None = None) -> list[RootKeyInfo]:
         """See `RootKeys.list`."""
-        return [*await self._run(self._list)]
+        return [each for each in await self._run(self._list) if purpose is None or each.purpose == purpose]
 
     async def close(self) -> None:
         """See `RootKeys.close`."""

@@ -104,9 +104,9 @@ class LocalKeyring:
         """See `RootKeys.destroy`."""
         await asyncio.to_thread(self._destroy, root_key_id)
 
-    async def list(self) -> list[RootKeyInfo]:
+    async def list(self, purpose: str | None = None) -> list[RootKeyInfo]:
         """See `RootKeys.list`."""
-        keys = await self._current()
+        keys = {name: each for name, each in (await self._current()).items() if purpose in (None, each.purpose)}
         return infos_of(
             {entry.root_key_id: entry.purpose for entry in keys.values() if entry.key},
             {entry.root_key_id: entry.purpose for entry in keys.values() if not entry.key},

@@ -27,6 +27,7 @@ __all__ = [
     "NoRootKey",
     "RootKeyInfo",
     "RootKeys",
+    "UnknownRootKey",
     "WrappedKey",
     "check_purpose",
     "created_at",
@@ -61,6 +62,13 @@ class NoRootKey(FailedPrecondition):
 
     def __init__(self) -> None:
         super().__init__("There is no root key for this purpose yet.", state="NO_ROOT_KEY")
+
+
+class UnknownRootKey(DataLoss):
+    """The provider never had the root key, or has lost it."""
+
+    def __init__(self) -> None:
+        super().__init__("The key's root key is not known to the key provider.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +161,8 @@ class RootKeys(Protocol):
         """
         ...
 
-    async def list(self) -> "list[RootKeyInfo]":
-        """Return all root keys, oldest first, those destroyed included."""
+    async def list(self, purpose: str | None = None) -> "list[RootKeyInfo]":
+        """Return all root keys, oldest first, those destroyed included; of one purpose where it is given."""
         ...
 
     async def close(self) -> None:
@@ -230,7 +238,7 @@ def infos_of(living: Mapping[str, str], destroyed: Mapping[str, str]) -> list[Ro
 
 def unknown_root_key() -> DataLoss:
     """Return the error for a root key that the provider never had, or has lost."""
-    return DataLoss("The key's root key is not known to the key provider.")
+    return UnknownRootKey()
 
 
 def provider_unavailable() -> Unavailable:

@@ -32,6 +32,14 @@ tenants = Table(
     Column("revision", BigInteger, nullable=False),
 )
 
+# The tenants that bring a key provider of their own; the name is one of the settings.
+own_key_providers = Table(
+    "own_key_providers",
+    metadata,
+    Column("tenant_id", Text, ForeignKey("tenants.tenant_id"), primary_key=True),
+    Column("key_provider", Text, nullable=False),
+)
+
 tenant_keys = Table(
     "tenant_keys",
     metadata,

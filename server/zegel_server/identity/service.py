@@ -15,7 +15,7 @@ from zegel.event.v1 import event_type_pb2 as events
 from zegel_server import clock, paging
 from zegel_server.audit.recorder import Draft, Recorder
 from zegel_server.caller import Caller
-from zegel_server.db import Database, Transaction, UniqueViolation
+from zegel_server.db import Database, Row, Transaction, UniqueViolation
 from zegel_server.errors import Aborted, NotFound
 from zegel_server.idempotency import earlier_answer, remember
 from zegel_server.identity import store
@@ -40,6 +40,8 @@ class Tenant:
     name: str
     create_time: int
     revision: int
+    key_provider: str = ""
+    """Name of its own key provider; empty where it has the installation's."""
 
 
 class Identity:
@@ -170,14 +172,11 @@ class Identity:
         row = await self._database.fetch_one(store.TENANT, tenant_id=tenant_id)
         if row is None:
             raise NotFound("tenant")
-        return Tenant(row.tenant_id, row.name, row.create_time, row.revision)
+        return _tenant(row)
 
     async def tenants(self) -> list[Tenant]:
         """Every tenant, for the operator on the machine itself."""
-        return [
-            Tenant(row.tenant_id, row.name, row.create_time, row.revision)
-            for row in await self._database.fetch(store.TENANTS)
-        ]
+        return [_tenant(row) for row in await self._database.fetch(store.TENANTS)]
 
     async def update_tenant(self, caller: Caller, name: str | None, revision: int | None) -> Tenant:
         """Changes the caller's tenant.
@@ -201,3 +200,7 @@ class Identity:
                 raise Aborted("The tenant was changed since.")
             await self._recorder.record(transaction, draft)
         return changed
+
+
+def _tenant(row: Row) -> Tenant:
+    return Tenant(row.tenant_id, row.name, row.create_time, row.revision, row.key_provider or "")

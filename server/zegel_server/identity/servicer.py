@@ -314,6 +314,7 @@ def _tenant(tenant: Tenant) -> pb.Tenant:
         name=tenant.name,
         create_time=clock.to_timestamp(tenant.create_time),
         etag=paging.etag(tenant.revision),
+        key_provider=tenant.key_provider,
     )
 
 

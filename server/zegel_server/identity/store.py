@@ -10,6 +10,7 @@ from zegel_server.db.schema import (
     bindings,
     identity_providers,
     members,
+    own_key_providers,
     retired_tokens,
     sessions,
     signer_links,
@@ -64,8 +65,15 @@ NOTE_RETIRED_USE: Final = Statement(
 )
 
 INSERT_TENANT: Final = insert_into(tenants)
-TENANT: Final = Statement(select(tenants).where(tenants.c.tenant_id == bind("tenant_id")))
-TENANTS: Final = Statement(select(tenants).order_by(tenants.c.tenant_id))
+_WITH_KEY_PROVIDER: Final = select(tenants, own_key_providers.c.key_provider).join_from(
+    tenants, own_key_providers, tenants.c.tenant_id == own_key_providers.c.tenant_id, isouter=True
+)
+TENANT: Final = Statement(_WITH_KEY_PROVIDER.where(tenants.c.tenant_id == bind("tenant_id")))
+TENANTS: Final = Statement(_WITH_KEY_PROVIDER.order_by(tenants.c.tenant_id))
+# Whoever changes what belongs to a tenant as a whole locks its row by it.
+TOUCH_TENANT: Final = Statement(
+    update(tenants).where(tenants.c.tenant_id == bind("id")).values(revision=tenants.c.revision + 1)
+)
 UPDATE_TENANT: Final = Statement(
     update(tenants)
     .where(tenants.c.tenant_id == bind("id"), tenants.c.revision == bind("read_revision"))

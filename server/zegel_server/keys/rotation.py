@@ -9,6 +9,7 @@ Invariants:
 * At every moment each wrapped key opens with a tenant key that stands; a step that is interrupted is done again.
 * A tenant key is deleted only once nothing is wrapped under it, checked under a lock that waits for who ``hold``s it.
 * A root key is destroyed only once no tenant key that stands is wrapped with it.
+* No tenant key is stored under a key provider that the tenant was moved away from meanwhile.
 """
 
 import asyncio
@@ -28,9 +29,10 @@ from zegel_server.crypto import (
     WrappedTenantKey,
     rewrap_dek,
 )
-from zegel_server.db import Database, Row, Statement, bind, insert_into
-from zegel_server.db.schema import document_versions, subjects, tenant_keys, uploads
-from zegel_server.errors import DataLoss
+from zegel_server.db import Database, Row, Statement, Transaction, bind, insert_into
+from zegel_server.db.schema import document_versions, own_key_providers, subjects, tenant_keys, tenants, uploads
+from zegel_server.errors import Aborted, DataLoss
+from zegel_server.keys.providers import provider_of
 
 BATCH: Final = 500
 """Keys wrapped anew in one transaction: some milliseconds of computing."""
@@ -75,7 +77,7 @@ _HOLDINGS: Final = (
     _holding(subjects, ("subject_id",), lambda row: f"{row.subject_id}"),
 )
 
-_TENANT_KEYS: Final = Statement(
+TENANT_KEYS: Final = Statement(
     select(tenant_keys).where(tenant_keys.c.tenant_id == bind("tenant_id")).order_by(tenant_keys.c.key_version)
 )
 _LOCK: Final = Statement(
@@ -88,12 +90,22 @@ _DELETE: Final = Statement(
         tenant_keys.c.tenant_id == bind("tenant_id"), tenant_keys.c.key_version == bind("key_version")
     )
 )
-_REWRAP_TENANT_KEY: Final = Statement(
+REWRAP_TENANT_KEY: Final = Statement(
     update(tenant_keys)
-    .where(tenant_keys.c.tenant_id == bind("tenant"), tenant_keys.c.key_version == bind("version"))
+    .where(
+        tenant_keys.c.tenant_id == bind("tenant"),
+        tenant_keys.c.key_version == bind("version"),
+        tenant_keys.c.root_key_id == bind("old_root_key_id"),
+    )
     .values(root_key_id=bind("new_root_key_id"), wrapped_key=bind("new_wrapped_key"))
 )
 _INSERT: Final = insert_into(tenant_keys)
+_HOLD_TENANT: Final = Statement(
+    select(tenants.c.tenant_id).where(tenants.c.tenant_id == bind("tenant_id")).with_for_update(read=True)
+)
+_ASSIGNED: Final = Statement(
+    select(own_key_providers.c.key_provider).where(own_key_providers.c.tenant_id == bind("tenant_id"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,14 +148,16 @@ class Rotation:
             How many tenant keys were wrapped anew.
         """
         await self._root_keys.create(tenant_id)
-        rows = await self._database.fetch(_TENANT_KEYS, tenant_id=tenant_id)
+        rows = await self._database.fetch(TENANT_KEYS, tenant_id=tenant_id)
         for row in rows:
-            again = await self._hierarchy.rewrap_tenant_key(_stored(row), tenant_id)
+            again = await self._hierarchy.rewrap_tenant_key(stored_tenant_key(row), tenant_id)
             async with self._database.transaction() as transaction:
+                await _hold_provider(transaction, tenant_id, again.wrapped.root_key_id)
                 await transaction.execute(
-                    _REWRAP_TENANT_KEY,
+                    REWRAP_TENANT_KEY,
                     tenant=tenant_id,
                     version=row.key_version,
+                    old_root_key_id=row.root_key_id,
                     new_root_key_id=again.wrapped.root_key_id,
                     new_wrapped_key=again.wrapped.blob,
                 )
@@ -162,12 +176,13 @@ class Rotation:
         """
         if erase:
             await self._root_keys.create(tenant_id)
-        rows = await self._database.fetch(_TENANT_KEYS, tenant_id=tenant_id)
+        rows = await self._database.fetch(TENANT_KEYS, tenant_id=tenant_id)
         if not rows:
             raise DataLoss("A tenant key's row is missing.")
         version = int(rows[-1].key_version) + 1
         new, wrapped = await self._hierarchy.new_tenant_key(f"{tenant_id}/{version}", tenant_id)
         async with self._database.transaction() as transaction:
+            await _hold_provider(transaction, tenant_id, wrapped.wrapped.root_key_id)
             await transaction.execute(
                 _INSERT,
                 tenant_id=tenant_id,
@@ -179,7 +194,7 @@ class Rotation:
             )
         rewrapped = 0
         for row in rows:
-            old = await self._hierarchy.unwrap_tenant_key(_stored(row))
+            old = await self._hierarchy.unwrap_tenant_key(stored_tenant_key(row))
             rewrapped += await self._empty(tenant_id, int(row.key_version), old, version, new)
         destroyed = await self._destroy_unused(tenant_id) if erase else 0
         return Rotated(version, rewrapped, destroyed)
@@ -220,17 +235,30 @@ class Rotation:
         return done
 
     async def _destroy_unused(self, tenant_id: str) -> int:
-        rows = await self._database.fetch(_TENANT_KEYS, tenant_id=tenant_id)
+        rows = await self._database.fetch(TENANT_KEYS, tenant_id=tenant_id)
         used = {row.root_key_id for row in rows}
         destroyed = 0
-        for each in await self._root_keys.list():
-            if each.purpose == tenant_id and not each.destroyed and each.root_key_id not in used:
+        for each in await self._root_keys.list(tenant_id):
+            if not each.destroyed and each.root_key_id not in used:
                 await self._root_keys.destroy(each.root_key_id)
                 destroyed += 1
         return destroyed
 
 
-def _stored(row: Row) -> WrappedTenantKey:
+async def _hold_provider(transaction: Transaction, tenant_id: str, root_key_id: str) -> None:
+    """Make sure that the tenant has the provider of a root key, until the transaction ends.
+
+    Raises:
+        Aborted: It was moved to another since; begin again.
+    """
+    await transaction.fetch(_HOLD_TENANT, tenant_id=tenant_id)
+    row = await transaction.fetch_one(_ASSIGNED, tenant_id=tenant_id)
+    if provider_of(root_key_id) != ("" if row is None else row.key_provider):
+        raise Aborted("The tenant's key provider was changed at the same time; try again.")
+
+
+def stored_tenant_key(row: Row) -> WrappedTenantKey:
+    """Return a tenant key as its row has it."""
     return WrappedTenantKey(
         f"{row.tenant_id}/{row.key_version}", WrappedKey(row.root_key_id, row.wrapped_key), row.commitment
     )

@@ -8,7 +8,8 @@ Invariants:
 
 * A key leaves here only after its commitment was checked (see ``crypto.commitment``).
 * New keys are wrapped under a tenant key that still stands when their row commits: ``hold`` sees to that.
-* Plain keys stay in memory, in bounded caches of what cannot change under its identifier.
+* Plain keys stay in memory, in bounded caches of what cannot change under its identifier, and for a bounded time: then
+  a tenant that brings its own key provider is asked again, so that taking its key away takes effect.
 """
 
 import hmac
@@ -34,9 +35,14 @@ from zegel_server.db import Database, Row, Transaction, UniqueViolation
 from zegel_server.errors import Aborted, DataLoss
 from zegel_server.ids import new_id
 from zegel_server.keys import personal, store
+from zegel_server.keys.cache import KeyCache
+from zegel_server.keys.providers import provider_of
 
 CACHED_KEYS: Final = 4_096
 """Unwrapped keys kept in memory a kind: some hundred bytes each, and a provider's answer saved."""
+
+MAX_AGE_S: Final = 300.0
+"""Seconds after which a key in memory is looked up again."""
 
 _INDEX_LABEL: Final = b"zegel/email-index/v1"
 
@@ -92,17 +98,19 @@ class Keys:
     Args:
         database: Where their rows are.
         root_keys: The provider above them.
+        max_age_s: Seconds after which a key in memory is looked up again: what a tenant that takes its own key away
+            waits at most.
     """
 
     encrypt_personal = staticmethod(personal.encrypt_personal)
     decrypt_personal = staticmethod(personal.decrypt_personal)
 
-    def __init__(self, database: Database, root_keys: RootKeys) -> None:
+    def __init__(self, database: Database, root_keys: RootKeys, *, max_age_s: float = MAX_AGE_S) -> None:
         self._database = database
         self._root_keys = root_keys
         self._hierarchy = KeyHierarchy(root_keys)
-        self._tenant_keys: OrderedDict[str, TenantKey] = OrderedDict()
-        self._subject_keys: OrderedDict[str, bytes] = OrderedDict()
+        self._tenant_keys = KeyCache[TenantKey](CACHED_KEYS, max_age_s)
+        self._subject_keys = KeyCache[bytes](CACHED_KEYS, max_age_s)
         self._pseudonyms: OrderedDict[str, str] = OrderedDict()
         self._tenant_subjects: OrderedDict[str, str] = OrderedDict()
 
@@ -166,11 +174,12 @@ class Keys:
 
         Raises:
             KeyDestroyed: Its root key was destroyed.
+            RootKeyGone: The tenant's own key provider does not have its root key any more.
             DataLoss: There is no such key, or it is damaged.
             Unavailable: The key provider does not answer.
         """
         if key_version is not None:
-            known = self._tenant_keys.get(_tenant_key_id(tenant_id, key_version))
+            known = self._tenant_keys.fresh(_tenant_key_id(tenant_id, key_version))
             if known is not None:
                 return key_version, known
             row = await self._database.fetch_one(store.TENANT_KEY, tenant_id=tenant_id, key_version=key_version)
@@ -179,11 +188,17 @@ class Keys:
         if row is None:
             raise DataLoss("A tenant key's row is missing.")
         key_id = _tenant_key_id(tenant_id, row.key_version)
-        known = self._tenant_keys.get(key_id)
+        known = self._tenant_keys.fresh(key_id)
+        if known is None and not provider_of(row.root_key_id):
+            # The installation's own provider takes keys away by their rows alone, and this one is there.
+            known = self._tenant_keys.stale(key_id)
+            if known is not None:
+                self._tenant_keys.put(key_id, known)
         if known is None:
+            self._tenant_keys.drop(key_id)
             wrapped = WrappedTenantKey(key_id, WrappedKey(row.root_key_id, row.wrapped_key), row.commitment)
             known = await self._hierarchy.unwrap_tenant_key(wrapped)
-            _remember(self._tenant_keys, key_id, known)
+            self._tenant_keys.put(key_id, known)
         return int(row.key_version), known
 
     async def hold(self, transaction: Transaction, tenant_id: str, key_version: int) -> None:
@@ -323,7 +338,7 @@ class Keys:
         # The row every time: another process may have destroyed the key, and then no cache must still have it.
         row = await self._database.fetch_one(store.SUBJECT, subject_id=subject_id)
         if row is None or row.wrapped_key is None:
-            self._subject_keys.pop(subject_id, None)
+            self._subject_keys.drop(subject_id)
             return None
         return await self._open_subject(row)
 
@@ -337,16 +352,17 @@ class Keys:
         await transaction.execute(store.DESTROY_SUBJECT, subject_id=subject_id)
 
         def forget() -> None:
-            self._subject_keys.pop(subject_id, None)
+            self._subject_keys.drop(subject_id)
 
         transaction.after_commit(forget)
 
     async def _open_subject(self, row: Row) -> bytes:
-        known = self._subject_keys.get(row.subject_id)
+        known = self._subject_keys.fresh(row.subject_id)
         if known is None:
+            self._subject_keys.drop(row.subject_id)
             _, tenant_key = await self.tenant_key(row.tenant_id, row.key_version)
             known = _open(tenant_key, row.subject_id, row.wrapped_key, row.commitment).key
-            _remember(self._subject_keys, row.subject_id, known)
+            self._subject_keys.put(row.subject_id, known, like=self._tenant_keys, whose=tenant_key.key_id)
         return known
 
     async def keyed_hash(self, tenant_id: str, label: bytes, data: bytes) -> bytes:

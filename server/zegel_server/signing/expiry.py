@@ -2,13 +2,18 @@
 
 from typing import Final
 
+import structlog
+
 from zegel.event.v1 import event_type_pb2 as events
 from zegel_server import clock
 from zegel_server.audit.recorder import Recorder
 from zegel_server.db import Database
+from zegel_server.errors import ZegelError
 from zegel_server.keys.service import Keys
 from zegel_server.signing import store
 from zegel_server.signing.reading import Snapshots, lock, write
+
+_log = structlog.get_logger("zegel.signing")
 
 BATCH: Final = 100
 """Requests that one sweep ends at most: another follows soon, and acts are refused without it already."""
@@ -35,7 +40,15 @@ class Expiry:
             How many were ended.
         """
         rows = await self._database.fetch(store.EXPIRED, now=clock.now(), limit=BATCH)
-        return sum([await self._end(row.tenant_id, row.signature_request_id) for row in rows])
+        return sum([await self._tried(row.tenant_id, row.signature_request_id) for row in rows])
+
+    async def _tried(self, tenant_id: str, signature_request_id: str) -> bool:
+        """Ends a request, or leaves it for another sweep: one tenant's key provider that is away holds up nobody."""
+        try:
+            return await self._end(tenant_id, signature_request_id)
+        except ZegelError as error:
+            _log.warning("expiry put off", signature_request_id=signature_request_id, reason=error.reason)
+            return False
 
     async def _end(self, tenant_id: str, signature_request_id: str) -> bool:
         known = await self._snapshots.get(tenant_id, signature_request_id)

@@ -264,7 +264,7 @@ async def test_old_rows_of_either_database_open_no_more(world: World) -> None:
     await rotation_of(world).rotate(world.tenant_id, erase=True)
     (row,) = tenant_rows
     with pytest.raises(KeyDestroyed):
-        await world.keys._hierarchy.unwrap_tenant_key(rotation._stored(row))
+        await world.keys._hierarchy.unwrap_tenant_key(rotation.stored_tenant_key(row))
     assert len(await world.download(caller, document_id)) == 3000
 
 

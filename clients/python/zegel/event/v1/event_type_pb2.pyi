@@ -48,6 +48,8 @@ class _EventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventType.V
     """A session was revoked."""
     EVENT_TYPE_ACCESS_DENIED: _EventType.ValueType  # 11
     """A call was refused by policy."""
+    EVENT_TYPE_KEY_PROVIDER_CHANGED: _EventType.ValueType  # 12
+    """The tenant's keys were moved to another key provider: its own, or back to the installation's."""
     EVENT_TYPE_API_KEY_ROTATED: _EventType.ValueType  # 13
     """An API key got a new token."""
     EVENT_TYPE_IDENTITY_PROVIDER_SET: _EventType.ValueType  # 14
@@ -138,6 +140,8 @@ EVENT_TYPE_SESSION_REVOKED: EventType.ValueType  # 10
 """A session was revoked."""
 EVENT_TYPE_ACCESS_DENIED: EventType.ValueType  # 11
 """A call was refused by policy."""
+EVENT_TYPE_KEY_PROVIDER_CHANGED: EventType.ValueType  # 12
+"""The tenant's keys were moved to another key provider: its own, or back to the installation's."""
 EVENT_TYPE_API_KEY_ROTATED: EventType.ValueType  # 13
 """An API key got a new token."""
 EVENT_TYPE_IDENTITY_PROVIDER_SET: EventType.ValueType  # 14

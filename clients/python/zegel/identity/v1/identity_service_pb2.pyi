@@ -60,12 +60,17 @@ class Tenant(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    KEY_PROVIDER_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
     """Identifier, `ten_...`. Output only."""
     name: _builtins.str
     """Name as people know it, on audit pages too: 1 to 200 characters."""
     etag: _builtins.str
     """Changes with every change of the tenant."""
+    key_provider: _builtins.str
+    """Name of the tenant's own key provider, in which the root key above all of its documents' keys is; empty where it has
+    the installation's. Output only; the operator assigns it.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was created. Output only."""
@@ -77,10 +82,11 @@ class Tenant(_message.Message):
         name: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
+        key_provider: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "etag", b"etag", "name", b"name", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "etag", b"etag", "key_provider", b"key_provider", "name", b"name", "tenant_id", b"tenant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

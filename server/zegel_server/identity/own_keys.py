@@ -1,0 +1,91 @@
+"""A tenant's own key provider: the operator assigns one, and the tenant's keys move there.
+
+Invariants:
+
+* The assignment, the tenant keys wrapped anew and the audit event commit together.
+"""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from zegel.event.v1 import event_type_pb2 as events
+from zegel_server.audit.recorder import Recorder
+from zegel_server.db import Database
+from zegel_server.errors import Aborted, NotFound
+from zegel_server.identity import store
+from zegel_server.keys.moving import Moving
+from zegel_server.keys.providers import INSTALLATION
+
+TRIES: Final = 5
+"""How often a move begins again because the tenant's keys were rotated meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What a move did.
+
+    Attributes:
+        tenant_keys: Tenant keys that were wrapped anew; 0 where the tenant had the provider already.
+        destroyed: Root keys in other providers that were destroyed.
+        away: Providers that should have been asked for such, and did not answer.
+    """
+
+    tenant_keys: int
+    destroyed: int
+    away: list[str]
+
+
+class OwnKeys:
+    """Assigns key providers to tenants.
+
+    Args:
+        database: Where they are.
+        moving: Moves their keys.
+        recorder: Records the events.
+    """
+
+    def __init__(self, database: Database, moving: Moving, recorder: Recorder) -> None:
+        self._database = database
+        self._moving = moving
+        self._recorder = recorder
+
+    async def move(self, tenant_id: str, name: str, *, destroy_old: bool = False) -> Moved:
+        """Gives a tenant a key provider; can be done again, and then does what is left.
+
+        Args:
+            tenant_id: Whose.
+            name: The provider; empty for the installation's.
+            destroy_old: Whether then to destroy the tenant's root keys in every other provider that is set up.
+
+        Raises:
+            NotFound: There is no such tenant.
+            FailedPrecondition: The present root key is gone.
+            Unavailable: One of the two providers does not answer, or is not set up.
+        """
+        for _ in range(TRIES - 1):
+            with suppress(Aborted):
+                moved = await self._move(tenant_id, name)
+                break
+        else:
+            moved = await self._move(tenant_id, name)
+        destroyed, away = await self._moving.destroy_elsewhere(tenant_id) if destroy_old else (0, [])
+        return Moved(moved, destroyed, [each or INSTALLATION for each in away])
+
+    async def _move(self, tenant_id: str, name: str) -> int:
+        if await self._database.fetch_one(store.TENANT, tenant_id=tenant_id) is None:
+            raise NotFound("tenant")
+        prepared = await self._moving.prepare(tenant_id, name)
+        if not prepared.needed:
+            return 0
+        draft = await self._recorder.draft_own(
+            tenant_id,
+            events.EVENT_TYPE_KEY_PROVIDER_CHANGED,
+            resource_id=tenant_id,
+            extra={"key_provider": name or INSTALLATION, "key_provider_before": prepared.old or INSTALLATION},
+        )
+        async with self._database.transaction() as transaction:
+            await transaction.execute(store.TOUCH_TENANT, id=tenant_id)
+            await self._moving.store(transaction, prepared)
+            await self._recorder.record(transaction, draft)
+        return len(prepared.changes)

@@ -1,0 +1,211 @@
+"""A running server whose tenants bring key providers of their own, moved there by the operator's command."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import zegel
+from support import openbao, softhsm
+from support.pdfs import one_page
+from support.server import ServerProcess, rows, sqlite_server
+
+PROGRAM = str(Path(sys.executable).parent / "zegel-server")
+MAX_AGE_S = 0.5
+KILLS = int(os.environ.get("ZEGEL_KILL_CYCLES", "6"))
+
+pytestmark = [pytest.mark.faults, pytest.mark.slow]
+
+
+class Partner:
+    """A tenant with a document, and its client."""
+
+    def __init__(self, server: ServerProcess, name: str) -> None:
+        with server.client(server.operator_token) as operator:
+            made = operator.identity.create_tenant(name=name)
+        self.tenant_id, self.token = made.tenant.tenant_id, made.api_key_token
+        self.data = one_page(b"")
+        self.reads, self.failures = 0, list[BaseException]()
+        with server.client(self.token) as client:
+            self.document_id = client.documents.upload(self.data, title="Lease").document_id
+
+    def read(self, client: zegel.Client) -> None:
+        assert client.documents.download(self.document_id) == self.data
+        self.reads += 1
+
+    def provider(self, client: zegel.Client) -> str:
+        return str(client.identity.get_tenant().tenant.key_provider)
+
+
+def command(server: ServerProcess, *arguments: str, **more: Any) -> "subprocess.Popen[str]":
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("ZEGEL_")}
+    return subprocess.Popen(
+        [PROGRAM, *arguments, "--development", "--data-dir", str(server.data)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=clean | dict(server.environment) | more,
+    )
+
+
+def said(server: ServerProcess, *arguments: str, status: int = 0, **more: Any) -> tuple[list[dict[str, Any]], str]:
+    with command(server, *arguments, **more) as process:
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == status, (out, err)
+    return [json.loads(line) for line in out.splitlines()], err
+
+
+@pytest.fixture(scope="module")
+def bao(tmp_path_factory: pytest.TempPathFactory) -> Iterator[openbao.Bao]:
+    with openbao.server(tmp_path_factory.mktemp("openbao")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def urls(bao: openbao.Bao, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    with softhsm.token(tmp_path_factory.mktemp("softhsm")) as soft:
+        yield {"acme": bao.url(), "lumen": soft.url}
+
+
+def settings(urls: Mapping[str, str]) -> dict[str, str]:
+    return {"ZEGEL_KEY_PROVIDERS": json.dumps(dict(urls)), "ZEGEL_KEY_MAX_AGE_S": str(MAX_AGE_S)}
+
+
+@pytest.fixture
+def server(urls: dict[str, str]) -> Iterator[ServerProcess]:
+    with sqlite_server(environment=settings(urls)) as server:
+        yield server
+
+
+def test_two_tenants_own_their_keys_and_take_them_away(
+    server: ServerProcess, bao: openbao.Bao, urls: dict[str, str]
+) -> None:
+    acme, lumen, plain = (Partner(server, name) for name in ("Acme", "Lumen", "Plain"))
+    with server.client(acme.token) as a, server.client(lumen.token) as b, server.client(plain.token) as c:
+        assert [acme.provider(a), lumen.provider(b), plain.provider(c)] == ["", "", ""]
+        for partner, name in ((acme, "acme"), (lumen, "lumen")):
+            [done] = said(server, "tenants", "own-key", partner.tenant_id, name)[0]
+            assert (done["key_provider"], done["tenant_keys"], done["destroyed"]) == (name, 1, 0)
+        assert [acme.provider(a), lumen.provider(b), plain.provider(c)] == ["acme", "lumen", ""]
+        time.sleep(MAX_AGE_S)
+        for partner, client in ((acme, a), (lumen, b), (plain, c)):
+            partner.read(client)
+        listed = {each["tenant_id"]: each["key_provider"] for each in said(server, "tenants", "list")[0]}
+        assert (listed[acme.tenant_id], listed[plain.tenant_id]) == ("acme", "installation")
+        assert {each["root_key_id"].rpartition(":")[0] for each in said(server, "keys", "list")[0]} == {
+            "",
+            "acme",
+            "lumen",
+        }
+        # A session of the tenant sees the provider and cannot set it.
+        tenant = a.identity.get_tenant().tenant
+        tenant.key_provider = "lumen"
+        assert a.identity.update_tenant(tenant=tenant).tenant.key_provider == "acme"
+
+        mount = urls["acme"].partition("?")[0].rpartition("/")[2]
+        bao.call("POST", f"sys/policies/acl/{mount}", policy='path "nothing" { capabilities = ["read"] }')
+        time.sleep(MAX_AGE_S + 0.1)
+        with pytest.raises(zegel.errors.Unavailable) as caught:
+            a.documents.download(acme.document_id)
+        assert caught.value.metadata == {"dependency": "key_provider"}
+        # Who is let in is known without keys: the tenant still sees itself, and the others do not notice.
+        assert acme.provider(a) == "acme"
+        lumen.read(b)
+        plain.read(c)
+        bao.call("POST", f"sys/policies/acl/{mount}", policy=openbao.POLICY.format(mount=mount))
+        acme.read(a)
+    assert server.defects() == []
+
+
+def test_a_move_that_is_killed_anywhere_leaves_the_tenant_whole(server: ServerProcess) -> None:
+    """The command is killed at random moments while the tenant's documents are read all the time."""
+    partner = Partner(server, "Acme")
+    over = threading.Event()
+
+    def read_on() -> None:
+        with server.client(partner.token) as client:
+            while not over.is_set():
+                try:
+                    partner.read(client)
+                except (zegel.errors.ZegelError, AssertionError) as error:
+                    partner.failures.append(error)
+
+    reader = threading.Thread(target=read_on)
+    reader.start()
+    dice, killed = random.Random(7), 0  # noqa: S311 - no secret
+    try:
+        began = time.monotonic()
+        said(server, "tenants", "own-key", partner.tenant_id, "acme")
+        takes = time.monotonic() - began
+        for number in range(KILLS):
+            to = ("lumen", "installation", "acme")[number % 3]
+            with command(server, "tenants", "own-key", partner.tenant_id, to) as process:
+                time.sleep(takes * dice.uniform(0.5, 1.0))
+                if process.poll() is None:
+                    process.kill()
+                    killed += 1
+                process.communicate()
+        [done] = said(server, "tenants", "own-key", partner.tenant_id, "lumen")[0]
+        assert done["key_provider"] == "lumen"
+        time.sleep(2 * MAX_AGE_S)
+    finally:
+        over.set()
+        reader.join()
+    assert partner.failures == []
+    assert partner.reads > 5
+    assert killed > 0
+    assigned = rows(server.rows_url, "SELECT key_provider FROM own_key_providers")
+    kept = rows(server.rows_url, f"SELECT root_key_id FROM tenant_keys WHERE tenant_id = '{partner.tenant_id}'")  # noqa: S608
+    assert [row[0] for row in assigned] == ["lumen"]
+    assert all(row[0].startswith("lumen:") for row in kept)
+    assert server.defects() == []
+
+
+def test_a_server_without_a_tenants_provider_starts_and_fails_that_tenant_alone(
+    server: ServerProcess, urls: dict[str, str]
+) -> None:
+    partner, plain = Partner(server, "Acme"), Partner(server, "Plain")
+    said(server, "tenants", "own-key", partner.tenant_id, "acme")
+    server.stop()
+    server.environment = settings({"lumen": urls["lumen"]})
+    server.start()
+    with server.client(partner.token) as a, server.client(plain.token) as b:
+        with pytest.raises(zegel.errors.Unavailable) as caught:
+            a.documents.download(partner.document_id)
+        assert caught.value.metadata == {"dependency": "key_provider"}
+        assert "not set up" in str(caught.value)
+        plain.read(b)
+    _, err = said(server, "tenants", "own-key", plain.tenant_id, "acme", status=1)
+    assert err == "zegel-server: no key provider 'acme': there are installation, lumen\n"
+    server.stop()
+    server.environment = settings(urls)
+    server.start()
+    with server.client(partner.token) as a:
+        partner.read(a)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("not json", "key_providers"),
+        ('{"Acme": "local:/x"}', "a key provider's name"),
+        ('{"installation": "local:/x"}', "a key provider's name"),
+        ('{"acme": "vault://host/transit?token=s3cret"}', "key_providers.acme: a key provider's Vault URL"),
+    ],
+)
+def test_settings_that_are_wrong_are_told_without_what_they_hold(tmp_path: Path, value: str, words: str) -> None:
+    server = ServerProcess(tmp_path, environment={"ZEGEL_KEY_PROVIDERS": value})
+    with command(server, "tenants", "list") as process:
+        _, err = process.communicate(timeout=60)
+    assert process.returncode in {1, 2}
+    assert words in err
+    assert "s3cret" not in err
+    assert "Traceback" not in err
