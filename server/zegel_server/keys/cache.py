@@ -5,7 +5,13 @@ A key that was in memory for its time is still returned by ``stale``, for whoeve
 
 import time
 from collections import OrderedDict
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
+
+CACHED_KEYS: Final = 4_096
+"""Unwrapped keys kept in memory a kind: some hundred bytes each, and a provider's answer saved."""
+
+MAX_AGE_S: Final = 300.0
+"""Seconds after which a key in memory is looked up again."""
 
 T = TypeVar("T")
 

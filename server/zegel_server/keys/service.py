@@ -13,10 +13,9 @@ Invariants:
 """
 
 import hmac
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from zegel_server import clock
 from zegel_server.crypto import (
@@ -35,18 +34,10 @@ from zegel_server.db import Database, Row, Transaction, UniqueViolation
 from zegel_server.errors import Aborted, DataLoss
 from zegel_server.ids import new_id
 from zegel_server.keys import personal, store
-from zegel_server.keys.cache import KeyCache
+from zegel_server.keys.cache import CACHED_KEYS, MAX_AGE_S, KeyCache
 from zegel_server.keys.providers import provider_of
 
-CACHED_KEYS: Final = 4_096
-"""Unwrapped keys kept in memory a kind: some hundred bytes each, and a provider's answer saved."""
-
-MAX_AGE_S: Final = 300.0
-"""Seconds after which a key in memory is looked up again."""
-
 _INDEX_LABEL: Final = b"zegel/email-index/v1"
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +102,8 @@ class Keys:
         self._hierarchy = KeyHierarchy(root_keys)
         self._tenant_keys = KeyCache[TenantKey](CACHED_KEYS, max_age_s)
         self._subject_keys = KeyCache[bytes](CACHED_KEYS, max_age_s)
-        self._pseudonyms: OrderedDict[str, str] = OrderedDict()
-        self._tenant_subjects: OrderedDict[str, str] = OrderedDict()
+        self._pseudonyms = KeyCache[str](CACHED_KEYS)
+        self._tenant_subjects = KeyCache[str](CACHED_KEYS)
 
     # ------------------------------------------------------------------------------------------------ tenants
 
@@ -156,13 +147,13 @@ class Keys:
         Args:
             tenant_id: Its identifier.
         """
-        known = self._pseudonyms.get(tenant_id)
+        known = self._pseudonyms.fresh(tenant_id)
         if known is None:
             row = await self._database.fetch_one(store.PSEUDONYM, tenant_id=tenant_id)
             if row is None:
                 raise DataLoss("A tenant's row is missing.")
             known = str(row.pseudonym)
-            _remember(self._pseudonyms, tenant_id, known)
+            self._pseudonyms.put(tenant_id, known)
         return known
 
     async def tenant_key(self, tenant_id: str, key_version: int | None = None) -> tuple[int, TenantKey]:
@@ -320,13 +311,13 @@ class Keys:
         Args:
             tenant_id: Its identifier.
         """
-        known = self._tenant_subjects.get(tenant_id)
+        known = self._tenant_subjects.fresh(tenant_id)
         if known is None:
             row = await self._database.fetch_one(store.SUBJECT_BY_INDEX, tenant_id=tenant_id, email_index=b"")
             if row is None:
                 raise DataLoss("A tenant's subject is missing.")
             known = str(row.subject_id)
-            _remember(self._tenant_subjects, tenant_id, known)
+            self._tenant_subjects.put(tenant_id, known)
         return known
 
     async def subject_key(self, subject_id: str) -> bytes | None:
@@ -404,9 +395,3 @@ def _new_subject(tenant_key: TenantKey, tenant_id: str, subject_id: str, index: 
         "commitment": wrapped.commitment,
         "create_time": clock.now(),
     }
-
-
-def _remember(cache: OrderedDict[str, T], name: str, value: T) -> None:
-    cache[name] = value
-    if len(cache) > CACHED_KEYS:
-        cache.popitem(last=False)
