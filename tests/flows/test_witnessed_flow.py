@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import zegel
 from support import zegelcheck
 from support.flow import DOWNLOADABLE, open_office, sign, until
 from support.server import ServerProcess
 from support.witnesses import WitnessProcess, litewitness
+from zegel._internal.commands import app
 from zegel.audit.v1.audit_service_pb2 import GetTransactionResponse
+from zegel.exporting import check_export
 from zegel.log_sources import FolderSource
 from zegel.mirror import verify_log
 from zegel.transparency import COSIGNATURE_ED25519, VerifierKey
@@ -78,6 +81,12 @@ def test_a_file_is_sealed_once_both_witnesses_have_cosigned(witnessed: Witnessed
         found = until(proved, "the proof of the sealed file")
         sealed = office.sender.documents.download(done.sealed_document_id)
         checkpoint = office.owner.audit.get_checkpoint().checkpoint
+        (tmp_path / "ca").write_bytes(server.authority)
+        command = ["audit", "export", request.audit_id, "--out", str(tmp_path / "evidence")]
+        command += ["--server", server.listen, "--ca", str(tmp_path / "ca")]
+        exported = CliRunner().invoke(app, command, env={"ZEGEL_TOKEN": office.owner._call.token})
+        assert exported.exit_code == 0, exported.output
+    assert check_export(tmp_path / "evidence", [witnessed.log_key], keys, 2).trail == request.audit_id
     vkeys = [str(key) for key in keys]
     report = verify_pdf(
         sealed,

@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from zegel._internal.files import replace_durably
+from zegel.evidence import TrailReport
+from zegel.exporting import check_export, is_export
 from zegel.log_sources import Source, source_of
 from zegel.mirror import Follower, LogRewritten, fetch_checkpoint, verify_log
 from zegel.transparency import Checkpoint, TransparencyError, VerifierKey
@@ -62,10 +64,13 @@ def verify(
     trails: Annotated[bool, typer.Option(help="Check too that each trail's events follow one another.")] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Check a whole log: every entry, tile and trail against its signed checkpoint."""
+    """Check a whole log: every entry, tile and trail against its signed checkpoint. Or the evidence of an export."""
     try:
         source, keys = source_of(location), keys_of(log_key)
         witnesses, quorum = witnesses_of(witness, witnesses_needed)
+        if is_export(Path(location)):
+            _tell_export(check_export(Path(location), keys, witnesses, quorum), as_json)
+            return
         size = fetch_checkpoint(source, keys, witnesses, quorum)[0].size
         with _progress() as shown:
             task = shown.add_task("Checking", total=size)
@@ -81,6 +86,17 @@ def verify(
     except (TransparencyError, ValueError) as error:
         _fail(str(error), FAILED)
     _tell(head, f"The log is whole: {head.size:,} events, checked in {time.perf_counter() - began:.1f} s.", as_json)
+
+
+def _tell_export(report: TrailReport, as_json: bool) -> None:
+    head = report.checkpoint
+    assert head is not None  # noqa: S101 - of a report that is good
+    if as_json:
+        facts = {"trail": report.trail, "events": len(report.leaves), "origin": head.origin, "size": head.size}
+        _console.print_json(json.dumps(facts))
+    else:
+        said = f"{report.trail}: {len(report.leaves)} events, unbroken, in the log {head.origin} of {head.size:,}."
+        _console.print(said, markup=False, soft_wrap=True)
 
 
 def monitor(

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from rich.table import Table
 from rich.text import Text
 
-from zegel import audit_cli, witness_cli
+from zegel import audit_cli, export_cli, witness_cli
 from zegel.client import Client
 from zegel.document.v1.document_service_pb2 import Document, DocumentState
 from zegel.event.v1.event_type_pb2 import EventType
@@ -38,6 +38,7 @@ app.add_typer(documents, name="documents")
 app.add_typer(requests, name="requests")
 app.add_typer(audit, name="audit")
 audit_cli.register(audit)
+export_cli.register(audit)
 witness_cli.register(app)
 
 Server = Annotated[str, typer.Option(envvar="ZEGEL_SERVER", help="The server, as host:port.")]

@@ -142,7 +142,7 @@ class _Verification:
     def _evidence(self, file: signatures.SignedFile) -> None:
         attached = self._check(
             "evidence",
-            lambda: _attached(file),
+            lambda: attached_evidence(file),
             lambda _: f"{TRAIL_NAME} and {PROOF_NAME} are attached, and the seal covers both.",
         )
         if attached is None:
@@ -186,8 +186,12 @@ class _Verification:
         self.checks.append(Check("detached_proof", ok=report.ok, detail=detail))
 
 
-def _attached(file: signatures.SignedFile) -> dict[str, bytes]:
-    """The evidence, which must be the same in the sealed revision and in the file as it is now."""
+def attached_evidence(file: signatures.SignedFile) -> dict[str, bytes]:
+    """The evidence, by its names, which must be the same in the sealed revision and in the file as it is now.
+
+    Raises:
+        AttachmentError: It is missing, there twice, or was exchanged after the seal.
+    """
     names = (TRAIL_NAME, PROOF_NAME)
     sealed = read_attachments(file.reader, file.seal.signed_revision, names)
     if read_attachments(file.reader, file.reader.xrefs.total_revisions - 1, names) != sealed:
