@@ -14,7 +14,7 @@ from enum import IntFlag, StrEnum
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from zegel_server.errors import NotFound, PermissionDenied
+from zegel_server.errors import NotFound, PermissionDenied, Unauthenticated
 
 
 class Scope(IntFlag):
@@ -96,6 +96,12 @@ NO_SHARES: Final[Mapping[str, Share]] = MappingProxyType({})
 """What nearly every caller has."""
 
 
+FRESH: Final[Mapping[str, int]] = MappingProxyType({})
+"""What a caller has to authenticate anew for: nothing."""
+STEP_UP: Final = "STEP_UP_REQUIRED"
+"""Why such a caller is refused."""
+
+
 class Caller(NamedTuple):
     """Who calls.
 
@@ -113,6 +119,7 @@ class Caller(NamedTuple):
         certificate: SHA-256 of the client's certificate, where it shows one; empty otherwise.
         shares: By the owner, why what others own counts as the caller's own.
         acting: The share by which it acts here; ``None`` where it acts by itself, or as one of a team.
+        stale: Sensitive permissions for which its authentication is too old, each with the longest age in seconds.
     """
 
     tenant_id: str
@@ -128,9 +135,24 @@ class Caller(NamedTuple):
     certificate: bytes = b""
     shares: Mapping[str, Share] = NO_SHARES
     acting: Share | None = None
+    stale: Mapping[str, int] = FRESH
 
     def scopes(self, permission: str) -> Scope:
-        """In whose resources the caller holds a permission at this moment.
+        """In whose resources the caller may use a permission at this moment.
+
+        Args:
+            permission: As ``<resource>.<verb>``.
+
+        Raises:
+            Unauthenticated: It holds it, but authenticated too long ago to use it (``STEP_UP_REQUIRED``).
+        """
+        scopes = self.holds(permission)
+        if self.stale and scopes and permission in self.stale:
+            raise step_up(permission, self.stale[permission])
+        return scopes
+
+    def holds(self, permission: str) -> Scope:
+        """In whose resources the caller holds a permission, be its authentication fresh enough to use it or not.
 
         Args:
             permission: As ``<resource>.<verb>``.
@@ -138,6 +160,15 @@ class Caller(NamedTuple):
         if self.narrowed and permission not in self.narrowed:
             return Scope.NONE
         return self.decide(permission)
+
+    def demand_fresh(self) -> None:
+        """Refuses a caller whose authentication is too old for anything that its tenant calls sensitive.
+
+        Raises:
+            Unauthenticated: It is (``STEP_UP_REQUIRED``).
+        """
+        for permission, seconds in self.stale.items():
+            raise step_up(permission, seconds)
 
     def demand(self, permission: str) -> Scope:
         """The same, refusing a caller that does not hold the permission at all.
@@ -250,6 +281,21 @@ class Caller(NamedTuple):
         if scopes & Scope.ANY:
             return ""
         return self.principal_id if scopes & Scope.OWN else UNNAMED
+
+
+def step_up(permission: str, max_age: int) -> Unauthenticated:
+    """The refusal of a caller who has to authenticate anew for a sensitive permission (RFC 9470).
+
+    Args:
+        permission: As ``<resource>.<verb>``.
+        max_age: The longest age of an authentication for it, in seconds.
+    """
+    return Unauthenticated(
+        f"The permission {permission} takes an authentication of the last {max_age} seconds.",
+        reason="STEP_UP_REQUIRED",
+        permission=permission,
+        max_age=str(max_age),
+    )
 
 
 def denied(permission: str) -> PermissionDenied:

@@ -6,15 +6,19 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.field_mask_pb2 import FieldMask
 
 import zegel
 from security.tokens import ahead
-from support.flow import Office, event_names, sign
+from support.flow import Office, event_names, ready, sign, typed
+from support.rows_of import change_row
 from zegel.errors import FailedPrecondition, InvalidArgument, NotFound, Unauthenticated, ZegelError
 from zegel.event.v1.event_type_pb2 import EVENT_TYPE_SIGNER_LINK_REDEEMED
-from zegel.identity.v1.identity_service_pb2 import SESSION_KIND_SIGNER
+from zegel.identity.v1.identity_service_pb2 import SESSION_KIND_SIGNER, SensitivePermission, Tenant
 from zegel.signing.v1.signature_request_pb2 import SignatureRequest
 from zegel.signing.v1.signing_service_pb2 import CreateSignerLinkResponse
+from zegel_server import clock
 
 
 def make_link(
@@ -156,6 +160,24 @@ def test_revoking_a_spent_link_ends_the_session_it_was_turned_into(office: Offic
         )
     with pytest.raises(Unauthenticated):
         signer.ceremony.get_ceremony()
+
+
+def test_a_signer_s_old_session_is_healed_by_another_link(office: Office) -> None:
+    tenant = Tenant(
+        sensitive_permissions=[SensitivePermission(permission="ceremony.sign", max_age=Duration(seconds=600))]
+    )
+    office.owner.identity.update_tenant(tenant=tenant, update_mask=FieldMask(paths=["sensitive_permissions"]))
+    request = office.send()
+    signer = office.root.exchange(make_link(office, request).token)
+    ready(signer, [typed("signature-0", "Sanne")])
+    session_id = signer.identity.get_current_session().session.session_id
+    old = clock.now() - 601 * clock.SECOND
+    asyncio.run(change_row(office.server, "sessions", ("session_id", session_id), "auth_time", old))
+    with pytest.raises(Unauthenticated) as raised:
+        signer.ceremony.sign_documents()
+    assert raised.value.reason == "STEP_UP_REQUIRED"
+    again = office.root.exchange(make_link(office, request).token)
+    again.ceremony.sign_documents()
 
 
 def test_a_session_s_token_is_not_exchanged(office: Office) -> None:

@@ -15,7 +15,7 @@ import structlog
 from zegel.event.v1 import event_type_pb2 as events
 from zegel_server import clock
 from zegel_server.audit.recorder import Recorder
-from zegel_server.caller import Caller
+from zegel_server.caller import STEP_UP, Caller
 from zegel_server.db import Database
 from zegel_server.errors import ZegelError
 
@@ -68,7 +68,7 @@ class Refusals:
         try:
             draft = await self._recorder.draft(
                 caller,
-                events.EVENT_TYPE_ACCESS_DENIED,
+                events.EVENT_TYPE_STEP_UP_REQUIRED if error.reason == STEP_UP else events.EVENT_TYPE_ACCESS_DENIED,
                 resource_id=method.path,
                 signature_request_id=caller.signature_request_id,
                 refused=True,

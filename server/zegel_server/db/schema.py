@@ -30,6 +30,7 @@ tenants = Table(
     Column("policy_version", BigInteger, nullable=False),
     Column("create_time", BigInteger, nullable=False),
     Column("revision", BigInteger, nullable=False),
+    Column("sensitive", Text, nullable=False, server_default=""),  # permission=seconds, with a space between
 )
 
 # The tenants that bring a key provider of their own; the name is one of the settings.
@@ -148,6 +149,7 @@ sessions = Table(
     Column("idle_us", BigInteger, nullable=False),
     Column("last_use_time", BigInteger, nullable=False),
     Column("revoke_time", BigInteger),
+    Column("auth_time", BigInteger, nullable=False, server_default="0"),
     Index("ix_sessions_tenant_id_principal_id", "tenant_id", "principal_id"),
     Index("ix_sessions_api_key_id", "api_key_id"),
 )

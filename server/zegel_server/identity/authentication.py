@@ -10,11 +10,11 @@ Invariants:
 import asyncio
 
 from zegel_server import clock
-from zegel_server.caller import Caller, Origin, PrincipalKind
+from zegel_server.caller import FRESH, Caller, Origin, PrincipalKind
 from zegel_server.db import Database
 from zegel_server.errors import Unauthenticated
 from zegel_server.identity import store
-from zegel_server.identity.model import Session, fingerprint
+from zegel_server.identity.model import Session, fingerprint, stale
 from zegel_server.identity.rows import api_key_session, session_of
 from zegel_server.ids import API_KEY_PREFIX, hash_token, is_token
 from zegel_server.permissions.model import SIGNER
@@ -48,12 +48,14 @@ class Authentication:
         if not is_token(token):
             raise Unauthenticated("The token has not the form of one.", reason="SESSION_MALFORMED")
         token_hash = hash_token(token)
+        sensitive = ""
         if token.startswith(API_KEY_PREFIX):
             row = await self._database.fetch_one(store.API_KEY_BY_TOKEN, token_hash=token_hash)
             session = await self._retired(token_hash) if row is None else api_key_session(row)
         else:
             row = await self._database.fetch_one(store.SESSION_BY_TOKEN, token_hash=token_hash)
             session = None if row is None else session_of(row)
+            sensitive = "" if row is None else row.sensitive
         if session is None:
             raise Unauthenticated("No session has this token.", reason="SESSION_UNKNOWN")
         now = clock.now()
@@ -78,6 +80,7 @@ class Authentication:
             origin,
             fingerprint(certificate) if certificate else b"",
             held.shares,
+            stale=stale(sensitive, session.auth_time, now) if sensitive else FRESH,
         )
 
     async def _retired(self, token_hash: bytes) -> Session | None:

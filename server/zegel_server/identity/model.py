@@ -9,7 +9,9 @@ Invariants:
 
 import hashlib
 import hmac
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from zegel_server import clock
@@ -31,6 +33,11 @@ OVERLAP: Final = clock.DAY
 """How long the token before stays good after a rotation where the caller says nothing."""
 OVERLAP_MOST: Final = 7 * clock.DAY
 """The longest it may, as the contract says: two tokens for one key are twice the chance of losing one."""
+
+AGE_LEAST: Final = clock.MINUTE
+"""The shortest age of an authentication that a tenant can ask for: below it nobody could do what is sensitive."""
+AGE_MOST: Final = 30 * clock.DAY
+"""The longest: that of a session."""
 
 TOKEN_SHOWN: Final = 8
 """Characters of an API key's token that lists show: enough to know it again, too few to guess it."""
@@ -56,6 +63,7 @@ class Session(NamedTuple):
         revoke_time: When it was revoked, or ``None``.
         policy_version: Version of its tenant's policy, read in the same look-up.
         retired: Whether its token is one that rotation has taken from its API key.
+        auth_time: When its principal authenticated; 0 for an API key.
     """
 
     session_id: str
@@ -74,6 +82,7 @@ class Session(NamedTuple):
     revoke_time: int | None
     policy_version: int
     retired: bool = False
+    auth_time: int = 0
 
     @property
     def idle_expire_time(self) -> int | None:
@@ -109,6 +118,38 @@ class Session(NamedTuple):
             now: The time.
         """
         return now - self.last_use_time >= USE_NOTED_EVERY
+
+
+@lru_cache(maxsize=1_024)
+def read_sensitive(text: str) -> Mapping[str, int]:
+    """What a tenant calls sensitive: the longest age of an authentication in seconds, by permission.
+
+    Args:
+        text: As its row has it.
+    """
+    pairs = (each.partition("=") for each in text.split())
+    return MappingProxyType({permission: int(seconds) for permission, _, seconds in pairs})
+
+
+def write_sensitive(ages: Mapping[str, int]) -> str:
+    """The same as a row has it.
+
+    Args:
+        ages: Seconds by permission.
+    """
+    return " ".join(f"{permission}={seconds}" for permission, seconds in sorted(ages.items()))
+
+
+def stale(text: str, auth_time: int, now: int) -> Mapping[str, int]:
+    """The sensitive permissions for which an authentication is too old, each with its longest age in seconds.
+
+    Args:
+        text: What the tenant calls sensitive, as its row has it.
+        auth_time: When the principal authenticated.
+        now: The time.
+    """
+    age = now - auth_time
+    return {permission: seconds for permission, seconds in read_sensitive(text).items() if age > seconds * clock.SECOND}
 
 
 def narrowing(wanted: frozenset[str], own: Collection[str]) -> frozenset[str]:

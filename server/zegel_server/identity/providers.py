@@ -126,7 +126,9 @@ class Providers:
         Raises:
             Aborted: It was changed since.
             InvalidArgument: The issuer cannot be asked for its keys.
+            Unauthenticated: The caller's authentication is too old for what is sensitive (``STEP_UP_REQUIRED``).
         """
+        caller.demand_fresh()  # who says where people authenticate says how fresh they are
         read = paging.revision(etag, "identity_provider")
         if not may_ask(issuer, self._provider_keys.allowed) or "?" in issuer:
             raise InvalidArgument("identity_provider.issuer", "must be an https URL on the open internet")
@@ -285,6 +287,7 @@ class Providers:
                     permissions=permissions,
                     expire_time=expire_time,
                     idle_us=MEMBER_IDLE,
+                    auth_time=spent.auth_time,
                 )
                 told = {**draft.extra, "opened_session": opened.session.session_id}
                 await self._recorder.record(transaction, draft.about(auth="oidc", extra=told))

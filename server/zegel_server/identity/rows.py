@@ -28,6 +28,7 @@ def session_of(row: Row, policy_version: int | None = None) -> Session:
         row.last_use_time,
         row.revoke_time,
         row.policy_version if policy_version is None else policy_version,
+        auth_time=row.auth_time,
     )
 
 

@@ -5,8 +5,8 @@ Invariants:
 * A tenant comes to be with its keys, its first API key and that key's role, in one transaction, or not at all.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 from google.protobuf.message import Message
@@ -21,6 +21,7 @@ from zegel_server.idempotency import earlier_answer, remember
 from zegel_server.identity import store
 from zegel_server.identity.api_keys import ApiKey, ApiKeys
 from zegel_server.identity.members import Members
+from zegel_server.identity.model import read_sensitive, write_sensitive
 from zegel_server.ids import API_KEY_PREFIX, new_id, new_token
 from zegel_server.keys.service import Keys
 from zegel_server.permissions.model import OWNER
@@ -42,6 +43,8 @@ class Tenant:
     revision: int
     key_provider: str = ""
     """Name of its own key provider; empty where it has the installation's."""
+    sensitive: Mapping[str, int] = field(default_factory=dict)
+    """The longest age of an authentication in seconds, by the permission that is sensitive."""
 
 
 class Identity:
@@ -110,6 +113,7 @@ class Identity:
                 policy_version=1,
                 create_time=now,
                 revision=1,
+                sensitive="",
             )
             await self._keys.store_tenant(transaction, founded)
             api_key = await self.api_keys.insert(
@@ -178,24 +182,44 @@ class Identity:
         """Every tenant, for the operator on the machine itself."""
         return [_tenant(row) for row in await self._database.fetch(store.TENANTS)]
 
-    async def update_tenant(self, caller: Caller, name: str | None, revision: int | None) -> Tenant:
+    async def update_tenant(
+        self, caller: Caller, name: str | None, sensitive: Mapping[str, int] | None, revision: int | None
+    ) -> Tenant:
         """Changes the caller's tenant.
 
         Args:
             caller: Who changes it.
             name: The new name; ``None`` to leave it.
+            sensitive: What is sensitive from now on; ``None`` to leave it.
             revision: The revision last read; ``None`` to overwrite whatever is there.
 
         Raises:
             Aborted: It was changed since.
+            InvalidArgument: A permission is none.
+            Unauthenticated: The caller's authentication is too old for what is sensitive (``STEP_UP_REQUIRED``).
         """
+        if sensitive is not None:
+            caller.demand_fresh()  # or an old session would first make nothing of it
+            self._permissions.check_known(sensitive, "tenant.sensitive_permissions")
         present = await self.tenant(caller.tenant_id)
         paging.check_revision(revision, present.revision, "tenant")
-        draft = await self._recorder.draft(caller, events.EVENT_TYPE_TENANT_UPDATED, resource_id=caller.tenant_id)
-        changed = replace(present, name=present.name if name is None else name, revision=present.revision + 1)
+        extra = {} if sensitive is None else {"sensitive": dict(sensitive)}
+        draft = await self._recorder.draft(
+            caller, events.EVENT_TYPE_TENANT_UPDATED, resource_id=caller.tenant_id, extra=extra
+        )
+        changed = replace(
+            present,
+            name=present.name if name is None else name,
+            revision=present.revision + 1,
+            sensitive=present.sensitive if sensitive is None else sensitive,
+        )
         async with self._database.transaction() as transaction:
             if not await transaction.execute(
-                store.UPDATE_TENANT, id=caller.tenant_id, new_name=changed.name, read_revision=present.revision
+                store.UPDATE_TENANT,
+                id=caller.tenant_id,
+                new_name=changed.name,
+                new_sensitive=write_sensitive(changed.sensitive),
+                read_revision=present.revision,
             ):
                 raise Aborted("The tenant was changed since.")
             await self._recorder.record(transaction, draft)
@@ -203,4 +227,11 @@ class Identity:
 
 
 def _tenant(row: Row) -> Tenant:
-    return Tenant(row.tenant_id, row.name, row.create_time, row.revision, row.key_provider or "")
+    return Tenant(
+        row.tenant_id,
+        row.name,
+        row.create_time,
+        row.revision,
+        row.key_provider or "",
+        read_sensitive(row.sensitive),
+    )

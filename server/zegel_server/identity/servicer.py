@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from google.protobuf.duration_pb2 import Duration
+
 from zegel.identity.v1 import identity_service_pb2 as pb
 from zegel.identity.v1 import identity_service_pb2_grpc as rpc
 from zegel_server import clock, paging, validation
@@ -13,6 +15,8 @@ from zegel_server.identity.api_keys import ApiKey
 from zegel_server.identity.exchange import EXCHANGED_DEFAULT, EXCHANGED_MOST, Exchange
 from zegel_server.identity.members import Member
 from zegel_server.identity.model import (
+    AGE_LEAST,
+    AGE_MOST,
     MEMBER_SESSION,
     MEMBER_SESSION_MOST,
     OVERLAP,
@@ -82,10 +86,15 @@ class IdentityServicer(rpc.IdentityServiceServicer):
 
     async def UpdateTenant(self, request: pb.UpdateTenantRequest, context: Any) -> pb.UpdateTenantResponse:
         """See the contract."""
-        fields = validation.mask(request.update_mask, ("name",))
+        fields = validation.mask(request.update_mask, ("name", "sensitive_permissions"))
+        if not request.update_mask.paths and not request.tenant.sensitive_permissions:
+            fields = frozenset({"name"})  # whoever knows nothing of the others leaves them as they are
         name = validation.text(request.tenant.name, "tenant.name", most=MAX_NAME) if "name" in fields else None
         tenant = await self._identity.update_tenant(
-            current_caller(), name, paging.revision(request.tenant.etag, "tenant")
+            current_caller(),
+            name,
+            _sensitive(request.tenant) if "sensitive_permissions" in fields else None,
+            paging.revision(request.tenant.etag, "tenant"),
         )
         return pb.UpdateTenantResponse(tenant=_tenant(tenant))
 
@@ -308,6 +317,17 @@ def _provider(provider: Provider) -> pb.IdentityProvider:
     )
 
 
+def _sensitive(tenant: pb.Tenant) -> dict[str, int]:
+    path = "tenant.sensitive_permissions"
+    if len(tenant.sensitive_permissions) > MAX_NARROWED:
+        raise InvalidArgument(path, f"must be at most {MAX_NARROWED}")
+    return {
+        each.permission: validation.duration(each.max_age, f"{path}[{index}].max_age", least=AGE_LEAST, most=AGE_MOST)
+        // clock.SECOND
+        for index, each in enumerate(tenant.sensitive_permissions)
+    }
+
+
 def _tenant(tenant: Tenant) -> pb.Tenant:
     return pb.Tenant(
         tenant_id=tenant.tenant_id,
@@ -315,6 +335,10 @@ def _tenant(tenant: Tenant) -> pb.Tenant:
         create_time=clock.to_timestamp(tenant.create_time),
         etag=paging.etag(tenant.revision),
         key_provider=tenant.key_provider,
+        sensitive_permissions=[
+            pb.SensitivePermission(permission=permission, max_age=Duration(seconds=seconds))
+            for permission, seconds in tenant.sensitive.items()
+        ],
     )
 
 
@@ -358,4 +382,5 @@ def _session(session: Session) -> pb.Session:
         expire_time=clock.to_timestamp(session.expire_time),
         idle_expire_time=clock.to_timestamp(session.idle_expire_time),
         permissions=sorted(session.permissions),
+        auth_time=clock.to_timestamp(session.auth_time or None),
     )

@@ -153,7 +153,9 @@ class Sessions:
         idle_us: int,
     ) -> OpenedSession:
         # What a key opened goes with the key, and so does what was opened with that in turn.
-        api_key_id = (await hold_caller(transaction, caller)).api_key_id
+        held = await hold_caller(transaction, caller)
+        # A member's session opens none that is fresher; a signer's is as fresh as its handing over.
+        inherits = kind is PrincipalKind.MEMBER and caller.kind is not PrincipalKind.API_KEY
         return await self.insert(
             transaction,
             caller,
@@ -162,10 +164,11 @@ class Sessions:
             subject_id=subject_id,
             signature_request_id=signature_request_id,
             creator_id=caller.principal_id,
-            api_key_id=api_key_id,
+            api_key_id=held.api_key_id,
             permissions=permissions,
             expire_time=expire_time,
             idle_us=idle_us,
+            auth_time=held.auth_time if inherits else None,
         )
 
     async def insert(
@@ -182,6 +185,7 @@ class Sessions:
         permissions: frozenset[str],
         expire_time: int,
         idle_us: int,
+        auth_time: int | None = None,
     ) -> OpenedSession:
         """Stores a session inside another use case's transaction, which makes sure that it may be.
 
@@ -197,6 +201,7 @@ class Sessions:
             permissions: What it is narrowed to.
             expire_time: When it ends at the latest.
             idle_us: After how long without use it ends.
+            auth_time: When its principal authenticated; ``None`` for now.
         """
         token = new_token(SESSION_PREFIX)
         now = clock.now()
@@ -216,6 +221,7 @@ class Sessions:
             last_use_time=now,
             revoke_time=None,
             policy_version=caller.policy_version,
+            auth_time=now if auth_time is None else auth_time,
         )
         await transaction.execute(
             store.INSERT_SESSION,
@@ -235,6 +241,7 @@ class Sessions:
             idle_us=idle_us,
             last_use_time=now,
             revoke_time=None,
+            auth_time=session.auth_time,
         )
         return OpenedSession(session, token)
 

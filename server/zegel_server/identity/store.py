@@ -20,7 +20,7 @@ from zegel_server.db.schema import (
 
 # The look-up of each request: the session and the version of the policy that decides, in one query.
 SESSION_BY_TOKEN: Final = Statement(
-    select(sessions, tenants.c.policy_version)
+    select(sessions, tenants.c.policy_version, tenants.c.sensitive)
     .join(tenants, tenants.c.tenant_id == sessions.c.tenant_id)
     .where(sessions.c.token_hash == bind("token_hash"))
 )
@@ -38,7 +38,7 @@ API_KEY_BY_RETIRED_TOKEN: Final = Statement(
 )
 # Whoever makes something that outlives the call holds its own row, so that it is not revoked in between.
 HOLD_SESSION: Final = Statement(
-    select(sessions.c.revoke_time, sessions.c.expire_time, sessions.c.api_key_id)
+    select(sessions.c.revoke_time, sessions.c.expire_time, sessions.c.api_key_id, sessions.c.auth_time)
     .where(sessions.c.tenant_id == bind("tenant_id"), sessions.c.session_id == bind("own_id"))
     .with_for_update(read=True)
 )
@@ -77,7 +77,7 @@ TOUCH_TENANT: Final = Statement(
 UPDATE_TENANT: Final = Statement(
     update(tenants)
     .where(tenants.c.tenant_id == bind("id"), tenants.c.revision == bind("read_revision"))
-    .values(name=bind("new_name"), revision=tenants.c.revision + 1)
+    .values(name=bind("new_name"), sensitive=bind("new_sensitive"), revision=tenants.c.revision + 1)
 )
 INSERT_BINDING: Final = insert_into(bindings)
 

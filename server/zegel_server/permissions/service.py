@@ -37,17 +37,18 @@ class Permissions:
         self.known = frozenset(known)
         self.roles = Roles(database, recorder, self.known)
 
-    def check_known(self, permissions: Collection[str]) -> None:
-        """Refuses to narrow to what no method demands.
+    def check_known(self, permissions: Collection[str], field: str = "permissions") -> None:
+        """Refuses what no method demands.
 
         Args:
-            permissions: From a field of that name.
+            permissions: From a field.
+            field: The field's path.
 
         Raises:
             InvalidArgument: One of them is none.
         """
         if not self.known.issuperset(permissions):
-            raise InvalidArgument("permissions", "must be permissions that a method demands")
+            raise InvalidArgument(field, "must be permissions that a method demands")
 
     # ---------------------------------------------------------------------------------------------- questions
 
@@ -65,7 +66,7 @@ class Permissions:
         Args:
             caller: Who asks.
         """
-        scopes = {permission: caller.scopes(permission) for permission in sorted(self.known)}
+        scopes = {permission: caller.holds(permission) for permission in sorted(self.known)}
         return {permission: scope for permission, scope in scopes.items() if scope}
 
     async def bindings_of(self, reader: Any, tenant_id: str, principal_id: str) -> list[Binding]:

@@ -153,7 +153,7 @@ class PermissionServicer(rpc.PermissionServiceServicer):
         caller = current_caller()
         return pb.CheckPermissionsResponse(
             checks=[
-                pb.PermissionCheck(permission=permission, scopes=_scopes(caller.scopes(permission)))
+                pb.PermissionCheck(permission=permission, scopes=_scopes(caller.holds(permission)))
                 for permission in request.permissions
             ]
         )

@@ -28,7 +28,7 @@ import grpc
 from google.protobuf.message import Message
 from grpc.aio import AbortError, InternalError, ServerInterceptor, ServicerContext
 
-from zegel_server.caller import Origin, Scope, set_caller
+from zegel_server.caller import STEP_UP, Caller, Origin, Scope, set_caller
 from zegel_server.errors import Aborted, Unauthenticated, Unavailable, ZegelError
 from zegel_server.rpc.deadlines import Deadlines
 from zegel_server.rpc.limits import Admission, Limits
@@ -67,6 +67,7 @@ class Call:
     __slots__ = (
         "admission",
         "began",
+        "caller",
         "code",
         "context",
         "due",
@@ -96,6 +97,7 @@ class Call:
         self.shared: tuple[str, ...] = ()
         self.admission: Admission | None = None
         self.message: Callable[[], Message] | None = None
+        self.caller: Caller | None = None
 
     def stop(self, why: Exception | None = None) -> None:
         """Ends the call from outside of its own task.
@@ -294,6 +296,7 @@ class Pipeline(ServerInterceptor):  # type: ignore[type-arg]  # generic in its s
         try:
             scopes = caller.demand(call.method.permission)
         except ZegelError as error:
+            call.caller = None  # it is recorded here
             await self._refused(caller, call.method, error)
             raise
         shared = caller.shared(call.method.permission)
@@ -301,6 +304,7 @@ class Pipeline(ServerInterceptor):  # type: ignore[type-arg]  # generic in its s
             # What it streams may be out of reach by now: whoever begins again is told which.
             raise Unavailable("What the caller may do was changed; begin again.", dependency="policy")
         call.scopes, call.shared = scopes, shared
+        call.caller = caller
         set_caller(caller)
 
     async def _end_badly(self, call: Call, error: BaseException) -> None:
@@ -315,6 +319,8 @@ class Pipeline(ServerInterceptor):  # type: ignore[type-arg]  # generic in its s
             error = call.stopped
         if not isinstance(error, Exception):
             raise error
+        if isinstance(error, Unauthenticated) and error.reason == STEP_UP and call.caller is not None:
+            await self._refused(call.caller, call.method, error)  # what the servicer demanded besides
         public, defect = as_public(error, call.request_id)
         if defect:
             self._telemetry.failed(error, method=call.method.path, request_id=call.request_id)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import grpc
 import pytest
+from google.protobuf.duration_pb2 import Duration
 
 from support import postgres
 from support.api import Api, Principal, TestTenant, bearer, refusal
@@ -186,6 +187,21 @@ async def test_forged_tokens_are_refused_alike(api: Api, tenant: TestTenant, pla
     for malformed in ("a.b", "a.b.", "a.b.c.d", forge(more="x" * 5_000), tenant.owner.token):
         assert await why_not(api, tenant, malformed) == "SESSION_MALFORMED"
     await exchange(api, tenant, forge())
+
+
+async def test_a_session_is_as_fresh_as_the_provider_says(api: Api, tenant: TestTenant, place: Place) -> None:
+    await set_provider(api, tenant, place.forging.issuer)
+    await api.member(tenant.owner, roles=["admin"], email="ann@example.com")
+    request = pb.UpdateTenantRequest()
+    request.tenant.sensitive_permissions.add(permission="member.read", max_age=Duration(seconds=600))
+    request.update_mask.paths.append("sensitive_permissions")
+    await api.identity.UpdateTenant(request, metadata=tenant.owner.metadata)
+    old = await exchange(api, tenant, place.forging.token(auth_time=int(time.time()) - 700))
+    members = pb.ListMembersRequest()
+    refused = await refusal(api.identity.ListMembers(members, metadata=bearer(old.token)))
+    assert (refused.status, refused.reason) == (Code.UNAUTHENTICATED, "STEP_UP_REQUIRED")
+    fresh = await exchange(api, tenant, place.forging.token(auth_time=int(time.time())))
+    await api.identity.ListMembers(members, metadata=bearer(fresh.token))
 
 
 async def test_an_id_token_opens_no_other_method(api: Api, tenant: TestTenant, place: Place) -> None:

@@ -130,6 +130,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     told. Status `UNAUTHENTICATED`.
     `{"reason": "ID_TOKEN_REFUSED", "domain": "zegel", "metadata": {}}`
     """
+    ERROR_REASON_STEP_UP_REQUIRED: _ErrorReason.ValueType  # 110
+    """The caller holds the permission, but authenticated longer ago than the tenant allows for it: authenticate anew and
+    open another session. `max_age` is in seconds. Status `UNAUTHENTICATED`.
+    `{"reason": "STEP_UP_REQUIRED", "domain": "zegel", "metadata": {"permission": "document.purge", "max_age": "300"}}`
+    """
     ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 200
     """No role of the caller holds the permission that the method demands. Decided before any resource is looked at.
     Status `PERMISSION_DENIED`.
@@ -378,6 +383,11 @@ ERROR_REASON_ID_TOKEN_REFUSED: ErrorReason.ValueType  # 109
 """The ID token is not one that the tenant takes, was exchanged before, or is of nobody there; which of these is not
 told. Status `UNAUTHENTICATED`.
 `{"reason": "ID_TOKEN_REFUSED", "domain": "zegel", "metadata": {}}`
+"""
+ERROR_REASON_STEP_UP_REQUIRED: ErrorReason.ValueType  # 110
+"""The caller holds the permission, but authenticated longer ago than the tenant allows for it: authenticate anew and
+open another session. `max_age` is in seconds. Status `UNAUTHENTICATED`.
+`{"reason": "STEP_UP_REQUIRED", "domain": "zegel", "metadata": {"permission": "document.purge", "max_age": "300"}}`
 """
 ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 200
 """No role of the caller holds the permission that the method demands. Decided before any resource is looked at.

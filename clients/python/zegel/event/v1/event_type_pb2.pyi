@@ -56,6 +56,8 @@ class _EventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventType.V
     """The tenant's identity provider was set."""
     EVENT_TYPE_IDENTITY_PROVIDER_DELETED: _EventType.ValueType  # 15
     """The tenant's identity provider was taken away."""
+    EVENT_TYPE_STEP_UP_REQUIRED: _EventType.ValueType  # 16
+    """A call was refused because the session's authentication was too old for what the tenant calls sensitive."""
     EVENT_TYPE_ROLE_CREATED: _EventType.ValueType  # 20
     """A role was defined."""
     EVENT_TYPE_ROLE_UPDATED: _EventType.ValueType  # 21
@@ -148,6 +150,8 @@ EVENT_TYPE_IDENTITY_PROVIDER_SET: EventType.ValueType  # 14
 """The tenant's identity provider was set."""
 EVENT_TYPE_IDENTITY_PROVIDER_DELETED: EventType.ValueType  # 15
 """The tenant's identity provider was taken away."""
+EVENT_TYPE_STEP_UP_REQUIRED: EventType.ValueType  # 16
+"""A call was refused because the session's authentication was too old for what the tenant calls sensitive."""
 EVENT_TYPE_ROLE_CREATED: EventType.ValueType  # 20
 """A role was defined."""
 EVENT_TYPE_ROLE_UPDATED: EventType.ValueType  # 21

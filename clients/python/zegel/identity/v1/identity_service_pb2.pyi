@@ -61,6 +61,7 @@ class Tenant(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     KEY_PROVIDER_FIELD_NUMBER: _builtins.int
+    SENSITIVE_PERMISSIONS_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
     """Identifier, `ten_...`. Output only."""
     name: _builtins.str
@@ -75,6 +76,13 @@ class Tenant(_message.Message):
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was created. Output only."""
 
+    @_builtins.property
+    def sensitive_permissions(self) -> _containers.RepeatedCompositeFieldContainer[Global___SensitivePermission]:
+        """Permissions that a session may use only for a while after its principal authenticated: at most 100. An older session
+        is refused, with `STEP_UP_REQUIRED`, and a new one made by `ExchangeToken` or `CreateSession` heals it. API keys are
+        exempt: a program cannot authenticate anew; narrow a key so that it does not hold what is sensitive.
+        """
+
     def __init__(
         self,
         *,
@@ -83,14 +91,43 @@ class Tenant(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
         key_provider: _builtins.str = ...,
+        sensitive_permissions: _abc.Iterable[Global___SensitivePermission] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "etag", b"etag", "key_provider", b"key_provider", "name", b"name", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "etag", b"etag", "key_provider", b"key_provider", "name", b"name", "sensitive_permissions", b"sensitive_permissions", "tenant_id", b"tenant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Tenant: _TypeAlias = Tenant  # noqa: Y015
+
+@_typing.final
+class SensitivePermission(_message.Message):
+    """A permission that wants a recent authentication, in the manner of RFC 9470."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERMISSION_FIELD_NUMBER: _builtins.int
+    MAX_AGE_FIELD_NUMBER: _builtins.int
+    permission: _builtins.str
+    """The permission, as `<resource>.<verb>`."""
+    @_builtins.property
+    def max_age(self) -> _duration_pb2.Duration:
+        """How long after the authentication it may be used: 1 minute to 30 days."""
+
+    def __init__(
+        self,
+        *,
+        permission: _builtins.str = ...,
+        max_age: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["max_age", b"max_age"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_age", b"max_age", "permission", b"permission"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SensitivePermission: _TypeAlias = SensitivePermission  # noqa: Y015
 
 @_typing.final
 class Member(_message.Message):
@@ -240,6 +277,7 @@ class Session(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     IDLE_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     PERMISSIONS_FIELD_NUMBER: _builtins.int
+    AUTH_TIME_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
     """Identifier, `ses_...`, or the API key's own. It is no secret: the token is."""
     kind: Global___SessionKind.ValueType
@@ -268,6 +306,12 @@ class Session(_message.Message):
     def permissions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Permissions to which it is narrowed; empty for all that the principal holds."""
 
+    @_builtins.property
+    def auth_time(self) -> _timestamp_pb2.Timestamp:
+        """When its principal authenticated: what the ID token says; when it was opened with an API key, or from a signer link;
+        that of the member's session by which it was opened. Unset for an API key.
+        """
+
     def __init__(
         self,
         *,
@@ -281,10 +325,11 @@ class Session(_message.Message):
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         idle_expire_time: _timestamp_pb2.Timestamp | None = ...,
         permissions: _abc.Iterable[_builtins.str] | None = ...,
+        auth_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "idle_expire_time", b"idle_expire_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["auth_time", b"auth_time", "create_time", b"create_time", "expire_time", b"expire_time", "idle_expire_time", b"idle_expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "creator_id", b"creator_id", "expire_time", b"expire_time", "idle_expire_time", b"idle_expire_time", "kind", b"kind", "permissions", b"permissions", "principal_id", b"principal_id", "session_id", b"session_id", "signature_request_id", b"signature_request_id", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auth_time", b"auth_time", "create_time", b"create_time", "creator_id", b"creator_id", "expire_time", b"expire_time", "idle_expire_time", b"idle_expire_time", "kind", b"kind", "permissions", b"permissions", "principal_id", b"principal_id", "session_id", b"session_id", "signature_request_id", b"signature_request_id", "tenant_id", b"tenant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -405,7 +450,9 @@ class UpdateTenantRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Which fields to change: `name`. Empty for all of them."""
+        """Which fields to change: `name`, `sensitive_permissions`. Empty for `name`, and `sensitive_permissions` where there
+        are any.
+        """
 
     def __init__(
         self,

@@ -165,7 +165,8 @@ class IdentityServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateTenant(self, request, context):
-        """Changes the caller's own tenant. `ABORTED` where the `etag` is old.
+        """Changes the caller's own tenant. To change what is sensitive, the session must be fresh enough for all that is.
+        `ABORTED` where the `etag` is old.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -45,7 +45,9 @@ class IdentityServiceStub:
     GetTenant: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.GetTenantRequest, _identity_service_pb2.GetTenantResponse]
     """Gets the caller's own tenant."""
     UpdateTenant: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.UpdateTenantRequest, _identity_service_pb2.UpdateTenantResponse]
-    """Changes the caller's own tenant. `ABORTED` where the `etag` is old."""
+    """Changes the caller's own tenant. To change what is sensitive, the session must be fresh enough for all that is.
+    `ABORTED` where the `etag` is old.
+    """
     CreateMember: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.CreateMemberRequest, _identity_service_pb2.CreateMemberResponse]
     """Adds a member to the tenant, with roles. Idempotent by `request_id`. `ALREADY_EXISTS` where a member has the
     address; `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER`.
@@ -135,7 +137,9 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     GetTenant: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.GetTenantRequest, _identity_service_pb2.GetTenantResponse]  # type: ignore[assignment]
     """Gets the caller's own tenant."""
     UpdateTenant: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.UpdateTenantRequest, _identity_service_pb2.UpdateTenantResponse]  # type: ignore[assignment]
-    """Changes the caller's own tenant. `ABORTED` where the `etag` is old."""
+    """Changes the caller's own tenant. To change what is sensitive, the session must be fresh enough for all that is.
+    `ABORTED` where the `etag` is old.
+    """
     CreateMember: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.CreateMemberRequest, _identity_service_pb2.CreateMemberResponse]  # type: ignore[assignment]
     """Adds a member to the tenant, with roles. Idempotent by `request_id`. `ALREADY_EXISTS` where a member has the
     address; `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER`.
@@ -240,7 +244,9 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_service_pb2.UpdateTenantRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_identity_service_pb2.UpdateTenantResponse, _abc.Awaitable[_identity_service_pb2.UpdateTenantResponse]]:
-        """Changes the caller's own tenant. `ABORTED` where the `etag` is old."""
+        """Changes the caller's own tenant. To change what is sensitive, the session must be fresh enough for all that is.
+        `ABORTED` where the `etag` is old.
+        """
 
     @_abc_1.abstractmethod
     def CreateMember(
