@@ -112,6 +112,7 @@ class AuditWorld:
                 policy_version=1,
                 create_time=clock.now(),
                 revision=1,
+                sensitive="",
             )
             await self.keys.store_tenant(transaction, founded)
         return tenant_id, founded.subject_id

@@ -306,6 +306,7 @@ async def found_tenant(database: Database, keys: Keys) -> tuple[str, str]:
             policy_version=1,
             create_time=clock.now(),
             revision=1,
+            sensitive="",
         )
         await keys.store_tenant(transaction, founded)
     return tenant_id, founded.subject_id

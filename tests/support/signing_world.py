@@ -256,6 +256,7 @@ async def make_world(url: str, keyring: Path, documents: Callable[[Database, Key
             policy_version=1,
             create_time=clock.now(),
             revision=1,
+            sensitive="",
         )
         await keys.store_tenant(transaction, founded)
     recorder = Recorder(keys)

@@ -32,6 +32,7 @@ async def found(database: Database, keys: Keys) -> str:
             policy_version=1,
             create_time=clock.now(),
             revision=1,
+            sensitive="",
         )
         await keys.store_tenant(transaction, founded)
     return tenant_id
