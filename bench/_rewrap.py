@@ -40,6 +40,7 @@ async def _fill(database: Any, keys: Keys, tenant_id: str, count: int) -> list[s
             policy_version=1,
             create_time=now,
             revision=1,
+            sensitive="",
         )
         await keys.store_tenant(transaction, founded)
     names = []
