@@ -287,12 +287,21 @@ def rotate_keys(
     async def work(core: Core) -> None:
         rotation = Rotation(core.database, core.root_keys)
         chosen = [each.tenant_id for each in await core.identity.tenants()] if tenant_id == "all" else [tenant_id]
+        failed = False
         for each in chosen:
-            if root and not erase:
-                say(tenant_id=each, tenant_keys=await rotation.rewrap_root(each))
-            else:
+            try:
+                if root and not erase:
+                    say(tenant_id=each, tenant_keys=await rotation.rewrap_root(each))
+                    continue
                 done = await rotation.rotate(each, erase=erase)
-                say(tenant_id=each, key_version=done.key_version, rewrapped=done.rewrapped, destroyed=done.destroyed)
+            except ZegelError as error:
+                # One tenant's own key provider that is away holds up no other.
+                failed = True
+                print(f"zegel-server: {each}: {error}", file=sys.stderr)
+                continue
+            say(tenant_id=each, key_version=done.key_version, rewrapped=done.rewrapped, destroyed=done.destroyed)
+        if failed:
+            raise typer.Exit(1)
 
     with_core(settings_of(data_dir=data_dir, development=development), work)
 
@@ -344,7 +353,13 @@ def check_audit(data_dir: DataDir = None, development: Development = None) -> No
         report = await core.audit_check(lambda _done: None).run()
         for finding in report.findings:
             say(finding=finding)
-        say(events=report.events, waiting=report.waiting, altered=len(report.findings) + report.more, ok=report.ok)
+        say(
+            events=report.events,
+            waiting=report.waiting,
+            altered=len(report.findings) + report.more,
+            unread=report.unread,
+            ok=report.ok,
+        )
         if not report.ok:
             raise typer.Exit(1)
 

@@ -197,6 +197,17 @@ def test_a_server_without_a_tenants_provider_starts_and_fails_that_tenant_alone(
         assert refused.metadata == {"dependency": "key_provider"}
         assert "not set up" in str(refused)
         plain.read(b)
+    # The operator's commands do what they can for all others, and say what they could not.
+    told, err = said(server, "keys", "rotate", "all", "--root", status=1)
+    assert plain.tenant_id in {each["tenant_id"] for each in told}
+    assert partner.tenant_id not in {each["tenant_id"] for each in told}
+    assert err == f"zegel-server: {partner.tenant_id}: The tenant's key provider is not set up on this server.\n"
+    told, _ = said(server, "blobs", "scrub", status=1)
+    assert [each.get("resource") for each in told] == [partner.document_id, None]
+    assert (told[-1]["checked"], told[-1]["damaged"]) == (2, 1)
+    [checked], _ = said(server, "audit", "check")
+    assert checked["ok"]
+    assert checked["unread"] > 0
     _, err = said(server, "tenants", "own-key", plain.tenant_id, "acme", status=1)
     assert err == "zegel-server: no key provider 'acme': there are installation, lumen\n"
     server.stop()

@@ -26,7 +26,7 @@ from zegel_server.audit.model import LAST, Contradiction, leaf_facts
 from zegel_server.audit.publisher import Publisher
 from zegel_server.audit.tree import Edge, append
 from zegel_server.db import Database, Row
-from zegel_server.errors import DataLoss, ZegelError
+from zegel_server.errors import DataLoss, FailedPrecondition, Unavailable, ZegelError
 from zegel_server.keys.service import Keys
 
 MAX_FINDINGS: Final = 1_000
@@ -48,6 +48,8 @@ class CheckReport:
         more: Further findings that are not told.
         clock_steps: Places of events whose time lies before that of the event in front: the server's clock went back.
             The order is that of the log, so this takes nothing from it.
+        unread: Events whose personal data could not be held against its commitment, since their tenant's own key
+            provider does not give the key. All else of them was checked.
     """
 
     events: int = 0
@@ -55,6 +57,7 @@ class CheckReport:
     findings: list[str] = field(default_factory=list)
     more: int = 0
     clock_steps: list[int] = field(default_factory=list)
+    unread: int = 0
 
     @property
     def ok(self) -> bool:
@@ -219,7 +222,11 @@ class AuditCheck:
             if facts["personal"] is not None:
                 report.find(f"{name}: its personal data is missing")
             return
-        key = await self._keys.subject_key(row.subject_id)
+        try:
+            key = await self._keys.subject_key(row.subject_id)
+        except (Unavailable, FailedPrecondition):
+            report.unread += 1
+            return
         if key is None:
             return
         personal = self._keys.decrypt_personal(key, row.personal, row.subject_id)

@@ -13,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from zegel.segments import segment_count
-from zegel_server.crypto import KeyDestroyed
 from zegel_server.db import Database, Row
 from zegel_server.documents import store
 from zegel_server.documents.downloads import open_version
@@ -21,7 +20,7 @@ from zegel_server.documents.ledger import OpenUpload
 from zegel_server.documents.parts import PART_SEGMENTS, part_count, prefix_of
 from zegel_server.documents.streams import Ciphertext, Stream
 from zegel_server.documents.vault import Vault
-from zegel_server.errors import DataLoss
+from zegel_server.errors import DataLoss, FailedPrecondition, Unavailable, ZegelError
 from zegel_server.storage import BlobInfo
 
 GRACE: Final = timedelta(hours=24)
@@ -121,7 +120,7 @@ class Upkeep:
             What was found of each version, and of each open upload.
 
         Raises:
-            Unavailable: The blob store, the key provider or the database does not answer.
+            Unavailable: The blob store or the database does not answer.
         """
         document, version = "", 0
         while rows := await self._database.fetch(
@@ -147,7 +146,9 @@ class Upkeep:
                 size += len(segment)
             if digest.digest() != row.sha256:
                 problem = "The SHA-256 is not the one that the row has."
-        except (DataLoss, KeyDestroyed) as error:
+        except ZegelError as error:
+            if not _is_of_one(error):
+                raise
             problem = error.message
             if not await self._still(row):
                 problem = ""  # purged while it was read
@@ -167,8 +168,16 @@ class Upkeep:
                 stream = await self._vault.open_stream(upload.place, upload.prefix, upload.header, upload.dek)
             async for segment in stream.segments(range(upload.parts * PART_SEGMENTS)):
                 size += len(segment)
-        except (DataLoss, KeyDestroyed) as error:
+        except ZegelError as error:
+            if not _is_of_one(error):
+                raise
             problem = error.message
             if await self._database.fetch_one(store.PREFIX_OF_UPLOAD, prefix=upload.prefix) is None:
                 problem = ""  # it ended while it was read
         return Checked(upload.upload_id, upload.place.version, size, problem)
+
+
+def _is_of_one(error: ZegelError) -> bool:
+    """Whether an error is one object's: damage, a key that is gone, a tenant's own key provider that is away."""
+    away = isinstance(error, Unavailable) and error.metadata.get("dependency") == "key_provider"
+    return away or isinstance(error, DataLoss | FailedPrecondition)
