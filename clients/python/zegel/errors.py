@@ -29,6 +29,7 @@ Tree::
     +-- ResourceExhausted          a limit was reached: .limit
     +-- Unavailable                a part that is needed does not answer now; retry
     |   +-- NotIntegratedYet       the event is not under a checkpoint yet; retry within a second
+    |   +-- NotWitnessedYet        too few witnesses have cosigned what covers it; retry in some seconds
     +-- DeadlineExceeded           the call took longer than it may; it may have been carried out
     +-- Cancelled                  the call was cut off
     +-- DataLoss                   what is stored, or what arrived, is not what was written
