@@ -73,7 +73,7 @@ def _altered(token: str) -> str:
 
 
 def bad_links(office: Office) -> dict[str, tuple[str, str]]:
-    """Signer links that nothing is exchanged for, and the reason that each is refused with.
+    """What is offered for exchange in vain, and the reason that each is refused with.
 
     Args:
         office: The tenant.
@@ -116,4 +116,6 @@ def bad_links(office: Office) -> dict[str, tuple[str, str]]:
         "cut": (good[:-1], "SESSION_MALFORMED"),
         "altered": (_altered(good), "SESSION_MALFORMED"),
         "as a session": ("zs_" + good[3:], "SESSION_MALFORMED"),
+        "an ID token of no tenant": ("eyJhbGciOiJFUzI1NiJ9.e30.AAAA", "ID_TOKEN_REFUSED"),
+        "an ID token without a signature": ("eyJhbGciOiJub25lIn0.e30.", "SESSION_MALFORMED"),
     }

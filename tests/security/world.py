@@ -90,7 +90,7 @@ class World:
         other: What another tenant has.
         bad_tokens: Tokens that nobody is let in with, and the reason that each is refused with.
         other_callers: The other tenant's owner and signer.
-        links: Signer links that nothing is exchanged for, and the reason that each is refused with.
+        links: Signer links and ID tokens that nothing is exchanged for, and the reason that each is refused with.
     """
 
     server: ServerProcess
