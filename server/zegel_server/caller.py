@@ -146,7 +146,9 @@ class Caller(NamedTuple):
         Raises:
             Unauthenticated: It holds it, but authenticated too long ago to use it (``STEP_UP_REQUIRED``).
         """
-        scopes = self.holds(permission)
+        if self.narrowed and permission not in self.narrowed:
+            return Scope.NONE
+        scopes = self.decide(permission)
         if self.stale and scopes and permission in self.stale:
             raise step_up(permission, self.stale[permission])
         return scopes

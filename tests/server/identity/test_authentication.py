@@ -90,17 +90,18 @@ async def test_a_retired_token_costs_one_more() -> None:
 
 
 @pytest.mark.parametrize(
-    ("retired_until", "changes", "reason"),
+    ("overlap", "changes", "reason"),
     [
-        (NOW - 1, {}, "SESSION_EXPIRED"),
-        (NOW + clock.HOUR, {"expire_time": NOW - 1}, "SESSION_EXPIRED"),
-        (NOW + clock.HOUR, {"revoke_time": NOW}, "SESSION_REVOKED"),
+        (-1, {}, "SESSION_EXPIRED"),
+        (clock.HOUR, {"expire_time": 1}, "SESSION_EXPIRED"),
+        (clock.HOUR, {"revoke_time": 1}, "SESSION_REVOKED"),
     ],
+    ids=["overlap", "end", "revoked"],
 )
 async def test_a_retired_token_ends_with_its_overlap_and_with_its_key(
-    retired_until: int, changes: dict[str, Any], reason: str
+    overlap: int, changes: dict[str, Any], reason: str
 ) -> None:
-    rows = Rows(API_KEY_BY_RETIRED_TOKEN=key_row(token_expire_time=retired_until, **changes))
+    rows = Rows(API_KEY_BY_RETIRED_TOKEN=key_row(token_expire_time=NOW + overlap, **changes))
     with pytest.raises(Unauthenticated) as raised:
         await authentication(rows).authenticate(new_token(API_KEY_PREFIX), Origin(), None)
     assert raised.value.reason == reason
