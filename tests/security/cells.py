@@ -9,9 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from security.absence import absent
 from security.contracts import FILTERS, GRANTED, IGNORED, RPCS, Rpc, reaches
+from security.sharing import with_shares
 from security.templates import TEMPLATES, request
-from security.world import OTHER_ROLE, OUR_ROLE, SMALL_ROLE, Caller, Kinds, Resource, World, absent
+from security.world import OTHER_ROLE, OUR_ROLE, SMALL_ROLE, Caller, Kinds, Resource, World
 from zegel_server.caller import Scope
 
 PASS: Final = "pass"
@@ -29,6 +31,9 @@ OPTIONAL: Final = frozenset(
     {
         ("StartUpload", "spec.document_id"),
         ("UploadDocument", "spec.document_id"),
+        ("StartUpload", "spec.team_id"),
+        ("UploadDocument", "spec.team_id"),
+        ("CreateSignatureRequest", "team_id"),
         ("ListEvents", "signature_request_id"),
         ("WatchEvents", "signature_request_id"),
     }
@@ -105,7 +110,7 @@ class Cells:
             payload = request(rpc, self.label(rpc, caller), {})
             yield Cell(rpc, caller.name, caller.token, "a session's token", payload, "SESSION_MALFORMED")
             return
-        if not rpc.kinds or any((rpc.name, path) in OPTIONAL for path in rpc.kinds):
+        if rpc.name == "UploadDocument" or all((rpc.name, path) in OPTIONAL for path in rpc.kinds):
             yield self.without(rpc, caller)
         for path, kind in rpc.kinds.items():
             if (rpc.name, path) not in OPTIONAL:
@@ -185,7 +190,12 @@ class Cells:
         """Resources of a kind by what they are to a caller, one a state."""
         theirs, ours = self.world.foreign, self.world.other
         if caller.name in self.world.callers and caller.name != "operator":
-            for relation, kinds in (("own", caller.own), ("party", caller.party), ("foreign", theirs)):
+            for relation, kinds in (
+                ("own", caller.own),
+                ("party", caller.party),
+                ("delegated", caller.delegated),
+                ("foreign", theirs),
+            ):
                 for resource in kinds.get(kind, ()):
                     yield relation, resource
             beside = ours
@@ -252,7 +262,7 @@ class Cells:
     def about(self, rpc: Rpc, caller: Caller, path: str, relation: str, resource: Resource) -> Cell:
         """A method about a resource."""
         kind, template, scopes = rpc.kinds[path], TEMPLATES[rpc.name], caller.scopes(rpc.permission)
-        reached = reaches(scopes, kind, relation)
+        reached = reaches(scopes, kind, relation, rpc.permission)
         beside: Mapping[str, str] = {
             each: resource.beside[each] for each in rpc.kinds if each in resource.beside and each != path
         }
@@ -273,6 +283,7 @@ class Cells:
             beside = {"role": "member", **beside}
         elif rpc.name in {"CreateSignerSession", "CreateSignerLink", "RevokeSignerLink"} and not beside:
             beside = self.signing_beside(rpc, caller, path)
+        beside, reached = with_shares(self.world, rpc, caller, path, relation, (beside, reached))
         about = f"{path} {relation} {resource.state}"
         label = self.label(rpc, caller, path, resource.name)
         payload = request(rpc, label, {**beside, path: resource.name})

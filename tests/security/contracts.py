@@ -144,17 +144,37 @@ def held_by(*roles: str) -> dict[str, Scope]:
     return held
 
 
-def reaches(scopes: Scope, kind: str, relation: str) -> bool:
+DELEGATOR: Final = "member"
+"""The role of whoever delegates to the callers."""
+WORK: Final = frozenset({"document", "signature_request", "audit"})
+"""The resources whose permissions a delegation carries."""
+
+
+def delegated(permission: str) -> Scope:
+    """The scopes in which a caller must hold a permission to use it on what is delegated to it.
+
+    Args:
+        permission: The permission.
+    """
+    both = permission.partition(".")[0] in WORK and held_by(DELEGATOR).get(permission, Scope.NONE) & (
+        Scope.OWN | Scope.ANY
+    )
+    return Scope.OWN | Scope.ANY if both else Scope.ANY
+
+
+def reaches(scopes: Scope, kind: str, relation: str, permission: str = "") -> bool:
     """Whether scopes reach a resource by what it is to the caller.
 
     Args:
         scopes: In which the caller holds the permission.
         kind: The resource's kind.
-        relation: ``own``, ``party``, ``foreign`` (within the tenant), or one that nothing reaches.
+        relation: ``own``, ``party``, ``delegated``, ``foreign`` (within the tenant), or one that nothing reaches.
+        permission: The permission that they are of.
     """
     wanted = {
         "own": Scope.OWN | Scope.ANY,
         "party": Scope.PARTY | Scope.ANY,
+        "delegated": delegated(permission),
         "foreign": Scope.ANY,
     }.get(relation, Scope.NONE)
     if kind == "role":  # the tenant's, so nobody's own

@@ -5,6 +5,7 @@ be used up. So the same world is probed a million times and stays what it is.
 """
 
 import hashlib
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,6 +22,7 @@ from zegel.document.v1 import document_service_pb2 as document
 from zegel.identity.v1 import identity_service_pb2 as identity
 from zegel.permission.v1 import access_pb2
 from zegel.permission.v1 import permission_service_pb2 as permission
+from zegel.permission.v1 import sharing_pb2 as sharing
 from zegel.signing.v1 import ceremony_service_pb2 as ceremony
 from zegel.signing.v1 import signature_request_pb2 as signing_messages
 from zegel.signing.v1 import signing_service_pb2 as signing
@@ -84,6 +86,7 @@ def _new_request(label: str) -> signing.CreateSignatureRequestRequest:
     )
 
 
+_TOMORROW: Final = Timestamp(seconds=int(time.time()) + 24 * 3600)
 _CHANGED: Final = frozenset({"ABORTED"})
 _BEGUN: Final = frozenset({"OK", "ABORTED"})  # two probes at the same time may begin the same version
 _HANDED_OUT: Final = frozenset({"OK", "PERMISSION_DENIED/GRANT_EXCEEDS_GRANTER"})
@@ -204,6 +207,23 @@ TEMPLATES: Final[Mapping[str, Template]] = {
     "ListBindings": Template(_of(permission.ListBindingsRequest(page_size=3))),
     "GrantRole": Template(_of(permission.GrantRoleRequest()), _HANDED_OUT),
     "TakeRole": Template(_of(permission.TakeRoleRequest(validate_only=True)), _HANDED_OUT | {"FAILED_PRECONDITION"}),
+    "CreateTeam": Template(lambda label: sharing.CreateTeamRequest(name="T", request_id=_request_id(label))),
+    "GetTeam": Template(_of(sharing.GetTeamRequest())),
+    "ListTeams": Template(_of(sharing.ListTeamsRequest(page_size=3))),
+    "UpdateTeam": Template(
+        _of(sharing.UpdateTeamRequest(team=sharing.Team(name="Other", etag=OLD), update_mask=_mask("name"))), _CHANGED
+    ),
+    "DeleteTeam": Template(_of(sharing.DeleteTeamRequest(etag=OLD)), _CHANGED),
+    "AddTeamMember": Template(_of(sharing.AddTeamMemberRequest()), _HANDED_OUT),
+    "RemoveTeamMember": Template(_of(sharing.RemoveTeamMemberRequest()), frozenset({"NOT_FOUND"})),
+    "ListTeamMembers": Template(_of(sharing.ListTeamMembersRequest(page_size=3))),
+    # To one who calls nothing, or to the delegator itself: what callers reach stays what it is.
+    "CreateDelegation": Template(
+        _of(sharing.CreateDelegationRequest(expire_time=_TOMORROW)),
+        frozenset({"OK", "ALREADY_EXISTS", "INVALID_ARGUMENT"}),
+    ),
+    "ListDelegations": Template(_of(sharing.ListDelegationsRequest(page_size=3))),
+    "EndDelegation": Template(_of(sharing.EndDelegationRequest()), spares=frozenset({"good"})),
     "CheckPermissions": Template(_of(permission.CheckPermissionsRequest(permissions=["document.read"]))),
     "ListPermissions": Template(_of(permission.ListPermissionsRequest())),
     "ExplainPermission": Template(_of(permission.ExplainPermissionRequest(permission="document.read"))),
@@ -244,6 +264,8 @@ def request(rpc: Rpc, label: str, named: Mapping[str, str]) -> bytes:
     message.CopyFrom(made)
     if named.get("spec.document_id"):
         message.spec.CopyFrom(_spec(title=""))  # a new version has its document's
+    if named.get("spec.team_id"):
+        message.spec.CopyFrom(_spec())
     for path, value in named.items():
         put(message, path, value)
     data: bytes = message.SerializeToString(deterministic=True)

@@ -4,13 +4,14 @@ Everything is made through the public API of a real server, as a partner makes i
 """
 
 import contextlib
+import dataclasses
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import zegel
-from security.contracts import held_by
+from security.contracts import DELEGATOR, held_by
 from security.tokens import ahead, bad_links, bad_tokens
 from support.flow import Office, open_office, ready, sign, typed, usual_fields, usual_signers
 from support.server import ServerProcess
@@ -20,7 +21,6 @@ from zegel.permission.v1.permission_service_pb2 import Grant, Role
 from zegel.signing.v1.signature_request_pb2 import SignatureRequest
 from zegel_server.caller import Scope
 from zegel_server.core import SERVICES
-from zegel_server.ids import new_id
 from zegel_server.permissions.model import BUILT_IN, NOT_BINDABLE
 from zegel_server.rpc.methods import read_contracts
 
@@ -66,6 +66,7 @@ class Caller:
         held: What its roles hold, as they are written down.
         own: What it owns.
         party: What it is a party to.
+        delegated: What another owns who delegates it to this caller.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Caller:
     held: Mapping[str, Scope]
     own: Kinds = field(default_factory=dict)
     party: Kinds = field(default_factory=dict)
+    delegated: Kinds = field(default_factory=dict)
 
     def scopes(self, permission: str) -> Scope:
         return self.held.get(permission, Scope.NONE)
@@ -112,9 +114,13 @@ class _Maker:
 
     Attributes:
         office: The tenant.
+        teams: What the teams of members own, by the member.
+        lapsed: What was delegated to callers and is so no more.
     """
 
     office: Office
+    teams: dict[str, Kinds] = field(default_factory=dict)
+    lapsed: Kinds = field(default_factory=dict)
 
     def as_sender(self, client: zegel.Client, member_id: str) -> Office:
         office = self.office
@@ -167,7 +173,20 @@ class _Maker:
         _add(kinds, "event", Resource(next(each for each in acts if not each.signature_request_id).event_id))
         session = self.office.owner.identity.create_session(member_id=principal_id).session
         _add(kinds, "session", Resource(session.session_id))
+        self._of_team(kinds, client, principal_id)
         return kinds
+
+    def _of_team(self, kinds: Kinds, client: zegel.Client, principal_id: str) -> None:
+        """A team of its own, and what that owns: as its own."""
+        team_id = client.permissions.create_team(name="Team").team.team_id
+        sender = dataclasses.replace(self.as_sender(client, principal_id), team_id=team_id)
+        owned: Kinds = {"team": [Resource(team_id)], "document": [Resource(sender.upload().document_id)]}
+        self._requests(owned, ("good", sender.send()))
+        spec = UploadSpec(title="x", size=1_000_000, media_type="application/pdf", team_id=team_id)
+        _add(owned, "upload", Resource(client.documents.start_upload(spec=spec).upload.upload_id))
+        self.teams[principal_id] = owned
+        for kind, resources in owned.items():
+            _add(kinds, kind, *resources)
 
     def _requests(self, kinds: Kinds, *named: tuple[str, SignatureRequest]) -> None:
         for state, request in named:
@@ -258,11 +277,30 @@ def _custom_roles(office: Office) -> dict[str, Mapping[str, Scope]]:
     return made
 
 
+def _delegators(maker: _Maker) -> tuple[str, str, Kinds, Kinds]:
+    """Two members who delegate: their identifiers, and what of theirs a delegation can carry."""
+    found = []
+    for _ in range(2):
+        member_id, client, _ = maker.member(["admin"])
+        kinds = maker.possessions(client, member_id)
+        maker.office.owner.permissions.grant_role(principal_id=member_id, role=DELEGATOR)
+        maker.office.owner.permissions.take_role(principal_id=member_id, role="admin")
+        # What its team owns is none of its own, and no more are its acts.
+        work = {
+            kind: [each for each in kinds[kind] if each not in maker.teams[member_id].get(kind, [])]
+            for kind in ("document", "upload", "signature_request", "signature", "audit_id")
+        }
+        found.append((member_id, work))
+    return found[0][0], found[1][0], found[0][1], found[1][1]
+
+
 def _callers(maker: _Maker) -> Iterator[Caller]:
     office = maker.office
+    delegator, ended, work, lapsed = _delegators(maker)
+    maker.lapsed.update(lapsed)
     roles = {name: held_by(name) for name in BUILT_IN if name not in NOT_BINDABLE}
     for name, held in {**roles, **_custom_roles(office)}.items():
-        yield _member_caller(maker, name, name, held)
+        yield _delegate(maker, delegator, ended, work, _member_caller(maker, name, name, held))
     yield _member_caller(maker, "no role", "", {})
 
     # A key that is a developer, and a session narrowed to two permissions.
@@ -273,6 +311,7 @@ def _callers(maker: _Maker) -> Iterator[Caller]:
     sender = maker.as_sender(client, key_id)
     _add(own, "document", Resource(sender.upload().document_id))
     _add(own, "api_key", Resource(client.identity.create_api_key(name="k", roles=["member"]).api_key.api_key_id))
+    _add(own, "team", Resource(client.permissions.create_team(name="Team").team.team_id))
     office.owner.permissions.grant_role(principal_id=key_id, role="developer")
     office.owner.permissions.take_role(principal_id=key_id, role="admin")
     _add(own, "principal", Resource(key_id, "good", {"role": "developer"}))
@@ -288,12 +327,22 @@ def _callers(maker: _Maker) -> Iterator[Caller]:
     yield from _signers(maker)
 
 
+def _delegate(maker: _Maker, delegator: str, ended: str, work: Kinds, caller: Caller) -> Caller:
+    """A caller to whom one member delegates, and another did."""
+    owner = maker.office.owner.permissions
+    to = caller.principal_id
+    made = owner.create_delegation(delegator_id=delegator, delegate_id=to, expire_time=ahead(24 * 3600)).delegation
+    owner.create_delegation(delegator_id=ended, delegate_id=to, expire_time=ahead(1.0))
+    own = {**caller.own, "delegation": [Resource(made.delegation_id)]}
+    return dataclasses.replace(caller, own=own, delegated=work)
+
+
 def _narrowed(maker: _Maker, of: Caller) -> Caller:
     opened = maker.office.owner.identity.create_session(
         member_id=of.principal_id, permissions=sorted(NARROW_TO), expire_time=ahead(24 * 3600)
     )
     held = {permission: scopes for permission, scopes in of.held.items() if permission in NARROW_TO}
-    return Caller(f"narrowed {of.name}", opened.token, of.principal_id, held, of.own)
+    return Caller(f"narrowed {of.name}", opened.token, of.principal_id, held, of.own, {}, of.delegated)
 
 
 @contextlib.contextmanager
@@ -319,6 +368,8 @@ def open_world(server: ServerProcess) -> Iterator[World]:
         callers[operator.name] = operator
 
         foreign, other = (_everything(each) for each in (maker, other_maker))
+        for kind, resources in maker.lapsed.items():
+            _add(foreign, kind, *resources)
         _add(foreign, "role", Resource(OUR_ROLE))
         _add(other, "role", Resource(OTHER_ROLE))
         key = beside.owner.identity.create_api_key(name="k", roles=["owner"])
@@ -342,26 +393,8 @@ def _everything(maker: _Maker) -> Kinds:
     maker.office.owner.permissions.grant_role(principal_id=member_id, role="member")
     maker.office.owner.permissions.take_role(principal_id=member_id, role="admin")
     maker.people(kinds, member_id, "member")
+    beside, _, _ = maker.member(["member"])
+    owner = maker.office.owner.permissions
+    made = owner.create_delegation(delegator_id=member_id, delegate_id=beside, expire_time=ahead(24 * 3600))
+    _add(kinds, "delegation", Resource(made.delegation.delegation_id))
     return kinds
-
-
-def absent(kind: str) -> str:
-    """The name of something of a kind that never was.
-
-    Args:
-        kind: The kind.
-    """
-    prefixes: dict[str, Any] = {
-        "document": "doc",
-        "signature_request": "req",
-        "signature": "sig",
-        "audit_id": "aud",
-        "event": "evt",
-        "upload": "upl",
-        "member": "mem",
-        "principal": "mem",
-        "session": "ses",
-        "api_key": "key",
-        "signer_link": "lnk",
-    }
-    return f"r{secrets.token_hex(6)}" if kind == "role" else new_id(prefixes[kind])

@@ -114,9 +114,11 @@ class Office:
     owner: zegel.Client
     sender: zegel.Client
     sender_id: str
+    team_id: str = ""
 
     def upload(self, data: bytes | None = None, title: str = "Lease") -> Document:
-        return self.sender.documents.upload(data or make_pdf(f"{title} {secrets.token_hex(4)}"), title=title)
+        data = data or make_pdf(f"{title} {secrets.token_hex(4)}")
+        return self.sender.documents.upload(data, title=title, team_id=self.team_id)
 
     def send(self, *documents: Document, **changes: Any) -> SignatureRequest:
         """A request for two signers in order, over documents of which the first one has the fields."""
@@ -124,6 +126,7 @@ class Office:
             "title": "Lease of flat 4",
             "documents": [RequestedDocument(document_id=each.document_id) for each in documents or (self.upload(),)],
             "signers": usual_signers(),
+            "team_id": self.team_id,
             **changes,
         }
         asked.setdefault("fields", usual_fields(len(asked["signers"])))

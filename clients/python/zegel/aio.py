@@ -31,7 +31,7 @@ from zegel._internal.services import (
 from zegel._internal.surface import AioService
 from zegel._internal.upload import Content, upload
 from zegel._internal.upload import Progress as UploadProgress
-from zegel.document.v1.document_service_pb2 import Document, DocumentVersion
+from zegel.document.v1.document_service_pb2 import Document, DocumentVersion, UploadSpec
 
 __all__ = ["Audit", "Ceremony", "Client", "Documents", "Identity", "Permissions", "Signing"]
 
@@ -67,9 +67,11 @@ class Documents(AioService, DocumentMethods):
         document_id: str = "",
         progress: UploadProgress | None = None,
         sealed: bool = False,
+        team_id: str = "",
     ) -> Document:
         """Sends a document; see :meth:`zegel.client.Documents.upload`."""
-        return await upload(self._port, content, title=title, document_id=document_id, progress=progress, sealed=sealed)
+        spec = UploadSpec(title=title, document_id=document_id, sealed=sealed, team_id=team_id)
+        return await upload(self._port, content, spec, progress)
 
     @overload
     async def download(

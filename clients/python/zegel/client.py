@@ -38,7 +38,7 @@ from zegel._internal.services import (
 from zegel._internal.surface import SyncService
 from zegel._internal.upload import Content, upload
 from zegel._internal.upload import Progress as UploadProgress
-from zegel.document.v1.document_service_pb2 import Document, DocumentVersion
+from zegel.document.v1.document_service_pb2 import Document, DocumentVersion, UploadSpec
 
 __all__ = ["Audit", "Ceremony", "Client", "Documents", "Identity", "Permissions", "Signing"]
 
@@ -74,6 +74,7 @@ class Documents(SyncService, DocumentMethods):
         document_id: str = "",
         progress: UploadProgress | None = None,
         sealed: bool = False,
+        team_id: str = "",
     ) -> Document:
         """Sends a document. A stream that is cut off is taken up where the server has it, if the source can seek.
 
@@ -85,6 +86,7 @@ class Documents(SyncService, DocumentMethods):
             progress: Called with the bytes that are on their way and those in all (``None`` where that is not known),
                 from another thread. The first number steps back where bytes have to be sent again.
             sealed: Encrypt the document here, so that whatever ends TLS on the way to the server sees none of it.
+            team_id: The team that is to own the new document; left out for the caller itself.
 
         Returns:
             The document, its new version the last.
@@ -96,8 +98,8 @@ class Documents(SyncService, DocumentMethods):
             ZegelError: The call failed otherwise.
             OSError: The file cannot be read.
         """
-        flow = upload(self._port, content, title=title, document_id=document_id, progress=progress, sealed=sealed)
-        return drive(flow)
+        spec = UploadSpec(title=title, document_id=document_id, sealed=sealed, team_id=team_id)
+        return drive(upload(self._port, content, spec, progress))
 
     @overload
     def download(

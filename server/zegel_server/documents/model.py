@@ -153,6 +153,7 @@ class UploadSpec:
         sha256: 32 bytes, or none.
         media_type: Media type; empty for the only one.
         sealed: Whether its chunks come as ciphertext, under a key that the sender makes.
+        team_id: The team that is to own a new document; empty for its sender.
     """
 
     title: str = ""
@@ -161,6 +162,7 @@ class UploadSpec:
     sha256: bytes = b""
     media_type: str = ""
     sealed: bool = False
+    team_id: str = ""
 
     def checked(self, where: str = "spec") -> "UploadSpec":
         """The same, with its defaults filled in.
@@ -170,13 +172,19 @@ class UploadSpec:
 
         Raises:
             InvalidArgument: A field is wrong.
-            NotFound: ``document_id`` is no document's identifier.
+            NotFound: ``document_id`` is no document's identifier, or ``team_id`` no team's.
         """
         title = self.title
+        if self.team_id:
+            validation.identifier(self.team_id, "tea", f"{where}.team_id", "team")
         if self.document_id:
             validation.identifier(self.document_id, "doc", f"{where}.document_id", "document")
             if title:
                 raise InvalidArgument(f"{where}.title", "must be empty for a new version: UpdateDocument changes it")
+            if self.team_id:
+                raise InvalidArgument(
+                    f"{where}.team_id", "must be empty for a new version: it has its document's owner"
+                )
         else:
             title = validation.text(title, f"{where}.title", most=MAX_TITLE)
         if not 0 <= self.size <= MAX_DOCUMENT:
@@ -185,7 +193,7 @@ class UploadSpec:
             raise InvalidArgument(f"{where}.sha256", "must have 32 bytes or none")
         if self.media_type not in {"", MEDIA_TYPE}:
             raise InvalidArgument(f"{where}.media_type", f"must be {MEDIA_TYPE}")
-        return UploadSpec(title, self.document_id, self.size, self.sha256, MEDIA_TYPE, self.sealed)
+        return UploadSpec(title, self.document_id, self.size, self.sha256, MEDIA_TYPE, self.sealed, self.team_id)
 
 
 class Sealing(NamedTuple):

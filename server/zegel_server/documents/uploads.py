@@ -45,6 +45,7 @@ from zegel_server.documents.writing import StreamWriter
 from zegel_server.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound, ZegelError
 from zegel_server.ids import new_id
 from zegel_server.keys.service import StoredDek
+from zegel_server.permissions.teams import find_team
 
 PERMISSION = "document.create"
 """What an upload's owner holds."""
@@ -86,7 +87,7 @@ class Uploads:
 
         Raises:
             InvalidArgument: A field of the spec is wrong.
-            NotFound: The document is absent, or out of the caller's reach.
+            NotFound: The document or the team is absent, or out of the caller's reach.
             FailedPrecondition: The document is deleted, or is a sealed one.
             UniqueViolation: The same call is being made at the same time.
         """
@@ -288,6 +289,8 @@ class Uploads:
         self, caller: Caller, spec: UploadSpec, remember: Remember | None, *, at_once: bool = False
     ) -> UploadLedger:
         """A new upload; its row waits, where it may, until something is stored."""
+        if spec.team_id:
+            await find_team(self._database, caller, PERMISSION, spec.team_id)
         document_id = spec.document_id or new_id("doc")
         version = await self._next_version(caller, document_id) if spec.document_id else 1
         place = Place(caller.tenant_id, document_id, version)
@@ -295,7 +298,7 @@ class Uploads:
         moment = clock.now()
         upload = OpenUpload(
             upload_id=new_id("upl"),
-            owner_id=caller.principal_id,
+            owner_id=spec.team_id or caller.principal_id,
             place=place,
             new_version=bool(spec.document_id),
             title=spec.title,

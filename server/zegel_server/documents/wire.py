@@ -89,7 +89,13 @@ def spec_of(message: pb.UploadSpec) -> UploadSpec:
         message: As the caller says it.
     """
     return UploadSpec(
-        message.title, message.document_id, message.size, message.sha256, message.media_type, message.sealed
+        message.title,
+        message.document_id,
+        message.size,
+        message.sha256,
+        message.media_type,
+        message.sealed,
+        message.team_id,
     )
 
 

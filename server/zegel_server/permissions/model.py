@@ -29,9 +29,6 @@ EXCHANGE: Final = "session.exchange"
 NOBODY: Final = ""
 """Owner of a role: the tenant's, so only a permission held in any resource reaches it."""
 
-EVERYTHING: Final = "*"
-"""How a delegation that is not narrowed is stored."""
-
 SCOPES: Final = (Scope.OWN, Scope.PARTY, Scope.ANY)
 """The scopes that a grant can have."""
 
@@ -103,52 +100,6 @@ class Binding:
 
 
 @dataclass(frozen=True, slots=True)
-class SharedWith:
-    """That what another owns counts as a principal's own: it is in that team, or that member delegates to it.
-
-    Attributes:
-        owner_id: The team, or the member who delegates.
-        delegation_id: The delegation; empty for a team.
-        expire_time: When it ends by itself, in microseconds since the epoch; ``None`` for never.
-        permissions: To which a delegation is narrowed; ``None`` for no narrowing.
-    """
-
-    owner_id: str
-    delegation_id: str
-    expire_time: int | None
-    permissions: frozenset[str] | None
-
-    @classmethod
-    def of(cls, owner_id: str, delegation_id: str, expire_time: int | None, permissions: str) -> "SharedWith":
-        """One from its row.
-
-        Args:
-            owner_id: The team, or the member who delegates.
-            delegation_id: The delegation; empty for a team.
-            expire_time: When it ends.
-            permissions: As they are stored.
-        """
-        return cls(owner_id, delegation_id, expire_time, stored_permissions(permissions))
-
-    def stands(self, now: int) -> bool:
-        """Whether it has not ended.
-
-        Args:
-            now: The time.
-        """
-        return self.expire_time is None or self.expire_time > now
-
-
-def stored_permissions(text: str) -> frozenset[str] | None:
-    """The permissions that a delegation is narrowed to; ``None`` for no narrowing.
-
-    Args:
-        text: As it is stored.
-    """
-    return None if text == EVERYTHING else frozenset(text.split())
-
-
-@dataclass(frozen=True, slots=True)
 class Policy:
     """A tenant's roles at one version.
 
@@ -197,7 +148,8 @@ _OWN_WORK: Final = _EVERYBODY | _grants(
     Scope.OWN,
     "tenant.read session.read session.revoke document.create document.read document.download document.update "
     "document.delete signature_request.create signature_request.read signature_request.update "
-    "signature_request.cancel signature_request.open audit.read",
+    "signature_request.cancel signature_request.open audit.read team.read "
+    "delegation.create delegation.read delegation.end",
 )
 
 _DEVELOPER: Final = (
@@ -210,15 +162,14 @@ _MANAGER: Final = _OWN_WORK | _grants(
     Scope.ANY,
     "member.read member.create member.update session.read session.revoke document.read document.download "
     "signature_request.read signature_request.update signature_request.cancel signature_request.open audit.read "
-    "role.read binding.read permission.explain",
+    "role.read binding.read permission.explain team.create team.read team.update team.delete delegation.read",
 )
 
 _ADMIN: Final = _MANAGER | _grants(
     Scope.ANY,
     "tenant.read tenant.update member.delete api_key.create api_key.read api_key.rotate api_key.revoke session.create "
     "document.create document.update document.delete signature_request.create role.create role.update role.delete "
-    "identity_provider.read "
-    "binding.grant binding.take",
+    "identity_provider.read binding.grant binding.take delegation.create delegation.end",
 )
 
 _OWNER: Final = _ADMIN | _grants(
@@ -228,7 +179,7 @@ _OWNER: Final = _ADMIN | _grants(
 _AUDITOR: Final = _EVERYBODY | _grants(
     Scope.ANY,
     "tenant.read member.read api_key.read session.read document.read signature_request.read audit.read role.read "
-    "binding.read permission.explain identity_provider.read",
+    "binding.read permission.explain identity_provider.read team.read delegation.read",
 )
 
 _SIGNER: Final = _EVERYBODY | _grants(
@@ -375,8 +326,17 @@ def check_within(held: Mapping[str, Scope], wanted: Mapping[str, Scope]) -> None
     """
     for permission, scope in sorted(wanted.items()):
         if not covers(held.get(permission, Scope.NONE), scope):
-            raise PermissionDenied(
-                f"The caller would hand out {permission}, which it does not hold so far.",
-                reason="GRANT_EXCEEDS_GRANTER",
-                permission=permission,
-            )
+            raise exceeds(permission)
+
+
+def exceeds(permission: str) -> PermissionDenied:
+    """The refusal to hand out what the granter does not hold.
+
+    Args:
+        permission: As ``<resource>.<verb>``.
+    """
+    return PermissionDenied(
+        f"The caller would hand out {permission}, which it does not hold so far.",
+        reason="GRANT_EXCEEDS_GRANTER",
+        permission=permission,
+    )

@@ -20,7 +20,8 @@ from zegel_server.db import Database, Reader
 from zegel_server.errors import Aborted
 from zegel_server.permissions import store
 from zegel_server.permissions.decisions import Decisions, PrincipalDecisions, built_in_decisions
-from zegel_server.permissions.model import Binding, Grant, Policy, Role, SharedWith
+from zegel_server.permissions.model import Binding, Grant, Policy, Role
+from zegel_server.permissions.sharing import SharedWith
 
 KEPT_TENANTS: Final = 10_000
 """Snapshots kept: each is some kilobytes, more where a tenant has roles of its own."""

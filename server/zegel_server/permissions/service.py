@@ -6,15 +6,17 @@ from typing import Any
 from zegel.event.v1 import event_type_pb2 as events
 from zegel_server import clock
 from zegel_server.audit.recorder import Recorder
-from zegel_server.caller import Caller, Scope
+from zegel_server.caller import Caller, Scope, Share
 from zegel_server.db import Database, Transaction
 from zegel_server.errors import FailedPrecondition, InvalidArgument, NotFound
 from zegel_server.permissions import store
 from zegel_server.permissions.changes import Losses, Trial, change_policy, check_within, lost
 from zegel_server.permissions.decisions import Decisions
-from zegel_server.permissions.model import NOT_BINDABLE, Binding, Grant, Policy
+from zegel_server.permissions.delegations import Delegations
+from zegel_server.permissions.model import NOT_BINDABLE, Binding, Grant, Policy, exceeds
 from zegel_server.permissions.policies import Policies
 from zegel_server.permissions.roles import Roles
+from zegel_server.permissions.teams import Teams
 
 
 class Permissions:
@@ -28,6 +30,8 @@ class Permissions:
 
     Attributes:
         roles: Use cases of the tenant's own roles.
+        teams: Use cases of its teams.
+        delegations: Use cases of what its members delegate.
     """
 
     def __init__(self, database: Database, policies: Policies, recorder: Recorder, known: Collection[str]) -> None:
@@ -36,6 +40,8 @@ class Permissions:
         self._recorder = recorder
         self.known = frozenset(known)
         self.roles = Roles(database, recorder, self.known)
+        self.teams = Teams(database, recorder, self.known)
+        self.delegations = Delegations(database, recorder, self.known)
 
     def check_known(self, permissions: Collection[str], field: str = "permissions") -> None:
         """Refuses what no method demands.
@@ -133,6 +139,19 @@ class Permissions:
             for role in policy.with_parents(binding.role)
             for scope in role.scopes_of(permission)
         ]
+
+    async def shares_of(self, caller: Caller, principal_id: str, permission: str) -> list[Share]:
+        """Through what a principal reaches, by a permission, what others own; by the owner.
+
+        Args:
+            caller: Who asks, and may.
+            principal_id: The member or API key.
+            permission: The permission.
+        """
+        held = await self._policies.holdings(caller.tenant_id, caller.policy_version, principal_id)
+        if not held.decide(permission) & Scope.OWN:
+            return []
+        return [share for _, share in sorted(held.shares.items()) if share.holds(permission)]
 
     # ----------------------------------------------------------------------------------------------- bindings
 
@@ -243,7 +262,7 @@ class Permissions:
         return {principal_id: losses} if losses else {}
 
     async def unbind_all(self, transaction: Transaction, tenant_id: str, principal_id: str) -> None:
-        """Takes every role from a principal that is removed, inside that use case's transaction.
+        """Takes every role, team and delegation from a principal that is removed, inside that use case's transaction.
 
         Args:
             transaction: That use case's.
@@ -254,7 +273,8 @@ class Permissions:
             FailedPrecondition: It is the last owner (``LAST_OWNER``).
         """
         await change_policy(transaction, tenant_id)
-        await transaction.execute(store.DELETE_BINDINGS_OF, tenant_id=tenant_id, principal_id=principal_id)
+        for statement in (store.DELETE_BINDINGS_OF, store.DELETE_MEMBERSHIPS_OF, store.DELETE_DELEGATIONS_OF):
+            await transaction.execute(statement, tenant_id=tenant_id, principal_id=principal_id)
         await self._check_owner_left(transaction, tenant_id)
 
     async def keep_owner(self, transaction: Transaction, tenant_id: str) -> None:
@@ -283,6 +303,10 @@ class Permissions:
         """
         bindings = await self.bindings_of(self._database, caller.tenant_id, principal_id)
         check_within(caller, await self.policy(caller), [binding.role for binding in bindings], narrowed or self.known)
+        for permission in sorted(narrowed or self.known):
+            for share in await self.shares_of(caller, principal_id, permission):
+                if not caller.reaches(permission, owner_id=share.owner_id):
+                    raise exceeds(permission)
 
     # ------------------------------------------------------------------------------------------------ helpers
 

@@ -8,7 +8,6 @@ from zegel.permission.v1 import permission_service_pb2 as pb
 from zegel.permission.v1 import permission_service_pb2_grpc as rpc
 from zegel_server import clock, paging, validation
 from zegel_server.caller import UNNAMED, Scope, current_caller
-from zegel_server.db import Database
 from zegel_server.errors import InvalidArgument, NotFound
 from zegel_server.idempotency import earlier_answer
 from zegel_server.permissions.model import (
@@ -22,7 +21,7 @@ from zegel_server.permissions.model import (
     is_principal,
     is_role_name,
 )
-from zegel_server.permissions.service import Permissions
+from zegel_server.permissions.sharing_servicer import SharingMethods, reach_message, reaches
 
 MAX_CHECKS = 100
 """Permissions asked for in one call, as the contract says."""
@@ -33,17 +32,13 @@ _FIELDS = frozenset({"description", "grants", "inherits"})
 """The fields of a role that can be changed."""
 
 
-class PermissionServicer(rpc.PermissionServiceServicer):
-    """See ``zegel.permission.v1.PermissionService``.
+class PermissionServicer(SharingMethods, rpc.PermissionServiceServicer):
+    """See ``zegel.permission.v1.PermissionService``; its methods about teams and delegations stand in its base.
 
     Args:
         permissions: The use cases.
         database: Where earlier answers are kept.
     """
-
-    def __init__(self, permissions: Permissions, database: Database) -> None:
-        self._permissions = permissions
-        self._database = database
 
     async def ListRoles(self, request: pb.ListRolesRequest, context: Any) -> pb.ListRolesResponse:
         """See the contract."""
@@ -153,7 +148,11 @@ class PermissionServicer(rpc.PermissionServiceServicer):
         caller = current_caller()
         return pb.CheckPermissionsResponse(
             checks=[
-                pb.PermissionCheck(permission=permission, scopes=_scopes(caller.holds(permission)))
+                pb.PermissionCheck(
+                    permission=permission,
+                    scopes=_scopes(caller.holds(permission)),
+                    reaches=reaches(caller, [permission]),
+                )
                 for permission in request.permissions
             ]
         )
@@ -162,7 +161,9 @@ class PermissionServicer(rpc.PermissionServiceServicer):
         """See the contract."""
         caller = current_caller()
         return pb.ListPermissionsResponse(
-            grants=_grants(self._permissions.held(caller)), policy_version=caller.policy_version
+            grants=_grants(self._permissions.held(caller)),
+            policy_version=caller.policy_version,
+            reaches=reaches(caller, self._permissions.known),
         )
 
     async def ExplainPermission(
@@ -173,6 +174,7 @@ class PermissionServicer(rpc.PermissionServiceServicer):
         grounds = await self._permissions.explain(
             caller, _principal(request.principal_id), _named(request.permission, "permission")
         )
+        shares = await self._permissions.shares_of(caller, request.principal_id, request.permission)
         return pb.ExplainPermissionResponse(
             allowed=bool(grounds),
             grounds=[
@@ -184,6 +186,7 @@ class PermissionServicer(rpc.PermissionServiceServicer):
                 for binding, role, grant in grounds
             ],
             policy_version=caller.policy_version,
+            reaches=[reach_message(share, [request.permission]) for share in shares],
         )
 
     def _from_role(self, message: pb.Role, fields: Collection[str]) -> Role:

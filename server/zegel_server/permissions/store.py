@@ -4,7 +4,7 @@ from typing import Final
 
 from sqlalchemy import Text, delete, func, literal, select, update
 
-from zegel_server.db import Statement, bind, insert_into, upsert_into
+from zegel_server.db import Statement, bind, insert_into, owned_by, upsert_into
 from zegel_server.db.schema import (
     api_keys,
     bindings,
@@ -15,6 +15,7 @@ from zegel_server.db.schema import (
     role_parents,
     roles,
     team_members,
+    teams,
     tenants,
 )
 
@@ -129,5 +130,123 @@ PRINCIPAL: Final = Statement(
             api_keys.c.api_key_id == bind("principal_id"),
             api_keys.c.revoke_time.is_(None),
         )
+    )
+)
+
+# ---------------------------------------------------------------------------------------------------------- teams
+
+_TEAM: Final = (teams.c.team_id, teams.c.name, teams.c.create_time, teams.c.revision)
+# A team is its own: who is in it reaches it as it reaches what it owns.
+TEAM: Final = Statement(
+    select(*_TEAM).where(
+        teams.c.tenant_id == bind("tenant_id"), teams.c.team_id == bind("team_id"), owned_by(teams.c.team_id)
+    )
+)
+TEAMS: Final = Statement(
+    select(*_TEAM)
+    .where(teams.c.tenant_id == bind("tenant_id"), teams.c.team_id > bind("after"), owned_by(teams.c.team_id))
+    .order_by(teams.c.team_id)
+    .limit(bind("limit"))
+)
+COUNT_TEAMS: Final = Statement(
+    select(func.count().label("count")).select_from(teams).where(teams.c.tenant_id == bind("tenant_id"))
+)
+INSERT_TEAM: Final = insert_into(teams)
+UPDATE_TEAM: Final = Statement(
+    update(teams)
+    .where(
+        teams.c.tenant_id == bind("tenant"), teams.c.team_id == bind("id"), teams.c.revision == bind("read_revision")
+    )
+    .values(name=bind("new_name"), revision=teams.c.revision + 1)
+)
+DELETE_TEAM: Final = Statement(
+    delete(teams).where(teams.c.tenant_id == bind("tenant_id"), teams.c.team_id == bind("team_id"))
+)
+UPSERT_TEAM_MEMBER: Final = upsert_into(team_members, update=["expire_time"])
+DELETE_TEAM_MEMBER: Final = Statement(
+    delete(team_members).where(
+        team_members.c.tenant_id == bind("tenant_id"),
+        team_members.c.team_id == bind("team_id"),
+        team_members.c.principal_id == bind("principal_id"),
+    )
+)
+DELETE_MEMBERS_OF_TEAM: Final = Statement(
+    delete(team_members).where(team_members.c.tenant_id == bind("tenant_id"), team_members.c.team_id == bind("team_id"))
+)
+DELETE_MEMBERSHIPS_OF: Final = Statement(
+    delete(team_members).where(
+        team_members.c.tenant_id == bind("tenant_id"), team_members.c.principal_id == bind("principal_id")
+    )
+)
+COUNT_OTHER_TEAMS: Final = Statement(
+    select(func.count().label("count"))
+    .select_from(team_members)
+    .where(
+        team_members.c.tenant_id == bind("tenant_id"),
+        team_members.c.principal_id == bind("principal_id"),
+        team_members.c.team_id != bind("team_id"),
+        team_members.c.expire_time.is_(None) | (team_members.c.expire_time > bind("now")),
+    )
+)
+TEAM_MEMBERS: Final = Statement(
+    select(team_members.c.principal_id, team_members.c.expire_time, team_members.c.create_time)
+    .where(
+        team_members.c.tenant_id == bind("tenant_id"),
+        team_members.c.team_id == bind("team_id"),
+        team_members.c.principal_id > bind("after"),
+        team_members.c.expire_time.is_(None) | (team_members.c.expire_time > bind("now")),
+    )
+    .order_by(team_members.c.principal_id)
+    .limit(bind("limit"))
+)
+
+# ----------------------------------------------------------------------------------------------------- delegations
+
+_its_own = (
+    (bind("only") == literal(""))
+    | (delegations.c.delegator_id == bind("only"))
+    | (delegations.c.delegate_id == bind("only"))
+)
+DELEGATION: Final = Statement(
+    select(delegations).where(
+        delegations.c.tenant_id == bind("tenant_id"),
+        delegations.c.delegation_id == bind("delegation_id"),
+        delegations.c.expire_time > bind("now"),
+        _its_own,
+    )
+)
+DELEGATIONS: Final = Statement(
+    select(delegations)
+    .where(
+        delegations.c.tenant_id == bind("tenant_id"),
+        delegations.c.delegation_id > bind("after"),
+        delegations.c.expire_time > bind("now"),
+        _its_own,
+    )
+    .order_by(delegations.c.delegation_id)
+    .limit(bind("limit"))
+)
+COUNT_DELEGATIONS_TO: Final = Statement(
+    select(func.count().label("count"))
+    .select_from(delegations)
+    .where(delegations.c.tenant_id == bind("tenant_id"), delegations.c.delegate_id == bind("delegate_id"))
+)
+INSERT_DELEGATION: Final = insert_into(delegations)
+DELETE_DELEGATION: Final = Statement(
+    delete(delegations).where(
+        delegations.c.tenant_id == bind("tenant_id"), delegations.c.delegation_id == bind("delegation_id")
+    )
+)
+DELETE_ENDED_DELEGATIONS: Final = Statement(
+    delete(delegations).where(
+        delegations.c.tenant_id == bind("tenant_id"),
+        delegations.c.delegate_id == bind("delegate_id"),
+        delegations.c.expire_time <= bind("now"),
+    )
+)
+DELETE_DELEGATIONS_OF: Final = Statement(
+    delete(delegations).where(
+        delegations.c.tenant_id == bind("tenant_id"),
+        (delegations.c.delegator_id == bind("principal_id")) | (delegations.c.delegate_id == bind("principal_id")),
     )
 )

@@ -50,6 +50,7 @@ class NewRequest:
         signers: Who is to sign.
         fields: What is to be filled in.
         expire_time: When it expires, in microseconds since the epoch; ``None`` for never.
+        team_id: The team that is to own it; empty for its sender.
     """
 
     title: str
@@ -58,6 +59,7 @@ class NewRequest:
     signers: tuple[Signer, ...]
     fields: tuple[Field, ...]
     expire_time: int | None = None
+    team_id: str = ""
 
 
 def check(new: NewRequest) -> NewRequest:
@@ -71,7 +73,7 @@ def check(new: NewRequest) -> NewRequest:
 
     Raises:
         InvalidArgument: Names what is wrong; ``MISSING_SIGNATURE_FIELD`` for a signer without a signature field.
-        NotFound: A document's identifier has not the form of one.
+        NotFound: A document's or the team's identifier has not the form of one.
     """
     _count(new.documents, "documents", 1, MAX_DOCUMENTS)
     _count(new.signers, "signers", 1, MAX_SIGNERS)
@@ -83,6 +85,8 @@ def check(new: NewRequest) -> NewRequest:
         signers=tuple(_signers(new.signers)),
         fields=tuple(_fields(new)),
     )
+    if new.team_id:
+        validation.identifier(new.team_id, "tea", "team_id", "team")
     for index, choice in enumerate(new.documents):
         validation.identifier(choice.document_id, "doc", f"documents[{index}].document_id", "document")
         if choice.version < 0:

@@ -44,6 +44,7 @@ def new_request(request: signing_pb.CreateSignatureRequestRequest) -> NewRequest
         signers=tuple(Signer(each.name, each.email, each.order) for each in request.signers),
         fields=tuple(_field(each, f"fields[{index}]") for index, each in enumerate(request.fields)),
         expire_time=validation.future(request.expire_time, "expire_time") if expires else None,
+        team_id=request.team_id,
     )
 
 

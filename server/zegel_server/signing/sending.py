@@ -61,7 +61,7 @@ def compose(
         signature_request_id=new_id("req"),
         tenant_id=caller.tenant_id,
         tenant_name=tenant_name,
-        owner_id=caller.principal_id,
+        owner_id=new.team_id or caller.principal_id,
         audit_id=new_id("aud"),
         title=new.title,
         message=new.message,

@@ -25,6 +25,7 @@ from zegel_server.db import Database
 from zegel_server.errors import Aborted
 from zegel_server.idempotency import remember
 from zegel_server.keys.service import Keys
+from zegel_server.permissions.teams import find_team
 from zegel_server.signing import drafts, sending, store
 from zegel_server.signing.drafts import NewRequest
 from zegel_server.signing.model import Progress
@@ -86,10 +87,12 @@ class Signing:
         Raises:
             FailedPrecondition: The documents together are more than one file can be (``DOCUMENT_TOO_COMPLEX``).
             InvalidArgument: Names what is wrong.
-            NotFound: A document is absent, or not the caller's to see.
+            NotFound: A document or the team is absent, or not the caller's to see.
             UniqueViolation: The same call is being made at the same time.
         """
         new = drafts.check(new)
+        if new.team_id:
+            await find_team(self._database, caller, "signature_request.create", new.team_id)
         described = [
             await self._documents.describe(caller, choice.document_id, choice.version) for choice in new.documents
         ]

@@ -9,6 +9,7 @@ from zegel.audit.v1 import audit_service_pb2 as audit
 from zegel.document.v1 import document_service_pb2 as document
 from zegel.identity.v1 import identity_service_pb2 as identity
 from zegel.permission.v1 import permission_service_pb2 as permission
+from zegel.permission.v1 import sharing_pb2 as sharing
 from zegel.signing.v1 import ceremony_service_pb2 as ceremony
 from zegel.signing.v1 import signing_service_pb2 as signing
 
@@ -105,3 +106,18 @@ class PermissionMethods:
     check_permissions = Unary(permission.CheckPermissionsRequest, permission.CheckPermissionsResponse)
     list_permissions = Unary(permission.ListPermissionsRequest, permission.ListPermissionsResponse)
     explain_permission = Unary(permission.ExplainPermissionRequest, permission.ExplainPermissionResponse)
+    create_team = Unary(sharing.CreateTeamRequest, sharing.CreateTeamResponse)
+    get_team = Unary(sharing.GetTeamRequest, sharing.GetTeamResponse)
+    list_teams = Paged(sharing.ListTeamsRequest, sharing.ListTeamsResponse, lambda page: page.teams)
+    update_team = Unary(sharing.UpdateTeamRequest, sharing.UpdateTeamResponse)
+    delete_team = Unary(sharing.DeleteTeamRequest, sharing.DeleteTeamResponse)
+    add_team_member = Unary(sharing.AddTeamMemberRequest, sharing.AddTeamMemberResponse)
+    remove_team_member = Unary(sharing.RemoveTeamMemberRequest, sharing.RemoveTeamMemberResponse)
+    list_team_members = Paged(
+        sharing.ListTeamMembersRequest, sharing.ListTeamMembersResponse, lambda page: page.members
+    )
+    create_delegation = Unary(sharing.CreateDelegationRequest, sharing.CreateDelegationResponse)
+    list_delegations = Paged(
+        sharing.ListDelegationsRequest, sharing.ListDelegationsResponse, lambda page: page.delegations
+    )
+    end_delegation = Unary(sharing.EndDelegationRequest, sharing.EndDelegationResponse)

@@ -227,16 +227,14 @@ class Attempt(Iterator[UploadDocumentRequest]):
         return message
 
 
-async def upload(
-    port: Port, content: Content, *, title: str, document_id: str, progress: Progress | None, sealed: bool
-) -> Document:
+async def upload(port: Port, content: Content, spec: UploadSpec, progress: Progress | None) -> Document:
     """Sends a document; see ``zegel.client.Documents.upload``."""
     source = await port.run(Source, content)
     with source:
-        spec = UploadSpec(title=title or ("" if document_id else source.name), document_id=document_id)
-        spec.size, spec.sealed = source.size or 0, sealed
+        spec.title = spec.title or ("" if spec.document_id else source.name)
+        spec.size = source.size or 0
         started = await port.unary(StartUploadRequest(spec=spec), StartUploadResponse)
-        sent = SealedSource(source, started.upload) if sealed else source
+        sent = SealedSource(source, started.upload) if spec.sealed else source
         return await _send(port, sent, started.upload, progress)
 
 

@@ -71,7 +71,7 @@ class Document(_message.Message):
     state: Global___DocumentState.ValueType
     """Where it stands. Output only."""
     owner_id: _builtins.str
-    """Identifier of the principal that owns it. Output only."""
+    """Identifier of the principal or the team that owns it. Output only."""
     etag: _builtins.str
     """Changes with every change of the document."""
     @_builtins.property
@@ -195,6 +195,7 @@ class UploadSpec(_message.Message):
     SHA256_FIELD_NUMBER: _builtins.int
     MEDIA_TYPE_FIELD_NUMBER: _builtins.int
     SEALED_FIELD_NUMBER: _builtins.int
+    TEAM_ID_FIELD_NUMBER: _builtins.int
     title: _builtins.str
     """Title of the new document. Required, but for a new version: 1 to 255 characters."""
     document_id: _builtins.str
@@ -207,6 +208,10 @@ class UploadSpec(_message.Message):
     """Media type. `application/pdf` where it is empty, and nothing else now."""
     sealed: _builtins.bool
     """Whether the chunks will be sealed. Needs `StartUpload`, whose answer has what they are sealed with."""
+    team_id: _builtins.str
+    """The team that is to own the new document (`tea_...`): one that the caller is in, or any of the tenant's with
+    `SCOPE_ANY`. Empty for the caller itself, and for a new version.
+    """
     def __init__(
         self,
         *,
@@ -216,10 +221,11 @@ class UploadSpec(_message.Message):
         sha256: _builtins.bytes = ...,
         media_type: _builtins.str = ...,
         sealed: _builtins.bool = ...,
+        team_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["document_id", b"document_id", "media_type", b"media_type", "sealed", b"sealed", "sha256", b"sha256", "size", b"size", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document_id", b"document_id", "media_type", b"media_type", "sealed", b"sealed", "sha256", b"sha256", "size", b"size", "team_id", b"team_id", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

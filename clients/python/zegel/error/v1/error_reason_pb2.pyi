@@ -157,6 +157,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A built-in role cannot be changed or deleted. Status `FAILED_PRECONDITION`.
     `{"reason": "ROLE_BUILT_IN", "domain": "zegel", "metadata": {"role": "admin"}}`
     """
+    ERROR_REASON_NOTHING_TO_DELEGATE: _ErrorReason.ValueType  # 205
+    """The delegator holds none of the permissions that the delegation is to carry. Status `FAILED_PRECONDITION`.
+    `{"reason": "NOTHING_TO_DELEGATE", "domain": "zegel", "metadata": {}}`
+    """
     ERROR_REASON_OFFSET_MISMATCH: _ErrorReason.ValueType  # 300
     """A chunk does not begin where the last one ended. Status `ABORTED`; ask `GetUpload` where to go on.
     `{"reason": "OFFSET_MISMATCH", "domain": "zegel", "metadata": {"expected_offset": "1048520"}}`
@@ -410,6 +414,10 @@ ERROR_REASON_ROLE_CYCLE: ErrorReason.ValueType  # 203
 ERROR_REASON_ROLE_BUILT_IN: ErrorReason.ValueType  # 204
 """A built-in role cannot be changed or deleted. Status `FAILED_PRECONDITION`.
 `{"reason": "ROLE_BUILT_IN", "domain": "zegel", "metadata": {"role": "admin"}}`
+"""
+ERROR_REASON_NOTHING_TO_DELEGATE: ErrorReason.ValueType  # 205
+"""The delegator holds none of the permissions that the delegation is to carry. Status `FAILED_PRECONDITION`.
+`{"reason": "NOTHING_TO_DELEGATE", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_OFFSET_MISMATCH: ErrorReason.ValueType  # 300
 """A chunk does not begin where the last one ended. Status `ABORTED`; ask `GetUpload` where to go on.

@@ -68,6 +68,20 @@ class _EventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventType.V
     """A role was granted to a principal."""
     EVENT_TYPE_ROLE_TAKEN: _EventType.ValueType  # 24
     """A role was taken from a principal."""
+    EVENT_TYPE_TEAM_CREATED: _EventType.ValueType  # 25
+    """A team was made."""
+    EVENT_TYPE_TEAM_UPDATED: _EventType.ValueType  # 26
+    """A team's name was changed."""
+    EVENT_TYPE_TEAM_DELETED: _EventType.ValueType  # 27
+    """A team was deleted."""
+    EVENT_TYPE_TEAM_MEMBER_ADDED: _EventType.ValueType  # 28
+    """A principal was added to a team."""
+    EVENT_TYPE_TEAM_MEMBER_REMOVED: _EventType.ValueType  # 29
+    """A principal was removed from a team."""
+    EVENT_TYPE_DELEGATION_CREATED: _EventType.ValueType  # 30
+    """A member delegated what is its own to another."""
+    EVENT_TYPE_DELEGATION_ENDED: _EventType.ValueType  # 31
+    """A delegation was ended before its time."""
     EVENT_TYPE_UPLOAD_STARTED: _EventType.ValueType  # 40
     """An upload was opened."""
     EVENT_TYPE_UPLOAD_CANCELED: _EventType.ValueType  # 41
@@ -162,6 +176,20 @@ EVENT_TYPE_ROLE_GRANTED: EventType.ValueType  # 23
 """A role was granted to a principal."""
 EVENT_TYPE_ROLE_TAKEN: EventType.ValueType  # 24
 """A role was taken from a principal."""
+EVENT_TYPE_TEAM_CREATED: EventType.ValueType  # 25
+"""A team was made."""
+EVENT_TYPE_TEAM_UPDATED: EventType.ValueType  # 26
+"""A team's name was changed."""
+EVENT_TYPE_TEAM_DELETED: EventType.ValueType  # 27
+"""A team was deleted."""
+EVENT_TYPE_TEAM_MEMBER_ADDED: EventType.ValueType  # 28
+"""A principal was added to a team."""
+EVENT_TYPE_TEAM_MEMBER_REMOVED: EventType.ValueType  # 29
+"""A principal was removed from a team."""
+EVENT_TYPE_DELEGATION_CREATED: EventType.ValueType  # 30
+"""A member delegated what is its own to another."""
+EVENT_TYPE_DELEGATION_ENDED: EventType.ValueType  # 31
+"""A delegation was ended before its time."""
 EVENT_TYPE_UPLOAD_STARTED: EventType.ValueType  # 40
 """An upload was opened."""
 EVENT_TYPE_UPLOAD_CANCELED: EventType.ValueType  # 41

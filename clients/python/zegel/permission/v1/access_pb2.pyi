@@ -54,7 +54,9 @@ class _ScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Scope.ValueType
     SCOPE_UNSPECIFIED: _Scope.ValueType  # 0
     """Never sent."""
     SCOPE_OWN: _Scope.ValueType  # 1
-    """In what the caller itself owns."""
+    """In what the caller itself owns; in documents, signature requests and their trails also in what its teams own, and
+    in what is delegated to it.
+    """
     SCOPE_PARTY: _Scope.ValueType  # 2
     """In what the caller is a party to: shared with it, or for it to sign."""
     SCOPE_ANY: _Scope.ValueType  # 3
@@ -66,7 +68,9 @@ class Scope(_Scope, metaclass=_ScopeEnumTypeWrapper):
 SCOPE_UNSPECIFIED: Scope.ValueType  # 0
 """Never sent."""
 SCOPE_OWN: Scope.ValueType  # 1
-"""In what the caller itself owns."""
+"""In what the caller itself owns; in documents, signature requests and their trails also in what its teams own, and
+in what is delegated to it.
+"""
 SCOPE_PARTY: Scope.ValueType  # 2
 """In what the caller is a party to: shared with it, or for it to sign."""
 SCOPE_ANY: Scope.ValueType  # 3

@@ -10,6 +10,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from zegel.permission.v1 import access_pb2 as _access_pb2
+from zegel.permission.v1 import sharing_pb2 as _sharing_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -659,21 +660,29 @@ class PermissionCheck(_message.Message):
 
     PERMISSION_FIELD_NUMBER: _builtins.int
     SCOPES_FIELD_NUMBER: _builtins.int
+    REACHES_FIELD_NUMBER: _builtins.int
     permission: _builtins.str
     """The permission asked for."""
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_access_pb2.Scope.ValueType]:
         """The scopes in which the caller holds it; empty where it does not."""
 
+    @_builtins.property
+    def reaches(self) -> _containers.RepeatedCompositeFieldContainer[_sharing_pb2.Reach]:
+        """The others in whose resources it holds as in the caller's own: by a team, or by a delegation. Of each, only this
+        permission is named.
+        """
+
     def __init__(
         self,
         *,
         permission: _builtins.str = ...,
         scopes: _abc.Iterable[_access_pb2.Scope.ValueType] | None = ...,
+        reaches: _abc.Iterable[_sharing_pb2.Reach] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["permission", b"permission", "scopes", b"scopes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["permission", b"permission", "reaches", b"reaches", "scopes", b"scopes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -704,21 +713,27 @@ class ListPermissionsResponse(_message.Message):
 
     GRANTS_FIELD_NUMBER: _builtins.int
     POLICY_VERSION_FIELD_NUMBER: _builtins.int
+    REACHES_FIELD_NUMBER: _builtins.int
     policy_version: _builtins.int
     """Version of the tenant's policy that said so."""
     @_builtins.property
     def grants(self) -> _containers.RepeatedCompositeFieldContainer[Global___Grant]:
         """Every permission held, by name, then scope."""
 
+    @_builtins.property
+    def reaches(self) -> _containers.RepeatedCompositeFieldContainer[_sharing_pb2.Reach]:
+        """The others in whose resources the caller's permissions hold as in its own, by owner."""
+
     def __init__(
         self,
         *,
         grants: _abc.Iterable[Global___Grant] | None = ...,
         policy_version: _builtins.int = ...,
+        reaches: _abc.Iterable[_sharing_pb2.Reach] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["grants", b"grants", "policy_version", b"policy_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["grants", b"grants", "policy_version", b"policy_version", "reaches", b"reaches"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -759,6 +774,7 @@ class ExplainPermissionResponse(_message.Message):
     ALLOWED_FIELD_NUMBER: _builtins.int
     GROUNDS_FIELD_NUMBER: _builtins.int
     POLICY_VERSION_FIELD_NUMBER: _builtins.int
+    REACHES_FIELD_NUMBER: _builtins.int
     allowed: _builtins.bool
     """Whether the principal holds it in any scope."""
     policy_version: _builtins.int
@@ -767,16 +783,23 @@ class ExplainPermissionResponse(_message.Message):
     def grounds(self) -> _containers.RepeatedCompositeFieldContainer[Global___PermissionGround]:
         """What grants it: empty where nothing does."""
 
+    @_builtins.property
+    def reaches(self) -> _containers.RepeatedCompositeFieldContainer[_sharing_pb2.Reach]:
+        """The others in whose resources it holds as in the principal's own, by owner: through which team or delegation. Of
+        each, only this permission is named.
+        """
+
     def __init__(
         self,
         *,
         allowed: _builtins.bool = ...,
         grounds: _abc.Iterable[Global___PermissionGround] | None = ...,
         policy_version: _builtins.int = ...,
+        reaches: _abc.Iterable[_sharing_pb2.Reach] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "grounds", b"grounds", "policy_version", b"policy_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "grounds", b"grounds", "policy_version", b"policy_version", "reaches", b"reaches"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

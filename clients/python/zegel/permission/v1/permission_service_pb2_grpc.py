@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from zegel.permission.v1 import permission_service_pb2 as zegel_dot_permission_dot_v1_dot_permission__service__pb2
+from zegel.permission.v1 import sharing_pb2 as zegel_dot_permission_dot_v1_dot_sharing__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -92,6 +93,61 @@ class PermissionServiceStub:
                 '/zegel.permission.v1.PermissionService/ExplainPermission',
                 request_serializer=zegel_dot_permission_dot_v1_dot_permission__service__pb2.ExplainPermissionRequest.SerializeToString,
                 response_deserializer=zegel_dot_permission_dot_v1_dot_permission__service__pb2.ExplainPermissionResponse.FromString,
+                _registered_method=True)
+        self.CreateTeam = channel.unary_unary(
+                '/zegel.permission.v1.PermissionService/CreateTeam',
+                request_serializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.CreateTeamRequest.SerializeToString,
+                response_deserializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.CreateTeamResponse.FromString,
+                _registered_method=True)
+        self.GetTeam = channel.unary_unary(
+                '/zegel.permission.v1.PermissionService/GetTeam',
+                request_serializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.GetTeamRequest.SerializeToString,
+                response_deserializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.GetTeamResponse.FromString,
+                _registered_method=True)
+        self.ListTeams = channel.unary_unary(
+                '/zegel.permission.v1.PermissionService/ListTeams',
+                request_serializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.ListTeamsRequest.SerializeToString,
+                response_deserializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.ListTeamsResponse.FromString,
+                _registered_method=True)
+        self.UpdateTeam = channel.unary_unary(
+                '/zegel.permission.v1.PermissionService/UpdateTeam',
+                request_serializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.UpdateTeamRequest.SerializeToString,
+                response_deserializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.UpdateTeamResponse.FromString,
+                _registered_method=True)
+        self.DeleteTeam = channel.unary_unary(
+                '/zegel.permission.v1.PermissionService/DeleteTeam',
+                request_serializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.DeleteTeamRequest.SerializeToString,
+                response_deserializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.DeleteTeamResponse.FromString,
+                _registered_method=True)
+        self.AddTeamMember = channel.unary_unary(
+                '/zegel.permission.v1.PermissionService/AddTeamMember',
+                request_serializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.AddTeamMemberRequest.SerializeToString,
+                response_deserializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.AddTeamMemberResponse.FromString,
+                _registered_method=True)
+        self.RemoveTeamMember = channel.unary_unary(
+                '/zegel.permission.v1.PermissionService/RemoveTeamMember',
+                request_serializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.RemoveTeamMemberRequest.SerializeToString,
+                response_deserializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.RemoveTeamMemberResponse.FromString,
+                _registered_method=True)
+        self.ListTeamMembers = channel.unary_unary(
+                '/zegel.permission.v1.PermissionService/ListTeamMembers',
+                request_serializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.ListTeamMembersRequest.SerializeToString,
+                response_deserializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.ListTeamMembersResponse.FromString,
+                _registered_method=True)
+        self.CreateDelegation = channel.unary_unary(
+                '/zegel.permission.v1.PermissionService/CreateDelegation',
+                request_serializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.CreateDelegationRequest.SerializeToString,
+                response_deserializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.CreateDelegationResponse.FromString,
+                _registered_method=True)
+        self.ListDelegations = channel.unary_unary(
+                '/zegel.permission.v1.PermissionService/ListDelegations',
+                request_serializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.ListDelegationsRequest.SerializeToString,
+                response_deserializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.ListDelegationsResponse.FromString,
+                _registered_method=True)
+        self.EndDelegation = channel.unary_unary(
+                '/zegel.permission.v1.PermissionService/EndDelegation',
+                request_serializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.EndDelegationRequest.SerializeToString,
+                response_deserializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.EndDelegationResponse.FromString,
                 _registered_method=True)
 
 
@@ -183,6 +239,88 @@ class PermissionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateTeam(self, request, context):
+        """Makes a team. Who makes it is the first in it. Idempotent by `request_id`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTeam(self, request, context):
+        """Gets one team. `SCOPE_OWN` of `team.read` reaches the teams that the caller is in.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTeams(self, request, context):
+        """Lists the teams that the caller reaches, the oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateTeam(self, request, context):
+        """Changes a team's name. `ABORTED` where the `etag` is old.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteTeam(self, request, context):
+        """Deletes a team. What it owned stays the tenant's: only `SCOPE_ANY` reaches it then.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AddTeamMember(self, request, context):
+        """Adds a principal to a team. Idempotent: one that is in it gets the new end. `PERMISSION_DENIED` with
+        `GRANT_EXCEEDS_GRANTER` where the caller does not itself reach what the team owns, by every permission that it or
+        the principal could use there.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveTeamMember(self, request, context):
+        """Removes a principal from a team. `NOT_FOUND` where it is not in it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTeamMembers(self, request, context):
+        """Lists the principals in a team, by identifier.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateDelegation(self, request, context):
+        """Delegates what is a member's own to another member, until a time. Idempotent by `request_id`. `ALREADY_EXISTS`
+        where one stands between the two; `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER` where it carries what its maker
+        does not hold; `FAILED_PRECONDITION` with `NOTHING_TO_DELEGATE`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDelegations(self, request, context):
+        """Lists the delegations that stand, the oldest first. `SCOPE_OWN` of `delegation.read` reaches those that the caller
+        made over and those made over to it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndDelegation(self, request, context):
+        """Ends a delegation, which its delegator and its delegate both may. `NOT_FOUND` where it has ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PermissionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -240,6 +378,61 @@ def add_PermissionServiceServicer_to_server(servicer, server):
                     servicer.ExplainPermission,
                     request_deserializer=zegel_dot_permission_dot_v1_dot_permission__service__pb2.ExplainPermissionRequest.FromString,
                     response_serializer=zegel_dot_permission_dot_v1_dot_permission__service__pb2.ExplainPermissionResponse.SerializeToString,
+            ),
+            'CreateTeam': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateTeam,
+                    request_deserializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.CreateTeamRequest.FromString,
+                    response_serializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.CreateTeamResponse.SerializeToString,
+            ),
+            'GetTeam': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTeam,
+                    request_deserializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.GetTeamRequest.FromString,
+                    response_serializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.GetTeamResponse.SerializeToString,
+            ),
+            'ListTeams': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTeams,
+                    request_deserializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.ListTeamsRequest.FromString,
+                    response_serializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.ListTeamsResponse.SerializeToString,
+            ),
+            'UpdateTeam': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateTeam,
+                    request_deserializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.UpdateTeamRequest.FromString,
+                    response_serializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.UpdateTeamResponse.SerializeToString,
+            ),
+            'DeleteTeam': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteTeam,
+                    request_deserializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.DeleteTeamRequest.FromString,
+                    response_serializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.DeleteTeamResponse.SerializeToString,
+            ),
+            'AddTeamMember': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddTeamMember,
+                    request_deserializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.AddTeamMemberRequest.FromString,
+                    response_serializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.AddTeamMemberResponse.SerializeToString,
+            ),
+            'RemoveTeamMember': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveTeamMember,
+                    request_deserializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.RemoveTeamMemberRequest.FromString,
+                    response_serializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.RemoveTeamMemberResponse.SerializeToString,
+            ),
+            'ListTeamMembers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTeamMembers,
+                    request_deserializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.ListTeamMembersRequest.FromString,
+                    response_serializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.ListTeamMembersResponse.SerializeToString,
+            ),
+            'CreateDelegation': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateDelegation,
+                    request_deserializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.CreateDelegationRequest.FromString,
+                    response_serializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.CreateDelegationResponse.SerializeToString,
+            ),
+            'ListDelegations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDelegations,
+                    request_deserializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.ListDelegationsRequest.FromString,
+                    response_serializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.ListDelegationsResponse.SerializeToString,
+            ),
+            'EndDelegation': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndDelegation,
+                    request_deserializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.EndDelegationRequest.FromString,
+                    response_serializer=zegel_dot_permission_dot_v1_dot_sharing__pb2.EndDelegationResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -543,6 +736,303 @@ class PermissionService:
             '/zegel.permission.v1.PermissionService/ExplainPermission',
             zegel_dot_permission_dot_v1_dot_permission__service__pb2.ExplainPermissionRequest.SerializeToString,
             zegel_dot_permission_dot_v1_dot_permission__service__pb2.ExplainPermissionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateTeam(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/zegel.permission.v1.PermissionService/CreateTeam',
+            zegel_dot_permission_dot_v1_dot_sharing__pb2.CreateTeamRequest.SerializeToString,
+            zegel_dot_permission_dot_v1_dot_sharing__pb2.CreateTeamResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTeam(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/zegel.permission.v1.PermissionService/GetTeam',
+            zegel_dot_permission_dot_v1_dot_sharing__pb2.GetTeamRequest.SerializeToString,
+            zegel_dot_permission_dot_v1_dot_sharing__pb2.GetTeamResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTeams(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/zegel.permission.v1.PermissionService/ListTeams',
+            zegel_dot_permission_dot_v1_dot_sharing__pb2.ListTeamsRequest.SerializeToString,
+            zegel_dot_permission_dot_v1_dot_sharing__pb2.ListTeamsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateTeam(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/zegel.permission.v1.PermissionService/UpdateTeam',
+            zegel_dot_permission_dot_v1_dot_sharing__pb2.UpdateTeamRequest.SerializeToString,
+            zegel_dot_permission_dot_v1_dot_sharing__pb2.UpdateTeamResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteTeam(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/zegel.permission.v1.PermissionService/DeleteTeam',
+            zegel_dot_permission_dot_v1_dot_sharing__pb2.DeleteTeamRequest.SerializeToString,
+            zegel_dot_permission_dot_v1_dot_sharing__pb2.DeleteTeamResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddTeamMember(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/zegel.permission.v1.PermissionService/AddTeamMember',
+            zegel_dot_permission_dot_v1_dot_sharing__pb2.AddTeamMemberRequest.SerializeToString,
+            zegel_dot_permission_dot_v1_dot_sharing__pb2.AddTeamMemberResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveTeamMember(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/zegel.permission.v1.PermissionService/RemoveTeamMember',
+            zegel_dot_permission_dot_v1_dot_sharing__pb2.RemoveTeamMemberRequest.SerializeToString,
+            zegel_dot_permission_dot_v1_dot_sharing__pb2.RemoveTeamMemberResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTeamMembers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/zegel.permission.v1.PermissionService/ListTeamMembers',
+            zegel_dot_permission_dot_v1_dot_sharing__pb2.ListTeamMembersRequest.SerializeToString,
+            zegel_dot_permission_dot_v1_dot_sharing__pb2.ListTeamMembersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateDelegation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/zegel.permission.v1.PermissionService/CreateDelegation',
+            zegel_dot_permission_dot_v1_dot_sharing__pb2.CreateDelegationRequest.SerializeToString,
+            zegel_dot_permission_dot_v1_dot_sharing__pb2.CreateDelegationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDelegations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/zegel.permission.v1.PermissionService/ListDelegations',
+            zegel_dot_permission_dot_v1_dot_sharing__pb2.ListDelegationsRequest.SerializeToString,
+            zegel_dot_permission_dot_v1_dot_sharing__pb2.ListDelegationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndDelegation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/zegel.permission.v1.PermissionService/EndDelegation',
+            zegel_dot_permission_dot_v1_dot_sharing__pb2.EndDelegationRequest.SerializeToString,
+            zegel_dot_permission_dot_v1_dot_sharing__pb2.EndDelegationResponse.FromString,
             options,
             channel_credentials,
             insecure,

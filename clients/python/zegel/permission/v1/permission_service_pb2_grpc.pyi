@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from grpc import aio as _aio
 from zegel.permission.v1 import permission_service_pb2 as _permission_service_pb2
+from zegel.permission.v1 import sharing_pb2 as _sharing_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -67,6 +68,36 @@ class PermissionServiceStub:
     """
     ExplainPermission: _grpc.UnaryUnaryMultiCallable[_permission_service_pb2.ExplainPermissionRequest, _permission_service_pb2.ExplainPermissionResponse]
     """Tells which rule and which binding decide on a principal's permission."""
+    CreateTeam: _grpc.UnaryUnaryMultiCallable[_sharing_pb2.CreateTeamRequest, _sharing_pb2.CreateTeamResponse]
+    """Makes a team. Who makes it is the first in it. Idempotent by `request_id`."""
+    GetTeam: _grpc.UnaryUnaryMultiCallable[_sharing_pb2.GetTeamRequest, _sharing_pb2.GetTeamResponse]
+    """Gets one team. `SCOPE_OWN` of `team.read` reaches the teams that the caller is in."""
+    ListTeams: _grpc.UnaryUnaryMultiCallable[_sharing_pb2.ListTeamsRequest, _sharing_pb2.ListTeamsResponse]
+    """Lists the teams that the caller reaches, the oldest first."""
+    UpdateTeam: _grpc.UnaryUnaryMultiCallable[_sharing_pb2.UpdateTeamRequest, _sharing_pb2.UpdateTeamResponse]
+    """Changes a team's name. `ABORTED` where the `etag` is old."""
+    DeleteTeam: _grpc.UnaryUnaryMultiCallable[_sharing_pb2.DeleteTeamRequest, _sharing_pb2.DeleteTeamResponse]
+    """Deletes a team. What it owned stays the tenant's: only `SCOPE_ANY` reaches it then."""
+    AddTeamMember: _grpc.UnaryUnaryMultiCallable[_sharing_pb2.AddTeamMemberRequest, _sharing_pb2.AddTeamMemberResponse]
+    """Adds a principal to a team. Idempotent: one that is in it gets the new end. `PERMISSION_DENIED` with
+    `GRANT_EXCEEDS_GRANTER` where the caller does not itself reach what the team owns, by every permission that it or
+    the principal could use there.
+    """
+    RemoveTeamMember: _grpc.UnaryUnaryMultiCallable[_sharing_pb2.RemoveTeamMemberRequest, _sharing_pb2.RemoveTeamMemberResponse]
+    """Removes a principal from a team. `NOT_FOUND` where it is not in it."""
+    ListTeamMembers: _grpc.UnaryUnaryMultiCallable[_sharing_pb2.ListTeamMembersRequest, _sharing_pb2.ListTeamMembersResponse]
+    """Lists the principals in a team, by identifier."""
+    CreateDelegation: _grpc.UnaryUnaryMultiCallable[_sharing_pb2.CreateDelegationRequest, _sharing_pb2.CreateDelegationResponse]
+    """Delegates what is a member's own to another member, until a time. Idempotent by `request_id`. `ALREADY_EXISTS`
+    where one stands between the two; `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER` where it carries what its maker
+    does not hold; `FAILED_PRECONDITION` with `NOTHING_TO_DELEGATE`.
+    """
+    ListDelegations: _grpc.UnaryUnaryMultiCallable[_sharing_pb2.ListDelegationsRequest, _sharing_pb2.ListDelegationsResponse]
+    """Lists the delegations that stand, the oldest first. `SCOPE_OWN` of `delegation.read` reaches those that the caller
+    made over and those made over to it.
+    """
+    EndDelegation: _grpc.UnaryUnaryMultiCallable[_sharing_pb2.EndDelegationRequest, _sharing_pb2.EndDelegationResponse]
+    """Ends a delegation, which its delegator and its delegate both may. `NOT_FOUND` where it has ended."""
 
 @_typing.type_check_only
 class PermissionServiceAsyncStub(PermissionServiceStub):
@@ -107,6 +138,36 @@ class PermissionServiceAsyncStub(PermissionServiceStub):
     """
     ExplainPermission: _aio.UnaryUnaryMultiCallable[_permission_service_pb2.ExplainPermissionRequest, _permission_service_pb2.ExplainPermissionResponse]  # type: ignore[assignment]
     """Tells which rule and which binding decide on a principal's permission."""
+    CreateTeam: _aio.UnaryUnaryMultiCallable[_sharing_pb2.CreateTeamRequest, _sharing_pb2.CreateTeamResponse]  # type: ignore[assignment]
+    """Makes a team. Who makes it is the first in it. Idempotent by `request_id`."""
+    GetTeam: _aio.UnaryUnaryMultiCallable[_sharing_pb2.GetTeamRequest, _sharing_pb2.GetTeamResponse]  # type: ignore[assignment]
+    """Gets one team. `SCOPE_OWN` of `team.read` reaches the teams that the caller is in."""
+    ListTeams: _aio.UnaryUnaryMultiCallable[_sharing_pb2.ListTeamsRequest, _sharing_pb2.ListTeamsResponse]  # type: ignore[assignment]
+    """Lists the teams that the caller reaches, the oldest first."""
+    UpdateTeam: _aio.UnaryUnaryMultiCallable[_sharing_pb2.UpdateTeamRequest, _sharing_pb2.UpdateTeamResponse]  # type: ignore[assignment]
+    """Changes a team's name. `ABORTED` where the `etag` is old."""
+    DeleteTeam: _aio.UnaryUnaryMultiCallable[_sharing_pb2.DeleteTeamRequest, _sharing_pb2.DeleteTeamResponse]  # type: ignore[assignment]
+    """Deletes a team. What it owned stays the tenant's: only `SCOPE_ANY` reaches it then."""
+    AddTeamMember: _aio.UnaryUnaryMultiCallable[_sharing_pb2.AddTeamMemberRequest, _sharing_pb2.AddTeamMemberResponse]  # type: ignore[assignment]
+    """Adds a principal to a team. Idempotent: one that is in it gets the new end. `PERMISSION_DENIED` with
+    `GRANT_EXCEEDS_GRANTER` where the caller does not itself reach what the team owns, by every permission that it or
+    the principal could use there.
+    """
+    RemoveTeamMember: _aio.UnaryUnaryMultiCallable[_sharing_pb2.RemoveTeamMemberRequest, _sharing_pb2.RemoveTeamMemberResponse]  # type: ignore[assignment]
+    """Removes a principal from a team. `NOT_FOUND` where it is not in it."""
+    ListTeamMembers: _aio.UnaryUnaryMultiCallable[_sharing_pb2.ListTeamMembersRequest, _sharing_pb2.ListTeamMembersResponse]  # type: ignore[assignment]
+    """Lists the principals in a team, by identifier."""
+    CreateDelegation: _aio.UnaryUnaryMultiCallable[_sharing_pb2.CreateDelegationRequest, _sharing_pb2.CreateDelegationResponse]  # type: ignore[assignment]
+    """Delegates what is a member's own to another member, until a time. Idempotent by `request_id`. `ALREADY_EXISTS`
+    where one stands between the two; `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER` where it carries what its maker
+    does not hold; `FAILED_PRECONDITION` with `NOTHING_TO_DELEGATE`.
+    """
+    ListDelegations: _aio.UnaryUnaryMultiCallable[_sharing_pb2.ListDelegationsRequest, _sharing_pb2.ListDelegationsResponse]  # type: ignore[assignment]
+    """Lists the delegations that stand, the oldest first. `SCOPE_OWN` of `delegation.read` reaches those that the caller
+    made over and those made over to it.
+    """
+    EndDelegation: _aio.UnaryUnaryMultiCallable[_sharing_pb2.EndDelegationRequest, _sharing_pb2.EndDelegationResponse]  # type: ignore[assignment]
+    """Ends a delegation, which its delegator and its delegate both may. `NOT_FOUND` where it has ended."""
 
 class PermissionServiceServicer(metaclass=_abc_1.ABCMeta):
     """Who may do what within a tenant: roles, their bindings to principals, and the questions one can ask of them.
@@ -210,5 +271,101 @@ class PermissionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_permission_service_pb2.ExplainPermissionResponse, _abc.Awaitable[_permission_service_pb2.ExplainPermissionResponse]]:
         """Tells which rule and which binding decide on a principal's permission."""
+
+    @_abc_1.abstractmethod
+    def CreateTeam(
+        self,
+        request: _sharing_pb2.CreateTeamRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sharing_pb2.CreateTeamResponse, _abc.Awaitable[_sharing_pb2.CreateTeamResponse]]:
+        """Makes a team. Who makes it is the first in it. Idempotent by `request_id`."""
+
+    @_abc_1.abstractmethod
+    def GetTeam(
+        self,
+        request: _sharing_pb2.GetTeamRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sharing_pb2.GetTeamResponse, _abc.Awaitable[_sharing_pb2.GetTeamResponse]]:
+        """Gets one team. `SCOPE_OWN` of `team.read` reaches the teams that the caller is in."""
+
+    @_abc_1.abstractmethod
+    def ListTeams(
+        self,
+        request: _sharing_pb2.ListTeamsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sharing_pb2.ListTeamsResponse, _abc.Awaitable[_sharing_pb2.ListTeamsResponse]]:
+        """Lists the teams that the caller reaches, the oldest first."""
+
+    @_abc_1.abstractmethod
+    def UpdateTeam(
+        self,
+        request: _sharing_pb2.UpdateTeamRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sharing_pb2.UpdateTeamResponse, _abc.Awaitable[_sharing_pb2.UpdateTeamResponse]]:
+        """Changes a team's name. `ABORTED` where the `etag` is old."""
+
+    @_abc_1.abstractmethod
+    def DeleteTeam(
+        self,
+        request: _sharing_pb2.DeleteTeamRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sharing_pb2.DeleteTeamResponse, _abc.Awaitable[_sharing_pb2.DeleteTeamResponse]]:
+        """Deletes a team. What it owned stays the tenant's: only `SCOPE_ANY` reaches it then."""
+
+    @_abc_1.abstractmethod
+    def AddTeamMember(
+        self,
+        request: _sharing_pb2.AddTeamMemberRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sharing_pb2.AddTeamMemberResponse, _abc.Awaitable[_sharing_pb2.AddTeamMemberResponse]]:
+        """Adds a principal to a team. Idempotent: one that is in it gets the new end. `PERMISSION_DENIED` with
+        `GRANT_EXCEEDS_GRANTER` where the caller does not itself reach what the team owns, by every permission that it or
+        the principal could use there.
+        """
+
+    @_abc_1.abstractmethod
+    def RemoveTeamMember(
+        self,
+        request: _sharing_pb2.RemoveTeamMemberRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sharing_pb2.RemoveTeamMemberResponse, _abc.Awaitable[_sharing_pb2.RemoveTeamMemberResponse]]:
+        """Removes a principal from a team. `NOT_FOUND` where it is not in it."""
+
+    @_abc_1.abstractmethod
+    def ListTeamMembers(
+        self,
+        request: _sharing_pb2.ListTeamMembersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sharing_pb2.ListTeamMembersResponse, _abc.Awaitable[_sharing_pb2.ListTeamMembersResponse]]:
+        """Lists the principals in a team, by identifier."""
+
+    @_abc_1.abstractmethod
+    def CreateDelegation(
+        self,
+        request: _sharing_pb2.CreateDelegationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sharing_pb2.CreateDelegationResponse, _abc.Awaitable[_sharing_pb2.CreateDelegationResponse]]:
+        """Delegates what is a member's own to another member, until a time. Idempotent by `request_id`. `ALREADY_EXISTS`
+        where one stands between the two; `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER` where it carries what its maker
+        does not hold; `FAILED_PRECONDITION` with `NOTHING_TO_DELEGATE`.
+        """
+
+    @_abc_1.abstractmethod
+    def ListDelegations(
+        self,
+        request: _sharing_pb2.ListDelegationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sharing_pb2.ListDelegationsResponse, _abc.Awaitable[_sharing_pb2.ListDelegationsResponse]]:
+        """Lists the delegations that stand, the oldest first. `SCOPE_OWN` of `delegation.read` reaches those that the caller
+        made over and those made over to it.
+        """
+
+    @_abc_1.abstractmethod
+    def EndDelegation(
+        self,
+        request: _sharing_pb2.EndDelegationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sharing_pb2.EndDelegationResponse, _abc.Awaitable[_sharing_pb2.EndDelegationResponse]]:
+        """Ends a delegation, which its delegator and its delegate both may. `NOT_FOUND` where it has ended."""
 
 def add_PermissionServiceServicer_to_server(servicer: PermissionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

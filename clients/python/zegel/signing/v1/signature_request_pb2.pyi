@@ -167,7 +167,7 @@ class SignatureRequest(_message.Message):
     state: Global___SignatureRequestState.ValueType
     """Where it stands. Output only."""
     owner_id: _builtins.str
-    """Identifier of the principal that sent it. Output only."""
+    """Identifier of the principal or the team that owns it. Output only."""
     audit_id: _builtins.str
     """The audit ID: it stands on the audit page, and finds the trail again. Output only."""
     sealed_document_id: _builtins.str

@@ -29,7 +29,7 @@ from zegel.permission.v1 import access_pb2 as zegel_dot_permission_dot_v1_dot_ac
 from zegel.signing.v1 import signature_request_pb2 as zegel_dot_signing_dot_v1_dot_signature__request__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&zegel/signing/v1/signing_service.proto\x12\x10zegel.signing.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fzegel/event/v1/event_type.proto\x1a zegel/permission/v1/access.proto\x1a(zegel/signing/v1/signature_request.proto\"\x90\x02\n\x1d\x43reateSignatureRequestRequest\x12\r\n\x05title\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x36\n\tdocuments\x18\x03 \x03(\x0b\x32#.zegel.signing.v1.RequestedDocument\x12)\n\x07signers\x18\x04 \x03(\x0b\x32\x18.zegel.signing.v1.Signer\x12\'\n\x06\x66ields\x18\x05 \x03(\x0b\x32\x17.zegel.signing.v1.Field\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x07 \x01(\t\"_\n\x1e\x43reateSignatureRequestResponse\x12=\n\x11signature_request\x18\x01 \x01(\x0b\x32\".zegel.signing.v1.SignatureRequest\":\n\x1aGetSignatureRequestRequest\x12\x1c\n\x14signature_request_id\x18\x01 \x01(\t\"\\\n\x1bGetSignatureRequestResponse\x12=\n\x11signature_request\x18\x01 \x01(\x0b\x32\".zegel.signing.v1.SignatureRequest\"}\n\x1cListSignatureRequestsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x36\n\x05state\x18\x03 \x01(\x0e\x32\'.zegel.signing.v1.SignatureRequestState\"x\n\x1dListSignatureRequestsResponse\x12>\n\x12signature_requests\x18\x01 \x03(\x0b\x32\".zegel.signing.v1.SignatureRequest\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8f\x01\n\x1dUpdateSignatureRequestRequest\x12=\n\x11signature_request\x18\x01 \x01(\x0b\x32\".zegel.signing.v1.SignatureRequest\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"_\n\x1eUpdateSignatureRequestResponse\x12=\n\x11signature_request\x18\x01 \x01(\x0b\x32\".zegel.signing.v1.SignatureRequest\"K\n\x1d\x43\x61ncelSignatureRequestRequest\x12\x1c\n\x14signature_request_id\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"_\n\x1e\x43\x61ncelSignatureRequestResponse\x12=\n\x11signature_request\x18\x01 \x01(\x0b\x32\".zegel.signing.v1.SignatureRequest\"\x81\x01\n\x1a\x43reateSignerSessionRequest\x12\x1c\n\x14signature_request_id\x18\x01 \x01(\t\x12\x14\n\x0csignature_id\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"q\n\x1b\x43reateSignerSessionResponse\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x92\x01\n\x17\x43reateSignerLinkRequest\x12\x1c\n\x14signature_request_id\x18\x01 \x01(\t\x12\x14\n\x0csignature_id\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"r\n\x18\x43reateSignerLinkResponse\x12\x16\n\x0esigner_link_id\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"O\n\x17RevokeSignerLinkRequest\x12\x1c\n\x14signature_request_id\x18\x01 \x01(\t\x12\x16\n\x0esigner_link_id\x18\x02 \x01(\t\"\x1a\n\x18RevokeSignerLinkResponse2\xf3\x0c\n\x0eSigningService\x12\xc5\x01\n\x16\x43reateSignatureRequest\x12/.zegel.signing.v1.CreateSignatureRequestRequest\x1a\x30.zegel.signing.v1.CreateSignatureRequestResponse\"H\x90\x02\x02\x8a\xb5\x18=\n\x18signature_request.create\x12!\n\x15\x64ocuments.document_id\x12\x08\x64ocument\x90\xb5\x18<\x12\xbe\x01\n\x13GetSignatureRequest\x12,.zegel.signing.v1.GetSignatureRequestRequest\x1a-.zegel.signing.v1.GetSignatureRequestResponse\"J\x90\x02\x01\x8a\xb5\x18\x43\n\x16signature_request.read\x12)\n\x14signature_request_id\x12\x11signature_request\x12\x99\x01\n\x15ListSignatureRequests\x12..zegel.signing.v1.ListSignatureRequestsRequest\x1a/.zegel.signing.v1.ListSignatureRequestsResponse\"\x1f\x90\x02\x01\x8a\xb5\x18\x18\n\x16signature_request.read\x12\xdc\x01\n\x16UpdateSignatureRequest\x12/.zegel.signing.v1.UpdateSignatureRequestRequest\x1a\x30.zegel.signing.v1.UpdateSignatureRequestResponse\"_\x8a\xb5\x18W\n\x18signature_request.update\x12;\n&signature_request.signature_request_id\x12\x11signature_request\x90\xb5\x18\x46\x12\xcd\x01\n\x16\x43\x61ncelSignatureRequest\x12/.zegel.signing.v1.CancelSignatureRequestRequest\x1a\x30.zegel.signing.v1.CancelSignatureRequestResponse\"P\x90\x02\x02\x8a\xb5\x18\x45\n\x18signature_request.cancel\x12)\n\x14signature_request_id\x12\x11signature_request\x90\xb5\x18\x44\x12\xda\x01\n\x13\x43reateSignerSession\x12,.zegel.signing.v1.CreateSignerSessionRequest\x1a-.zegel.signing.v1.CreateSignerSessionResponse\"f\x8a\xb5\x18^\n\x16signature_request.open\x12)\n\x14signature_request_id\x12\x11signature_request\x12\x19\n\x0csignature_id\x12\tsignature\x90\xb5\x18G\x12\xd4\x01\n\x10\x43reateSignerLink\x12).zegel.signing.v1.CreateSignerLinkRequest\x1a*.zegel.signing.v1.CreateSignerLinkResponse\"i\x90\x02\x02\x8a\xb5\x18^\n\x16signature_request.open\x12)\n\x14signature_request_id\x12\x11signature_request\x12\x19\n\x0csignature_id\x12\tsignature\x90\xb5\x18H\x12\xd8\x01\n\x10RevokeSignerLink\x12).zegel.signing.v1.RevokeSignerLinkRequest\x1a*.zegel.signing.v1.RevokeSignerLinkResponse\"m\x90\x02\x02\x8a\xb5\x18\x62\n\x16signature_request.open\x12)\n\x14signature_request_id\x12\x11signature_request\x12\x1d\n\x0esigner_link_id\x12\x0bsigner_link\x90\xb5\x18Jb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&zegel/signing/v1/signing_service.proto\x12\x10zegel.signing.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fzegel/event/v1/event_type.proto\x1a zegel/permission/v1/access.proto\x1a(zegel/signing/v1/signature_request.proto\"\xa1\x02\n\x1d\x43reateSignatureRequestRequest\x12\r\n\x05title\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x36\n\tdocuments\x18\x03 \x03(\x0b\x32#.zegel.signing.v1.RequestedDocument\x12)\n\x07signers\x18\x04 \x03(\x0b\x32\x18.zegel.signing.v1.Signer\x12\'\n\x06\x66ields\x18\x05 \x03(\x0b\x32\x17.zegel.signing.v1.Field\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\x0f\n\x07team_id\x18\n \x01(\t\"_\n\x1e\x43reateSignatureRequestResponse\x12=\n\x11signature_request\x18\x01 \x01(\x0b\x32\".zegel.signing.v1.SignatureRequest\":\n\x1aGetSignatureRequestRequest\x12\x1c\n\x14signature_request_id\x18\x01 \x01(\t\"\\\n\x1bGetSignatureRequestResponse\x12=\n\x11signature_request\x18\x01 \x01(\x0b\x32\".zegel.signing.v1.SignatureRequest\"}\n\x1cListSignatureRequestsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x36\n\x05state\x18\x03 \x01(\x0e\x32\'.zegel.signing.v1.SignatureRequestState\"x\n\x1dListSignatureRequestsResponse\x12>\n\x12signature_requests\x18\x01 \x03(\x0b\x32\".zegel.signing.v1.SignatureRequest\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8f\x01\n\x1dUpdateSignatureRequestRequest\x12=\n\x11signature_request\x18\x01 \x01(\x0b\x32\".zegel.signing.v1.SignatureRequest\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"_\n\x1eUpdateSignatureRequestResponse\x12=\n\x11signature_request\x18\x01 \x01(\x0b\x32\".zegel.signing.v1.SignatureRequest\"K\n\x1d\x43\x61ncelSignatureRequestRequest\x12\x1c\n\x14signature_request_id\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"_\n\x1e\x43\x61ncelSignatureRequestResponse\x12=\n\x11signature_request\x18\x01 \x01(\x0b\x32\".zegel.signing.v1.SignatureRequest\"\x81\x01\n\x1a\x43reateSignerSessionRequest\x12\x1c\n\x14signature_request_id\x18\x01 \x01(\t\x12\x14\n\x0csignature_id\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"q\n\x1b\x43reateSignerSessionResponse\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x92\x01\n\x17\x43reateSignerLinkRequest\x12\x1c\n\x14signature_request_id\x18\x01 \x01(\t\x12\x14\n\x0csignature_id\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"r\n\x18\x43reateSignerLinkResponse\x12\x16\n\x0esigner_link_id\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"O\n\x17RevokeSignerLinkRequest\x12\x1c\n\x14signature_request_id\x18\x01 \x01(\t\x12\x16\n\x0esigner_link_id\x18\x02 \x01(\t\"\x1a\n\x18RevokeSignerLinkResponse2\x84\r\n\x0eSigningService\x12\xd6\x01\n\x16\x43reateSignatureRequest\x12/.zegel.signing.v1.CreateSignatureRequestRequest\x1a\x30.zegel.signing.v1.CreateSignatureRequestResponse\"Y\x90\x02\x02\x8a\xb5\x18N\n\x18signature_request.create\x12!\n\x15\x64ocuments.document_id\x12\x08\x64ocument\x12\x0f\n\x07team_id\x12\x04team\x90\xb5\x18<\x12\xbe\x01\n\x13GetSignatureRequest\x12,.zegel.signing.v1.GetSignatureRequestRequest\x1a-.zegel.signing.v1.GetSignatureRequestResponse\"J\x90\x02\x01\x8a\xb5\x18\x43\n\x16signature_request.read\x12)\n\x14signature_request_id\x12\x11signature_request\x12\x99\x01\n\x15ListSignatureRequests\x12..zegel.signing.v1.ListSignatureRequestsRequest\x1a/.zegel.signing.v1.ListSignatureRequestsResponse\"\x1f\x90\x02\x01\x8a\xb5\x18\x18\n\x16signature_request.read\x12\xdc\x01\n\x16UpdateSignatureRequest\x12/.zegel.signing.v1.UpdateSignatureRequestRequest\x1a\x30.zegel.signing.v1.UpdateSignatureRequestResponse\"_\x8a\xb5\x18W\n\x18signature_request.update\x12;\n&signature_request.signature_request_id\x12\x11signature_request\x90\xb5\x18\x46\x12\xcd\x01\n\x16\x43\x61ncelSignatureRequest\x12/.zegel.signing.v1.CancelSignatureRequestRequest\x1a\x30.zegel.signing.v1.CancelSignatureRequestResponse\"P\x90\x02\x02\x8a\xb5\x18\x45\n\x18signature_request.cancel\x12)\n\x14signature_request_id\x12\x11signature_request\x90\xb5\x18\x44\x12\xda\x01\n\x13\x43reateSignerSession\x12,.zegel.signing.v1.CreateSignerSessionRequest\x1a-.zegel.signing.v1.CreateSignerSessionResponse\"f\x8a\xb5\x18^\n\x16signature_request.open\x12)\n\x14signature_request_id\x12\x11signature_request\x12\x19\n\x0csignature_id\x12\tsignature\x90\xb5\x18G\x12\xd4\x01\n\x10\x43reateSignerLink\x12).zegel.signing.v1.CreateSignerLinkRequest\x1a*.zegel.signing.v1.CreateSignerLinkResponse\"i\x90\x02\x02\x8a\xb5\x18^\n\x16signature_request.open\x12)\n\x14signature_request_id\x12\x11signature_request\x12\x19\n\x0csignature_id\x12\tsignature\x90\xb5\x18H\x12\xd8\x01\n\x10RevokeSignerLink\x12).zegel.signing.v1.RevokeSignerLinkRequest\x1a*.zegel.signing.v1.RevokeSignerLinkResponse\"m\x90\x02\x02\x8a\xb5\x18\x62\n\x16signature_request.open\x12)\n\x14signature_request_id\x12\x11signature_request\x12\x1d\n\x0esigner_link_id\x12\x0bsigner_link\x90\xb5\x18Jb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,7 +37,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'zegel.signing.v1.signing_se
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SIGNINGSERVICE'].methods_by_name['CreateSignatureRequest']._loaded_options = None
-  _globals['_SIGNINGSERVICE'].methods_by_name['CreateSignatureRequest']._serialized_options = b'\220\002\002\212\265\030=\n\030signature_request.create\022!\n\025documents.document_id\022\010document\220\265\030<'
+  _globals['_SIGNINGSERVICE'].methods_by_name['CreateSignatureRequest']._serialized_options = b'\220\002\002\212\265\030N\n\030signature_request.create\022!\n\025documents.document_id\022\010document\022\017\n\007team_id\022\004team\220\265\030<'
   _globals['_SIGNINGSERVICE'].methods_by_name['GetSignatureRequest']._loaded_options = None
   _globals['_SIGNINGSERVICE'].methods_by_name['GetSignatureRequest']._serialized_options = b'\220\002\001\212\265\030C\n\026signature_request.read\022)\n\024signature_request_id\022\021signature_request'
   _globals['_SIGNINGSERVICE'].methods_by_name['ListSignatureRequests']._loaded_options = None
@@ -53,37 +53,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SIGNINGSERVICE'].methods_by_name['RevokeSignerLink']._loaded_options = None
   _globals['_SIGNINGSERVICE'].methods_by_name['RevokeSignerLink']._serialized_options = b'\220\002\002\212\265\030b\n\026signature_request.open\022)\n\024signature_request_id\022\021signature_request\022\035\n\016signer_link_id\022\013signer_link\220\265\030J'
   _globals['_CREATESIGNATUREREQUESTREQUEST']._serialized_start=237
-  _globals['_CREATESIGNATUREREQUESTREQUEST']._serialized_end=509
-  _globals['_CREATESIGNATUREREQUESTRESPONSE']._serialized_start=511
-  _globals['_CREATESIGNATUREREQUESTRESPONSE']._serialized_end=606
-  _globals['_GETSIGNATUREREQUESTREQUEST']._serialized_start=608
-  _globals['_GETSIGNATUREREQUESTREQUEST']._serialized_end=666
-  _globals['_GETSIGNATUREREQUESTRESPONSE']._serialized_start=668
-  _globals['_GETSIGNATUREREQUESTRESPONSE']._serialized_end=760
-  _globals['_LISTSIGNATUREREQUESTSREQUEST']._serialized_start=762
-  _globals['_LISTSIGNATUREREQUESTSREQUEST']._serialized_end=887
-  _globals['_LISTSIGNATUREREQUESTSRESPONSE']._serialized_start=889
-  _globals['_LISTSIGNATUREREQUESTSRESPONSE']._serialized_end=1009
-  _globals['_UPDATESIGNATUREREQUESTREQUEST']._serialized_start=1012
-  _globals['_UPDATESIGNATUREREQUESTREQUEST']._serialized_end=1155
-  _globals['_UPDATESIGNATUREREQUESTRESPONSE']._serialized_start=1157
-  _globals['_UPDATESIGNATUREREQUESTRESPONSE']._serialized_end=1252
-  _globals['_CANCELSIGNATUREREQUESTREQUEST']._serialized_start=1254
-  _globals['_CANCELSIGNATUREREQUESTREQUEST']._serialized_end=1329
-  _globals['_CANCELSIGNATUREREQUESTRESPONSE']._serialized_start=1331
-  _globals['_CANCELSIGNATUREREQUESTRESPONSE']._serialized_end=1426
-  _globals['_CREATESIGNERSESSIONREQUEST']._serialized_start=1429
-  _globals['_CREATESIGNERSESSIONREQUEST']._serialized_end=1558
-  _globals['_CREATESIGNERSESSIONRESPONSE']._serialized_start=1560
-  _globals['_CREATESIGNERSESSIONRESPONSE']._serialized_end=1673
-  _globals['_CREATESIGNERLINKREQUEST']._serialized_start=1676
-  _globals['_CREATESIGNERLINKREQUEST']._serialized_end=1822
-  _globals['_CREATESIGNERLINKRESPONSE']._serialized_start=1824
-  _globals['_CREATESIGNERLINKRESPONSE']._serialized_end=1938
-  _globals['_REVOKESIGNERLINKREQUEST']._serialized_start=1940
-  _globals['_REVOKESIGNERLINKREQUEST']._serialized_end=2019
-  _globals['_REVOKESIGNERLINKRESPONSE']._serialized_start=2021
-  _globals['_REVOKESIGNERLINKRESPONSE']._serialized_end=2047
-  _globals['_SIGNINGSERVICE']._serialized_start=2050
-  _globals['_SIGNINGSERVICE']._serialized_end=3701
+  _globals['_CREATESIGNATUREREQUESTREQUEST']._serialized_end=526
+  _globals['_CREATESIGNATUREREQUESTRESPONSE']._serialized_start=528
+  _globals['_CREATESIGNATUREREQUESTRESPONSE']._serialized_end=623
+  _globals['_GETSIGNATUREREQUESTREQUEST']._serialized_start=625
+  _globals['_GETSIGNATUREREQUESTREQUEST']._serialized_end=683
+  _globals['_GETSIGNATUREREQUESTRESPONSE']._serialized_start=685
+  _globals['_GETSIGNATUREREQUESTRESPONSE']._serialized_end=777
+  _globals['_LISTSIGNATUREREQUESTSREQUEST']._serialized_start=779
+  _globals['_LISTSIGNATUREREQUESTSREQUEST']._serialized_end=904
+  _globals['_LISTSIGNATUREREQUESTSRESPONSE']._serialized_start=906
+  _globals['_LISTSIGNATUREREQUESTSRESPONSE']._serialized_end=1026
+  _globals['_UPDATESIGNATUREREQUESTREQUEST']._serialized_start=1029
+  _globals['_UPDATESIGNATUREREQUESTREQUEST']._serialized_end=1172
+  _globals['_UPDATESIGNATUREREQUESTRESPONSE']._serialized_start=1174
+  _globals['_UPDATESIGNATUREREQUESTRESPONSE']._serialized_end=1269
+  _globals['_CANCELSIGNATUREREQUESTREQUEST']._serialized_start=1271
+  _globals['_CANCELSIGNATUREREQUESTREQUEST']._serialized_end=1346
+  _globals['_CANCELSIGNATUREREQUESTRESPONSE']._serialized_start=1348
+  _globals['_CANCELSIGNATUREREQUESTRESPONSE']._serialized_end=1443
+  _globals['_CREATESIGNERSESSIONREQUEST']._serialized_start=1446
+  _globals['_CREATESIGNERSESSIONREQUEST']._serialized_end=1575
+  _globals['_CREATESIGNERSESSIONRESPONSE']._serialized_start=1577
+  _globals['_CREATESIGNERSESSIONRESPONSE']._serialized_end=1690
+  _globals['_CREATESIGNERLINKREQUEST']._serialized_start=1693
+  _globals['_CREATESIGNERLINKREQUEST']._serialized_end=1839
+  _globals['_CREATESIGNERLINKRESPONSE']._serialized_start=1841
+  _globals['_CREATESIGNERLINKRESPONSE']._serialized_end=1955
+  _globals['_REVOKESIGNERLINKREQUEST']._serialized_start=1957
+  _globals['_REVOKESIGNERLINKREQUEST']._serialized_end=2036
+  _globals['_REVOKESIGNERLINKRESPONSE']._serialized_start=2038
+  _globals['_REVOKESIGNERLINKRESPONSE']._serialized_end=2064
+  _globals['_SIGNINGSERVICE']._serialized_start=2067
+  _globals['_SIGNINGSERVICE']._serialized_end=3735
 # @@protoc_insertion_point(module_scope)

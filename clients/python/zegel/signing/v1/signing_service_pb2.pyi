@@ -34,12 +34,17 @@ class CreateSignatureRequestRequest(_message.Message):
     FIELDS_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TEAM_ID_FIELD_NUMBER: _builtins.int
     title: _builtins.str
     """Title. Required: 1 to 255 characters."""
     message: _builtins.str
     """What the sender writes to the signers: at most 5,000 characters."""
     request_id: _builtins.str
     """Makes the call idempotent: up to 64 printable characters; kept for a day at least."""
+    team_id: _builtins.str
+    """The team that is to own the request, and its sealed document (`tea_...`): one that the caller is in, or any of the
+    tenant's with `SCOPE_ANY`. Empty for the caller itself.
+    """
     @_builtins.property
     def documents(self) -> _containers.RepeatedCompositeFieldContainer[_signature_request_pb2.RequestedDocument]:
         """The documents to sign: 1 to 20, in the order in which the sealed file is to have them."""
@@ -66,10 +71,11 @@ class CreateSignatureRequestRequest(_message.Message):
         fields: _abc.Iterable[_signature_request_pb2.Field] | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         request_id: _builtins.str = ...,
+        team_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["documents", b"documents", "expire_time", b"expire_time", "fields", b"fields", "message", b"message", "request_id", b"request_id", "signers", b"signers", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["documents", b"documents", "expire_time", b"expire_time", "fields", b"fields", "message", b"message", "request_id", b"request_id", "signers", b"signers", "team_id", b"team_id", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,307 @@
+"""Use cases of teams. What a team owns, every principal in it reaches as its own.
+
+Invariants:
+
+* A membership is part of the policy: each change raises the policy's version in its own transaction.
+* Nobody adds to a team, itself or another, who does not itself reach what the team owns: by every permission that it or
+  the one added could use there. What it could still grant to the one added is among them.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
+
+from google.protobuf.message import Message
+
+from zegel.event.v1 import event_type_pb2 as events
+from zegel_server import clock
+from zegel_server.audit.recorder import Recorder
+from zegel_server.caller import Caller, Scope
+from zegel_server.db import Database, Reader, Transaction, UniqueViolation
+from zegel_server.errors import Aborted, NotFound, ResourceExhausted
+from zegel_server.idempotency import earlier_answer, remember
+from zegel_server.ids import new_id
+from zegel_server.permissions import store
+from zegel_server.permissions.changes import change_policy
+from zegel_server.permissions.decisions import Decisions
+from zegel_server.permissions.sharing import check_reaches_all
+
+M = TypeVar("M", bound=Message)
+
+MAX_TEAMS: Final = 1_000
+"""Teams of a tenant."""
+MAX_TEAMS_OF: Final = 50
+"""Teams that one principal is in: a page of what it reaches takes a query for each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """A team; times in microseconds since the epoch."""
+
+    team_id: str
+    name: str
+    create_time: int
+    revision: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TeamMember:
+    """A principal in a team; times in microseconds since the epoch."""
+
+    principal_id: str
+    expire_time: int | None
+    create_time: int
+
+
+class Teams:
+    """A tenant's teams.
+
+    Args:
+        database: Where the rows are.
+        recorder: Records the events.
+        known: Every permission that a method demands.
+    """
+
+    def __init__(self, database: Database, recorder: Recorder, known: Collection[str]) -> None:
+        self._database = database
+        self._recorder = recorder
+        self._known = known
+
+    async def create(self, caller: Caller, name: str, request: Message, answer: Callable[[Team], M]) -> M:
+        """Makes a team, its maker the first in it; a repetition of the request gets the first answer.
+
+        Args:
+            caller: Who makes it.
+            name: Its name.
+            request: The request, with its ``request_id``.
+            answer: Makes the answer that is kept for a repetition.
+
+        Raises:
+            ResourceExhausted: The tenant, or the maker, has as many teams as it may.
+        """
+        team = Team(new_id("tea"), name, clock.now())
+        made = answer(team)
+        draft = await self._recorder.draft(caller, events.EVENT_TYPE_TEAM_CREATED, resource_id=team.team_id)
+        try:
+            async with self._database.transaction() as transaction:
+                await change_policy(transaction, caller.tenant_id)
+                row = await transaction.fetch_one(store.COUNT_TEAMS, tenant_id=caller.tenant_id)
+                if row is not None and row.count >= MAX_TEAMS:
+                    raise ResourceExhausted("The tenant has as many teams as it may.", limit="teams")
+                await transaction.execute(
+                    store.INSERT_TEAM,
+                    team_id=team.team_id,
+                    tenant_id=caller.tenant_id,
+                    name=name,
+                    create_time=team.create_time,
+                    revision=1,
+                )
+                await self._insert(transaction, caller, team.team_id, caller.principal_id, None)
+                await self._recorder.record(transaction, draft)
+                await remember(transaction, caller, request, made)
+        except UniqueViolation:
+            before = await earlier_answer(self._database, caller, request, type(made))
+            if before is None:
+                raise Aborted("The same team is being made at the same time; try again.") from None
+            return before
+        return made
+
+    async def get(self, caller: Caller, team_id: str) -> Team:
+        """A team that the caller reaches.
+
+        Args:
+            caller: Who asks.
+            team_id: Which.
+
+        Raises:
+            NotFound: There is none, or the caller does not reach it.
+        """
+        return await find_team(self._database, caller, "team.read", team_id)
+
+    async def list_page(self, caller: Caller, *, after: str, limit: int) -> list[Team]:
+        """A page of the teams that the caller reaches, the oldest first.
+
+        Args:
+            caller: Who asks.
+            after: The last team of the page before.
+            limit: The most to return.
+        """
+        rows = await self._database.fetch(
+            store.TEAMS, tenant_id=caller.tenant_id, owners=caller.reach("team.read"), after=after, limit=limit
+        )
+        return [Team(*row) for row in rows]
+
+    async def update(self, caller: Caller, team_id: str, name: str | None, revision: int | None) -> Team:
+        """Changes a team's name.
+
+        Args:
+            caller: Who changes it.
+            team_id: Which.
+            name: Its new name; ``None`` to leave it.
+            revision: The revision last read; ``None`` to overwrite whatever is there.
+
+        Raises:
+            Aborted: It was changed since.
+            NotFound: There is none, or the caller does not reach it.
+        """
+        draft = await self._recorder.draft(caller, events.EVENT_TYPE_TEAM_UPDATED, resource_id=team_id)
+        async with self._database.transaction() as transaction:
+            team = await find_team(transaction, caller, "team.update", team_id)
+            _check(revision, team)
+            changed = replace(team, name=team.name if name is None else name, revision=team.revision + 1)
+            if not await transaction.execute(
+                store.UPDATE_TEAM,
+                tenant=caller.tenant_id,
+                id=team_id,
+                read_revision=team.revision,
+                new_name=changed.name,
+            ):
+                raise Aborted("The team was changed since.")
+            await self._recorder.record(transaction, draft)
+        return changed
+
+    async def delete(self, caller: Caller, team_id: str, revision: int | None) -> None:
+        """Deletes a team; what it owned stays the tenant's, and only a permission held in any resource reaches it.
+
+        Args:
+            caller: Who deletes it.
+            team_id: Which.
+            revision: The revision last read; ``None`` to overlook it.
+
+        Raises:
+            Aborted: It was changed since.
+            NotFound: There is none, or the caller does not reach it.
+        """
+        draft = await self._recorder.draft(caller, events.EVENT_TYPE_TEAM_DELETED, resource_id=team_id)
+        async with self._database.transaction() as transaction:
+            await change_policy(transaction, caller.tenant_id)
+            _check(revision, await find_team(transaction, caller, "team.delete", team_id))
+            for statement in (store.DELETE_MEMBERS_OF_TEAM, store.DELETE_TEAM):
+                await transaction.execute(statement, tenant_id=caller.tenant_id, team_id=team_id)
+            await self._recorder.record(transaction, draft)
+
+    async def add(self, caller: Caller, team_id: str, principal_id: str, expire_time: int | None) -> TeamMember:
+        """Adds a principal to a team; one that is in it gets the new end.
+
+        Args:
+            caller: Who adds it.
+            team_id: Which team.
+            principal_id: The member or API key.
+            expire_time: When it leaves by itself; ``None`` for never.
+
+        Raises:
+            NotFound: There is no such team within the caller's reach, or no such principal.
+            PermissionDenied: The caller does not itself reach what the team owns (``GRANT_EXCEEDS_GRANTER``).
+            ResourceExhausted: The principal is in as many teams as it may.
+        """
+        draft = await self._recorder.draft(
+            caller,
+            events.EVENT_TYPE_TEAM_MEMBER_ADDED,
+            resource_id=team_id,
+            extra={"principal": principal_id, "expire_time": clock.to_rfc3339(expire_time) if expire_time else None},
+        )
+        async with self._database.transaction() as transaction:
+            policy = await change_policy(transaction, caller.tenant_id)
+            await find_team(transaction, caller, "team.update", team_id)
+            named = {"tenant_id": caller.tenant_id, "principal_id": principal_id}
+            # Under the policy's lock: a principal that is being removed is gone by now, or not until later.
+            if await transaction.fetch_one(store.PRINCIPAL, **named) is None:
+                raise NotFound("principal")
+            bindings = await transaction.fetch(store.BINDINGS_OF, **named)
+            held = Decisions(policy).held([row.role for row in bindings], self._known)
+            own = {name: scope & Scope.OWN for name, scope in held.items()}
+            check_reaches_all(caller, team_id, own, self._known)
+            member = await self._insert(transaction, caller, team_id, principal_id, expire_time)
+            await self._recorder.record(transaction, draft)
+        return member
+
+    async def remove(self, caller: Caller, team_id: str, principal_id: str) -> None:
+        """Removes a principal from a team.
+
+        Args:
+            caller: Who removes it.
+            team_id: Which team.
+            principal_id: The member or API key.
+
+        Raises:
+            NotFound: There is no such team within the caller's reach, or the principal is not in it.
+        """
+        draft = await self._recorder.draft(
+            caller,
+            events.EVENT_TYPE_TEAM_MEMBER_REMOVED,
+            resource_id=team_id,
+            extra={"principal": principal_id},
+        )
+        async with self._database.transaction() as transaction:
+            await change_policy(transaction, caller.tenant_id)
+            await find_team(transaction, caller, "team.update", team_id)
+            if not await transaction.execute(
+                store.DELETE_TEAM_MEMBER, tenant_id=caller.tenant_id, team_id=team_id, principal_id=principal_id
+            ):
+                raise NotFound("principal")
+            await self._recorder.record(transaction, draft)
+
+    async def members(self, caller: Caller, team_id: str, *, after: str, limit: int) -> list[TeamMember]:
+        """A page of the principals in a team at this moment, by identifier.
+
+        Args:
+            caller: Who asks.
+            team_id: Which team.
+            after: The last principal of the page before.
+            limit: The most to return.
+
+        Raises:
+            NotFound: There is none, or the caller does not reach it.
+        """
+        await self.get(caller, team_id)
+        rows = await self._database.fetch(
+            store.TEAM_MEMBERS,
+            tenant_id=caller.tenant_id,
+            team_id=team_id,
+            after=after,
+            now=clock.now(),
+            limit=limit,
+        )
+        return [TeamMember(*row) for row in rows]
+
+    async def _insert(
+        self, transaction: Transaction, caller: Caller, team_id: str, principal_id: str, expire_time: int | None
+    ) -> TeamMember:
+        member = TeamMember(principal_id, expire_time, clock.now())
+        named = {"tenant_id": caller.tenant_id, "principal_id": principal_id, "team_id": team_id}
+        row = await transaction.fetch_one(store.COUNT_OTHER_TEAMS, now=member.create_time, **named)
+        if row is not None and row.count >= MAX_TEAMS_OF:
+            raise ResourceExhausted("The principal is in as many teams as it may.", limit="teams_of_principal")
+        await transaction.execute(
+            store.UPSERT_TEAM_MEMBER,
+            **named,
+            expire_time=expire_time,
+            create_time=member.create_time,
+            creator_id=caller.principal_id,
+        )
+        return member
+
+
+async def find_team(reader: Reader, caller: Caller, permission: str, team_id: str) -> Team:
+    """A team in whose resources a caller holds a permission.
+
+    Args:
+        reader: Where from.
+        caller: Who asks.
+        permission: As ``<resource>.<verb>``.
+        team_id: Which team.
+
+    Raises:
+        NotFound: There is none, or the caller does not hold the permission there.
+    """
+    row = await reader.fetch_one(
+        store.TEAM, tenant_id=caller.tenant_id, team_id=team_id, owners=caller.reach(permission)
+    )
+    if row is None:
+        raise NotFound("team")
+    return Team(*row)
+
+
+def _check(revision: int | None, team: Team) -> None:
+    if revision is not None and revision != team.revision:
+        raise Aborted("The team was changed since.")
