@@ -283,7 +283,7 @@ class Cells:
             beside = {"role": "member", **beside}
         elif rpc.name in {"CreateSignerSession", "CreateSignerLink", "RevokeSignerLink"} and not beside:
             beside = self.signing_beside(rpc, caller, path)
-        beside, reached = with_shares(self.world, rpc, caller, path, relation, (beside, reached))
+        beside, reached = with_shares(self.world, rpc, caller, path, relation=relation, so_far=(beside, reached))
         about = f"{path} {relation} {resource.state}"
         label = self.label(rpc, caller, path, resource.name)
         payload = request(rpc, label, {**beside, path: resource.name})
