@@ -11,7 +11,7 @@ Fields = tuple[Mapping[str, str], bool]
 """The other fields of a request by their paths, and whether the caller reaches what is in question."""
 
 
-def with_shares(world: World, rpc: Rpc, caller: Caller, path: str, relation: str, so_far: Fields) -> Fields:
+def with_shares(world: World, rpc: Rpc, caller: Caller, path: str, *, relation: str, so_far: Fields) -> Fields:
     """The other fields of what makes teams and delegations, and whether what is named is reached.
 
     Args:
