@@ -147,11 +147,7 @@ class _Maker:
         _add(kinds, "document", Resource(purged.document_id, "purged"))
 
         awaiting, canceled = sender.send(), sender.send()
-        link = client.signing.create_signer_link(
-            signature_request_id=awaiting.signature_request_id, signature_id=awaiting.signatures[0].signature_id
-        )
-        beside = {"signature_request_id": awaiting.signature_request_id}
-        _add(kinds, "signer_link", Resource(link.signer_link_id, "good", beside))
+        self._link(kinds, client, awaiting)
         client.signing.cancel_signature_request(signature_request_id=canceled.signature_request_id)
         declined = sender.send()
         sender.signer(declined, 0).ceremony.decline_signature(reason="no")
@@ -181,12 +177,17 @@ class _Maker:
         team_id = client.permissions.create_team(name="Team").team.team_id
         sender = dataclasses.replace(self.as_sender(client, principal_id), team_id=team_id)
         owned: Kinds = {"team": [Resource(team_id)], "document": [Resource(sender.upload().document_id)]}
-        self._requests(owned, ("good", sender.send()))
-        spec = UploadSpec(title="x", size=1_000_000, media_type="application/pdf", team_id=team_id)
-        _add(owned, "upload", Resource(client.documents.start_upload(spec=spec).upload.upload_id))
+        sent = sender.send()
+        self._link(owned, client, sent)
+        self._requests(owned, ("good", sent))
         self.teams[principal_id] = owned
         for kind, resources in owned.items():
             _add(kinds, kind, *resources)
+
+    def _link(self, kinds: Kinds, client: zegel.Client, sent: SignatureRequest) -> None:
+        named = {"signature_request_id": sent.signature_request_id}
+        link = client.signing.create_signer_link(signature_id=sent.signatures[0].signature_id, **named)
+        _add(kinds, "signer_link", Resource(link.signer_link_id, "good", named))
 
     def _requests(self, kinds: Kinds, *named: tuple[str, SignatureRequest]) -> None:
         for state, request in named:
