@@ -177,17 +177,16 @@ class _Maker:
         team_id = client.permissions.create_team(name="Team").team.team_id
         sender = dataclasses.replace(self.as_sender(client, principal_id), team_id=team_id)
         owned: Kinds = {"team": [Resource(team_id)], "document": [Resource(sender.upload().document_id)]}
-        sent = sender.send()
-        self._link(owned, client, sent)
+        self._link(owned, client, sent := sender.send())
         self._requests(owned, ("good", sent))
         self.teams[principal_id] = owned
         for kind, resources in owned.items():
             _add(kinds, kind, *resources)
 
     def _link(self, kinds: Kinds, client: zegel.Client, sent: SignatureRequest) -> None:
-        named = {"signature_request_id": sent.signature_request_id}
-        link = client.signing.create_signer_link(signature_id=sent.signatures[0].signature_id, **named)
-        _add(kinds, "signer_link", Resource(link.signer_link_id, "good", named))
+        of, whose = sent.signature_request_id, sent.signatures[0].signature_id
+        link = client.signing.create_signer_link(signature_request_id=of, signature_id=whose)
+        _add(kinds, "signer_link", Resource(link.signer_link_id, "good", {"signature_request_id": of}))
 
     def _requests(self, kinds: Kinds, *named: tuple[str, SignatureRequest]) -> None:
         for state, request in named:
