@@ -206,7 +206,7 @@ class Caller(NamedTuple):
         Args:
             permission: As ``<resource>.<verb>``.
         """
-        if not self.shares or not self.scopes(permission) & Scope.OWN:
+        if not self.shares or not self.holds(permission) & Scope.OWN:
             return ()
         return tuple(owner_id for owner_id, share in self.shares.items() if share.holds(permission))
 
