@@ -52,9 +52,8 @@ async def test_the_prober_finds_a_caller_who_holds_less_or_more_than_is_declared
 
 async def test_the_prober_finds_what_is_told_apart(world: World) -> None:
     member = world.callers["member"]
-    [cell] = [
-        each for each in Cells(world, choose()).of(RPCS["GetDocument"], member) if each.about == "document_id own good"
-    ]
+    cells = Cells(world, choose()).of(RPCS["GetDocument"], member)
+    cell = next(each for each in cells if each.about == "document_id own good")
     absent = dataclasses.replace(cell, expected=ABSENT, twin=RPCS["GetDocument"].descriptor.name.encode())
     async with Prober(world) as prober:
         await prober.run(iter([dataclasses.replace(absent, twin=b"\x0a\x01x")]))

@@ -96,8 +96,6 @@ class Delegations:
         if not permissions <= self._work:
             raise InvalidArgument("permissions", "must be permissions of documents, signature requests or their trails")
         caller.require("delegation.create", "member", owner_id=delegator_id)
-        if delegator_id == delegate_id:
-            raise InvalidArgument("delegate_id", "must be another member than the delegator")
         delegation_id, created = new_id("dlg"), clock.now()
         draft = await self._recorder.draft(caller, events.EVENT_TYPE_DELEGATION_CREATED, resource_id=delegation_id)
         kind: type[M] | None = None
@@ -109,6 +107,8 @@ class Delegations:
                     # Under the policy's lock: a member that is being removed is gone by now, or not until later.
                     if await transaction.fetch_one(store.PRINCIPAL, **named) is None:
                         raise NotFound("member")
+                if delegator_id == delegate_id:  # only now: of another tenant's member nothing is told, not even this
+                    raise InvalidArgument("delegate_id", "must be another member than the delegator")
                 carried = await self._carried(transaction, caller, policy, delegator_id, permissions)
                 made = Delegation(delegation_id, delegator_id, delegate_id, carried, created, expire_time)
                 kept = answer(made)
