@@ -163,6 +163,7 @@ async def measure(path: Path, tenants: int, each: int, decisions: int, choose: r
     active = [one for number, one in enumerate(principals(tenants, each)) if number in wanted]
     database = await open_database(f"sqlite:///{path}")
     try:
+        await Policies(database).warm()  # as a server does before it serves
         cold = await first_decisions(Policies(database), active)
         gc.collect()
         before = anonymous_mib()

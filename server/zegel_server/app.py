@@ -277,6 +277,7 @@ class App:
         workshop = await stack.enter_async_context(Workshop(WorkerLimits(concurrency=settings.pdf_workers)))
         credentials = open_credentials(settings)
         core = self.core = await Core.open(settings, stack)
+        await core.policies.warm()
         domains = self.domains = await Domains.open(core, workshop, credentials, self.registry, stack)
         pipeline = Pipeline(
             core.methods,

@@ -15,12 +15,12 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from zegel_server import clock
-from zegel_server.caller import NO_SHARES, Scope, Share
+from zegel_server.caller import NO_SHARES, UNNAMED, Scope, Share
 from zegel_server.db import Database, Reader
 from zegel_server.errors import Aborted
 from zegel_server.permissions import store
 from zegel_server.permissions.decisions import Decisions, PrincipalDecisions, built_in_decisions
-from zegel_server.permissions.model import Binding, Grant, Policy, Role
+from zegel_server.permissions.model import OWNER, Binding, Grant, Policy, Role
 from zegel_server.permissions.sharing import SharedWith
 
 KEPT_TENANTS: Final = 10_000
@@ -167,6 +167,18 @@ class Policies:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._snapshots: OrderedDict[str, Snapshot] = OrderedDict()
+
+    async def warm(self) -> None:
+        """Asks everything once, of nobody: the first request of a process does not wait for statements to be made.
+
+        Raises:
+            Unavailable: The database does not answer.
+        """
+        for statement in (store.ROLES, store.GRANTS, store.PARENTS):
+            await self._database.fetch(statement, tenant_id=UNNAMED)
+        await self._version(UNNAMED)
+        await self._rows(UNNAMED, UNNAMED)
+        built_in_decisions().scopes(OWNER, "document.read")
 
     async def holdings(self, tenant_id: str, version: int, principal_id: str) -> Holdings:
         """What a principal may do, by what stands at this moment.
