@@ -144,3 +144,12 @@ async def test_only_so_many_tenants_and_principals_are_kept(
 async def test_many_at_once_on_a_cold_tenant_agree(policies: Policies) -> None:
     decisions = await asyncio.gather(*(policies.holdings("ten_x", 1, "mem_a") for _ in range(20)))
     assert {each.decide("document.read") for each in decisions} == {Scope.ANY}
+
+
+async def test_what_a_cold_decision_asks_was_asked_before_and_of_nobody(tables: Tables, policies: Policies) -> None:
+    await policies.warm()
+    asked = set(tables.reads)
+    tables.reads.clear()
+    assert (await policies.holdings("ten_a", 1, "mem_a")).decide("document.read") == Scope.ANY
+    assert set(tables.reads) <= asked
+    assert tables.reads  # nobody's answers were kept for somebody
