@@ -144,7 +144,7 @@ def test_built_in_roles_grow_towards_the_owner() -> None:
     assert "tenant.create" not in held("owner")
     assert not any(name.startswith(("member.", "document.", "audit.")) for name in held("operator"))
     assert all(scope is not Scope.ANY for scope in held("signer").values())
-    assert all(name.endswith((".read", ".introspect", ".check", ".explain")) for name in held("auditor"))
+    assert all(name.endswith((".read", ".introspect", ".exchange", ".check", ".explain")) for name in held("auditor"))
     assert "document.download" not in held("auditor")
 
 
