@@ -168,6 +168,9 @@ class Cells:
                 rpc, caller = self.choose.choice(with_kinds), self.choose.choice(callers)
                 path, kind = self.choose.choice(list(rpc.kinds.items()))
                 relation, resource = self.random_resource(caller, kind)
+                if (rpc.name, path) == ("CreateDelegation", "delegate_id") and resource in self._pool[kind]:
+                    # To delegate to a caller would change what is expected of it.
+                    relation, resource = "foreign", self.foreign(kind)
                 yield self.about(rpc, caller, path, relation, resource)
 
     def some(self, cells: Sequence[Cell]) -> Iterator[Cell]:
