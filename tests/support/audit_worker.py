@@ -18,6 +18,10 @@ from zegel_server.audit.log import Head
 from zegel_server.audit.publisher import Publisher
 
 
+PACE_S = 0.05
+"""Between two events of a task: those of a thousand trials must fit into one trail's evidence, 64 MiB."""
+
+
 def tell(*words: str) -> None:
     """Writes a line at once: what is said is not lost with the process."""
     sys.stdout.write(" ".join(words) + "\n")
@@ -46,6 +50,7 @@ async def _work(url: str, folder: Path, tenant_id: str, subject_id: str) -> None
         while True:
             [event_id] = await world.record(request=request)
             tell("acknowledged", event_id)
+            await asyncio.sleep(PACE_S)
 
     await asyncio.gather(*(work() for _ in range(4)))
 

@@ -54,7 +54,7 @@ def declared(path: Path, *extras: str) -> set[str]:
     return {canonicalize_name(Requirement(line).name) for line in lines}
 
 
-SERVER = declared(ROOT / "pyproject.toml", "pkcs11", "aws-kms")
+SERVER = declared(ROOT / "pyproject.toml", "pkcs11", "aws-kms", "vault")
 SDK = declared(ROOT / "clients/python/pyproject.toml", "cli")
 EVERYTHING = {canonicalize_name(requirement.name) for requirement in lockfiles.wanted("build", "dev")} | SERVER
 
