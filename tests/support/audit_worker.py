@@ -17,7 +17,6 @@ from support.audit_world import open_world
 from zegel_server.audit.log import Head
 from zegel_server.audit.publisher import Publisher
 
-
 PACE_S = 0.05
 """Between two events of a task: those of a thousand trials must fit into one trail's evidence, 64 MiB."""
 
