@@ -55,11 +55,11 @@ class Relay:
             self._open += (near, far)
             for way, reader, writer in (("up", near, far), ("down", far, near)):
                 budget = self._budgets[way].pop(0) if self._budgets[way] else None
-                thread = threading.Thread(target=self._pump, args=(reader, writer, budget), daemon=True)
+                thread = threading.Thread(target=self._pump, args=(way, reader, writer, budget), daemon=True)
                 self._threads.append(thread)
                 thread.start()
 
-    def _pump(self, reader: socket.socket, writer: socket.socket, budget: int | None) -> None:
+    def _pump(self, way: str, reader: socket.socket, writer: socket.socket, budget: int | None) -> None:
         with contextlib.suppress(OSError):
             while data := reader.recv(PIECE):
                 if budget is not None and len(data) > budget:
@@ -67,6 +67,9 @@ class Relay:
                     break
                 budget = None if budget is None else budget - len(data)
                 writer.sendall(data)
+            else:
+                if budget is not None:  # given up before it was cut: the next connection has what is left
+                    self._budgets[way].insert(0, budget)
         self._end(reader, writer)
 
     @staticmethod
