@@ -45,6 +45,7 @@ from zegel_server.documents.servicer import register as register_documents
 from zegel_server.documents.upkeep import Upkeep
 from zegel_server.documents.uploads import Uploads
 from zegel_server.documents.vault import Vault
+from zegel_server.idempotency import Answers
 from zegel_server.identity.exchange import Exchange
 from zegel_server.identity.operator import ensure_operator, renew_operator, write_secret
 from zegel_server.identity.servicer import IdentityServicer
@@ -205,12 +206,13 @@ class Domains:
 
     def servicers(self) -> list[tuple[ServiceDescriptor, Callable[[Any, Any], None], Any]]:
         """Each service with what registers it and its servicer."""
-        core, database = self.core, self.core.database
-        identity = IdentityServicer(core.identity, core.sessions, self.exchange, database)
-        documents = DocumentServicer(database, self.documents, self.uploads, self.downloads)
-        permissions = PermissionServicer(core.permissions, database)
-        signing = SigningServicer(self.signing, self.signer_links, database)
-        ceremony = CeremonyServicer(self.ceremony, database)
+        core = self.core
+        answers = Answers(core.database, core.keys)
+        identity = IdentityServicer(core.identity, core.sessions, self.exchange, answers)
+        documents = DocumentServicer(answers, self.documents, self.uploads, self.downloads)
+        permissions = PermissionServicer(core.permissions, answers)
+        signing = SigningServicer(self.signing, self.signer_links, answers)
+        ceremony = CeremonyServicer(self.ceremony, answers)
         audit = AuditServicer(self.audit)
         return [
             (IDENTITY, identity_service_pb2_grpc.add_IdentityServiceServicer_to_server, identity),

@@ -19,6 +19,7 @@ from zegel_server.crypto import open_root_keys
 from zegel_server.db import Database, Statement, Transaction, insert_into, open_database
 from zegel_server.db.schema import audit_events, outbox, tenants
 from zegel_server.errors import FailedPrecondition, NotFound
+from zegel_server.idempotency import Answers, Call
 from zegel_server.ids import new_id
 from zegel_server.keys.service import Keys
 from zegel_server.signing.ceremony import Ceremony
@@ -34,6 +35,8 @@ SQLITE_ONLY = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 
 NO_REQUEST = signing_service_pb2.CreateSignatureRequestRequest()
 NO_SIGN = ceremony_service_pb2.SignDocumentsRequest()
+NO_CALL: Call = Call(None, None, "", b"", b"")  # type: ignore[arg-type]
+"""A call that is not repeated: nothing is kept of it."""
 
 _EVENTS = Statement(select(audit_events).order_by(audit_events.c.event_number))
 _OUTBOX = Statement(select(outbox))
@@ -134,6 +137,10 @@ class World:
     expiry: Expiry
     sealing_asked: list[int]
 
+    @property
+    def answers(self) -> Answers:
+        return Answers(self.database, self.keys)
+
     def member(self, scope: Scope = Scope.OWN, **changes: Any) -> Caller:
         caller = Caller(
             tenant_id=self.tenant_id,
@@ -164,7 +171,7 @@ class World:
 
     async def send(self, caller: Caller, new: NewRequest | None = None) -> Snapshot:
         new = new or self.draft(caller)
-        return await self.signing.create(caller, new, NO_REQUEST, lambda _: NO_REQUEST)
+        return await self.signing.create(caller, new, NO_CALL, lambda _: NO_REQUEST)
 
     def draft(self, caller: Caller, *, orders: Sequence[int] = (0, 1), **changes: Any) -> NewRequest:
         document = self.documents.add(caller.principal_id)
@@ -179,7 +186,7 @@ class World:
 
     async def sign(self, signer: Caller) -> Snapshot:
         await self.ready(signer)
-        return (await self.ceremony.sign(signer, NO_SIGN, lambda _: NO_SIGN)).request
+        return (await self.ceremony.sign(signer, NO_CALL, lambda _: NO_SIGN)).request
 
     async def events(self, request: Snapshot) -> list[str]:
         rows = await self.database.fetch(_EVENTS)

@@ -9,16 +9,17 @@ from grpc.aio import ServicerContext
 
 from zegel.document.v1 import document_service_pb2 as pb
 from zegel.document.v1.document_service_pb2_grpc import DocumentServiceServicer, add_DocumentServiceServicer_to_server
-from zegel_server import idempotency, paging, validation
+from zegel_server import paging, validation
 from zegel_server.caller import current_caller
 from zegel_server.clock import to_timestamp
-from zegel_server.db import Database, Transaction, UniqueViolation
+from zegel_server.db import Transaction, UniqueViolation
 from zegel_server.documents import model, wire
 from zegel_server.documents.downloads import Downloads
 from zegel_server.documents.service import FIRST_PAGE, Documents
 from zegel_server.documents.uploads import Uploads
 from zegel_server.documents.wire import spec_of
 from zegel_server.errors import Aborted
+from zegel_server.idempotency import Answers
 
 Context = ServicerContext[Any, Any]
 
@@ -31,14 +32,14 @@ class DocumentServicer(DocumentServiceServicer):
     """Serves documents.
 
     Args:
-        database: Where the answers of idempotent calls are.
+        answers: Earlier answers.
         documents: What is known of documents.
         uploads: Uploads.
         downloads: Downloads.
     """
 
-    def __init__(self, database: Database, documents: Documents, uploads: Uploads, downloads: Downloads) -> None:
-        self._database = database
+    def __init__(self, answers: Answers, documents: Documents, uploads: Uploads, downloads: Downloads) -> None:
+        self._answers = answers
         self._documents = documents
         self._uploads = uploads
         self._downloads = downloads
@@ -46,18 +47,18 @@ class DocumentServicer(DocumentServiceServicer):
     async def StartUpload(self, request: pb.StartUploadRequest, context: Context) -> pb.StartUploadResponse:
         """See the contract."""
         caller = current_caller()
-        earlier = await idempotency.earlier_answer(self._database, caller, request, pb.StartUploadResponse)
+        call = await self._answers.call(caller, request)
+        earlier = await call.earlier(pb.StartUploadResponse)
         if earlier is not None:
             return earlier
 
         async def remember(transaction: Transaction, upload: model.Upload) -> None:
-            answer = pb.StartUploadResponse(upload=upload_message(upload))
-            await idempotency.remember(transaction, caller, request, answer)
+            await call.remember(transaction, pb.StartUploadResponse(upload=upload_message(upload)))
 
         try:
             upload = await self._uploads.start(caller, spec_of(request.spec), remember)
         except UniqueViolation:
-            earlier = await idempotency.earlier_answer(self._database, caller, request, pb.StartUploadResponse)
+            earlier = await call.earlier(pb.StartUploadResponse)
             if earlier is None:
                 raise Aborted("The same call is being made at the same time; try again.") from None
             return earlier

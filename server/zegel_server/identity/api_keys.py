@@ -20,7 +20,7 @@ from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller, PrincipalKind
 from zegel_server.db import Database, Reader, Row, Transaction, UniqueViolation
 from zegel_server.errors import Aborted, FailedPrecondition, NotFound
-from zegel_server.idempotency import earlier_answer, remember
+from zegel_server.idempotency import Call
 from zegel_server.identity import store
 from zegel_server.identity.holding import hold_caller
 from zegel_server.identity.model import TOKEN_SHOWN, narrowing
@@ -73,7 +73,7 @@ class ApiKeys:
         expire_time: int | None,
         permissions: frozenset[str] = frozenset(),
         *,
-        request: Message,
+        call: Call,
         kind: type[M],
         answer: Callable[[ApiKey, str], M],
     ) -> M:
@@ -85,7 +85,7 @@ class ApiKeys:
             roles: Roles to grant.
             expire_time: When it ends by itself; ``None`` for never.
             permissions: What to narrow it to; empty for no narrowing but the caller's own.
-            request: The request, with its ``request_id``.
+            call: The call, which may be a repetition.
             kind: The answer's type.
             answer: Makes the answer; it is kept with an empty token.
 
@@ -116,7 +116,7 @@ class ApiKeys:
             )
             await self._permissions.bind(transaction, caller, api_key_id, names)
             await self._recorder.record(transaction, draft)
-            await remember(transaction, caller, request, answer(api_key, ""))
+            await call.remember(transaction, answer(api_key, ""))
             return api_key
 
         try:
@@ -124,7 +124,7 @@ class ApiKeys:
                 await hold_caller(transaction, caller)
                 made = await make(transaction)
         except UniqueViolation:
-            before = await earlier_answer(self._database, caller, request, kind)
+            before = await call.earlier(kind)
             if before is None:
                 raise Aborted("The same key is being made at the same time; try again.") from None
             return before
@@ -188,7 +188,7 @@ class ApiKeys:
         api_key_id: str,
         overlap_us: int,
         *,
-        request: Message,
+        call: Call,
         kind: type[M],
         answer: Callable[[ApiKey, str], M],
     ) -> M:
@@ -198,7 +198,7 @@ class ApiKeys:
             caller: Who rotates it.
             api_key_id: Which.
             overlap_us: How long the token before stays good.
-            request: The request, with its ``request_id``.
+            call: The call, which may be a repetition.
             kind: The answer's type.
             answer: Makes the answer; it is kept with an empty token.
 
@@ -226,9 +226,9 @@ class ApiKeys:
                 await hold_caller(transaction, caller)
                 made = await self._rotate(transaction, rows[api_key_id], token, overlap_us)
                 await self._recorder.record(transaction, draft)
-                await remember(transaction, caller, request, answer(made, ""))
+                await call.remember(transaction, answer(made, ""))
         except UniqueViolation:
-            before = await earlier_answer(self._database, caller, request, kind)
+            before = await call.earlier(kind)
             if before is None:
                 raise Aborted("The same key is being rotated at the same time; try again.") from None
             return before

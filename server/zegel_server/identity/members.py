@@ -18,7 +18,7 @@ from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller
 from zegel_server.db import Database, Row, UniqueViolation
 from zegel_server.errors import Aborted, AlreadyExists, InvalidArgument, NotFound
-from zegel_server.idempotency import earlier_answer, remember
+from zegel_server.idempotency import Call
 from zegel_server.identity import store
 from zegel_server.ids import new_id
 from zegel_server.keys.service import Keys
@@ -62,7 +62,7 @@ class Members:
         email: str,
         roles: Sequence[str],
         *,
-        request: Message,
+        call: Call,
         answer: Callable[[Member], M],
     ) -> M:
         """Adds a member, once a ``request_id``.
@@ -72,7 +72,7 @@ class Members:
             name: Name of the person.
             email: Mail address of the person.
             roles: Roles to grant.
-            request: The request, with its ``request_id``.
+            call: The call, which may be a repetition.
             answer: Makes the answer.
 
         Raises:
@@ -99,9 +99,9 @@ class Members:
                 )
                 await self._permissions.bind(transaction, caller, member.member_id, member.roles)
                 await self._recorder.record(transaction, draft)
-                await remember(transaction, caller, request, made)
+                await call.remember(transaction, made)
         except UniqueViolation:
-            before = await earlier_answer(self._database, caller, request, type(made))
+            before = await call.earlier(type(made))
             if before is not None:
                 return before
             raise AlreadyExists("A member has this address.", resource="member") from None

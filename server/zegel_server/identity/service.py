@@ -17,7 +17,7 @@ from zegel_server.audit.recorder import Draft, Recorder
 from zegel_server.caller import Caller
 from zegel_server.db import Database, Row, Transaction, UniqueViolation
 from zegel_server.errors import Aborted, NotFound
-from zegel_server.idempotency import earlier_answer, remember
+from zegel_server.idempotency import Call
 from zegel_server.identity import store
 from zegel_server.identity.api_keys import ApiKey, ApiKeys
 from zegel_server.identity.members import Members
@@ -141,25 +141,25 @@ class Identity:
         return tenant, api_key, token
 
     async def create_tenant_for(
-        self, caller: Caller, name: str, request: Message, kind: type[M], answer: Callable[[Tenant, ApiKey, str], M]
+        self, caller: Caller, name: str, call: Call, kind: type[M], answer: Callable[[Tenant, ApiKey, str], M]
     ) -> M:
         """Creates a tenant once a ``request_id``.
 
         Args:
             caller: The operator.
             name: Name of the tenant.
-            request: The request, with its ``request_id``.
+            call: The call, which may be a repetition.
             kind: The answer's type.
             answer: Makes the answer; it is kept with an empty token.
         """
 
         async def keep(transaction: Transaction, tenant: Tenant, api_key: ApiKey) -> None:
-            await remember(transaction, caller, request, answer(tenant, api_key, ""))
+            await call.remember(transaction, answer(tenant, api_key, ""))
 
         try:
             return answer(*await self.create_tenant(caller, name, finish=keep))
         except UniqueViolation:
-            before = await earlier_answer(self._database, caller, request, kind)
+            before = await call.earlier(kind)
             if before is None:
                 raise Aborted("The same tenant is being made at the same time; try again.") from None
             return before

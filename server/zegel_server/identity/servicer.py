@@ -8,9 +8,8 @@ from zegel.identity.v1 import identity_service_pb2 as pb
 from zegel.identity.v1 import identity_service_pb2_grpc as rpc
 from zegel_server import clock, paging, validation
 from zegel_server.caller import Caller, PrincipalKind, current_caller
-from zegel_server.db import Database
 from zegel_server.errors import InvalidArgument
-from zegel_server.idempotency import earlier_answer
+from zegel_server.idempotency import Answers
 from zegel_server.identity.api_keys import ApiKey
 from zegel_server.identity.exchange import EXCHANGED_DEFAULT, EXCHANGED_MOST, Exchange
 from zegel_server.identity.members import Member
@@ -53,27 +52,28 @@ class IdentityServicer(rpc.IdentityServiceServicer):
         identity: Use cases of tenants, members and API keys.
         sessions: Use cases of sessions.
         exchange: Use cases of exchanging.
-        database: Where earlier answers are kept.
+        answers: Earlier answers.
     """
 
-    def __init__(self, identity: Identity, sessions: Sessions, exchange: Exchange, database: Database) -> None:
+    def __init__(self, identity: Identity, sessions: Sessions, exchange: Exchange, answers: Answers) -> None:
         self._identity = identity
         self._exchange = exchange
         self._sessions = sessions
-        self._database = database
+        self._answers = answers
 
     async def CreateTenant(self, request: pb.CreateTenantRequest, context: Any) -> pb.CreateTenantResponse:
         """See the contract."""
         caller = current_caller()
         name = validation.text(request.name, "name", most=MAX_NAME)
-        before = await earlier_answer(self._database, caller, request, pb.CreateTenantResponse)
+        call = await self._answers.call(caller, request)
+        before = await call.earlier(pb.CreateTenantResponse)
         if before is not None:
             before.api_key_token = await self._renewed(caller, before.tenant.tenant_id, before.api_key)
             return before
         return await self._identity.create_tenant_for(
             caller,
             name,
-            request,
+            call,
             pb.CreateTenantResponse,
             lambda tenant, api_key, token: pb.CreateTenantResponse(
                 tenant=_tenant(tenant), api_key=_api_key(api_key), api_key_token=token
@@ -104,7 +104,8 @@ class IdentityServicer(rpc.IdentityServiceServicer):
         name = validation.text(request.name, "name", most=MAX_NAME)
         email = validation.email(request.email, "email")
         roles = _roles(request.roles) or ["member"]
-        before = await earlier_answer(self._database, caller, request, pb.CreateMemberResponse)
+        call = await self._answers.call(caller, request)
+        before = await call.earlier(pb.CreateMemberResponse)
         if before is not None:
             return before
         return await self._identity.members.create(
@@ -112,7 +113,7 @@ class IdentityServicer(rpc.IdentityServiceServicer):
             name,
             email,
             roles,
-            request=request,
+            call=call,
             answer=lambda member: pb.CreateMemberResponse(member=_member(member)),
         )
 
@@ -157,7 +158,8 @@ class IdentityServicer(rpc.IdentityServiceServicer):
         roles = _roles(request.roles)
         if not roles:
             raise InvalidArgument("roles", f"must be 1 to {MAX_ROLES}", reason="MISSING_FIELD")
-        before = await earlier_answer(self._database, caller, request, pb.CreateApiKeyResponse)
+        call = await self._answers.call(caller, request)
+        before = await call.earlier(pb.CreateApiKeyResponse)
         if before is not None:
             before.token = await self._renewed(caller, caller.tenant_id, before.api_key)
             return before
@@ -170,7 +172,7 @@ class IdentityServicer(rpc.IdentityServiceServicer):
             roles,
             expire_time,
             _permissions(request.permissions),
-            request=request,
+            call=call,
             kind=pb.CreateApiKeyResponse,
             answer=lambda api_key, token: pb.CreateApiKeyResponse(api_key=_api_key(api_key), token=token),
         )
@@ -182,7 +184,8 @@ class IdentityServicer(rpc.IdentityServiceServicer):
         overlap = OVERLAP
         if request.HasField("overlap"):
             overlap = validation.duration(request.overlap, "overlap", most=OVERLAP_MOST)
-        before = await earlier_answer(self._database, caller, request, pb.RotateApiKeyResponse)
+        call = await self._answers.call(caller, request)
+        before = await call.earlier(pb.RotateApiKeyResponse)
         if before is not None:
             before.token = await self._renewed(caller, caller.tenant_id, before.api_key)
             return before
@@ -190,7 +193,7 @@ class IdentityServicer(rpc.IdentityServiceServicer):
             caller,
             api_key_id,
             overlap,
-            request=request,
+            call=call,
             kind=pb.RotateApiKeyResponse,
             answer=lambda api_key, token: pb.RotateApiKeyResponse(api_key=_api_key(api_key), token=token),
         )

@@ -22,7 +22,7 @@ from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller, Scope
 from zegel_server.db import Database, Row, Transaction, UniqueViolation
 from zegel_server.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
-from zegel_server.idempotency import earlier_answer, remember
+from zegel_server.idempotency import Call
 from zegel_server.ids import new_id
 from zegel_server.permissions import model, store
 from zegel_server.permissions.changes import change_policy
@@ -72,7 +72,7 @@ class Delegations:
         permissions: frozenset[str],
         expire_time: int,
         *,
-        request: Message,
+        call: Call,
         answer: Callable[[Delegation], M],
     ) -> M:
         """Makes a delegation; a repetition of the request gets the first answer.
@@ -83,7 +83,7 @@ class Delegations:
             delegate_id: To whom.
             permissions: To which it is narrowed; empty for no narrowing.
             expire_time: When it ends.
-            request: The request, with its ``request_id``.
+            call: The call, which may be a repetition.
             answer: Makes the answer that is kept for a repetition.
 
         Raises:
@@ -121,9 +121,9 @@ class Delegations:
                     "permissions": _stored(carried),
                 }
                 await self._recorder.record(transaction, draft.about(extra=extra))
-                await remember(transaction, caller, request, kept)
+                await call.remember(transaction, kept)
         except UniqueViolation:
-            before = None if kind is None else await earlier_answer(self._database, caller, request, kind)
+            before = None if kind is None else await call.earlier(kind)
             if before is None:
                 raise AlreadyExists("A delegation between the two stands.", resource="delegation") from None
             return before

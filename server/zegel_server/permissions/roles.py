@@ -11,7 +11,7 @@ from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller
 from zegel_server.db import Database, Transaction, UniqueViolation
 from zegel_server.errors import Aborted, AlreadyExists, FailedPrecondition, NotFound, ResourceExhausted
-from zegel_server.idempotency import earlier_answer, remember
+from zegel_server.idempotency import Call
 from zegel_server.permissions import model, store
 from zegel_server.permissions.changes import Losses, Trial, assess, change_policy, check_within
 from zegel_server.permissions.model import BUILT_IN, NOBODY, Policy, Role
@@ -33,13 +33,13 @@ class Roles:
         self._recorder = recorder
         self._known = known
 
-    async def create(self, caller: Caller, role: Role, request: Message, answer: Callable[[Role], M]) -> M:
+    async def create(self, caller: Caller, role: Role, call: Call, answer: Callable[[Role], M]) -> M:
         """Defines a role of the tenant's own; a repetition of the request gets the first answer.
 
         Args:
             caller: Who defines it.
             role: The role.
-            request: The request, with its ``request_id``.
+            call: The call, which may be a repetition.
             answer: Makes the answer that is kept for a repetition.
 
         Raises:
@@ -68,9 +68,9 @@ class Roles:
                 await self._write_rules(transaction, caller.tenant_id, role)
                 await self._recorder.record(transaction, draft)
                 made = answer(replace(role, revision=1))
-                await remember(transaction, caller, request, made)
+                await call.remember(transaction, made)
         except UniqueViolation:
-            before = await earlier_answer(self._database, caller, request, type(answer(role)))
+            before = await call.earlier(type(answer(role)))
             if before is not None:
                 return before
             raise AlreadyExists("A role of that name exists.", resource="role") from None

@@ -9,7 +9,6 @@ from zegel.permission.v1 import permission_service_pb2_grpc as rpc
 from zegel_server import clock, paging, validation
 from zegel_server.caller import UNNAMED, Scope, current_caller
 from zegel_server.errors import InvalidArgument, NotFound
-from zegel_server.idempotency import earlier_answer
 from zegel_server.permissions.model import (
     BUILT_IN,
     NOBODY,
@@ -37,7 +36,7 @@ class PermissionServicer(SharingMethods, rpc.PermissionServiceServicer):
 
     Args:
         permissions: The use cases.
-        database: Where earlier answers are kept.
+        answers: Earlier answers.
     """
 
     async def ListRoles(self, request: pb.ListRolesRequest, context: Any) -> pb.ListRolesResponse:
@@ -72,11 +71,12 @@ class PermissionServicer(SharingMethods, rpc.PermissionServiceServicer):
         caller = current_caller()
         _named(request.role.name, "role.name")
         role = self._from_role(request.role, _FIELDS)
-        before = await earlier_answer(self._database, caller, request, pb.CreateRoleResponse)
+        call = await self._answers.call(caller, request)
+        before = await call.earlier(pb.CreateRoleResponse)
         if before is not None:
             return before
         return await self._permissions.roles.create(
-            caller, role, request, lambda role: pb.CreateRoleResponse(role=_role(role))
+            caller, role, call, lambda role: pb.CreateRoleResponse(role=_role(role))
         )
 
     async def UpdateRole(self, request: pb.UpdateRoleRequest, context: Any) -> pb.UpdateRoleResponse:

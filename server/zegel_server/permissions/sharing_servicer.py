@@ -6,9 +6,8 @@ from typing import Any
 from zegel.permission.v1 import sharing_pb2 as pb
 from zegel_server import clock, paging, validation
 from zegel_server.caller import Caller, Share, current_caller
-from zegel_server.db import Database
 from zegel_server.errors import InvalidArgument
-from zegel_server.idempotency import earlier_answer
+from zegel_server.idempotency import Answers
 from zegel_server.permissions.delegations import MAX_LIFETIME, Delegation
 from zegel_server.permissions.model import is_principal
 from zegel_server.permissions.service import Permissions
@@ -25,22 +24,23 @@ class SharingMethods:
 
     Args:
         permissions: The use cases.
-        database: Where earlier answers are kept.
+        answers: Earlier answers.
     """
 
-    def __init__(self, permissions: Permissions, database: Database) -> None:
+    def __init__(self, permissions: Permissions, answers: Answers) -> None:
         self._permissions = permissions
-        self._database = database
+        self._answers = answers
 
     async def CreateTeam(self, request: pb.CreateTeamRequest, context: Any) -> pb.CreateTeamResponse:
         """See the contract."""
         caller = current_caller()
         name = validation.text(request.name, "name", most=MAX_NAME)
-        before = await earlier_answer(self._database, caller, request, pb.CreateTeamResponse)
+        call = await self._answers.call(caller, request)
+        before = await call.earlier(pb.CreateTeamResponse)
         if before is not None:
             return before
         return await self._permissions.teams.create(
-            caller, name, request, lambda team: pb.CreateTeamResponse(team=_team(team))
+            caller, name, call, lambda team: pb.CreateTeamResponse(team=_team(team))
         )
 
     async def GetTeam(self, request: pb.GetTeamRequest, context: Any) -> pb.GetTeamResponse:
@@ -110,7 +110,8 @@ class SharingMethods:
             raise InvalidArgument("permissions", f"must be at most {MAX_NARROWED}")
         if not request.HasField("expire_time"):
             raise InvalidArgument("expire_time", "must be set", reason="MISSING_FIELD")
-        before = await earlier_answer(self._database, caller, request, pb.CreateDelegationResponse)
+        call = await self._answers.call(caller, request)
+        before = await call.earlier(pb.CreateDelegationResponse)
         if before is not None:
             return before
         return await self._permissions.delegations.create(
@@ -119,7 +120,7 @@ class SharingMethods:
             delegate_id,
             frozenset(request.permissions),
             validation.future(request.expire_time, "expire_time", most=MAX_LIFETIME),
-            request=request,
+            call=call,
             answer=lambda made: pb.CreateDelegationResponse(delegation=_delegation(made)),
         )
 

@@ -19,7 +19,7 @@ from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller, Scope
 from zegel_server.db import Database, Reader, Transaction, UniqueViolation
 from zegel_server.errors import Aborted, NotFound, ResourceExhausted
-from zegel_server.idempotency import earlier_answer, remember
+from zegel_server.idempotency import Call
 from zegel_server.ids import new_id
 from zegel_server.permissions import store
 from zegel_server.permissions.changes import change_policy
@@ -67,13 +67,13 @@ class Teams:
         self._recorder = recorder
         self._known = known
 
-    async def create(self, caller: Caller, name: str, request: Message, answer: Callable[[Team], M]) -> M:
+    async def create(self, caller: Caller, name: str, call: Call, answer: Callable[[Team], M]) -> M:
         """Makes a team, its maker the first in it; a repetition of the request gets the first answer.
 
         Args:
             caller: Who makes it.
             name: Its name.
-            request: The request, with its ``request_id``.
+            call: The call, which may be a repetition.
             answer: Makes the answer that is kept for a repetition.
 
         Raises:
@@ -98,9 +98,9 @@ class Teams:
                 )
                 await self._insert(transaction, caller, team.team_id, caller.principal_id, None)
                 await self._recorder.record(transaction, draft)
-                await remember(transaction, caller, request, made)
+                await call.remember(transaction, made)
         except UniqueViolation:
-            before = await earlier_answer(self._database, caller, request, type(made))
+            before = await call.earlier(type(made))
             if before is None:
                 raise Aborted("The same team is being made at the same time; try again.") from None
             return before

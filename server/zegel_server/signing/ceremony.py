@@ -22,7 +22,7 @@ from zegel_server.audit.recorder import Draft, Recorder
 from zegel_server.caller import Caller, PrincipalKind, denied
 from zegel_server.db import Database, Row, Transaction
 from zegel_server.errors import Aborted, FailedPrecondition, NotFound, ResourceExhausted
-from zegel_server.idempotency import remember
+from zegel_server.idempotency import Call
 from zegel_server.keys.service import Keys
 from zegel_server.signing import disclosure, store
 from zegel_server.signing.fields import FieldType, Value, Values, check_values, digest_of, missing
@@ -188,12 +188,12 @@ class Ceremony:
                 await self._recorder.record(transaction, draft)
         return Seen(now, read.seen.signature_id, after)
 
-    async def sign(self, caller: Caller, request: Message, answer: Answer) -> Seen:
+    async def sign(self, caller: Caller, call: Call, answer: Answer) -> Seen:
         """Signs; the next in order are asked, or the request waits to be sealed.
 
         Args:
             caller: The signer.
-            request: The call, with its ``request_id``.
+            call: The call, which may be a repetition.
             answer: Makes the answer to remember.
 
         Raises:
@@ -204,12 +204,12 @@ class Ceremony:
         for _ in range(TRIES):
             read = await self._read(caller)
             try:
-                return await self._sign(caller, read, request, answer)
+                return await self._sign(caller, read, call, answer)
             except _ChangedError:
                 continue
         raise Aborted("The fields were filled in elsewhere at the same time; try again.")
 
-    async def _sign(self, caller: Caller, read: _Read, request: Message, answer: Answer) -> Seen:
+    async def _sign(self, caller: Caller, read: _Read, call: Call, answer: Answer) -> Seen:
         seen, at = read.seen, clock.now()
         date = Value("text", clock.to_datetime(at).date().isoformat())
         dates = {field.api_id: date for field in seen.fields if field.type is FieldType.DATE_SIGNED}
@@ -253,7 +253,7 @@ class Ceremony:
                 )
                 transaction.after_commit(self._all_signed)
             told = Seen(after, seen.signature_id, values)
-            await remember(transaction, caller, request, answer(told))
+            await call.remember(transaction, answer(told))
         return told
 
     async def decline(self, caller: Caller, reason: str) -> Seen:

@@ -14,7 +14,7 @@ from zegel_server import clock, validation
 from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller
 from zegel_server.db import Database, Transaction
-from zegel_server.idempotency import remember
+from zegel_server.idempotency import Call
 from zegel_server.keys.service import Keys
 from zegel_server.signing.ports import Links
 from zegel_server.signing.reading import lock_progress
@@ -46,7 +46,7 @@ class SignerLinks:
         signature_id: str,
         expire_time: int,
         *,
-        request: Message,
+        call: Call,
         answer: Callable[[str], Message],
     ) -> tuple[str, str]:
         """Makes a link for one signer. Who made it stands in the trail.
@@ -56,7 +56,7 @@ class SignerLinks:
             signature_request_id: The request.
             signature_id: The signer's signature.
             expire_time: When it ends, in microseconds since the epoch.
-            request: The call, with its ``request_id``.
+            call: The call, which may be a repetition.
             answer: Makes the answer to remember, without a token, of the link's identifier.
 
         Returns:
@@ -89,7 +89,7 @@ class SignerLinks:
             )
             told = {**draft.extra, "link": made[0], "expire_time": clock.to_rfc3339(expire_time)}
             await self._recorder.record(transaction, draft.about(extra=told))
-            await remember(transaction, caller, request, answer(made[0]))
+            await call.remember(transaction, answer(made[0]))
         return made[0], made[1]
 
     async def renew(self, caller: Caller, signature_request_id: str, signature_id: str, signer_link_id: str) -> str:

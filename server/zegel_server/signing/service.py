@@ -23,7 +23,7 @@ from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller, PrincipalKind, Scope
 from zegel_server.db import Database
 from zegel_server.errors import Aborted
-from zegel_server.idempotency import remember
+from zegel_server.idempotency import Call
 from zegel_server.keys.service import Keys
 from zegel_server.permissions.teams import find_team
 from zegel_server.signing import drafts, sending, store
@@ -72,13 +72,13 @@ class Signing:
         self._sessions = sessions
         self._snapshots = Snapshots(database, keys)
 
-    async def create(self, caller: Caller, new: NewRequest, request: Message, answer: Answer) -> Snapshot:
+    async def create(self, caller: Caller, new: NewRequest, call: Call, answer: Answer) -> Snapshot:
         """Sends a signature request.
 
         Args:
             caller: Who sends it.
             new: What is asked for.
-            request: The call, with its ``request_id``.
+            call: The call, which may be a repetition.
             answer: Makes the answer to remember.
 
         Returns:
@@ -129,7 +129,7 @@ class Signing:
             await transaction.execute_many(store.INSERT_DOCUMENT, sending.document_rows(sent))
             await transaction.execute_many(store.INSERT_SIGNATURE, rows)
             await self._recorder.record(transaction, draft)
-            await remember(transaction, caller, request, answer(sent))
+            await call.remember(transaction, answer(sent))
         return sent
 
     async def get(self, caller: Caller, signature_request_id: str) -> Snapshot:

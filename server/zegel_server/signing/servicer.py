@@ -10,10 +10,10 @@ from zegel.signing.v1 import ceremony_service_pb2_grpc as ceremony_rpc
 from zegel.signing.v1 import signing_service_pb2 as pb
 from zegel.signing.v1 import signing_service_pb2_grpc as rpc
 from zegel_server import clock, paging, validation
-from zegel_server.caller import Caller, current_caller
-from zegel_server.db import Database, UniqueViolation
+from zegel_server.caller import current_caller
+from zegel_server.db import UniqueViolation
 from zegel_server.errors import FailedPrecondition
-from zegel_server.idempotency import earlier_answer
+from zegel_server.idempotency import Answers, Call
 from zegel_server.signing import messages
 from zegel_server.signing.ceremony import Ceremony
 from zegel_server.signing.links import SignerLinks
@@ -34,22 +34,20 @@ M = TypeVar("M", bound=Message)
 
 
 async def _once(
-    database: Database,
-    caller: Caller,
-    request: Message,
-    *,
+    call: Call,
     kind: type[M],
+    *,
     act: Callable[[], Awaitable[M]],
     restore: Callable[[M], Awaitable[None]],
 ) -> M:
     """Does a call with a ``request_id`` once; a repetition, also at the same time, gets the first answer."""
-    before = await earlier_answer(database, caller, request, kind)
+    before = await call.earlier(kind)
     if before is None:
         try:
             return await act()
         except (UniqueViolation, FailedPrecondition):
             # The same call, made at the same time, may have come first.
-            before = await earlier_answer(database, caller, request, kind)
+            before = await call.earlier(kind)
             if before is None:
                 raise
     await restore(before)
@@ -62,25 +60,26 @@ class SigningServicer(rpc.SigningServiceServicer):
     Args:
         signing: The use cases.
         links: The use cases of signer links.
-        database: Where earlier answers are kept.
+        answers: Earlier answers.
     """
 
-    def __init__(self, signing: Signing, links: SignerLinks, database: Database) -> None:
+    def __init__(self, signing: Signing, links: SignerLinks, answers: Answers) -> None:
         self._signing = signing
         self._links = links
-        self._database = database
+        self._answers = answers
 
     async def CreateSignatureRequest(
         self, request: pb.CreateSignatureRequestRequest, context: Any
     ) -> pb.CreateSignatureRequestResponse:
         """See the contract."""
         caller = current_caller()
+        call = await self._answers.call(caller, request)
 
         async def act() -> pb.CreateSignatureRequestResponse:
             sent = await self._signing.create(
                 caller,
                 messages.new_request(request),
-                request,
+                call,
                 lambda made: pb.CreateSignatureRequestResponse(
                     signature_request=messages.request_message(made, bare=True)
                 ),
@@ -91,9 +90,7 @@ class SigningServicer(rpc.SigningServiceServicer):
             known = await self._signing.get(caller, answer.signature_request.signature_request_id)
             messages.restore_request(answer.signature_request, known)
 
-        return await _once(
-            self._database, caller, request, kind=pb.CreateSignatureRequestResponse, act=act, restore=restore
-        )
+        return await _once(call, pb.CreateSignatureRequestResponse, act=act, restore=restore)
 
     async def GetSignatureRequest(
         self, request: pb.GetSignatureRequestRequest, context: Any
@@ -154,6 +151,7 @@ class SigningServicer(rpc.SigningServiceServicer):
     async def CreateSignerLink(self, request: pb.CreateSignerLinkRequest, context: Any) -> pb.CreateSignerLinkResponse:
         """See the contract."""
         caller = current_caller()
+        call = await self._answers.call(caller, request)
         request_id, signature_id = request.signature_request_id, request.signature_id
 
         async def act() -> pb.CreateSignerLinkResponse:
@@ -167,7 +165,7 @@ class SigningServicer(rpc.SigningServiceServicer):
                 )
 
             signer_link_id, token = await self._links.create(
-                caller, request_id, signature_id, expire_time, request=request, answer=bare
+                caller, request_id, signature_id, expire_time, call=call, answer=bare
             )
             answer = bare(signer_link_id)
             answer.token = token
@@ -176,7 +174,7 @@ class SigningServicer(rpc.SigningServiceServicer):
         async def restore(answer: pb.CreateSignerLinkResponse) -> None:
             answer.token = await self._links.renew(caller, request_id, signature_id, answer.signer_link_id)
 
-        return await _once(self._database, caller, request, kind=pb.CreateSignerLinkResponse, act=act, restore=restore)
+        return await _once(call, pb.CreateSignerLinkResponse, act=act, restore=restore)
 
     async def RevokeSignerLink(self, request: pb.RevokeSignerLinkRequest, context: Any) -> pb.RevokeSignerLinkResponse:
         """See the contract."""
@@ -189,12 +187,12 @@ class CeremonyServicer(ceremony_rpc.CeremonyServiceServicer):
 
     Args:
         ceremony: The use cases.
-        database: Where earlier answers are kept.
+        answers: Earlier answers.
     """
 
-    def __init__(self, ceremony: Ceremony, database: Database) -> None:
+    def __init__(self, ceremony: Ceremony, answers: Answers) -> None:
         self._ceremony = ceremony
-        self._database = database
+        self._answers = answers
 
     async def OpenCeremony(
         self, request: ceremony_pb.OpenCeremonyRequest, context: Any
@@ -227,20 +225,19 @@ class CeremonyServicer(ceremony_rpc.CeremonyServiceServicer):
     ) -> ceremony_pb.SignDocumentsResponse:
         """See the contract."""
         caller = current_caller()
+        call = await self._answers.call(caller, request)
 
         def bare(seen: Seen) -> ceremony_pb.SignDocumentsResponse:
             return ceremony_pb.SignDocumentsResponse(ceremony=messages.ceremony_message(seen, bare=True))
 
         async def act() -> ceremony_pb.SignDocumentsResponse:
-            seen = await self._ceremony.sign(caller, request, bare)
+            seen = await self._ceremony.sign(caller, call, bare)
             return ceremony_pb.SignDocumentsResponse(ceremony=messages.ceremony_message(seen))
 
         async def restore(answer: ceremony_pb.SignDocumentsResponse) -> None:
             messages.restore_ceremony(answer.ceremony, await self._ceremony.get(caller))
 
-        return await _once(
-            self._database, caller, request, kind=ceremony_pb.SignDocumentsResponse, act=act, restore=restore
-        )
+        return await _once(call, ceremony_pb.SignDocumentsResponse, act=act, restore=restore)
 
     async def DeclineSignature(
         self, request: ceremony_pb.DeclineSignatureRequest, context: Any

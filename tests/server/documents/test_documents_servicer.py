@@ -17,6 +17,7 @@ from zegel.document.v1.document_service_pb2_grpc import DocumentServiceStub
 from zegel_server.caller import Caller, Origin, Scope
 from zegel_server.documents.servicer import DocumentServicer, register
 from zegel_server.errors import ZegelError
+from zegel_server.idempotency import Answers
 from zegel_server.rpc.methods import Method, read_contracts
 from zegel_server.rpc.pipeline import Pipeline
 from zegel_server.rpc.telemetry import Telemetry
@@ -39,7 +40,7 @@ async def stub(sqlite_world: World) -> AsyncIterator[DocumentServiceStub]:
     telemetry = Telemetry(CollectorRegistry())
     server = grpc.aio.server(interceptors=[Pipeline(read_contracts([SERVICE]), authenticate, telemetry, refused)])
     world = sqlite_world
-    servicer = DocumentServicer(world.database, world.documents, world.uploads, world.downloads)
+    servicer = DocumentServicer(Answers(world.database, world.keys), world.documents, world.uploads, world.downloads)
     register(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

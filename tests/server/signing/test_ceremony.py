@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import select, update
 
-from support.signing_world import NO_SIGN, SQLITE_ONLY, World, place, said
+from support.signing_world import NO_CALL, NO_SIGN, SQLITE_ONLY, World, place, said
 from zegel.signing.v1 import ceremony_service_pb2 as pb
 from zegel_server import clock
 from zegel_server.audit.leaf import commitment
@@ -32,7 +32,7 @@ TYPED = Value("typed", "Ann Nowak")
 
 
 async def sign(world: World, signer: Caller) -> Seen:
-    return await world.ceremony.sign(signer, NO_SIGN, lambda _: NO_SIGN)
+    return await world.ceremony.sign(signer, NO_CALL, lambda _: NO_SIGN)
 
 
 async def refused(act: object) -> ZegelError:
@@ -256,7 +256,7 @@ async def test_many_signing_calls_at_once_make_one_signature(world: World) -> No
     request = await world.send(world.member())
     signer = world.signer(request)
     await world.ready(signer)
-    call = pb.SignDocumentsRequest(request_id="once")
+    call = await world.answers.call(signer, pb.SignDocumentsRequest(request_id="once"))
 
     async def attempt() -> str:
         try:

@@ -333,7 +333,7 @@ async def test_who_opened_a_signers_session_stands_in_the_trail(world: World) ->
 async def test_the_same_call_at_the_same_time_sends_one_request(world: World) -> None:
     sender = world.member()
     new = world.draft(sender)
-    call = pb.CreateSignatureRequestRequest(title=new.title, request_id="one")
+    call = await world.answers.call(sender, pb.CreateSignatureRequestRequest(title=new.title, request_id="one"))
 
     async def send(what: NewRequest) -> str | None:
         try:

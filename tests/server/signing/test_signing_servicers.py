@@ -31,12 +31,12 @@ from zegel_server.signing.snapshot import Snapshot
 def signing(world: World) -> SigningServicer:
     links = Links(world.database, Policies(world.database))
     signer_links = SignerLinks(world.database, world.keys, world.recorder, links, world.signing)
-    return SigningServicer(world.signing, signer_links, world.database)
+    return SigningServicer(world.signing, signer_links, world.answers)
 
 
 @pytest.fixture
 def ceremony(world: World) -> CeremonyServicer:
-    return CeremonyServicer(world.ceremony, world.database)
+    return CeremonyServicer(world.ceremony, world.answers)
 
 
 async def call(caller: Caller, method: Any, request: Any) -> Any:
@@ -285,3 +285,4 @@ async def test_what_is_remembered_of_a_call_holds_no_personal_data(
     for row in rows:
         for secret in (b"ann@", b"bob@", b"Ann", b"Bob"):
             assert secret not in row.response
+            assert secret not in row.request_hash
