@@ -1,10 +1,13 @@
-"""Races of revoking against using, over two server processes on one database.
+"""Races of taking away against using, over two server processes on one database.
 
 Run: ``python tests/security/races.py --races 100000 [--postgresql]``. It prints one line of JSON and exits 1 where a
-call was let in that began after the revocation had been answered.
+call was let in that began after what it takes was gone. On the way it tells on stderr how far it has come; interrupted
+(SIGINT, SIGTERM), it ends the races under way and prints the line that holds by then.
 
-A race is one session, or one role of one member: users call with it through both servers without a pause, and at a
-random moment it is taken away through one of the two. What began after that was answered must be refused, on either.
+In a race something is given: a session, a role, a place in a team, a delegation, an API key, a signer link. Two use it,
+each through a server of its own, and at a random moment it is taken away through one of the servers. What began after
+that was answered must be refused, on either; and what ended before it began must have been let in, on either. A link is
+redeemed by two at once: exactly one of them may get a session.
 """
 
 import argparse
@@ -13,14 +16,15 @@ import contextlib
 import json
 import os
 import random
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 if __name__ == "__main__":
     ROOT = Path(__file__).resolve().parents[2]
@@ -30,64 +34,66 @@ if __name__ == "__main__":
 import grpc
 import grpc.aio
 
+from security.race_kinds import COURSES, Course, Lane, Links, Server, lane_of
 from security.world import LIMITS_OFF
 from support import postgres
-from support.flow import Office, open_office
+from support.flow import open_office
 from support.server import ServerProcess
-from zegel.document.v1 import document_service_pb2, document_service_pb2_grpc
-from zegel.identity.v1 import identity_service_pb2, identity_service_pb2_grpc
-from zegel.permission.v1 import permission_service_pb2, permission_service_pb2_grpc
 
-AT_A_TIME: Final = 8
-"""Races that run at the same time: the two servers share two cores with them."""
-USERS: Final = 2
-"""Callers of each race, one a server."""
-AFTER: Final = 2
-"""Calls that each makes once it was refused, or the revocation was answered."""
+LANES: Final = 16
+"""Races that run at the same time."""
+TENANTS: Final = 4
+"""Tenants over which they are spread: races of one tenant change the same policy."""
+TAKEN_WITHIN_S: Final = 0.004
+"""How soon it is taken: some time within this."""
+PAUSE_S: Final = 0.010
+"""The longest between two uses before it is gone; the uses after that begin at once."""
+BUSY: Final = frozenset({"ABORTED"})
+"""Neither let in nor refused: the policy changed faster than it could be read."""
 
 
 @dataclass
 class Outcome:
-    """What came out."""
+    """What came out.
+
+    Attributes:
+        races: Races run to their end.
+        kinds: The same by kind.
+        calls: Uses.
+        allowed_before: Uses that were let in, and began before it was gone.
+        refused: Uses that were refused.
+        slipped: Uses that were let in though they began after it was gone.
+        withheld: Uses that were refused though it was not yet being taken.
+        doubled: Links that several turned into a session.
+        unredeemed: Links that nobody could turn into one, and nobody had revoked.
+        failed: Uses that were answered otherwise, by kind and code.
+        seconds: How long the races took.
+        interrupted: Whether it was ended before its time.
+    """
 
     races: int = 0
+    kinds: dict[str, int] = field(default_factory=dict)
     calls: int = 0
     allowed_before: int = 0
     refused: int = 0
     slipped: int = 0
-    failed: int = 0
+    withheld: int = 0
+    doubled: int = 0
+    unredeemed: int = 0
+    failed: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
+    interrupted: bool = False
 
+    @property
+    def faults(self) -> int:
+        """What there must be none of."""
+        return self.slipped + self.withheld + self.doubled + self.unredeemed + sum(self.failed.values())
 
-@dataclass
-class Server:
-    """The stubs of one server."""
-
-    documents: Any
-    identity: Any
-    permissions: Any
-
-
-def _stubs(channel: grpc.aio.Channel) -> Server:
-    return Server(
-        document_service_pb2_grpc.DocumentServiceStub(channel),
-        identity_service_pb2_grpc.IdentityServiceStub(channel),
-        permission_service_pb2_grpc.PermissionServiceStub(channel),
-    )
-
-
-def _bearer(token: str) -> tuple[tuple[str, str], ...]:
-    return (("authorization", f"Bearer {token}"),)
-
-
-async def _patiently(call: Callable[[], Awaitable[Any]]) -> Any:
-    """Makes a call again while the others change the same policy faster than it can be read."""
-    while True:
-        try:
-            return await call()
-        except grpc.aio.AioRpcError as error:
-            if error.code() is not grpc.StatusCode.ABORTED:
-                raise
+    def line(self) -> str:
+        """One line of JSON."""
+        seconds = round(self.seconds, 1)
+        rate = round(self.races / self.seconds, 1) if self.seconds else 0.0
+        return json.dumps(asdict(self) | {"seconds": seconds, "races_per_second": rate})
 
 
 class Racer:
@@ -95,93 +101,120 @@ class Racer:
 
     Args:
         servers: Both.
-        owner: Token of who revokes.
-        choose: Chooses moments and servers.
+        choose: Chooses kinds, moments and servers.
+        outcome: Where to count.
     """
 
-    def __init__(self, servers: list[Server], owner: str, choose: random.Random) -> None:
+    def __init__(self, servers: Sequence[Server], choose: random.Random, outcome: Outcome) -> None:
         self._servers = servers
-        self._owner = owner
         self._choose = choose
-        self.outcome = Outcome()
+        self.outcome = outcome
+        self._stopped = False
+        self._left = 0
 
-    async def member(self, number: int) -> str:
-        """A member whom races are about, one after another."""
-        request = identity_service_pb2.CreateMemberRequest(name="M", email=f"m{number}@example.com", roles=["auditor"])
-        made = await self._servers[0].identity.CreateMember(request, metadata=_bearer(self._owner))
-        return str(made.member.member_id)
+    def stop(self) -> None:
+        """Begins no further race."""
+        self._stopped = self.outcome.interrupted = True
 
-    async def race(self, member_id: str) -> None:
-        """One race, of a session or of a role."""
-        choose = self._choose
-        opener, asked = choose.choice(self._servers), identity_service_pb2.CreateSessionRequest(member_id=member_id)
-        opened = await _patiently(lambda: opener.identity.CreateSession(asked, metadata=_bearer(self._owner)))
-        by_role = choose.random() < 0.5
-        if by_role:
-            grant = permission_service_pb2.GrantRoleRequest(principal_id=member_id, role="member")
-            granter = choose.choice(self._servers)
-            await _patiently(lambda: granter.permissions.GrantRole(grant, metadata=_bearer(self._owner)))
-        revoked: list[float] = []
-        users = [
-            asyncio.create_task(self._use(server, opened.token, revoked, by_role=by_role)) for server in self._servers
-        ]
-        await asyncio.sleep(choose.random() * 0.004)
-        revoker = choose.choice(self._servers)
-        if by_role:
-            take = permission_service_pb2.TakeRoleRequest(principal_id=member_id, role="member")
-            await _patiently(lambda: revoker.permissions.TakeRole(take, metadata=_bearer(self._owner)))
-        else:
-            revoke = identity_service_pb2.RevokeSessionRequest(session_id=opened.session.session_id)
-            await _patiently(lambda: revoker.identity.RevokeSession(revoke, metadata=_bearer(self._owner)))
-        revoked.append(time.perf_counter())
-        await asyncio.gather(*users)
-        self.outcome.races += 1
+    def _server(self) -> Server:
+        return self._choose.choice(self._servers)
 
-    async def _use(self, server: Server, token: str, revoked: list[float], *, by_role: bool) -> None:
-        left = AFTER
+    async def race(self, course: Course) -> None:
+        """One race of a kind; in half of them, both servers know what is used before it is taken."""
+        course.taking = False
+        await course.give(self._server())
+        gone, used = asyncio.Event(), asyncio.Semaphore(0)
+        known = self._choose.random() < 0.5
+        async with asyncio.TaskGroup() as group:
+            for server in self._servers:
+                group.create_task(self._use(course, server, gone, used))
+            for _ in self._servers if known else ():
+                await used.acquire()
+            await asyncio.sleep(self._choose.random() * TAKEN_WITHIN_S)
+            course.taking = True
+            await course.take(self._server())
+            gone.set()
+
+    async def _use(self, course: Course, server: Server, gone: asyncio.Event, used: asyncio.Semaphore) -> None:
+        left = self._choose.choice((1, 1, 1, 2))
         while left:
-            began = time.perf_counter()
-            certain = bool(revoked)  # the answer was here before this call began
+            certain = gone.is_set()  # the answer was here before this call began
             left -= certain
-            self.outcome.calls += 1
-            try:
-                if by_role:  # an auditor owns nothing and cannot start an upload; a member can
-                    spec = document_service_pb2.UploadSpec(title="", size=1)  # refused as invalid, once it is let in
-                    await server.documents.StartUpload(
-                        document_service_pb2.StartUploadRequest(spec=spec), metadata=_bearer(token), timeout=30
-                    )
-                else:
-                    await server.identity.GetCurrentSession(
-                        identity_service_pb2.GetCurrentSessionRequest(), metadata=_bearer(token), timeout=30
-                    )
-                allowed = True
-            except grpc.aio.AioRpcError as error:
-                allowed = error.code() is grpc.StatusCode.INVALID_ARGUMENT
-                refused = error.code() in {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}
-                busy = error.code() is grpc.StatusCode.ABORTED  # neither let in nor refused
-                self.outcome.failed += not (allowed or refused or busy)
-                self.outcome.refused += refused
-            if allowed and certain and began >= revoked[0]:
-                self.outcome.slipped += 1
-            elif allowed:
-                self.outcome.allowed_before += 1
+            code = await course.use(server)
+            self._count(type(course), code, certain=certain, possible=course.under_way())
+            used.release()
+            if not gone.is_set():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(gone.wait(), self._choose.random() * PAUSE_S)
 
-    async def run(self, races: int) -> Outcome:
-        """Runs races, several at a time.
+    def _count(self, kind: type[Course] | type[Links], code: str, *, certain: bool, possible: bool) -> None:
+        outcome = self.outcome
+        outcome.calls += 1
+        if code in kind.allowed:
+            outcome.slipped += certain
+            outcome.allowed_before += not certain
+        elif code in kind.refused:
+            outcome.refused += 1
+            outcome.withheld += not possible
+        elif code not in BUSY:
+            named = f"{kind.__name__} {code}"
+            outcome.failed[named] = outcome.failed.get(named, 0) + 1
+
+    async def link(self, links: Links) -> None:
+        """One race of a link: two redeem it, and in half of the races a third revokes it."""
+        link_id, token = await links.make(self._server())
+        revoked, revoke = asyncio.Event(), self._choose.random() < 0.5
+
+        async def redeem(server: Server) -> str:
+            await asyncio.sleep(self._choose.random() * TAKEN_WITHIN_S)
+            certain = revoked.is_set()
+            code, session = await links.redeem(server, token)
+            self._count(Links, code, certain=certain, possible=True)
+            return session
+
+        async def end() -> None:
+            await asyncio.sleep(self._choose.random() * TAKEN_WITHIN_S)
+            await links.revoke(self._server(), link_id)
+            revoked.set()
+
+        redeeming = [redeem(server) for server in self._servers]
+        got = await asyncio.gather(*redeeming, *([end()] if revoke else []))
+        sessions = [each for each in got if each]
+        self.outcome.doubled += len(sessions) > 1
+        self.outcome.unredeemed += not sessions and not revoke
+        for server in self._servers:  # it is spent or revoked, on either
+            code, _ = await links.redeem(server, token)
+            self._count(Links, code, certain=True, possible=True)
+            for session in sessions:
+                code = await links.use(server, session)
+                self._count(Links, code, certain=revoke, possible=revoke)
+
+    async def run(self, lanes: Sequence[Lane], races: int) -> None:
+        """Runs races, one at a time in each lane.
 
         Args:
+            lanes: What they are about.
             races: How many.
         """
-        began = time.monotonic()
+        self._left = races
+        began, before = time.monotonic(), self.outcome.seconds
+        try:
+            await asyncio.gather(*(self._work(lane, number) for number, lane in enumerate(lanes)))
+        finally:
+            self.outcome.seconds = before + time.monotonic() - began
 
-        async def work(number: int) -> None:
-            member_id = await self.member(number)
-            for _ in range(number, races, AT_A_TIME):
-                await self.race(member_id)
-
-        await asyncio.gather(*(work(number) for number in range(AT_A_TIME)))
-        self.outcome.seconds = time.monotonic() - began
-        return self.outcome
+    async def _work(self, lane: Lane, number: int) -> None:
+        courses = [kind(lane) for kind in COURSES]
+        links = Links(lane)
+        turn = number  # the lanes begin with different kinds, so that few races have them all
+        while self._left and not self._stopped:
+            self._left -= 1
+            turn = (turn + 1) % (len(courses) + 1)
+            course = courses[turn] if turn < len(courses) else None
+            await (self.link(links) if course is None else self.race(course))
+            name = Links.__name__ if course is None else type(course).__name__
+            self.outcome.races += 1
+            self.outcome.kinds[name] = self.outcome.kinds.get(name, 0) + 1
 
 
 @contextlib.contextmanager
@@ -205,26 +238,64 @@ def two_servers(database_url: str = "") -> Iterator[list[ServerProcess]]:
         yield servers
 
 
-async def _run(servers: list[ServerProcess], office: Office, races: int, seed: int) -> Outcome:
+@dataclass(frozen=True)
+class Plan:
+    """What to run.
+
+    Attributes:
+        races: How many.
+        seed: Of kinds, moments and servers.
+        lanes: How many at a time.
+        batch: After how many to tell how far it has come.
+        tell: Whether to, and to end at a signal.
+    """
+
+    races: int
+    seed: int = 1
+    lanes: int = LANES
+    batch: int = 1_000
+    tell: bool = False
+
+
+async def _run(servers: Sequence[ServerProcess], lanes: Sequence[Lane], plan: Plan, outcome: Outcome) -> None:
+    loop = asyncio.get_running_loop()
     async with contextlib.AsyncExitStack() as stack:
-        stubs = []
+        methods = []
         for each in servers:
             credentials = grpc.ssl_channel_credentials(each.authority)
-            stubs.append(_stubs(await stack.enter_async_context(grpc.aio.secure_channel(each.listen, credentials))))
-        choose = random.Random(seed)  # noqa: S311 - chooses moments, no secret
-        return await Racer(stubs, str(office.owner._call.token), choose).run(races)
+            methods.append(Server(await stack.enter_async_context(grpc.aio.secure_channel(each.listen, credentials))))
+        choose = random.Random(plan.seed)  # noqa: S311 - chooses moments, no secret
+        racer = Racer(methods, choose, outcome)
+        for number in (signal.SIGINT, signal.SIGTERM) if plan.tell else ():
+            stack.callback(signal.signal, number, signal.getsignal(number))
+            loop.add_signal_handler(number, racer.stop)
+            stack.callback(loop.remove_signal_handler, number)
+        while outcome.races < plan.races and not outcome.interrupted:
+            await racer.run(lanes, min(plan.batch, plan.races - outcome.races))
+            if plan.tell:
+                sys.stderr.write(f"{outcome.line()}\n")
 
 
-def run(races: int, seed: int, database_url: str = "") -> Outcome:
+def run(plan: Plan, database_url: str = "", outcome: Outcome | None = None) -> Outcome:
     """Runs races on servers of their own.
 
     Args:
-        races: How many.
-        seed: Of the moments.
+        plan: What to run.
         database_url: An empty PostgreSQL database; SQLite where left out.
+        outcome: Where to count.
     """
-    with two_servers(database_url) as servers, open_office(servers[0], "Races") as office:
-        return asyncio.run(_run(servers, office, races, seed))
+    outcome = outcome or Outcome()
+    with contextlib.ExitStack() as stack:
+        servers = stack.enter_context(two_servers(database_url))
+        names = [f"Races {number}" for number in range(min(TENANTS, plan.lanes))]
+        offices = [stack.enter_context(open_office(servers[0], name)) for name in names]
+        lanes = [lane_of(offices[number % len(offices)], number) for number in range(plan.lanes)]
+        asyncio.run(_run(servers, lanes, plan, outcome))
+    return outcome
+
+
+def _interrupt(number: int, _: object) -> None:
+    raise KeyboardInterrupt(number)
 
 
 def main() -> None:
@@ -232,18 +303,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--races", type=int, default=2_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--lanes", type=int, default=LANES, help="races at a time")
+    parser.add_argument("--batch", type=int, default=1_000, help="races between two lines about how far it has come")
     parser.add_argument("--postgresql", action="store_true", help="on a PostgreSQL of the run's own")
     arguments = parser.parse_args()
-    if arguments.postgresql:
-        cluster = postgres.start()
-        try:
-            outcome = run(arguments.races, arguments.seed, cluster.url(cluster.create()))
-        finally:
-            cluster.stop()
-    else:
-        outcome = run(arguments.races, arguments.seed)
-    sys.stdout.write(json.dumps(outcome.__dict__ | {"seconds": round(outcome.seconds, 1)}) + "\n")
-    sys.exit(bool(outcome.slipped or outcome.failed))
+    plan = Plan(arguments.races, arguments.seed, arguments.lanes, arguments.batch, tell=True)
+    outcome = Outcome()
+    signal.signal(signal.SIGTERM, _interrupt)  # before the races, and after them
+    try:
+        with contextlib.ExitStack() as stack:
+            url = ""
+            if arguments.postgresql:
+                cluster = postgres.start()
+                stack.callback(cluster.stop)
+                url = cluster.url(cluster.create())
+            run(plan, url, outcome)
+    except KeyboardInterrupt:
+        outcome.interrupted = True
+    sys.stdout.write(f"{outcome.line()}\n")
+    sys.exit(bool(outcome.faults))
 
 
 if __name__ == "__main__":
