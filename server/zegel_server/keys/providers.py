@@ -17,11 +17,11 @@ from typing import Final
 
 from sqlalchemy import select
 
-from zegel_server.crypto import RootKeyInfo, RootKeys, WrappedKey
+from zegel_server.crypto import KeyDestroyed, RootKeyInfo, RootKeys, WrappedKey
 from zegel_server.crypto.root_keys import DEFAULT_PURPOSE, UnknownRootKey
 from zegel_server.db import Database, Statement, bind
 from zegel_server.db.schema import own_key_providers
-from zegel_server.errors import FailedPrecondition, Unavailable
+from zegel_server.errors import FailedPrecondition, Unavailable, ZegelError
 
 INSTALLATION: Final = "installation"
 """What an operator calls the installation's own provider; in rows it is the empty name."""
@@ -41,6 +41,16 @@ class RootKeyGone(FailedPrecondition):
             "The tenant's own key provider does not have the key any more; what it protects cannot be read.",
             state="ROOT_KEY_GONE",
         )
+
+
+def is_key_away(error: ZegelError) -> bool:
+    """Whether an error says that a tenant's key is not to be had: its provider is away, or the key was taken away.
+
+    Args:
+        error: What unwrapping it raised.
+    """
+    away = isinstance(error, Unavailable) and error.metadata.get("dependency") == "key_provider"
+    return away or isinstance(error, RootKeyGone | KeyDestroyed)
 
 
 def check_name(name: str) -> str:

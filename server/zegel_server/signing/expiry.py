@@ -1,4 +1,10 @@
-"""Ending requests whose expiry has passed, each exactly once and with its event."""
+"""Ending requests whose expiry has passed, each exactly once and with its event.
+
+Invariants:
+
+* Nobody's key is needed for it: a tenant whose own key provider is away has its requests ended like any other.
+* What could not be ended holds up nothing: a sweep goes on behind it, and it is tried again in the next round.
+"""
 
 from typing import Final
 
@@ -18,13 +24,16 @@ _log = structlog.get_logger("zegel.signing")
 BATCH: Final = 100
 """Requests that one sweep ends at most: another follows soon, and acts are refused without it already."""
 
+FIRST: Final = (0, "")
+"""Before the request that expired first: where a round of sweeps begins."""
+
 
 class Expiry:
     """Ends expired requests.
 
     Args:
         database: Where the rows are.
-        keys: Gives the signers' keys.
+        keys: What requests are read with; no key is asked for.
         recorder: Records the events.
     """
 
@@ -32,6 +41,7 @@ class Expiry:
         self._database = database
         self._recorder = recorder
         self._snapshots = Snapshots(database, keys)
+        self._place = FIRST
 
     async def sweep_expired(self) -> int:
         """Ends requests whose expiry has passed; several processes may sweep at a time.
@@ -39,11 +49,14 @@ class Expiry:
         Returns:
             How many were ended.
         """
-        rows = await self._database.fetch(store.EXPIRED, now=clock.now(), limit=BATCH)
+        at, after = self._place
+        rows = await self._database.fetch(store.EXPIRED, now=clock.now(), after_time=at, after_id=after, limit=BATCH)
+        # A full batch may have more behind it; a round ends with one that is not.
+        self._place = (rows[-1].expire_time, rows[-1].signature_request_id) if len(rows) == BATCH else FIRST
         return sum([await self._tried(row.tenant_id, row.signature_request_id) for row in rows])
 
     async def _tried(self, tenant_id: str, signature_request_id: str) -> bool:
-        """Ends a request, or leaves it for another sweep: one tenant's key provider that is away holds up nobody."""
+        """Ends a request, or leaves it for another round."""
         try:
             return await self._end(tenant_id, signature_request_id)
         except ZegelError as error:
@@ -51,7 +64,7 @@ class Expiry:
             return False
 
     async def _end(self, tenant_id: str, signature_request_id: str) -> bool:
-        known = await self._snapshots.get(tenant_id, signature_request_id)
+        known = await self._snapshots.get(tenant_id, signature_request_id, named=False)
         draft = await self._recorder.draft_own(
             tenant_id,
             events.EVENT_TYPE_SIGNATURE_REQUEST_EXPIRED,

@@ -56,13 +56,14 @@ class Snapshots:
         self._reader = reader
         self._keys = keys
 
-    async def get(self, tenant_id: str, signature_request_id: str, owners: str = "") -> Snapshot:
+    async def get(self, tenant_id: str, signature_request_id: str, owners: str = "", *, named: bool = True) -> Snapshot:
         """A request as it is at this moment.
 
         Args:
             tenant_id: Whose it is.
             signature_request_id: Its identifier.
             owners: Whose requests are found, as ``Caller.reach`` says it; empty for everybody's.
+            named: Whether with its signers as persons, which takes the tenant's key; without them ``people`` is empty.
 
         Raises:
             NotFound: The tenant has no such request, or it is none of theirs.
@@ -80,7 +81,7 @@ class Snapshots:
             if row.state == RequestState.ALL_SIGNED:
                 sealing = await self._reader.fetch_one(store.SEALING, signature_request_id=signature_request_id)
             if all(each.request_revision == row.revision for each in signatures):
-                people = await self.people(signatures)
+                people = await self.people(signatures) if named else {}
                 return _snapshot(row, signatures, documents, people, sealing)
         raise Aborted("The signature request was changed at the same time; try again.")
 

@@ -2,7 +2,7 @@
 
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, delete, literal, select, update
+from sqlalchemy import ColumnElement, Select, delete, literal, or_, select, update
 
 from zegel_server.db import Statement, bind, insert_into, owned_by
 from zegel_server.db.schema import outbox, requested_documents, signature_requests, signatures, tenants
@@ -141,12 +141,19 @@ def _pages(*conditions: ColumnElement[bool]) -> Pages:
 PAGES_OF_ALL: Final = _pages()
 PAGES_OF_OWNER: Final = _pages(signature_requests.c.owner_id == bind("owner_id"))
 
+# From a place on, so that what could not be ended does not stand before all that follows.
 EXPIRED: Final = Statement(
-    select(signature_requests.c.tenant_id, signature_requests.c.signature_request_id)
+    select(signature_requests.c.expire_time, signature_requests.c.signature_request_id, signature_requests.c.tenant_id)
     .where(
-        signature_requests.c.state == literal("AWAITING_SIGNATURES"), signature_requests.c.expire_time <= bind("now")
+        signature_requests.c.state == literal("AWAITING_SIGNATURES"),
+        signature_requests.c.expire_time <= bind("now"),
+        signature_requests.c.expire_time >= bind("after_time"),
+        or_(
+            signature_requests.c.expire_time > bind("after_time"),
+            signature_requests.c.signature_request_id > bind("after_id"),
+        ),
     )
-    .order_by(signature_requests.c.expire_time)
+    .order_by(signature_requests.c.expire_time, signature_requests.c.signature_request_id)
     .limit(bind("limit"))
 )
 
@@ -176,6 +183,12 @@ PUT_OFF: Final = Statement(
     update(outbox)
     .where(outbox.c.outbox_id == bind("id"), outbox.c.due_time == bind("read_due_time"))
     .values(due_time=bind("lease"), last_reason=bind("reason"))
+)
+# Those that another worker holds are due later, and stay its own.
+PUT_OFF_TENANT: Final = Statement(
+    update(outbox)
+    .where(outbox.c.kind == literal(SEAL), outbox.c.tenant_id == bind("whose"), outbox.c.due_time <= bind("now"))
+    .values(due_time=bind("until"), last_reason=bind("reason"))
 )
 DONE: Final = Statement(
     delete(outbox).where(outbox.c.kind == literal(SEAL), outbox.c.resource_id == bind("signature_request_id"))

@@ -9,6 +9,8 @@ Invariants:
 * At most ``CONCURRENCY`` requests are sealed at a time in a process, and in all processes each by one, as long as its
   worker lives. That two never complete the same is not the lease's promise but the transaction's (see ``sealing``).
 * A failed try is put off with its reason, and never given up.
+* A tenant whose own key provider is away is put off as a whole, longer each time: it takes the places of others for as
+  long as one try takes, however much of its waits.
 """
 
 import asyncio
@@ -21,6 +23,7 @@ import structlog
 from zegel_server import clock
 from zegel_server.db import Database, Row, Statement
 from zegel_server.errors import DataLoss, FailedPrecondition, InvalidArgument, ZegelError
+from zegel_server.keys.providers import is_key_away
 from zegel_server.signing import store
 
 CONCURRENCY: Final = 2
@@ -84,6 +87,7 @@ class SealingWorker:
         self._sealer = sealer
         self._nudged = asyncio.Event()
         self._working: set[asyncio.Task[None]] = set()
+        self._away: dict[str, int] = {}  # tries in a row, by tenants whose keys were not to be had
 
     def nudge(self) -> None:
         """Says that there is work; to be called once it is durable."""
@@ -156,6 +160,7 @@ class SealingWorker:
             await keeping
             await self._failed(lease, error)
         else:
+            self._away.pop(row.tenant_id, None)
             _log.info("sealed", signature_request=row.resource_id, attempts=row.attempts + 1)
         finally:
             done.set()
@@ -167,7 +172,22 @@ class SealingWorker:
         if known is None:
             _log.error("sealing_defect", signature_request=lease.row.resource_id, exc_info=error)
         _log.warning("sealing_put_off", signature_request=lease.row.resource_id, reason=reason, attempts=attempts)
-        await self._put_off(lease, clock.now() + int(retry_s(attempts, known) * clock.SECOND), reason)
+        if known is not None and is_key_away(known):
+            await self._put_off_tenant(lease, known)
+        else:
+            await self._put_off(lease, clock.now() + int(retry_s(attempts, known) * clock.SECOND), reason)
+
+    async def _put_off_tenant(self, lease: _Lease, error: ZegelError) -> None:
+        """Puts off all that waits of a tenant whose key is not to be had: each would take as long to find that out."""
+        tenant_id = lease.row.tenant_id
+        tries = self._away[tenant_id] = self._away.get(tenant_id, 0) + 1
+        until = clock.now() + int(retry_s(tries, error) * clock.SECOND)
+        await self._put_off(lease, until, error.reason)
+        with suppress(ZegelError):  # the others find it out by themselves
+            async with self._database.transaction() as transaction:
+                await transaction.execute(
+                    store.PUT_OFF_TENANT, whose=tenant_id, now=clock.now(), until=until, reason=error.reason
+                )
 
     async def _keep(self, lease: _Lease, done: asyncio.Event) -> None:
         """Keeps a row from becoming due while it is worked on."""

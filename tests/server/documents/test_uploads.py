@@ -5,13 +5,16 @@ import hashlib
 import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from support.documents_world import MIB, SPEC, World, pdf_of, stream_of
+from support.away import KeysAway
+from support.documents_world import MIB, SPEC, World, assemble, pdf_of, stream_of
 from zegel.segments import FIRST_SEGMENT_PLAINTEXT_SIZE, SEGMENT_PLAINTEXT_SIZE, StreamDecryptor, document_aad
 from zegel_server import clock
 from zegel_server.caller import Scope
+from zegel_server.crypto import open_root_keys
 from zegel_server.documents.model import Finish, Received, UploadSpec
 from zegel_server.documents.parts import PART_SEGMENTS, whole_parts_size
 from zegel_server.errors import NotFound, ZegelError

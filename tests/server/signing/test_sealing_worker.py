@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.away import key_away
 from support.signing_world import SQLITE_ONLY, World
 from zegel_server import clock
 from zegel_server.db import insert_into
@@ -44,13 +45,13 @@ class Sealer:
             self.running.discard(signature_request_id)
 
 
-async def order(world: World, kind: str = "seal", due: int | None = None) -> str:
+async def order(world: World, kind: str = "seal", due: int | None = None, tenant_id: str = "") -> str:
     resource = new_id("req")
     async with world.database.transaction() as transaction:
         await transaction.execute(
             _ORDER,
             kind=kind,
-            tenant_id=world.tenant_id,
+            tenant_id=tenant_id or world.tenant_id,
             resource_id=resource,
             payload="",
             due_time=clock.now() if due is None else due,
@@ -165,6 +166,45 @@ async def test_a_failure_is_kept_with_its_reason_and_put_off(
     (row,) = await world.outbox()
     assert (row.last_reason, row.attempts) == (reason, 1)
     assert row.due_time - began >= least_s * clock.SECOND
+
+
+async def test_a_tenant_whose_key_is_away_holds_up_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "FIRST_RETRY_S", 3600.0)
+    away, other = new_id("ten"), new_id("ten")
+    waiting = {await order(world, tenant_id=away, due=clock.now() - number) for number in range(40)}
+    sound = [await order(world, tenant_id=other) for _ in range(3)]
+
+    async def act(request_id: str) -> None:
+        await asyncio.sleep(0.01)  # far less than a provider that hangs takes
+        if request_id in waiting:
+            raise key_away()
+
+    sealer = Sealer(world, act)
+
+    async def done() -> bool:
+        return set(sound) <= set(sealer.calls) and not sealer.running
+
+    async with working(SealingWorker(world.database, sealer)):
+        await until(done, 60)
+    assert len(waiting & set(sealer.calls)) <= 2 * worker.CONCURRENCY
+    left = await world.outbox()
+    assert {row.resource_id for row in left} == waiting
+    assert {row.last_reason for row in left} == {"DEPENDENCY_UNAVAILABLE"}
+    assert min(row.due_time for row in left) > clock.now()
+
+
+async def test_a_tenant_whose_key_is_back_is_sealed_by_itself(world: World) -> None:
+    orders = {await order(world) for _ in range(5)}
+    away = [key_away() for _ in range(3)]
+
+    async def act(_: str) -> None:
+        if away:
+            raise away.pop()
+
+    sealer = Sealer(world, act)
+    async with working(SealingWorker(world.database, sealer)):
+        await until(done_of(world), 60)
+    assert set(sealer.calls) == orders
 
 
 async def test_stopping_frees_what_is_in_hand_at_once(world: World) -> None:

@@ -14,7 +14,7 @@ from zegel_server.audit.leaf import commitment
 from zegel_server.caller import Scope
 from zegel_server.db import Statement, UniqueViolation
 from zegel_server.db.schema import metadata
-from zegel_server.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound, Unavailable
+from zegel_server.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound
 from zegel_server.ids import new_id
 from zegel_server.signing import drafts
 from zegel_server.signing.drafts import DocumentChoice, NewRequest, Signer
@@ -266,28 +266,6 @@ async def test_calling_off_twice_is_once_and_keeps_every_row(world: World) -> No
     seen = await world.ceremony.get(signer)
     assert seen.signature.sign_time is not None
     assert seen.values
-
-
-async def test_a_request_whose_key_is_away_holds_up_no_other_expiry(
-    world: World, later: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sender = world.member()
-    expires = clock.now() + clock.HOUR
-    away, other = [await world.send(sender, world.draft(sender, expire_time=expires)) for _ in range(2)]
-    snapshots = world.expiry._snapshots
-    get = snapshots.get
-
-    async def fails(tenant_id: str, signature_request_id: str) -> Any:
-        if signature_request_id == away.signature_request_id:
-            raise Unavailable("The key provider does not answer now.", dependency="key_provider")
-        return await get(tenant_id, signature_request_id)
-
-    later(2 * clock.HOUR)
-    with monkeypatch.context() as patch:
-        patch.setattr(snapshots, "get", fails)
-        assert await world.expiry.sweep_expired() == 1
-    assert (await world.signing.get(sender, other.signature_request_id)).progress.state == RequestState.EXPIRED
-    assert await world.expiry.sweep_expired() == 1
 
 
 async def test_an_expired_request_is_ended_once_whoever_sweeps(world: World, later: Callable[[int], None]) -> None:
