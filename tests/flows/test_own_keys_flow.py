@@ -16,14 +16,25 @@ import pytest
 
 import zegel
 from support import openbao, softhsm
+from support.flow import until, usual_fields, usual_signers
 from support.pdfs import one_page
 from support.server import ServerProcess, rows, sqlite_server
 from zegel.document.v1 import document_service_pb2_grpc
 from zegel.document.v1.document_service_pb2 import DownloadDocumentRequest
 from zegel.errors import from_call
+from zegel.event.v1.event_type_pb2 import EventType
+from zegel.signing.v1.signature_request_pb2 import RequestedDocument
 
 PROGRAM = str(Path(sys.executable).parent / "zegel-server")
 MAX_AGE_S = 0.5
+TAKEN = (
+    "SESSION_REVOKED",
+    "API_KEY_REVOKED",
+    "SIGNER_LINK_REVOKED",
+    "TEAM_MEMBER_REMOVED",
+    "ROLE_TAKEN",
+    "MEMBER_DELETED",
+)
 KILLS = int(os.environ.get("ZEGEL_KILL_CYCLES", "6"))
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
@@ -180,6 +191,71 @@ def test_a_move_that_is_killed_anywhere_leaves_the_tenant_whole(server: ServerPr
     kept = rows(server.rows_url, f"SELECT root_key_id FROM tenant_keys WHERE tenant_id = '{partner.tenant_id}'")  # noqa: S608
     assert [row[0] for row in assigned] == ["lumen"]
     assert all(row[0].startswith("lumen:") for row in kept)
+    assert server.defects() == []
+
+
+def test_access_can_be_taken_away_while_the_tenants_key_is_away(
+    server: ServerProcess, bao: openbao.Bao, urls: dict[str, str]
+) -> None:
+    acme = Partner(server, "Acme")
+    said(server, "tenants", "own-key", acme.tenant_id, "acme")
+    mount = urls["acme"].partition("?")[0].rpartition("/")[2]
+    with server.client(acme.token) as client:
+        identity, permissions, signing = client.identity, client.permissions, client.signing
+        people = [
+            identity.create_member(name=name, email=f"{name}@example.com", roles=["manager"]).member.member_id
+            for name in ("ann", "ben")
+        ]
+        ann, ben = [identity.create_session(member_id=each) for each in people]
+        key = identity.create_api_key(name="program", roles=["developer"])
+        team = permissions.create_team(name="Lettings").team.team_id
+        permissions.add_team_member(team_id=team, principal_id=people[1])
+        request = signing.create_signature_request(
+            title="Lease",
+            documents=[RequestedDocument(document_id=acme.document_id)],
+            signers=usual_signers(),
+            fields=usual_fields(),
+        ).signature_request
+        link = signing.create_signer_link(
+            signature_request_id=request.signature_request_id, signature_id=request.signatures[0].signature_id
+        )
+
+        bao.call("POST", f"sys/policies/acl/{mount}", policy='path "nothing" { capabilities = ["read"] }')
+        time.sleep(MAX_AGE_S + 0.1)
+        assert isinstance(acme.refused(server), zegel.errors.Unavailable)
+        identity.revoke_session(session_id=ann.session.session_id)
+        assert identity.revoke_api_key(api_key_id=key.api_key.api_key_id).api_key.HasField("revoke_time")
+        signing.revoke_signer_link(
+            signature_request_id=request.signature_request_id, signer_link_id=link.signer_link_id
+        )
+        permissions.remove_team_member(team_id=team, principal_id=people[1])
+        permissions.take_role(principal_id=people[0], role="manager")
+        identity.delete_member(member_id=people[1])
+        for token, error in (
+            (ann.token, zegel.errors.Unauthenticated),
+            (ben.token, zegel.errors.Unauthenticated),
+            (key.token, zegel.errors.Unauthenticated),
+        ):
+            with server.client(token) as gone, pytest.raises(error):
+                gone.identity.get_current_session()
+        bao.call("POST", f"sys/policies/acl/{mount}", policy=openbao.POLICY.format(mount=mount))
+
+        def all_told() -> dict[str, Any] | None:
+            found = {EventType.Name(each.type).removeprefix("EVENT_TYPE_"): each for each in client.audit.list_events()}
+            return found if found.keys() >= set(TAKEN) else None
+
+        told = until(all_told, "the events")
+        taken = [told[name] for name in TAKEN]
+        assert [each.personal.address for each in taken] == [""] * len(TAKEN)
+        for each in taken:
+            leaf = json.loads(each.leaf)
+            assert (leaf["personal"], leaf["personal_missing"]) == (None, "key_away")
+            assert leaf["actor"] == each.principal_id != ""
+        assert told["API_KEY_CREATED"].personal.address
+        assert "personal_missing" not in json.loads(told["API_KEY_CREATED"].leaf)
+        acme.read(client)
+    [checked], _ = said(server, "audit", "check")
+    assert (checked["ok"], checked["unread"]) == (True, 0)
     assert server.defects() == []
 
 

@@ -8,12 +8,15 @@ Invariants:
 * What goes into the leaf holds no personal data: of that, a commitment under the subject's key. The data itself is
   stored beside the event, encrypted under the same key, so that destroying the key forgets the person.
 * An event is recorded with the change or not at all.
+* Access can be taken away while a tenant's key is not to be had: such events, and refusals, are then recorded without
+  the personal data, and say so. Nothing personal is ever written under another key, nor in clear.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from zegel.event.v1 import event_type_pb2 as events
 from zegel_server import clock
 from zegel_server.audit import leaf
 from zegel_server.audit.leaf import DocumentHash, LeafFields, commitment
@@ -21,8 +24,29 @@ from zegel_server.audit.model import type_name
 from zegel_server.caller import Caller, Share
 from zegel_server.db import Transaction, insert_into
 from zegel_server.db.schema import audit_events
+from zegel_server.errors import ZegelError
 from zegel_server.ids import new_id
+from zegel_server.keys.providers import is_key_away
 from zegel_server.keys.service import Keys
+
+TAKES_AWAY: Final = frozenset(
+    {
+        events.EVENT_TYPE_SESSION_REVOKED,
+        events.EVENT_TYPE_API_KEY_REVOKED,
+        events.EVENT_TYPE_SIGNER_LINK_REVOKED,
+        events.EVENT_TYPE_MEMBER_DELETED,
+        events.EVENT_TYPE_ROLE_TAKEN,
+        events.EVENT_TYPE_TEAM_MEMBER_REMOVED,
+        events.EVENT_TYPE_DELEGATION_ENDED,
+        events.EVENT_TYPE_IDENTITY_PROVIDER_DELETED,
+        events.EVENT_TYPE_ACCESS_DENIED,
+        events.EVENT_TYPE_STEP_UP_REQUIRED,
+        events.EVENT_TYPE_SIGN_IN_FAILED,
+    }
+)
+"""Events of acts that only take access away, and of refusals: recorded without the tenant's key too (ADR 0011)."""
+KEY_AWAY: Final = "key_away"
+"""Why an event of these has no personal data, in its leaf's member ``personal_missing``."""
 
 _INSERT: Final = insert_into(
     audit_events,
@@ -62,6 +86,7 @@ class Draft:
         subject_id: Whose personal data ``personal`` is; empty for none.
         commitment: Commitment to the personal data, or ``None``.
         personal: The personal data, encrypted under the subject's key, or ``None``.
+        key_away: Whether personal data is left out since the subject's key was not to be had.
     """
 
     event_type: int
@@ -82,6 +107,7 @@ class Draft:
     subject_id: str = ""
     commitment: str | None = None
     personal: bytes | None = None
+    key_away: bool = False
 
     def about(self, **changes: Any) -> "Draft":
         """The same event with facts that were learned inside the transaction.
@@ -131,12 +157,18 @@ class Recorder:
             personal: Personal data of the caller beside where the call came from, such as ``name`` and ``email``.
 
         Raises:
-            Unavailable: The key provider does not answer.
+            Unavailable: The key provider does not answer, and the event is none of ``TAKES_AWAY``.
         """
         data = {"address": caller.origin.address, "user_agent": caller.origin.user_agent, **(personal or {})}
         data = {name: value for name, value in data.items() if value}
         sealed, promise = None, None
-        key = await self._keys.subject_key(caller.subject_id) if data and caller.subject_id else None
+        key, away = None, False
+        try:
+            key = await self._keys.subject_key(caller.subject_id) if data and caller.subject_id else None
+        except ZegelError as error:
+            if event_type not in TAKES_AWAY or not is_key_away(error):
+                raise
+            away = True
         if key is not None:
             sealed = self._keys.encrypt_personal(key, data, caller.subject_id)
             promise = commitment(key, data)
@@ -159,6 +191,7 @@ class Recorder:
             subject_id=caller.subject_id if sealed else "",
             commitment=promise,
             personal=sealed,
+            key_away=away,
         )
 
     async def draft_own(
@@ -230,6 +263,8 @@ def _leaf_draft(draft: Draft, event_id: str, event_time: int) -> str:
     extra = draft.extra
     if draft.acting is not None:
         extra = {**extra, "delegation": draft.acting.delegation_id, "delegator": draft.acting.owner_id}
+    if draft.key_away:
+        extra = {**extra, "personal_missing": KEY_AWAY}
     if draft.session_id:
         extra = {**extra, "session": draft.session_id} if extra else {"session": draft.session_id}
     return leaf.draft(

@@ -133,7 +133,8 @@ class SignerLinks:
         Raises:
             NotFound: Absent, or not the caller's to see.
         """
-        known = await self._signing.reached(caller, "signature_request.open", signature_request_id)
+        # Without the signers' names: a link can be revoked while the tenant's key is not to be had.
+        known = await self._signing.reached(caller, "signature_request.open", signature_request_id, named=False)
         validation.identifier(signer_link_id, "lnk", "signer_link_id", "signer_link")
         await self._links.find(known.tenant_id, known.signature_request_id, signer_link_id)
         draft = await self._recorder.draft(

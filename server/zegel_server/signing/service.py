@@ -250,20 +250,24 @@ class Signing:
             await self._recorder.record(transaction, draft.about(extra={**draft.extra, "opened_session": session_id}))
         return OpenedSession(session_id, token, expire_time)
 
-    async def reached(self, caller: Caller, permission: str, signature_request_id: str) -> Snapshot:
+    async def reached(
+        self, caller: Caller, permission: str, signature_request_id: str, *, named: bool = True
+    ) -> Snapshot:
         """A request that the caller reaches.
 
         Args:
             caller: Who asks.
             permission: By which permission.
             signature_request_id: Its identifier.
+            named: Whether with its signers as persons, which takes the tenant's key.
 
         Raises:
             NotFound: Absent, or not the caller's to see.
         """
         validation.identifier(signature_request_id, "req", "signature_request_id", KIND)
         party = caller.kind is PrincipalKind.SIGNER and caller.signature_request_id == signature_request_id
-        return await self._snapshots.get(caller.tenant_id, signature_request_id, caller.reach(permission, party=party))
+        owners = caller.reach(permission, party=party)
+        return await self._snapshots.get(caller.tenant_id, signature_request_id, owners, named=named)
 
     async def _change(
         self,
