@@ -8,7 +8,7 @@ Invariants:
   and their trails. Nobody's sessions, keys, roles or person are ever shared.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextvars import ContextVar
 from enum import IntFlag, StrEnum
 from types import MappingProxyType
@@ -328,3 +328,30 @@ def set_caller(caller: Caller) -> None:
         caller: Who calls.
     """
     _current.set(caller)
+
+
+Check = Callable[[], Awaitable[None]]
+"""Raises once something does not hold any more."""
+
+_watch: Final[ContextVar[Callable[[Check], None]]] = ContextVar("watch")
+
+
+def keep_checking(check: Check) -> None:
+    """Has something decided again and again for as long as this task's stream runs, which ends with what it raises.
+
+    Args:
+        check: What has to hold.
+
+    Raises:
+        LookupError: No stream runs in this task; that is a defect.
+    """
+    _watch.get()(check)
+
+
+def set_watch(watch: Callable[[Check], None]) -> None:
+    """Says what watches the stream that runs in this task; the edge does so, once a stream.
+
+    Args:
+        watch: Begins to decide a check again and again.
+    """
+    _watch.set(watch)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import pytest
 
 import zegel
 from support import openbao, softhsm
-from support.flow import until, usual_fields, usual_signers
+from support.flow import big_pdf, until, usual_fields, usual_signers
 from support.pdfs import one_page
 from support.server import ServerProcess, rows, sqlite_server
 from zegel.document.v1 import document_service_pb2_grpc
@@ -256,6 +256,39 @@ def test_access_can_be_taken_away_while_the_tenants_key_is_away(
         acme.read(client)
     [checked], _ = said(server, "audit", "check")
     assert (checked["ok"], checked["unread"]) == (True, 0)
+    assert server.defects() == []
+
+
+def ending_of(stream: Iterable[Any]) -> zegel.errors.ZegelError:
+    """How a stream ends badly for a slow reader, who holds the server back."""
+    try:
+        for _ in stream:
+            time.sleep(0.3)
+    except grpc.RpcError as error:
+        return from_call(error)
+    raise AssertionError("it ended well")
+
+
+def test_a_download_that_runs_ends_when_the_key_is_taken_away(
+    server: ServerProcess, bao: openbao.Bao, urls: dict[str, str]
+) -> None:
+    acme = Partner(server, "Acme")
+    said(server, "tenants", "own-key", acme.tenant_id, "acme")
+    mount = urls["acme"].partition("?")[0].rpartition("/")[2]
+    with server.client(acme.token) as client:
+        document = client.documents.upload(big_pdf(32 << 20), title="Survey")
+    with grpc.secure_channel(server.listen, grpc.ssl_channel_credentials(server.authority)) as channel:
+        stub = document_service_pb2_grpc.DocumentServiceStub(channel)
+        request = DownloadDocumentRequest(document_id=document.document_id)
+        stream: Any = stub.DownloadDocument(request, metadata=(("authorization", f"Bearer {acme.token}"),))
+        next(stream)
+        bao.call("POST", f"sys/policies/acl/{mount}", policy='path "nothing" { capabilities = ["read"] }')
+        try:
+            ended = ending_of(stream)
+        finally:
+            bao.call("POST", f"sys/policies/acl/{mount}", policy=openbao.POLICY.format(mount=mount))
+    assert isinstance(ended, zegel.errors.Unavailable)
+    assert ended.metadata == {"dependency": "key_provider"}
     assert server.defects() == []
 
 

@@ -4,11 +4,13 @@ Invariants:
 
 * The key's commitment is checked, and the event is committed, before the first byte is given.
 * No byte is given before its segment's tag was checked; where one is wrong, the stream ends there.
+* A download that runs goes on only for as long as one that begins would: ``Download.check`` says whether.
 * A slow reader holds its segment and `streams.READ_AHEAD` more, however large the document.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import google_crc32c
@@ -61,6 +63,7 @@ class Download:
         version: Of which version.
         wanted: The bytes that come.
         chunks: They, in order.
+        check: Demands that the document is still there to be read, and its key to be had; as ``Downloads.open`` does.
         sealed: How to open the chunks, where they are ciphertext.
     """
 
@@ -68,6 +71,7 @@ class Download:
     version: Version
     wanted: range
     chunks: AsyncGenerator[Chunk, None]
+    check: Callable[[], Awaitable[None]]
     sealed: SealedStream | None = None
 
     async def close(self) -> None:
@@ -127,7 +131,18 @@ class Downloads:
         )
         async with self._database.transaction() as transaction:
             await self._recorder.record(transaction, draft)
-        return Download(document_id, found, wanted, self._told(chunks, row), sealed)
+        check = partial(self._demand_standing, place)
+        return Download(document_id, found, wanted, self._told(chunks, row), check, sealed)
+
+    async def _demand_standing(self, place: Place) -> None:
+        """Refuses a version that was deleted or purged since, or whose tenant took its key away.
+
+        Its DEK is in use and needs nobody any more: what it is wrapped with is asked for all the same.
+        """
+        row = await self._database.fetch_one(store.STANDS, document_id=place.document_id, version=place.version)
+        if row is None or row.state != DocumentState.ACTIVE or row.wrapped_key is None:
+            raise destroyed()
+        await self._vault.demand_key(place, stored_dek(row))
 
     async def _open(
         self, place: Place, row: Row, wanted: range, sealed_to: bytes

@@ -10,7 +10,7 @@ from grpc.aio import ServicerContext
 from zegel.document.v1 import document_service_pb2 as pb
 from zegel.document.v1.document_service_pb2_grpc import DocumentServiceServicer, add_DocumentServiceServicer_to_server
 from zegel_server import paging, validation
-from zegel_server.caller import current_caller
+from zegel_server.caller import current_caller, keep_checking
 from zegel_server.clock import to_timestamp
 from zegel_server.db import Transaction, UniqueViolation
 from zegel_server.documents import model, wire
@@ -98,6 +98,7 @@ class DocumentServicer(DocumentServiceServicer):
             sealed_to=request.sealed_to,
         )
         try:
+            keep_checking(download.check)
             yield pb.DownloadDocumentResponse(
                 start=pb.DownloadStart(
                     document_id=download.document_id,

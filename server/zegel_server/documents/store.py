@@ -95,6 +95,13 @@ READABLE: Final = {
 }
 
 
+# What a download that runs depends on.
+STANDS: Final = Statement(
+    select(_d.state, _v.key_version, _v.wrapped_key, _v.commitment)
+    .select_from(documents.join(document_versions, _v.document_id == _d.document_id))
+    .where(_v.document_id == bind("document_id"), _v.version == bind("version"))
+)
+
 # To whose trail a download belongs: a signer's request, or the one that a sealed document came from.
 TRAIL: Final = Statement(
     select(signature_requests.c.audit_id).where(

@@ -110,6 +110,21 @@ class Vault:
         except SegmentError as error:
             raise DataLoss("A stored header is damaged.") from error
 
+    async def demand_key(self, place: Place, stored: StoredDek) -> None:
+        """Demands that a document's key can still be had.
+
+        Args:
+            place: Which version it is of.
+            stored: The key as the row has it.
+
+        Raises:
+            DataLoss: The key is not the one committed to.
+            KeyDestroyed: A key above it was destroyed.
+            RootKeyGone: The tenant's own key provider does not have the key above it any more.
+            Unavailable: The key provider does not answer.
+        """
+        await self._keys.open_dek(place.tenant_id, place.key_id, stored)
+
     async def seal_key(self, place: Place, stored: StoredDek, public_key: bytes) -> bytes:
         """A document's key for a far end, which then reads the ciphertext by itself.
 

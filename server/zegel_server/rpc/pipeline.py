@@ -11,7 +11,8 @@
 Invariants:
 
 * A method without a contract is not served; what a stage raises denies.
-* A stream's session and access are decided again every ``RECHECK_S``: once refused, the stream ends with that refusal.
+* A stream's session and access are decided again every ``watching.RECHECK_S``, and so is what its servicer has watched:
+  once refused, the stream ends with that refusal.
 * The returned handler is wrapped, once a method; ``AbortError`` passes through untouched.
 * Messages are parsed and serialised inside the stages: gRPC would tell a caller the text of what fails there.
 """
@@ -20,7 +21,6 @@ import asyncio
 import itertools
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import suppress
 from functools import partial
 from typing import Any, Final, cast
 
@@ -37,10 +37,8 @@ from zegel_server.rpc.neighbours import Authenticator, Exchange, Refusals, no_ex
 from zegel_server.rpc.peer import address_of, certificate_of, token_of
 from zegel_server.rpc.status import Deadline, Unimplemented, as_public, rich_status
 from zegel_server.rpc.telemetry import Telemetry
+from zegel_server.rpc.watching import Watch
 from zegel_server.rpc.wire import Parse, Parsed, Serialise, parsed
-
-RECHECK_S: Final = 0.5
-"""How often a running stream's session is looked up: a revocation ends it within a second."""
 
 TELL_S: Final = 5.0
 """How long a client may take to be told why its call ended: one that reads nothing must not keep it for ever."""
@@ -227,7 +225,7 @@ class Pipeline(ServerInterceptor):  # type: ignore[type-arg]  # generic in its s
             call = self._begin(method, context)
             try:
                 await self._admit(call)
-                async with _Watch(call, self._admit):
+                async with Watch(call.stop, partial(self._admit, call)):
                     answer = serialise(
                         await inner(Parsed(self._limits.metered(call.admission, requests), parse), context)
                     )
@@ -247,7 +245,7 @@ class Pipeline(ServerInterceptor):  # type: ignore[type-arg]  # generic in its s
             call = self._begin(method, context)
             try:
                 await self._admit(call)
-                async with _Watch(call, self._admit):
+                async with Watch(call.stop, partial(self._admit, call)):
                     answers = inner(request, context)
                     try:
                         async for answer in answers:
@@ -366,28 +364,3 @@ async def _write(context: ServicerContext[Any, Any], answer: bytes) -> None:
     except InternalError:
         # The connection is gone: nobody is left to tell, and gRPC cancels the call only a moment later.
         raise asyncio.CancelledError from None
-
-
-class _Watch:
-    """Decides a stream's session and access again and again, and ends its call with the refusal."""
-
-    def __init__(self, call: Call, check: Callable[[Call], Awaitable[None]]) -> None:
-        self._call = call
-        self._check = check
-
-    async def __aenter__(self) -> None:
-        self._watcher = asyncio.create_task(self._watch())
-
-    async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(RECHECK_S)
-            try:
-                await self._check(self._call)
-            except Exception as error:  # noqa: BLE001 - whatever raises, denies
-                self._call.stop(error)
-                return
-
-    async def __aexit__(self, *_: object) -> None:
-        self._watcher.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._watcher

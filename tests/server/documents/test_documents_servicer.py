@@ -1,5 +1,6 @@
 """The contract's messages over a real channel, through the real pipeline."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from typing import Any
@@ -18,6 +19,7 @@ from zegel_server.caller import Caller, Origin, Scope
 from zegel_server.documents.servicer import DocumentServicer, register
 from zegel_server.errors import ZegelError
 from zegel_server.idempotency import Answers
+from zegel_server.rpc import watching
 from zegel_server.rpc.methods import Method, read_contracts
 from zegel_server.rpc.pipeline import Pipeline
 from zegel_server.rpc.telemetry import Telemetry
@@ -123,6 +125,22 @@ async def test_the_way_of_a_document(stub: Any) -> None:
     purged = await stub.PurgeDocument(pb.PurgeDocumentRequest(document_id=document.document_id), metadata=TOKEN)
     assert purged.document.state == pb.DOCUMENT_STATE_PURGED
     code, reason, _ = await refusal(stub.DownloadDocument(request, metadata=TOKEN).read())
+    assert (code, reason) == (grpc.StatusCode.FAILED_PRECONDITION, "DOCUMENT_DESTROYED")
+
+
+async def test_a_stream_ends_with_its_document(stub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "RECHECK_S", 0.02)
+    document = await upload(stub, pdf_of(24 * MIB), spec=pb.UploadSpec(title="Lease"))
+    call = stub.DownloadDocument(pb.DownloadDocumentRequest(document_id=document.document_id), metadata=TOKEN)
+    answers = aiter(call)
+    await anext(answers)
+    await stub.DeleteDocument(pb.DeleteDocumentRequest(document_id=document.document_id), metadata=TOKEN)
+
+    async def read_on() -> None:
+        async for _ in answers:
+            await asyncio.sleep(0.05)  # what reads slowly holds the server back
+
+    code, reason, _ = await refusal(read_on())
     assert (code, reason) == (grpc.StatusCode.FAILED_PRECONDITION, "DOCUMENT_DESTROYED")
 
 

@@ -4,14 +4,17 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support.documents_world import MIB, World, pdf_of
+from support.away import KeysAway
+from support.documents_world import MIB, World, assemble, pdf_of
 from zegel.segments import FIRST_SEGMENT_PLAINTEXT_SIZE, SEGMENT_SIZE
+from zegel_server.crypto import open_root_keys
 from zegel_server.documents.model import UploadSpec
 from zegel_server.documents.parts import PART_SEGMENTS
-from zegel_server.errors import DataLoss, InvalidArgument, OutOfRange, ZegelError
+from zegel_server.errors import DataLoss, FailedPrecondition, InvalidArgument, OutOfRange, Unavailable, ZegelError
 
 DATA = pdf_of(5 * MIB)
 
@@ -156,6 +159,42 @@ async def test_a_purge_in_the_middle_of_a_download_is_said_to_be_one(world: Worl
         async for _ in download.chunks:
             pass
     assert refusal.value.reason == "DOCUMENT_DESTROYED"
+
+
+async def test_a_download_goes_on_only_while_its_document_is_there(world: World) -> None:
+    caller = world.member()
+    document_id = await world.upload(caller, pdf_of(1000))
+    download = await world.downloads.open(caller, document_id, 0, 0, 0)
+    await download.check()
+    await world.upload(caller, pdf_of(1000), spec=UploadSpec(document_id=document_id))
+    await world.documents.rename(caller, document_id, "Sublease", "")
+    await download.check()
+    for end in (world.documents.delete, world.documents.purge):
+        await end(caller, document_id, "")
+        with pytest.raises(FailedPrecondition) as refusal:
+            await download.check()
+        assert refusal.value.reason == "DOCUMENT_DESTROYED"
+    await download.close()
+
+
+async def test_a_download_goes_on_only_while_its_key_is_to_be_had(sqlite_world: World, tmp_path: Path) -> None:
+    caller = sqlite_world.member()
+    document_id = await sqlite_world.upload(caller, pdf_of(1000))
+    keys = KeysAway(sqlite_world.database, open_root_keys(f"local:{tmp_path / 'keyring.json'}"))
+    world = assemble(sqlite_world.database, keys, tmp_path, (sqlite_world.tenant_id, sqlite_world.tenant_subject))
+    sealed_to = X25519PrivateKey.generate().public_key().public_bytes_raw()
+    for how in ({}, {"sealed_to": sealed_to}):
+        download = await world.downloads.open(caller, document_id, 0, 0, 0, **how)  # type: ignore[arg-type]
+        await download.check()
+        keys.away = {world.tenant_id}
+        with pytest.raises(Unavailable) as refusal:
+            await download.check()
+        assert refusal.value.metadata == {"dependency": "key_provider"}
+        keys.away = set()
+        await download.check()
+        await download.close()
+    await world.vault.close()
+    await world.blobs.close()
 
 
 async def test_versions_of_one_document_do_not_pass_for_each_other(sqlite_world: World, tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ import pytest
 from support.api import refusal_of
 from support.edge import METADATA, Edge
 from zegel.document.v1 import document_service_pb2 as pb
-from zegel_server.caller import Scope
-from zegel_server.errors import Unauthenticated
+from zegel_server.caller import Scope, keep_checking
+from zegel_server.errors import FailedPrecondition, Unauthenticated
 from zegel_server.rpc import pipeline
 
 Code = grpc.StatusCode
@@ -164,6 +164,53 @@ async def test_whatever_the_check_raises_ends_the_stream(edge: Edge, worker: Wor
     edge.denial = ValueError("the database is gone")
     refused = refusal_of(await asyncio.wait_for(all_of(call), 1.5))
     assert (refused.status, refused.reason) == (Code.INTERNAL, "INTERNAL")
+
+
+async def test_what_a_servicer_has_watched_ends_its_stream(edge: Edge, worker: Worker) -> None:
+    gone = False
+
+    async def check() -> None:
+        if gone:
+            raise FailedPrecondition("The document was deleted.", reason="DOCUMENT_DESTROYED")
+
+    async def download(request: Any, context: Any) -> AsyncIterator[pb.DownloadDocumentResponse]:
+        keep_checking(check)
+        async for each in worker.idle(request, context):
+            yield each
+
+    edge.servicer.download = download
+    call = edge.stub.DownloadDocument(pb.DownloadDocumentRequest(), metadata=METADATA)
+    await call.read()
+    await asyncio.sleep(0.7)
+    assert not call.done()
+    gone = True
+    refused = refusal_of(await asyncio.wait_for(all_of(call), 30))
+    assert (refused.status, refused.reason) == (Code.FAILED_PRECONDITION, "DOCUMENT_DESTROYED")
+    assert worker.ended.is_set()
+
+
+async def test_a_check_that_hangs_keeps_no_revocation_from_a_stream(edge: Edge, worker: Worker) -> None:
+    hanging, let_go = asyncio.Event(), asyncio.Event()
+
+    async def check() -> None:
+        hanging.set()
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            let_go.set()
+
+    async def download(request: Any, context: Any) -> AsyncIterator[pb.DownloadDocumentResponse]:
+        keep_checking(check)
+        async for each in worker.idle(request, context):
+            yield each
+
+    edge.servicer.download = download
+    call = edge.stub.DownloadDocument(pb.DownloadDocumentRequest(), metadata=METADATA)
+    await call.read()
+    await asyncio.wait_for(hanging.wait(), 30)
+    edge.denial = REVOKED
+    assert refusal_of(await asyncio.wait_for(all_of(call), 30)).reason == "SESSION_REVOKED"
+    await asyncio.wait_for(let_go.wait(), 30)
 
 
 async def test_a_stream_of_one_that_is_good_goes_on_to_its_end(edge: Edge) -> None:
