@@ -184,7 +184,7 @@ async def test_a_download_goes_on_only_while_its_key_is_to_be_had(sqlite_world: 
     world = assemble(sqlite_world.database, keys, tmp_path, (sqlite_world.tenant_id, sqlite_world.tenant_subject))
     sealed_to = X25519PrivateKey.generate().public_key().public_bytes_raw()
     for how in ({}, {"sealed_to": sealed_to}):
-        download = await world.downloads.open(caller, document_id, 0, 0, 0, **how)  # type: ignore[arg-type]
+        download = await world.downloads.open(caller, document_id, 0, 0, 0, **how)
         await download.check()
         keys.away = {world.tenant_id}
         with pytest.raises(Unavailable) as refusal:

@@ -251,6 +251,20 @@ async def test_an_expired_upload_is_closed_and_swept(world: World, monkeypatch: 
     assert await world.uploads.sweep() == 0
     await world.remover.run()
     assert await world.stored() == []
+
+
+async def test_uploads_expire_while_their_tenants_key_is_away(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = await world.uploads.start(world.member(), SPEC)
+    keys = KeysAway(world.database, open_root_keys(f"local:{tmp_path / 'keyring.json'}"))
+    keys.away = {world.tenant_id}
+    sweeping = assemble(world.database, keys, tmp_path, (world.tenant_id, world.tenant_subject))
+    monkeypatch.setattr(clock, "now", lambda: upload.expire_time)
+    assert await sweeping.uploads.sweep() == 1
+    assert (await world.events())[-1] == "UPLOAD_CANCELED"
+    await sweeping.vault.close()
+    await sweeping.blobs.close()
     assert (await world.events())[-1] == "UPLOAD_CANCELED"
 
 
