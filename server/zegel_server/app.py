@@ -124,7 +124,7 @@ class Domains:
         self.vault = Vault(blobs, keys)
         inspector = Inspector(workshop)
         ledgers = Ledgers(database, keys, recorder)
-        self.documents = Documents(database, ledgers, recorder)
+        self.documents = Documents(database, ledgers, recorder, core.permissions.owners)
         self.uploads = Uploads(self.vault, ledgers, inspector)
         self.downloads = Downloads(database, self.vault, recorder)
         self.remover = Remover(database, self.vault)
@@ -145,7 +145,7 @@ class Domains:
             evidence_wait_s=max(EVIDENCE_WAIT_S, settings.witness_wait) if settings.witnesses_needed else None,
         )
         self.sealing = SealingWorker(database, sealer)
-        self.signing = Signing(database, keys, recorder, library, core.sessions)
+        self.signing = Signing(database, keys, recorder, library, core.sessions, owners=core.permissions.owners)
         self.signer_links = SignerLinks(database, keys, recorder, core.links, self.signing)
         self.exchange = Exchange(
             database,

@@ -59,6 +59,10 @@ WORK: Final = frozenset({"document", "signature_request", "audit"})
 """Kinds of resources whose permissions a share can carry."""
 
 
+GIVING: Final = frozenset({"document.move", "signature_request.move"})
+"""Permissions to give work away. No delegation carries them: what was given away would outlast it."""
+
+
 class Share(NamedTuple):
     """Why what another owns counts as a caller's own: a team that it is in, or a delegation to it.
 
@@ -87,6 +91,7 @@ class Share(NamedTuple):
             return kind in WORK or kind == "team"
         return (
             kind in WORK
+            and permission not in GIVING
             and (self.permissions is None or permission in self.permissions)
             and bool(int(self.delegator(permission)) & (_OWN | _ANY))
         )

@@ -6,69 +6,20 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from google.protobuf.timestamp_pb2 import Timestamp
 
 import zegel
 from support.flow import Office, refused, until
-from support.sealed import make_pdf
+from support.people import ANY, OWN, Person, ahead, delegate, some_pdf, team_of
 from zegel.document.v1.document_service_pb2 import UploadSpec
-from zegel.permission.v1 import access_pb2
 from zegel.permission.v1.permission_service_pb2 import Grant, Role
-from zegel.permission.v1.sharing_pb2 import Delegation, Team
-
-ANY, OWN = access_pb2.SCOPE_ANY, access_pb2.SCOPE_OWN
-
-
-def ahead(seconds: float) -> Timestamp:
-    moment = Timestamp()
-    moment.FromNanoseconds(time.time_ns() + int(seconds * 1e9))
-    return moment
-
-
-class Person:
-    """A member with a session."""
-
-    def __init__(self, office: Office, *roles: str) -> None:
-        owner = office.owner.identity
-        made = owner.create_member(name="P", email=f"{time.time_ns()}@example.com", roles=roles or ["member"])
-        self.member_id: str = made.member.member_id
-        self.client = office.root.with_token(owner.create_session(member_id=self.member_id).token)
-        self.office = Office(office.server, office.root, office.tenant_id, office.owner, self.client, self.member_id)
-
-    def reads(self, document_id: str) -> bool:
-        try:
-            self.client.documents.get_document(document_id=document_id)
-        except zegel.NotFound:
-            return False
-        return True
-
-    def listed(self) -> list[str]:
-        return [each.document_id for each in self.client.documents.list_documents(page_size=2)]
-
-
-def _pdf() -> bytes:
-    return make_pdf(str(time.time_ns()))
-
-
-def team_of(office: Office, *people: Person) -> Team:
-    team = office.owner.permissions.create_team(name="Lettings").team
-    for each in people:
-        office.owner.permissions.add_team_member(team_id=team.team_id, principal_id=each.member_id)
-    return team
-
-
-def delegate(maker: zegel.Client, one: Person, other: Person, seconds: float = 3600, *only: str) -> Delegation:
-    made = maker.permissions.create_delegation(
-        delegator_id=one.member_id, delegate_id=other.member_id, expire_time=ahead(seconds), permissions=only
-    )
-    return made.delegation
+from zegel.permission.v1.sharing_pb2 import Team
 
 
 def test_what_a_team_owns_all_in_it_reach_and_nobody_else(office: Office) -> None:
     ann, ben, eve = Person(office), Person(office), Person(office)
     team = team_of(office, ann, ben)
     mine = ann.office.upload()
-    ours = ann.client.documents.upload(_pdf(), title="Ours", team_id=team.team_id)
+    ours = ann.client.documents.upload(some_pdf(), title="Ours", team_id=team.team_id)
     assert ours.owner_id == team.team_id
     assert ben.reads(ours.document_id)
     assert not ben.reads(mine.document_id)
@@ -105,7 +56,7 @@ def test_a_list_over_several_owners_is_whole_in_order_and_without_repetition(off
     ann = Person(office)
     teams = [team_of(office, ann) for _ in range(2)]
     made = [
-        ann.client.documents.upload(_pdf(), title="x", team_id=team_id).document_id
+        ann.client.documents.upload(some_pdf(), title="x", team_id=team_id).document_id
         for _ in range(3)
         for team_id in ("", teams[0].team_id, teams[1].team_id)
     ]
@@ -148,7 +99,7 @@ def test_teams_are_named_changed_and_left_by_the_clock(office: Office) -> None:
         office.owner.permissions.create_team(name="x" * 201)
     members = office.owner.permissions.list_team_members(team_id=team.team_id)
     assert ann.member_id in {each.principal_id for each in members}
-    document = ann.client.documents.upload(_pdf(), title="x", team_id=team.team_id)
+    document = ann.client.documents.upload(some_pdf(), title="x", team_id=team.team_id)
     office.owner.permissions.add_team_member(team_id=team.team_id, principal_id=ann.member_id, expire_time=ahead(0.7))
     assert ann.reads(document.document_id)
     time.sleep(0.8)
@@ -158,7 +109,7 @@ def test_teams_are_named_changed_and_left_by_the_clock(office: Office) -> None:
 def test_nobody_gets_by_a_team_what_they_do_not_reach(office: Office) -> None:
     manager, developer, member = Person(office, "manager"), Person(office, "developer"), Person(office)
     team = team_of(office, member)
-    document = member.client.documents.upload(_pdf(), title="x", team_id=team.team_id)
+    document = member.client.documents.upload(some_pdf(), title="x", team_id=team.team_id)
     # A manager reads everything, but deletes only its own: in the team it would delete the team's.
     nobody = office.owner.identity.create_member(name="N", email="puppet@example.com").member
     for whom in (manager.member_id, nobody.member_id, developer.member_id):
@@ -192,7 +143,7 @@ def test_a_delegate_does_what_both_may_for_as_long_as_both_may(office: Office) -
     assert not ann.reads(ben.office.upload().document_id)
     # It is not transitive, nor does it reach what the delegator's team owns.
     team = team_of(office, ann)
-    ours = ann.client.documents.upload(_pdf(), title="x", team_id=team.team_id)
+    ours = ann.client.documents.upload(some_pdf(), title="x", team_id=team.team_id)
     delegate(ben.client, ben, eve)
     assert not eve.reads(document.document_id)
     assert not ben.reads(ours.document_id)

@@ -26,5 +26,6 @@ def absent(kind: str) -> str:
         "signer_link": "lnk",
         "team": "tea",
         "delegation": "dlg",
+        "owner": "mem",
     }
     return f"r{secrets.token_hex(6)}" if kind == "role" else new_id(prefixes[kind])

@@ -148,6 +148,8 @@ DELEGATOR: Final = "member"
 """The role of whoever delegates to the callers."""
 WORK: Final = frozenset({"document", "signature_request", "audit"})
 """The resources whose permissions a delegation carries."""
+GIVING: Final = frozenset({"document.move", "signature_request.move"})
+"""Those of them that it never carries."""
 
 
 def delegated(permission: str) -> Scope:
@@ -156,9 +158,8 @@ def delegated(permission: str) -> Scope:
     Args:
         permission: The permission.
     """
-    both = permission.partition(".")[0] in WORK and held_by(DELEGATOR).get(permission, Scope.NONE) & (
-        Scope.OWN | Scope.ANY
-    )
+    carried = permission.partition(".")[0] in WORK and permission not in GIVING
+    both = carried and held_by(DELEGATOR).get(permission, Scope.NONE) & (Scope.OWN | Scope.ANY)
     return Scope.OWN | Scope.ANY if both else Scope.ANY
 
 

@@ -40,6 +40,20 @@ def with_shares(world: World, rpc: Rpc, caller: Caller, path: str, *, relation: 
             {"delegator_id": (caller.own.get("member") or world.foreign["member"])[0].name},
             of_tenant and mine,
         ),
+        **{
+            (name, each): fields
+            for name, kind in (("MoveDocument", "document"), ("MoveSignatureRequest", "signature_request"))
+            for each, fields in (
+                (f"{kind}_id", ({"owner_id": caller.principal_id or absent("owner")}, so_far[1])),
+                (
+                    "owner_id",
+                    (
+                        {f"{kind}_id": (caller.own.get(kind) or world.foreign[kind])[0].name},
+                        so_far[1] and (bool(scopes & Scope.ANY) or kind in caller.own),
+                    ),
+                ),
+            )
+        },
         ("CreateSignatureRequest", "team_id"): (
             {"documents.document_id": (caller.own.get("document") or world.foreign["document"])[0].name},
             so_far[1],

@@ -152,6 +152,8 @@ TEMPLATES: Final[Mapping[str, Template]] = {
         ),
         _CHANGED,
     ),
+    # What a team owns is not given away by whoever does not run it.
+    "MoveDocument": Template(_of(document.MoveDocumentRequest(etag=OLD)), _CHANGED | _HANDED_OUT - {"OK"}),
     "DeleteDocument": Template(_of(document.DeleteDocumentRequest(etag=OLD)), _CHANGED),
     "UndeleteDocument": Template(_of(document.UndeleteDocumentRequest(etag=OLD)), _CHANGED),
     "PurgeDocument": Template(_of(document.PurgeDocumentRequest(etag=OLD)), _CHANGED),
@@ -170,6 +172,9 @@ TEMPLATES: Final[Mapping[str, Template]] = {
         _CHANGED,
     ),
     "CancelSignatureRequest": Template(_of(signing.CancelSignatureRequestRequest(etag=OLD)), _CHANGED),
+    "MoveSignatureRequest": Template(
+        _of(signing.MoveSignatureRequestRequest(etag=OLD)), _CHANGED | _HANDED_OUT - {"OK"}
+    ),
     "CreateSignerSession": Template(_of(signing.CreateSignerSessionRequest())),
     "CreateSignerLink": Template(
         lambda label: signing.CreateSignerLinkRequest(request_id=_request_id(label)), frozenset({"OK"})

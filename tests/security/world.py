@@ -138,13 +138,11 @@ class _Maker:
         """One of every kind in every state that a caller without an end can bring it into."""
         sender = self.as_sender(client, principal_id)
         kinds: Kinds = {}
-        good = sender.upload(title="Good")
-        deleted, purged = sender.upload(title="Deleted"), sender.upload(title="Purged")
-        client.documents.delete_document(document_id=deleted.document_id)
-        client.documents.delete_document(document_id=purged.document_id)
-        self.office.owner.documents.purge_document(document_id=purged.document_id)
-        _add(kinds, "document", Resource(good.document_id), Resource(deleted.document_id, "deleted"))
-        _add(kinds, "document", Resource(purged.document_id, "purged"))
+        made = {state: sender.upload(title=state.capitalize()).document_id for state in ("good", "deleted", "purged")}
+        for state in ("deleted", "purged"):
+            client.documents.delete_document(document_id=made[state])
+        self.office.owner.documents.purge_document(document_id=made["purged"])
+        _add(kinds, "document", *(Resource(each, state) for state, each in made.items()))
 
         awaiting, canceled = sender.send(), sender.send()
         self._link(kinds, client, awaiting)
@@ -176,7 +174,8 @@ class _Maker:
         """A team of its own, and what that owns: as its own."""
         team_id = client.permissions.create_team(name="Team").team.team_id
         sender = dataclasses.replace(self.as_sender(client, principal_id), team_id=team_id)
-        owned: Kinds = {"team": [Resource(team_id)], "document": [Resource(sender.upload().document_id)]}
+        owned: Kinds = {kind: [Resource(team_id)] for kind in ("team", "owner")}
+        _add(owned, "document", Resource(sender.upload().document_id))
         self._link(owned, client, sent := sender.send())
         self._requests(owned, ("good", sent))
         self.teams[principal_id] = owned
@@ -207,6 +206,7 @@ class _Maker:
         """The member itself, as what others may name."""
         _add(kinds, "member", Resource(member_id, "good"))
         _add(kinds, "principal", Resource(member_id, "good", {"role": role}))
+        _add(kinds, "owner", Resource(member_id))
 
 
 def _member_caller(maker: _Maker, name: str, role: str, held: Mapping[str, Scope]) -> Caller:
@@ -305,8 +305,8 @@ def _callers(maker: _Maker) -> Iterator[Caller]:
 
     # A key that is a developer, and a session narrowed to two permissions.
     made = office.owner.identity.create_api_key(name="developer", roles=["admin"])
-    own: Kinds = {}
     key_id = made.api_key.api_key_id
+    own: Kinds = {"owner": [Resource(key_id)]}
     client = office.root.with_token(made.token)
     sender = maker.as_sender(client, key_id)
     _add(own, "document", Resource(sender.upload().document_id))

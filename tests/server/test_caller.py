@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zegel_server.caller import Caller, PrincipalKind, Scope, current_caller, set_caller
+from zegel_server.caller import GIVING, Caller, PrincipalKind, Scope, Share, current_caller, set_caller
 from zegel_server.errors import NotFound, PermissionDenied
 
 scopes = st.builds(Scope, st.integers(0, 7))
@@ -50,6 +50,18 @@ def test_a_narrowed_session_holds_what_it_is_narrowed_to_and_no_more() -> None:
 )
 def test_a_list_is_cut_to_what_is_ones_own(held: Scope, cut: str) -> None:
     assert caller(held).owner_filter("document.read") == cut
+
+
+@pytest.mark.parametrize("permission", sorted(GIVING))
+@pytest.mark.parametrize("narrowed", [None, GIVING])
+def test_by_a_delegation_nothing_is_given_away(permission: str, narrowed: frozenset[str] | None) -> None:
+    team = Share("tea_x")
+    delegation = Share("mem_you", "dlg_x", None, narrowed, lambda _: Scope.OWN | Scope.ANY)
+    who = caller(Scope.OWN)._replace(shares={each.owner_id: each for each in (team, delegation)})
+    assert who.reaches(permission, owner_id="tea_x")
+    assert not who.reaches(permission, owner_id="mem_you")
+    assert who.owners(permission) == ("mem_me", "tea_x")
+    assert who.reach(permission) == ",mem_me,tea_x,"
 
 
 async def test_each_task_has_its_own_caller() -> None:

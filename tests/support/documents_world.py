@@ -41,6 +41,8 @@ from zegel_server.errors import FailedPrecondition
 from zegel_server.ids import new_id
 from zegel_server.keys.service import Keys
 from zegel_server.pdf.model import PageFacts, PdfFacts
+from zegel_server.permissions.owners import Owners
+from zegel_server.permissions.policies import Policies
 from zegel_server.storage import BlobInfo, BlobStore, open_blob_store
 
 MIB = 1 << 20
@@ -347,7 +349,7 @@ def assemble(
         vault=vault,
         uploads=Uploads(vault, ledgers, inspector, **lasting),
         downloads=Downloads(database, vault, recorder),
-        documents=Documents(database, ledgers, recorder),
+        documents=Documents(database, ledgers, recorder, Owners(Policies(database), ("document.read",))),
         library=Library(database, vault, keys, inspector),
         remover=Remover(database, vault),
         upkeep=Upkeep(database, vault),

@@ -74,13 +74,12 @@ class SealingWorld:
     async def document(self, data: bytes, title: str = "Lease") -> str:
         prepared = await self.library.store_sealed(
             tenant_id=self.world.tenant_id,
-            owner_id=self.sender.principal_id,
             signature_request_id="",
             title=title,
             data=data,
         )
         async with self.world.database.transaction() as transaction:
-            await prepared.insert(transaction)
+            await prepared.insert(transaction, self.sender.principal_id)
         return prepared.document_id
 
     async def signed(self, pages: int = 1, picture: bytes | None = None, orders: Sequence[int] = (0, 1)) -> Snapshot:

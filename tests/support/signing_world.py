@@ -22,6 +22,8 @@ from zegel_server.errors import FailedPrecondition, NotFound
 from zegel_server.idempotency import Answers, Call
 from zegel_server.ids import new_id
 from zegel_server.keys.service import Keys
+from zegel_server.permissions.owners import Owners
+from zegel_server.permissions.policies import Policies
 from zegel_server.signing.ceremony import Ceremony
 from zegel_server.signing.drafts import DocumentChoice, NewRequest, Signer
 from zegel_server.signing.expiry import Expiry
@@ -94,6 +96,9 @@ class MemoryDocuments:
     async def pin(self, transaction: Transaction, tenant_id: str, document_id: str) -> None:
         if any(each.deleted for (key, _), each in self.versions.items() if key == document_id):
             raise FailedPrecondition("The document was deleted.", reason="DOCUMENT_DESTROYED")
+
+    async def move_sealed(self, transaction: Transaction, document_id: str, owner_id: str) -> NoReturn:
+        raise NotImplementedError  # as sealing
 
     async def read_all(self, tenant_id: str, document_id: str, version: int) -> bytes:
         return self.versions[document_id, version].data
@@ -277,7 +282,14 @@ async def make_world(url: str, keyring: Path, documents: Callable[[Database, Key
         tenant_subject=founded.subject_id,
         documents=stored,
         sessions=sessions,
-        signing=Signing(database, keys, recorder, documents(database, keys) if documents else stored, sessions),
+        signing=Signing(
+            database,
+            keys,
+            recorder,
+            documents(database, keys) if documents else stored,
+            sessions,
+            owners=Owners(Policies(database), ("signature_request.read",)),
+        ),
         ceremony=Ceremony(database, keys, recorder, AnyPicture(), lambda: asked.append(1)),
         expiry=Expiry(database, keys, recorder),
         sealing_asked=asked,

@@ -65,12 +65,11 @@ class PreparedDocument:
     """
 
     def __init__(
-        self, keys: Keys, place: Place, stored: StoredVersion, *, owner_id: str, title: str, signature_request_id: str
+        self, keys: Keys, place: Place, stored: StoredVersion, *, title: str, signature_request_id: str
     ) -> None:
         self._keys = keys
         self._place = place
         self._stored = stored
-        self._owner_id = owner_id
         self._title = title
         self._signature_request_id = signature_request_id
         self.document_id = place.document_id
@@ -78,11 +77,12 @@ class PreparedDocument:
         self.sha256 = stored.sha256
         self.size = stored.size
 
-    async def insert(self, transaction: Transaction) -> None:
+    async def insert(self, transaction: Transaction, owner_id: str) -> None:
         """Writes its rows.
 
         Args:
             transaction: That of the change which it belongs to.
+            owner_id: The principal or team that will own it.
 
         Raises:
             Aborted: The tenant's key was changed at the same time; prepare it again.
@@ -93,7 +93,7 @@ class PreparedDocument:
         await insert_document(
             transaction,
             self._place,
-            owner_id=self._owner_id,
+            owner_id=owner_id,
             title=self._title,
             moment=moment,
             signature_request_id=self._signature_request_id,
@@ -154,6 +154,16 @@ class Library:
         if row.state != DocumentState.ACTIVE:
             raise destroyed()
 
+    async def move_sealed(self, transaction: Transaction, document_id: str, owner_id: str) -> None:
+        """Gives a sealed document to the owner of its signature request.
+
+        Args:
+            transaction: The one that moves the request.
+            document_id: Which document.
+            owner_id: Who owns both from then on.
+        """
+        await transaction.execute(store.MOVE, which=document_id, new_owner_id=owner_id, new_update_time=clock.now())
+
     async def read_all(self, tenant_id: str, document_id: str, version: int) -> bytes:
         """A whole version in memory; who may have it was decided before.
 
@@ -186,7 +196,6 @@ class Library:
         self,
         *,
         tenant_id: str,
-        owner_id: str,
         signature_request_id: str,
         title: str,
         data: bytes,
@@ -197,7 +206,6 @@ class Library:
 
         Args:
             tenant_id: Whose.
-            owner_id: The principal that sent the request.
             signature_request_id: The request that it completes; its signers reach it.
             title: Title.
             data: The sealed PDF.
@@ -222,9 +230,7 @@ class Library:
             await writer.abandon()
         found = tuple(pages) if pages is not None else await self._inspector.pages(data)
         stored = StoredVersion(stream.prefix, stream.cipher.header, dek, len(data), last.digest, MEDIA_TYPE, found)
-        return PreparedDocument(
-            self._keys, place, stored, owner_id=owner_id, title=title, signature_request_id=signature_request_id
-        )
+        return PreparedDocument(self._keys, place, stored, title=title, signature_request_id=signature_request_id)
 
 
 class _NoLedger:

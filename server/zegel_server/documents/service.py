@@ -1,15 +1,17 @@
-"""What is known of documents, and their end: got, listed, renamed, deleted, brought back, purged.
+"""What is known of documents, and their end: got, listed, renamed, moved, deleted, brought back, purged.
 
 Invariants:
 
 * Absent, another tenant's and out of reach look the same.
 * A signer sees exactly the versions that the one signature request names, and its sealed document.
+* A sealed document has its signature request's owner: it moves with that, and not by itself.
 * A purge destroys the keys in the transaction that says so; the blobs, unreadable by then, go after it.
 """
 
 import heapq
 import itertools
 from collections.abc import Sequence
+from typing import Final
 
 from zegel.event.v1 import event_type_pb2 as events
 from zegel.evidence import DocumentHash
@@ -29,7 +31,10 @@ from zegel_server.documents.model import (
     pages_to_text,
 )
 from zegel_server.documents.removal import schedule_removal
-from zegel_server.errors import FailedPrecondition, NotFound
+from zegel_server.errors import Aborted, FailedPrecondition, NotFound
+from zegel_server.permissions.owners import Owners, check_named
+
+MOVE: Final = "document.move"
 
 FIRST_PAGE = "doc_z"
 """Comes after every document's identifier: the digits of a time end long before it."""
@@ -71,12 +76,14 @@ class Documents:
         database: Where the rows are.
         ledgers: Closes uploads.
         recorder: Records events.
+        owners: Whom a document can be given to.
     """
 
-    def __init__(self, database: Database, ledgers: Ledgers, recorder: Recorder) -> None:
+    def __init__(self, database: Database, ledgers: Ledgers, recorder: Recorder, owners: Owners) -> None:
         self._database = database
         self._ledgers = ledgers
         self._recorder = recorder
+        self._owners = owners
 
     async def get(self, caller: Caller, document_id: str) -> Document:
         """A document.
@@ -176,6 +183,59 @@ class Documents:
                 await transaction.execute(store.RENAME, which=document_id, new_title=title, new_update_time=clock.now())
                 acting = caller.acts_on("document.update", row.owner_id)
                 await self._recorder.record(transaction, draft.about(acting=acting.acting))
+        return await self.changed(caller.tenant_id, document_id)
+
+    async def move(self, caller: Caller, document_id: str, owner_id: str, etag: str) -> Document:
+        """Gives a document another owner; uploads of new versions that are open end with it.
+
+        Args:
+            caller: Who does so.
+            document_id: Which document.
+            owner_id: Who is to own it: a principal or a team.
+            etag: As last read, or empty.
+
+        Raises:
+            InvalidArgument: No owner is named.
+            NotFound: It is absent, or out of the caller's reach; or the owner is.
+            PermissionDenied: It is not the caller's to give, or not to this owner (``GRANT_EXCEEDS_GRANTER``).
+            Aborted: It was changed since the etag was read.
+            FailedPrecondition: It is deleted, or a sealed one.
+        """
+        validation.identifier(document_id, "doc", "document_id", "document")
+        check_named(owner_id)
+        asked = {"document_id": document_id, "tenant_id": caller.tenant_id, "owners": caller.reach(MOVE)}
+        found = await self._database.fetch_one(store.OWNER_OF, **asked)
+        if found is None:
+            raise NotFound("document")
+        await self._owners.check_move(
+            self._database,
+            caller,
+            giver_id=found.owner_id,
+            receiver_id=owner_id,
+            moving=MOVE,
+            making="document.create",
+        )
+        draft = await self._recorder.draft(
+            caller.acts_on("document.create", owner_id),
+            events.EVENT_TYPE_DOCUMENT_MOVED,
+            resource_id=document_id,
+            extra={"owner": owner_id, "previous_owner": found.owner_id},
+        )
+        async with self._database.transaction() as transaction:
+            row = await self._lock(transaction, caller, MOVE, document_id, etag)
+            if row.owner_id != found.owner_id:
+                raise Aborted("The document was given to another at the same time.")
+            _expect(row, DocumentState.ACTIVE)
+            if row.signature_request_id:
+                raise FailedPrecondition("A sealed document moves with its signature request.", state="SEALED")
+            if owner_id != row.owner_id:
+                # Whoever opened one may not reach the document any more.
+                for upload in await transaction.fetch(store.OPEN_UPLOADS_OF, document_id=document_id):
+                    await self._ledgers.close(transaction, upload, UploadState.CANCELED)
+                await transaction.execute(
+                    store.MOVE, which=document_id, new_owner_id=owner_id, new_update_time=clock.now()
+                )
+                await self._recorder.record(transaction, draft)
         return await self.changed(caller.tenant_id, document_id)
 
     async def delete(self, caller: Caller, document_id: str, etag: str) -> Document:

@@ -141,6 +141,11 @@ class DocumentServicer(DocumentServiceServicer):
         )
         return pb.UpdateDocumentResponse(document=document_message(document))
 
+    async def MoveDocument(self, request: pb.MoveDocumentRequest, context: Context) -> pb.MoveDocumentResponse:
+        """See the contract."""
+        document = await self._documents.move(current_caller(), request.document_id, request.owner_id, request.etag)
+        return pb.MoveDocumentResponse(document=document_message(document))
+
     async def DeleteDocument(self, request: pb.DeleteDocumentRequest, context: Context) -> pb.DeleteDocumentResponse:
         """See the contract."""
         document = await self._documents.delete(current_caller(), request.document_id, request.etag)

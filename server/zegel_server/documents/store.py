@@ -159,6 +159,9 @@ LISTS: Final = {
     ("party", True): _list(_party_to, parties=True),
 }
 
+OWNER_OF: Final = Statement(
+    select(_d.owner_id).where(_d.document_id == bind("document_id"), _d.tenant_id == bind("tenant_id"), _reached)
+)
 LOCK_DOCUMENT: Final = Statement(
     select(*_DOCUMENT, _d.signature_request_id)
     .where(_d.document_id == bind("document_id"), _d.tenant_id == bind("tenant_id"), _reached)
@@ -199,6 +202,7 @@ def _change(*columns: str) -> Statement:
 
 RENAME: Final = _change("title", "update_time")
 TOUCH: Final = _change("update_time")
+MOVE: Final = _change("owner_id", "update_time")
 SET_STATE: Final = _change("state", "update_time", "delete_time")
 PURGE: Final = _change("state", "title", "update_time")
 DESTROY_KEYS: Final = Statement(

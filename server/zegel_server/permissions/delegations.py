@@ -19,7 +19,7 @@ from google.protobuf.message import Message
 from zegel.event.v1 import event_type_pb2 as events
 from zegel_server import clock
 from zegel_server.audit.recorder import Recorder
-from zegel_server.caller import Caller, Scope
+from zegel_server.caller import GIVING, Caller, Scope
 from zegel_server.db import Database, Row, Transaction, UniqueViolation
 from zegel_server.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
 from zegel_server.idempotency import Call
@@ -62,7 +62,7 @@ class Delegations:
     def __init__(self, database: Database, recorder: Recorder, known: Collection[str]) -> None:
         self._database = database
         self._recorder = recorder
-        self._work = frozenset(filter(is_work, known))
+        self._work = frozenset(filter(is_work, known)) - GIVING
 
     async def create(
         self,
@@ -94,7 +94,8 @@ class Delegations:
             PermissionDenied: It carries what the caller does not hold (``GRANT_EXCEEDS_GRANTER``).
         """
         if not permissions <= self._work:
-            raise InvalidArgument("permissions", "must be permissions of documents, signature requests or their trails")
+            told = "must be permissions of documents, signature requests or their trails, and not to move them"
+            raise InvalidArgument("permissions", told)
         caller.require("delegation.create", "member", owner_id=delegator_id)
         delegation_id, created = new_id("dlg"), clock.now()
         draft = await self._recorder.draft(caller, events.EVENT_TYPE_DELEGATION_CREATED, resource_id=delegation_id)

@@ -147,8 +147,8 @@ _EVERYBODY: Final = _grants(Scope.OWN, f"session.introspect permission.check log
 _OWN_WORK: Final = _EVERYBODY | _grants(
     Scope.OWN,
     "tenant.read session.read session.revoke document.create document.read document.download document.update "
-    "document.delete signature_request.create signature_request.read signature_request.update "
-    "signature_request.cancel signature_request.open audit.read team.read "
+    "document.delete document.move signature_request.create signature_request.read signature_request.update "
+    "signature_request.cancel signature_request.open signature_request.move audit.read team.read "
     "delegation.create delegation.read delegation.end",
 )
 
@@ -168,7 +168,8 @@ _MANAGER: Final = _OWN_WORK | _grants(
 _ADMIN: Final = _MANAGER | _grants(
     Scope.ANY,
     "tenant.read tenant.update member.delete api_key.create api_key.read api_key.rotate api_key.revoke session.create "
-    "document.create document.update document.delete signature_request.create role.create role.update role.delete "
+    "document.create document.update document.delete document.move signature_request.create signature_request.move "
+    "role.create role.update role.delete "
     "identity_provider.read binding.grant binding.take delegation.create delegation.end",
 )
 

@@ -14,6 +14,7 @@ from zegel_server.permissions.changes import Losses, Trial, change_policy, check
 from zegel_server.permissions.decisions import Decisions
 from zegel_server.permissions.delegations import Delegations
 from zegel_server.permissions.model import NOT_BINDABLE, Binding, Grant, Policy, exceeds
+from zegel_server.permissions.owners import Owners
 from zegel_server.permissions.policies import Policies
 from zegel_server.permissions.roles import Roles
 from zegel_server.permissions.teams import Teams
@@ -32,6 +33,7 @@ class Permissions:
         roles: Use cases of the tenant's own roles.
         teams: Use cases of its teams.
         delegations: Use cases of what its members delegate.
+        owners: Whom work can be given to.
     """
 
     def __init__(self, database: Database, policies: Policies, recorder: Recorder, known: Collection[str]) -> None:
@@ -42,6 +44,7 @@ class Permissions:
         self.roles = Roles(database, recorder, self.known)
         self.teams = Teams(database, recorder, self.known)
         self.delegations = Delegations(database, recorder, self.known)
+        self.owners = Owners(policies, self.known)
 
     def check_known(self, permissions: Collection[str], field: str = "permissions") -> None:
         """Refuses what no method demands.

@@ -133,6 +133,35 @@ PRINCIPAL: Final = Statement(
     )
 )
 
+# Whoever can own work: a principal or a team.
+OWNER: Final = Statement(
+    select(members.c.member_id.label("owner_id"))
+    .where(members.c.tenant_id == bind("tenant_id"), members.c.member_id == bind("owner_id"))
+    .union_all(
+        select(api_keys.c.api_key_id).where(
+            api_keys.c.tenant_id == bind("tenant_id"),
+            api_keys.c.api_key_id == bind("owner_id"),
+            api_keys.c.revoke_time.is_(None),
+        ),
+        select(teams.c.team_id).where(teams.c.tenant_id == bind("tenant_id"), teams.c.team_id == bind("owner_id")),
+    )
+)
+# The roles of a principal, or of everybody in a team.
+ROLES_WITHIN: Final = Statement(
+    select(bindings.c.role)
+    .distinct()
+    .where(
+        bindings.c.tenant_id == bind("tenant_id"),
+        bindings.c.expire_time.is_(None) | (bindings.c.expire_time > bind("now")),
+        (bindings.c.principal_id == bind("owner_id"))
+        | bindings.c.principal_id.in_(
+            select(team_members.c.principal_id).where(
+                team_members.c.tenant_id == bind("tenant_id"), team_members.c.team_id == bind("owner_id")
+            )
+        ),
+    )
+)
+
 # ---------------------------------------------------------------------------------------------------------- teams
 
 _TEAM: Final = (teams.c.team_id, teams.c.name, teams.c.create_time, teams.c.revision)

@@ -52,6 +52,7 @@ _TOLD: Final[Mapping[str, str]] = {
     "SIGNATURE_REQUEST_SIGNED": "Signed",
     ALL_SIGNED: "Everybody has signed",
     "EXPIRY_EDITED": "Changed the expiry",
+    "SIGNATURE_REQUEST_MOVED": "Gave the request another owner",
     "DOCUMENT_DOWNLOADED": "Downloaded a document",
     "ACCESS_DENIED": "Was refused",
     "SESSION_REVOKED": "Signing session revoked",

@@ -68,11 +68,12 @@ class PreparedDocument(Protocol):
         """Identifier that it will have."""
         ...
 
-    async def insert(self, transaction: Transaction) -> None:
+    async def insert(self, transaction: Transaction, owner_id: str) -> None:
         """Makes it exist.
 
         Args:
             transaction: The one that it comes to be with.
+            owner_id: The principal or team that will own it.
         """
         ...
 
@@ -107,6 +108,16 @@ class Documents(Protocol):
         """
         ...
 
+    async def move_sealed(self, transaction: Transaction, document_id: str, owner_id: str) -> None:
+        """Gives a sealed document to the owner of its signature request.
+
+        Args:
+            transaction: The one that moves the request.
+            document_id: Identifier of the document.
+            owner_id: Who owns both from then on.
+        """
+        ...
+
     async def read_all(self, tenant_id: str, document_id: str, version: int) -> bytes:
         """The bytes of a version; for the server itself, whoever asked.
 
@@ -126,7 +137,6 @@ class Documents(Protocol):
         self,
         *,
         tenant_id: str,
-        owner_id: str,
         signature_request_id: str,
         title: str,
         data: bytes,
@@ -136,7 +146,6 @@ class Documents(Protocol):
 
         Args:
             tenant_id: Whose document it will be.
-            owner_id: The principal that will own it.
             signature_request_id: The request of which it is the sealed document.
             title: Its title.
             data: The sealed PDF.

@@ -174,6 +174,7 @@ async def lock(transaction: Transaction, known: Snapshot) -> tuple[Snapshot, Map
     rows = await transaction.fetch(store.SIGNATURES, signature_request_id=request_id)
     now = replace(
         known,
+        owner_id=row.owner_id,
         progress=_progress(row, rows),
         sealed_document_id=row.sealed_document_id,
         revision=row.revision,

@@ -158,7 +158,6 @@ class Sealer:
         sealed, pages = await self._make(request)
         prepared = await self._documents.store_sealed(
             tenant_id=tenant_id,
-            owner_id=request.owner_id,
             signature_request_id=signature_request_id,
             title=request.title,
             data=sealed,
@@ -177,7 +176,7 @@ class Sealer:
             await transaction.execute(store.DONE, signature_request_id=signature_request_id)
             if before.progress.state is not RequestState.ALL_SIGNED:
                 return  # another process was faster: its document is the one
-            await prepared.insert(transaction)
+            await prepared.insert(transaction, before.owner_id)
             after = before.after(before.progress.sealed(clock.now())).with_sealed(prepared.document_id)
             await write(transaction, before, after)
             await self._recorder.record(transaction, draft)

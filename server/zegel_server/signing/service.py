@@ -25,6 +25,7 @@ from zegel_server.db import Database
 from zegel_server.errors import Aborted
 from zegel_server.idempotency import Call
 from zegel_server.keys.service import Keys
+from zegel_server.permissions.owners import Owners, check_named
 from zegel_server.permissions.teams import find_team
 from zegel_server.signing import drafts, sending, store
 from zegel_server.signing.drafts import NewRequest
@@ -34,6 +35,7 @@ from zegel_server.signing.reading import Snapshots, lock, write
 from zegel_server.signing.snapshot import Snapshot, hashes_of
 
 KIND: Final = "signature_request"
+MOVE: Final = "signature_request.move"
 
 FIRST_PAGE: Final = "req_" + "z" * 26
 """Sorts after every identifier, whatever the database's collation: an identifier's first digit is at most 7."""
@@ -60,16 +62,25 @@ class Signing:
         recorder: Records the events.
         documents: What is to be signed.
         sessions: Opens the signers' sessions.
+        owners: Whom a request can be given to.
     """
 
     def __init__(
-        self, database: Database, keys: Keys, recorder: Recorder, documents: Documents, sessions: Sessions
+        self,
+        database: Database,
+        keys: Keys,
+        recorder: Recorder,
+        documents: Documents,
+        sessions: Sessions,
+        *,
+        owners: Owners,
     ) -> None:
         self._database = database
         self._keys = keys
         self._recorder = recorder
         self._documents = documents
         self._sessions = sessions
+        self._owners = owners
         self._snapshots = Snapshots(database, keys)
 
     async def create(self, caller: Caller, new: NewRequest, call: Call, answer: Answer) -> Snapshot:
@@ -212,6 +223,58 @@ class Signing:
             etag=etag,
             transition=lambda progress: progress.canceled(clock.now()),
         )
+
+    async def move(self, caller: Caller, signature_request_id: str, owner_id: str, etag: str) -> Snapshot:
+        """Gives a request another owner, in whatever state it is, and its sealed document with it.
+
+        Args:
+            caller: Who does it.
+            signature_request_id: Its identifier.
+            owner_id: Who is to own it: a principal or a team.
+            etag: The etag last read, or empty.
+
+        Raises:
+            Aborted: The ``etag`` is old.
+            InvalidArgument: No owner is named.
+            NotFound: Absent, or not the caller's to see; or the owner is.
+            PermissionDenied: It is not the caller's to give, or not to this owner (``GRANT_EXCEEDS_GRANTER``).
+        """
+        validation.identifier(signature_request_id, "req", "signature_request_id", KIND)
+        check_named(owner_id)
+        known = await self.reached(caller, MOVE, signature_request_id)
+        await self._owners.check_move(
+            self._database,
+            caller,
+            giver_id=known.owner_id,
+            receiver_id=owner_id,
+            moving=MOVE,
+            making="signature_request.create",
+        )
+        draft = await self._recorder.draft(
+            caller.acts_on("signature_request.create", owner_id),
+            events.EVENT_TYPE_SIGNATURE_REQUEST_MOVED,
+            resource_id=known.signature_request_id,
+            signature_request_id=known.signature_request_id,
+            trail=known.audit_id,
+            extra={"owner": owner_id, "previous_owner": known.owner_id},
+        )
+        async with self._database.transaction() as transaction:
+            before, _ = await lock(transaction, known)
+            if before.owner_id != known.owner_id or etag not in {"", paging.etag(before.revision)}:
+                raise Aborted("The signature request was changed since the etag was read.")
+            if owner_id == before.owner_id:
+                return before
+            after = before.given_to(owner_id)
+            await transaction.execute(
+                store.MOVE_REQUEST,
+                id=after.signature_request_id,
+                new_owner_id=after.owner_id,
+                new_revision=after.revision,
+            )
+            if after.sealed_document_id:
+                await self._documents.move_sealed(transaction, after.sealed_document_id, owner_id)
+            await self._recorder.record(transaction, draft)
+        return after
 
     async def open_session(
         self, caller: Caller, signature_request_id: str, signature_id: str, expire_time: int

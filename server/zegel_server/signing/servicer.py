@@ -134,6 +134,13 @@ class SigningServicer(rpc.SigningServiceServicer):
         canceled = await self._signing.cancel(current_caller(), request.signature_request_id, request.etag)
         return pb.CancelSignatureRequestResponse(signature_request=messages.request_message(canceled))
 
+    async def MoveSignatureRequest(
+        self, request: pb.MoveSignatureRequestRequest, context: Any
+    ) -> pb.MoveSignatureRequestResponse:
+        """See the contract."""
+        moved = await self._signing.move(current_caller(), request.signature_request_id, request.owner_id, request.etag)
+        return pb.MoveSignatureRequestResponse(signature_request=messages.request_message(moved))
+
     async def CreateSignerSession(
         self, request: pb.CreateSignerSessionRequest, context: Any
     ) -> pb.CreateSignerSessionResponse:

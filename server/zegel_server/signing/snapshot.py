@@ -53,7 +53,7 @@ class Snapshot:
         signature_request_id: Identifier.
         tenant_id: Whose it is.
         tenant_name: That tenant's name.
-        owner_id: The principal that sent it.
+        owner_id: The principal or team that owns it.
         audit_id: Its trail.
         title: Its title.
         message: What the sender writes to the signers.
@@ -108,6 +108,14 @@ class Snapshot:
             document_id: Identifier of that.
         """
         return replace(self, sealed_document_id=document_id)
+
+    def given_to(self, owner_id: str) -> "Snapshot":
+        """The same request, one change later, with another owner.
+
+        Args:
+            owner_id: Who owns it from then on.
+        """
+        return replace(self, owner_id=owner_id, revision=self.revision + 1)
 
     def known_as(self, people: Mapping[str, Person]) -> "Snapshot":
         """The same request with other data of its signers.

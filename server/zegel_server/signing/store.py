@@ -58,6 +58,11 @@ SEALING: Final = Statement(
     )
 )
 
+MOVE_REQUEST: Final = Statement(
+    update(signature_requests)
+    .where(signature_requests.c.signature_request_id == bind("id"))
+    .values(owner_id=bind("new_owner_id"), revision=bind("new_revision"))
+)
 UPDATE_REQUEST: Final = Statement(
     update(signature_requests)
     .where(signature_requests.c.signature_request_id == bind("id"))

@@ -40,7 +40,6 @@ async def test_a_sealed_document_comes_to_be_with_its_request(world: World) -> N
     request_id = await world.send(document_id)
     prepared = await world.library.store_sealed(
         tenant_id=world.tenant_id,
-        owner_id=sender.principal_id,
         signature_request_id=request_id,
         title="Signed",
         data=data,
@@ -49,7 +48,7 @@ async def test_a_sealed_document_comes_to_be_with_its_request(world: World) -> N
     with pytest.raises(NotFound):
         await world.documents.get(signer, prepared.document_id)
     async with world.database.transaction() as transaction:
-        await prepared.insert(transaction)
+        await prepared.insert(transaction, sender.principal_id)
     for caller in (signer, sender):
         assert await world.download(caller, prepared.document_id) == data
     listed = await world.documents.list(signer, limit=10)
@@ -66,7 +65,6 @@ async def test_sealing_again_after_a_crash_makes_one_document(world: World) -> N
     prepared = [
         await world.library.store_sealed(
             tenant_id=world.tenant_id,
-            owner_id="mem_1",
             signature_request_id="req_1",
             title="Signed",
             data=data,
@@ -76,10 +74,10 @@ async def test_sealing_again_after_a_crash_makes_one_document(world: World) -> N
         for _ in range(2)
     ]
     async with world.database.transaction() as transaction:
-        await prepared[1].insert(transaction)
+        await prepared[1].insert(transaction, "mem_1")
     with pytest.raises(UniqueViolation):
         async with world.database.transaction() as transaction:
-            await prepared[0].insert(transaction)
+            await prepared[0].insert(transaction, "mem_1")
     assert await world.download(world.member(Scope.ANY), document_id) == data
     assert len(await world.stored()) == 2, "the first attempt's blob is an orphan now"
 

@@ -18,7 +18,7 @@ async def test_orphans_are_found_and_nothing_else(world: World) -> None:
     kept = await world.upload(caller, pdf_of(5 * MIB))
     upload = await world.partly(caller, pdf_of(9 * MIB))
     await world.library.store_sealed(
-        tenant_id=world.tenant_id, owner_id="", signature_request_id="req_1", title="Lost", data=pdf_of(5 * MIB)
+        tenant_id=world.tenant_id, signature_request_id="req_1", title="Lost", data=pdf_of(5 * MIB)
     )
     for key in ("documents/stray", "documents/a/b/1-0123/000000", f"documents/x/{kept}/1-0123/000007"):
         await world.blobs.put(key, b"stray")

@@ -891,6 +891,60 @@ class UpdateDocumentResponse(_message.Message):
 Global___UpdateDocumentResponse: _TypeAlias = UpdateDocumentResponse  # noqa: Y015
 
 @_typing.final
+class MoveDocumentRequest(_message.Message):
+    """Request of `MoveDocument`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOCUMENT_ID_FIELD_NUMBER: _builtins.int
+    OWNER_ID_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    document_id: _builtins.str
+    """Identifier of the document. Required."""
+    owner_id: _builtins.str
+    """Identifier of the member, API key or team that is to own it. Required."""
+    etag: _builtins.str
+    """The `etag` last read, or empty."""
+    def __init__(
+        self,
+        *,
+        document_id: _builtins.str = ...,
+        owner_id: _builtins.str = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document_id", b"document_id", "etag", b"etag", "owner_id", b"owner_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MoveDocumentRequest: _TypeAlias = MoveDocumentRequest  # noqa: Y015
+
+@_typing.final
+class MoveDocumentResponse(_message.Message):
+    """Answer of `MoveDocument`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOCUMENT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def document(self) -> Global___Document:
+        """The document with its new owner."""
+
+    def __init__(
+        self,
+        *,
+        document: Global___Document | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["document", b"document"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MoveDocumentResponse: _TypeAlias = MoveDocumentResponse  # noqa: Y015
+
+@_typing.final
 class DeleteDocumentRequest(_message.Message):
     """Request of `DeleteDocument`."""
 

@@ -86,6 +86,11 @@ class DocumentServiceStub:
                 request_serializer=zegel_dot_document_dot_v1_dot_document__service__pb2.UpdateDocumentRequest.SerializeToString,
                 response_deserializer=zegel_dot_document_dot_v1_dot_document__service__pb2.UpdateDocumentResponse.FromString,
                 _registered_method=True)
+        self.MoveDocument = channel.unary_unary(
+                '/zegel.document.v1.DocumentService/MoveDocument',
+                request_serializer=zegel_dot_document_dot_v1_dot_document__service__pb2.MoveDocumentRequest.SerializeToString,
+                response_deserializer=zegel_dot_document_dot_v1_dot_document__service__pb2.MoveDocumentResponse.FromString,
+                _registered_method=True)
         self.DeleteDocument = channel.unary_unary(
                 '/zegel.document.v1.DocumentService/DeleteDocument',
                 request_serializer=zegel_dot_document_dot_v1_dot_document__service__pb2.DeleteDocumentRequest.SerializeToString,
@@ -184,6 +189,20 @@ class DocumentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def MoveDocument(self, request, context):
+        """Gives a document another owner: moves it into a team, out of one, or to another principal. All its versions go with
+        it, uploads of new ones that are open end, and signature requests over it go on. `NOT_FOUND` where the caller does
+        not reach the document, or the owner to be: that is the caller itself, a team that it is in, a member who delegates
+        to it, or, with `document.create` in `SCOPE_ANY`, anybody in the tenant. `PERMISSION_DENIED` with
+        `GRANT_EXCEEDS_GRANTER` where the receiver, or somebody in the team that receives, could do with it what the caller
+        may not; and where a team owns it and the caller neither holds `team.update` there nor `document.move` in
+        `SCOPE_ANY`. A delegation carries no move. `FAILED_PRECONDITION` where it is deleted, or a sealed document, which
+        moves with its signature request; `ABORTED` where the `etag` is old.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteDocument(self, request, context):
         """Deletes a document softly: it can be brought back until it is purged. `FAILED_PRECONDITION` with
         `DOCUMENT_IN_USE` or `LEGAL_HOLD`.
@@ -249,6 +268,11 @@ def add_DocumentServiceServicer_to_server(servicer, server):
                     servicer.UpdateDocument,
                     request_deserializer=zegel_dot_document_dot_v1_dot_document__service__pb2.UpdateDocumentRequest.FromString,
                     response_serializer=zegel_dot_document_dot_v1_dot_document__service__pb2.UpdateDocumentResponse.SerializeToString,
+            ),
+            'MoveDocument': grpc.unary_unary_rpc_method_handler(
+                    servicer.MoveDocument,
+                    request_deserializer=zegel_dot_document_dot_v1_dot_document__service__pb2.MoveDocumentRequest.FromString,
+                    response_serializer=zegel_dot_document_dot_v1_dot_document__service__pb2.MoveDocumentResponse.SerializeToString,
             ),
             'DeleteDocument': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteDocument,
@@ -494,6 +518,33 @@ class DocumentService:
             '/zegel.document.v1.DocumentService/UpdateDocument',
             zegel_dot_document_dot_v1_dot_document__service__pb2.UpdateDocumentRequest.SerializeToString,
             zegel_dot_document_dot_v1_dot_document__service__pb2.UpdateDocumentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MoveDocument(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/zegel.document.v1.DocumentService/MoveDocument',
+            zegel_dot_document_dot_v1_dot_document__service__pb2.MoveDocumentRequest.SerializeToString,
+            zegel_dot_document_dot_v1_dot_document__service__pb2.MoveDocumentResponse.FromString,
             options,
             channel_credentials,
             insecure,

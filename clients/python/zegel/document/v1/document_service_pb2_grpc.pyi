@@ -73,6 +73,16 @@ class DocumentServiceStub:
     """Lists documents, the newest first."""
     UpdateDocument: _grpc.UnaryUnaryMultiCallable[_document_service_pb2.UpdateDocumentRequest, _document_service_pb2.UpdateDocumentResponse]
     """Changes a document's title. `ABORTED` where the `etag` is old."""
+    MoveDocument: _grpc.UnaryUnaryMultiCallable[_document_service_pb2.MoveDocumentRequest, _document_service_pb2.MoveDocumentResponse]
+    """Gives a document another owner: moves it into a team, out of one, or to another principal. All its versions go with
+    it, uploads of new ones that are open end, and signature requests over it go on. `NOT_FOUND` where the caller does
+    not reach the document, or the owner to be: that is the caller itself, a team that it is in, a member who delegates
+    to it, or, with `document.create` in `SCOPE_ANY`, anybody in the tenant. `PERMISSION_DENIED` with
+    `GRANT_EXCEEDS_GRANTER` where the receiver, or somebody in the team that receives, could do with it what the caller
+    may not; and where a team owns it and the caller neither holds `team.update` there nor `document.move` in
+    `SCOPE_ANY`. A delegation carries no move. `FAILED_PRECONDITION` where it is deleted, or a sealed document, which
+    moves with its signature request; `ABORTED` where the `etag` is old.
+    """
     DeleteDocument: _grpc.UnaryUnaryMultiCallable[_document_service_pb2.DeleteDocumentRequest, _document_service_pb2.DeleteDocumentResponse]
     """Deletes a document softly: it can be brought back until it is purged. `FAILED_PRECONDITION` with
     `DOCUMENT_IN_USE` or `LEGAL_HOLD`.
@@ -129,6 +139,16 @@ class DocumentServiceAsyncStub(DocumentServiceStub):
     """Lists documents, the newest first."""
     UpdateDocument: _aio.UnaryUnaryMultiCallable[_document_service_pb2.UpdateDocumentRequest, _document_service_pb2.UpdateDocumentResponse]  # type: ignore[assignment]
     """Changes a document's title. `ABORTED` where the `etag` is old."""
+    MoveDocument: _aio.UnaryUnaryMultiCallable[_document_service_pb2.MoveDocumentRequest, _document_service_pb2.MoveDocumentResponse]  # type: ignore[assignment]
+    """Gives a document another owner: moves it into a team, out of one, or to another principal. All its versions go with
+    it, uploads of new ones that are open end, and signature requests over it go on. `NOT_FOUND` where the caller does
+    not reach the document, or the owner to be: that is the caller itself, a team that it is in, a member who delegates
+    to it, or, with `document.create` in `SCOPE_ANY`, anybody in the tenant. `PERMISSION_DENIED` with
+    `GRANT_EXCEEDS_GRANTER` where the receiver, or somebody in the team that receives, could do with it what the caller
+    may not; and where a team owns it and the caller neither holds `team.update` there nor `document.move` in
+    `SCOPE_ANY`. A delegation carries no move. `FAILED_PRECONDITION` where it is deleted, or a sealed document, which
+    moves with its signature request; `ABORTED` where the `etag` is old.
+    """
     DeleteDocument: _aio.UnaryUnaryMultiCallable[_document_service_pb2.DeleteDocumentRequest, _document_service_pb2.DeleteDocumentResponse]  # type: ignore[assignment]
     """Deletes a document softly: it can be brought back until it is purged. `FAILED_PRECONDITION` with
     `DOCUMENT_IN_USE` or `LEGAL_HOLD`.
@@ -230,6 +250,22 @@ class DocumentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_document_service_pb2.UpdateDocumentResponse, _abc.Awaitable[_document_service_pb2.UpdateDocumentResponse]]:
         """Changes a document's title. `ABORTED` where the `etag` is old."""
+
+    @_abc_1.abstractmethod
+    def MoveDocument(
+        self,
+        request: _document_service_pb2.MoveDocumentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_document_service_pb2.MoveDocumentResponse, _abc.Awaitable[_document_service_pb2.MoveDocumentResponse]]:
+        """Gives a document another owner: moves it into a team, out of one, or to another principal. All its versions go with
+        it, uploads of new ones that are open end, and signature requests over it go on. `NOT_FOUND` where the caller does
+        not reach the document, or the owner to be: that is the caller itself, a team that it is in, a member who delegates
+        to it, or, with `document.create` in `SCOPE_ANY`, anybody in the tenant. `PERMISSION_DENIED` with
+        `GRANT_EXCEEDS_GRANTER` where the receiver, or somebody in the team that receives, could do with it what the caller
+        may not; and where a team owns it and the caller neither holds `team.update` there nor `document.move` in
+        `SCOPE_ANY`. A delegation carries no move. `FAILED_PRECONDITION` where it is deleted, or a sealed document, which
+        moves with its signature request; `ABORTED` where the `etag` is old.
+        """
 
     @_abc_1.abstractmethod
     def DeleteDocument(

@@ -98,6 +98,8 @@ class _EventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventType.V
     """A deleted document was brought back."""
     EVENT_TYPE_DOCUMENT_PURGED: _EventType.ValueType  # 47
     """A document's keys were destroyed."""
+    EVENT_TYPE_DOCUMENT_MOVED: _EventType.ValueType  # 48
+    """A document was given another owner."""
     EVENT_TYPE_SIGNATURE_REQUEST_SENT: _EventType.ValueType  # 60
     """A signature request was sent."""
     EVENT_TYPE_SIGNATURE_REQUEST_VIEWED: _EventType.ValueType  # 61
@@ -128,6 +130,8 @@ class _EventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventType.V
     """A signer link was turned into a session."""
     EVENT_TYPE_SIGNER_LINK_REVOKED: _EventType.ValueType  # 74
     """A signer link was revoked, with the session that it was turned into."""
+    EVENT_TYPE_SIGNATURE_REQUEST_MOVED: _EventType.ValueType  # 75
+    """A signature request was given another owner."""
 
 class EventType(_EventType, metaclass=_EventTypeEnumTypeWrapper):
     """What happened. The catalogue is closed on the server's side; a client must survive a value that it does not know."""
@@ -206,6 +210,8 @@ EVENT_TYPE_DOCUMENT_UNDELETED: EventType.ValueType  # 46
 """A deleted document was brought back."""
 EVENT_TYPE_DOCUMENT_PURGED: EventType.ValueType  # 47
 """A document's keys were destroyed."""
+EVENT_TYPE_DOCUMENT_MOVED: EventType.ValueType  # 48
+"""A document was given another owner."""
 EVENT_TYPE_SIGNATURE_REQUEST_SENT: EventType.ValueType  # 60
 """A signature request was sent."""
 EVENT_TYPE_SIGNATURE_REQUEST_VIEWED: EventType.ValueType  # 61
@@ -236,6 +242,8 @@ EVENT_TYPE_SIGNER_LINK_REDEEMED: EventType.ValueType  # 73
 """A signer link was turned into a session."""
 EVENT_TYPE_SIGNER_LINK_REVOKED: EventType.ValueType  # 74
 """A signer link was revoked, with the session that it was turned into."""
+EVENT_TYPE_SIGNATURE_REQUEST_MOVED: EventType.ValueType  # 75
+"""A signature request was given another owner."""
 Global___EventType: _TypeAlias = EventType  # noqa: Y015
 
 RECORDS_FIELD_NUMBER: _builtins.int

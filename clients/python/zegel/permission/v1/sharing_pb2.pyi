@@ -607,6 +607,7 @@ class CreateDelegationRequest(_message.Message):
     @_builtins.property
     def permissions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The permissions to narrow it to, of `document`, `signature_request` and `audit`, up to 100; empty for no narrowing.
+        `document.move` and `signature_request.move` are never among them: what was given away would outlast it.
         Where anybody but the delegator makes it, or a session that is narrowed, it is narrowed to what the delegator
         holds when it is made.
         """

@@ -314,6 +314,60 @@ class CancelSignatureRequestResponse(_message.Message):
 Global___CancelSignatureRequestResponse: _TypeAlias = CancelSignatureRequestResponse  # noqa: Y015
 
 @_typing.final
+class MoveSignatureRequestRequest(_message.Message):
+    """Request of `MoveSignatureRequest`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGNATURE_REQUEST_ID_FIELD_NUMBER: _builtins.int
+    OWNER_ID_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    signature_request_id: _builtins.str
+    """Identifier of the signature request. Required."""
+    owner_id: _builtins.str
+    """Identifier of the member, API key or team that is to own it. Required."""
+    etag: _builtins.str
+    """The `etag` last read, or empty."""
+    def __init__(
+        self,
+        *,
+        signature_request_id: _builtins.str = ...,
+        owner_id: _builtins.str = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "owner_id", b"owner_id", "signature_request_id", b"signature_request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MoveSignatureRequestRequest: _TypeAlias = MoveSignatureRequestRequest  # noqa: Y015
+
+@_typing.final
+class MoveSignatureRequestResponse(_message.Message):
+    """Answer of `MoveSignatureRequest`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGNATURE_REQUEST_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def signature_request(self) -> _signature_request_pb2.SignatureRequest:
+        """The request with its new owner."""
+
+    def __init__(
+        self,
+        *,
+        signature_request: _signature_request_pb2.SignatureRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["signature_request", b"signature_request"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["signature_request", b"signature_request"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MoveSignatureRequestResponse: _TypeAlias = MoveSignatureRequestResponse  # noqa: Y015
+
+@_typing.final
 class CreateSignerSessionRequest(_message.Message):
     """Request of `CreateSignerSession`."""
 

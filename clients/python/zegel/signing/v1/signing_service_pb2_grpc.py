@@ -60,6 +60,11 @@ class SigningServiceStub:
                 request_serializer=zegel_dot_signing_dot_v1_dot_signing__service__pb2.CancelSignatureRequestRequest.SerializeToString,
                 response_deserializer=zegel_dot_signing_dot_v1_dot_signing__service__pb2.CancelSignatureRequestResponse.FromString,
                 _registered_method=True)
+        self.MoveSignatureRequest = channel.unary_unary(
+                '/zegel.signing.v1.SigningService/MoveSignatureRequest',
+                request_serializer=zegel_dot_signing_dot_v1_dot_signing__service__pb2.MoveSignatureRequestRequest.SerializeToString,
+                response_deserializer=zegel_dot_signing_dot_v1_dot_signing__service__pb2.MoveSignatureRequestResponse.FromString,
+                _registered_method=True)
         self.CreateSignerSession = channel.unary_unary(
                 '/zegel.signing.v1.SigningService/CreateSignerSession',
                 request_serializer=zegel_dot_signing_dot_v1_dot_signing__service__pb2.CreateSignerSessionRequest.SerializeToString,
@@ -121,6 +126,20 @@ class SigningServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def MoveSignatureRequest(self, request, context):
+        """Gives a signature request another owner, in whatever state it is: moves it into a team, out of one, or to another
+        principal. Its trail and its sealed document go with it; the documents that it was made of stay where they are, and
+        its signers notice nothing. `NOT_FOUND` where the caller does not reach the request, or the owner to be: that is the
+        caller itself, a team that it is in, a member who delegates to it, or, with `signature_request.create` in
+        `SCOPE_ANY`, anybody in the tenant. `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER` where the receiver, or somebody
+        in the team that receives, could do with it what the caller may not; and where a team owns it and the caller neither
+        holds `team.update` there nor `signature_request.move` in `SCOPE_ANY`. A delegation carries no move. `ABORTED` where
+        the `etag` is old.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateSignerSession(self, request, context):
         """Opens a session for one signer of one request, for the partner's own backend to act with. Who opened it stands in
         the audit trail. Where clients show certificates (mutual TLS), the session is bound to the caller's, so that nobody
@@ -177,6 +196,11 @@ def add_SigningServiceServicer_to_server(servicer, server):
                     servicer.CancelSignatureRequest,
                     request_deserializer=zegel_dot_signing_dot_v1_dot_signing__service__pb2.CancelSignatureRequestRequest.FromString,
                     response_serializer=zegel_dot_signing_dot_v1_dot_signing__service__pb2.CancelSignatureRequestResponse.SerializeToString,
+            ),
+            'MoveSignatureRequest': grpc.unary_unary_rpc_method_handler(
+                    servicer.MoveSignatureRequest,
+                    request_deserializer=zegel_dot_signing_dot_v1_dot_signing__service__pb2.MoveSignatureRequestRequest.FromString,
+                    response_serializer=zegel_dot_signing_dot_v1_dot_signing__service__pb2.MoveSignatureRequestResponse.SerializeToString,
             ),
             'CreateSignerSession': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateSignerSession,
@@ -330,6 +354,33 @@ class SigningService:
             '/zegel.signing.v1.SigningService/CancelSignatureRequest',
             zegel_dot_signing_dot_v1_dot_signing__service__pb2.CancelSignatureRequestRequest.SerializeToString,
             zegel_dot_signing_dot_v1_dot_signing__service__pb2.CancelSignatureRequestResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MoveSignatureRequest(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/zegel.signing.v1.SigningService/MoveSignatureRequest',
+            zegel_dot_signing_dot_v1_dot_signing__service__pb2.MoveSignatureRequestRequest.SerializeToString,
+            zegel_dot_signing_dot_v1_dot_signing__service__pb2.MoveSignatureRequestResponse.FromString,
             options,
             channel_credentials,
             insecure,

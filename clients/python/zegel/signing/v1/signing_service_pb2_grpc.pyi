@@ -51,6 +51,16 @@ class SigningServiceStub:
     """Calls a signature request off. Idempotent. `FAILED_PRECONDITION` with `SIGNATURE_REQUEST_CLOSED` where everybody
     has signed, or it ended otherwise.
     """
+    MoveSignatureRequest: _grpc.UnaryUnaryMultiCallable[_signing_service_pb2.MoveSignatureRequestRequest, _signing_service_pb2.MoveSignatureRequestResponse]
+    """Gives a signature request another owner, in whatever state it is: moves it into a team, out of one, or to another
+    principal. Its trail and its sealed document go with it; the documents that it was made of stay where they are, and
+    its signers notice nothing. `NOT_FOUND` where the caller does not reach the request, or the owner to be: that is the
+    caller itself, a team that it is in, a member who delegates to it, or, with `signature_request.create` in
+    `SCOPE_ANY`, anybody in the tenant. `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER` where the receiver, or somebody
+    in the team that receives, could do with it what the caller may not; and where a team owns it and the caller neither
+    holds `team.update` there nor `signature_request.move` in `SCOPE_ANY`. A delegation carries no move. `ABORTED` where
+    the `etag` is old.
+    """
     CreateSignerSession: _grpc.UnaryUnaryMultiCallable[_signing_service_pb2.CreateSignerSessionRequest, _signing_service_pb2.CreateSignerSessionResponse]
     """Opens a session for one signer of one request, for the partner's own backend to act with. Who opened it stands in
     the audit trail. Where clients show certificates (mutual TLS), the session is bound to the caller's, so that nobody
@@ -90,6 +100,16 @@ class SigningServiceAsyncStub(SigningServiceStub):
     CancelSignatureRequest: _aio.UnaryUnaryMultiCallable[_signing_service_pb2.CancelSignatureRequestRequest, _signing_service_pb2.CancelSignatureRequestResponse]  # type: ignore[assignment]
     """Calls a signature request off. Idempotent. `FAILED_PRECONDITION` with `SIGNATURE_REQUEST_CLOSED` where everybody
     has signed, or it ended otherwise.
+    """
+    MoveSignatureRequest: _aio.UnaryUnaryMultiCallable[_signing_service_pb2.MoveSignatureRequestRequest, _signing_service_pb2.MoveSignatureRequestResponse]  # type: ignore[assignment]
+    """Gives a signature request another owner, in whatever state it is: moves it into a team, out of one, or to another
+    principal. Its trail and its sealed document go with it; the documents that it was made of stay where they are, and
+    its signers notice nothing. `NOT_FOUND` where the caller does not reach the request, or the owner to be: that is the
+    caller itself, a team that it is in, a member who delegates to it, or, with `signature_request.create` in
+    `SCOPE_ANY`, anybody in the tenant. `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER` where the receiver, or somebody
+    in the team that receives, could do with it what the caller may not; and where a team owns it and the caller neither
+    holds `team.update` there nor `signature_request.move` in `SCOPE_ANY`. A delegation carries no move. `ABORTED` where
+    the `etag` is old.
     """
     CreateSignerSession: _aio.UnaryUnaryMultiCallable[_signing_service_pb2.CreateSignerSessionRequest, _signing_service_pb2.CreateSignerSessionResponse]  # type: ignore[assignment]
     """Opens a session for one signer of one request, for the partner's own backend to act with. Who opened it stands in
@@ -157,6 +177,22 @@ class SigningServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_signing_service_pb2.CancelSignatureRequestResponse, _abc.Awaitable[_signing_service_pb2.CancelSignatureRequestResponse]]:
         """Calls a signature request off. Idempotent. `FAILED_PRECONDITION` with `SIGNATURE_REQUEST_CLOSED` where everybody
         has signed, or it ended otherwise.
+        """
+
+    @_abc_1.abstractmethod
+    def MoveSignatureRequest(
+        self,
+        request: _signing_service_pb2.MoveSignatureRequestRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_signing_service_pb2.MoveSignatureRequestResponse, _abc.Awaitable[_signing_service_pb2.MoveSignatureRequestResponse]]:
+        """Gives a signature request another owner, in whatever state it is: moves it into a team, out of one, or to another
+        principal. Its trail and its sealed document go with it; the documents that it was made of stay where they are, and
+        its signers notice nothing. `NOT_FOUND` where the caller does not reach the request, or the owner to be: that is the
+        caller itself, a team that it is in, a member who delegates to it, or, with `signature_request.create` in
+        `SCOPE_ANY`, anybody in the tenant. `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER` where the receiver, or somebody
+        in the team that receives, could do with it what the caller may not; and where a team owns it and the caller neither
+        holds `team.update` there nor `signature_request.move` in `SCOPE_ANY`. A delegation carries no move. `ABORTED` where
+        the `etag` is old.
         """
 
     @_abc_1.abstractmethod
