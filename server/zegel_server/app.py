@@ -132,7 +132,7 @@ class Domains:
         library = Library(database, self.vault, keys, inspector)
 
         materials = SealMaterials(
-            credentials.seal, credentials.timestamps, credentials.certificates, credentials.read_crls
+            credentials.seal, credentials.timestamps, credentials.certificates, credentials.revocation_lists.current
         )
         sealer = Sealer(
             database,
@@ -162,6 +162,7 @@ class Domains:
                 Chore("uploads that expired", 60, self.uploads.sweep),
                 Chore("blobs that are to go", 5, self.remover.run),
                 Chore("requests that expired", 5, self.expiry.sweep_expired),
+                Chore("revocation lists", 60, credentials.revocation_lists.keep_up),
                 Chore("answers kept for long enough", 3600, core.forget_answers),
                 Chore("sessions that ended", 3600, core.sessions.forget_ended),
                 Chore("objects that no row names", 6 * 3600, self.upkeep.remove_orphans),
@@ -277,7 +278,7 @@ class App:
         settings, stack = self.settings, self._stack
         # First, while nothing of gRPC runs: from then on only the zygote forks.
         workshop = await stack.enter_async_context(Workshop(WorkerLimits(concurrency=settings.pdf_workers)))
-        credentials = open_credentials(settings)
+        credentials = open_credentials(settings, self.registry)
         core = self.core = await Core.open(settings, stack)
         await core.policies.warm()
         domains = self.domains = await Domains.open(core, workshop, credentials, self.registry, stack)

@@ -3,15 +3,19 @@
 In development an authority of its own makes all three at the first start; otherwise the operator names them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from zegel_server import clock
 from zegel_server.config import Settings
+from zegel_server.errors import Unavailable
 from zegel_server.pdf.authority import DevelopmentAuthority
 from zegel_server.pdf.identity import KeyedCertificate, SealIdentity
 from zegel_server.pdf.timestamping import HttpTimestampAuthority, LocalTimestampAuthority, TimestampAuthority
@@ -19,6 +23,8 @@ from zegel_server.rpc.server import Tls
 
 AUTHORITY_FOLDER: Final = "authority"
 """Folder of the development authority, under ``data_dir``."""
+
+_log = structlog.get_logger("zegel.credentials")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +36,7 @@ class Credentials:
         seal: The organisation's seal.
         timestamps: Who vouches for the time.
         certificates: Further certificates to embed, DER: the timestamp authority's chain and the roots.
-        read_crls: Reads the revocation lists to embed, DER, as they are now.
+        revocation_lists: The revocation lists to embed.
         authority: File of the development authority's certificate, or ``None``.
     """
 
@@ -38,15 +44,16 @@ class Credentials:
     seal: SealIdentity
     timestamps: TimestampAuthority
     certificates: tuple[bytes, ...]
-    read_crls: Callable[[], tuple[bytes, ...]]
+    revocation_lists: "RevocationLists"
     authority: Path | None
 
 
-def open_credentials(settings: Settings) -> Credentials:
+def open_credentials(settings: Settings, registry: CollectorRegistry | None = None) -> Credentials:
     """Opens what the settings name, and makes what development lacks.
 
     Args:
         settings: The installation's settings.
+        registry: Where the metrics are kept; ``None`` for nowhere.
 
     Raises:
         OSError: A file cannot be read or written.
@@ -78,7 +85,7 @@ def open_credentials(settings: Settings) -> Credentials:
         seal=seal,
         timestamps=timestamps,
         certificates=tuple(embedded),
-        read_crls=RevocationLists(settings.seal_crls, authority.crls if authority else ()).current,
+        revocation_lists=RevocationLists(settings.seal_crls, authority.crls if authority else (), registry),
         authority=settings.data_dir / AUTHORITY_FOLDER / "authority.pem" if authority else None,
     )
 
@@ -104,40 +111,97 @@ def _certificates(paths: list[Path]) -> list[bytes]:
 class RevocationLists:
     """The revocation lists to embed, read again whenever one of their files has changed.
 
+    A file that cannot be read leaves the last good list in force, which is told and counted. A list past its next
+    update is in force no more: who validates must take the status of what it covers as undetermined (RFC 5280, 6.3.3
+    (a)), so nothing is sealed with it; a request waits and is tried again, as without a timestamp.
+
     Args:
         paths: Their files, DER or PEM.
-        own: Lists that come before theirs, DER.
+        own: Lists that come before theirs, DER: their maker sees to it that they are good.
+        registry: Where the metrics are kept; ``None`` for nowhere.
 
     Raises:
         OSError: A file cannot be read.
         ValueError: A file holds no revocation list.
     """
 
-    def __init__(self, paths: Sequence[Path], own: Sequence[bytes] = ()) -> None:
+    def __init__(
+        self, paths: Sequence[Path], own: Sequence[bytes] = (), registry: CollectorRegistry | None = None
+    ) -> None:
         self._paths = tuple(paths)
         self._own = tuple(own)
+        self._failing = self._expired = False
+        self._at = Path()  # the file that is looked at: of one that fails, the operator is told which
+        self._failures = Counter(
+            "zegel_revocation_list_failures",
+            "How often the revocation lists to embed could not be read again; the last good ones stay in force.",
+            registry=registry,
+        )
+        self._next_update = Gauge(
+            "zegel_revocation_list_next_update_seconds",
+            "Unix time from which on nothing is sealed unless the revocation lists are renewed; 0 for never.",
+            registry=registry,
+        )
         self._marks = self._look()
-        self._lists = self._read()
+        self._take(self._read())
 
     def current(self) -> tuple[bytes, ...]:
-        """The lists, DER: the last good ones while a file cannot be read, as while it is being written."""
+        """The lists, DER: the last good ones while a file cannot be read, as while it is being written.
+
+        Raises:
+            Unavailable: One of them is past its next update (``REVOCATION_LIST_EXPIRED``).
+        """
+        self._refresh()
+        if self._expired:
+            raise Unavailable(
+                "A revocation list of the seal is past its next update; nothing is sealed until it is renewed.",
+                reason="REVOCATION_LIST_EXPIRED",
+            )
+        return self._lists
+
+    async def keep_up(self) -> None:
+        """Reads them again where that is due, so that the operator is told of what is wrong before somebody signs."""
+        self._refresh()
+
+    def _refresh(self) -> None:
         try:
             marks = self._look()
             if marks != self._marks:
-                self._lists, self._marks = self._read(), marks
-        except (OSError, ValueError):
-            pass
-        return self._lists
+                self._take(self._read())
+                self._marks = marks
+        except (OSError, ValueError) as error:
+            self._failures.inc()
+            if not self._failing:
+                _log.warning("revocation list not read", file=str(self._at), error=type(error).__name__)
+            self._failing = True
+        else:
+            if self._failing:
+                _log.info("revocation lists read again")
+            self._failing = False
+        expired = self._until is not None and clock.now() >= self._until
+        if expired and not self._expired:
+            _log.error("a revocation list is past its next update: nothing is sealed")
+        self._expired = expired
+
+    def _take(self, lists: Sequence[x509.CertificateRevocationList]) -> None:
+        self._lists = (*self._own, *(each.public_bytes(Encoding.DER) for each in lists))
+        ends = [int(each.next_update_utc.timestamp()) for each in lists if each.next_update_utc is not None]
+        self._until = min(ends) * clock.SECOND if ends else None
+        self._next_update.set(min(ends, default=0))
 
     def _look(self) -> list[tuple[int, int, int]]:
-        found = [path.stat() for path in self._paths]
+        found = [path.stat() for path in self._each()]
         return [(each.st_mtime_ns, each.st_size, each.st_ino) for each in found]
 
-    def _read(self) -> tuple[bytes, ...]:
-        return (*self._own, *map(_crl, self._paths))
+    def _read(self) -> list[x509.CertificateRevocationList]:
+        return [_crl(path.read_bytes()) for path in self._each()]
+
+    def _each(self) -> Iterator[Path]:
+        for path in self._paths:
+            self._at = path
+            yield path
 
 
-def _crl(path: Path) -> bytes:
-    data = path.read_bytes()
+def _crl(data: bytes) -> x509.CertificateRevocationList:
     load = x509.load_pem_x509_crl if data.startswith(b"-----") else x509.load_der_x509_crl
-    return load(data).public_bytes(Encoding.DER)
+    return load(data)

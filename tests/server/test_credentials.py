@@ -1,30 +1,18 @@
 """What the server shows and seals with follows its files."""
 
-import datetime as dt
 import os
 from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
+from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
+from support.certificates import revocation_list
+from zegel_server import clock
 from zegel_server.credentials import RevocationLists
-
-
-def revocation_list(number: int) -> x509.CertificateRevocationList:
-    """A list of some authority's, told from others by its number."""
-    now = dt.datetime.now(dt.UTC)
-    return (
-        x509.CertificateRevocationListBuilder()
-        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Authority")]))
-        .last_update(now)
-        .next_update(now + dt.timedelta(days=1))
-        .add_extension(x509.CRLNumber(number), critical=False)
-        .sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
-    )
+from zegel_server.errors import Unavailable
 
 
 def put(path: Path, data: bytes) -> None:
@@ -58,6 +46,56 @@ def test_the_last_good_list_stays_while_the_file_is_none(tmp_path: Path, broken:
     assert lists.current() == (first,)
     put(path, second)
     assert lists.current() == (second,)
+
+
+def failures(registry: CollectorRegistry) -> float | None:
+    return registry.get_sample_value("zegel_revocation_list_failures_total")
+
+
+async def test_the_operator_is_told_of_a_list_that_cannot_be_read(tmp_path: Path) -> None:
+    path, registry = tmp_path / "a.crl", CollectorRegistry()
+    first = revocation_list(0).public_bytes(Encoding.DER)
+    put(path, first)
+    lists = RevocationLists([path], registry=registry)
+    with capture_logs() as told:
+        await lists.keep_up()
+        assert (failures(registry), told) == (0, [])
+        path.unlink()
+        for _ in range(3):
+            await lists.keep_up()
+        assert lists.current() == (first,)
+        assert failures(registry) == 4
+        assert [(each["event"], each["file"], each["error"]) for each in told] == [
+            ("revocation list not read", str(path), "FileNotFoundError")
+        ]
+        put(path, first)
+        await lists.keep_up()
+    assert (failures(registry), len(told)) == (4, 2)
+
+
+def test_nothing_is_sealed_with_a_list_past_its_next_update(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, other, registry = tmp_path / "a.crl", tmp_path / "b.crl", CollectorRegistry()
+    first, second = (revocation_list(number, 1 + number) for number in range(2))
+    put(path, first.public_bytes(Encoding.DER))
+    put(other, second.public_bytes(Encoding.PEM))
+    lists = RevocationLists([path, other], registry=registry)
+    next_update = registry.get_sample_value("zegel_revocation_list_next_update_seconds")
+    assert first.next_update_utc is not None
+    assert next_update == first.next_update_utc.timestamp()
+    assert len(lists.current()) == 2
+
+    real = clock.now
+    monkeypatch.setattr(clock, "now", lambda: real() + clock.DAY)
+    put(path, b"not yet whole")
+    told: list[int] = []
+    for _ in range(2):
+        with capture_logs() as logged, pytest.raises(Unavailable) as refused:
+            lists.current()
+        told.append(len(logged))
+        assert refused.value.reason == "REVOCATION_LIST_EXPIRED"
+    assert told == [2, 0]  # once, and not at each try
+    put(path, second.public_bytes(Encoding.DER))
+    assert len(lists.current()) == 2
 
 
 def test_a_server_does_not_start_without_the_lists_it_was_told_of(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A certificate of 127.0.0.1 that vouches for itself, for servers that a test starts."""
+"""A certificate of 127.0.0.1 that vouches for itself, for servers that a test starts; revocation lists of nobody's."""
 
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
@@ -33,6 +33,19 @@ def self_signed() -> tuple[bytes, bytes]:
     return (
         certificate.public_bytes(serialization.Encoding.PEM),
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain),
+    )
+
+
+def revocation_list(number: int, days: float = 1) -> x509.CertificateRevocationList:
+    """A list of some authority's, told from others by its number, that is good for so many days more."""
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Authority")]))
+        .last_update(now - timedelta(days=2))
+        .next_update(now + timedelta(days=days))
+        .add_extension(x509.CRLNumber(number), critical=False)
+        .sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
     )
 
 

@@ -13,13 +13,16 @@ from typing import Any
 import pikepdf
 import pypdfium2  # type: ignore[import-untyped]
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 from PIL import Image
 
+from support.certificates import revocation_list
 from support.sealing_world import SealingWorld, open_sealing_world
 from support.signing_world import SQLITE_ONLY, said
 from zegel.evidence import check_detached, parse_leaf
 from zegel.transparency import VerifierKey
 from zegel.verification import verify_pdf
+from zegel_server.credentials import RevocationLists
 from zegel_server.errors import DataLoss, FailedPrecondition, Unavailable
 from zegel_server.pdf.model import PrepareJob
 from zegel_server.pdf.workshop import Workshop
@@ -144,6 +147,25 @@ async def test_without_a_timestamp_the_request_waits_and_says_why(
         assert (await made.get(request)).progress.state is RequestState.ALL_SIGNED
         assert "DOWNLOADABLE" not in await made.world.events(request)
         made.timestamps.down = False
+        await made.until(request, "DOWNLOADABLE")
+    await assert_complete(made, request)
+
+
+@SQLITE_ONLY
+async def test_with_a_revocation_list_past_its_next_update_the_request_waits_and_says_why(
+    sealing_world: SealingWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(worker, "FIRST_RETRY_S", 0.05)
+    made = sealing_world
+    path = tmp_path / "seal.crl"
+    path.write_bytes(revocation_list(1, days=-1).public_bytes(Encoding.DER))
+    lists = RevocationLists([path])
+    made.sealer = made.sealer_with(materials=replace(made.materials, read_crls=lists.current))
+    request = await made.signed()
+    async with working(worker_of(made)):
+        assert (await made.sealing_of(request, attempts=3)).last_reason == "REVOCATION_LIST_EXPIRED"
+        assert (await made.get(request)).progress.state is RequestState.ALL_SIGNED
+        path.write_bytes(made.authority.crls[0])
         await made.until(request, "DOWNLOADABLE")
     await assert_complete(made, request)
 

@@ -257,6 +257,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The timestamp authority does not answer; the request waits and retries. Status `UNAVAILABLE`.
     `{"reason": "TIMESTAMP_UNAVAILABLE", "domain": "zegel", "metadata": {}}`
     """
+    ERROR_REASON_REVOCATION_LIST_EXPIRED: _ErrorReason.ValueType  # 410
+    """A certificate revocation list that a sealed file must carry is past its next update, and the operator has not renewed
+    it; the request waits and retries. Status `UNAVAILABLE`.
+    `{"reason": "REVOCATION_LIST_EXPIRED", "domain": "zegel", "metadata": {}}`
+    """
     ERROR_REASON_NOT_INTEGRATED_YET: _ErrorReason.ValueType  # 500
     """The event is committed, but not yet under a checkpoint; retry within a second. Status `UNAVAILABLE`.
     `{"reason": "NOT_INTEGRATED_YET", "domain": "zegel", "metadata": {}}`
@@ -514,6 +519,11 @@ ERROR_REASON_NOT_DOWNLOADABLE_YET: ErrorReason.ValueType  # 408
 ERROR_REASON_TIMESTAMP_UNAVAILABLE: ErrorReason.ValueType  # 409
 """The timestamp authority does not answer; the request waits and retries. Status `UNAVAILABLE`.
 `{"reason": "TIMESTAMP_UNAVAILABLE", "domain": "zegel", "metadata": {}}`
+"""
+ERROR_REASON_REVOCATION_LIST_EXPIRED: ErrorReason.ValueType  # 410
+"""A certificate revocation list that a sealed file must carry is past its next update, and the operator has not renewed
+it; the request waits and retries. Status `UNAVAILABLE`.
+`{"reason": "REVOCATION_LIST_EXPIRED", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_NOT_INTEGRATED_YET: ErrorReason.ValueType  # 500
 """The event is committed, but not yet under a checkpoint; retry within a second. Status `UNAVAILABLE`.
