@@ -11,11 +11,13 @@ Invariants:
 * Each full tile is written once. A partial one stays until its full tile is there, so that who has read an older
   checkpoint still finds what it covers.
 * Publishing again changes nothing, and what a crash left out is made up for.
+* A temporary file is locked by who writes it; those of processes that are gone are removed at the next start of any.
 """
 
 import asyncio
 import fcntl
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Awaitable, Callable, Iterator
@@ -44,6 +46,7 @@ FOLDER_MODE: Final = 0o755
 FILE_MODE: Final = 0o644
 
 _LOCK: Final = ".lock"
+_TEMPORARY: Final = re.compile(r"\.[0-9a-f]{16}")
 
 
 class Publisher:
@@ -110,7 +113,8 @@ class Publisher:
                 await self.publish()
 
     async def run(self) -> None:
-        """Publishes until it is cancelled."""
+        """Removes what killed processes left, and publishes until it is cancelled."""
+        await asyncio.to_thread(_sweep, self._folder)
         while True:
             await self._wanted.wait()
             self._wanted.clear()
@@ -171,14 +175,14 @@ class Publisher:
             self._replace(path, data)
 
     def _replace(self, path: Path, data: bytes) -> None:
-        temporary = path.with_name(f".{secrets.token_hex(8)}")
+        temporary, descriptor = _new_file(path.parent)
         try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
+            # Renamed before it is closed: the lock on it goes with its name.
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.replace(path)
+                temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
         _flush_folder(path.parent)
@@ -208,6 +212,31 @@ class Publisher:
             yield
         finally:
             os.close(descriptor)
+
+
+def _new_file(folder: Path) -> tuple[Path, int]:
+    """Makes a temporary file in a folder, locked for as long as its descriptor is open."""
+    while True:
+        path = folder / f".{secrets.token_hex(8)}"
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if path.exists():  # not swept between the two lines above
+            return path, descriptor
+        os.close(descriptor)
+
+
+def _sweep(folder: Path) -> None:
+    """Removes the temporary files below a folder whose writers are gone."""
+    for parent, _, names in os.walk(folder):
+        for name in filter(_TEMPORARY.fullmatch, names):
+            path = Path(parent, name)
+            with suppress(OSError):  # in use, or gone meanwhile
+                descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    path.unlink()
+                finally:
+                    os.close(descriptor)
 
 
 def upper_tiles(before: int, size: int) -> Iterator[Tile]:

@@ -1,6 +1,10 @@
 """What is published is the log that was signed, in the form that anybody's tools read; and nothing else ever is."""
 
 import asyncio
+import fcntl
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,8 +16,17 @@ from support.merkle_log import MadeLog
 from zegel.log_sources import FolderSource
 from zegel.mirror import Follower, verify_log
 from zegel.tiles import ENTRIES, TILE_WIDTH, Tile
-from zegel_server.audit.publisher import Publisher, full_tiles, upper_tiles
+from zegel_server.audit.publisher import Publisher, _new_file, _sweep, full_tiles, upper_tiles
 from zegel_server.errors import DataLoss
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from zegel_server.audit.publisher import _new_file
+print(_new_file(Path(sys.argv[1]))[0], flush=True)
+time.sleep(600)
+"""
+"""Dies while it writes a file."""
 
 
 @pytest.fixture
@@ -115,6 +128,57 @@ async def test_a_crash_in_the_middle_is_made_up_for(published: AuditWorld, monke
     assert verify_log(FolderSource(published.files), keys).size == 900
     assert not [name for name in files_in(published.files) if Path(name).name.startswith(".")]
     await published.close()
+
+
+async def test_what_killed_processes_left_is_removed_and_nothing_of_the_living(published: AuditWorld) -> None:
+    await add(published, 300)
+    await publisher_of(published).publish()
+    whole = files_in(published.files)
+    tiles = published.files / "tile/0/001.p"
+    left = [tiles / ".0123456789abcdef", published.files / ".fedcba9876543210"]
+    for path in left:
+        path.write_bytes(b"half")
+    with subprocess.Popen(  # noqa: ASYNC220 - nothing else runs on this loop
+        [sys.executable, "-c", WRITER, str(tiles)], stdout=subprocess.PIPE, text=True
+    ) as killed:
+        assert killed.stdout is not None
+        left.append(Path(killed.stdout.readline().strip()))
+        assert left[-1].exists()
+        others = [tiles / ".not-ours", tiles / ".0123456789abcdef.txt"]
+        for path in others:
+            path.write_bytes(b"")
+        living, descriptor = _new_file(tiles)
+        _sweep(published.files)
+        assert left[-1].exists(), "its writer lives"
+        killed.kill()
+    await published.sequencer.start()
+    async with asyncio.timeout(30):
+        while any(path.exists() for path in left):  # noqa: ASYNC110 - files
+            await asyncio.sleep(0.02)
+    assert living.exists()
+    os.close(descriptor)
+    await published.close()
+    for path in (living, *others):
+        path.unlink()
+    assert files_in(published.files) == whole
+
+
+def test_a_file_that_is_swept_as_it_is_made_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    swept: list[Path] = []
+    real = fcntl.flock
+
+    def flock(descriptor: int, how: int) -> None:
+        if not swept:
+            swept.extend(tmp_path.iterdir())
+            monkeypatch.setattr(fcntl, "flock", real)
+            _sweep(tmp_path)
+        real(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    path, descriptor = _new_file(tmp_path)
+    os.close(descriptor)
+    assert swept
+    assert list(tmp_path.iterdir()) == [path]
 
 
 async def test_what_was_altered_is_not_published(published: AuditWorld) -> None:
