@@ -17,7 +17,7 @@ from zegel.errors import FailedPrecondition, InvalidArgument, NotFound, Unauthen
 from zegel.event.v1.event_type_pb2 import EVENT_TYPE_SIGNER_LINK_REDEEMED
 from zegel.identity.v1.identity_service_pb2 import SESSION_KIND_SIGNER, SensitivePermission, Tenant
 from zegel.signing.v1.signature_request_pb2 import SignatureRequest
-from zegel.signing.v1.signing_service_pb2 import CreateSignerLinkResponse
+from zegel.signing.v1.signing_service_pb2 import CreateSignerLinkResponse, SignerLinkState
 from zegel_server import clock
 
 
@@ -160,6 +160,53 @@ def test_revoking_a_spent_link_ends_the_session_it_was_turned_into(office: Offic
         )
     with pytest.raises(Unauthenticated):
         signer.ceremony.get_ceremony()
+
+
+def test_a_request_s_links_are_listed_with_what_became_of_each(office: Office, other_office: Office) -> None:
+    request = office.send()
+    named = {"signature_request_id": request.signature_request_id}
+    first, second = (each.signature_id for each in request.signatures)
+    assert list(office.sender.signing.list_signer_links(signature_request_id=request.signature_request_id)) == []
+    links = [
+        office.sender.signing.create_signer_link(signature_request_id=request.signature_request_id, signature_id=each)
+        for each in (first, first, first, first, second)
+    ]
+    office.root.exchange(links[0].token)
+    signer = office.root.exchange(links[1].token)
+    office.sender.signing.revoke_signer_link(**named, signer_link_id=links[1].signer_link_id)
+
+    def states() -> list[str]:
+        found = office.sender.signing.list_signer_links(signature_request_id=request.signature_request_id, page_size=2)
+        listed = {each.signer_link_id: SignerLinkState.Name(each.state) for each in found}
+        assert list(listed) == [each.signer_link_id for each in reversed(links)], "the newest first, each once"
+        return [listed[each.signer_link_id].removeprefix("SIGNER_LINK_STATE_") for each in links]
+
+    over = ("signer_link_id", links[3].signer_link_id)
+    asyncio.run(change_row(office.server, "signer_links", over, "expire_time", clock.now()))
+    assert states() == ["REDEEMED", "REVOKED", "ISSUED", "EXPIRED", "ISSUED"]
+    with pytest.raises(Unauthenticated):
+        signer.ceremony.get_ceremony()
+    shown = list(office.sender.signing.list_signer_links(signature_request_id=request.signature_request_id))
+    told = b"".join(each.SerializeToString() for each in shown)
+    assert not any(each.token.encode() in told for each in links)
+    redeemed = shown[-1]
+    assert (redeemed.signature_id, redeemed.creator_id) == (first, office.sender_id)
+    assert redeemed.expire_time == links[0].expire_time
+    assert redeemed.create_time.seconds <= redeemed.redeem_time.seconds
+    assert not redeemed.HasField("revoke_time")
+    assert shown[-2].HasField("revoke_time")
+    # What a signature is awaited for no more, no link opens any more.
+    sign(office.signer(request, 0), 0)
+    assert states() == ["REDEEMED", "REVOKED", "EXPIRED", "EXPIRED", "ISSUED"]
+    office.sender.signing.cancel_signature_request(**named)
+    assert states() == ["REDEEMED", "REVOKED", "EXPIRED", "EXPIRED", "EXPIRED"]
+    assert [refused(office, links[each].token) for each in (2, 4)] == ["LINK_EXPIRED"] * 2
+    for client in (other_office.sender, other_office.owner):
+        with pytest.raises(NotFound):
+            list(client.signing.list_signer_links(signature_request_id=request.signature_request_id))
+    assert len(list(office.owner.signing.list_signer_links(signature_request_id=request.signature_request_id))) == len(
+        links
+    )
 
 
 def test_a_signer_s_old_session_is_healed_by_another_link(office: Office) -> None:

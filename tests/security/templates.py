@@ -179,6 +179,7 @@ TEMPLATES: Final[Mapping[str, Template]] = {
     "CreateSignerLink": Template(
         lambda label: signing.CreateSignerLinkRequest(request_id=_request_id(label)), frozenset({"OK"})
     ),
+    "ListSignerLinks": Template(_of(signing.ListSignerLinksRequest(page_size=3))),
     "RevokeSignerLink": Template(_of(signing.RevokeSignerLinkRequest())),
     "OpenCeremony": Template(_of(ceremony.OpenCeremonyRequest())),
     "GetCeremony": Template(_of(ceremony.GetCeremonyRequest())),

@@ -173,6 +173,7 @@ signer_links = Table(
     Column("session_id", Text, nullable=False),  # that it was turned into; empty before
     Index("ix_signer_links_api_key_id", "api_key_id"),
     Index("ix_signer_links_expire_time", "expire_time"),
+    Index("ix_signer_links_signature_request_id", "signature_request_id", "signer_link_id"),
 )
 
 roles = Table(

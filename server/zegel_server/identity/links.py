@@ -7,6 +7,7 @@ Invariants:
 * Who redeems it holds its API key first, as a revocation takes rows: key, then sessions, then links.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from zegel_server import clock
@@ -15,7 +16,7 @@ from zegel_server.db import Database, Row, Transaction
 from zegel_server.errors import NotFound, Unauthenticated
 from zegel_server.identity import store
 from zegel_server.identity.holding import hold_caller
-from zegel_server.identity.model import fingerprint
+from zegel_server.identity.model import ListedLink, fingerprint
 from zegel_server.ids import LINK_PREFIX, hash_token, new_id, new_token
 from zegel_server.permissions.model import EXCHANGE, SIGNER
 from zegel_server.permissions.policies import Policies
@@ -128,6 +129,26 @@ class Links:
         row = await self._database.fetch_one(store.SIGNER_LINK, tenant_id=tenant_id, signer_link_id=signer_link_id)
         if row is None or row.signature_request_id != signature_request_id:
             raise NotFound("signer_link")
+
+    async def list_page(
+        self, tenant_id: str, signature_request_id: str, *, before: str, limit: int
+    ) -> Sequence[ListedLink]:
+        """A page of a request's links, the newest first.
+
+        Args:
+            tenant_id: Whose.
+            signature_request_id: The request.
+            before: Only those with a smaller identifier.
+            limit: The most to return.
+        """
+        rows = await self._database.fetch(
+            store.LINKS_OF_REQUEST,
+            tenant_id=tenant_id,
+            signature_request_id=signature_request_id,
+            before=before,
+            limit=limit,
+        )
+        return [ListedLink(*row) for row in rows]
 
     async def revoke(self, transaction: Transaction, tenant_id: str, signer_link_id: str) -> bool:
         """Revokes a link and the session that it was turned into.

@@ -10,6 +10,7 @@ Invariants:
 import hashlib
 import hmac
 from collections.abc import Collection, Mapping
+from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -118,6 +119,40 @@ class Session(NamedTuple):
             now: The time.
         """
         return now - self.last_use_time >= USE_NOTED_EVERY
+
+
+class LinkState(StrEnum):
+    """Where a signer link stands."""
+
+    ISSUED = "ISSUED"
+    REDEEMED = "REDEEMED"
+    REVOKED = "REVOKED"
+    EXPIRED = "EXPIRED"
+
+
+class ListedLink(NamedTuple):
+    """A signer link without its token; times in microseconds since the epoch."""
+
+    signer_link_id: str
+    signature_id: str
+    creator_id: str
+    create_time: int
+    expire_time: int
+    revoke_time: int | None
+    spend_time: int | None
+
+    def state(self, now: int, *, awaited: bool) -> LinkState:
+        """Where it stands; of several ends the most final one is told.
+
+        Args:
+            now: The time.
+            awaited: Whether its signature is still awaited.
+        """
+        if self.revoke_time is not None:
+            return LinkState.REVOKED
+        if self.spend_time is not None:
+            return LinkState.REDEEMED
+        return LinkState.ISSUED if awaited and now < self.expire_time else LinkState.EXPIRED
 
 
 @lru_cache(maxsize=1_024)

@@ -250,6 +250,24 @@ LOCK_LINK: Final = Statement(
     .where(signer_links.c.tenant_id == bind("tenant_id"), signer_links.c.signer_link_id == bind("signer_link_id"))
     .with_for_update()
 )
+LINKS_OF_REQUEST: Final = Statement(
+    select(
+        signer_links.c.signer_link_id,
+        signer_links.c.signature_id,
+        signer_links.c.creator_id,
+        signer_links.c.create_time,
+        signer_links.c.expire_time,
+        signer_links.c.revoke_time,
+        signer_links.c.spend_time,
+    )
+    .where(
+        signer_links.c.tenant_id == bind("tenant_id"),
+        signer_links.c.signature_request_id == bind("signature_request_id"),
+        signer_links.c.signer_link_id < bind("before"),
+    )
+    .order_by(signer_links.c.signer_link_id.desc())
+    .limit(bind("limit"))
+)
 INSERT_LINK: Final = insert_into(signer_links)
 RENEW_LINK: Final = Statement(
     update(signer_links)

@@ -15,6 +15,7 @@ from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller
 from zegel_server.db import Database, Transaction
 from zegel_server.idempotency import Call
+from zegel_server.identity.model import LinkState, ListedLink
 from zegel_server.keys.service import Keys
 from zegel_server.signing.ports import Links
 from zegel_server.signing.reading import lock_progress
@@ -121,6 +122,25 @@ class SignerLinks:
             if token:
                 await self._recorder.record(transaction, draft)
         return token
+
+    async def list_page(
+        self, caller: Caller, signature_request_id: str, *, before: str, limit: int
+    ) -> list[tuple[ListedLink, LinkState]]:
+        """A page of a request's links, the newest first, each with where it stands.
+
+        Args:
+            caller: Who asks.
+            signature_request_id: The request.
+            before: Only those with a smaller identifier.
+            limit: The most to return.
+
+        Raises:
+            NotFound: Absent, or not the caller's to see.
+        """
+        known = await self._signing.reached(caller, "signature_request.read", signature_request_id)
+        found = await self._links.list_page(known.tenant_id, signature_request_id, before=before, limit=limit)
+        now = clock.now()
+        return [(each, each.state(now, awaited=known.progress.awaits(each.signature_id, now))) for each in found]
 
     async def revoke(self, caller: Caller, signature_request_id: str, signer_link_id: str) -> None:
         """Revokes a link, and the session it was turned into; one that was revoked before stays so.

@@ -15,6 +15,7 @@ from zegel.signing.v1 import signing_service_pb2 as signing_pb
 from zegel_server import paging, validation
 from zegel_server.clock import to_timestamp
 from zegel_server.errors import InvalidArgument
+from zegel_server.identity.model import LinkState, ListedLink
 from zegel_server.signing import disclosure
 from zegel_server.signing.drafts import DocumentChoice, NewRequest, Signer
 from zegel_server.signing.fields import Field, FieldType, Value, Values
@@ -213,6 +214,25 @@ def _value_message(api_id: str, value: Value) -> pb.FieldValue:
     if value.kind == "typed":
         return pb.FieldValue(api_id=api_id, mark=pb.Mark(typed=value.content))
     return pb.FieldValue(api_id=api_id, text=value.content)
+
+
+def link_message(link: ListedLink, state: LinkState) -> signing_pb.SignerLink:
+    """A link that was made for a signer.
+
+    Args:
+        link: The link.
+        state: Where it stands.
+    """
+    return signing_pb.SignerLink(
+        signer_link_id=link.signer_link_id,
+        signature_id=link.signature_id,
+        state=signing_pb.SignerLinkState.Value(f"SIGNER_LINK_STATE_{state}"),
+        creator_id=link.creator_id,
+        create_time=to_timestamp(link.create_time),
+        expire_time=to_timestamp(link.expire_time),
+        redeem_time=to_timestamp(link.spend_time),
+        revoke_time=to_timestamp(link.revoke_time),
+    )
 
 
 def _state(state: RequestState) -> pb.SignatureRequestState.ValueType:

@@ -182,6 +182,22 @@ class Progress:
         """
         self._demand_open(self.signature(signature_id), at)
 
+    def awaits(self, signature_id: str, at: int) -> bool:
+        """Whether a signer is still to act, be it their turn or not.
+
+        Args:
+            signature_id: Whose signature.
+            at: The time now.
+
+        Raises:
+            NotFound: The request has no such signature.
+        """
+        try:
+            self.demand_awaited(signature_id, at)
+        except FailedPrecondition:
+            return False
+        return True
+
     def signed(self, signature_id: str, at: int, missing: Iterable[str] = ()) -> Self:
         """The signer signs; the next in order are asked, or everybody has signed.
 

@@ -10,6 +10,7 @@ from zegel_server.audit.answers import Evidence
 from zegel_server.caller import Caller
 from zegel_server.db import Transaction
 from zegel_server.documents.model import Page
+from zegel_server.identity.model import ListedLink
 
 
 class ShownPage(Protocol):
@@ -238,6 +239,19 @@ class Links(Protocol):
 
         Raises:
             NotFound: It is not.
+        """
+        ...
+
+    async def list_page(
+        self, tenant_id: str, signature_request_id: str, *, before: str, limit: int
+    ) -> Sequence[ListedLink]:
+        """A page of a request's links, the newest first.
+
+        Args:
+            tenant_id: Whose.
+            signature_request_id: The request.
+            before: Only those with a smaller identifier.
+            limit: The most to return.
         """
         ...
 

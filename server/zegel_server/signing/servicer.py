@@ -27,6 +27,9 @@ SESSION_MOST: Final = 24 * clock.HOUR
 
 LINK_DEFAULT: Final = 7 * clock.DAY
 """How long a signer link is good where the sender says nothing, as the contract says."""
+FIRST_LINK: Final = "lnk_" + "z" * 26
+"""Sorts after every link's identifier."""
+
 LINK_MOST: Final = 30 * clock.DAY
 """The longest it may be, as the contract says."""
 
@@ -182,6 +185,19 @@ class SigningServicer(rpc.SigningServiceServicer):
             answer.token = await self._links.renew(caller, request_id, signature_id, answer.signer_link_id)
 
         return await _once(call, pb.CreateSignerLinkResponse, act=act, restore=restore)
+
+    async def ListSignerLinks(self, request: pb.ListSignerLinksRequest, context: Any) -> pb.ListSignerLinksResponse:
+        """See the contract."""
+        size = paging.page_size(request)
+        place = paging.place_of(request, str) or (FIRST_LINK,)
+        found = await self._links.list_page(
+            current_caller(), request.signature_request_id, before=place[0], limit=size + 1
+        )
+        page = found[:size]
+        return pb.ListSignerLinksResponse(
+            signer_links=[messages.link_message(*each) for each in page],
+            next_page_token=paging.next_token(request, page[-1][0].signer_link_id) if len(found) > size else "",
+        )
 
     async def RevokeSignerLink(self, request: pb.RevokeSignerLinkRequest, context: Any) -> pb.RevokeSignerLinkResponse:
         """See the contract."""

@@ -69,6 +69,9 @@ class SigningMethods:
     move_signature_request = Unary(signing.MoveSignatureRequestRequest, signing.MoveSignatureRequestResponse)
     create_signer_session = Unary(signing.CreateSignerSessionRequest, signing.CreateSignerSessionResponse)
     create_signer_link = Unary(signing.CreateSignerLinkRequest, signing.CreateSignerLinkResponse)
+    list_signer_links = Paged(
+        signing.ListSignerLinksRequest, signing.ListSignerLinksResponse, lambda page: page.signer_links
+    )
     revoke_signer_link = Unary(signing.RevokeSignerLinkRequest, signing.RevokeSignerLinkResponse)
 
 

@@ -9,6 +9,7 @@ from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from zegel.signing.v1 import signature_request_pb2 as _signature_request_pb2
 import builtins as _builtins
 import sys
@@ -20,6 +21,38 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _SignerLinkState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SignerLinkStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SignerLinkState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SIGNER_LINK_STATE_UNSPECIFIED: _SignerLinkState.ValueType  # 0
+    """Never sent."""
+    SIGNER_LINK_STATE_ISSUED: _SignerLinkState.ValueType  # 1
+    """It can be turned into a session."""
+    SIGNER_LINK_STATE_REDEEMED: _SignerLinkState.ValueType  # 2
+    """It was turned into a session, and is good for no other."""
+    SIGNER_LINK_STATE_REVOKED: _SignerLinkState.ValueType  # 3
+    """It was revoked, and the session that it was turned into, if it was."""
+    SIGNER_LINK_STATE_EXPIRED: _SignerLinkState.ValueType  # 4
+    """It was never turned into a session, and ended: by its expiry, or because its signature is awaited no more."""
+
+class SignerLinkState(_SignerLinkState, metaclass=_SignerLinkStateEnumTypeWrapper):
+    """Where a signer link stands."""
+
+SIGNER_LINK_STATE_UNSPECIFIED: SignerLinkState.ValueType  # 0
+"""Never sent."""
+SIGNER_LINK_STATE_ISSUED: SignerLinkState.ValueType  # 1
+"""It can be turned into a session."""
+SIGNER_LINK_STATE_REDEEMED: SignerLinkState.ValueType  # 2
+"""It was turned into a session, and is good for no other."""
+SIGNER_LINK_STATE_REVOKED: SignerLinkState.ValueType  # 3
+"""It was revoked, and the session that it was turned into, if it was."""
+SIGNER_LINK_STATE_EXPIRED: SignerLinkState.ValueType  # 4
+"""It was never turned into a session, and ended: by its expiry, or because its signature is awaited no more."""
+Global___SignerLinkState: _TypeAlias = SignerLinkState  # noqa: Y015
 
 @_typing.final
 class CreateSignatureRequestRequest(_message.Message):
@@ -500,6 +533,122 @@ class CreateSignerLinkResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreateSignerLinkResponse: _TypeAlias = CreateSignerLinkResponse  # noqa: Y015
+
+@_typing.final
+class SignerLink(_message.Message):
+    """A link that was made for a signer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGNER_LINK_ID_FIELD_NUMBER: _builtins.int
+    SIGNATURE_ID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    CREATOR_ID_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    REDEEM_TIME_FIELD_NUMBER: _builtins.int
+    REVOKE_TIME_FIELD_NUMBER: _builtins.int
+    signer_link_id: _builtins.str
+    """Identifier, `lnk_...`. It is no secret."""
+    signature_id: _builtins.str
+    """Identifier of the signer's signature."""
+    state: Global___SignerLinkState.ValueType
+    """Where it stands at this moment."""
+    creator_id: _builtins.str
+    """Identifier of the principal that made it."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was made."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ends unless it is redeemed before."""
+
+    @_builtins.property
+    def redeem_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was turned into a session; unset where it was not."""
+
+    @_builtins.property
+    def revoke_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was revoked; unset where it was not."""
+
+    def __init__(
+        self,
+        *,
+        signer_link_id: _builtins.str = ...,
+        signature_id: _builtins.str = ...,
+        state: Global___SignerLinkState.ValueType = ...,
+        creator_id: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        redeem_time: _timestamp_pb2.Timestamp | None = ...,
+        revoke_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "redeem_time", b"redeem_time", "revoke_time", b"revoke_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "creator_id", b"creator_id", "expire_time", b"expire_time", "redeem_time", b"redeem_time", "revoke_time", b"revoke_time", "signature_id", b"signature_id", "signer_link_id", b"signer_link_id", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SignerLink: _TypeAlias = SignerLink  # noqa: Y015
+
+@_typing.final
+class ListSignerLinksRequest(_message.Message):
+    """Request of `ListSignerLinks`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGNATURE_REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    signature_request_id: _builtins.str
+    """Identifier of the signature request. Required."""
+    page_size: _builtins.int
+    """The most links to return: 1 to 1,000, 100 where it is 0; larger values are cut to 1,000."""
+    page_token: _builtins.str
+    """`next_page_token` of an earlier answer, to go on from there."""
+    def __init__(
+        self,
+        *,
+        signature_request_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "signature_request_id", b"signature_request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSignerLinksRequest: _TypeAlias = ListSignerLinksRequest  # noqa: Y015
+
+@_typing.final
+class ListSignerLinksResponse(_message.Message):
+    """Answer of `ListSignerLinks`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGNER_LINKS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty on the last."""
+    @_builtins.property
+    def signer_links(self) -> _containers.RepeatedCompositeFieldContainer[Global___SignerLink]:
+        """The links of this page."""
+
+    def __init__(
+        self,
+        *,
+        signer_links: _abc.Iterable[Global___SignerLink] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "signer_links", b"signer_links"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSignerLinksResponse: _TypeAlias = ListSignerLinksResponse  # noqa: Y015
 
 @_typing.final
 class RevokeSignerLinkRequest(_message.Message):

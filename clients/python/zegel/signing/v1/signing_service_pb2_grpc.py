@@ -75,6 +75,11 @@ class SigningServiceStub:
                 request_serializer=zegel_dot_signing_dot_v1_dot_signing__service__pb2.CreateSignerLinkRequest.SerializeToString,
                 response_deserializer=zegel_dot_signing_dot_v1_dot_signing__service__pb2.CreateSignerLinkResponse.FromString,
                 _registered_method=True)
+        self.ListSignerLinks = channel.unary_unary(
+                '/zegel.signing.v1.SigningService/ListSignerLinks',
+                request_serializer=zegel_dot_signing_dot_v1_dot_signing__service__pb2.ListSignerLinksRequest.SerializeToString,
+                response_deserializer=zegel_dot_signing_dot_v1_dot_signing__service__pb2.ListSignerLinksResponse.FromString,
+                _registered_method=True)
         self.RevokeSignerLink = channel.unary_unary(
                 '/zegel.signing.v1.SigningService/RevokeSignerLink',
                 request_serializer=zegel_dot_signing_dot_v1_dot_signing__service__pb2.RevokeSignerLinkRequest.SerializeToString,
@@ -162,6 +167,14 @@ class SigningServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListSignerLinks(self, request, context):
+        """Lists the links that were made for a request's signers, the newest first, and what became of each: never a token,
+        which is kept nowhere. A link is listed until 30 days after it has ended by its expiry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RevokeSignerLink(self, request, context):
         """Revokes a signer link, and the session it was turned into if it was. Idempotent.
         """
@@ -211,6 +224,11 @@ def add_SigningServiceServicer_to_server(servicer, server):
                     servicer.CreateSignerLink,
                     request_deserializer=zegel_dot_signing_dot_v1_dot_signing__service__pb2.CreateSignerLinkRequest.FromString,
                     response_serializer=zegel_dot_signing_dot_v1_dot_signing__service__pb2.CreateSignerLinkResponse.SerializeToString,
+            ),
+            'ListSignerLinks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSignerLinks,
+                    request_deserializer=zegel_dot_signing_dot_v1_dot_signing__service__pb2.ListSignerLinksRequest.FromString,
+                    response_serializer=zegel_dot_signing_dot_v1_dot_signing__service__pb2.ListSignerLinksResponse.SerializeToString,
             ),
             'RevokeSignerLink': grpc.unary_unary_rpc_method_handler(
                     servicer.RevokeSignerLink,
@@ -435,6 +453,33 @@ class SigningService:
             '/zegel.signing.v1.SigningService/CreateSignerLink',
             zegel_dot_signing_dot_v1_dot_signing__service__pb2.CreateSignerLinkRequest.SerializeToString,
             zegel_dot_signing_dot_v1_dot_signing__service__pb2.CreateSignerLinkResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSignerLinks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/zegel.signing.v1.SigningService/ListSignerLinks',
+            zegel_dot_signing_dot_v1_dot_signing__service__pb2.ListSignerLinksRequest.SerializeToString,
+            zegel_dot_signing_dot_v1_dot_signing__service__pb2.ListSignerLinksResponse.FromString,
             options,
             channel_credentials,
             insecure,

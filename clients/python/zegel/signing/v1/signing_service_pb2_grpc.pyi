@@ -75,6 +75,10 @@ class SigningServiceStub:
     new one for as long as the link is good, and the one before ends. `FAILED_PRECONDITION` where the signer has signed
     or declined, or the request has ended.
     """
+    ListSignerLinks: _grpc.UnaryUnaryMultiCallable[_signing_service_pb2.ListSignerLinksRequest, _signing_service_pb2.ListSignerLinksResponse]
+    """Lists the links that were made for a request's signers, the newest first, and what became of each: never a token,
+    which is kept nowhere. A link is listed until 30 days after it has ended by its expiry.
+    """
     RevokeSignerLink: _grpc.UnaryUnaryMultiCallable[_signing_service_pb2.RevokeSignerLinkRequest, _signing_service_pb2.RevokeSignerLinkResponse]
     """Revokes a signer link, and the session it was turned into if it was. Idempotent."""
 
@@ -124,6 +128,10 @@ class SigningServiceAsyncStub(SigningServiceStub):
     the API key it was made by or through. Idempotent by `request_id`; the token is kept nowhere, so a repetition gets a
     new one for as long as the link is good, and the one before ends. `FAILED_PRECONDITION` where the signer has signed
     or declined, or the request has ended.
+    """
+    ListSignerLinks: _aio.UnaryUnaryMultiCallable[_signing_service_pb2.ListSignerLinksRequest, _signing_service_pb2.ListSignerLinksResponse]  # type: ignore[assignment]
+    """Lists the links that were made for a request's signers, the newest first, and what became of each: never a token,
+    which is kept nowhere. A link is listed until 30 days after it has ended by its expiry.
     """
     RevokeSignerLink: _aio.UnaryUnaryMultiCallable[_signing_service_pb2.RevokeSignerLinkRequest, _signing_service_pb2.RevokeSignerLinkResponse]  # type: ignore[assignment]
     """Revokes a signer link, and the session it was turned into if it was. Idempotent."""
@@ -219,6 +227,16 @@ class SigningServiceServicer(metaclass=_abc_1.ABCMeta):
         the API key it was made by or through. Idempotent by `request_id`; the token is kept nowhere, so a repetition gets a
         new one for as long as the link is good, and the one before ends. `FAILED_PRECONDITION` where the signer has signed
         or declined, or the request has ended.
+        """
+
+    @_abc_1.abstractmethod
+    def ListSignerLinks(
+        self,
+        request: _signing_service_pb2.ListSignerLinksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_signing_service_pb2.ListSignerLinksResponse, _abc.Awaitable[_signing_service_pb2.ListSignerLinksResponse]]:
+        """Lists the links that were made for a request's signers, the newest first, and what became of each: never a token,
+        which is kept nowhere. A link is listed until 30 days after it has ended by its expiry.
         """
 
     @_abc_1.abstractmethod
