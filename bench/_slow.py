@@ -1,10 +1,17 @@
-"""Many slow readers at once: what they cost the server's memory, and those who only ask something."""
+"""Many slow readers at once: what they cost the server's memory, and those who only ask something.
 
+The readers are a process of their own, since the one that asks would else wait for their interpreter, not the server.
+"""
+
+import json
+import os
+import signal
+import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
+from random import Random
 from typing import Any, Final
 
 import zegel
@@ -20,6 +27,8 @@ SETTLED_S: Final = 15.0
 """Until what they may hold is held."""
 ASKED_S: Final = 10.0
 PERCENT: Final = 0.99
+TOKEN: Final = "BENCH_TOKEN"  # noqa: S105 - a variable's name
+"""The variable that hands the readers their token."""
 
 
 def _p99(client: zegel.Client, document_id: str) -> float:
@@ -33,10 +42,11 @@ def _p99(client: zegel.Client, document_id: str) -> float:
     return sorted(times)[int(len(times) * PERCENT)]
 
 
-@contextmanager
-def _reading(target: str, authority: bytes, token: str, document_id: str, count: int) -> Iterator[None]:
-    """Readers that take a chunk now and then."""
+def _read(target: str, authority: bytes, token: str, document_id: str, count: int) -> None:
+    """Read until the process is told to end: a chunk now and then, each reader at its own moments."""
     stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    random = Random(7)  # noqa: S311 - load, not a secret
     with ExitStack() as stack:
         clients = [
             stack.enter_context(
@@ -51,7 +61,9 @@ def _reading(target: str, authority: bytes, token: str, document_id: str, count:
             for number in range(CONNECTIONS)
         ]
 
-        def read(number: int) -> None:
+        def read(number: int, late_s: float) -> None:
+            if stop.wait(late_s):
+                return
             port: Any = clients[number % CONNECTIONS].documents._port  # noqa: SLF001 - the SDK reads as fast as it can
             request = DownloadDocumentRequest(document_id=document_id)
             stream = port.link.method(rpc_of(request))(request, **port.call.arguments(stream=True))
@@ -60,15 +72,13 @@ def _reading(target: str, authority: bytes, token: str, document_id: str, count:
                     break
             stream.cancel()
 
-        threads = [threading.Thread(target=read, args=(number,)) for number in range(count)]
+        threads = [threading.Thread(target=read, args=(each, random.uniform(0, PAUSE_S))) for each in range(count)]
         for thread in threads:
             thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            for thread in threads:
-                thread.join()
+        sys.stdout.write(json.dumps({"reading": count}) + "\n")
+        sys.stdout.flush()
+        for thread in threads:
+            thread.join()
 
 
 def slow_readers(client: zegel.Client, served: _run.Served, token: str, document_id: str, count: int) -> dict[str, Any]:
@@ -84,7 +94,8 @@ def slow_readers(client: zegel.Client, served: _run.Served, token: str, document
     idle = _p99(client, document_id)
     before = _rss(served.pid)
     Path(f"/proc/{served.pid}/clear_refs").write_text("5", encoding="ascii")
-    with _reading(served.target, served.authority.read_bytes(), token, document_id, count):
+    readers = [sys.executable, "-m", "bench._slow", served.target, str(served.authority), document_id, str(count)]
+    with _run.process(readers, **{TOKEN: token}):
         time.sleep(SETTLED_S)
         busy = _p99(client, document_id)
         peak = _rss(served.pid, "VmHWM")
@@ -99,3 +110,8 @@ def slow_readers(client: zegel.Client, served: _run.Served, token: str, document
 def _rss(pid: int, field: str = "VmRSS") -> float:
     text = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     return next(int(line.split()[1]) / 1024 for line in text.splitlines() if line.startswith(f"{field}:"))
+
+
+if __name__ == "__main__":
+    where, pem, read_document, readers = sys.argv[1:]
+    _read(where, Path(pem).read_bytes(), os.environ[TOKEN], read_document, int(readers))
