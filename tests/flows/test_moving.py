@@ -183,6 +183,18 @@ def test_a_request_moves_with_its_trail_and_its_sealed_document(office: Office) 
     assert {leaf["owner"], leaf["previous_owner"]} <= {ann.member_id, ben.member_id, team.team_id}
 
 
+def test_a_running_stream_ends_when_what_it_tells_of_is_given_away(office: Office) -> None:
+    ann, ben = Person(office), Person(office)
+    sent = ann.office.send()
+    watched = ann.client.audit.watch_events(signature_request_id=sent.signature_request_id)
+    next(iter(watched))
+    office.owner.signing.move_signature_request(signature_request_id=sent.signature_request_id, owner_id=ben.member_id)
+    told: list[int] = []
+    with pytest.raises(zegel.NotFound):
+        told.extend(each.event.type for each in watched)
+    assert EventType.EVENT_TYPE_SIGNATURE_REQUEST_MOVED not in told
+
+
 def test_a_request_under_way_is_signed_after_it_moved_and_its_sealed_document_is_the_new_owner_s(
     office: Office,
 ) -> None:

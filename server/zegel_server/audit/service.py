@@ -136,6 +136,8 @@ class AuditTrail:
         while True:
             head = await self._log.head()
             more = first < head.size
+            if more and wanted.signature_request_id:
+                await self._request(caller, wanted.signature_request_id)  # it may have been given away meanwhile
             while more:
                 found, first, more = await self._look(caller, query, head, first, CHUNK)
                 for event in found:

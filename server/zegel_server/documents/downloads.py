@@ -27,7 +27,7 @@ from zegel_server.documents.model import Chunk, DocumentState, Version, destroye
 from zegel_server.documents.service import version_of
 from zegel_server.documents.streams import Ciphertext, Place, Stream
 from zegel_server.documents.vault import Vault
-from zegel_server.errors import DataLoss, InvalidArgument, NotFound
+from zegel_server.errors import DataLoss, InvalidArgument, NotFound, Unavailable
 from zegel_server.keys.service import StoredDek
 
 PERMISSION = "document.download"
@@ -131,17 +131,21 @@ class Downloads:
         )
         async with self._database.transaction() as transaction:
             await self._recorder.record(transaction, draft)
-        check = partial(self._demand_standing, place)
+        owner_id = "" if caller.kind is PrincipalKind.SIGNER else row.owner_id  # a party reads on, whoever owns it
+        check = partial(self._demand_standing, place, owner_id)
         return Download(document_id, found, wanted, self._told(chunks, row), check, sealed)
 
-    async def _demand_standing(self, place: Place) -> None:
-        """Refuses a version that was deleted or purged since, or whose tenant took its key away.
+    async def _demand_standing(self, place: Place, owner_id: str) -> None:
+        """Refuses a version that was deleted, purged or given away since, or whose tenant took its key away.
 
         Its DEK is in use and needs nobody any more: what it is wrapped with is asked for all the same.
         """
         row = await self._database.fetch_one(store.STANDS, document_id=place.document_id, version=place.version)
         if row is None or row.state != DocumentState.ACTIVE or row.wrapped_key is None:
             raise destroyed()
+        if owner_id not in {"", row.owner_id}:
+            # It may be out of reach by now: whoever begins again is told.
+            raise Unavailable("The document was given another owner; begin again.", dependency="policy")
         await self._vault.demand_key(place, stored_dek(row))
 
     async def _open(

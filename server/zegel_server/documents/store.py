@@ -97,7 +97,7 @@ READABLE: Final = {
 
 # What a download that runs depends on.
 STANDS: Final = Statement(
-    select(_d.state, _v.key_version, _v.wrapped_key, _v.commitment)
+    select(_d.state, _d.owner_id, _v.key_version, _v.wrapped_key, _v.commitment)
     .select_from(documents.join(document_versions, _v.document_id == _d.document_id))
     .where(_v.document_id == bind("document_id"), _v.version == bind("version"))
 )

@@ -177,6 +177,21 @@ async def test_a_download_goes_on_only_while_its_document_is_there(world: World)
     await download.close()
 
 
+async def test_a_download_ends_when_its_document_is_given_away_but_for_a_party_to_it(world: World) -> None:
+    caller = world.member()
+    document_id = await world.upload(caller, pdf_of(1000))
+    signer = world.signer(await world.send(document_id))
+    downloads = [await world.downloads.open(each, document_id, 0, 0, 0) for each in (caller, signer)]
+    async with world.database.transaction() as transaction:
+        await world.library.move_sealed(transaction, document_id, "tea_1")
+    with pytest.raises(Unavailable) as refusal:
+        await downloads[0].check()
+    assert refusal.value.metadata == {"dependency": "policy"}
+    await downloads[1].check()
+    for each in downloads:
+        await each.close()
+
+
 async def test_a_download_goes_on_only_while_its_key_is_to_be_had(sqlite_world: World, tmp_path: Path) -> None:
     caller = sqlite_world.member()
     document_id = await sqlite_world.upload(caller, pdf_of(1000))
