@@ -16,9 +16,11 @@ import zegel
 from support import postgres
 from support.flow import Office, event_names, open_office, ready, refused, sign, typed, until, usual_signers
 from support.killing import Witness
+from support.people import Person, delegate, team_of
 from support.server import ServerProcess, rows
 from zegel.event.v1.event_type_pb2 import EventType
 from zegel.signing.v1.signature_request_pb2 import SignatureRequest
+from zegel.signing.v1.signing_service_pb2 import SignerLinkState
 
 pytestmark = pytest.mark.postgresql
 
@@ -91,6 +93,50 @@ def test_a_role_that_one_takes_away_the_other_knows_at_once(desk: tuple[Office, 
         list(there.sender.documents.list_documents())
     here.owner.permissions.grant_role(principal_id=here.sender_id, role="member")
     list(there.sender.documents.list_documents())
+
+
+def test_what_one_shares_moves_and_ends_the_other_knows_at_once(desk: tuple[Office, Office]) -> None:
+    here, there = desk
+    ann, ben = Person(here), Person(here)
+    theirs = ben.client_of(there.root)
+    team = team_of(here, ann, ben)
+    mine = ann.office.upload()
+
+    def reached() -> bool:
+        try:
+            theirs.documents.get_document(document_id=mine.document_id)
+        except zegel.NotFound:
+            return False
+        return True
+
+    for _ in range(3):
+        assert not reached()
+        ann.client.documents.move_document(document_id=mine.document_id, owner_id=team.team_id)
+        assert reached()
+        here.owner.permissions.remove_team_member(team_id=team.team_id, principal_id=ben.member_id)
+        assert not reached()
+        here.owner.documents.move_document(document_id=mine.document_id, owner_id=ann.member_id)
+        made = delegate(ann.client, ann, ben)
+        assert reached()
+        there.owner.permissions.end_delegation(delegation_id=made.delegation_id)
+        with pytest.raises(zegel.NotFound):
+            ben.client.documents.get_document(document_id=mine.document_id)
+        here.owner.permissions.add_team_member(team_id=team.team_id, principal_id=ben.member_id)
+
+
+def test_a_link_of_the_one_is_redeemed_at_the_other_and_listed_by_both(desk: tuple[Office, Office]) -> None:
+    here, there = desk
+    request = here.send()
+    request_id = request.signature_request_id
+    made = here.sender.signing.create_signer_link(
+        signature_request_id=request_id, signature_id=request.signatures[0].signature_id
+    )
+    there.root.exchange(made.token).ceremony.get_ceremony()
+    with refused("UNAUTHENTICATED", "LINK_SPENT"):
+        here.root.exchange(made.token)
+    for each in (here, there):
+        [link] = each.sender.signing.list_signer_links(signature_request_id=request_id)
+        assert link.state == SignerLinkState.SIGNER_LINK_STATE_REDEEMED
 
 
 def test_a_stream_of_the_other_is_cut_off_within_a_second(desk: tuple[Office, Office]) -> None:

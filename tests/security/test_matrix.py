@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from security.cells import ABSENT, DENIED, INVALID, PASS, SAME, Cells
+from security.cells import ABSENT, DENIED, INVALID, PASS, SAME, Cell, Cells
 from security.contracts import RPCS
 from security.matrix import each_once
 from security.prober import Prober
 from security.world import LIMITS_OFF, World, open_world
-from support.server import sqlite_server
+from support import postgres
+from support.server import postgresql_server, sqlite_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("matrix")]
 
@@ -37,6 +38,29 @@ async def test_every_cell_is_answered_as_declared(world: World) -> None:
     refusals = {reason for _, reason in (*world.bad_tokens.values(), *world.links.values())}
     assert set(findings.cells) == {PASS, DENIED, ABSENT, SAME, INVALID} | refusals
     assert {"OK", "NOT_FOUND", "UNAUTHENTICATED", "ABORTED", "FAILED_PRECONDITION"} <= set(findings.outcomes)
+
+
+@pytest.fixture(scope="module")
+def world_on_postgresql(postgres_cluster: postgres.Cluster) -> Iterator[World]:
+    with postgresql_server(postgres_cluster, environment=LIMITS_OFF) as server, open_world(server) as made:
+        yield made
+
+
+SHARING = frozenset({"team", "delegation", "signer_link", "owner"})
+"""Kinds of what is shared, given away or exchanged: who reaches them is decided in SQL."""
+
+
+async def test_what_is_shared_is_answered_as_declared_on_postgresql_too(world_on_postgresql: World) -> None:
+    def about_sharing(cell: Cell) -> bool:
+        return cell.rpc.exchanges or not SHARING.isdisjoint(cell.rpc.kinds.values()) or "delegated" in cell.about
+
+    cells = filter(about_sharing, each_once(world_on_postgresql, SEED))
+    async with Prober(world_on_postgresql) as prober:
+        findings = await prober.run(cells)
+    assert findings.leaks == []
+    assert findings.mismatches == []
+    assert findings.probes > 3_000
+    assert {PASS, DENIED, ABSENT} <= set(findings.cells)
 
 
 async def test_the_prober_finds_a_caller_who_holds_less_or_more_than_is_declared(world: World) -> None:

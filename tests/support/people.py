@@ -26,8 +26,13 @@ class Person:
         owner = office.owner.identity
         made = owner.create_member(name="P", email=f"{time.time_ns()}@example.com", roles=roles or ["member"])
         self.member_id: str = made.member.member_id
-        self.client = office.root.with_token(owner.create_session(member_id=self.member_id).token)
+        self._token = owner.create_session(member_id=self.member_id).token
+        self.client = self.client_of(office.root)
         self.office = Office(office.server, office.root, office.tenant_id, office.owner, self.client, self.member_id)
+
+    def client_of(self, root: zegel.Client) -> zegel.Client:
+        """A client in this session, over another connection."""
+        return root.with_token(self._token)
 
     def reads(self, document_id: str) -> bool:
         try:
