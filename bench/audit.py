@@ -172,15 +172,16 @@ async def _grow(url: str, folder: Path, events: int) -> float:
     await prepare(url)
     world = await open_world(url, folder)
     caller = world.caller()
-    request = await world.add_request(caller.principal_id)
+    # As many as the sender's side puts into a trail, of a hundred thousand events.
+    requests = [await world.add_request(caller.principal_id) for _ in range(TRAILS)]
     await world.sequencer.start()
     seen = []
     for _ in range(5):
         numbers = iter(range(events // 5))
 
         async def work(numbers: Iterator[int] = numbers) -> None:
-            for _ in numbers:
-                await world.record(caller, "FIELDS_FILLED", request=request, documents=[DOCUMENT])
+            for number in numbers:
+                await world.record(caller, "FIELDS_FILLED", request=requests[number % TRAILS], documents=[DOCUMENT])
 
         await asyncio.gather(*(work() for _ in range(AT_ONCE)))
         await world.sequencer.flush()

@@ -47,7 +47,9 @@ async def _work(url: str, folder: Path, tenant_id: str, subject_id: str) -> None
 
     async def work() -> None:
         while True:
-            [event_id] = await world.record(request=request)
+            [event_id] = await world.record(
+                name="SIGNATURE_REQUEST_VIEWED", request=request
+            )  # of a type that no share bounds
             tell("acknowledged", event_id)
             await asyncio.sleep(PACE_S)
 

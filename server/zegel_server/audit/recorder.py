@@ -18,10 +18,10 @@ from typing import Any, Final
 
 from zegel.event.v1 import event_type_pb2 as events
 from zegel_server import clock
-from zegel_server.audit import leaf
+from zegel_server.audit import allowance, leaf
 from zegel_server.audit.leaf import DocumentHash, LeafFields, commitment
 from zegel_server.audit.model import type_name
-from zegel_server.caller import Caller, Share
+from zegel_server.caller import Caller, PrincipalKind, Share
 from zegel_server.db import Transaction, insert_into
 from zegel_server.db.schema import audit_events
 from zegel_server.errors import ZegelError
@@ -47,6 +47,8 @@ TAKES_AWAY: Final = frozenset(
 """Events of acts that only take access away, and of refusals: recorded without the tenant's key too (ADR 0011)."""
 KEY_AWAY: Final = "key_away"
 """Why an event of these has no personal data, in its leaf's member ``personal_missing``."""
+
+_SIGNER: Final = PrincipalKind.SIGNER.lower()
 
 _INSERT: Final = insert_into(
     audit_events,
@@ -239,7 +241,11 @@ class Recorder:
 
         Raises:
             InvalidLeaf: It says more than a leaf can hold.
+            ResourceExhausted: The request's trail takes no more such events of this party (``TRAIL_FULL``).
         """
+        signer = draft.principal_id if draft.actor_kind == _SIGNER else ""
+        if not await allowance.spend(transaction, draft.trail, draft.event_type, signer):
+            draft = draft.about(trail="", extra={**draft.extra, "beyond_trail": draft.trail})
         event_id, event_time = new_id("evt"), clock.now()
         await transaction.execute(
             _INSERT,

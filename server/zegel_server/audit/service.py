@@ -19,11 +19,12 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
-from zegel.evidence import SEALED_EVENT_TYPE, check_trail
+from zegel.evidence import MAX_TRAIL_BYTES, SEALED_EVENT_TYPE, check_trail
 from zegel.tiles import TILE_WIDTH
 from zegel.transparency import HASH_SIZE, LogProof, leaf_hash
 from zegel_server import ids, validation
 from zegel_server.audit import store
+from zegel_server.audit.allowance import trail_full
 from zegel_server.audit.answers import ConsistencyProof, Evidence, Page, TransactionRecord
 from zegel_server.audit.cosignatures import Cosignatures
 from zegel_server.audit.leaf import commitment
@@ -312,6 +313,7 @@ class AuditTrail:
 
         Raises:
             NotFound: There is none within the caller's reach.
+            ResourceExhausted: It has more events than evidence can carry (``TRAIL_FULL``).
             Unavailable: Its proofs lack cosignatures that are demanded (``NOT_WITNESSED_YET``).
             DataLoss: The log was altered (``LOG_DAMAGED``).
         """
@@ -346,6 +348,7 @@ class AuditTrail:
         Raises:
             Unavailable: An event of it is not under a checkpoint yet, or there is none (``NOT_INTEGRATED_YET``); or
                 not under one with as many cosignatures as are demanded (``NOT_WITNESSED_YET``).
+            ResourceExhausted: The trail has more events than evidence can carry (``TRAIL_FULL``).
             DataLoss: The log was altered (``LOG_DAMAGED``).
         """
         if await self._database.fetch_one(store.TRAIL_IS_WAITING, trail=trail) is not None:
@@ -362,6 +365,10 @@ class AuditTrail:
         if not rows:
             raise _not_yet()
         lines = b"".join(bytes(row.leaf) + b"\n" for row in rows)
+        if len(lines) > MAX_TRAIL_BYTES:
+            raise trail_full(
+                "The signature request has more events than evidence can carry; read them with ListEvents."
+            )
         proof = await self._proof(rows[-1].leaf_index, bytes(rows[-1].leaf), head, carried=False)
         # The very check that whoever gets it will make.
         witnesses, quorum = self._cosignatures.keys, self._cosignatures.needed

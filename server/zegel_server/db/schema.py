@@ -414,6 +414,15 @@ audit_trails = Table(
     Column("head", LargeBinary, nullable=False),
 )
 
+# How many events that can be repeated a party has put into a trail.
+audit_allowances = Table(
+    "audit_allowances",
+    metadata,
+    Column("trail", Text, primary_key=True),
+    Column("party", Text, primary_key=True),  # a signer's signature, or what the sender's side does
+    Column("events", BigInteger, nullable=False),
+)
+
 audit_log = Table(
     "audit_log",
     metadata,

@@ -38,7 +38,7 @@ from zegel_server.rpc.peer import address_of, certificate_of, token_of
 from zegel_server.rpc.status import Deadline, Unimplemented, as_public, rich_status
 from zegel_server.rpc.telemetry import Telemetry
 from zegel_server.rpc.watching import Watch
-from zegel_server.rpc.wire import Parse, Parsed, Serialise, parsed
+from zegel_server.rpc.wire import Parse, Parsed, Serialise, fitting, parsed
 
 TELL_S: Final = 5.0
 """How long a client may take to be told why its call ended: one that reads nothing must not keep it for ever."""
@@ -207,7 +207,7 @@ class Pipeline(ServerInterceptor):  # type: ignore[type-arg]  # generic in its s
                 if method.exchanges:
                     call.message = partial(parsed, parse, request)
                 await self._admit(call)
-                answer = serialise(await inner(parsed(parse, request), context))
+                answer = fitting(serialise(await inner(parsed(parse, request), context)))
                 call.check()
                 self._limits.spend(call.admission, len(request) + len(answer))
                 return answer  # noqa: TRY300 - the outermost stage

@@ -11,9 +11,8 @@ from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
 from zegel_server.rpc.pipeline import Pipeline
+from zegel_server.rpc.wire import MAX_MESSAGE
 
-MAX_MESSAGE: Final = 4 * 2**20
-"""Bytes of a message either way: four times the largest chunk."""
 MAX_METADATA: Final = 8 * 2**10
 """Bytes of a call's metadata: a token and a few headers."""
 MAX_STREAMS: Final = 100

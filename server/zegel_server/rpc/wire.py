@@ -1,11 +1,14 @@
 """Messages as bytes and back, inside the stages: gRPC itself would tell a caller the text of what fails there."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from google.protobuf.message import DecodeError
 
-from zegel_server.errors import InvalidArgument
+from zegel_server.errors import InvalidArgument, ResourceExhausted
+
+MAX_MESSAGE: Final = 4 * 2**20
+"""Bytes of a message either way: four times the largest chunk."""
 
 Parse = Callable[[bytes], Any]
 """Makes a message of bytes."""
@@ -27,6 +30,20 @@ def parsed(parse: Parse, data: bytes) -> Any:
         return parse(data)
     except DecodeError:
         raise InvalidArgument("", "The request is no message of this method's.") from None
+
+
+def fitting(answer: bytes) -> bytes:
+    """An answer that one message holds: gRPC would refuse a larger one without a reason.
+
+    Args:
+        answer: The answer.
+
+    Raises:
+        ResourceExhausted: It is larger.
+    """
+    if len(answer) > MAX_MESSAGE:
+        raise ResourceExhausted("The answer is larger than a message may be; ask for less.", limit="message_bytes")
+    return answer
 
 
 class Parsed:

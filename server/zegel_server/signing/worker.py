@@ -61,7 +61,8 @@ def retry_s(attempts: int, error: ZegelError | None) -> float:
         error: Why it failed; ``None`` for a defect.
     """
     whole = LONGEST_RETRY_S
-    if not isinstance(error, FailedPrecondition | InvalidArgument | DataLoss):  # those do not pass by waiting
+    lasting = isinstance(error, FailedPrecondition | InvalidArgument | DataLoss)  # does not pass by waiting
+    if not lasting and (error is None or error.reason != "TRAIL_FULL"):
         whole = min(whole, FIRST_RETRY_S * 2.0 ** min(attempts - 1, 32))
     return whole * (0.5 + secrets.randbelow(1_000) / 2_000)
 

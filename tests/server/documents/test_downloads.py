@@ -11,10 +11,19 @@ from hypothesis import strategies as st
 from support.away import KeysAway
 from support.documents_world import MIB, World, assemble, pdf_of
 from zegel.segments import FIRST_SEGMENT_PLAINTEXT_SIZE, SEGMENT_SIZE
+from zegel_server.audit import allowance
 from zegel_server.crypto import open_root_keys
 from zegel_server.documents.model import UploadSpec
 from zegel_server.documents.parts import PART_SEGMENTS
-from zegel_server.errors import DataLoss, FailedPrecondition, InvalidArgument, OutOfRange, Unavailable, ZegelError
+from zegel_server.errors import (
+    DataLoss,
+    FailedPrecondition,
+    InvalidArgument,
+    OutOfRange,
+    ResourceExhausted,
+    Unavailable,
+    ZegelError,
+)
 
 DATA = pdf_of(5 * MIB)
 
@@ -210,6 +219,24 @@ async def test_a_download_goes_on_only_while_its_key_is_to_be_had(sqlite_world: 
         await download.close()
     await world.vault.close()
     await world.blobs.close()
+
+
+async def test_a_read_that_the_trail_does_not_take_is_refused(
+    sqlite_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(allowance, "SIGNER", 2)
+    world, caller = sqlite_world, sqlite_world.member()
+    document_id = await world.upload(caller, pdf_of(1000))
+    request_id = await world.send(document_id)
+    signer, other = world.signer(request_id), world.signer(request_id)
+    for _ in range(2):
+        await world.download(signer, document_id)
+    for _ in range(2):
+        with pytest.raises(ResourceExhausted) as refused:
+            await world.downloads.open(signer, document_id, 0, 0, 0)
+        assert refused.value.reason == "TRAIL_FULL"
+    await world.download(other, document_id)
+    assert (await world.events()).count("DOCUMENT_DOWNLOADED") == 3
 
 
 async def test_versions_of_one_document_do_not_pass_for_each_other(sqlite_world: World, tmp_path: Path) -> None:

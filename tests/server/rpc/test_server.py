@@ -12,11 +12,12 @@ from google.protobuf import descriptor_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from support.api import refusal
+from support.api import refusal, refusal_of
 from support.certificates import self_signed
 from support.edge import METADATA, SERVICE, Edge
 from zegel.document.v1 import document_service_pb2 as pb
-from zegel_server.rpc.server import MAX_MESSAGE, MAX_METADATA, MAX_STREAMS, OPEN_PATHS, QUIET_S, Tls
+from zegel_server.rpc.server import MAX_METADATA, MAX_STREAMS, OPEN_PATHS, QUIET_S, Tls
+from zegel_server.rpc.wire import MAX_MESSAGE
 
 Code = grpc.StatusCode
 GET = pb.GetDocumentRequest(document_id="doc_1")
@@ -34,6 +35,24 @@ async def test_a_message_that_is_too_large_is_refused(edge: Edge) -> None:
     large = pb.GetDocumentRequest(document_id="x" * MAX_MESSAGE)
     assert await code_of(edge.stub.GetDocument(large, metadata=METADATA)) is Code.RESOURCE_EXHAUSTED
     await edge.stub.GetDocument(GET, metadata=METADATA)
+
+
+async def test_an_answer_that_is_too_large_says_why_it_does_not_come(edge: Edge) -> None:
+    async def get(_request: Any, _context: Any) -> pb.GetDocumentResponse:
+        return pb.GetDocumentResponse(document=pb.Document(title="x" * size))
+
+    edge.servicer.get = get
+    size = MAX_MESSAGE - 64
+    assert len((await edge.stub.GetDocument(GET, metadata=METADATA)).document.title) == size
+    size = MAX_MESSAGE
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await edge.stub.GetDocument(GET, metadata=METADATA)
+    told = refusal_of(refused.value)
+    assert (told.status, told.reason, told.metadata) == (
+        Code.RESOURCE_EXHAUSTED,
+        "LIMIT_REACHED",
+        {"limit": "message_bytes"},
+    )
 
 
 async def test_metadata_that_is_too_large_is_refused(edge: Edge) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 from support.signing_world import NO_CALL, NO_SIGN, SQLITE_ONLY, World, place, said
 from zegel.signing.v1 import ceremony_service_pb2 as pb
 from zegel_server import clock
+from zegel_server.audit import allowance
 from zegel_server.audit.leaf import commitment
 from zegel_server.caller import Caller
 from zegel_server.db import Statement, UniqueViolation
@@ -25,7 +26,7 @@ from zegel_server.ids import new_id
 from zegel_server.signing import ceremony, disclosure
 from zegel_server.signing.fields import FieldType, Value, digest_of
 from zegel_server.signing.model import RequestState, SignatureStatus
-from zegel_server.signing.snapshot import Seen, hashes_of
+from zegel_server.signing.snapshot import Seen, Snapshot, hashes_of
 
 S = SignatureStatus
 TYPED = Value("typed", "Ann Nowak")
@@ -364,3 +365,33 @@ async def test_values_moved_to_another_signature_are_damage(world: World) -> Non
             )
         )
     assert (await refused(world.ceremony.get(target))).reason == "STORED_DATA_DAMAGED"
+
+
+async def test_who_fills_in_for_ever_is_stopped_and_stops_nobody(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(allowance, "SIGNER", 5)
+    sender = world.member()
+    request = await world.send(sender, world.draft(sender, orders=(0, 0, 0)))
+    ann, ben, eve = [world.signer(request, number) for number in range(3)]
+    for signer in (ann, eve):
+        await world.ready(signer)
+        for number in range(2, 6):
+            await world.ceremony.fill(signer, [(field_of(request, signer), Value("typed", f"Ann {number}"))])
+        full = await refused(world.ceremony.fill(signer, [(field_of(request, signer), TYPED)]))
+        assert isinstance(full, ResourceExhausted)
+        assert (full.reason, full.metadata) == ("TRAIL_FULL", {"limit": "events_of_request"})
+        # What is there already changes nothing, and leaves no event.
+        seen = await world.ceremony.fill(signer, [(field_of(request, signer), Value("typed", "Ann 5"))])
+        assert seen.values[field_of(request, signer)].content == "Ann 5"
+    assert (await sign(world, ann)).signature.status is S.SIGNED
+    assert [each.status for each in (await world.sign(ben)).progress.signatures][:2] == [S.SIGNED, S.SIGNED]
+    assert (await world.ceremony.decline(eve, "No.")).signature.status is S.DECLINED
+    assert (await world.events(request)).count("FIELDS_FILLED") == 5 + 5 + 1
+
+
+def field_of(request: Snapshot, signer: Caller) -> str:
+    return next(
+        each.api_id
+        for each in request.fields
+        if each.type is FieldType.SIGNATURE
+        and request.progress.signatures[each.signer_index].signature_id == signer.principal_id
+    )

@@ -95,6 +95,9 @@ class AuditServiceServicer:
     def GetTransaction(self, request, context):
         """Finds by its audit ID the whole trail of a signature request, with the proof of its last event. `UNAVAILABLE` with
         `NOT_WITNESSED_YET` where the operator demands witnesses and too few have cosigned what covers it.
+        `RESOURCE_EXHAUSTED` with `TRAIL_FULL` where it has more events than evidence can carry, and with `LIMIT_REACHED`
+        where it has more than one answer holds (4 MiB, some 2,000 events): list them, and export the evidence from the
+        log's files.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

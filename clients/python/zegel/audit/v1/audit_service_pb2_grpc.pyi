@@ -46,6 +46,9 @@ class AuditServiceStub:
     GetTransaction: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.GetTransactionRequest, _audit_service_pb2.GetTransactionResponse]
     """Finds by its audit ID the whole trail of a signature request, with the proof of its last event. `UNAVAILABLE` with
     `NOT_WITNESSED_YET` where the operator demands witnesses and too few have cosigned what covers it.
+    `RESOURCE_EXHAUSTED` with `TRAIL_FULL` where it has more events than evidence can carry, and with `LIMIT_REACHED`
+    where it has more than one answer holds (4 MiB, some 2,000 events): list them, and export the evidence from the
+    log's files.
     """
     GetCheckpoint: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.GetCheckpointRequest, _audit_service_pb2.GetCheckpointResponse]
     """Gets the newest signed checkpoint, with the lines of the witnesses that cosigned it, and the key that verifies it.
@@ -79,6 +82,9 @@ class AuditServiceAsyncStub(AuditServiceStub):
     GetTransaction: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.GetTransactionRequest, _audit_service_pb2.GetTransactionResponse]  # type: ignore[assignment]
     """Finds by its audit ID the whole trail of a signature request, with the proof of its last event. `UNAVAILABLE` with
     `NOT_WITNESSED_YET` where the operator demands witnesses and too few have cosigned what covers it.
+    `RESOURCE_EXHAUSTED` with `TRAIL_FULL` where it has more events than evidence can carry, and with `LIMIT_REACHED`
+    where it has more than one answer holds (4 MiB, some 2,000 events): list them, and export the evidence from the
+    log's files.
     """
     GetCheckpoint: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.GetCheckpointRequest, _audit_service_pb2.GetCheckpointResponse]  # type: ignore[assignment]
     """Gets the newest signed checkpoint, with the lines of the witnesses that cosigned it, and the key that verifies it.
@@ -127,6 +133,9 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_audit_service_pb2.GetTransactionResponse, _abc.Awaitable[_audit_service_pb2.GetTransactionResponse]]:
         """Finds by its audit ID the whole trail of a signature request, with the proof of its last event. `UNAVAILABLE` with
         `NOT_WITNESSED_YET` where the operator demands witnesses and too few have cosigned what covers it.
+        `RESOURCE_EXHAUSTED` with `TRAIL_FULL` where it has more events than evidence can carry, and with `LIMIT_REACHED`
+        where it has more than one answer holds (4 MiB, some 2,000 events): list them, and export the evidence from the
+        log's files.
         """
 
     @_abc_1.abstractmethod

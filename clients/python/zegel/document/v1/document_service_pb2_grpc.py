@@ -160,9 +160,11 @@ class DocumentServiceServicer:
 
     def DownloadDocument(self, request, context):
         """Streams a version of a document out, or a range of it. The first message says what comes; chunks follow. No byte
-        is sent before its segment's tag was checked. The session is checked again every second: once it is revoked, the
-        stream ends.
-        Errors: `OUT_OF_RANGE`; `FAILED_PRECONDITION` with `DOCUMENT_DESTROYED`; `DATA_LOSS`.
+        is sent before its segment's tag was checked. The session is checked again every second, and so is whether the
+        document and its key are still there: once they are not, the stream ends with the error that a new one would begin
+        with.
+        Errors: `OUT_OF_RANGE`; `FAILED_PRECONDITION` with `DOCUMENT_DESTROYED`; `DATA_LOSS`; `RESOURCE_EXHAUSTED` with
+        `TRAIL_FULL` for a signer who has filled in and downloaded a thousand times.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -63,9 +63,11 @@ class DocumentServiceStub:
     """
     DownloadDocument: _grpc.UnaryStreamMultiCallable[_document_service_pb2.DownloadDocumentRequest, _document_service_pb2.DownloadDocumentResponse]
     """Streams a version of a document out, or a range of it. The first message says what comes; chunks follow. No byte
-    is sent before its segment's tag was checked. The session is checked again every second: once it is revoked, the
-    stream ends.
-    Errors: `OUT_OF_RANGE`; `FAILED_PRECONDITION` with `DOCUMENT_DESTROYED`; `DATA_LOSS`.
+    is sent before its segment's tag was checked. The session is checked again every second, and so is whether the
+    document and its key are still there: once they are not, the stream ends with the error that a new one would begin
+    with.
+    Errors: `OUT_OF_RANGE`; `FAILED_PRECONDITION` with `DOCUMENT_DESTROYED`; `DATA_LOSS`; `RESOURCE_EXHAUSTED` with
+    `TRAIL_FULL` for a signer who has filled in and downloaded a thousand times.
     """
     GetDocument: _grpc.UnaryUnaryMultiCallable[_document_service_pb2.GetDocumentRequest, _document_service_pb2.GetDocumentResponse]
     """Gets what is known of a document."""
@@ -129,9 +131,11 @@ class DocumentServiceAsyncStub(DocumentServiceStub):
     """
     DownloadDocument: _aio.UnaryStreamMultiCallable[_document_service_pb2.DownloadDocumentRequest, _document_service_pb2.DownloadDocumentResponse]  # type: ignore[assignment]
     """Streams a version of a document out, or a range of it. The first message says what comes; chunks follow. No byte
-    is sent before its segment's tag was checked. The session is checked again every second: once it is revoked, the
-    stream ends.
-    Errors: `OUT_OF_RANGE`; `FAILED_PRECONDITION` with `DOCUMENT_DESTROYED`; `DATA_LOSS`.
+    is sent before its segment's tag was checked. The session is checked again every second, and so is whether the
+    document and its key are still there: once they are not, the stream ends with the error that a new one would begin
+    with.
+    Errors: `OUT_OF_RANGE`; `FAILED_PRECONDITION` with `DOCUMENT_DESTROYED`; `DATA_LOSS`; `RESOURCE_EXHAUSTED` with
+    `TRAIL_FULL` for a signer who has filled in and downloaded a thousand times.
     """
     GetDocument: _aio.UnaryUnaryMultiCallable[_document_service_pb2.GetDocumentRequest, _document_service_pb2.GetDocumentResponse]  # type: ignore[assignment]
     """Gets what is known of a document."""
@@ -222,9 +226,11 @@ class DocumentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_document_service_pb2.DownloadDocumentResponse], _abc.AsyncIterator[_document_service_pb2.DownloadDocumentResponse]]:
         """Streams a version of a document out, or a range of it. The first message says what comes; chunks follow. No byte
-        is sent before its segment's tag was checked. The session is checked again every second: once it is revoked, the
-        stream ends.
-        Errors: `OUT_OF_RANGE`; `FAILED_PRECONDITION` with `DOCUMENT_DESTROYED`; `DATA_LOSS`.
+        is sent before its segment's tag was checked. The session is checked again every second, and so is whether the
+        document and its key are still there: once they are not, the stream ends with the error that a new one would begin
+        with.
+        Errors: `OUT_OF_RANGE`; `FAILED_PRECONDITION` with `DOCUMENT_DESTROYED`; `DATA_LOSS`; `RESOURCE_EXHAUSTED` with
+        `TRAIL_FULL` for a signer who has filled in and downloaded a thousand times.
         """
 
     @_abc_1.abstractmethod

@@ -275,6 +275,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     for; retry in some seconds. Status `UNAVAILABLE`.
     `{"reason": "NOT_WITNESSED_YET", "domain": "zegel", "metadata": {}}`
     """
+    ERROR_REASON_TRAIL_FULL: _ErrorReason.ValueType  # 503
+    """The trail of the signature request takes no more events of this kind from this party: fields filled in and downloads
+    of one signer (1,000), sessions, links and changes of the expiry of the sender's side (5,000). Signing, declining and
+    calling off go on. Also where a trail has more events than evidence can carry. Status `RESOURCE_EXHAUSTED`; waiting
+    does not help.
+    `{"reason": "TRAIL_FULL", "domain": "zegel", "metadata": {"limit": "events_of_request"}}`
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call was refused, as a program reads it.
@@ -537,5 +544,12 @@ ERROR_REASON_NOT_WITNESSED_YET: ErrorReason.ValueType  # 502
 """The operator demands cosignatures of witnesses, and too few have cosigned a checkpoint that covers what was asked
 for; retry in some seconds. Status `UNAVAILABLE`.
 `{"reason": "NOT_WITNESSED_YET", "domain": "zegel", "metadata": {}}`
+"""
+ERROR_REASON_TRAIL_FULL: ErrorReason.ValueType  # 503
+"""The trail of the signature request takes no more events of this kind from this party: fields filled in and downloads
+of one signer (1,000), sessions, links and changes of the expiry of the sender's side (5,000). Signing, declining and
+calling off go on. Also where a trail has more events than evidence can carry. Status `RESOURCE_EXHAUSTED`; waiting
+does not help.
+`{"reason": "TRAIL_FULL", "domain": "zegel", "metadata": {"limit": "events_of_request"}}`
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -149,7 +149,7 @@ class SigningServiceServicer:
         """Opens a session for one signer of one request, for the partner's own backend to act with. Who opened it stands in
         the audit trail. Where clients show certificates (mutual TLS), the session is bound to the caller's, so that nobody
         else can use it: to hand it over to the signer's browser, make a link (`CreateSignerLink`). Not idempotent: each call
-        opens another.
+        opens another. `RESOURCE_EXHAUSTED` with `TRAIL_FULL` where the request has had 5,000 sessions and links.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -65,7 +65,7 @@ class SigningServiceStub:
     """Opens a session for one signer of one request, for the partner's own backend to act with. Who opened it stands in
     the audit trail. Where clients show certificates (mutual TLS), the session is bound to the caller's, so that nobody
     else can use it: to hand it over to the signer's browser, make a link (`CreateSignerLink`). Not idempotent: each call
-    opens another.
+    opens another. `RESOURCE_EXHAUSTED` with `TRAIL_FULL` where the request has had 5,000 sessions and links.
     """
     CreateSignerLink: _grpc.UnaryUnaryMultiCallable[_signing_service_pb2.CreateSignerLinkRequest, _signing_service_pb2.CreateSignerLinkResponse]
     """Makes a link for one signer of one request: a token that the partner puts into a URL or a mail of its own, and that
@@ -119,7 +119,7 @@ class SigningServiceAsyncStub(SigningServiceStub):
     """Opens a session for one signer of one request, for the partner's own backend to act with. Who opened it stands in
     the audit trail. Where clients show certificates (mutual TLS), the session is bound to the caller's, so that nobody
     else can use it: to hand it over to the signer's browser, make a link (`CreateSignerLink`). Not idempotent: each call
-    opens another.
+    opens another. `RESOURCE_EXHAUSTED` with `TRAIL_FULL` where the request has had 5,000 sessions and links.
     """
     CreateSignerLink: _aio.UnaryUnaryMultiCallable[_signing_service_pb2.CreateSignerLinkRequest, _signing_service_pb2.CreateSignerLinkResponse]  # type: ignore[assignment]
     """Makes a link for one signer of one request: a token that the partner puts into a URL or a mail of its own, and that
@@ -212,7 +212,7 @@ class SigningServiceServicer(metaclass=_abc_1.ABCMeta):
         """Opens a session for one signer of one request, for the partner's own backend to act with. Who opened it stands in
         the audit trail. Where clients show certificates (mutual TLS), the session is bound to the caller's, so that nobody
         else can use it: to hand it over to the signer's browser, make a link (`CreateSignerLink`). Not idempotent: each call
-        opens another.
+        opens another. `RESOURCE_EXHAUSTED` with `TRAIL_FULL` where the request has had 5,000 sessions and links.
         """
 
     @_abc_1.abstractmethod
