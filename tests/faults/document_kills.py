@@ -1,8 +1,12 @@
 """Kills a server at random while documents are sent to it and fetched from it, and counts what is lost: nothing.
 
-Run: ``python tests/faults/document_kills.py --count 1000 --seed 1``. It prints one line of JSON, and exits 1 where a
-byte was lost that had been acknowledged, a document came out with another SHA-256, or something is left that nobody
-names.
+Run: ``python tests/faults/document_kills.py --count 1000 --seed 1``. It tells on standard error how far it is, prints
+one line of JSON at its end, and exits 1 where a byte was lost that had been acknowledged, a document came out with
+another SHA-256, or something is left that nobody names.
+
+An interrupt (``SIGINT``, ``SIGTERM``) ends the killing. What was done until then is checked and told all the same, with
+``interrupted`` and the exit status 3 where nothing was amiss. A second one leaves out fetching each document once more;
+the scrub still reads every one.
 
 Senders send documents message by message, and note how much the server says is stored; others use the SDK, sealed and
 not, which goes on by itself. Readers fetch what was finished, again and again, and check it. Meanwhile the server is
@@ -14,6 +18,7 @@ import contextlib
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -41,6 +46,10 @@ LONGEST_S = 1.2
 """Within which the server is killed after somebody heard of it."""
 HEARD_S = 20.0
 """How long that may take: clients try to connect at growing pauses."""
+PROGRESS_S = 10.0
+"""How often it is told how far it is."""
+INTERRUPTED = 3
+"""Exit status where it was interrupted and nothing was amiss until then."""
 TWO_DAYS_S = 2 * 24 * 3600
 
 _T = TypeVar("_T")
@@ -55,14 +64,23 @@ class Tally:
         lost: Bytes that were acknowledged and then were not there.
         damaged: Documents that came out otherwise than they went in.
         problems: Whatever else went wrong.
+        interrupts: How often it was asked to come to its end.
+        fetched: Documents that were fetched once more in the end.
+        told: When it was told last how far it is.
     """
 
+    planned: int = 0
     kills: int = 0
     uploads: int = 0
     resumes: int = 0
     downloads: int = 0
     lost: int = 0
     damaged: int = 0
+    interrupts: int = 0
+    fetched: int = 0
+    every_s: float = PROGRESS_S
+    began: float = field(default_factory=time.monotonic)
+    told: float = field(default_factory=time.monotonic)
     finished: dict[str, bytes] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     heard: threading.Event = field(default_factory=threading.Event)
@@ -73,6 +91,27 @@ class Tally:
         with self.lock:
             for name, count in counts.items():
                 setattr(self, name, getattr(self, name) + count)
+
+    def figures(self) -> dict[str, Any]:
+        """What happened so far."""
+        return {
+            "kills": self.kills,
+            "planned": self.planned,
+            "interrupted": bool(self.interrupts),
+            "uploads": self.uploads,
+            "resumes": self.resumes,
+            "downloads": self.downloads,
+            "fetched_again": self.fetched,
+            "acknowledged_bytes_lost": self.lost,
+            "sha256_failures": self.damaged,
+            "seconds": round(time.monotonic() - self.began, 1),
+        }
+
+    def tell(self) -> None:
+        """Tells on standard error how far it is, now and then."""
+        if time.monotonic() - self.told >= self.every_s:
+            self.told = time.monotonic()
+            print(json.dumps({**self.figures(), "problems": len(self.problems)}), file=sys.stderr, flush=True)  # noqa: T201
 
     @property
     def ok(self) -> bool:
@@ -176,16 +215,17 @@ def working(office: Office, tally: Tally, seed: int) -> Iterator[None]:
             thread.join()
 
 
-def kill(server: ServerProcess, tally: Tally, count: int, seed: int) -> None:
-    """Kills the server so many times."""
+def kill(server: ServerProcess, tally: Tally, seed: int) -> None:
+    """Kills the server as many times as planned, or until it is interrupted."""
     dice = Random(f"{seed}/killer")  # noqa: S311 - repeatable, not secret
-    for _ in range(count):
+    while tally.kills < tally.planned and not tally.interrupts:
         tally.heard.clear()
         tally.heard.wait(HEARD_S)
         time.sleep(dice.uniform(0.0, LONGEST_S))
         server.kill()
         tally.add(kills=1)
         server.start()
+        tally.tell()
 
 
 def command(server: ServerProcess, *arguments: str) -> list[dict[str, Any]]:
@@ -196,6 +236,7 @@ def command(server: ServerProcess, *arguments: str) -> list[dict[str, Any]]:
         capture_output=True,
         text=True,
         check=False,
+        start_new_session=True,  # an interrupt of ours is none of its
     )
     if ran.returncode not in {0, 1}:
         raise AssertionError(ran.stderr[-2000:])
@@ -226,38 +267,30 @@ def tidy(server: ServerProcess) -> dict[str, int]:
     }
 
 
-def campaign(count: int, seed: int) -> tuple[Tally, dict[str, Any]]:
+def campaign(count: int, seed: int, tally: Tally | None = None) -> tuple[Tally, dict[str, Any]]:
     """A whole campaign on a server of its own.
 
     Returns:
         What happened, and the figures.
     """
-    tally = Tally()
-    began = time.monotonic()
+    tally = tally or Tally()
+    tally.planned = count
     with sqlite_server() as server, open_office(server) as office:
         with working(office, tally, seed):
-            kill(server, tally, count, seed)
+            kill(server, tally, seed)
         for document_id in tally.finished:
+            if tally.interrupts > 1:
+                break
             fetch(office, tally, document_id, sealed=False)
+            tally.add(fetched=1)
+            tally.tell()
         # What was begun and never finished: a partner that gives up, or a week that passes.
         for (upload_id,) in rows(server.rows_url, "SELECT upload_id FROM uploads WHERE state = 'OPEN'"):
             office.owner.documents.cancel_upload(upload_id=upload_id)
         time.sleep(6)  # the chore that removes what was given up runs every five seconds
         left = tidy(server)
         tally.problems += [f"a defect: {each['trace']}" for each in server.defects()]
-    figures = {
-        "kills": tally.kills,
-        "seed": seed,
-        "uploads": tally.uploads,
-        "resumes": tally.resumes,
-        "downloads": tally.downloads,
-        "acknowledged_bytes_lost": tally.lost,
-        "sha256_failures": tally.damaged,
-        **left,
-        "problems": tally.problems[:5],
-        "seconds": round(time.monotonic() - began, 1),
-    }
-    return tally, figures
+    return tally, {**tally.figures(), "seed": seed, **left, "problems": tally.problems[:5]}
 
 
 def main() -> int:
@@ -265,10 +298,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=10, help="kills")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--progress", type=float, default=PROGRESS_S, help="seconds between two lines of progress")
     given = parser.parse_args()
-    tally, figures = campaign(given.count, given.seed)
-    print(json.dumps(figures))  # noqa: T201 - its outcome
-    return 0 if tally.ok and not (figures["damaged"] or figures["orphans"] or figures["missing"]) else 1
+    tally = Tally(every_s=given.progress)
+
+    def interrupt(*_: object) -> None:
+        tally.interrupts += 1
+
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, interrupt)
+    tally, figures = campaign(given.count, given.seed, tally)
+    print(json.dumps(figures), flush=True)  # noqa: T201 - its outcome
+    if not tally.ok or figures["damaged"] or figures["orphans"] or figures["missing"]:
+        return 1
+    return INTERRUPTED if tally.kills < tally.planned or tally.interrupts > 1 else 0
 
 
 if __name__ == "__main__":
