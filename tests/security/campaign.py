@@ -182,18 +182,26 @@ def campaign(decisions: int, seed: int, *, tell: bool = False) -> Outcome:
         return asyncio.run(_run(office, _cast(office, other), decisions, seed, tell=tell))
 
 
+def _interrupt(number: int, _: object) -> None:
+    raise KeyboardInterrupt(number)
+
+
 def main() -> None:
     """The command line."""
+    signal.signal(signal.SIGTERM, _interrupt)  # before the asking, and after it
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--decisions", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    outcome = campaign(arguments.decisions, arguments.seed, tell=True)
+    outcome = Outcome()
+    with contextlib.suppress(KeyboardInterrupt):
+        outcome = campaign(arguments.decisions, arguments.seed, tell=True)
     for each in outcome.disagreements[:20]:
         sys.stdout.write(f"{each}\n")
     figures = {
         **dataclasses.asdict(outcome),
         "clients": CLIENTS,
+        "interrupted": outcome.decisions < arguments.decisions,
         "disagreements": len(outcome.disagreements),
         "seconds": round(outcome.seconds, 1),
         "oracle_seconds": round(outcome.oracle_seconds, 1),

@@ -46,8 +46,10 @@ TENANTS: Final = 4
 """Tenants over which they are spread: races of one tenant change the same policy."""
 TAKEN_WITHIN_S: Final = 0.004
 """How soon it is taken: some time within this."""
-PAUSE_S: Final = 0.010
-"""The longest between two uses before it is gone; the uses after that begin at once."""
+BEFORE: Final = 2
+"""Uses of each before it is gone: the first warms what a server may remember, the next meets the taking of it."""
+PAUSE_S: Final = 0.020
+"""The longest between the two; the uses after it is gone begin at once."""
 BUSY: Final = frozenset({"ABORTED"})
 """Neither let in nor refused: the policy changed faster than it could be read."""
 
@@ -136,14 +138,16 @@ class Racer:
             gone.set()
 
     async def _use(self, course: Course, server: Server, gone: asyncio.Event, used: asyncio.Semaphore) -> None:
-        left = self._choose.choice((1, 1, 1, 2))
-        while left:
+        before, after = BEFORE, self._choose.choice((1, 1, 1, 2))
+        while after:
             certain = gone.is_set()  # the answer was here before this call began
-            left -= certain
+            after, before = after - certain, before - 1
             code = await course.use(server)
             self._count(type(course), code, certain=certain, possible=course.under_way())
             used.release()
-            if not gone.is_set():
+            if before <= 0:
+                await gone.wait()
+            elif not gone.is_set():
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(gone.wait(), self._choose.random() * PAUSE_S)
 
