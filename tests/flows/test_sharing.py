@@ -85,6 +85,22 @@ def test_a_team_that_the_caller_is_not_in_is_as_absent(office: Office, other_off
     assert list(ann.client.permissions.list_teams()) == []
 
 
+def test_what_somebody_held_once_keeps_nobody_out_of_a_team(office: Office) -> None:
+    """Who adds to a team must reach what the one added could use there: what it could use, and may no more, is none."""
+    boss, eve = Person(office, "manager"), Person(office, "member")
+    grants = [Grant(permission="document.purge", scope=OWN)]
+    office.owner.permissions.create_role(role=Role(name="shredder", grants=grants))
+    who = eve.member_id
+    office.owner.permissions.grant_role(principal_id=who, role="shredder")
+    team_id = boss.client.permissions.create_team(name="Ours").team.team_id
+    with refused("PERMISSION_DENIED", "GRANT_EXCEEDS_GRANTER", permission="document.purge"):
+        boss.client.permissions.add_team_member(team_id=team_id, principal_id=who)
+    office.owner.permissions.grant_role(principal_id=who, role="shredder", expire_time=ahead(3))
+    bindings = office.owner.permissions.list_bindings
+    until(lambda: not list(bindings(principal_id=who, role="shredder")) or None, "the end of the role")
+    boss.client.permissions.add_team_member(team_id=team_id, principal_id=who)
+
+
 def test_teams_are_named_changed_and_left_by_the_clock(office: Office) -> None:
     ann = Person(office)
     team = team_of(office, ann)

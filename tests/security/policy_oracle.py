@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import casbin
 
-from security.contracts import RPCS, WORK
+from security.contracts import GIVING, RPCS, WORK
 from zegel_server.caller import Scope
 from zegel_server.permissions.decisions import MODEL, rules
 from zegel_server.permissions.model import BUILT_IN, Role
@@ -18,6 +18,7 @@ from zegel_server.permissions.model import BUILT_IN, Role
 SCOPES: Final = (Scope.OWN, Scope.PARTY, Scope.ANY)
 PERMISSIONS: Final = sorted({rpc.permission for rpc in RPCS.values()})
 WORK_PERMISSIONS: Final = frozenset(each for each in PERMISSIONS if each.partition(".")[0] in WORK)
+DELEGABLE: Final = WORK_PERMISSIONS - GIVING
 OF_TEAM: Final = WORK_PERMISSIONS | {each for each in PERMISSIONS if each.startswith("team.")}
 BOUND: Final = ("owner", "admin", "manager", "developer", "member", "auditor")
 """The built-in roles that somebody can have."""
@@ -25,6 +26,7 @@ BOUND: Final = ("owner", "admin", "manager", "developer", "member", "auditor")
 OK: Final = frozenset({"OK"})
 DENIED: Final = frozenset({"PERMISSION_DENIED"})
 ABSENT: Final = frozenset({"NOT_FOUND"})
+INVALID: Final = frozenset({"INVALID_ARGUMENT"})
 LONG_AGO: Final = 0
 
 Held = frozenset[tuple[str, str]]
@@ -147,7 +149,7 @@ class Oracle:
         for (delegator, delegate), made in state.delegations.items():
             if delegate == who and stands(made.end, now):
                 theirs = {permission for permission, scope in self.held(state, delegator, now) if scope != "PARTY"}
-                carried = own & theirs & WORK_PERMISSIONS & (made.permissions or WORK_PERMISSIONS)
+                carried = own & theirs & DELEGABLE & (made.permissions or DELEGABLE)
                 found[delegator] = Shared(made.delegation_id, made.end, carried)
         return {owner: shared for owner, shared in found.items() if shared.permissions}
 
@@ -214,7 +216,7 @@ class Oracle:
         if who == delegator:
             return asked
         theirs = self.held(state, delegator, now)
-        return frozenset(each for each in asked or WORK_PERMISSIONS if {(each, "OWN"), (each, "ANY")} & theirs)
+        return frozenset(each for each in asked or DELEGABLE if {(each, "OWN"), (each, "ANY")} & theirs)
 
     def delegate(
         self, state: State, who: str, now: int, pair: tuple[str, str], asked: frozenset[str]
@@ -224,19 +226,28 @@ class Oracle:
         mine = self.held(state, who, now)
         if not self.may(state, who, now, "delegation.create"):
             return DENIED
+        if asked & GIVING:
+            return INVALID
         may = ("delegation.create", "ANY") in mine or (("delegation.create", "OWN") in mine and who == delegator)
         if not may or delegator not in state.bound or delegate not in state.bound:
             return ABSENT
         if delegator == delegate:
-            return frozenset({"INVALID_ARGUMENT"})
-        if who != delegator:
-            carried = self.carried(state, who, now, delegator, asked)
-            if not all((permission, "ANY") in mine for permission in carried):
-                return DENIED
-            if not carried:
-                return frozenset({"FAILED_PRECONDITION"})
+            return INVALID
+        found = self._made_over(state, who, now, delegator, asked)
         there = state.delegations.get(pair)
-        return frozenset({"ALREADY_EXISTS"}) if there is not None and stands(there.end, now) else OK
+        if found == OK and there is not None and stands(there.end, now):
+            return frozenset({"ALREADY_EXISTS"})
+        return found
+
+    def _made_over(self, state: State, who: str, now: int, delegator: str, asked: frozenset[str]) -> frozenset[str]:
+        """Whether somebody may make so much of another's over."""
+        if who == delegator:
+            return OK
+        carried = self.carried(state, who, now, delegator, asked)
+        if not carried:
+            return frozenset({"FAILED_PRECONDITION"})
+        mine = self.held(state, who, now)
+        return OK if all((permission, "ANY") in mine for permission in carried) else DENIED
 
     def end_delegation(self, state: State, who: str, now: int, pair: tuple[str, str]) -> frozenset[str]:
         """How a principal is answered who would end a delegation."""

@@ -176,7 +176,7 @@ class Policies:
         """
         for statement in (store.ROLES, store.GRANTS, store.PARENTS):
             await self._database.fetch(statement, tenant_id=UNNAMED)
-        await self._version(UNNAMED)
+        await self.version(UNNAMED)
         await self._rows(UNNAMED, UNNAMED)
         built_in_decisions().scopes(OWNER, "document.read")
 
@@ -207,7 +207,7 @@ class Policies:
                     read[each.owner_id] = rows_of or await self._rows(tenant_id, each.owner_id)
             fresh = {who: found for who, found in read.items() if snapshot.rows_of(who) is not found}
             if fresh:
-                version = await self._version(tenant_id)
+                version = await self.version(tenant_id)
                 if version != snapshot.policy.version:
                     # New bindings under old roles could allow what neither version does: both are read again.
                     continue
@@ -231,9 +231,9 @@ class Policies:
             known.used = True
             return known
         for _ in range(READ_TRIES):
-            before = await self._version(tenant_id)
+            before = await self.version(tenant_id)
             policy = await read_policy(self._database, tenant_id, before)
-            if before == await self._version(tenant_id):
+            if before == await self.version(tenant_id):
                 break
         else:
             raise Aborted(CHANGING)
@@ -251,7 +251,12 @@ class Policies:
             oldest.used = False
             self._snapshots[tenant_id] = oldest
 
-    async def _version(self, tenant_id: str) -> int:
+    async def version(self, tenant_id: str) -> int:
+        """The version that a tenant's policy is at by now.
+
+        Args:
+            tenant_id: Whose; 0 where there is none such.
+        """
         row = await self._database.fetch_one(store.POLICY_VERSION, tenant_id=tenant_id)
         return 0 if row is None else int(row.policy_version)
 

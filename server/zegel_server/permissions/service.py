@@ -8,14 +8,14 @@ from zegel_server import clock
 from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller, Scope, Share
 from zegel_server.db import Database, Transaction
-from zegel_server.errors import FailedPrecondition, InvalidArgument, NotFound
+from zegel_server.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound
 from zegel_server.permissions import store
 from zegel_server.permissions.changes import Losses, Trial, change_policy, check_within, lost
 from zegel_server.permissions.decisions import Decisions
 from zegel_server.permissions.delegations import Delegations
 from zegel_server.permissions.model import NOT_BINDABLE, Binding, Grant, Policy, exceeds
 from zegel_server.permissions.owners import Owners
-from zegel_server.permissions.policies import Policies
+from zegel_server.permissions.policies import CHANGING, READ_TRIES, Policies
 from zegel_server.permissions.roles import Roles
 from zegel_server.permissions.teams import Teams
 
@@ -128,6 +128,7 @@ class Permissions:
             permission: The permission.
 
         Raises:
+            Aborted: The policy changes faster than it can be read.
             InvalidArgument: No method demands it.
             NotFound: There is no such principal.
         """
@@ -135,13 +136,24 @@ class Permissions:
             raise InvalidArgument("permission", "must be a permission that a method demands")
         caller.require("permission.explain", "principal", owner_id=principal_id)
         await self._principal(self._database, caller.tenant_id, principal_id)
-        policy = await self.policy(caller)
+        policy, bindings = await self._account(caller, principal_id)
         return [
             (binding, role.name, Grant(permission, scope))
-            for binding in await self.bindings_of(self._database, caller.tenant_id, principal_id)
+            for binding in bindings
             for role in policy.with_parents(binding.role)
             for scope in role.scopes_of(permission)
         ]
+
+    async def _account(self, caller: Caller, principal_id: str) -> tuple[Policy, list[Binding]]:
+        """The roles, and the bindings of a principal, of one version: of two they could say what neither says."""
+        version = caller.policy_version
+        for _ in range(READ_TRIES):
+            policy = (await self._policies.snapshot(caller.tenant_id, version)).policy
+            bindings = await self.bindings_of(self._database, caller.tenant_id, principal_id)
+            version = await self._policies.version(caller.tenant_id)
+            if version == policy.version:
+                return policy, bindings
+        raise Aborted(CHANGING)
 
     async def shares_of(self, caller: Caller, principal_id: str, permission: str) -> list[Share]:
         """Through what a principal reaches, by a permission, what others own; by the owner.

@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 
 from zegel_server import clock
-from zegel_server.caller import Scope
+from zegel_server.caller import Caller, PrincipalKind, Scope
 from zegel_server.db import Statement
 from zegel_server.errors import Aborted
 from zegel_server.permissions import policies as module
 from zegel_server.permissions import store
 from zegel_server.permissions.policies import Policies
+from zegel_server.permissions.service import Permissions
 
 
 class Row(dict[str, Any]):
@@ -48,7 +49,9 @@ class Tables:
             Row(principal_id=who, role=role, expire_time=end, create_time=0) for role, end in self.bindings.get(who, [])
         ]
 
-    async def fetch_one(self, statement: Statement, **_: Any) -> Any:
+    async def fetch_one(self, statement: Statement, **values: Any) -> Any:
+        if statement is store.PRINCIPAL:
+            return Row(principal_id=values["principal_id"])
         assert statement is store.POLICY_VERSION
         self._read(statement)
         return Row(policy_version=self.version)
@@ -93,6 +96,39 @@ async def test_old_roles_never_meet_new_bindings(tables: Tables, policies: Polic
     tables.before_read[store.BINDINGS_OF] = change
     decide = (await policies.holdings("ten_x", 1, "mem_b")).decide
     assert decide("document.read") is Scope.NONE
+
+
+async def test_what_is_explained_is_of_one_version(tables: Tables, policies: Policies) -> None:
+    """The same two changes while it is being explained: nobody held what old roles and new bindings say together."""
+    permissions = Permissions(tables, policies, None, {"document.read"})  # type: ignore[arg-type]
+    asking = Caller("ten_x", "mem_o", PrincipalKind.MEMBER, "ses_x", "sub_x", "", 1, lambda _: Scope.ANY)
+    await policies.holdings("ten_x", 1, "mem_other")
+
+    def change() -> None:
+        tables.grants["reader"] = []
+        tables.bindings["mem_b"] = [("reader", None)]
+        tables.version = 3
+
+    tables.before_read[store.BINDINGS_OF] = change
+    assert await permissions.explain(asking, "mem_b", "document.read") == []
+    assert [ground[1] for ground in await permissions.explain(asking, "mem_a", "document.read")] == []
+    tables.grants["reader"] = [("document.read", "OWN")]
+    tables.version = 4
+    found = await permissions.explain(asking._replace(policy_version=4), "mem_b", "document.read")
+    assert [(role, grant.scope) for _, role, grant in found] == [("reader", Scope.OWN)]
+
+
+async def test_an_explanation_of_what_never_stands_still_is_refused(tables: Tables, policies: Policies) -> None:
+    permissions = Permissions(tables, policies, None, {"document.read"})  # type: ignore[arg-type]
+    asking = Caller("ten_x", "mem_o", PrincipalKind.MEMBER, "ses_x", "sub_x", "", 1, lambda _: Scope.ANY)
+
+    def change() -> None:
+        tables.version += 1
+        tables.before_read[store.BINDINGS_OF] = change
+
+    tables.before_read[store.BINDINGS_OF] = change
+    with pytest.raises(Aborted):
+        await permissions.explain(asking, "mem_a", "document.read")
 
 
 async def test_rules_that_change_while_they_are_read_are_read_again(tables: Tables, policies: Policies) -> None:

@@ -24,8 +24,8 @@ from zegel_server.permissions.policies import Holdings, Rows, Snapshot
 from zegel_server.permissions.sharing import SharedWith, check_reaches_all
 
 NOW: Final = 100
-PERMISSIONS: Final = ("document.read", "signature_request.update", "audit.read", "team.read", "session.read")
-WORK: Final = PERMISSIONS[:3]
+WORK: Final = ("document.read", "signature_request.update", "audit.read", "document.move")
+PERMISSIONS: Final = (*WORK, "team.read", "session.read")
 OWNERS: Final = ("mem_a", "mem_b", "mem_c", "tea_x", "tea_y")
 
 ends = st.none() | st.integers(NOW - 2, NOW + 2)
