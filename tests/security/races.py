@@ -42,7 +42,7 @@ from support.server import ServerProcess
 
 LANES: Final = 16
 """Races that run at the same time."""
-TENANTS: Final = 4
+TENANTS: Final = 8
 """Tenants over which they are spread: races of one tenant change the same policy."""
 TAKEN_WITHIN_S: Final = 0.004
 """How soon it is taken: some time within this."""
@@ -50,6 +50,8 @@ BEFORE: Final = 2
 """Uses of each before it is gone: the first warms what a server may remember, the next meets the taking of it."""
 PAUSE_S: Final = 0.020
 """The longest between the two; the uses after it is gone begin at once."""
+SETTINGS: Final = {**LIMITS_OFF, "ZEGEL_LOG_LEVEL": "warning"}
+"""A line for each of a million uses would be a tenth of what the servers do."""
 BUSY: Final = frozenset({"ABORTED"})
 """Neither let in nor refused: the policy changed faster than it could be read."""
 
@@ -231,7 +233,7 @@ def two_servers(database_url: str = "") -> Iterator[list[ServerProcess]]:
     with tempfile.TemporaryDirectory(prefix="zegel-races-") as folder, contextlib.ExitStack() as stack:
         shared = Path(folder) / "shared"
         servers = [
-            ServerProcess(Path(folder) / name, database_url=database_url, shared=shared, environment=LIMITS_OFF)
+            ServerProcess(Path(folder) / name, database_url=database_url, shared=shared, environment=SETTINGS)
             for name in ("one", "other")
         ]
         for each in servers:
