@@ -232,6 +232,10 @@ class Policies:
             return known
         for _ in range(READ_TRIES):
             before = await self.version(tenant_id)
+            known = self._snapshots.get(tenant_id)
+            if known is not None and known.policy.version == before:  # read for somebody else meanwhile
+                known.used = True
+                return known
             policy = await read_policy(self._database, tenant_id, before)
             if before == await self.version(tenant_id):
                 break

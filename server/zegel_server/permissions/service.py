@@ -1,6 +1,6 @@
 """Use cases of bindings, and questions about what they allow. Each change raises the policy's version with it."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from zegel.event.v1 import event_type_pb2 as events
@@ -15,7 +15,7 @@ from zegel_server.permissions.decisions import Decisions
 from zegel_server.permissions.delegations import Delegations
 from zegel_server.permissions.model import NOT_BINDABLE, Binding, Grant, Policy, exceeds
 from zegel_server.permissions.owners import Owners
-from zegel_server.permissions.policies import CHANGING, READ_TRIES, Policies
+from zegel_server.permissions.policies import CHANGING, READ_TRIES, Holdings, Policies
 from zegel_server.permissions.roles import Roles
 from zegel_server.permissions.teams import Teams
 
@@ -164,9 +164,7 @@ class Permissions:
             permission: The permission.
         """
         held = await self._policies.holdings(caller.tenant_id, caller.policy_version, principal_id)
-        if not held.decide(permission) & Scope.OWN:
-            return []
-        return [share for _, share in sorted(held.shares.items()) if share.holds(permission)]
+        return list(_shares(held, permission))
 
     # ----------------------------------------------------------------------------------------------- bindings
 
@@ -318,8 +316,9 @@ class Permissions:
         """
         bindings = await self.bindings_of(self._database, caller.tenant_id, principal_id)
         check_within(caller, await self.policy(caller), [binding.role for binding in bindings], narrowed or self.known)
-        for permission in sorted(narrowed or self.known):
-            for share in await self.shares_of(caller, principal_id, permission):
+        held = await self._policies.holdings(caller.tenant_id, caller.policy_version, principal_id)
+        for permission in sorted(narrowed or self.known) if held.shares else ():
+            for share in _shares(held, permission):
                 if not caller.reaches(permission, owner_id=share.owner_id):
                     raise exceeds(permission)
 
@@ -333,3 +332,9 @@ class Permissions:
         row = await transaction.fetch_one(store.OWNERS, tenant_id=tenant_id)
         if row is None or row.owners == 0:
             raise FailedPrecondition("A tenant must keep an owner.", reason="LAST_OWNER")
+
+
+def _shares(held: Holdings, permission: str) -> Iterator[Share]:
+    """The shares that carry a permission to somebody who holds it in what is its own; by the owner."""
+    if held.decide(permission) & Scope.OWN:
+        yield from (share for _, share in sorted(held.shares.items()) if share.holds(permission))

@@ -8,7 +8,7 @@ import pytest
 from zegel_server import clock
 from zegel_server.caller import Caller, PrincipalKind, Scope
 from zegel_server.db import Statement
-from zegel_server.errors import Aborted
+from zegel_server.errors import Aborted, PermissionDenied
 from zegel_server.permissions import policies as module
 from zegel_server.permissions import store
 from zegel_server.permissions.policies import Policies
@@ -96,6 +96,29 @@ async def test_old_roles_never_meet_new_bindings(tables: Tables, policies: Polic
     tables.before_read[store.BINDINGS_OF] = change
     decide = (await policies.holdings("ten_x", 1, "mem_b")).decide
     assert decide("document.read") is Scope.NONE
+
+
+async def test_who_comes_with_an_older_version_makes_nobody_read_again(tables: Tables, policies: Policies) -> None:
+    """Requests that looked the version up before a change are decided on what those after it have read already."""
+    tables.version = 2
+    await policies.holdings("ten_x", 2, "mem_a")
+    tables.reads.clear()
+    assert (await policies.holdings("ten_x", 1, "mem_a")).decide("document.read") == Scope.ANY
+    assert set(tables.reads) == {store.POLICY_VERSION}
+    assert (await policies.holdings("ten_x", 2, "mem_a")).decide("document.read") == Scope.ANY
+    assert set(tables.reads) == {store.POLICY_VERSION}, "what was read of the principal was forgotten"
+
+
+async def test_who_acts_for_another_is_held_against_it_in_one_reading(tables: Tables, policies: Policies) -> None:
+    known = {f"document.{number}" for number in range(50)} | {"document.read"}
+    permissions = Permissions(tables, policies, None, known)  # type: ignore[arg-type]
+    asking = Caller("ten_x", "mem_o", PrincipalKind.MEMBER, "ses_x", "sub_x", "", 1, lambda _: Scope.ANY)
+    tables.version = 2  # it changes as the request begins
+    tables.shared["mem_a"] = [("tea_x", "", None, "*")]
+    await permissions.check_not_above(asking, "mem_a")
+    assert len(tables.reads) < 20
+    with pytest.raises(PermissionDenied):
+        await permissions.check_not_above(asking._replace(decide=lambda _: Scope.OWN), "mem_a")
 
 
 async def test_what_is_explained_is_of_one_version(tables: Tables, policies: Policies) -> None:
