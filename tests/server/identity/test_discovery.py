@@ -47,6 +47,22 @@ async def test_a_flood_of_unknown_keys_asks_once_a_minute(
     assert len(provider.asked) == 4
 
 
+async def test_a_key_that_the_provider_takes_back_is_good_for_an_hour_at_most(
+    provider: ForgingProvider, keys: ProviderKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert discovery.KEPT_S == 3_600, "docs/teams-and-sessions.md says an hour"
+    await keys.of(provider.issuer)
+    provider.keys[:] = [new_key("two")]
+    provider.publish()
+    assert [key.kid for key in await keys.of(provider.issuer)] == ["one"]
+    monkeypatch.setattr(discovery, "KEPT_S", 0.0)  # the hour has passed
+    assert [key.kid for key in await keys.of(provider.issuer)] == ["two"]
+    # Nor is an old key good for longer because the provider does not answer.
+    provider.answers["/jwks"] = 500
+    with pytest.raises(Unavailable):
+        await keys.of(provider.issuer)
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
