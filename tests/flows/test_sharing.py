@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 import zegel
-from support.flow import Office, refused, until
+from support.flow import Office, Uploading, chunks, end_of, refused, until
 from support.people import ANY, OWN, Person, ahead, delegate, some_pdf, team_of
-from zegel.document.v1.document_service_pb2 import UploadSpec
+from zegel.document.v1.document_service_pb2 import UploadDocumentRequest, UploadSpec
 from zegel.permission.v1.permission_service_pb2 import Grant, Role
 from zegel.permission.v1.sharing_pb2 import Team
 
@@ -322,3 +322,20 @@ def test_it_is_told_through_what_something_is_reached(office: Office) -> None:
     assert owners == [{team.team_id, ann.member_id}, {team.team_id}, set()]
     told = office.owner.permissions.explain_permission(principal_id=ben.member_id, permission="document.read")
     assert {each.owner_id for each in told.reaches} == {team.team_id, ann.member_id}
+
+
+def test_who_left_a_team_adds_no_version_to_what_it_owns(office: Office) -> None:
+    """Not by an upload that was opened while they were in it, either: it is their own, and the document is not."""
+    ann, ben = Person(office), Person(office)
+    team = team_of(office, ann, ben)
+    ours = ann.client.documents.upload(some_pdf(), title="Ours", team_id=team.team_id)
+    spec = UploadSpec(document_id=ours.document_id, media_type="application/pdf")
+    upload_id = ben.client.documents.start_upload(spec=spec).upload.upload_id
+    office.owner.permissions.remove_team_member(team_id=team.team_id, principal_id=ben.member_id)
+    data = some_pdf()
+    messages = [UploadDocumentRequest(upload_id=upload_id), *chunks(data), UploadDocumentRequest(finish=end_of(data))]
+    with refused("NOT_FOUND", "RESOURCE_NOT_FOUND", resource="document"):
+        Uploading(ben.office)(*messages)
+    assert len(ann.client.documents.get_document(document_id=ours.document_id).document.versions) == 1
+    office.owner.permissions.add_team_member(team_id=team.team_id, principal_id=ben.member_id)
+    assert len(Uploading(ben.office)(*messages).document.versions) == 2

@@ -35,6 +35,9 @@ from zegel_server.documents.shipping import LastPart
 from zegel_server.documents.streams import Place
 from zegel_server.keys.service import Keys, StoredDek
 
+PERMISSION = "document.create"
+"""What an upload's owner holds; of a new version's, in its document too."""
+
 Remember = Callable[[Transaction, Upload], Awaitable[None]]
 """Stores the answer of an idempotent call in the transaction of its change."""
 
@@ -274,6 +277,7 @@ class UploadLedger:
         Raises:
             Aborted: Another writer has come further, or the tenant's key was changed.
             FailedPrecondition: The upload is closed, or the document is deleted.
+            NotFound: The caller does not reach the document any more.
         """
         upload = self.upload
         place = upload.place
@@ -289,7 +293,7 @@ class UploadLedger:
             await self._keys.hold(transaction, place.tenant_id, dek.key_version)
             moment = clock.now()
             if upload.new_version:
-                await add_to_document(transaction, place, moment)
+                await add_to_document(transaction, place, moment, self._caller.reach(PERMISSION))
             else:
                 await insert_document(transaction, place, owner_id=upload.owner_id, title=upload.title, moment=moment)
             await insert_version(

@@ -88,20 +88,21 @@ async def insert_version(transaction: Transaction, place: Place, *, stored: Stor
     )
 
 
-async def add_to_document(transaction: Transaction, place: Place, moment: int) -> None:
+async def add_to_document(transaction: Transaction, place: Place, moment: int, owners: str) -> None:
     """Makes a document ready for another version.
 
     Args:
         transaction: Under way.
         place: The version.
         moment: Now.
+        owners: Whose documents are found, as ``Caller.reach`` says it.
 
     Raises:
-        NotFound: The document is absent.
+        NotFound: The document is absent, or none of theirs: its uploader may have reached it once.
         FailedPrecondition: It is deleted.
     """
     row = await transaction.fetch_one(
-        store.LOCK_DOCUMENT, document_id=place.document_id, tenant_id=place.tenant_id, owners=""
+        store.LOCK_DOCUMENT, document_id=place.document_id, tenant_id=place.tenant_id, owners=owners
     )
     if row is None:
         raise NotFound("document")

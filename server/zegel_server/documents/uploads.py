@@ -23,7 +23,7 @@ from zegel_server.db import Row, Transaction
 from zegel_server.documents import store
 from zegel_server.documents.inspecting import REFUSED, Inspector
 from zegel_server.documents.intake import Intake, Messages, stream_order
-from zegel_server.documents.ledger import Ledgers, OpenUpload, Remember, UploadLedger
+from zegel_server.documents.ledger import PERMISSION, Ledgers, OpenUpload, Remember, UploadLedger
 from zegel_server.documents.model import (
     MAX_DOCUMENT,
     UPLOAD_LIFETIME,
@@ -47,8 +47,6 @@ from zegel_server.ids import new_id
 from zegel_server.keys.service import StoredDek
 from zegel_server.permissions.teams import find_team
 
-PERMISSION = "document.create"
-"""What an upload's owner holds."""
 REWRAPS: Final = 3
 """Times that a sender's key is wrapped anew where the tenant's key is rotated in between: it is, once a year or so."""
 SWEPT = 100
