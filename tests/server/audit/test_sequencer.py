@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from support.audit_world import AuditWorld, open_world, prepare, run_sql
+from support.stopwatch import Stopwatch
 from zegel.transparency import leaf_hash, merkle_root, open_checkpoint
 from zegel_server.audit import leaf, sequencer, store
 from zegel_server.audit.sequencer import BATCH
@@ -63,16 +64,15 @@ async def test_a_large_backlog_comes_in_by_batches(world: AuditWorld) -> None:
 
 async def test_an_event_is_under_a_checkpoint_in_a_moment(world: AuditWorld) -> None:
     await world.sequencer.start()
-    loop = asyncio.get_running_loop()
     slowest = 0.0
     for size in range(1, 9):
         await world.record()
-        began = loop.time()
-        while world.log.size < size:
-            await world.sequencer.wait(size - 1, 5.0)
-        slowest = max(slowest, loop.time() - began)
+        async with Stopwatch() as watch:
+            while world.log.size < size:
+                await world.sequencer.wait(size - 1, 5.0)
+            slowest = max(slowest, await watch.seconds())
         await asyncio.sleep(0.05)
-    # 250 ms is the promise; the machine's own stalls are not the sequencer's.
+    # 250 ms is the promise; what a busy disk takes is not the sequencer's.
     assert slowest < 1.0
     await check_whole(world, 8)
 

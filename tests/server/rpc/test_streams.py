@@ -1,7 +1,6 @@
 """Running streams follow a revocation within a second, whatever they are doing."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 
 from support.api import refusal_of
 from support.edge import METADATA, Edge
+from support.stopwatch import Stopwatch
 from zegel.document.v1 import document_service_pb2 as pb
 from zegel_server.caller import Scope, keep_checking
 from zegel_server.errors import FailedPrecondition, Unauthenticated
@@ -72,9 +72,10 @@ async def test_a_stream_that_sends_is_cut_off(edge: Edge, worker: Worker) -> Non
     edge.servicer.download = worker.send
     call = edge.stub.DownloadDocument(pb.DownloadDocumentRequest(), metadata=METADATA)
     await call.read()
-    edge.denial, began = REVOKED, time.monotonic()
-    error = await asyncio.wait_for(all_of(call), 5)
-    assert time.monotonic() - began < 1.0
+    async with Stopwatch() as watch:
+        edge.denial = REVOKED
+        error = await asyncio.wait_for(all_of(call), 15)
+        assert await watch.seconds() < 1.0
     assert refusal_of(error).reason == "SESSION_REVOKED"
     assert worker.ended.is_set()
 
@@ -83,9 +84,10 @@ async def test_a_stream_that_idles_is_cut_off(edge: Edge, worker: Worker) -> Non
     edge.servicer.download = worker.idle
     call = edge.stub.DownloadDocument(pb.DownloadDocumentRequest(), metadata=METADATA)
     await call.read()
-    edge.denial, began = REVOKED, time.monotonic()
-    error = await asyncio.wait_for(all_of(call), 5)
-    assert time.monotonic() - began < 1.0
+    async with Stopwatch() as watch:
+        edge.denial = REVOKED
+        error = await asyncio.wait_for(all_of(call), 15)
+        assert await watch.seconds() < 1.0
     assert refusal_of(error).reason == "SESSION_REVOKED"
 
 
@@ -94,8 +96,10 @@ async def test_who_reads_slowly_gets_no_more_than_was_under_way(edge: Edge, work
     call = edge.stub.DownloadDocument(pb.DownloadDocumentRequest(), metadata=METADATA)
     await call.read()
     await asyncio.sleep(0.2)  # by now the server waits for the client to read
-    edge.denial, sent = REVOKED, worker.sent
-    await asyncio.wait_for(worker.ended.wait(), 1.0)
+    async with Stopwatch() as watch:
+        edge.denial, sent = REVOKED, worker.sent
+        await asyncio.wait_for(worker.ended.wait(), 15)
+        assert await watch.seconds() < 1.0
     assert worker.sent <= sent + 1
     error = await asyncio.wait_for(all_of(call), 5)
     assert refusal_of(error).reason == "SESSION_REVOKED"
@@ -111,12 +115,13 @@ async def test_an_upload_is_cut_off(edge: Edge, worker: Worker, pause: float) ->
             await asyncio.sleep(pause)
 
     call = edge.stub.UploadDocument(requests(), metadata=METADATA)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15), Stopwatch() as watch:
         await worker.began.wait()
-        edge.denial, began = REVOKED, time.monotonic()
+        began = await watch.seconds()
+        edge.denial = REVOKED
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await call
-    assert time.monotonic() - began < 1.0
+        assert await watch.seconds() - began < 1.0
     assert refusal_of(refused.value).reason == "SESSION_REVOKED"
     assert worker.ended.is_set()
 
