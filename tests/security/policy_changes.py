@@ -78,6 +78,18 @@ class Change:
         return frozenset(answer.delegation.permissions) == self.carries(oracle, state, now)
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A change that was asked for, with the version before it."""
+
+    change: Change
+    before: int
+    since: int
+    until: int
+    code: str
+    answer: Any
+
+
 class Changes:
     """Chooses changes.
 

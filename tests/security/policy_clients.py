@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import grpc.aio
 
-from security.policy_changes import Change, Changes
+from security.policy_changes import Changes, Made
 from security.policy_oracle import (
     DENIED,
     PERMISSIONS,
@@ -34,6 +34,8 @@ PAUSE_S: Final = 0.005
 """Between two changes, so that several answers are given on most versions."""
 ASKING: Final = "permission.check"
 """What asking itself takes."""
+BUSY: Final = "ABORTED"
+"""Neither let in nor refused: the policy changed faster than it could be read."""
 CHECKED: Final = 20
 """Permissions in one ``CheckPermissions``."""
 _NAMES: Final = {number: str(scope.name) for scope, number in SCOPE_VALUES.items()}
@@ -64,18 +66,6 @@ class Answered:
     until: int
     decisions: int
     fits: Fits
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """A change that was asked for, with the version before it."""
-
-    change: Change
-    before: int
-    since: int
-    until: int
-    code: str
-    answer: Any
 
 
 @dataclass(frozen=True)
@@ -187,7 +177,7 @@ class Campaign:
 
     async def _asked(self, method: str, request: Any, token: str, *refusals: str) -> tuple[str, Any]:
         code, found = await self.call(method, request, token)
-        if code not in {"OK", *refusals}:
+        if code not in {"OK", BUSY, *refusals}:
             self.exceptions += 1
             sys.stderr.write(f"{method}: {code}\n")
         return code, found
@@ -270,6 +260,9 @@ class Campaign:
         method, request = work.reads[permission]
         code, _ = await self._asked(method, request, token, "NOT_FOUND", *DENIED)
 
+        if code == BUSY:
+            return []
+
         def fits(oracle: Oracle, state: State, now: int) -> bool:
             return code in oracle.use(state, who, now, permission, work.owner)
 
@@ -280,7 +273,9 @@ class Campaign:
         permission = self._choose.choice(PERMISSIONS)
         request = pb.ExplainPermissionRequest(principal_id=about, permission=permission)
         code, found = await self._asked("ExplainPermission", request, self._owner, "NOT_FOUND")
-        if code != "OK":  # it has been removed meanwhile
+        if code not in {"OK", "NOT_FOUND"}:
+            return []
+        if code == "NOT_FOUND":  # it has been removed meanwhile
             return [(f"finds no {about}", None, 1, lambda _oracle, state, _now: about not in state.bound)]
         scopes = {_NAMES[each.grant.scope] for each in found.grounds}
         shared = reach_of(found.reaches)
@@ -323,6 +318,8 @@ class Campaign:
             change = changes.following(before)
             since = clock.now()
             code, answer = await self.call(change.method, change.request, tokens.get(change.who, self._owner))
+            if code == BUSY:
+                continue
             self.made.append(Made(change, self.version, since, clock.now(), code, answer))
             if answer is None:
                 continue
