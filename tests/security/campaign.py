@@ -13,13 +13,14 @@ import argparse
 import asyncio
 import contextlib
 import dataclasses
+import itertools
 import json
 import os
 import random
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -35,7 +36,8 @@ import grpc.aio
 import zegel
 from security.policy_changes import Changes
 from security.policy_clients import Campaign, Outcome, Work, document_read
-from security.policy_oracle import Oracle, State
+from security.policy_oracle import DELEGABLE, Delegated, Oracle, State
+from security.tokens import ahead
 from security.world import LIMITS_OFF
 from support.flow import Office, open_office
 from support.server import sqlite_server
@@ -46,6 +48,7 @@ from zegel.identity.v1 import identity_service_pb2_grpc as identity_rpc
 from zegel.permission.v1 import permission_service_pb2_grpc as permission_rpc
 from zegel.signing.v1 import signing_service_pb2 as signing
 from zegel.signing.v1 import signing_service_pb2_grpc as signing_rpc
+from zegel_server import clock
 
 MEMBERS: Final = 6
 KEYS: Final = 2
@@ -91,8 +94,19 @@ def _cast(office: Office, other: Office) -> Cast:
     owned += [_work(dataclasses.replace(office, team_id=team_id), team_id, owner) for team_id in teams]
     # The office's own sender is one of those who come and go.
     bound = {who: {"member": None} for who in (*tokens, office.sender_id)} | {boss: {"owner": None}}
-    state = State({}, bound, {team_id: {boss: None} for team_id in teams})
+    state = State({}, bound, {team_id: {boss: None} for team_id in teams}, _delegations(owner, list(tokens)))
     return Cast(boss, tokens, state, owned, other.sender_id)
+
+
+def _delegations(owner: zegel.Client, principals: Sequence[str]) -> dict[tuple[str, str], Delegated]:
+    """Each member delegates to the next, every other one a part."""
+    members, until, made = [each for each in principals if each.startswith("mem_")], ahead(24 * 3600), {}
+    for number, pair in enumerate(itertools.pairwise([*members, members[0]])):
+        only = {"document.read"} if number % 2 else DELEGABLE
+        asked = {"delegator_id": pair[0], "delegate_id": pair[1]}
+        found = owner.permissions.create_delegation(**asked, expire_time=until, permissions=sorted(only)).delegation
+        made[pair] = Delegated(found.delegation_id, frozenset(found.permissions), clock.from_timestamp(until))
+    return made
 
 
 def _work(office: Office, who: str, sender: zegel.Client) -> tuple[Work, str]:

@@ -10,7 +10,18 @@ from typing import Any, Final
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from security.policy_oracle import OK, PERMISSIONS, SCOPES, WORK_PERMISSIONS, Delegated, Oracle, State, stands
+from security.contracts import GIVING
+from security.policy_oracle import (
+    DELEGABLE,
+    OK,
+    PERMISSIONS,
+    SCOPES,
+    WORK_PERMISSIONS,
+    Delegated,
+    Oracle,
+    State,
+    stands,
+)
 from security.world import SCOPES as SCOPE_VALUES
 from zegel.identity.v1 import identity_service_pb2 as identity
 from zegel.permission.v1 import permission_service_pb2 as pb
@@ -122,9 +133,9 @@ class Changes:
             (10, self._take),
             (4, self._create_team),
             (2, self._delete_team),
-            (16, self._add),
+            (18, self._add),
             (10, self._remove),
-            (18, self._delegate),
+            (24, self._delegate),
             (8, self._end),
             (3, self._guest),
             (2, self._guest_goes),
@@ -139,11 +150,14 @@ class Changes:
 
     def _somebody(self) -> str:
         """Who makes a change of what is shared."""
-        return self._owner if self._choose.random() < 0.4 else self._choose.choice(self._principals)
+        return self._owner if self._choose.random() < 0.6 else self._choose.choice(self._principals)
 
     def _anybody(self, state: State) -> str:
         """Whom it is about: now and then, nobody of the tenant."""
-        return self._elsewhere if self._choose.random() < 0.03 else self._choose.choice(sorted(state.bound))
+        roll = self._choose.random()
+        if roll < 0.2:
+            return self._elsewhere if roll < 0.03 else self._choose.choice(sorted(state.bound))
+        return self._choose.choice(self._principals)
 
     def _member(self, state: State) -> str:
         members = [each for each in [*state.bound, self._elsewhere] if each.startswith("mem_")]
@@ -152,7 +166,7 @@ class Changes:
     def _end_time(self, *, needed: bool = False) -> int | None:
         roll = self._choose.random()
         if roll < 0.4:
-            return clock.now() + int(self._choose.uniform(0.3, 3.0) * clock.SECOND)
+            return clock.now() + int(self._choose.uniform(0.1, 1.0) * clock.SECOND)
         return clock.now() + clock.HOUR if needed or roll < 0.6 else None
 
     # ----------------------------------------------------------------------------------------- roles, bindings
@@ -194,7 +208,8 @@ class Changes:
 
     def _grant(self, state: State) -> Change | None:
         who = self._choose.choice([each for each in sorted(state.bound) if each != self._owner])
-        name, end = self._choose.choice([*BINDABLE, *sorted(state.roles)]), self._end_time()
+        name = self._choose.choice([*BINDABLE, *sorted(state.roles)])
+        end = self._end_time() if self._choose.random() < 0.5 else None
 
         def after(state: State, _: Any) -> State:
             return replace(state, bound={**state.bound, who: {**state.bound[who], name: end}})
@@ -326,12 +341,18 @@ class Changes:
     # ------------------------------------------------------------------------------------------- delegations
 
     def _delegate(self, state: State) -> Change | None:
-        who, pair, end = self._somebody(), (self._member(state), self._member(state)), self._end_time(needed=True)
-        if who.startswith("mem_") and self._choose.random() < 0.7:
-            pair = (who, pair[1])
-        asked = frozenset[str]()
+        who, end = self._somebody(), self._end_time(needed=True)
+        members = [each for each in self._principals if each.startswith("mem_")]
+        one, other = self._choose.sample(members, 2)
+        roll = self._choose.random()
+        if roll < 0.2:  # by, or to, whoever comes and goes, or is of no such tenant, or is the same
+            one, other = self._choose.choice([(self._member(state), other), (one, self._member(state)), (one, one)])
+        elif who in members and roll < 0.8:
+            one, other = who, self._choose.choice([each for each in members if each != who])
+        pair, asked = (one, other), frozenset[str]()
         if self._choose.random() < 0.4:
-            asked = frozenset(self._choose.sample(sorted(WORK_PERMISSIONS), self._choose.randrange(1, 6)))
+            asked = frozenset(self._choose.sample(sorted(DELEGABLE), self._choose.randrange(1, 6)))
+            asked |= GIVING if self._choose.random() < 0.1 else asked
         assert end is not None
 
         def after(state: State, answer: Any) -> State:
