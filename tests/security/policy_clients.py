@@ -32,6 +32,8 @@ from zegel_server import clock
 
 PAUSE_S: Final = 0.005
 """Between two changes, so that several answers are given on most versions."""
+QUIET_S: Final = 0.4
+"""Now and then: what ends by the clock ends within a version as well."""
 ASKING: Final = "permission.check"
 """What asking itself takes."""
 BUSY: Final = "ABORTED"
@@ -313,7 +315,7 @@ class Campaign:
             done: Set when it is over.
         """
         while not done.is_set():
-            await asyncio.sleep(PAUSE_S)
+            await asyncio.sleep(PAUSE_S if self._choose.random() < 0.9 else QUIET_S)
             before = self.states[self.version]
             change = changes.following(before)
             since = clock.now()
