@@ -315,7 +315,7 @@ class Campaign:
             done: Set when it is over.
         """
         while not done.is_set():
-            await asyncio.sleep(PAUSE_S if self._choose.random() < 0.9 else QUIET_S)
+            await asyncio.sleep(PAUSE_S if self._choose.random() < 0.96 else QUIET_S)
             before = self.states[self.version]
             change = changes.following(before)
             since = clock.now()
