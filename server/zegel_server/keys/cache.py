@@ -3,8 +3,10 @@
 A key that was in memory for its time is still returned by ``stale``, for whoever finds by its row that it may stay.
 """
 
+import asyncio
 import time
 from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Hashable
 from typing import Any, Final, Generic, TypeVar
 
 CACHED_KEYS: Final = 4_096
@@ -64,3 +66,32 @@ class KeyCache(Generic[T]):
     def drop(self, name: str) -> None:
         """Forget a name."""
         self._held.pop(name, None)
+
+
+class Together(Generic[T]):
+    """Asks once for all who come while the answer is under way."""
+
+    def __init__(self) -> None:
+        self._asked: dict[Hashable, asyncio.Task[T]] = {}
+
+    async def ask(self, name: Hashable, question: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Return the answer to a question, whoever asked it first.
+
+        Args:
+            name: Tells it from others.
+            question: Asks it.
+
+        Raises:
+            Exception: What the question raises; each of those who wait gets it, and whoever comes later asks anew.
+        """
+        asked = self._asked.get(name)
+        if asked is None:
+            asked = self._asked[name] = asyncio.create_task(question())
+            asked.add_done_callback(lambda done: self._over(name, done))
+        # Shielded: who asked first may give up, and the others still want to know.
+        return await asyncio.shield(asked)
+
+    def _over(self, name: Hashable, done: asyncio.Task[T]) -> None:
+        del self._asked[name]
+        if not done.cancelled():
+            done.exception()  # looked at, also where nobody waits any more

@@ -34,7 +34,7 @@ from zegel_server.db import Database, Row, Transaction, UniqueViolation
 from zegel_server.errors import Aborted, DataLoss
 from zegel_server.ids import new_id
 from zegel_server.keys import personal, store
-from zegel_server.keys.cache import CACHED_KEYS, MAX_AGE_S, KeyCache
+from zegel_server.keys.cache import CACHED_KEYS, MAX_AGE_S, KeyCache, Together
 from zegel_server.keys.providers import provider_of
 
 _INDEX_LABEL: Final = b"zegel/email-index/v1"
@@ -101,6 +101,7 @@ class Keys:
         self._root_keys = root_keys
         self._hierarchy = KeyHierarchy(root_keys)
         self._tenant_keys = KeyCache[TenantKey](CACHED_KEYS, max_age_s)
+        self._unwrapping = Together[TenantKey]()
         self._subject_keys = KeyCache[bytes](CACHED_KEYS, max_age_s)
         self._pseudonyms = KeyCache[str](CACHED_KEYS)
         self._tenant_subjects = KeyCache[str](CACHED_KEYS)
@@ -188,7 +189,7 @@ class Keys:
         if known is None:
             self._tenant_keys.drop(key_id)
             wrapped = WrappedTenantKey(key_id, WrappedKey(row.root_key_id, row.wrapped_key), row.commitment)
-            known = await self._hierarchy.unwrap_tenant_key(wrapped)
+            known = await self._unwrapping.ask(wrapped, lambda: self._hierarchy.unwrap_tenant_key(wrapped))
             self._tenant_keys.put(key_id, known)
         return int(row.key_version), known
 

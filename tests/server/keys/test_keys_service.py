@@ -2,17 +2,20 @@
 
 import asyncio
 import secrets
+from collections.abc import Hashable
+from typing import Any
 
 import pytest
 from cryptography.exceptions import InvalidTag
 from sqlalchemy import select
 
 from zegel_server import clock
-from zegel_server.crypto import RootKeys
+from zegel_server.crypto import RootKeys, WrappedKey
 from zegel_server.db import Database, Statement, bind, insert_into
 from zegel_server.db.schema import subjects, tenants
-from zegel_server.errors import Aborted, DataLoss
+from zegel_server.errors import Aborted, DataLoss, Unavailable
 from zegel_server.ids import new_id
+from zegel_server.keys.cache import Together
 from zegel_server.keys.service import Keys, StoredDek
 
 TENANT = insert_into(tenants)
@@ -54,6 +57,55 @@ async def test_a_tenant_s_key_is_the_same_in_every_process(database: Database, k
         await keys.tenant_key(tenant_id, 2)
     with pytest.raises(DataLoss):
         await keys.tenant_key(new_id("ten"))
+
+
+async def test_a_provider_is_asked_once_for_all_who_wait(
+    database: Database, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tenant's key is due again for all of its streams at one moment."""
+    tenant_id = await found(database, keys)
+    _, key = await keys.tenant_key(tenant_id)
+    root_keys: RootKeys = keys._root_keys
+    unwrap, asked, came, broken = root_keys.unwrap, 0, 0, False
+    gate, all_came = asyncio.Event(), asyncio.Event()
+
+    class Counted(Together[Any]):
+        async def ask(self, name: Hashable, question: Any) -> Any:
+            nonlocal came
+            came += 1
+            if came == 50:
+                all_came.set()
+            return await super().ask(name, question)
+
+    async def slow(wrapped: WrappedKey) -> bytes:
+        nonlocal asked
+        asked += 1
+        await gate.wait()
+        if broken:
+            raise Unavailable("The key provider does not answer now.", dependency="key_provider")
+        return await unwrap(wrapped)
+
+    monkeypatch.setattr(root_keys, "unwrap", slow)
+    for broken in (False, True):
+        gate.clear()
+        all_came.clear()
+        other, asked, came = again(database, keys), 0, 0
+        monkeypatch.setattr(other, "_unwrapping", Counted())
+        first, *rest = [asyncio.create_task(other.tenant_key(tenant_id, 1)) for _ in range(50)]
+        await all_came.wait()
+        first.cancel()  # who came first gives up
+        await asyncio.sleep(0)
+        gate.set()
+        answers = await asyncio.gather(*rest, return_exceptions=True)
+        assert asked == 1
+        assert first.cancelled()
+        if broken:
+            assert all(isinstance(each, Unavailable) for each in answers)
+            with pytest.raises(Unavailable):
+                await other.tenant_key(tenant_id, 1)
+            assert asked == 2
+        else:
+            assert answers == [(1, key)] * 49
 
 
 async def test_a_dek_opens_for_its_own_document_alone(database: Database, keys: Keys) -> None:
