@@ -63,6 +63,7 @@ class Tally:
         finished: SHA-256 of each document that was acknowledged as finished.
         lost: Bytes that were acknowledged and then were not there.
         damaged: Documents that came out otherwise than they went in.
+        given_up: Documents for which ``PATIENCE_S`` was too short between the kills: on a busy machine, the large ones.
         problems: Whatever else went wrong.
         interrupts: How often it was asked to come to its end.
         fetched: Documents that were fetched once more in the end.
@@ -76,6 +77,7 @@ class Tally:
     downloads: int = 0
     lost: int = 0
     damaged: int = 0
+    given_up: int = 0
     interrupts: int = 0
     fetched: int = 0
     every_s: float = PROGRESS_S
@@ -102,6 +104,7 @@ class Tally:
             "resumes": self.resumes,
             "downloads": self.downloads,
             "fetched_again": self.fetched,
+            "given_up": self.given_up,
             "acknowledged_bytes_lost": self.lost,
             "sha256_failures": self.damaged,
             "seconds": round(time.monotonic() - self.began, 1),
@@ -167,6 +170,9 @@ def sender(office: Office, tally: Tally, pool: list[bytes], number: int, seed: i
                 document_id = send_with_sdk(office, tally, data, sealed=bool(dice.getrandbits(1)))
             else:
                 document_id = send_by_hand(office, tally, data, f"{number}-{count}")
+        except zegel.Unavailable:
+            tally.add(given_up=1)
+            continue
         except (zegel.ZegelError, OSError) as error:
             tally.problems.append(f"a sender: {error!r}")
             continue
@@ -185,15 +191,18 @@ def reader(office: Office, tally: Tally, number: int, seed: int) -> None:
         fetch(office, tally, dice.choice(known), sealed=bool(number % 2))
 
 
-def fetch(office: Office, tally: Tally, document_id: str, *, sealed: bool) -> None:
-    """Fetches one document and checks it."""
+def fetch(office: Office, tally: Tally, document_id: str, *, sealed: bool, killed: bool = True) -> None:
+    """Fetches one document and checks it; of a server that is not killed any more, it must come."""
     try:
         data = insist(tally, lambda: office.sender.documents.download(document_id, sealed=sealed))
     except zegel.DataLoss:
         tally.add(damaged=1)
         return
     except zegel.ZegelError as error:
-        tally.problems.append(f"a reader: {error!r}")
+        if killed and isinstance(error, zegel.Unavailable):
+            tally.add(given_up=1)
+        else:
+            tally.problems.append(f"a reader: {error!r}")
         return
     right = hashlib.sha256(data).digest() == tally.finished[document_id]
     tally.add(downloads=1, damaged=not right)
@@ -281,7 +290,7 @@ def campaign(count: int, seed: int, tally: Tally | None = None) -> tuple[Tally, 
         for document_id in tally.finished:
             if tally.interrupts > 1:
                 break
-            fetch(office, tally, document_id, sealed=False)
+            fetch(office, tally, document_id, sealed=False, killed=False)
             tally.add(fetched=1)
             tally.tell()
         # What was begun and never finished: a partner that gives up, or a week that passes.
