@@ -12,7 +12,7 @@ from typing import Final
 
 from zegel_server import clock
 from zegel_server.caller import Caller, Scope
-from zegel_server.db import Database, Transaction
+from zegel_server.db import Database, Reader, Transaction
 from zegel_server.errors import NotFound
 from zegel_server.permissions import model, store
 from zegel_server.permissions.decisions import Decisions
@@ -24,6 +24,22 @@ MAX_ASSESSED: Final = 10_000
 
 Losses = Mapping[str, Mapping[str, Scope]]
 """What each principal loses by a change."""
+
+
+async def held_within(reader: Reader, policy: Policy, owner_id: str, permissions: Iterable[str]) -> Mapping[str, Scope]:
+    """What a principal holds by roles that have not ended, or all of those in a team together.
+
+    Args:
+        reader: Where the bindings are.
+        policy: The tenant's roles.
+        owner_id: The principal or the team.
+        permissions: The permissions to ask for.
+
+    Returns:
+        Scopes by permission; permissions not held are left out.
+    """
+    rows = await reader.fetch(store.ROLES_WITHIN, tenant_id=policy.tenant_id, owner_id=owner_id, now=clock.now())
+    return Decisions(policy).held([row.role for row in rows], permissions)
 
 
 async def change_policy(transaction: Transaction, tenant_id: str) -> Policy:

@@ -25,9 +25,8 @@ from zegel_server.errors import AlreadyExists, FailedPrecondition, InvalidArgume
 from zegel_server.idempotency import Call
 from zegel_server.ids import new_id
 from zegel_server.permissions import model, store
-from zegel_server.permissions.changes import change_policy
-from zegel_server.permissions.decisions import Decisions
-from zegel_server.permissions.model import Binding, Policy
+from zegel_server.permissions.changes import change_policy, held_within
+from zegel_server.permissions.model import Policy
 from zegel_server.permissions.sharing import EVERYTHING, is_work, stored_permissions
 
 M = TypeVar("M", bound=Message)
@@ -136,10 +135,7 @@ class Delegations:
         """What it is narrowed to; checked that its maker may make over so much."""
         if caller.principal_id == delegator_id and not caller.narrowed:
             return permissions or None
-        rows = await transaction.fetch(store.BINDINGS_OF, tenant_id=caller.tenant_id, principal_id=delegator_id)
-        now = clock.now()
-        roles = [row.role for row in rows if Binding(*row).stands(now)]
-        held = Decisions(policy).held(roles, permissions or self._work)
+        held = await held_within(transaction, policy, delegator_id, permissions or self._work)
         carried = frozenset(name for name, scope in held.items() if scope & (Scope.OWN | Scope.ANY))
         if not carried:
             raise FailedPrecondition("The delegator holds nothing of that.", reason="NOTHING_TO_DELEGATE")

@@ -13,13 +13,12 @@ Invariants:
 from collections.abc import Collection
 from typing import Final
 
-from zegel_server import clock
 from zegel_server.caller import Caller, Scope
 from zegel_server.db import Reader
 from zegel_server.errors import InvalidArgument, NotFound, PermissionDenied
 from zegel_server.ids import is_id
 from zegel_server.permissions import store
-from zegel_server.permissions.decisions import Decisions
+from zegel_server.permissions.changes import held_within
 from zegel_server.permissions.model import is_principal
 from zegel_server.permissions.policies import Policies
 from zegel_server.permissions.sharing import check_reaches_all
@@ -72,9 +71,8 @@ class Owners:
                 reason="GRANT_EXCEEDS_GRANTER",
                 permission=RUNS_TEAM,
             )
-        rows = await reader.fetch(store.ROLES_WITHIN, now=clock.now(), **named)
         snapshot = await self._policies.snapshot(caller.tenant_id, caller.policy_version)
-        held = Decisions(snapshot.policy).held([row.role for row in rows], self._known)
+        held = await held_within(reader, snapshot.policy, receiver_id, self._known)
         check_reaches_all(caller, giver_id, {name: scope & Scope.OWN for name, scope in held.items()}, self._known)
 
 

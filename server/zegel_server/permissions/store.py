@@ -1,8 +1,8 @@
 """Queries of the policy tables."""
 
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Text, delete, func, literal, select, update
+from sqlalchemy import Select, Text, delete, func, literal, select, union_all, update
 
 from zegel_server.db import Statement, bind, insert_into, owned_by, upsert_into
 from zegel_server.db.schema import (
@@ -121,28 +121,27 @@ OWNERS: Final = Statement(
         (api_keys.c.permissions == literal("")) | (api_keys.c.api_key_id.is_(None) & _SIGNS_IN),
     )
 )
-PRINCIPAL: Final = Statement(
-    select(members.c.member_id.label("principal_id"))
-    .where(members.c.tenant_id == bind("tenant_id"), members.c.member_id == bind("principal_id"))
-    .union_all(
-        select(api_keys.c.api_key_id).where(
-            api_keys.c.tenant_id == bind("tenant_id"),
-            api_keys.c.api_key_id == bind("principal_id"),
-            api_keys.c.revoke_time.is_(None),
-        )
-    )
-)
 
-# Whoever can own work: a principal or a team.
-OWNER: Final = Statement(
-    select(members.c.member_id.label("owner_id"))
-    .where(members.c.tenant_id == bind("tenant_id"), members.c.member_id == bind("owner_id"))
-    .union_all(
+
+def _principals(name: str) -> list[Select[Any]]:
+    """Who can act in a tenant: a member, or an API key that stands; by what ``name`` binds."""
+    return [
+        select(members.c.member_id.label(name)).where(
+            members.c.tenant_id == bind("tenant_id"), members.c.member_id == bind(name)
+        ),
         select(api_keys.c.api_key_id).where(
             api_keys.c.tenant_id == bind("tenant_id"),
-            api_keys.c.api_key_id == bind("owner_id"),
+            api_keys.c.api_key_id == bind(name),
             api_keys.c.revoke_time.is_(None),
         ),
+    ]
+
+
+PRINCIPAL: Final = Statement(union_all(*_principals("principal_id")))
+# Whoever can own work: a principal or a team.
+OWNER: Final = Statement(
+    union_all(
+        *_principals("owner_id"),
         select(teams.c.team_id).where(teams.c.tenant_id == bind("tenant_id"), teams.c.team_id == bind("owner_id")),
     )
 )

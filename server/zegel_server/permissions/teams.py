@@ -22,9 +22,7 @@ from zegel_server.errors import Aborted, NotFound, ResourceExhausted
 from zegel_server.idempotency import Call
 from zegel_server.ids import new_id
 from zegel_server.permissions import store
-from zegel_server.permissions.changes import change_policy
-from zegel_server.permissions.decisions import Decisions
-from zegel_server.permissions.model import Binding
+from zegel_server.permissions.changes import change_policy, held_within
 from zegel_server.permissions.sharing import check_reaches_all
 
 M = TypeVar("M", bound=Message)
@@ -208,10 +206,7 @@ class Teams:
             # Under the policy's lock: a principal that is being removed is gone by now, or not until later.
             if await transaction.fetch_one(store.PRINCIPAL, **named) is None:
                 raise NotFound("principal")
-            bindings = await transaction.fetch(store.BINDINGS_OF, **named)
-            now = clock.now()
-            standing = [row.role for row in bindings if Binding(*row).stands(now)]
-            held = Decisions(policy).held(standing, self._known)
+            held = await held_within(transaction, policy, principal_id, self._known)
             own = {name: scope & Scope.OWN for name, scope in held.items()}
             check_reaches_all(caller, team_id, own, self._known)
             member = await self._insert(transaction, caller, team_id, principal_id, expire_time)
