@@ -172,3 +172,25 @@ def median(values: Sequence[float]) -> float:
         values: A figure a round.
     """
     return statistics.median(values)
+
+
+def memory(pid: int, field: str) -> float:
+    """A line of a process's status in MiB (proc(5)): ``VmRSS`` now, ``VmHWM`` at its peak.
+
+    Args:
+        pid: The process's number.
+        field: Which line.
+    """
+    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) / 1024
+    raise SystemExit(f"bench: no {field} in the process's status")
+
+
+def reset_peak(pid: int) -> None:
+    """Makes the peak what it is now (proc(5), clear_refs).
+
+    Args:
+        pid: The process's number.
+    """
+    Path(f"/proc/{pid}/clear_refs").write_text("5", encoding="ascii")

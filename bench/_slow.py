@@ -96,12 +96,12 @@ def slow_readers(client: zegel.Client, served: _run.Served, token: str, document
     idle, busy, held = list[float](), list[float](), list[float]()
     for _ in range(ROUNDS):
         idle.append(_p99(client, document_id))
-        before = _rss(served.pid)
-        Path(f"/proc/{served.pid}/clear_refs").write_text("5", encoding="ascii")
+        before = _run.memory(served.pid, "VmRSS")
+        _run.reset_peak(served.pid)
         with _run.process(readers, **{TOKEN: token}):
             time.sleep(SETTLED_S)
             busy.append(_p99(client, document_id))
-            held.append(_rss(served.pid, "VmHWM") - before)
+            held.append(_run.memory(served.pid, "VmHWM") - before)
     return {
         "slow_readers": count,
         "slow_readers_rss_mib": round(max(held), 1),
@@ -110,11 +110,6 @@ def slow_readers(client: zegel.Client, served: _run.Served, token: str, document
         ),
         "slow_readers_unary_p99_ms": [round(_run.median(each) * 1000, 2) for each in (busy, idle)],
     }
-
-
-def _rss(pid: int, field: str = "VmRSS") -> float:
-    text = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    return next(int(line.split()[1]) / 1024 for line in text.splitlines() if line.startswith(f"{field}:"))
 
 
 if __name__ == "__main__":

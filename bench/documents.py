@@ -114,28 +114,15 @@ def transfers(own: Subject, floor: Subject, content: Content, size: str) -> dict
     }
 
 
-def memory(pid: int, field: str) -> float:
-    """A line of a process's status in MiB (proc(5)): ``VmRSS`` now, ``VmHWM`` at its peak."""
-    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
-        if line.startswith(f"{field}:"):
-            return int(line.split()[1]) / 1024
-    raise SystemExit(f"bench: no {field} in the process's status")
-
-
-def reset_peak(pid: int) -> None:
-    """Makes the peak what it is now (proc(5), clear_refs)."""
-    Path(f"/proc/{pid}/clear_refs").write_text("5", encoding="ascii")
-
-
 def largest(own: Subject, content: Content, size: int) -> tuple[str, dict[str, Any]]:
     """One very large document up and down: the server's memory."""
-    idle = memory(own.pid, "VmRSS")
-    reset_peak(own.pid)
+    idle = _run.memory(own.pid, "VmRSS")
+    _run.reset_peak(own.pid)
     document_id = own.upload(content, size)
-    up = memory(own.pid, "VmHWM") - idle
-    reset_peak(own.pid)
+    up = _run.memory(own.pid, "VmHWM") - idle
+    _run.reset_peak(own.pid)
     own.download(document_id, size)
-    down = memory(own.pid, "VmHWM") - idle
+    down = _run.memory(own.pid, "VmHWM") - idle
     return document_id, {
         "peak_rss_over_idle_mib": _run.rounded(max(up, down), 1),
         "peak_rss_up_down_mib": [_run.rounded(up, 1), _run.rounded(down, 1)],

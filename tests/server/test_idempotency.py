@@ -2,14 +2,13 @@
 
 import hashlib
 import hmac
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from google.protobuf.message import Message
 from sqlalchemy import select
 
-from support.documents_world import World, found_tenant, make_world, reopen, sqlite_url
+from support.documents_world import World, found_tenant, reopen
 from zegel.identity.v1.identity_service_pb2 import (
     CreateApiKeyRequest,
     CreateMemberRequest,
@@ -19,7 +18,6 @@ from zegel.identity.v1.identity_service_pb2 import (
 from zegel_server import clock, idempotency
 from zegel_server.caller import Caller, Scope
 from zegel_server.db import Statement, insert_into
-from zegel_server.db.migrate import upgrade
 from zegel_server.db.schema import idempotency as rows
 from zegel_server.errors import AlreadyExists
 from zegel_server.idempotency import Answers
@@ -28,22 +26,6 @@ from zegel_server.keys.rotation import Rotation
 ASKED = CreateMemberRequest(name="Sanne", email="sanne@example.com", request_id="r-1")
 OTHER = CreateMemberRequest(name="Sanne", email="robin@example.com", request_id="r-1")
 ANSWER = CreateMemberResponse(member=Member(member_id="mem_1"))
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
-async def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return sqlite_url(tmp_path)
-    server: str = request.getfixturevalue("postgres_url")
-    await upgrade(server)
-    return server
-
-
-@pytest.fixture
-async def world(url: str, tmp_path: Path) -> AsyncIterator[World]:
-    made = await make_world(url, tmp_path)
-    yield made
-    await made.close()
 
 
 def plain(request: Message) -> bytes:

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import os
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from support.documents_world import MIB, SPEC, World, make_world, pdf_of, reopen
 from zegel_server.caller import Caller, Scope
 from zegel_server.crypto import KeyDestroyed, open_root_keys
 from zegel_server.db import Statement, bind
-from zegel_server.db.migrate import upgrade
 from zegel_server.db.schema import document_versions, subjects, tenant_keys, uploads
 from zegel_server.documents.parts import whole_parts_size
 from zegel_server.errors import ZegelError
@@ -27,22 +26,6 @@ from zegel_server.keys.rotation import Rotation
 TENANT_KEYS = Statement(select(tenant_keys).where(tenant_keys.c.tenant_id == bind("tenant_id")))
 WRAPPED = tuple(Statement(select(table)) for table in (document_versions, uploads, subjects))
 EMAIL = "sanne@example.com"
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
-async def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return sqlite_url(tmp_path)
-    server: str = request.getfixturevalue("postgres_url")
-    await upgrade(server)
-    return server
-
-
-@pytest.fixture
-async def world(url: str, tmp_path: Path) -> AsyncIterator[World]:
-    made = await make_world(url, tmp_path)
-    yield made
-    await made.close()
 
 
 def rotation_of(world: World, readers_s: float = 0.05) -> Rotation:

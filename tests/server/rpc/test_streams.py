@@ -11,7 +11,7 @@ from support.api import refusal_of
 from support.edge import METADATA, Edge
 from support.stopwatch import Stopwatch
 from zegel.document.v1 import document_service_pb2 as pb
-from zegel_server.caller import Scope, keep_checking
+from zegel_server.caller import Check, Scope, keep_checking
 from zegel_server.errors import FailedPrecondition, Unauthenticated
 from zegel_server.rpc import pipeline
 
@@ -171,6 +171,17 @@ async def test_whatever_the_check_raises_ends_the_stream(edge: Edge, worker: Wor
     assert (refused.status, refused.reason) == (Code.INTERNAL, "INTERNAL")
 
 
+def watched(worker: Worker, check: Check) -> Any:
+    """A download that idles for as long as a check holds."""
+
+    async def download(request: Any, context: Any) -> AsyncIterator[pb.DownloadDocumentResponse]:
+        keep_checking(check)
+        async for each in worker.idle(request, context):
+            yield each
+
+    return download
+
+
 async def test_what_a_servicer_has_watched_ends_its_stream(edge: Edge, worker: Worker) -> None:
     gone = False
 
@@ -178,12 +189,7 @@ async def test_what_a_servicer_has_watched_ends_its_stream(edge: Edge, worker: W
         if gone:
             raise FailedPrecondition("The document was deleted.", reason="DOCUMENT_DESTROYED")
 
-    async def download(request: Any, context: Any) -> AsyncIterator[pb.DownloadDocumentResponse]:
-        keep_checking(check)
-        async for each in worker.idle(request, context):
-            yield each
-
-    edge.servicer.download = download
+    edge.servicer.download = watched(worker, check)
     call = edge.stub.DownloadDocument(pb.DownloadDocumentRequest(), metadata=METADATA)
     await call.read()
     await asyncio.sleep(0.7)
@@ -204,12 +210,7 @@ async def test_a_check_that_hangs_keeps_no_revocation_from_a_stream(edge: Edge, 
         finally:
             let_go.set()
 
-    async def download(request: Any, context: Any) -> AsyncIterator[pb.DownloadDocumentResponse]:
-        keep_checking(check)
-        async for each in worker.idle(request, context):
-            yield each
-
-    edge.servicer.download = download
+    edge.servicer.download = watched(worker, check)
     call = edge.stub.DownloadDocument(pb.DownloadDocumentRequest(), metadata=METADATA)
     await call.read()
     await asyncio.wait_for(hanging.wait(), 30)

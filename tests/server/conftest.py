@@ -1,0 +1,27 @@
+"""A tenant with documents in a database that was migrated, of each kind; a folder's own fixtures go before."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from support.documents_world import World, make_world, sqlite_url
+from zegel_server.db.migrate import upgrade
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+async def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database."""
+    if request.param == "sqlite":
+        return sqlite_url(tmp_path)
+    server: str = request.getfixturevalue("postgres_url")
+    await upgrade(server)
+    return server
+
+
+@pytest.fixture
+async def world(url: str, tmp_path: Path) -> AsyncIterator[World]:
+    """A tenant in it."""
+    made = await make_world(url, tmp_path)
+    yield made
+    await made.close()
