@@ -49,6 +49,58 @@ DOCUMENT_STATE_PURGED: DocumentState.ValueType  # 3
 """Its keys are destroyed: nobody can read it any more."""
 Global___DocumentState: _TypeAlias = DocumentState  # noqa: Y015
 
+class _FoundSignatureKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FoundSignatureKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FoundSignatureKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FOUND_SIGNATURE_KIND_UNSPECIFIED: _FoundSignatureKind.ValueType  # 0
+    """One that this version does not know."""
+    FOUND_SIGNATURE_KIND_APPROVAL: _FoundSignatureKind.ValueType  # 1
+    """A person's or an organisation's approval."""
+    FOUND_SIGNATURE_KIND_CERTIFICATION: _FoundSignatureKind.ValueType  # 2
+    """A certification, which says what may be changed afterwards."""
+    FOUND_SIGNATURE_KIND_TIMESTAMP: _FoundSignatureKind.ValueType  # 3
+    """A document timestamp."""
+
+class FoundSignatureKind(_FoundSignatureKind, metaclass=_FoundSignatureKindEnumTypeWrapper):
+    """What a signature that is in an original was made for."""
+
+FOUND_SIGNATURE_KIND_UNSPECIFIED: FoundSignatureKind.ValueType  # 0
+"""One that this version does not know."""
+FOUND_SIGNATURE_KIND_APPROVAL: FoundSignatureKind.ValueType  # 1
+"""A person's or an organisation's approval."""
+FOUND_SIGNATURE_KIND_CERTIFICATION: FoundSignatureKind.ValueType  # 2
+"""A certification, which says what may be changed afterwards."""
+FOUND_SIGNATURE_KIND_TIMESTAMP: FoundSignatureKind.ValueType  # 3
+"""A document timestamp."""
+Global___FoundSignatureKind: _TypeAlias = FoundSignatureKind  # noqa: Y015
+
+class _DocumentContent:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DocumentContentEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DocumentContent.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DOCUMENT_CONTENT_UNSPECIFIED: _DocumentContent.ValueType  # 0
+    """In a request: the original; for a signer, the rendition, and of a sealed document that itself. Never in an answer."""
+    DOCUMENT_CONTENT_ORIGINAL: _DocumentContent.ValueType  # 1
+    """As it was uploaded, or sealed."""
+    DOCUMENT_CONTENT_RENDITION: _DocumentContent.ValueType  # 2
+    """As signers are shown it."""
+
+class DocumentContent(_DocumentContent, metaclass=_DocumentContentEnumTypeWrapper):
+    """One of the contents of a version."""
+
+DOCUMENT_CONTENT_UNSPECIFIED: DocumentContent.ValueType  # 0
+"""In a request: the original; for a signer, the rendition, and of a sealed document that itself. Never in an answer."""
+DOCUMENT_CONTENT_ORIGINAL: DocumentContent.ValueType  # 1
+"""As it was uploaded, or sealed."""
+DOCUMENT_CONTENT_RENDITION: DocumentContent.ValueType  # 2
+"""As signers are shown it."""
+Global___DocumentContent: _TypeAlias = DocumentContent  # noqa: Y015
+
 @_typing.final
 class Document(_message.Message):
     """A document of a tenant."""
@@ -123,6 +175,8 @@ class DocumentVersion(_message.Message):
     MEDIA_TYPE_FIELD_NUMBER: _builtins.int
     PAGES_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    RENDITION_FIELD_NUMBER: _builtins.int
+    FINDINGS_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """Number, from 1."""
     size: _builtins.int
@@ -139,6 +193,16 @@ class DocumentVersion(_message.Message):
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it came to be."""
 
+    @_builtins.property
+    def rendition(self) -> Global___DocumentRendition:
+        """What signers are shown of it. Unset where there is none: it is too large to be signed, or is a sealed document, or is
+        from before renditions were made; where it can be signed all the same, it is made when a signature request is sent.
+        """
+
+    @_builtins.property
+    def findings(self) -> Global___DocumentFindings:
+        """What was found in the original, as far as it bears on signing; unset where `rendition` is, and once it is purged."""
+
     def __init__(
         self,
         *,
@@ -148,14 +212,188 @@ class DocumentVersion(_message.Message):
         media_type: _builtins.str = ...,
         pages: _abc.Iterable[Global___Page] | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        rendition: Global___DocumentRendition | None = ...,
+        findings: Global___DocumentFindings | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "findings", b"findings", "rendition", b"rendition"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "media_type", b"media_type", "pages", b"pages", "sha256", b"sha256", "size", b"size", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "findings", b"findings", "media_type", b"media_type", "pages", b"pages", "rendition", b"rendition", "sha256", b"sha256", "size", b"size", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DocumentVersion: _TypeAlias = DocumentVersion  # noqa: Y015
+
+@_typing.final
+class DocumentRendition(_message.Message):
+    """What signers are shown of a version, and the sealed file begins with."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIZE_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    size: _builtins.int
+    """Size in bytes."""
+    sha256: _builtins.bytes
+    """SHA-256 of the bytes, 32 bytes."""
+    def __init__(
+        self,
+        *,
+        size: _builtins.int = ...,
+        sha256: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sha256", b"sha256", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DocumentRendition: _TypeAlias = DocumentRendition  # noqa: Y015
+
+@_typing.final
+class DocumentFindings(_message.Message):
+    """What an original holds that its rendition and the sealed file do not hold, or hold differently: to be told to the
+    sender before anything is sent.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PDF_VERSION_FIELD_NUMBER: _builtins.int
+    WAS_ENCRYPTED_FIELD_NUMBER: _builtins.int
+    HAS_FORM_FIELD_NUMBER: _builtins.int
+    HAS_SCRIPTS_FIELD_NUMBER: _builtins.int
+    HAS_HIDDEN_CONTENT_FIELD_NUMBER: _builtins.int
+    ATTACHMENT_COUNT_FIELD_NUMBER: _builtins.int
+    SIGNATURES_FIELD_NUMBER: _builtins.int
+    FONTS_SUBSTITUTED_FIELD_NUMBER: _builtins.int
+    FONTS_MISSING_FIELD_NUMBER: _builtins.int
+    IS_TAGGED_FIELD_NUMBER: _builtins.int
+    HAS_OUTLINE_FIELD_NUMBER: _builtins.int
+    LINK_COUNT_FIELD_NUMBER: _builtins.int
+    HAS_PAGE_LABELS_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    DIFFERENCES_FIELD_NUMBER: _builtins.int
+    pdf_version: _builtins.str
+    """Version of PDF that the file says it has, such as `1.7`."""
+    was_encrypted: _builtins.bool
+    """Whether it was encrypted under the empty password, which every reader opens; the rendition is not."""
+    has_form: _builtins.bool
+    """Whether it has form fields. What is filled in becomes part of the page; nothing can be filled in any more."""
+    has_scripts: _builtins.bool
+    """Whether it has scripts, or actions that run by themselves; the rendition has none."""
+    has_hidden_content: _builtins.bool
+    """Whether it has content that viewers hide by default, such as layers; the rendition does not hold it."""
+    attachment_count: _builtins.int
+    """How many files are attached to it; the rendition has none."""
+    is_tagged: _builtins.bool
+    """Whether it is tagged, as assistive technology wants it."""
+    has_outline: _builtins.bool
+    """Whether it has an outline (bookmarks)."""
+    link_count: _builtins.int
+    """How many links it has, within itself and to the web."""
+    has_page_labels: _builtins.bool
+    """Whether its pages have labels of their own, such as `iv`."""
+    language: _builtins.str
+    """Language that it says it is in, such as `en-GB` (BCP 47); empty where it says none."""
+    @_builtins.property
+    def signatures(self) -> _containers.RepeatedCompositeFieldContainer[Global___FoundSignature]:
+        """The digital signatures that are in it already. How they look stays; what they prove ends with sealing."""
+
+    @_builtins.property
+    def fonts_substituted(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of fonts that it does not embed, and for which one was embedded, so that it looks the same everywhere."""
+
+    @_builtins.property
+    def fonts_missing(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of fonts that it does not embed, and for which none was found: each viewer chooses its own."""
+
+    @_builtins.property
+    def differences(self) -> _containers.RepeatedCompositeFieldContainer[Global___PageDifference]:
+        """Pages whose rendition looks different to a noticeable degree, though not so much that the document was refused."""
+
+    def __init__(
+        self,
+        *,
+        pdf_version: _builtins.str = ...,
+        was_encrypted: _builtins.bool = ...,
+        has_form: _builtins.bool = ...,
+        has_scripts: _builtins.bool = ...,
+        has_hidden_content: _builtins.bool = ...,
+        attachment_count: _builtins.int = ...,
+        signatures: _abc.Iterable[Global___FoundSignature] | None = ...,
+        fonts_substituted: _abc.Iterable[_builtins.str] | None = ...,
+        fonts_missing: _abc.Iterable[_builtins.str] | None = ...,
+        is_tagged: _builtins.bool = ...,
+        has_outline: _builtins.bool = ...,
+        link_count: _builtins.int = ...,
+        has_page_labels: _builtins.bool = ...,
+        language: _builtins.str = ...,
+        differences: _abc.Iterable[Global___PageDifference] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachment_count", b"attachment_count", "differences", b"differences", "fonts_missing", b"fonts_missing", "fonts_substituted", b"fonts_substituted", "has_form", b"has_form", "has_hidden_content", b"has_hidden_content", "has_outline", b"has_outline", "has_page_labels", b"has_page_labels", "has_scripts", b"has_scripts", "is_tagged", b"is_tagged", "language", b"language", "link_count", b"link_count", "pdf_version", b"pdf_version", "signatures", b"signatures", "was_encrypted", b"was_encrypted"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DocumentFindings: _TypeAlias = DocumentFindings  # noqa: Y015
+
+@_typing.final
+class FoundSignature(_message.Message):
+    """A digital signature that was found in an original."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    INTACT_FIELD_NUMBER: _builtins.int
+    COVERS_WHOLE_FILE_FIELD_NUMBER: _builtins.int
+    kind: Global___FoundSignatureKind.ValueType
+    """What it was made for."""
+    intact: _builtins.bool
+    """Whether the bytes that it signs are as they were signed. Whose certificate it is, and whether it is to be trusted, is
+    not looked at.
+    """
+    covers_whole_file: _builtins.bool
+    """Whether it covers the whole file: nothing was added after it."""
+    def __init__(
+        self,
+        *,
+        kind: Global___FoundSignatureKind.ValueType = ...,
+        intact: _builtins.bool = ...,
+        covers_whole_file: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["covers_whole_file", b"covers_whole_file", "intact", b"intact", "kind", b"kind"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FoundSignature: _TypeAlias = FoundSignature  # noqa: Y015
+
+@_typing.final
+class PageDifference(_message.Message):
+    """A page whose rendition looks noticeably different from the original."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_FIELD_NUMBER: _builtins.int
+    SHARE_FIELD_NUMBER: _builtins.int
+    page: _builtins.int
+    """Number of the page, from 1."""
+    share: _builtins.float
+    """Share of the page's area that differs, from 0 to 1."""
+    def __init__(
+        self,
+        *,
+        page: _builtins.int = ...,
+        share: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page", b"page", "share", b"share"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PageDifference: _TypeAlias = PageDifference  # noqa: Y015
 
 @_typing.final
 class Page(_message.Message):
@@ -590,6 +828,7 @@ class DownloadDocumentRequest(_message.Message):
     READ_OFFSET_FIELD_NUMBER: _builtins.int
     READ_LIMIT_FIELD_NUMBER: _builtins.int
     SEALED_TO_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
     document_id: _builtins.str
     """Identifier of the document. Required."""
     version: _builtins.int
@@ -600,6 +839,8 @@ class DownloadDocumentRequest(_message.Message):
     """The most bytes to read; 0 for all that follow."""
     sealed_to: _builtins.bytes
     """Asks for sealed chunks: the X25519 public key, 32 bytes, to which the document's key is wrapped. Empty for none."""
+    content: Global___DocumentContent.ValueType
+    """Which of the version's contents."""
     def __init__(
         self,
         *,
@@ -608,10 +849,11 @@ class DownloadDocumentRequest(_message.Message):
         read_offset: _builtins.int = ...,
         read_limit: _builtins.int = ...,
         sealed_to: _builtins.bytes = ...,
+        content: Global___DocumentContent.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["document_id", b"document_id", "read_limit", b"read_limit", "read_offset", b"read_offset", "sealed_to", b"sealed_to", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "document_id", b"document_id", "read_limit", b"read_limit", "read_offset", b"read_offset", "sealed_to", b"sealed_to", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -660,12 +902,21 @@ class DownloadStart(_message.Message):
     OFFSET_FIELD_NUMBER: _builtins.int
     LENGTH_FIELD_NUMBER: _builtins.int
     SEALED_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
     document_id: _builtins.str
     """Identifier of the document."""
     offset: _builtins.int
     """Offset of the first byte that is sent."""
     length: _builtins.int
     """How many bytes are sent."""
+    content: Global___DocumentContent.ValueType
+    """Which of the version's contents is sent."""
+    size: _builtins.int
+    """Size in bytes of the whole of it."""
+    sha256: _builtins.bytes
+    """SHA-256 of the whole of it, 32 bytes."""
     @_builtins.property
     def version(self) -> Global___DocumentVersion:
         """The version that is sent."""
@@ -682,10 +933,13 @@ class DownloadStart(_message.Message):
         offset: _builtins.int = ...,
         length: _builtins.int = ...,
         sealed: Global___SealedStream | None = ...,
+        content: Global___DocumentContent.ValueType = ...,
+        size: _builtins.int = ...,
+        sha256: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["sealed", b"sealed", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["document_id", b"document_id", "length", b"length", "offset", b"offset", "sealed", b"sealed", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "document_id", b"document_id", "length", b"length", "offset", b"offset", "sealed", b"sealed", "sha256", b"sha256", "size", b"size", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -706,7 +960,9 @@ class SealedStream(_message.Message):
     FIRST_SEGMENT_FIELD_NUMBER: _builtins.int
     SEGMENT_COUNT_FIELD_NUMBER: _builtins.int
     wrapped_dek: _builtins.bytes
-    """The document's key, wrapped to `sealed_to`: the encapsulated key and the ciphertext, 80 bytes."""
+    """The key of the content that is sent, wrapped to `sealed_to`: the encapsulated key and the ciphertext, 80 bytes. A
+    rendition's key opens no original. What was merged for a signature request has one stream, the original's.
+    """
     tenant_id: _builtins.str
     """Identifier of the tenant, which the associated data names."""
     header: _builtins.bytes

@@ -38,6 +38,12 @@ class DocumentServiceStub:
     `AES256_GCM_HKDF_1MB` (RAW), its associated data
     `"zegel/document/v1" | be16(length) | tenant_id | be16(length) | document_id | be64(version)`; HPKE's `info` is
     `"zegel/sealed-chunks/v1/"` and then the same.
+
+    A version has two contents: the *original*, as it was uploaded, and the *rendition*, which Zegel makes of it once, at
+    upload: cleaned, flattened, complete, in one canonical form. The rendition is what signers are shown, what they sign,
+    and what the sealed file begins with, byte for byte. It is stored beside the original and goes with it. Its stream's
+    associated data begins with `"zegel/rendition/v1"` in the place of `"zegel/document/v1"`, and its key is made of the
+    version's: `HKDF-Expand-SHA256(key, "zegel/rendition-key/v1", 32)`.
     """
 
     def __init__(self, channel):
@@ -121,6 +127,12 @@ class DocumentServiceServicer:
     `AES256_GCM_HKDF_1MB` (RAW), its associated data
     `"zegel/document/v1" | be16(length) | tenant_id | be16(length) | document_id | be64(version)`; HPKE's `info` is
     `"zegel/sealed-chunks/v1/"` and then the same.
+
+    A version has two contents: the *original*, as it was uploaded, and the *rendition*, which Zegel makes of it once, at
+    upload: cleaned, flattened, complete, in one canonical form. The rendition is what signers are shown, what they sign,
+    and what the sealed file begins with, byte for byte. It is stored beside the original and goes with it. Its stream's
+    associated data begins with `"zegel/rendition/v1"` in the place of `"zegel/document/v1"`, and its key is made of the
+    version's: `HKDF-Expand-SHA256(key, "zegel/rendition-key/v1", 32)`.
     """
 
     def StartUpload(self, request, context):
@@ -159,12 +171,13 @@ class DocumentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DownloadDocument(self, request, context):
-        """Streams a version of a document out, or a range of it. The first message says what comes; chunks follow. No byte
-        is sent before its segment's tag was checked. The session is checked again every second, and so is whether the
-        document and its key are still there: once they are not, the stream ends with the error that a new one would begin
-        with.
-        Errors: `OUT_OF_RANGE`; `FAILED_PRECONDITION` with `DOCUMENT_DESTROYED`; `DATA_LOSS`; `RESOURCE_EXHAUSTED` with
-        `TRAIL_FULL` for a signer who has filled in and downloaded a thousand times.
+        """Streams a version of a document out, or a range of it: its original or its rendition. The first message says what
+        comes; chunks follow. No byte is sent before its segment's tag was checked. The session is checked again every
+        second, and so is whether the document and its key are still there: once they are not, the stream ends with the
+        error that a new one would begin with. Signers are sent renditions, and the sealed document: the original of what
+        they sign is out of their reach, and `NOT_FOUND`.
+        Errors: `OUT_OF_RANGE`; `FAILED_PRECONDITION` with `DOCUMENT_DESTROYED` or `NO_RENDITION`; `DATA_LOSS`;
+        `RESOURCE_EXHAUSTED` with `TRAIL_FULL` for a signer who has filled in and downloaded a thousand times.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -178,7 +191,8 @@ class DocumentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListDocuments(self, request, context):
-        """Lists documents, the newest first.
+        """Lists documents, the newest first. What Zegel merged of several documents for a signature request is not among them:
+        the request names it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -198,31 +212,34 @@ class DocumentServiceServicer:
         to it, or, with `document.create` in `SCOPE_ANY`, anybody in the tenant. `PERMISSION_DENIED` with
         `GRANT_EXCEEDS_GRANTER` where the receiver, or somebody in the team that receives, could do with it what the caller
         may not; and where a team owns it and the caller neither holds `team.update` there nor `document.move` in
-        `SCOPE_ANY`. A delegation carries no move. `FAILED_PRECONDITION` where it is deleted, or a sealed document, which
-        moves with its signature request; `ABORTED` where the `etag` is old.
+        `SCOPE_ANY`. A delegation carries no move. `FAILED_PRECONDITION` where it is deleted, or a sealed or merged document,
+        which moves with its signature request; `ABORTED` where the `etag` is old.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteDocument(self, request, context):
-        """Deletes a document softly: it can be brought back until it is purged. `FAILED_PRECONDITION` with
-        `DOCUMENT_IN_USE` or `LEGAL_HOLD`.
+        """Deletes a document softly: it can be brought back until it is purged. What was merged of it and others for signature
+        requests goes with it. `FAILED_PRECONDITION` with `DOCUMENT_IN_USE` or `LEGAL_HOLD`; or where it is a merged document,
+        which goes and comes back with those that it was merged of.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UndeleteDocument(self, request, context):
-        """Brings a deleted document back. `FAILED_PRECONDITION` where it is not deleted.
+        """Brings a deleted document back, and what was merged of it, once all others that it was merged of are there too.
+        `FAILED_PRECONDITION` where it is not deleted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PurgeDocument(self, request, context):
-        """Destroys a deleted document for good: its keys, then its bytes. It cannot be taken back. `FAILED_PRECONDITION`
-        where it is not deleted first, or with `LEGAL_HOLD`.
+        """Destroys a deleted document for good: its keys, then its bytes, originals and renditions, and what was merged of it
+        for signature requests. Sealed documents stay. It cannot be taken back. `FAILED_PRECONDITION` where it is not deleted
+        first, or with `LEGAL_HOLD`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -312,6 +329,12 @@ class DocumentService:
     `AES256_GCM_HKDF_1MB` (RAW), its associated data
     `"zegel/document/v1" | be16(length) | tenant_id | be16(length) | document_id | be64(version)`; HPKE's `info` is
     `"zegel/sealed-chunks/v1/"` and then the same.
+
+    A version has two contents: the *original*, as it was uploaded, and the *rendition*, which Zegel makes of it once, at
+    upload: cleaned, flattened, complete, in one canonical form. The rendition is what signers are shown, what they sign,
+    and what the sealed file begins with, byte for byte. It is stored beside the original and goes with it. Its stream's
+    associated data begins with `"zegel/rendition/v1"` in the place of `"zegel/document/v1"`, and its key is made of the
+    version's: `HKDF-Expand-SHA256(key, "zegel/rendition-key/v1", 32)`.
     """
 
     @staticmethod

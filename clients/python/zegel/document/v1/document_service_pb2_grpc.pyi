@@ -39,6 +39,12 @@ class DocumentServiceStub:
     `AES256_GCM_HKDF_1MB` (RAW), its associated data
     `"zegel/document/v1" | be16(length) | tenant_id | be16(length) | document_id | be64(version)`; HPKE's `info` is
     `"zegel/sealed-chunks/v1/"` and then the same.
+
+    A version has two contents: the *original*, as it was uploaded, and the *rendition*, which Zegel makes of it once, at
+    upload: cleaned, flattened, complete, in one canonical form. The rendition is what signers are shown, what they sign,
+    and what the sealed file begins with, byte for byte. It is stored beside the original and goes with it. Its stream's
+    associated data begins with `"zegel/rendition/v1"` in the place of `"zegel/document/v1"`, and its key is made of the
+    version's: `HKDF-Expand-SHA256(key, "zegel/rendition-key/v1", 32)`.
     """
 
     @_typing.overload
@@ -62,17 +68,20 @@ class DocumentServiceStub:
     `UPLOAD_CLOSED`, `DOCUMENT_UNREADABLE`, `DOCUMENT_ENCRYPTED` or `DOCUMENT_TOO_COMPLEX`.
     """
     DownloadDocument: _grpc.UnaryStreamMultiCallable[_document_service_pb2.DownloadDocumentRequest, _document_service_pb2.DownloadDocumentResponse]
-    """Streams a version of a document out, or a range of it. The first message says what comes; chunks follow. No byte
-    is sent before its segment's tag was checked. The session is checked again every second, and so is whether the
-    document and its key are still there: once they are not, the stream ends with the error that a new one would begin
-    with.
-    Errors: `OUT_OF_RANGE`; `FAILED_PRECONDITION` with `DOCUMENT_DESTROYED`; `DATA_LOSS`; `RESOURCE_EXHAUSTED` with
-    `TRAIL_FULL` for a signer who has filled in and downloaded a thousand times.
+    """Streams a version of a document out, or a range of it: its original or its rendition. The first message says what
+    comes; chunks follow. No byte is sent before its segment's tag was checked. The session is checked again every
+    second, and so is whether the document and its key are still there: once they are not, the stream ends with the
+    error that a new one would begin with. Signers are sent renditions, and the sealed document: the original of what
+    they sign is out of their reach, and `NOT_FOUND`.
+    Errors: `OUT_OF_RANGE`; `FAILED_PRECONDITION` with `DOCUMENT_DESTROYED` or `NO_RENDITION`; `DATA_LOSS`;
+    `RESOURCE_EXHAUSTED` with `TRAIL_FULL` for a signer who has filled in and downloaded a thousand times.
     """
     GetDocument: _grpc.UnaryUnaryMultiCallable[_document_service_pb2.GetDocumentRequest, _document_service_pb2.GetDocumentResponse]
     """Gets what is known of a document."""
     ListDocuments: _grpc.UnaryUnaryMultiCallable[_document_service_pb2.ListDocumentsRequest, _document_service_pb2.ListDocumentsResponse]
-    """Lists documents, the newest first."""
+    """Lists documents, the newest first. What Zegel merged of several documents for a signature request is not among them:
+    the request names it.
+    """
     UpdateDocument: _grpc.UnaryUnaryMultiCallable[_document_service_pb2.UpdateDocumentRequest, _document_service_pb2.UpdateDocumentResponse]
     """Changes a document's title. `ABORTED` where the `etag` is old."""
     MoveDocument: _grpc.UnaryUnaryMultiCallable[_document_service_pb2.MoveDocumentRequest, _document_service_pb2.MoveDocumentResponse]
@@ -82,18 +91,22 @@ class DocumentServiceStub:
     to it, or, with `document.create` in `SCOPE_ANY`, anybody in the tenant. `PERMISSION_DENIED` with
     `GRANT_EXCEEDS_GRANTER` where the receiver, or somebody in the team that receives, could do with it what the caller
     may not; and where a team owns it and the caller neither holds `team.update` there nor `document.move` in
-    `SCOPE_ANY`. A delegation carries no move. `FAILED_PRECONDITION` where it is deleted, or a sealed document, which
-    moves with its signature request; `ABORTED` where the `etag` is old.
+    `SCOPE_ANY`. A delegation carries no move. `FAILED_PRECONDITION` where it is deleted, or a sealed or merged document,
+    which moves with its signature request; `ABORTED` where the `etag` is old.
     """
     DeleteDocument: _grpc.UnaryUnaryMultiCallable[_document_service_pb2.DeleteDocumentRequest, _document_service_pb2.DeleteDocumentResponse]
-    """Deletes a document softly: it can be brought back until it is purged. `FAILED_PRECONDITION` with
-    `DOCUMENT_IN_USE` or `LEGAL_HOLD`.
+    """Deletes a document softly: it can be brought back until it is purged. What was merged of it and others for signature
+    requests goes with it. `FAILED_PRECONDITION` with `DOCUMENT_IN_USE` or `LEGAL_HOLD`; or where it is a merged document,
+    which goes and comes back with those that it was merged of.
     """
     UndeleteDocument: _grpc.UnaryUnaryMultiCallable[_document_service_pb2.UndeleteDocumentRequest, _document_service_pb2.UndeleteDocumentResponse]
-    """Brings a deleted document back. `FAILED_PRECONDITION` where it is not deleted."""
+    """Brings a deleted document back, and what was merged of it, once all others that it was merged of are there too.
+    `FAILED_PRECONDITION` where it is not deleted.
+    """
     PurgeDocument: _grpc.UnaryUnaryMultiCallable[_document_service_pb2.PurgeDocumentRequest, _document_service_pb2.PurgeDocumentResponse]
-    """Destroys a deleted document for good: its keys, then its bytes. It cannot be taken back. `FAILED_PRECONDITION`
-    where it is not deleted first, or with `LEGAL_HOLD`.
+    """Destroys a deleted document for good: its keys, then its bytes, originals and renditions, and what was merged of it
+    for signature requests. Sealed documents stay. It cannot be taken back. `FAILED_PRECONDITION` where it is not deleted
+    first, or with `LEGAL_HOLD`.
     """
 
 @_typing.type_check_only
@@ -110,6 +123,12 @@ class DocumentServiceAsyncStub(DocumentServiceStub):
     `AES256_GCM_HKDF_1MB` (RAW), its associated data
     `"zegel/document/v1" | be16(length) | tenant_id | be16(length) | document_id | be64(version)`; HPKE's `info` is
     `"zegel/sealed-chunks/v1/"` and then the same.
+
+    A version has two contents: the *original*, as it was uploaded, and the *rendition*, which Zegel makes of it once, at
+    upload: cleaned, flattened, complete, in one canonical form. The rendition is what signers are shown, what they sign,
+    and what the sealed file begins with, byte for byte. It is stored beside the original and goes with it. Its stream's
+    associated data begins with `"zegel/rendition/v1"` in the place of `"zegel/document/v1"`, and its key is made of the
+    version's: `HKDF-Expand-SHA256(key, "zegel/rendition-key/v1", 32)`.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -130,17 +149,20 @@ class DocumentServiceAsyncStub(DocumentServiceStub):
     `UPLOAD_CLOSED`, `DOCUMENT_UNREADABLE`, `DOCUMENT_ENCRYPTED` or `DOCUMENT_TOO_COMPLEX`.
     """
     DownloadDocument: _aio.UnaryStreamMultiCallable[_document_service_pb2.DownloadDocumentRequest, _document_service_pb2.DownloadDocumentResponse]  # type: ignore[assignment]
-    """Streams a version of a document out, or a range of it. The first message says what comes; chunks follow. No byte
-    is sent before its segment's tag was checked. The session is checked again every second, and so is whether the
-    document and its key are still there: once they are not, the stream ends with the error that a new one would begin
-    with.
-    Errors: `OUT_OF_RANGE`; `FAILED_PRECONDITION` with `DOCUMENT_DESTROYED`; `DATA_LOSS`; `RESOURCE_EXHAUSTED` with
-    `TRAIL_FULL` for a signer who has filled in and downloaded a thousand times.
+    """Streams a version of a document out, or a range of it: its original or its rendition. The first message says what
+    comes; chunks follow. No byte is sent before its segment's tag was checked. The session is checked again every
+    second, and so is whether the document and its key are still there: once they are not, the stream ends with the
+    error that a new one would begin with. Signers are sent renditions, and the sealed document: the original of what
+    they sign is out of their reach, and `NOT_FOUND`.
+    Errors: `OUT_OF_RANGE`; `FAILED_PRECONDITION` with `DOCUMENT_DESTROYED` or `NO_RENDITION`; `DATA_LOSS`;
+    `RESOURCE_EXHAUSTED` with `TRAIL_FULL` for a signer who has filled in and downloaded a thousand times.
     """
     GetDocument: _aio.UnaryUnaryMultiCallable[_document_service_pb2.GetDocumentRequest, _document_service_pb2.GetDocumentResponse]  # type: ignore[assignment]
     """Gets what is known of a document."""
     ListDocuments: _aio.UnaryUnaryMultiCallable[_document_service_pb2.ListDocumentsRequest, _document_service_pb2.ListDocumentsResponse]  # type: ignore[assignment]
-    """Lists documents, the newest first."""
+    """Lists documents, the newest first. What Zegel merged of several documents for a signature request is not among them:
+    the request names it.
+    """
     UpdateDocument: _aio.UnaryUnaryMultiCallable[_document_service_pb2.UpdateDocumentRequest, _document_service_pb2.UpdateDocumentResponse]  # type: ignore[assignment]
     """Changes a document's title. `ABORTED` where the `etag` is old."""
     MoveDocument: _aio.UnaryUnaryMultiCallable[_document_service_pb2.MoveDocumentRequest, _document_service_pb2.MoveDocumentResponse]  # type: ignore[assignment]
@@ -150,18 +172,22 @@ class DocumentServiceAsyncStub(DocumentServiceStub):
     to it, or, with `document.create` in `SCOPE_ANY`, anybody in the tenant. `PERMISSION_DENIED` with
     `GRANT_EXCEEDS_GRANTER` where the receiver, or somebody in the team that receives, could do with it what the caller
     may not; and where a team owns it and the caller neither holds `team.update` there nor `document.move` in
-    `SCOPE_ANY`. A delegation carries no move. `FAILED_PRECONDITION` where it is deleted, or a sealed document, which
-    moves with its signature request; `ABORTED` where the `etag` is old.
+    `SCOPE_ANY`. A delegation carries no move. `FAILED_PRECONDITION` where it is deleted, or a sealed or merged document,
+    which moves with its signature request; `ABORTED` where the `etag` is old.
     """
     DeleteDocument: _aio.UnaryUnaryMultiCallable[_document_service_pb2.DeleteDocumentRequest, _document_service_pb2.DeleteDocumentResponse]  # type: ignore[assignment]
-    """Deletes a document softly: it can be brought back until it is purged. `FAILED_PRECONDITION` with
-    `DOCUMENT_IN_USE` or `LEGAL_HOLD`.
+    """Deletes a document softly: it can be brought back until it is purged. What was merged of it and others for signature
+    requests goes with it. `FAILED_PRECONDITION` with `DOCUMENT_IN_USE` or `LEGAL_HOLD`; or where it is a merged document,
+    which goes and comes back with those that it was merged of.
     """
     UndeleteDocument: _aio.UnaryUnaryMultiCallable[_document_service_pb2.UndeleteDocumentRequest, _document_service_pb2.UndeleteDocumentResponse]  # type: ignore[assignment]
-    """Brings a deleted document back. `FAILED_PRECONDITION` where it is not deleted."""
+    """Brings a deleted document back, and what was merged of it, once all others that it was merged of are there too.
+    `FAILED_PRECONDITION` where it is not deleted.
+    """
     PurgeDocument: _aio.UnaryUnaryMultiCallable[_document_service_pb2.PurgeDocumentRequest, _document_service_pb2.PurgeDocumentResponse]  # type: ignore[assignment]
-    """Destroys a deleted document for good: its keys, then its bytes. It cannot be taken back. `FAILED_PRECONDITION`
-    where it is not deleted first, or with `LEGAL_HOLD`.
+    """Destroys a deleted document for good: its keys, then its bytes, originals and renditions, and what was merged of it
+    for signature requests. Sealed documents stay. It cannot be taken back. `FAILED_PRECONDITION` where it is not deleted
+    first, or with `LEGAL_HOLD`.
     """
 
 class DocumentServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -177,6 +203,12 @@ class DocumentServiceServicer(metaclass=_abc_1.ABCMeta):
     `AES256_GCM_HKDF_1MB` (RAW), its associated data
     `"zegel/document/v1" | be16(length) | tenant_id | be16(length) | document_id | be64(version)`; HPKE's `info` is
     `"zegel/sealed-chunks/v1/"` and then the same.
+
+    A version has two contents: the *original*, as it was uploaded, and the *rendition*, which Zegel makes of it once, at
+    upload: cleaned, flattened, complete, in one canonical form. The rendition is what signers are shown, what they sign,
+    and what the sealed file begins with, byte for byte. It is stored beside the original and goes with it. Its stream's
+    associated data begins with `"zegel/rendition/v1"` in the place of `"zegel/document/v1"`, and its key is made of the
+    version's: `HKDF-Expand-SHA256(key, "zegel/rendition-key/v1", 32)`.
     """
 
     @_abc_1.abstractmethod
@@ -225,12 +257,13 @@ class DocumentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _document_service_pb2.DownloadDocumentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_document_service_pb2.DownloadDocumentResponse], _abc.AsyncIterator[_document_service_pb2.DownloadDocumentResponse]]:
-        """Streams a version of a document out, or a range of it. The first message says what comes; chunks follow. No byte
-        is sent before its segment's tag was checked. The session is checked again every second, and so is whether the
-        document and its key are still there: once they are not, the stream ends with the error that a new one would begin
-        with.
-        Errors: `OUT_OF_RANGE`; `FAILED_PRECONDITION` with `DOCUMENT_DESTROYED`; `DATA_LOSS`; `RESOURCE_EXHAUSTED` with
-        `TRAIL_FULL` for a signer who has filled in and downloaded a thousand times.
+        """Streams a version of a document out, or a range of it: its original or its rendition. The first message says what
+        comes; chunks follow. No byte is sent before its segment's tag was checked. The session is checked again every
+        second, and so is whether the document and its key are still there: once they are not, the stream ends with the
+        error that a new one would begin with. Signers are sent renditions, and the sealed document: the original of what
+        they sign is out of their reach, and `NOT_FOUND`.
+        Errors: `OUT_OF_RANGE`; `FAILED_PRECONDITION` with `DOCUMENT_DESTROYED` or `NO_RENDITION`; `DATA_LOSS`;
+        `RESOURCE_EXHAUSTED` with `TRAIL_FULL` for a signer who has filled in and downloaded a thousand times.
         """
 
     @_abc_1.abstractmethod
@@ -247,7 +280,9 @@ class DocumentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _document_service_pb2.ListDocumentsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_document_service_pb2.ListDocumentsResponse, _abc.Awaitable[_document_service_pb2.ListDocumentsResponse]]:
-        """Lists documents, the newest first."""
+        """Lists documents, the newest first. What Zegel merged of several documents for a signature request is not among them:
+        the request names it.
+        """
 
     @_abc_1.abstractmethod
     def UpdateDocument(
@@ -269,8 +304,8 @@ class DocumentServiceServicer(metaclass=_abc_1.ABCMeta):
         to it, or, with `document.create` in `SCOPE_ANY`, anybody in the tenant. `PERMISSION_DENIED` with
         `GRANT_EXCEEDS_GRANTER` where the receiver, or somebody in the team that receives, could do with it what the caller
         may not; and where a team owns it and the caller neither holds `team.update` there nor `document.move` in
-        `SCOPE_ANY`. A delegation carries no move. `FAILED_PRECONDITION` where it is deleted, or a sealed document, which
-        moves with its signature request; `ABORTED` where the `etag` is old.
+        `SCOPE_ANY`. A delegation carries no move. `FAILED_PRECONDITION` where it is deleted, or a sealed or merged document,
+        which moves with its signature request; `ABORTED` where the `etag` is old.
         """
 
     @_abc_1.abstractmethod
@@ -279,8 +314,9 @@ class DocumentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _document_service_pb2.DeleteDocumentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_document_service_pb2.DeleteDocumentResponse, _abc.Awaitable[_document_service_pb2.DeleteDocumentResponse]]:
-        """Deletes a document softly: it can be brought back until it is purged. `FAILED_PRECONDITION` with
-        `DOCUMENT_IN_USE` or `LEGAL_HOLD`.
+        """Deletes a document softly: it can be brought back until it is purged. What was merged of it and others for signature
+        requests goes with it. `FAILED_PRECONDITION` with `DOCUMENT_IN_USE` or `LEGAL_HOLD`; or where it is a merged document,
+        which goes and comes back with those that it was merged of.
         """
 
     @_abc_1.abstractmethod
@@ -289,7 +325,9 @@ class DocumentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _document_service_pb2.UndeleteDocumentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_document_service_pb2.UndeleteDocumentResponse, _abc.Awaitable[_document_service_pb2.UndeleteDocumentResponse]]:
-        """Brings a deleted document back. `FAILED_PRECONDITION` where it is not deleted."""
+        """Brings a deleted document back, and what was merged of it, once all others that it was merged of are there too.
+        `FAILED_PRECONDITION` where it is not deleted.
+        """
 
     @_abc_1.abstractmethod
     def PurgeDocument(
@@ -297,8 +335,9 @@ class DocumentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _document_service_pb2.PurgeDocumentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_document_service_pb2.PurgeDocumentResponse, _abc.Awaitable[_document_service_pb2.PurgeDocumentResponse]]:
-        """Destroys a deleted document for good: its keys, then its bytes. It cannot be taken back. `FAILED_PRECONDITION`
-        where it is not deleted first, or with `LEGAL_HOLD`.
+        """Destroys a deleted document for good: its keys, then its bytes, originals and renditions, and what was merged of it
+        for signature requests. Sealed documents stay. It cannot be taken back. `FAILED_PRECONDITION` where it is not deleted
+        first, or with `LEGAL_HOLD`.
         """
 
 def add_DocumentServiceServicer_to_server(servicer: DocumentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -190,8 +190,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     `{"reason": "DOCUMENT_ENCRYPTED", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_DOCUMENT_TOO_COMPLEX: _ErrorReason.ValueType  # 307
-    """The document needs more memory, time or pages than a document may. Status `FAILED_PRECONDITION`.
-    `{"reason": "DOCUMENT_TOO_COMPLEX", "domain": "zegel", "metadata": {}}`
+    """The document needs more memory, time or pages than a document may, or the documents of a signature request together
+    do; `detail` names what. Status `FAILED_PRECONDITION`.
+    `{"reason": "DOCUMENT_TOO_COMPLEX", "domain": "zegel", "metadata": {"detail": "too_many_pages"}}`
     """
     ERROR_REASON_DOCUMENT_DESTROYED: _ErrorReason.ValueType  # 308
     """The document was deleted, or its key was destroyed. Status `FAILED_PRECONDITION`.
@@ -216,6 +217,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_STREAM_STALLED: _ErrorReason.ValueType  # 313
     """The stream moved slower than the least rate for too long. Status `ABORTED`; resume it.
     `{"reason": "STREAM_STALLED", "domain": "zegel", "metadata": {}}`
+    """
+    ERROR_REASON_NO_RENDITION: _ErrorReason.ValueType  # 314
+    """The version has no rendition: it is too large to be signed, is a sealed document, or is from before renditions were
+    made and was not sent since. Status `FAILED_PRECONDITION`.
+    `{"reason": "NO_RENDITION", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_RECIPIENT_ALREADY_SIGNED: _ErrorReason.ValueType  # 400
     """The signer has signed. Status `FAILED_PRECONDITION`.
@@ -460,8 +466,9 @@ ERROR_REASON_DOCUMENT_ENCRYPTED: ErrorReason.ValueType  # 306
 `{"reason": "DOCUMENT_ENCRYPTED", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_DOCUMENT_TOO_COMPLEX: ErrorReason.ValueType  # 307
-"""The document needs more memory, time or pages than a document may. Status `FAILED_PRECONDITION`.
-`{"reason": "DOCUMENT_TOO_COMPLEX", "domain": "zegel", "metadata": {}}`
+"""The document needs more memory, time or pages than a document may, or the documents of a signature request together
+do; `detail` names what. Status `FAILED_PRECONDITION`.
+`{"reason": "DOCUMENT_TOO_COMPLEX", "domain": "zegel", "metadata": {"detail": "too_many_pages"}}`
 """
 ERROR_REASON_DOCUMENT_DESTROYED: ErrorReason.ValueType  # 308
 """The document was deleted, or its key was destroyed. Status `FAILED_PRECONDITION`.
@@ -486,6 +493,11 @@ ERROR_REASON_RESENT_BYTES_DIFFER: ErrorReason.ValueType  # 312
 ERROR_REASON_STREAM_STALLED: ErrorReason.ValueType  # 313
 """The stream moved slower than the least rate for too long. Status `ABORTED`; resume it.
 `{"reason": "STREAM_STALLED", "domain": "zegel", "metadata": {}}`
+"""
+ERROR_REASON_NO_RENDITION: ErrorReason.ValueType  # 314
+"""The version has no rendition: it is too large to be signed, is a sealed document, or is from before renditions were
+made and was not sent since. Status `FAILED_PRECONDITION`.
+`{"reason": "NO_RENDITION", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_RECIPIENT_ALREADY_SIGNED: ErrorReason.ValueType  # 400
 """The signer has signed. Status `FAILED_PRECONDITION`.

@@ -132,6 +132,10 @@ class _EventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventType.V
     """A signer link was revoked, with the session that it was turned into."""
     EVENT_TYPE_SIGNATURE_REQUEST_MOVED: _EventType.ValueType  # 75
     """A signature request was given another owner."""
+    EVENT_TYPE_SEAL_CERTIFICATE_CHANGED: _EventType.ValueType  # 76
+    """The request is to be sealed with another certificate than was told when everybody had signed."""
+    EVENT_TYPE_SIGNATURE_REQUEST_INVALID: _EventType.ValueType  # 77
+    """The request could not be sealed for a reason that does not pass by waiting; told once, whatever follows."""
 
 class EventType(_EventType, metaclass=_EventTypeEnumTypeWrapper):
     """What happened. The catalogue is closed on the server's side; a client must survive a value that it does not know."""
@@ -244,6 +248,10 @@ EVENT_TYPE_SIGNER_LINK_REVOKED: EventType.ValueType  # 74
 """A signer link was revoked, with the session that it was turned into."""
 EVENT_TYPE_SIGNATURE_REQUEST_MOVED: EventType.ValueType  # 75
 """A signature request was given another owner."""
+EVENT_TYPE_SEAL_CERTIFICATE_CHANGED: EventType.ValueType  # 76
+"""The request is to be sealed with another certificate than was told when everybody had signed."""
+EVENT_TYPE_SIGNATURE_REQUEST_INVALID: EventType.ValueType  # 77
+"""The request could not be sealed for a reason that does not pass by waiting; told once, whatever follows."""
 Global___EventType: _TypeAlias = EventType  # noqa: Y015
 
 RECORDS_FIELD_NUMBER: _builtins.int

@@ -27,7 +27,7 @@ from zegel.permission.v1 import access_pb2 as zegel_dot_permission_dot_v1_dot_ac
 from zegel.signing.v1 import signature_request_pb2 as zegel_dot_signing_dot_v1_dot_signature__request__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'zegel/signing/v1/ceremony_service.proto\x12\x10zegel.signing.v1\x1a\x1fzegel/event/v1/event_type.proto\x1a zegel/permission/v1/access.proto\x1a(zegel/signing/v1/signature_request.proto\"\x84\x03\n\x08\x43\x65remony\x12\x1c\n\x14signature_request_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x13\n\x0btenant_name\x18\x04 \x01(\t\x12\x36\n\x05state\x18\x05 \x01(\x0e\x32\'.zegel.signing.v1.SignatureRequestState\x12\x36\n\tdocuments\x18\x06 \x03(\x0b\x32#.zegel.signing.v1.RequestedDocument\x12.\n\tsignature\x18\x07 \x01(\x0b\x32\x1b.zegel.signing.v1.Signature\x12\'\n\x06\x66ields\x18\x08 \x03(\x0b\x32\x17.zegel.signing.v1.Field\x12,\n\x06values\x18\t \x03(\x0b\x32\x1c.zegel.signing.v1.FieldValue\x12\x12\n\ndisclosure\x18\n \x01(\t\x12\x1a\n\x12sealed_document_id\x18\x0b \x01(\t\"\x15\n\x13OpenCeremonyRequest\"D\n\x14OpenCeremonyResponse\x12,\n\x08\x63\x65remony\x18\x01 \x01(\x0b\x32\x1a.zegel.signing.v1.Ceremony\"\x14\n\x12GetCeremonyRequest\"C\n\x13GetCeremonyResponse\x12,\n\x08\x63\x65remony\x18\x01 \x01(\x0b\x32\x1a.zegel.signing.v1.Ceremony\"\x19\n\x17\x41\x63\x63\x65ptDisclosureRequest\"H\n\x18\x41\x63\x63\x65ptDisclosureResponse\x12,\n\x08\x63\x65remony\x18\x01 \x01(\x0b\x32\x1a.zegel.signing.v1.Ceremony\"A\n\x11\x46illFieldsRequest\x12,\n\x06values\x18\x01 \x03(\x0b\x32\x1c.zegel.signing.v1.FieldValue\"B\n\x12\x46illFieldsResponse\x12,\n\x08\x63\x65remony\x18\x01 \x01(\x0b\x32\x1a.zegel.signing.v1.Ceremony\"*\n\x14SignDocumentsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\"E\n\x15SignDocumentsResponse\x12,\n\x08\x63\x65remony\x18\x01 \x01(\x0b\x32\x1a.zegel.signing.v1.Ceremony\")\n\x17\x44\x65\x63lineSignatureRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\"H\n\x18\x44\x65\x63lineSignatureResponse\x12,\n\x08\x63\x65remony\x18\x01 \x01(\x0b\x32\x1a.zegel.signing.v1.Ceremony2\x80\x06\n\x0f\x43\x65remonyService\x12y\n\x0cOpenCeremony\x12%.zegel.signing.v1.OpenCeremonyRequest\x1a&.zegel.signing.v1.OpenCeremonyResponse\"\x1a\x90\x02\x02\x8a\xb5\x18\x0f\n\rceremony.open\x90\xb5\x18=\x12r\n\x0bGetCeremony\x12$.zegel.signing.v1.GetCeremonyRequest\x1a%.zegel.signing.v1.GetCeremonyResponse\"\x16\x90\x02\x01\x8a\xb5\x18\x0f\n\rceremony.read\x12\x85\x01\n\x10\x41\x63\x63\x65ptDisclosure\x12).zegel.signing.v1.AcceptDisclosureRequest\x1a*.zegel.signing.v1.AcceptDisclosureResponse\"\x1a\x90\x02\x02\x8a\xb5\x18\x0f\n\rceremony.sign\x90\xb5\x18>\x12s\n\nFillFields\x12#.zegel.signing.v1.FillFieldsRequest\x1a$.zegel.signing.v1.FillFieldsResponse\"\x1a\x90\x02\x02\x8a\xb5\x18\x0f\n\rceremony.sign\x90\xb5\x18?\x12|\n\rSignDocuments\x12&.zegel.signing.v1.SignDocumentsRequest\x1a\'.zegel.signing.v1.SignDocumentsResponse\"\x1a\x90\x02\x02\x8a\xb5\x18\x0f\n\rceremony.sign\x90\xb5\x18@\x12\x82\x01\n\x10\x44\x65\x63lineSignature\x12).zegel.signing.v1.DeclineSignatureRequest\x1a*.zegel.signing.v1.DeclineSignatureResponse\"\x17\x8a\xb5\x18\x0f\n\rceremony.sign\x90\xb5\x18\x41\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'zegel/signing/v1/ceremony_service.proto\x12\x10zegel.signing.v1\x1a\x1fzegel/event/v1/event_type.proto\x1a zegel/permission/v1/access.proto\x1a(zegel/signing/v1/signature_request.proto\"\xcc\x03\n\x08\x43\x65remony\x12\x1c\n\x14signature_request_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x13\n\x0btenant_name\x18\x04 \x01(\t\x12\x36\n\x05state\x18\x05 \x01(\x0e\x32\'.zegel.signing.v1.SignatureRequestState\x12\x36\n\tdocuments\x18\x06 \x03(\x0b\x32#.zegel.signing.v1.RequestedDocument\x12.\n\tsignature\x18\x07 \x01(\x0b\x32\x1b.zegel.signing.v1.Signature\x12\'\n\x06\x66ields\x18\x08 \x03(\x0b\x32\x17.zegel.signing.v1.Field\x12,\n\x06values\x18\t \x03(\x0b\x32\x1c.zegel.signing.v1.FieldValue\x12\x12\n\ndisclosure\x18\n \x01(\t\x12\x1a\n\x12sealed_document_id\x18\x0b \x01(\t\x12\x35\n\trendition\x18\x0c \x01(\x0b\x32\".zegel.signing.v1.RequestRendition\x12\x0f\n\x07\x62locked\x18\r \x01(\x08\"\x15\n\x13OpenCeremonyRequest\"D\n\x14OpenCeremonyResponse\x12,\n\x08\x63\x65remony\x18\x01 \x01(\x0b\x32\x1a.zegel.signing.v1.Ceremony\"\x14\n\x12GetCeremonyRequest\"C\n\x13GetCeremonyResponse\x12,\n\x08\x63\x65remony\x18\x01 \x01(\x0b\x32\x1a.zegel.signing.v1.Ceremony\"\x19\n\x17\x41\x63\x63\x65ptDisclosureRequest\"H\n\x18\x41\x63\x63\x65ptDisclosureResponse\x12,\n\x08\x63\x65remony\x18\x01 \x01(\x0b\x32\x1a.zegel.signing.v1.Ceremony\"A\n\x11\x46illFieldsRequest\x12,\n\x06values\x18\x01 \x03(\x0b\x32\x1c.zegel.signing.v1.FieldValue\"B\n\x12\x46illFieldsResponse\x12,\n\x08\x63\x65remony\x18\x01 \x01(\x0b\x32\x1a.zegel.signing.v1.Ceremony\"*\n\x14SignDocumentsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\"E\n\x15SignDocumentsResponse\x12,\n\x08\x63\x65remony\x18\x01 \x01(\x0b\x32\x1a.zegel.signing.v1.Ceremony\")\n\x17\x44\x65\x63lineSignatureRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\"H\n\x18\x44\x65\x63lineSignatureResponse\x12,\n\x08\x63\x65remony\x18\x01 \x01(\x0b\x32\x1a.zegel.signing.v1.Ceremony2\x80\x06\n\x0f\x43\x65remonyService\x12y\n\x0cOpenCeremony\x12%.zegel.signing.v1.OpenCeremonyRequest\x1a&.zegel.signing.v1.OpenCeremonyResponse\"\x1a\x90\x02\x02\x8a\xb5\x18\x0f\n\rceremony.open\x90\xb5\x18=\x12r\n\x0bGetCeremony\x12$.zegel.signing.v1.GetCeremonyRequest\x1a%.zegel.signing.v1.GetCeremonyResponse\"\x16\x90\x02\x01\x8a\xb5\x18\x0f\n\rceremony.read\x12\x85\x01\n\x10\x41\x63\x63\x65ptDisclosure\x12).zegel.signing.v1.AcceptDisclosureRequest\x1a*.zegel.signing.v1.AcceptDisclosureResponse\"\x1a\x90\x02\x02\x8a\xb5\x18\x0f\n\rceremony.sign\x90\xb5\x18>\x12s\n\nFillFields\x12#.zegel.signing.v1.FillFieldsRequest\x1a$.zegel.signing.v1.FillFieldsResponse\"\x1a\x90\x02\x02\x8a\xb5\x18\x0f\n\rceremony.sign\x90\xb5\x18?\x12|\n\rSignDocuments\x12&.zegel.signing.v1.SignDocumentsRequest\x1a\'.zegel.signing.v1.SignDocumentsResponse\"\x1a\x90\x02\x02\x8a\xb5\x18\x0f\n\rceremony.sign\x90\xb5\x18@\x12\x82\x01\n\x10\x44\x65\x63lineSignature\x12).zegel.signing.v1.DeclineSignatureRequest\x1a*.zegel.signing.v1.DeclineSignatureResponse\"\x17\x8a\xb5\x18\x0f\n\rceremony.sign\x90\xb5\x18\x41\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,31 +47,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CEREMONYSERVICE'].methods_by_name['DeclineSignature']._loaded_options = None
   _globals['_CEREMONYSERVICE'].methods_by_name['DeclineSignature']._serialized_options = b'\212\265\030\017\n\rceremony.sign\220\265\030A'
   _globals['_CEREMONY']._serialized_start=171
-  _globals['_CEREMONY']._serialized_end=559
-  _globals['_OPENCEREMONYREQUEST']._serialized_start=561
-  _globals['_OPENCEREMONYREQUEST']._serialized_end=582
-  _globals['_OPENCEREMONYRESPONSE']._serialized_start=584
-  _globals['_OPENCEREMONYRESPONSE']._serialized_end=652
-  _globals['_GETCEREMONYREQUEST']._serialized_start=654
-  _globals['_GETCEREMONYREQUEST']._serialized_end=674
-  _globals['_GETCEREMONYRESPONSE']._serialized_start=676
-  _globals['_GETCEREMONYRESPONSE']._serialized_end=743
-  _globals['_ACCEPTDISCLOSUREREQUEST']._serialized_start=745
-  _globals['_ACCEPTDISCLOSUREREQUEST']._serialized_end=770
-  _globals['_ACCEPTDISCLOSURERESPONSE']._serialized_start=772
-  _globals['_ACCEPTDISCLOSURERESPONSE']._serialized_end=844
-  _globals['_FILLFIELDSREQUEST']._serialized_start=846
-  _globals['_FILLFIELDSREQUEST']._serialized_end=911
-  _globals['_FILLFIELDSRESPONSE']._serialized_start=913
-  _globals['_FILLFIELDSRESPONSE']._serialized_end=979
-  _globals['_SIGNDOCUMENTSREQUEST']._serialized_start=981
-  _globals['_SIGNDOCUMENTSREQUEST']._serialized_end=1023
-  _globals['_SIGNDOCUMENTSRESPONSE']._serialized_start=1025
-  _globals['_SIGNDOCUMENTSRESPONSE']._serialized_end=1094
-  _globals['_DECLINESIGNATUREREQUEST']._serialized_start=1096
-  _globals['_DECLINESIGNATUREREQUEST']._serialized_end=1137
-  _globals['_DECLINESIGNATURERESPONSE']._serialized_start=1139
-  _globals['_DECLINESIGNATURERESPONSE']._serialized_end=1211
-  _globals['_CEREMONYSERVICE']._serialized_start=1214
-  _globals['_CEREMONYSERVICE']._serialized_end=1982
+  _globals['_CEREMONY']._serialized_end=631
+  _globals['_OPENCEREMONYREQUEST']._serialized_start=633
+  _globals['_OPENCEREMONYREQUEST']._serialized_end=654
+  _globals['_OPENCEREMONYRESPONSE']._serialized_start=656
+  _globals['_OPENCEREMONYRESPONSE']._serialized_end=724
+  _globals['_GETCEREMONYREQUEST']._serialized_start=726
+  _globals['_GETCEREMONYREQUEST']._serialized_end=746
+  _globals['_GETCEREMONYRESPONSE']._serialized_start=748
+  _globals['_GETCEREMONYRESPONSE']._serialized_end=815
+  _globals['_ACCEPTDISCLOSUREREQUEST']._serialized_start=817
+  _globals['_ACCEPTDISCLOSUREREQUEST']._serialized_end=842
+  _globals['_ACCEPTDISCLOSURERESPONSE']._serialized_start=844
+  _globals['_ACCEPTDISCLOSURERESPONSE']._serialized_end=916
+  _globals['_FILLFIELDSREQUEST']._serialized_start=918
+  _globals['_FILLFIELDSREQUEST']._serialized_end=983
+  _globals['_FILLFIELDSRESPONSE']._serialized_start=985
+  _globals['_FILLFIELDSRESPONSE']._serialized_end=1051
+  _globals['_SIGNDOCUMENTSREQUEST']._serialized_start=1053
+  _globals['_SIGNDOCUMENTSREQUEST']._serialized_end=1095
+  _globals['_SIGNDOCUMENTSRESPONSE']._serialized_start=1097
+  _globals['_SIGNDOCUMENTSRESPONSE']._serialized_end=1166
+  _globals['_DECLINESIGNATUREREQUEST']._serialized_start=1168
+  _globals['_DECLINESIGNATUREREQUEST']._serialized_end=1209
+  _globals['_DECLINESIGNATURERESPONSE']._serialized_start=1211
+  _globals['_DECLINESIGNATURERESPONSE']._serialized_end=1283
+  _globals['_CEREMONYSERVICE']._serialized_start=1286
+  _globals['_CEREMONYSERVICE']._serialized_end=2054
 # @@protoc_insertion_point(module_scope)

@@ -36,6 +36,8 @@ class Ceremony(_message.Message):
     VALUES_FIELD_NUMBER: _builtins.int
     DISCLOSURE_FIELD_NUMBER: _builtins.int
     SEALED_DOCUMENT_ID_FIELD_NUMBER: _builtins.int
+    RENDITION_FIELD_NUMBER: _builtins.int
+    BLOCKED_FIELD_NUMBER: _builtins.int
     signature_request_id: _builtins.str
     """Identifier of the signature request."""
     title: _builtins.str
@@ -50,6 +52,8 @@ class Ceremony(_message.Message):
     """The electronic record and signature disclosure that the signer is to accept."""
     sealed_document_id: _builtins.str
     """The sealed document, once there is one."""
+    blocked: _builtins.bool
+    """Whether everybody has signed, and sealing fails for a reason that does not pass by waiting; see `Sealing.blocked`."""
     @_builtins.property
     def documents(self) -> _containers.RepeatedCompositeFieldContainer[_signature_request_pb2.RequestedDocument]:
         """The documents."""
@@ -66,6 +70,10 @@ class Ceremony(_message.Message):
     def values(self) -> _containers.RepeatedCompositeFieldContainer[_signature_request_pb2.FieldValue]:
         """What the signer has filled in so far."""
 
+    @_builtins.property
+    def rendition(self) -> _signature_request_pb2.RequestRendition:
+        """What the signer is shown, and signs: one PDF of all documents, with which the sealed file begins."""
+
     def __init__(
         self,
         *,
@@ -80,10 +88,12 @@ class Ceremony(_message.Message):
         values: _abc.Iterable[_signature_request_pb2.FieldValue] | None = ...,
         disclosure: _builtins.str = ...,
         sealed_document_id: _builtins.str = ...,
+        rendition: _signature_request_pb2.RequestRendition | None = ...,
+        blocked: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["signature", b"signature"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rendition", b"rendition", "signature", b"signature"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["disclosure", b"disclosure", "documents", b"documents", "fields", b"fields", "message", b"message", "sealed_document_id", b"sealed_document_id", "signature", b"signature", "signature_request_id", b"signature_request_id", "state", b"state", "tenant_name", b"tenant_name", "title", b"title", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocked", b"blocked", "disclosure", b"disclosure", "documents", b"documents", "fields", b"fields", "message", b"message", "rendition", b"rendition", "sealed_document_id", b"sealed_document_id", "signature", b"signature", "signature_request_id", b"signature_request_id", "state", b"state", "tenant_name", b"tenant_name", "title", b"title", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

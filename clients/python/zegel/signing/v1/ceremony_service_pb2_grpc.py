@@ -28,8 +28,8 @@ if _version_not_supported:
 class CeremonyServiceStub:
     """What a signer does. The session says which request and which signer: no call can name another.
 
-    The way: `OpenCeremony`, read the documents with `DocumentService.DownloadDocument`, `AcceptDisclosure`,
-    `FillFields` as often as wanted, then `SignDocuments` or `DeclineSignature`.
+    The way: `OpenCeremony`, read `rendition` with `DocumentService.DownloadDocument`, `AcceptDisclosure`, `FillFields` as
+    often as wanted, then `SignDocuments` or `DeclineSignature`.
     """
 
     def __init__(self, channel):
@@ -73,8 +73,8 @@ class CeremonyServiceStub:
 class CeremonyServiceServicer:
     """What a signer does. The session says which request and which signer: no call can name another.
 
-    The way: `OpenCeremony`, read the documents with `DocumentService.DownloadDocument`, `AcceptDisclosure`,
-    `FillFields` as often as wanted, then `SignDocuments` or `DeclineSignature`.
+    The way: `OpenCeremony`, read `rendition` with `DocumentService.DownloadDocument`, `AcceptDisclosure`, `FillFields` as
+    often as wanted, then `SignDocuments` or `DeclineSignature`.
     """
 
     def OpenCeremony(self, request, context):
@@ -167,8 +167,8 @@ def add_CeremonyServiceServicer_to_server(servicer, server):
 class CeremonyService:
     """What a signer does. The session says which request and which signer: no call can name another.
 
-    The way: `OpenCeremony`, read the documents with `DocumentService.DownloadDocument`, `AcceptDisclosure`,
-    `FillFields` as often as wanted, then `SignDocuments` or `DeclineSignature`.
+    The way: `OpenCeremony`, read `rendition` with `DocumentService.DownloadDocument`, `AcceptDisclosure`, `FillFields` as
+    often as wanted, then `SignDocuments` or `DeclineSignature`.
     """
 
     @staticmethod

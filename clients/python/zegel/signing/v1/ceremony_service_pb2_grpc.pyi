@@ -29,8 +29,8 @@ GRPC_VERSION: str
 class CeremonyServiceStub:
     """What a signer does. The session says which request and which signer: no call can name another.
 
-    The way: `OpenCeremony`, read the documents with `DocumentService.DownloadDocument`, `AcceptDisclosure`,
-    `FillFields` as often as wanted, then `SignDocuments` or `DeclineSignature`.
+    The way: `OpenCeremony`, read `rendition` with `DocumentService.DownloadDocument`, `AcceptDisclosure`, `FillFields` as
+    often as wanted, then `SignDocuments` or `DeclineSignature`.
     """
 
     @_typing.overload
@@ -60,8 +60,8 @@ class CeremonyServiceStub:
 class CeremonyServiceAsyncStub(CeremonyServiceStub):
     """What a signer does. The session says which request and which signer: no call can name another.
 
-    The way: `OpenCeremony`, read the documents with `DocumentService.DownloadDocument`, `AcceptDisclosure`,
-    `FillFields` as often as wanted, then `SignDocuments` or `DeclineSignature`.
+    The way: `OpenCeremony`, read `rendition` with `DocumentService.DownloadDocument`, `AcceptDisclosure`, `FillFields` as
+    often as wanted, then `SignDocuments` or `DeclineSignature`.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -87,8 +87,8 @@ class CeremonyServiceAsyncStub(CeremonyServiceStub):
 class CeremonyServiceServicer(metaclass=_abc_1.ABCMeta):
     """What a signer does. The session says which request and which signer: no call can name another.
 
-    The way: `OpenCeremony`, read the documents with `DocumentService.DownloadDocument`, `AcceptDisclosure`,
-    `FillFields` as often as wanted, then `SignDocuments` or `DeclineSignature`.
+    The way: `OpenCeremony`, read `rendition` with `DocumentService.DownloadDocument`, `AcceptDisclosure`, `FillFields` as
+    often as wanted, then `SignDocuments` or `DeclineSignature`.
     """
 
     @_abc_1.abstractmethod

@@ -158,6 +158,7 @@ class SignatureRequest(_message.Message):
     SEAL_TIME_FIELD_NUMBER: _builtins.int
     SEALING_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    RENDITION_FIELD_NUMBER: _builtins.int
     signature_request_id: _builtins.str
     """Identifier, `req_...`. Output only."""
     title: _builtins.str
@@ -206,6 +207,12 @@ class SignatureRequest(_message.Message):
     def sealing(self) -> Global___Sealing:
         """How sealing goes, in the state `ALL_SIGNED`. Output only."""
 
+    @_builtins.property
+    def rendition(self) -> Global___RequestRendition:
+        """What the signers are shown: the sealed file begins with it, byte for byte. Unset in requests from before renditions
+        were made. Output only.
+        """
+
     def __init__(
         self,
         *,
@@ -225,14 +232,63 @@ class SignatureRequest(_message.Message):
         seal_time: _timestamp_pb2.Timestamp | None = ...,
         sealing: Global___Sealing | None = ...,
         etag: _builtins.str = ...,
+        rendition: Global___RequestRendition | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["all_signed_time", b"all_signed_time", "create_time", b"create_time", "expire_time", b"expire_time", "seal_time", b"seal_time", "sealing", b"sealing"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["all_signed_time", b"all_signed_time", "create_time", b"create_time", "expire_time", b"expire_time", "rendition", b"rendition", "seal_time", b"seal_time", "sealing", b"sealing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_signed_time", b"all_signed_time", "audit_id", b"audit_id", "create_time", b"create_time", "documents", b"documents", "etag", b"etag", "expire_time", b"expire_time", "fields", b"fields", "message", b"message", "owner_id", b"owner_id", "seal_time", b"seal_time", "sealed_document_id", b"sealed_document_id", "sealing", b"sealing", "signature_request_id", b"signature_request_id", "signatures", b"signatures", "state", b"state", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_signed_time", b"all_signed_time", "audit_id", b"audit_id", "create_time", b"create_time", "documents", b"documents", "etag", b"etag", "expire_time", b"expire_time", "fields", b"fields", "message", b"message", "owner_id", b"owner_id", "rendition", b"rendition", "seal_time", b"seal_time", "sealed_document_id", b"sealed_document_id", "sealing", b"sealing", "signature_request_id", b"signature_request_id", "signatures", b"signatures", "state", b"state", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SignatureRequest: _TypeAlias = SignatureRequest  # noqa: Y015
+
+@_typing.final
+class RequestRendition(_message.Message):
+    """What the signers of a request are shown, and what they sign: one PDF of all its documents. It is made before the
+    request is sent, and never changes.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOCUMENT_ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_COUNT_FIELD_NUMBER: _builtins.int
+    FIRST_PAGES_FIELD_NUMBER: _builtins.int
+    document_id: _builtins.str
+    """Identifier of the document that has it: of one document, that document; of several, one that was merged of their
+    renditions and belongs to the request.
+    """
+    version: _builtins.int
+    """Number of that document's version."""
+    sha256: _builtins.bytes
+    """SHA-256 of its bytes, 32 bytes."""
+    size: _builtins.int
+    """Size in bytes."""
+    page_count: _builtins.int
+    """How many pages it has."""
+    @_builtins.property
+    def first_pages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Of each document of the request, in order: the page of the rendition with which it begins, from 1."""
+
+    def __init__(
+        self,
+        *,
+        document_id: _builtins.str = ...,
+        version: _builtins.int = ...,
+        sha256: _builtins.bytes = ...,
+        size: _builtins.int = ...,
+        page_count: _builtins.int = ...,
+        first_pages: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document_id", b"document_id", "first_pages", b"first_pages", "page_count", b"page_count", "sha256", b"sha256", "size", b"size", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequestRendition: _TypeAlias = RequestRendition  # noqa: Y015
 
 @_typing.final
 class Sealing(_message.Message):
@@ -243,10 +299,15 @@ class Sealing(_message.Message):
     ATTEMPTS_FIELD_NUMBER: _builtins.int
     LAST_REASON_FIELD_NUMBER: _builtins.int
     NEXT_ATTEMPT_TIME_FIELD_NUMBER: _builtins.int
+    BLOCKED_FIELD_NUMBER: _builtins.int
     attempts: _builtins.int
     """How often it was tried."""
     last_reason: _builtins.str
     """Why the last try failed: the name of an `ErrorReason` without its prefix, or empty."""
+    blocked: _builtins.bool
+    """Whether the last try failed for a reason that does not pass by waiting. It is tried again from time to time all the
+    same, and when the operator says so; the request's trail has `SIGNATURE_REQUEST_INVALID`.
+    """
     @_builtins.property
     def next_attempt_time(self) -> _timestamp_pb2.Timestamp:
         """When it is tried next."""
@@ -257,10 +318,11 @@ class Sealing(_message.Message):
         attempts: _builtins.int = ...,
         last_reason: _builtins.str = ...,
         next_attempt_time: _timestamp_pb2.Timestamp | None = ...,
+        blocked: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["next_attempt_time", b"next_attempt_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "last_reason", b"last_reason", "next_attempt_time", b"next_attempt_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "blocked", b"blocked", "last_reason", b"last_reason", "next_attempt_time", b"next_attempt_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -284,7 +346,7 @@ class RequestedDocument(_message.Message):
     title: _builtins.str
     """Its title at that moment. Output only."""
     sha256: _builtins.bytes
-    """SHA-256 of its bytes, 32 bytes. Output only."""
+    """SHA-256 of its bytes as uploaded, 32 bytes. Output only."""
     page_count: _builtins.int
     """How many pages it has. Output only."""
     def __init__(

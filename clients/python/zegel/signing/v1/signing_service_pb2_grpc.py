@@ -94,8 +94,10 @@ class SigningServiceServicer:
     def CreateSignatureRequest(self, request, context):
         """Sends a signature request. Idempotent by `request_id`. `INVALID_ARGUMENT` names what is wrong with a document, a
         signer or a field, with `MISSING_SIGNATURE_FIELD` where a signer has none; `NOT_FOUND` where a document is not the
-        caller's to see; `FAILED_PRECONDITION` with `DOCUMENT_DESTROYED`, or with `DOCUMENT_TOO_COMPLEX` where the documents
-        together exceed 100 MiB or 2,000 pages.
+        caller's to see; `FAILED_PRECONDITION` with `DOCUMENT_DESTROYED`, or with `DOCUMENT_TOO_COMPLEX` where the request
+        could not be sealed in the end, such as where the renditions together exceed 100 MiB or 2,000 pages. The renditions
+        of several documents are merged here, so that a request that was sent can be signed at once. A document that has no
+        rendition yet gets one, and is refused where none can be made, with `DOCUMENT_UNREADABLE` or `DOCUMENT_ENCRYPTED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -133,13 +135,13 @@ class SigningServiceServicer:
 
     def MoveSignatureRequest(self, request, context):
         """Gives a signature request another owner, in whatever state it is: moves it into a team, out of one, or to another
-        principal. Its trail and its sealed document go with it; the documents that it was made of stay where they are, and
-        its signers notice nothing. `NOT_FOUND` where the caller does not reach the request, or the owner to be: that is the
-        caller itself, a team that it is in, a member who delegates to it, or, with `signature_request.create` in
-        `SCOPE_ANY`, anybody in the tenant. `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER` where the receiver, or somebody
-        in the team that receives, could do with it what the caller may not; and where a team owns it and the caller neither
-        holds `team.update` there nor `signature_request.move` in `SCOPE_ANY`. A delegation carries no move. `ABORTED` where
-        the `etag` is old.
+        principal. Its trail, its sealed document and what was merged for it go with it; the documents that it was made of
+        stay where they are, and its signers notice nothing. `NOT_FOUND` where the caller does not reach the request, or
+        the owner to be: that is the caller itself, a team that it is in, a member who delegates to it, or, with
+        `signature_request.create` in `SCOPE_ANY`, anybody in the tenant. `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER`
+        where the receiver, or somebody in the team that receives, could do with it what the caller may not; and where a
+        team owns it and the caller neither holds `team.update` there nor `signature_request.move` in `SCOPE_ANY`. A
+        delegation carries no move. `ABORTED` where the `etag` is old.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

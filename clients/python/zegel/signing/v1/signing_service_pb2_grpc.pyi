@@ -36,8 +36,10 @@ class SigningServiceStub:
     CreateSignatureRequest: _grpc.UnaryUnaryMultiCallable[_signing_service_pb2.CreateSignatureRequestRequest, _signing_service_pb2.CreateSignatureRequestResponse]
     """Sends a signature request. Idempotent by `request_id`. `INVALID_ARGUMENT` names what is wrong with a document, a
     signer or a field, with `MISSING_SIGNATURE_FIELD` where a signer has none; `NOT_FOUND` where a document is not the
-    caller's to see; `FAILED_PRECONDITION` with `DOCUMENT_DESTROYED`, or with `DOCUMENT_TOO_COMPLEX` where the documents
-    together exceed 100 MiB or 2,000 pages.
+    caller's to see; `FAILED_PRECONDITION` with `DOCUMENT_DESTROYED`, or with `DOCUMENT_TOO_COMPLEX` where the request
+    could not be sealed in the end, such as where the renditions together exceed 100 MiB or 2,000 pages. The renditions
+    of several documents are merged here, so that a request that was sent can be signed at once. A document that has no
+    rendition yet gets one, and is refused where none can be made, with `DOCUMENT_UNREADABLE` or `DOCUMENT_ENCRYPTED`.
     """
     GetSignatureRequest: _grpc.UnaryUnaryMultiCallable[_signing_service_pb2.GetSignatureRequestRequest, _signing_service_pb2.GetSignatureRequestResponse]
     """Gets a signature request."""
@@ -53,13 +55,13 @@ class SigningServiceStub:
     """
     MoveSignatureRequest: _grpc.UnaryUnaryMultiCallable[_signing_service_pb2.MoveSignatureRequestRequest, _signing_service_pb2.MoveSignatureRequestResponse]
     """Gives a signature request another owner, in whatever state it is: moves it into a team, out of one, or to another
-    principal. Its trail and its sealed document go with it; the documents that it was made of stay where they are, and
-    its signers notice nothing. `NOT_FOUND` where the caller does not reach the request, or the owner to be: that is the
-    caller itself, a team that it is in, a member who delegates to it, or, with `signature_request.create` in
-    `SCOPE_ANY`, anybody in the tenant. `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER` where the receiver, or somebody
-    in the team that receives, could do with it what the caller may not; and where a team owns it and the caller neither
-    holds `team.update` there nor `signature_request.move` in `SCOPE_ANY`. A delegation carries no move. `ABORTED` where
-    the `etag` is old.
+    principal. Its trail, its sealed document and what was merged for it go with it; the documents that it was made of
+    stay where they are, and its signers notice nothing. `NOT_FOUND` where the caller does not reach the request, or
+    the owner to be: that is the caller itself, a team that it is in, a member who delegates to it, or, with
+    `signature_request.create` in `SCOPE_ANY`, anybody in the tenant. `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER`
+    where the receiver, or somebody in the team that receives, could do with it what the caller may not; and where a
+    team owns it and the caller neither holds `team.update` there nor `signature_request.move` in `SCOPE_ANY`. A
+    delegation carries no move. `ABORTED` where the `etag` is old.
     """
     CreateSignerSession: _grpc.UnaryUnaryMultiCallable[_signing_service_pb2.CreateSignerSessionRequest, _signing_service_pb2.CreateSignerSessionResponse]
     """Opens a session for one signer of one request, for the partner's own backend to act with. Who opened it stands in
@@ -90,8 +92,10 @@ class SigningServiceAsyncStub(SigningServiceStub):
     CreateSignatureRequest: _aio.UnaryUnaryMultiCallable[_signing_service_pb2.CreateSignatureRequestRequest, _signing_service_pb2.CreateSignatureRequestResponse]  # type: ignore[assignment]
     """Sends a signature request. Idempotent by `request_id`. `INVALID_ARGUMENT` names what is wrong with a document, a
     signer or a field, with `MISSING_SIGNATURE_FIELD` where a signer has none; `NOT_FOUND` where a document is not the
-    caller's to see; `FAILED_PRECONDITION` with `DOCUMENT_DESTROYED`, or with `DOCUMENT_TOO_COMPLEX` where the documents
-    together exceed 100 MiB or 2,000 pages.
+    caller's to see; `FAILED_PRECONDITION` with `DOCUMENT_DESTROYED`, or with `DOCUMENT_TOO_COMPLEX` where the request
+    could not be sealed in the end, such as where the renditions together exceed 100 MiB or 2,000 pages. The renditions
+    of several documents are merged here, so that a request that was sent can be signed at once. A document that has no
+    rendition yet gets one, and is refused where none can be made, with `DOCUMENT_UNREADABLE` or `DOCUMENT_ENCRYPTED`.
     """
     GetSignatureRequest: _aio.UnaryUnaryMultiCallable[_signing_service_pb2.GetSignatureRequestRequest, _signing_service_pb2.GetSignatureRequestResponse]  # type: ignore[assignment]
     """Gets a signature request."""
@@ -107,13 +111,13 @@ class SigningServiceAsyncStub(SigningServiceStub):
     """
     MoveSignatureRequest: _aio.UnaryUnaryMultiCallable[_signing_service_pb2.MoveSignatureRequestRequest, _signing_service_pb2.MoveSignatureRequestResponse]  # type: ignore[assignment]
     """Gives a signature request another owner, in whatever state it is: moves it into a team, out of one, or to another
-    principal. Its trail and its sealed document go with it; the documents that it was made of stay where they are, and
-    its signers notice nothing. `NOT_FOUND` where the caller does not reach the request, or the owner to be: that is the
-    caller itself, a team that it is in, a member who delegates to it, or, with `signature_request.create` in
-    `SCOPE_ANY`, anybody in the tenant. `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER` where the receiver, or somebody
-    in the team that receives, could do with it what the caller may not; and where a team owns it and the caller neither
-    holds `team.update` there nor `signature_request.move` in `SCOPE_ANY`. A delegation carries no move. `ABORTED` where
-    the `etag` is old.
+    principal. Its trail, its sealed document and what was merged for it go with it; the documents that it was made of
+    stay where they are, and its signers notice nothing. `NOT_FOUND` where the caller does not reach the request, or
+    the owner to be: that is the caller itself, a team that it is in, a member who delegates to it, or, with
+    `signature_request.create` in `SCOPE_ANY`, anybody in the tenant. `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER`
+    where the receiver, or somebody in the team that receives, could do with it what the caller may not; and where a
+    team owns it and the caller neither holds `team.update` there nor `signature_request.move` in `SCOPE_ANY`. A
+    delegation carries no move. `ABORTED` where the `etag` is old.
     """
     CreateSignerSession: _aio.UnaryUnaryMultiCallable[_signing_service_pb2.CreateSignerSessionRequest, _signing_service_pb2.CreateSignerSessionResponse]  # type: ignore[assignment]
     """Opens a session for one signer of one request, for the partner's own backend to act with. Who opened it stands in
@@ -147,8 +151,10 @@ class SigningServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_signing_service_pb2.CreateSignatureRequestResponse, _abc.Awaitable[_signing_service_pb2.CreateSignatureRequestResponse]]:
         """Sends a signature request. Idempotent by `request_id`. `INVALID_ARGUMENT` names what is wrong with a document, a
         signer or a field, with `MISSING_SIGNATURE_FIELD` where a signer has none; `NOT_FOUND` where a document is not the
-        caller's to see; `FAILED_PRECONDITION` with `DOCUMENT_DESTROYED`, or with `DOCUMENT_TOO_COMPLEX` where the documents
-        together exceed 100 MiB or 2,000 pages.
+        caller's to see; `FAILED_PRECONDITION` with `DOCUMENT_DESTROYED`, or with `DOCUMENT_TOO_COMPLEX` where the request
+        could not be sealed in the end, such as where the renditions together exceed 100 MiB or 2,000 pages. The renditions
+        of several documents are merged here, so that a request that was sent can be signed at once. A document that has no
+        rendition yet gets one, and is refused where none can be made, with `DOCUMENT_UNREADABLE` or `DOCUMENT_ENCRYPTED`.
         """
 
     @_abc_1.abstractmethod
@@ -194,13 +200,13 @@ class SigningServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_signing_service_pb2.MoveSignatureRequestResponse, _abc.Awaitable[_signing_service_pb2.MoveSignatureRequestResponse]]:
         """Gives a signature request another owner, in whatever state it is: moves it into a team, out of one, or to another
-        principal. Its trail and its sealed document go with it; the documents that it was made of stay where they are, and
-        its signers notice nothing. `NOT_FOUND` where the caller does not reach the request, or the owner to be: that is the
-        caller itself, a team that it is in, a member who delegates to it, or, with `signature_request.create` in
-        `SCOPE_ANY`, anybody in the tenant. `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER` where the receiver, or somebody
-        in the team that receives, could do with it what the caller may not; and where a team owns it and the caller neither
-        holds `team.update` there nor `signature_request.move` in `SCOPE_ANY`. A delegation carries no move. `ABORTED` where
-        the `etag` is old.
+        principal. Its trail, its sealed document and what was merged for it go with it; the documents that it was made of
+        stay where they are, and its signers notice nothing. `NOT_FOUND` where the caller does not reach the request, or
+        the owner to be: that is the caller itself, a team that it is in, a member who delegates to it, or, with
+        `signature_request.create` in `SCOPE_ANY`, anybody in the tenant. `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER`
+        where the receiver, or somebody in the team that receives, could do with it what the caller may not; and where a
+        team owns it and the caller neither holds `team.update` there nor `signature_request.move` in `SCOPE_ANY`. A
+        delegation carries no move. `ABORTED` where the `etag` is old.
         """
 
     @_abc_1.abstractmethod
