@@ -31,6 +31,38 @@ class PageFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Box:
+    """A part of a page as shown.
+
+    Args:
+        page: The page, from 1.
+        x: Left edge in points from the left.
+        y: Upper edge in points from the top.
+        width: Width in points.
+        height: Height in points.
+    """
+
+    page: int
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class PageDifference:
+    """A page of a rendition that looks noticeably different from the original's, within what is let pass.
+
+    Args:
+        page: The page, from 1.
+        share: Part of its area that differs, from 0 to 1.
+    """
+
+    page: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
 class PdfFacts:
     """What is known of an accepted PDF.
 

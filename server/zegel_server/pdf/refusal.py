@@ -18,6 +18,7 @@ class Refusal(StrEnum):
     PAGE_SIZE = "page_size"
     ENCRYPTED = "encrypted"
     DYNAMIC_FORM = "dynamic_form"
+    DIFFERS = "differs"
     TOO_LARGE = "too_large"
     TOO_MANY_PAGES = "too_many_pages"
     TOO_MANY_OBJECTS = "too_many_objects"
@@ -41,6 +42,10 @@ REASONS: dict[Refusal, tuple[str, str]] = {
     Refusal.DYNAMIC_FORM: (
         "DOCUMENT_UNREADABLE",
         "The PDF is a dynamic XFA form, whose pages exist only while it is viewed; print it to a PDF first.",
+    ),
+    Refusal.DIFFERS: (
+        "DOCUMENT_UNREADABLE",
+        "Pages of the PDF cannot be drawn the same way once it is frozen for signing; print it to a PDF first.",
     ),
     Refusal.TOO_LARGE: ("DOCUMENT_TOO_COMPLEX", "The PDF is larger than 100 MiB."),
     Refusal.TOO_MANY_PAGES: ("DOCUMENT_TOO_COMPLEX", "The PDF has more than 2,000 pages."),
