@@ -63,6 +63,9 @@ MAX_AUDIT_ROWS = 5_000
 MAX_ATTACHMENTS = 64
 """Files attached to the signed PDF: the evidence has three; the rest is room."""
 
+MAX_RENDITION_BYTES = 200 * MEBIBYTE
+"""A rendition: an original's streams as they are, and its dictionaries spelled out; twice the largest original."""
+
 MAX_RESULT_BYTES = 400 * MEBIBYTE
 """What the worker may hand back: all originals, all attachments, fonts and pages of its own."""
 

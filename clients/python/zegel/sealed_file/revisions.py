@@ -1,0 +1,286 @@
+"""The revisions of a file in the one form, and every byte of them (ISO 32000-2, 7.5).
+
+A file is a header and revisions. A revision is objects in the order of their numbers, a classical cross-reference table,
+a trailer, and the lines that end it; nothing stands between these. The first has the objects 1 to N, each later one
+those that it changes or adds. Object 1 is the catalogue.
+
+Invariants:
+
+* Reading goes from the first byte to the last and believes no offset: objects are read where they stand, and what is
+  derived (spellings, lengths, table, trailer, identifiers) is written anew and must be equal, byte for byte.
+* Every byte so belongs to an object that is named, or is derived.
+* A stream ends where its length says, and nowhere else that a reader could look for: its data does not hold the word.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from zegel.sealed_file.syntax import FormError, Ref, Stream, Value, read_value, write_value
+
+HEADER: Final = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n"
+"""What a file begins with; the second line tells transfer programs that it is no text."""
+MAX_OBJECTS: Final = 600_000
+"""Objects of a file: a rendition has up to 500,000, and what is added some hundreds."""
+MAX_REVISIONS: Final = 64
+"""Revisions of a file: three, and a renewal every few years."""
+ID_BYTES: Final = 16
+"""Bytes of a file's identifier."""
+CATALOGUE: Final = 1
+"""Number of the catalogue."""
+
+_END_WORD: Final = b"endstream"
+_FREE: Final = b"0000000000 65535 f \n"
+_HEAD = re.compile(rb"([1-9][0-9]{0,9}) 0 obj\n")
+_TABLE: Final = b"xref\n"
+_INFO = re.compile(rb"trailer\n<< /ID \[<[0-9A-F]{32}> <[0-9A-F]{32}>\] (?:/Info ([1-9][0-9]{0,9}) 0 R )?")
+_END: Final = b"\nendobj\n"
+_BEGIN_STREAM: Final = b"\nstream\n"
+_END_STREAM: Final = b"\nendstream\nendobj\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One revision that was read.
+
+    Args:
+        start: Where its first byte stands in the file; of the first, the header's.
+        end: Where the byte after its last one stands.
+        table: Where its table begins.
+        objects: The objects that it has, by their numbers, in their order.
+        places: Where each of them begins.
+        size: One more than the largest number of an object so far.
+        info: Number of the information dictionary; 0 for none.
+        identifier: The file's first identifier.
+    """
+
+    start: int
+    end: int
+    table: int
+    objects: Mapping[int, Value]
+    places: Mapping[int, int]
+    size: int
+    info: int
+    identifier: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What a further revision builds upon.
+
+    Args:
+        length: Bytes of the file so far.
+        digest: SHA-256 of them.
+        identifier: The file's first identifier.
+        table: Where the table of the last revision begins.
+        size: One more than the largest number of an object.
+        info: Number of the information dictionary; 0 for none.
+    """
+
+    length: int
+    digest: bytes
+    identifier: bytes
+    table: int
+    size: int
+    info: int
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A revision that was written.
+
+    Args:
+        data: Its bytes.
+        places: Where in the whole file each of its objects begins.
+    """
+
+    data: bytes
+    places: Mapping[int, int]
+
+
+def write_object(number: int, value: Value) -> list[bytes | memoryview]:
+    """An object as it is spelled, in pieces.
+
+    Args:
+        number: Its number.
+        value: Its value.
+
+    Raises:
+        FormError: A stream's data holds the word that would end it.
+    """
+    head = b"%d 0 obj\n" % number + write_value(value)
+    if not isinstance(value, Stream):
+        return [head + b"\nendobj\n"]
+    if bytes(value.data).find(_END_WORD) >= 0:
+        raise FormError(f"object {number}: its data holds the word that ends a stream")
+    return [head + b"\nstream\n", value.data, b"\nendstream\nendobj\n"]
+
+
+def write_first(objects: Sequence[Value]) -> Written:
+    """Write the first revision of a file.
+
+    Args:
+        objects: The objects from 1 on, the catalogue first.
+
+    Raises:
+        FormError: An object cannot be spelled.
+    """
+    pieces, places, position = _body(enumerate(objects, 1), [HEADER])
+    state = hashlib.sha256()
+    for piece in pieces:
+        state.update(piece)
+    mark = state.digest()[:ID_BYTES]
+    pieces.append(_table(places, first=True))
+    pieces.append(_trailer(position, size=len(objects) + 1, info=0, previous=0, marks=(mark, mark)))
+    return Written(b"".join(pieces), places)
+
+
+def write_further(base: Base, objects: Iterable[tuple[int, Value]], *, size: int, info: int) -> Written:
+    """Write a further revision.
+
+    Args:
+        base: What it builds upon.
+        objects: Number and value of each object, in the order of their numbers.
+        size: One more than the largest number of an object then.
+        info: Number of the information dictionary; 0 for none.
+
+    Raises:
+        FormError: An object cannot be spelled.
+    """
+    pieces, places, position = _body(objects, [], base.length)
+    marks = (base.identifier, base.digest[:ID_BYTES])
+    pieces.append(_table(places, first=False))
+    pieces.append(_trailer(position, size=size, info=info, previous=base.table, marks=marks))
+    return Written(b"".join(pieces), places)
+
+
+def _body(
+    objects: Iterable[tuple[int, Value]], pieces: list[bytes | memoryview], start: int = 0
+) -> tuple[list[bytes | memoryview], dict[int, int], int]:
+    position = start + sum(map(len, pieces))
+    places: dict[int, int] = {}
+    for number, value in objects:
+        places[number] = position
+        for piece in write_object(number, value):
+            pieces.append(piece)
+            position += len(piece)
+    return pieces, places, position
+
+
+def _table(places: Mapping[int, int], *, first: bool) -> bytes:
+    """The cross-reference table of a revision's objects, in runs of numbers that follow one another."""
+    lines = [_TABLE]
+    numbers = list(places)
+    begin = 0
+    while begin < len(numbers):
+        end = begin + 1
+        while end < len(numbers) and numbers[end] == numbers[end - 1] + 1:
+            end += 1
+        # The first revision's table begins with the head of the list of free objects.
+        lines.append(b"0 %d\n%s" % (end + 1, _FREE) if first else b"%d %d\n" % (numbers[begin], end - begin))
+        lines.extend(b"%010d 00000 n \n" % places[number] for number in numbers[begin:end])
+        begin = end
+    return b"".join(lines)
+
+
+def _trailer(table: int, *, size: int, info: int, previous: int, marks: tuple[bytes, bytes]) -> bytes:
+    """What follows on a table that begins at ``table``; ``previous`` and ``info`` are 0 for none."""
+    entries: dict[str, Value] = {"ID": list(marks), "Root": Ref(CATALOGUE), "Size": size}
+    if previous:
+        entries["Prev"] = previous
+    if info:
+        entries["Info"] = Ref(info)
+    return b"trailer\n" + write_value(entries) + b"\nstartxref\n%d\n%%%%EOF\n" % table
+
+
+def read_revisions(data: bytes) -> list[Revision]:
+    """Read a whole file.
+
+    Args:
+        data: Its bytes.
+
+    Returns:
+        Its revisions, one at least.
+
+    Raises:
+        FormError: A byte of it is not where, or not what, the form says.
+    """
+    if data[: len(HEADER)] != HEADER:
+        raise FormError("the file does not begin as a sealed file does")
+    found: list[Revision] = []
+    state = hashlib.sha256()
+    with memoryview(data) as view:
+        while not found or found[-1].end < len(data):
+            if len(found) == MAX_REVISIONS:
+                raise FormError("the file has too many revisions")
+            revision = _read_one(data, view, found, state.digest()[:ID_BYTES])
+            found.append(revision)
+            state.update(view[revision.start : revision.end])
+    return found
+
+
+def base_of(data: bytes, revisions: Sequence[Revision]) -> Base:
+    """What a further revision of a file builds upon.
+
+    Args:
+        data: The file, or one that begins with it.
+        revisions: Its revisions.
+    """
+    last = revisions[-1]
+    with memoryview(data) as view:
+        digest = hashlib.sha256(view[: last.end]).digest()
+    return Base(last.end, digest, last.identifier, last.table, last.size, last.info)
+
+
+def _read_one(data: bytes, view: memoryview, before: Sequence[Revision], mark: bytes) -> Revision:
+    """The revision that follows; ``mark`` is the beginning of the hash of all before it."""
+    start = before[-1].end if before else 0
+    position = start if before else len(HEADER)
+    objects: dict[int, Value] = {}
+    places: dict[int, int] = {}
+    last = 0
+    while (head := _HEAD.match(data, position)) is not None:
+        number = int(head[1])
+        if number <= last or number > MAX_OBJECTS or not (before or number == last + 1):
+            raise FormError(f"byte {position}: object {number} does not follow on object {last}")
+        places[number] = position
+        objects[number], position = _read_object(data, view, number, head.end())
+        last = number
+    table = _table(places, first=not before)
+    place = position + len(table)
+    if not objects or data[position:place] != table:
+        raise FormError(f"byte {position}: the table is not that of the objects before it")
+    named = _INFO.match(data, place)
+    if before:
+        identifier, previous, size = before[0].identifier, before[-1].table, max(before[-1].size, last + 1)
+        marks = (identifier, mark)
+    else:
+        identifier, previous, size = hashlib.sha256(view[:position]).digest()[:ID_BYTES], 0, last + 1
+        marks = (identifier, identifier)
+    info = int(named[1] or 0) if named else 0
+    trailer = _trailer(position, size=size, info=info, previous=previous, marks=marks)
+    end = place + len(trailer)
+    if info >= size or data[place:end] != trailer:
+        raise FormError(f"byte {place}: the trailer is not that of the revision before it")
+    return Revision(start, end, position, objects, places, size, info, identifier)
+
+
+def _read_object(data: bytes, view: memoryview, number: int, start: int) -> tuple[Value, int]:
+    """An object's value, and where the next one begins; ``start`` is the place after its first line."""
+    value, end = read_value(data, start)
+    if view[start:end] != write_value(value):
+        raise FormError(f"byte {start}: object {number} is spelled in another way than it should be")
+    if data[end : end + len(_END)] == _END:
+        return value, end + len(_END)
+    if data[end : end + len(_BEGIN_STREAM)] != _BEGIN_STREAM or not isinstance(value, dict):
+        raise FormError(f"byte {end}: object {number} does not end")
+    begin = end + len(_BEGIN_STREAM)
+    length = value.pop("Length", None)
+    if not isinstance(length, int) or isinstance(length, bool) or not 0 <= length <= len(data) - begin:
+        raise FormError(f"byte {begin}: a stream has no length")
+    end = begin + length
+    if data[end : end + len(_END_STREAM)] != _END_STREAM or data.find(_END_WORD, begin, end) >= 0:
+        raise FormError(f"byte {begin}: the stream of object {number} does not end where its length says")
+    return Stream(value, view[begin:end]), end + len(_END_STREAM)

@@ -1,0 +1,209 @@
+"""PDF objects in the one spelling that a sealed file has (a subset of ISO 32000-2, 7.3).
+
+Invariants:
+
+* ``write(parse(text)) == text`` for every text that :func:`read_value` accepts and the reader compares; whatever has two
+  spellings in PDF has one here, so a reader that reads otherwise than this one cannot be shown anything else.
+* No reference but ``n 0 R``, no literal string, no comment, no white space but single spaces.
+* Reading neither recurses nor holds more than the text: hostile input costs its length.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Final, NamedTuple, TypeAlias
+
+MAX_DEPTH: Final = 32
+"""Arrays and dictionaries within one another: what libraries write has some eight."""
+MAX_DIGITS: Final = 32
+"""Characters of a number: more than any reader keeps, and no room to hide anything in."""
+
+
+class FormError(ValueError):
+    """The bytes are not in the one form; the message says where and what, to a person."""
+
+
+class DepthError(FormError):
+    """Arrays and dictionaries lie too deep in one another."""
+
+
+class Name(str):
+    """A name, without its slash; a character stands for a byte."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """Told apart from text."""
+        return f"/{self}"
+
+
+class Ref(NamedTuple):
+    """A reference to an object; its generation is 0 always."""
+
+    number: int
+
+
+@dataclass(slots=True)
+class Stream:
+    """A stream: its dictionary, in which ``Length`` is put when it is written, and its bytes as they stand."""
+
+    entries: "dict[str, Value]"
+    data: bytes | memoryview = field(repr=False)
+
+
+Value: TypeAlias = "None | bool | int | Decimal | Name | bytes | Ref | list[Value] | dict[str, Value] | Stream"
+
+_TOKEN = re.compile(
+    rb" ?(?:(?P<ref>[1-9][0-9]{0,9} 0 R)|(?P<name>/[!-$&-'*-.0-;=?-Z\\^-z|~]*)|(?P<integer>-?[0-9]{1,31}(?![0-9.]))"
+    rb"|(?P<real>-?[0-9]{1,31}\.[0-9]{1,31})|(?P<text><[0-9A-F]*>)|(?P<open>\[)|(?P<close>\])|(?P<begin><<)"
+    rb"|(?P<end> ?>>)|(?P<word>true|false|null))"
+)
+_PLAIN_NAME = re.compile(r"[!-$&-'*-.0-;=?-Z\\^-z|~]*")
+_ESCAPE = re.compile(rb"#([0-9A-F]{2})")
+_SPECIAL = re.compile(r"[^!-$&-'*-.0-;=?-Z\\^-z|~]|#")
+_WORDS: Final = {b"true": True, b"false": False, b"null": None}
+
+
+def write_name(name: str) -> bytes:
+    """A name as it is spelled: each byte that is not a regular character as ``#XX`` (ISO 32000-2, 7.3.5).
+
+    Args:
+        name: The name, a character a byte.
+    """
+    if "#" not in name and _PLAIN_NAME.fullmatch(name):
+        return b"/" + name.encode("ascii")
+    return b"/" + _SPECIAL.sub(lambda found: f"#{ord(found[0]):02X}", name).encode("ascii")
+
+
+def write_number(number: Decimal) -> bytes:
+    """A number as it is spelled: no exponent, no sign before zero, no zeros at the end.
+
+    Args:
+        number: The number, finite.
+
+    Raises:
+        FormError: It has too many digits.
+    """
+    text = format(number, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    if text in {"-0", ""}:
+        text = "0"
+    if len(text) > MAX_DIGITS:
+        raise FormError("a number has too many digits")
+    return text.encode("ascii")
+
+
+def write_value(value: Value, depth: int = 0) -> bytes:
+    """A value as it is spelled; a stream's dictionary alone.
+
+    Args:
+        value: The value.
+        depth: How many arrays and dictionaries it lies in.
+
+    Raises:
+        FormError: It is too deep, or a number is too long.
+    """
+    if depth > MAX_DEPTH:
+        raise DepthError("arrays and dictionaries lie too deep in one another")
+    match value:
+        case Name():
+            return write_name(value)
+        case Ref(number):
+            return b"%d 0 R" % number
+        case bool():
+            return b"true" if value else b"false"
+        case int():
+            return b"%d" % value
+        case Decimal():
+            return write_number(value)
+        case bytes():
+            return b"<" + value.hex().upper().encode("ascii") + b">"
+        case list():
+            return b"[" + b" ".join([write_value(item, depth + 1) for item in value]) + b"]"
+        case dict():
+            if not value:
+                return b"<< >>"
+            parts = [
+                write_name(key) + b" " + write_value(value[key], depth + 1)
+                for key in sorted(value, key=lambda key: key.encode("latin-1"))
+            ]
+            return b"<< " + b" ".join(parts) + b" >>"
+        case Stream():
+            return write_value({**value.entries, "Length": len(value.data)}, depth)
+        case _:
+            return b"null"
+
+
+def read_value(data: bytes, position: int) -> tuple[Value, int]:
+    """Read a value that is no stream.
+
+    Spaces are not looked at closely: whoever reads compares with what :func:`write_value` writes.
+
+    Args:
+        data: The file.
+        position: Where the value begins.
+
+    Returns:
+        The value, and where it ends.
+
+    Raises:
+        FormError: There is none, or it is spelled otherwise.
+    """
+    stack: list[list[Value]] = []
+    opened: list[bool] = []  # whether a dictionary, each
+    match_token = _TOKEN.match
+    while True:
+        found = match_token(data, position)
+        if found is None:
+            raise FormError(f"byte {position}: no value in the one spelling begins here")
+        position = found.end()
+        kind = found.lastgroup
+        value: Value
+        if kind in {"open", "begin"}:
+            if len(stack) >= MAX_DEPTH:
+                raise DepthError(f"byte {position}: arrays and dictionaries lie too deep in one another")
+            stack.append([])
+            opened.append(kind == "begin")
+            continue
+        if kind in {"close", "end"}:
+            if not stack or opened.pop() != (kind == "end"):
+                raise FormError(f"byte {position}: an array or dictionary ends that has not begun")
+            items = stack.pop()
+            value = _dictionary(items, position) if kind == "end" else items
+        else:
+            value = _scalar(found)
+        if not stack:
+            return value, position
+        stack[-1].append(value)
+
+
+def _scalar(found: re.Match[bytes]) -> Value:
+    kind, text = found.lastgroup, found[found.lastgroup or 0]
+    if kind == "ref":
+        return Ref(int(text[:-4]))
+    if kind == "name":
+        plain = text[1:]
+        if b"#" in plain:
+            plain = _ESCAPE.sub(lambda escaped: bytes([int(escaped[1], 16)]), plain)
+        return Name(plain.decode("latin-1"))
+    if kind == "integer":
+        return int(text)
+    if kind == "real":
+        return Decimal(text.decode("ascii"))
+    if kind == "text":
+        if len(text) % 2:
+            raise FormError("a string has half a byte")
+        return bytes.fromhex(text[1:-1].decode("ascii"))
+    return _WORDS[text]
+
+
+def _dictionary(items: Sequence[Value], position: int) -> dict[str, Value]:
+    keys, values = items[::2], items[1::2]
+    if len(keys) != len(values) or not all(isinstance(key, Name) for key in keys):
+        raise FormError(f"byte {position}: a dictionary has something else than keys and values")
+    result: dict[str, Value] = {str(key): value for key, value in zip(keys, values, strict=True)}
+    if len(result) != len(keys):
+        raise FormError(f"byte {position}: a dictionary has a key twice")
+    return result
