@@ -72,7 +72,7 @@ class Converter:
         if isinstance(item, pikepdf.Array):
             return [self.reference(part) for part in item.as_list()]
         if isinstance(item, pikepdf.Dictionary):
-            return self._entries(item)
+            return self.entries(item)
         raise RefusedError(Refusal.DAMAGED)
 
     def reference(self, item: object) -> Value:
@@ -101,13 +101,19 @@ class Converter:
             place += 1
         self._queue.clear()
 
-    def _entries(self, item: pikepdf.Dictionary | pikepdf.Stream, *, without: tuple[str, ...] = ()) -> dict[str, Value]:
+    def entries(self, item: pikepdf.Object, *, without: tuple[str, ...] = ()) -> dict[str, Value]:
+        """A dictionary's entries, or those of a stream's dictionary.
+
+        Args:
+            item: What pikepdf gives.
+            without: Keys that are left out.
+        """
         keys = sorted((_plain(key), key) for key in item.keys())  # noqa: SIM118 - no mapping
         found = {plain: self.reference(item[key]) for plain, key in keys if plain not in without}
         return {key: value for key, value in found.items() if value is not None}
 
     def _stream(self, item: pikepdf.Stream) -> Stream:
-        entries = self._entries(item, without=("Length",))
+        entries = self.entries(item, without=("Length",))
         return packed(entries, bytes(item.read_raw_bytes()))
 
 
@@ -133,8 +139,7 @@ def write(pdf: pikepdf.Pdf) -> bytes:
     converter.number(pdf.Root.Pages, PAGE_TREE)
     objects: dict[int, Value] = {PAGE_TREE: page_tree(len(pages))}
     for number, page in enumerate(pages, FIRST_PAGE):
-        shown = converter.value(page)
-        objects[number] = {**shown, "Parent": Ref(PAGE_TREE)} if isinstance(shown, dict) else shown
+        objects[number] = {**converter.entries(page, without=("Parent",)), "Parent": Ref(PAGE_TREE)}
     objects[CATALOGUE] = converter.value(pdf.Root)
     objects.update(converter.follow())
     return finish(objects)
