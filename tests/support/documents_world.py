@@ -105,7 +105,7 @@ class EasyWorkshop:
         self.seen.append(pdf)
         if not pdf.startswith(b"%PDF-"):
             raise FailedPrecondition("The file is not a PDF.", reason="DOCUMENT_UNREADABLE")
-        return PdfFacts((PageFacts(595.0, 842.0),), "1.7", has_form=False, has_scripts=False, has_signatures=False)
+        return PdfFacts((PageFacts(595.0, 842.0),), "1.7")
 
 
 @dataclass

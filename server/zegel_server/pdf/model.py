@@ -62,30 +62,87 @@ class PageDifference:
     share: float
 
 
+FoundSignatureKind = Literal["approval", "certification", "timestamp"]
+"""What a signature that was found in an original was made for."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundSignature:
+    """A digital signature that was found in an original.
+
+    Args:
+        kind: What it was made for.
+        intact: Whether the bytes that it signs are as they were signed; whose it is, is not looked at.
+        covers_whole_file: Whether nothing was added after it.
+    """
+
+    kind: FoundSignatureKind
+    intact: bool
+    covers_whole_file: bool
+
+
 @dataclass(frozen=True, slots=True)
 class PdfFacts:
-    """What is known of an accepted PDF.
+    """What an accepted PDF is, and what of it ends with its rendition.
 
     Args:
         pages: Its pages in order; at least one.
         pdf_version: Version in its header, such as ``1.7``.
-        has_form: It has an AcroForm with fields, or an XFA form.
-        has_scripts: It has JavaScript or an action that runs by itself; preparing removes them.
-        has_signatures: It has been signed before; preparing keeps the look of those signatures, and not their validity.
-        has_hidden_content: Its default configuration hides optional content; preparing removes that content.
-        has_attachments: It carries files; preparing removes them.
-        was_encrypted: It was encrypted under the empty password, which any reader opens; preparing removes the
-            encryption.
+        was_encrypted: It was encrypted under the empty password, which any reader opens; the rendition is not.
+        has_form: It has an AcroForm with fields, or an XFA form; the rendition shows them filled in as they were.
+        has_scripts: It has JavaScript or an action that runs by itself; the rendition has none.
+        has_hidden_content: Its default configuration hides optional content; the rendition is without that content.
+        attachment_count: How many files it carries; the rendition carries none.
+        signatures: Signatures it has; the rendition keeps their look, and not their validity.
+        fonts_substituted: Names of fonts that it does not embed, and for which the rendition embeds others.
+        fonts_missing: Names of fonts that it does not embed, and that are left to the reader.
+        is_tagged: It says how it is structured; the rendition does not.
+        has_outline: It has an outline; the rendition keeps it.
+        link_count: How many links the rendition has.
+        has_page_labels: Its pages have labels; the rendition keeps them.
+        language: The language it says it is in, such as ``de-AT``; empty if it says none.
+        differences: Pages whose rendition differs noticeably from the original.
     """
 
     pages: tuple[PageFacts, ...]
     pdf_version: str
-    has_form: bool
-    has_scripts: bool
-    has_signatures: bool
-    has_hidden_content: bool = False
-    has_attachments: bool = False
     was_encrypted: bool = False
+    has_form: bool = False
+    has_scripts: bool = False
+    has_hidden_content: bool = False
+    attachment_count: int = 0
+    signatures: tuple[FoundSignature, ...] = ()
+    fonts_substituted: tuple[str, ...] = ()
+    fonts_missing: tuple[str, ...] = ()
+    is_tagged: bool = False
+    has_outline: bool = False
+    link_count: int = 0
+    has_page_labels: bool = False
+    language: str = ""
+    differences: tuple[PageDifference, ...] = ()
+
+    @property
+    def has_signatures(self) -> bool:
+        """Whether it has been signed before."""
+        return bool(self.signatures)
+
+    @property
+    def has_attachments(self) -> bool:
+        """Whether it carries files."""
+        return self.attachment_count > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rendition:
+    """What signers are shown of an original, and the sealed file begins with.
+
+    Args:
+        data: It, in canonical form.
+        facts: What was found in the original; its pages are those of the rendition.
+    """
+
+    data: bytes
+    facts: PdfFacts
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from zegel_server.pdf.limits import (
     MAX_PDF_BYTES,
     MAX_STREAM_BYTES,
 )
-from zegel_server.pdf.model import PageFacts, PdfFacts
+from zegel_server.pdf.model import FoundSignature, PageFacts, PdfFacts
 from zegel_server.pdf.optional_content import Visibility, freeze
 from zegel_server.pdf.refusal import Refusal, RefusedError
 
@@ -101,9 +101,8 @@ def facts(pdf: pikepdf.Pdf) -> PdfFacts:
         has_scripts=_has(pdf.Root, "/OpenAction")
         or _has(pdf.Root, "/AA")
         or _has(pdf.Root.get("/Names"), "/JavaScript"),
-        has_signatures=False,
         has_hidden_content=Visibility(pdf).hides,
-        has_attachments=_has(pdf.Root.get("/Names"), "/EmbeddedFiles"),
+        attachment_count=int(_has(pdf.Root.get("/Names"), "/EmbeddedFiles")),
         was_encrypted=pdf.is_encrypted,
     )
     form = pdf.Root.get("/AcroForm")
@@ -115,7 +114,7 @@ def facts(pdf: pikepdf.Pdf) -> PdfFacts:
             if "/AA" in item or item.get("/S") in {pikepdf.Name.JavaScript, pikepdf.Name.Launch}:
                 found = replace(found, has_scripts=True)
             if item.get("/FT") == pikepdf.Name.Sig and "/V" in item:
-                found = replace(found, has_signatures=True)
+                found = replace(found, signatures=(FoundSignature("approval", intact=False, covers_whole_file=False),))
     return found
 
 
