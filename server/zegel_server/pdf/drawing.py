@@ -1,0 +1,278 @@
+"""Pages drawn and read by PDFium, so that what they show can be compared.
+
+Invariants:
+
+* The machine's fonts are never read: what is not embedded is drawn with the fonts inside PDFium, so that a page looks
+  the same on every machine, and a sandbox that opens no files draws as a test does.
+* Annotations and form fields are drawn as a viewer shows them on the screen; nothing of a file is run (this PDFium has
+  no JavaScript and no XFA).
+* Memory is bounded whatever the size of a page: it is drawn in bands.
+"""
+
+import contextlib
+import ctypes
+import math
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pypdfium2  # type: ignore[import-untyped]
+import pypdfium2.raw as pdfium  # type: ignore[import-untyped]
+
+SCALE = 1.0
+"""Pixels a point: 72 dpi, at which a line of 6 point print is six rows high and a comma still leaves a grey pixel."""
+
+MAX_PIXELS = 8_000_000
+"""Pixels of a page: an A0 plan at 72 dpi; a page of 5 x 5 m still has 14 dpi."""
+
+BAND_PIXELS = 1_000_000
+"""Pixels drawn at a time: 4 MB a picture, and an A4 page in one."""
+
+MIN_PIXELS, MAX_SIDE = 16, 32_000
+"""Shortest and longest side of a drawn page: a strip has a middle, and PDFium's arithmetic stays within 16 bits."""
+
+SMALL_SIDE = 256
+"""A page whose longer side is shorter than this (in pixels) is drawn larger: whoever views it zooms in."""
+
+_INVISIBLE = {"Cf", "Cc", "Zs", "Zl", "Zp", "Cn", "Co"}
+"""Kinds of characters that no word has: spaces, controls, hyphens at line ends, private codes of one font."""
+
+_CHAR_BOX = 4
+_fonts = pdfium.FPDF_SYSFONTINFO(version=1)
+"""A source of system fonts without one; PDFium keeps the pointer."""
+
+
+class UnreadableError(Exception):
+    """Raised when PDFium cannot open a file or a page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A page's size in pixels.
+
+    Args:
+        width: Columns.
+        height: Rows.
+    """
+
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word where it stands on a drawn page.
+
+    Args:
+        text: Its characters, normalized.
+        left: First column it touches.
+        top: First row it touches.
+        right: Column after the last.
+        bottom: Row after the last.
+    """
+
+    text: str
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+def preload() -> None:
+    """Take the machine's fonts away from PDFium, once for the process."""
+    pdfium.FPDF_SetSystemFontInfo(_fonts)
+
+
+def fit(width: float, height: float, factor: float = 1.0) -> Size:
+    """Work out at what size a page is drawn.
+
+    Args:
+        width: Width of the page in points.
+        height: Height in points.
+        factor: What the usual resolution is multiplied with where time is short.
+    """
+    scale = SCALE * factor
+    longest = max(width, height)
+    if longest * scale < SMALL_SIDE:
+        scale = SMALL_SIDE / longest
+    scale = min(scale, math.sqrt(MAX_PIXELS * factor * factor / (width * height)))
+    across, upright = (min(max(math.ceil(side * scale), MIN_PIXELS), MAX_SIDE) for side in (width, height))
+    return Size(across, upright)
+
+
+class Drawn:
+    """An open PDF.
+
+    Args:
+        data: The file; it must live as long as this does.
+        forms: Whether form fields are drawn.
+
+    Raises:
+        UnreadableError: PDFium cannot open it.
+    """
+
+    def __init__(self, data: bytes, *, forms: bool = True) -> None:
+        preload()
+        try:
+            self._document = pypdfium2.PdfDocument(data)
+        except pypdfium2.PdfiumError:
+            raise UnreadableError from None
+        if forms and self._document.get_formtype() != pdfium.FORMTYPE_NONE:
+            # Asked of PDFium itself: the package's own way writes to the log of XFA forms.
+            config = pdfium.FPDF_FORMFILLINFO(version=2)
+            raw = pdfium.FPDFDOC_InitFormFillEnvironment(self._document, config)
+            if raw:
+                self._document.formenv = pypdfium2.PdfFormEnv(raw, config)
+
+    def close(self) -> None:
+        """Free it."""
+        self._document.close()
+
+    def __len__(self) -> int:
+        """Number of its pages."""
+        return len(self._document)
+
+    @contextlib.contextmanager
+    def page(self, index: int) -> Iterator["DrawnPage"]:
+        """Open a page.
+
+        Args:
+            index: Which, from 0.
+
+        Raises:
+            UnreadableError: PDFium cannot open it.
+        """
+        try:
+            page = self._document[index]
+        except pypdfium2.PdfiumError:
+            raise UnreadableError from None
+        try:
+            yield DrawnPage(page)
+        finally:
+            page.close()
+
+
+class DrawnPage:
+    """An open page.
+
+    Args:
+        page: What PDFium made of it.
+    """
+
+    def __init__(self, page: pypdfium2.PdfPage) -> None:
+        self._page = page
+        self.width, self.height = (float(side) for side in page.get_size())
+        if not (math.isfinite(self.width) and math.isfinite(self.height) and self.width > 0 and self.height > 0):
+            raise UnreadableError
+
+    def band(self, size: Size, top: int, bottom: int, *, bare: bool = False) -> bytes:
+        """Draw some rows of the page.
+
+        Args:
+            size: Size of the whole page.
+            top: First row.
+            bottom: Row after the last.
+            bare: Whether annotations and form fields are left out.
+
+        Returns:
+            Four bytes a pixel (blue, green, red, nothing), row by row from the top.
+        """
+        rows = bottom - top
+        buffer = (ctypes.c_ubyte * (size.width * rows * 4))()
+        bitmap = pdfium.FPDFBitmap_CreateEx(size.width, rows, pdfium.FPDFBitmap_BGRx, buffer, size.width * 4)
+        if not bitmap:
+            raise MemoryError
+        try:
+            pdfium.FPDFBitmap_FillRect(bitmap, 0, 0, size.width, rows, 0xFFFFFFFF)
+            flags = pdfium.FPDF_RENDER_LIMITEDIMAGECACHE | (0 if bare else pdfium.FPDF_ANNOT)
+            place = (bitmap, self._page, 0, -top, size.width, size.height, 0, flags)
+            pdfium.FPDF_RenderPageBitmap(*place)
+            if self._page.formenv and not bare:
+                pdfium.FPDF_FFLDraw(self._page.formenv, *place)
+        finally:
+            pdfium.FPDFBitmap_Destroy(bitmap)
+        return bytes(buffer)
+
+    def words(self) -> list[str]:
+        """The words that can be copied from the page's content, normalized; annotations have no part in them."""
+        with self._text() as text:
+            return [word for part in str(text.get_text_range(errors="replace")).split() if (word := _plain(part))]
+
+    def placed_words(self, size: Size) -> Iterator[Word]:
+        """The same words, with their places.
+
+        Args:
+            size: Size of the drawn page.
+        """
+        with self._text() as text:
+            letters: list[str] = []
+            corners: list[tuple[int, int]] = []
+            for index in range(text.count_chars() + 1):
+                code = pdfium.FPDFText_GetUnicode(text, index)
+                char = chr(code) if code <= 0x10FFFF else ""  # noqa: PLR2004 - the last character there is
+                if not char or char.isspace() or not code:
+                    yield from _word(letters, corners, size)
+                    letters, corners = [], []
+                else:
+                    letters.append(char)
+                    corners.extend(self._corners(text, index, size))
+            yield from _word(letters, corners, size)
+
+    @contextlib.contextmanager
+    def _text(self) -> Iterator[pypdfium2.PdfTextPage]:
+        try:
+            text = self._page.get_textpage()
+        except pypdfium2.PdfiumError:
+            raise UnreadableError from None
+        try:
+            yield text
+        finally:
+            text.close()
+
+    def _corners(self, text: pypdfium2.PdfTextPage, index: int, size: Size) -> list[tuple[int, int]]:
+        box = [ctypes.c_double() for _side in range(_CHAR_BOX)]
+        if not pdfium.FPDFText_GetCharBox(text, index, *box):
+            return []
+        left, right, bottom, top = (side.value for side in box)
+        found = []
+        for across, upright in ((left, top), (right, bottom)):
+            column, row = ctypes.c_int(), ctypes.c_int()
+            pdfium.FPDF_PageToDevice(self._page, 0, 0, size.width, size.height, 0, across, upright, column, row)
+            found.append((column.value, row.value))
+        return found
+
+
+def _word(letters: list[str], corners: list[tuple[int, int]], size: Size) -> Iterator[Word]:
+    text = _plain("".join(letters))
+    if not text or not corners:
+        return
+    columns, rows = zip(*corners, strict=True)
+    yield Word(
+        text,
+        left=min(max(min(columns) - 1, 0), size.width - 1),
+        top=min(max(min(rows) - 1, 0), size.height - 1),
+        right=max(min(max(columns) + 2, size.width), 1),
+        bottom=max(min(max(rows) + 2, size.height), 1),
+    )
+
+
+def _plain(text: str) -> str:
+    """A word without what readers differ about: ligatures, widths, invisible characters."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(char for char in unicodedata.normalize("NFKC", text) if unicodedata.category(char) not in _INVISIBLE)
+
+
+def missing_words(before: list[str], after: list[str]) -> set[str]:
+    """Words that there were more often before, whatever their order and however spaces part them.
+
+    Args:
+        before: The words of one page.
+        after: The words of another.
+    """
+    lost = Counter(before) - Counter(after)
+    if not lost:
+        return set()
+    joined, kept = "".join(before), "".join(after)
+    return {word for word in lost if kept.count(word) < joined.count(word)}
