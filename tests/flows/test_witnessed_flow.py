@@ -86,7 +86,7 @@ def test_a_file_is_sealed_once_both_witnesses_have_cosigned(witnessed: Witnessed
         command += ["--server", server.listen, "--ca", str(tmp_path / "ca")]
         exported = CliRunner().invoke(app, command, env={"ZEGEL_TOKEN": office.owner._call.token})
         assert exported.exit_code == 0, exported.output
-    assert check_export(tmp_path / "evidence", [witnessed.log_key], keys, 2).trail == request.audit_id
+    assert check_export(tmp_path / "evidence", [witnessed.log_key], keys, 2).trail.trail == request.audit_id
     vkeys = [str(key) for key in keys]
     report = verify_pdf(
         sealed,

@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import create_engine, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from zegel.commitments import ORIGINAL, DocumentHash
 from zegel.event.v1 import event_type_pb2
-from zegel.evidence import DocumentHash
 from zegel_server import clock
 from zegel_server.audit.log import Log
 from zegel_server.audit.log_key import LogKey
@@ -26,7 +26,7 @@ from zegel_server.db.triggers import drop_triggers, immutability_triggers
 from zegel_server.ids import new_id
 from zegel_server.keys.service import Keys
 
-DOCUMENT = DocumentHash("doc_1", 1, hashlib.sha256(b"document").hexdigest())
+DOCUMENT = DocumentHash("doc_1", 1, hashlib.sha256(b"document").hexdigest(), 8, ORIGINAL)
 ORIGIN = Origin("198.51.100.9", "browser/2.0")
 
 _TENANT = insert_into(tenants)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from zegel.evidence import DocumentHash, LeafFields
+from zegel.leaves import BARE_HASHES, LEAF_VERSION, DocumentCommitment, LeafFields
 from zegel.note_signing import SignerKey, sign_note
 from zegel.tiles import ENTRIES, TILE_WIDTH, Tile, encode_bundle
 from zegel.transparency import ED25519, HASH_SIZE, Checkpoint, LogProof, leaf_hash
@@ -108,8 +108,11 @@ class MadeLog:
 START = datetime(2031, 1, 2, 3, 4, 5, 678900, UTC)
 
 
-def make_fields(seq: int, prev: str | None, *, trail: str = "aud_1", kind: str = "FIELDS_FILLED") -> LeafFields:
-    """The fields of a plausible event."""
+def make_fields(
+    seq: int, prev: str | None, *, trail: str = "aud_1", kind: str = "FIELDS_FILLED", bare: bool = False
+) -> LeafFields:
+    """The fields of a plausible event; with ``bare``, as leaves named documents before there were commitments."""
+    hashed = hashlib.sha256(b"document").hexdigest()
     return LeafFields(
         event_id=f"evt_{trail}_{seq}",
         tenant="b5b0ab1e",
@@ -123,16 +126,17 @@ def make_fields(seq: int, prev: str | None, *, trail: str = "aud_1", kind: str =
         auth="link",
         role="signer",
         policy_version=4,
-        documents=(DocumentHash("doc_1", 1, hashlib.sha256(b"document").hexdigest()),),
+        documents=(DocumentCommitment("doc_1", 1, hashed, "" if bare else "original"),),
         resource="sig_1",
         personal=hashlib.sha256(b"commitment").hexdigest(),
+        version=BARE_HASHES if bare else LEAF_VERSION,
     )
 
 
-def make_trail(count: int, *, trail: str = "aud_1") -> list[bytes]:
+def make_trail(count: int, *, trail: str = "aud_1", bare: bool = False) -> list[bytes]:
     """The chained leaves of a signature request."""
     leaves: list[bytes] = []
     for seq in range(1, count + 1):
         prev = leaf_hash(leaves[-1]).hex() if leaves else None
-        leaves.append(compose(make_fields(seq, prev, trail=trail)))
+        leaves.append(compose(make_fields(seq, prev, trail=trail, bare=bare)))
     return leaves

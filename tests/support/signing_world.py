@@ -40,6 +40,9 @@ NO_SIGN = ceremony_service_pb2.SignDocumentsRequest()
 NO_CALL: Call = Call(None, None, "", b"", b"")  # type: ignore[arg-type]
 """A call that is not repeated: nothing is kept of it."""
 
+SEAL_CERTIFICATE = hashlib.sha256(b"the certificate that seals").hexdigest()
+"""What the trail says of it."""
+
 _EVENTS = Statement(select(audit_events).order_by(audit_events.c.event_number))
 _OUTBOX = Statement(select(outbox))
 _TENANT = insert_into(tenants)
@@ -290,7 +293,14 @@ async def make_world(url: str, keyring: Path, documents: Callable[[Database, Key
             sessions,
             owners=Owners(Policies(database), ("signature_request.read",)),
         ),
-        ceremony=Ceremony(database, keys, recorder, AnyPicture(), lambda: asked.append(1)),
+        ceremony=Ceremony(
+            database,
+            keys,
+            recorder,
+            AnyPicture(),
+            seal_certificate=lambda: SEAL_CERTIFICATE,
+            all_signed=lambda: asked.append(1),
+        ),
         expiry=Expiry(database, keys, recorder),
         sealing_asked=asked,
     )

@@ -7,6 +7,7 @@ before, which is the one thing that a log must never do.
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
@@ -15,10 +16,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from zegel._internal.files import replace_durably
-from zegel.evidence import TrailReport
-from zegel.exporting import check_export, is_export
+from zegel.exporting import CheckedExport, check_export, is_export
 from zegel.log_sources import Source, source_of
 from zegel.mirror import Follower, LogRewritten, fetch_checkpoint, verify_log
+from zegel.openings import OPENINGS_NAME
 from zegel.transparency import Checkpoint, TransparencyError, VerifierKey
 from zegel.witness_messages import check_witness_key
 
@@ -88,15 +89,25 @@ def verify(
     _tell(head, f"The log is whole: {head.size:,} events, checked in {time.perf_counter() - began:.1f} s.", as_json)
 
 
-def _tell_export(report: TrailReport, as_json: bool) -> None:
+def _tell_export(checked: CheckedExport, as_json: bool) -> None:
+    report, opened = checked.trail, checked.opened
     head = report.checkpoint
     assert head is not None  # noqa: S101 - of a report that is good
     if as_json:
         facts = {"trail": report.trail, "events": len(report.leaves), "origin": head.origin, "size": head.size}
-        _console.print_json(json.dumps(facts))
+        documents = [] if opened is None else [asdict(each) for each in opened.documents]
+        _console.print_json(json.dumps(facts | {"documents": documents}))
+        return
+    lines = [f"{report.trail}: {len(report.leaves)} events, unbroken, in the log {head.origin} of {head.size:,}."]
+    if opened is None:
+        lines.append(f"Which documents they commit to is not told: {OPENINGS_NAME} is not there.")
     else:
-        said = f"{report.trail}: {len(report.leaves)} events, unbroken, in the log {head.origin} of {head.size:,}."
-        _console.print(said, markup=False, soft_wrap=True)
+        lines += [
+            f"{each.content.capitalize()} {each.document}, version {each.version}: {each.size:,} bytes, "
+            f"SHA-256 {each.sha256}"
+            for each in opened.documents
+        ]
+    _console.print("\n".join(lines), markup=False, soft_wrap=True)
 
 
 def monitor(

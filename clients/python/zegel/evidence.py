@@ -2,8 +2,9 @@
 
 Two files make a trail provable: ``audit.jsonl``, the leaves of one signature request, and ``completed.tlog-proof``, the
 proof that the last of them is in the log. Each leaf holds the hash of the one before, so the proof of the last covers
-all. A third file, ``signed.tlog-proof``, proves that the log knows the sealed file: it carries the leaf that names the
-file's SHA-256. Formats: RFC 8785 for leaves, C2SP ``tlog-proof`` for proofs.
+all. A third file, ``signed.tlog-proof``, proves that the log knows the sealed file: it carries the leaf that commits to
+the file's SHA-256. What opens the leaves' commitments is in ``openings.json``: see ``zegel.openings``.
+Formats: RFC 8785 for leaves, C2SP ``tlog-proof`` for proofs.
 
 Invariants:
 
@@ -13,14 +14,21 @@ Invariants:
 * Nothing here needs a person's data: a leaf holds commitments only.
 """
 
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
-from zegel.canonical import MAX_INTEGER, CanonicalError, Json, loads
+from zegel.commitments import SEALED, DocumentHash, SealedOpening
+from zegel.leaves import (
+    BARE_HASHES,
+    LEAF_VERSION,
+    MAX_LEAF_BYTES,
+    DocumentCommitment,
+    InvalidLeaf,
+    LeafFields,
+    parse_leaf,
+)
 from zegel.transparency import (
     Checkpoint,
     InvalidCheckpoint,
@@ -34,164 +42,29 @@ from zegel.transparency import (
     leaf_hash,
 )
 
-LEAF_VERSION: Final = 1
-"""The version of the leaf's form that this module reads."""
-MAX_LEAF_BYTES: Final = 65_535
-"""What the length prefix of an entry bundle can say (C2SP tlog-tiles)."""
+__all__ = [
+    "LEAF_VERSION",
+    "MAX_LEAF_BYTES",
+    "MAX_TRAIL_BYTES",
+    "SEALED_EVENT_TYPE",
+    "Check",
+    "DetachedReport",
+    "DocumentCommitment",
+    "DocumentHash",
+    "Failure",
+    "InvalidLeaf",
+    "LeafFields",
+    "SealedOpening",
+    "TrailReport",
+    "check_detached",
+    "check_trail",
+    "parse_leaf",
+]
+
 MAX_TRAIL_BYTES: Final = 64 * 2**20
 """Longer ``audit.jsonl`` are refused unread: 100,000 events, where a busy request has some hundred."""
 SEALED_EVENT_TYPE: Final = "SIGNATURE_REQUEST_DOWNLOADABLE"
 """The event that names the sealed file's hash: a value of ``zegel.event.v1.EventType`` without its prefix."""
-
-_HEX_HASH = re.compile("[0-9a-f]{64}", re.ASCII)
-_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z", re.ASCII)
-_TYPE = re.compile("[A-Z][A-Z0-9_]{0,63}", re.ASCII)
-
-
-class InvalidLeaf(TransparencyError):  # noqa: N818 - named after what is invalid, as all of these
-    """The bytes are no leaf in its one form."""
-
-
-# --------------------------------------------------------------------------------------------------------------- leaves
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentHash:
-    """A document that an event concerns: which, which version of it, and the SHA-256 of its bytes in lower-case hex."""
-
-    document: str
-    version: int
-    sha256: str
-    extra: Mapping[str, Json] = field(default_factory=dict, hash=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeafFields:
-    """What a leaf of the audit log says: one act.
-
-    Args:
-        event_id: Identifier of the event.
-        tenant: Pseudonym of the tenant, or ``None`` for an act outside of all.
-        trail: Audit ID of the signature request, or ``None`` for an act that belongs to none.
-        seq: Place in the trail, from 1; ``None`` without a trail.
-        prev: Leaf hash of the trail's event before, in hex; ``None`` for the first and without a trail.
-        type: A value of ``zegel.event.v1.EventType`` without its prefix. It may be one that this version does not know.
-        time: When, by the server's clock, to the microsecond.
-        actor: Pseudonym of who did it, or ``None`` for the server itself.
-        actor_kind: What the actor is, such as ``member``, ``api_key``, ``signer``, ``system``.
-        auth: How the actor authenticated, or ``None``.
-        role: The role by which it was allowed, or ``None``.
-        decision: ``allowed`` or ``refused``.
-        policy_version: Version of the policy that decided; 0 where none was asked.
-        documents: The documents that it concerns.
-        resource: What it was done to, or ``None``.
-        personal: Commitment to the personal data: HMAC-SHA-256 under the subject's key, in hex, or ``None``.
-        extra: Members that this version does not know, as they stand.
-    """
-
-    event_id: str
-    tenant: str | None
-    trail: str | None
-    seq: int | None
-    prev: str | None
-    type: str
-    time: datetime
-    actor: str | None
-    actor_kind: str
-    auth: str | None = None
-    role: str | None = None
-    decision: str = "allowed"
-    policy_version: int = 0
-    documents: tuple[DocumentHash, ...] = ()
-    resource: str | None = None
-    personal: str | None = None
-    extra: Mapping[str, Json] = field(default_factory=dict, hash=False)
-
-
-def _text(value: object) -> bool:
-    return isinstance(value, str) and value != ""
-
-
-def _count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_INTEGER
-
-
-def _matches(pattern: re.Pattern[str]) -> Callable[[object], bool]:
-    return lambda value: isinstance(value, str) and pattern.fullmatch(value) is not None
-
-
-def _or_null(rule: Callable[[object], bool]) -> Callable[[object], bool]:
-    return lambda value: value is None or rule(value)
-
-
-_DOCUMENT_RULES: dict[str, Callable[[object], bool]] = {
-    "document": _text,
-    "version": _count,
-    "sha256": _matches(_HEX_HASH),
-}
-
-
-def _documents(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(each, dict) and _follows(each, _DOCUMENT_RULES) for each in value)
-
-
-_LEAF_RULES: dict[str, Callable[[object], bool]] = {
-    "event_id": _text,
-    "tenant": _or_null(_text),
-    "trail": _or_null(_text),
-    "seq": _or_null(_count),
-    "prev": _or_null(_matches(_HEX_HASH)),
-    "type": _matches(_TYPE),
-    "time": _matches(_TIME),
-    "actor": _or_null(_text),
-    "actor_kind": _text,
-    "auth": _or_null(_text),
-    "role": _or_null(_text),
-    "decision": _text,
-    "policy_version": _count,
-    "documents": _documents,
-    "resource": _or_null(_text),
-    "personal": _or_null(_matches(_HEX_HASH)),
-}
-
-
-def _follows(value: Mapping[str, object], rules: Mapping[str, Callable[[object], bool]]) -> bool:
-    return all(name in value and rule(value[name]) for name, rule in rules.items())
-
-
-def parse_leaf(data: bytes) -> LeafFields:
-    """Read a leaf. What it holds beyond the fields known here is kept in ``extra``.
-
-    Raises:
-        InvalidLeaf: The bytes are not canonical JSON, too long, or a field is missing or of a wrong form.
-    """
-    if len(data) > MAX_LEAF_BYTES:
-        raise InvalidLeaf("a leaf is too long")
-    try:
-        value: Any = loads(data)
-    except CanonicalError as error:
-        raise InvalidLeaf("a leaf is not canonical JSON") from error
-    if not isinstance(value, dict) or not _count(value.get("v")) or value.pop("v") != LEAF_VERSION:
-        raise InvalidLeaf("a leaf is of another version")
-    if not _follows(value, _LEAF_RULES):
-        wrong = [name for name, rule in _LEAF_RULES.items() if name not in value or not rule(value[name])]
-        raise InvalidLeaf(f"a leaf lacks or misstates {', '.join(wrong)}")
-    seq, prev = value["seq"], value["prev"]
-    if (seq is None) != (value["trail"] is None) or seq == 0 or (prev is None) != (seq in {None, 1}):
-        raise InvalidLeaf("a leaf's trail, seq and prev contradict each other")
-    try:
-        time = datetime.fromisoformat(value.pop("time")).astimezone(UTC)
-    except ValueError as error:
-        raise InvalidLeaf("a leaf's time is none of the calendar") from error
-    documents = tuple(
-        DocumentHash(each.pop("document"), each.pop("version"), each.pop("sha256"), each)
-        for each in value.pop("documents")
-    )
-    known = {name: value.pop(name) for name in _LEAF_RULES if name in value}
-    return LeafFields(**known, time=time, documents=documents, extra=value)
-
-
-# --------------------------------------------------------------------------------------------------------------- checks
 
 
 class Check(StrEnum):
@@ -213,6 +86,14 @@ class Check(StrEnum):
     """The leaf is in the log that the checkpoint commits to."""
     SEALED_FILE = "sealed_file"
     """The leaf is that of a sealed file, and of this one."""
+    OPENINGS = "openings"
+    """The openings are in their one form, and each fits the commitment that it opens."""
+    SAME_DOCUMENTS = "same_documents"
+    """What was sent, what each signer signed and what everybody signed are the same documents."""
+    BOXES = "boxes"
+    """The boxes are those that were sent, each of a signer."""
+    SEAL_CERTIFICATE = "seal_certificate"
+    """The trail names the certificate that seals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,19 +200,23 @@ def check_trail(
 
 def check_detached(
     file_sha256: bytes,
+    file_size: int,
     proof: bytes,
     logs: Sequence[VerifierKey],
     *,
+    opening: SealedOpening | None = None,
     trail: str | None = None,
     witnesses: Sequence[VerifierKey] = (),
     quorum: int = 0,
 ) -> DetachedReport:
-    """Check that the log knows a file as sealed, with nothing but the file's hash, the proof and the log's key.
+    """Check that the log knows a file as sealed, with the file's hash, what opens its commitment, and the log's key.
 
     Args:
         file_sha256: SHA-256 of the whole file, 32 bytes.
-        proof: ``signed.tlog-proof``; its extra data is the leaf that names the file.
+        file_size: How many bytes it has.
+        proof: ``signed.tlog-proof``; its extra data is the leaf that commits to the file.
         logs: Verifier keys of the logs that are trusted.
+        opening: What opens the commitment, from the file's own ``openings.json``; leaves of version 1 need none.
         trail: The audit ID that the leaf must have, such as that of the trail in the file.
         witnesses: Verifier keys of witnesses.
         quorum: How many of them must have signed.
@@ -349,11 +234,23 @@ def check_detached(
             failures.append(Failure(Check.LEAF_FORMAT, str(error)))
     if leaf and leaf.type != SEALED_EVENT_TYPE:
         failures.append(Failure(Check.SEALED_FILE, "the event is not the sealing of a file"))
-    elif leaf and all(each.sha256 != file_sha256.hex() for each in leaf.documents):
+    elif leaf and leaf.version != BARE_HASHES and opening is None:
+        failures.append(Failure(Check.SEALED_FILE, "the opening of the event's commitment to the file is missing"))
+    elif leaf and not _names(leaf, file_sha256, file_size, opening):
         failures.append(Failure(Check.SEALED_FILE, "the event names another file"))
     if leaf and (leaf.trail is None or trail not in {None, leaf.trail}):
         failures.append(Failure(Check.ONE_TRAIL, "the event is of another trail"))
     return DetachedReport(leaf, parsed.index if parsed else None, head, tuple(failures))
+
+
+def _names(leaf: LeafFields, file_sha256: bytes, file_size: int, opening: SealedOpening | None) -> bool:
+    """Whether a leaf commits to a file, or in version 1 tells its hash."""
+    if leaf.version == BARE_HASHES:
+        return any(each.commitment == file_sha256.hex() for each in leaf.documents)
+    if opening is None:
+        return False
+    wanted = (SEALED, opening.document, opening.version, opening.commit(file_sha256, file_size))
+    return any((each.content, each.document, each.version, each.commitment) == wanted for each in leaf.documents)
 
 
 def _check_proof(

@@ -10,6 +10,7 @@ from zegel import audit_cli
 from zegel.client import Client
 from zegel.exporting import Export, export_from_log
 from zegel.log_sources import source_of
+from zegel.openings import OPENINGS_NAME
 from zegel.transparency import TransparencyError
 
 FAILED: Final = 1
@@ -50,7 +51,7 @@ def export(
         elif server:
             with Client(server, token=token, root_certificates=ca) as client:
                 answer = client.audit.get_transaction(audit_id=what)
-            found = Export(answer.audit_jsonl, answer.proof, answer.sealed_proof)
+            found = Export(answer.audit_jsonl, answer.proof, answer.sealed_proof, answer.openings)
         else:
             raise typer.BadParameter("it is no file: tell --server, or --log, to find the audit ID", param_hint="what")
         found.write(out)
@@ -72,7 +73,8 @@ def _from_pdf(file: Path) -> Export:
     except Exception as error:  # noqa: BLE001 - a parser of damaged files raises anything
         _fail(f"{file} is no sealed file that carries its evidence ({error})")
     beside = file.with_suffix(".tlog-proof")
-    return Export(attached[TRAIL_NAME], attached[PROOF_NAME], beside.read_bytes() if beside.exists() else b"")
+    proof = beside.read_bytes() if beside.exists() else b""
+    return Export(attached[TRAIL_NAME], attached[PROOF_NAME], proof, attached.get(OPENINGS_NAME, b""))
 
 
 def _fail(text: str) -> NoReturn:

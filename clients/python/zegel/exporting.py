@@ -1,6 +1,7 @@
 """The evidence of one signature request in a folder of its own, to be kept and checked apart from server and log.
 
 ``audit.jsonl`` and ``completed.tlog-proof`` are as in a sealed file; ``checkpoint`` is what the proof stands on;
+``openings.json`` opens the commitments of the leaves, where whoever exported had it: the log's own files do not;
 ``signed.tlog-proof``, where the request was sealed, proves that the log knows the sealed file.
 
 Invariants:
@@ -17,6 +18,7 @@ from typing import Final
 from zegel._internal.files import replace_durably
 from zegel.evidence import (
     SEALED_EVENT_TYPE,
+    Failure,
     InvalidLeaf,
     TrailReport,
     check_trail,
@@ -24,6 +26,7 @@ from zegel.evidence import (
 )
 from zegel.log_sources import Source
 from zegel.mirror import Follower, InvalidTrail, Trails
+from zegel.openings import OPENINGS_NAME, OpenedTrail, check_openings
 from zegel.transparency import LogProof, TransparencyError, VerifierKey, node_hash
 
 TRAIL: Final = "audit.jsonl"
@@ -45,16 +48,19 @@ class Export:
         audit_jsonl: Each leaf, in order, and a newline after each.
         proof: Proof of the last leaf (tlog-proof).
         sealed_proof: Proof of the leaf that names the sealed file, which it carries; empty where there is none.
+        openings: What opens the commitments of the leaves; empty where it is not at hand.
     """
 
     audit_jsonl: bytes
     proof: bytes
     sealed_proof: bytes = b""
+    openings: bytes = b""
 
     def files(self) -> Mapping[str, bytes]:
         """Return the files by their names; raises as ``LogProof.parse``."""
         files = {TRAIL: self.audit_jsonl, PROOF: self.proof, CHECKPOINT: LogProof.parse(self.proof).checkpoint}
-        return files | ({SEALED: self.sealed_proof} if self.sealed_proof else {})
+        more = {SEALED: self.sealed_proof, OPENINGS_NAME: self.openings}
+        return files | {name: data for name, data in more.items() if data}
 
     def write(self, folder: Path) -> None:
         """Write the files.
@@ -72,6 +78,14 @@ class Export:
             replace_durably(folder / name, data, MODE)
 
 
+@dataclass(frozen=True, slots=True)
+class CheckedExport:
+    """Evidence in a folder that was found good: the trail, and what it says once opened, where that is at hand."""
+
+    trail: TrailReport
+    opened: OpenedTrail | None
+
+
 def is_export(folder: Path) -> bool:
     """Whether a folder holds the evidence of one request, and not a log."""
     return (folder / TRAIL).is_file() and not (folder / "tile").exists()
@@ -79,7 +93,7 @@ def is_export(folder: Path) -> bool:
 
 def check_export(
     folder: Path, logs: Sequence[VerifierKey], witnesses: Sequence[VerifierKey] = (), quorum: int = 0
-) -> TrailReport:
+) -> CheckedExport:
     """Check the evidence in a folder, offline.
 
     Args:
@@ -89,7 +103,7 @@ def check_export(
         quorum: How many of them must have cosigned.
 
     Returns:
-        The report on the trail, which is good.
+        The reports on the trail and on what opens it, which are good.
 
     Raises:
         TransparencyError: Something of it does not hold; the message says what.
@@ -97,19 +111,32 @@ def check_export(
     """
     proof = (folder / PROOF).read_bytes()
     report = check_trail((folder / TRAIL).read_bytes(), proof, logs, witnesses=witnesses, quorum=quorum)
-    for failure in report.failures:
-        raise InvalidTrail(f"{failure.reason}, line {failure.line}" if failure.line else failure.reason)
+    _demand(report.failures)
     if report.trail is None:
         raise InvalidTrail("the events are of no signature request")
     if (folder / CHECKPOINT).read_bytes() != LogProof.parse(proof).checkpoint:
         raise InvalidTrail("the checkpoint is not the one that the proof stands on")
+    leaves = report.leaves
     if (folder / SEALED).exists():
         sealed = LogProof.parse((folder / SEALED).read_bytes())
         sealed.verify(sealed.extra, logs, witnesses, quorum)
         leaf = parse_leaf(sealed.extra)
         if leaf.trail != report.trail or leaf.type != SEALED_EVENT_TYPE:
             raise InvalidTrail(f"{SEALED} proves another event than the sealing of this request")
-    return report
+        # The trail in a sealed file ends before.
+        leaves = leaves if leaf in leaves else (*leaves, leaf)
+    if not (folder / OPENINGS_NAME).exists():
+        return CheckedExport(report, None)
+    complete = any(each.type == SEALED_EVENT_TYPE for each in leaves)
+    opened = check_openings(leaves, (folder / OPENINGS_NAME).read_bytes(), complete=complete)
+    _demand(opened.failures)
+    return CheckedExport(report, opened)
+
+
+def _demand(failures: Sequence[Failure]) -> None:
+    """Raise the first failure; none is good."""
+    for failure in failures:
+        raise InvalidTrail(f"{failure.reason}, line {failure.line}" if failure.line else failure.reason)
 
 
 @dataclass

@@ -38,6 +38,9 @@ ONCE: Final = frozenset(
         events.EVENT_TYPE_SIGNATURE_REQUEST_DOWNLOADABLE,
         events.EVENT_TYPE_SIGNATURE_REQUEST_CANCELED,
         events.EVENT_TYPE_SIGNATURE_REQUEST_EXPIRED,
+        events.EVENT_TYPE_SIGNATURE_REQUEST_INVALID,
+        # Once for each certificate that the operator puts in place while the request waits for its seal.
+        events.EVENT_TYPE_SEAL_CERTIFICATE_CHANGED,
         # Once for each link, and links are counted when they are made.
         events.EVENT_TYPE_SIGNER_LINK_REDEEMED,
         events.EVENT_TYPE_SIGNER_LINK_REVOKED,

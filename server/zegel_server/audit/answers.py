@@ -1,9 +1,12 @@
 """What the audit trail answers with: plain values, no I/O."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from zegel_server.audit.model import AuditEvent
+
+RequestOpenings = Callable[[str, str], Awaitable[bytes]]
+"""Gives what opens the commitments in the trail of a tenant's signature request: ``openings.json``, or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +44,15 @@ class TransactionRecord:
         events: Its events, the oldest first.
         evidence: The leaves and the proof.
         sealed_proof: Proof of the leaf that names the sealed file, which it carries; empty where there is none.
+        openings: What opens the leaves' commitments to documents and boxes (``zegel.openings``); empty for a request
+            from before there were any.
     """
 
     signature_request_id: str
     events: Sequence[AuditEvent]
     evidence: Evidence
     sealed_proof: bytes
+    openings: bytes
 
 
 @dataclass(frozen=True, slots=True)

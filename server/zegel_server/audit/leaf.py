@@ -1,10 +1,11 @@
-"""Composing the leaves of the audit log: canonical JSON (RFC 8785) that ``zegel.evidence`` reads back.
+"""Composing the leaves of the audit log: canonical JSON (RFC 8785) that ``zegel.leaves`` reads back.
 
 Invariants:
 
 * ``parse(compose(fields)) == fields``, and ``compose(parse(data)) == data``.
 * ``complete(draft(fields), seq, prev)`` is the leaf of the same fields at that place.
 * No personal data in clear: what is personal stands there as a commitment, which says nothing once its key is gone.
+  Nor a document's hash: a commitment to it (``zegel.commitments``).
 
 The leaf is drafted with the event. Its place in the trail and the hash of the leaf before it are known only when the
 sequencer integrates it, which then puts these two in and costs next to nothing.
@@ -16,13 +17,13 @@ from datetime import UTC
 from typing import Final
 
 from zegel.canonical import MAX_INTEGER, Json, dumps, dumps_ordered
-from zegel.evidence import LEAF_VERSION, MAX_LEAF_BYTES, DocumentHash, InvalidLeaf, LeafFields
-from zegel.evidence import parse_leaf as parse
+from zegel.leaves import BARE_HASHES, MAX_LEAF_BYTES, DocumentCommitment, InvalidLeaf, LeafFields
+from zegel.leaves import parse_leaf as parse
 from zegel.transparency import HASH_SIZE
 
 __all__ = [
     "COMMITMENT_KEY_SIZE",
-    "DocumentHash",
+    "DocumentCommitment",
     "InvalidLeaf",
     "LeafFields",
     "commitment",
@@ -88,10 +89,7 @@ def _pieces(fields: LeafFields) -> str:
         if time.tzinfo is None:
             raise InvalidLeaf("an event's time has no zone")
         time = time.astimezone(UTC)
-    documents: list[dict[str, Json]] = [
-        {**each.extra, "document": each.document, "sha256": each.sha256, "version": each.version}
-        for each in fields.documents
-    ]
+    documents = [_document(each, fields.version) for each in fields.documents]
     # Written in the order of RFC 8785, so that nothing has to be sorted.
     parts: list[dict[str, Json]] = [
         {
@@ -110,7 +108,7 @@ def _pieces(fields: LeafFields) -> str:
             "time": time.isoformat(timespec="microseconds").replace("+00:00", "Z"),
             "trail": fields.trail,
             "type": fields.type,
-            "v": LEAF_VERSION,
+            "v": fields.version,
         },
     ]
     session = fields.extra.get("session") if len(fields.extra) == 1 else None
@@ -127,6 +125,14 @@ def _pieces(fields: LeafFields) -> str:
             part.setdefault(name, value)
         return _cut(*(dumps(part).decode() for part in parts))
     return _cut(*(dumps_ordered(part).decode() for part in parts))
+
+
+def _document(document: DocumentCommitment, version: int) -> dict[str, Json]:
+    if version == BARE_HASHES:
+        named: dict[str, Json] = {"document": document.document, "sha256": document.commitment}
+    else:
+        named = {"commitment": document.commitment, "content": document.content, "document": document.document}
+    return {**document.extra, **named, "version": document.version}
 
 
 def _cut(first: str, second: str, third: str) -> str:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 
 from zegel.event.v1 import event_type_pb2
+from zegel.leaves import BARE_HASHES
 
 LAST: Final = 2**63 - 1
 """No event has a later time or place."""
@@ -28,10 +29,20 @@ class Contradiction(Exception):  # noqa: N818 - named after what was found
 
 @dataclass(frozen=True, slots=True)
 class EventDocument:
-    """A document that an event concerns: which, which version of it, and the SHA-256 of its bytes, 32 bytes."""
+    """A document that an event concerns, as its leaf names it.
+
+    Attributes:
+        document_id: Which.
+        version: Which version of it.
+        content: What of it: ``original``, ``rendition`` or ``sealed``; empty in an old leaf, which has a hash.
+        commitment: Commitment to its bytes, 32 bytes; none in an old leaf.
+        sha256: SHA-256 of its bytes, 32 bytes, which only an old leaf tells; none in others.
+    """
 
     document_id: str
     version: int
+    content: str
+    commitment: bytes
     sha256: bytes
 
 
@@ -173,7 +184,13 @@ def event_of(
         signature_request_id=signature_request_id,
         resource_id=facts["resource"] or "",
         documents=tuple(
-            EventDocument(each["document"], each["version"], bytes.fromhex(each["sha256"]))
+            EventDocument(
+                each["document"],
+                each["version"],
+                each.get("content", ""),
+                bytes.fromhex(each.get("commitment", "")),
+                bytes.fromhex(each["sha256"]) if facts["v"] == BARE_HASHES else b"",
+            )
             for each in facts["documents"]
         ),
         policy_version=facts["policy_version"],

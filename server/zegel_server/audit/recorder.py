@@ -7,19 +7,21 @@ Invariants:
 
 * What goes into the leaf holds no personal data: of that, a commitment under the subject's key. The data itself is
   stored beside the event, encrypted under the same key, so that destroying the key forgets the person.
+* Nor does it hold a document's hash: of that, a commitment under a salt that follows from the tenant's own key.
 * An event is recorded with the change or not at all.
 * Access can be taken away while a tenant's key is not to be had: such events, and refusals, are then recorded without
-  the personal data, and say so. Nothing personal is ever written under another key, nor in clear.
+  the personal data, and name no documents, and say so. Nothing is ever written under another key, nor in clear.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from zegel.commitments import DocumentHash, commit_document, document_salt
 from zegel.event.v1 import event_type_pb2 as events
 from zegel_server import clock
 from zegel_server.audit import allowance, leaf
-from zegel_server.audit.leaf import DocumentHash, LeafFields, commitment
+from zegel_server.audit.leaf import DocumentCommitment, LeafFields, commitment
 from zegel_server.audit.model import type_name
 from zegel_server.caller import Caller, PrincipalKind, Share
 from zegel_server.db import Transaction, insert_into
@@ -46,7 +48,7 @@ TAKES_AWAY: Final = frozenset(
 )
 """Events of acts that only take access away, and of refusals: recorded without the tenant's key too (ADR 0011)."""
 KEY_AWAY: Final = "key_away"
-"""Why an event of these has no personal data, in its leaf's member ``personal_missing``."""
+"""Why an event of these lacks personal data or documents, in its leaf: ``personal_missing``, ``documents_missing``."""
 
 _SIGNER: Final = PrincipalKind.SIGNER.lower()
 
@@ -81,7 +83,9 @@ class Draft:
         resource_id: What it is done to.
         signature_request_id: The signature request it belongs to; empty for others.
         trail: That request's audit ID; empty for others.
-        documents: The documents that it concerns.
+        documents: The documents that it concerns; the leaf commits to them.
+        document_key: The tenant's own key, from which the salts of these commitments follow; ``None`` where no
+            documents are to be named.
         refused: Whether it was refused.
         acting: The delegation by which it is done; ``None`` for none.
         extra: Further facts for the leaf, none of them personal.
@@ -89,6 +93,7 @@ class Draft:
         commitment: Commitment to the personal data, or ``None``.
         personal: The personal data, encrypted under the subject's key, or ``None``.
         key_away: Whether personal data is left out since the subject's key was not to be had.
+        documents_away: Whether documents are left out since the tenant's own key was not to be had.
     """
 
     event_type: int
@@ -103,6 +108,7 @@ class Draft:
     signature_request_id: str = ""
     trail: str = ""
     documents: tuple[DocumentHash, ...] = ()
+    document_key: bytes | None = field(default=None, repr=False)
     refused: bool = False
     acting: Share | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -110,6 +116,7 @@ class Draft:
     commitment: str | None = None
     personal: bytes | None = None
     key_away: bool = False
+    documents_away: bool = False
 
     def about(self, **changes: Any) -> "Draft":
         """The same event with facts that were learned inside the transaction.
@@ -140,7 +147,7 @@ class Recorder:
         resource_id: str = "",
         signature_request_id: str = "",
         trail: str = "",
-        documents: Sequence[DocumentHash] = (),
+        documents: Sequence[DocumentHash] | None = (),
         refused: bool = False,
         extra: Mapping[str, Any] | None = None,
         personal: Mapping[str, str] | None = None,
@@ -153,7 +160,8 @@ class Recorder:
             resource_id: What it is done to.
             signature_request_id: The signature request it belongs to.
             trail: That request's audit ID.
-            documents: The documents it concerns.
+            documents: The documents it concerns; ``None`` where they are learned inside the transaction, and then told
+                by ``about``.
             refused: Whether it was refused.
             extra: Further facts for the leaf, none of them personal.
             personal: Personal data of the caller beside where the call came from, such as ``name`` and ``email``.
@@ -171,6 +179,13 @@ class Recorder:
             if event_type not in TAKES_AWAY or not is_key_away(error):
                 raise
             away = True
+        document_key, documents_away = None, False
+        try:
+            document_key = await self._document_key(caller.tenant_id, documents)
+        except ZegelError as error:
+            if event_type not in TAKES_AWAY or not is_key_away(error):
+                raise
+            documents_away = True
         if key is not None:
             sealed = self._keys.encrypt_personal(key, data, caller.subject_id)
             promise = commitment(key, data)
@@ -186,7 +201,8 @@ class Recorder:
             resource_id=resource_id,
             signature_request_id=signature_request_id,
             trail=trail,
-            documents=tuple(documents),
+            documents=tuple(documents or ()),
+            document_key=document_key,
             refused=refused,
             acting=caller.acting,
             extra=extra or {},
@@ -194,6 +210,7 @@ class Recorder:
             commitment=promise,
             personal=sealed,
             key_away=away,
+            documents_away=documents_away,
         )
 
     async def draft_own(
@@ -217,6 +234,9 @@ class Recorder:
             trail: That request's audit ID.
             documents: The documents it concerns.
             extra: Further facts for the leaf, none of them personal.
+
+        Raises:
+            Unavailable: Documents are named, and the key provider does not answer.
         """
         return Draft(
             event_type=event_type,
@@ -226,8 +246,13 @@ class Recorder:
             signature_request_id=signature_request_id,
             trail=trail,
             documents=tuple(documents),
+            document_key=await self._document_key(tenant_id, documents),
             extra=extra or {},
         )
+
+    async def _document_key(self, tenant_id: str, documents: Sequence[DocumentHash] | None) -> bytes | None:
+        """The key from which the salts of documents follow; none where no documents are named."""
+        return None if documents is not None and not documents else await self._keys.own_key(tenant_id)
 
     async def record(self, transaction: Transaction, draft: Draft) -> str:
         """Records an event in a transaction.
@@ -267,6 +292,8 @@ class Recorder:
 def _leaf_draft(draft: Draft, event_id: str, event_time: int) -> str:
     """The leaf, but for its place in the log, which only the sequencer knows."""
     extra = draft.extra
+    if draft.documents_away:
+        extra = {**extra, "documents_missing": KEY_AWAY}
     if draft.acting is not None:
         extra = {**extra, "delegation": draft.acting.delegation_id, "delegator": draft.acting.owner_id}
     if draft.key_away:
@@ -287,9 +314,34 @@ def _leaf_draft(draft: Draft, event_id: str, event_time: int) -> str:
             auth=draft.auth or None,
             decision="refused" if draft.refused else "allowed",
             policy_version=draft.policy_version,
-            documents=draft.documents,
+            documents=() if draft.documents_away else commitments_to(draft.documents, draft.document_key),
             resource=draft.resource_id or None,
             personal=draft.commitment,
             extra=extra,
         )
+    )
+
+
+def commitments_to(documents: Sequence[DocumentHash], key: bytes | None) -> tuple[DocumentCommitment, ...]:
+    """Documents as a leaf names them.
+
+    Args:
+        documents: What is committed to.
+        key: The tenant's own key.
+
+    Raises:
+        ValueError: There are documents, and no key.
+    """
+    if not documents:
+        return ()
+    if key is None:
+        raise ValueError("an event names documents, and was drafted without a key to commit to them")
+    return tuple(
+        DocumentCommitment(
+            each.document,
+            each.version,
+            commit_document(document_salt(key, each.content, each.document, each.version), each),
+            each.content,
+        )
+        for each in documents
     )

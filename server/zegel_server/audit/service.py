@@ -19,13 +19,14 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
-from zegel.evidence import MAX_TRAIL_BYTES, SEALED_EVENT_TYPE, check_trail
+from zegel.evidence import MAX_TRAIL_BYTES, SEALED_EVENT_TYPE, LeafFields, check_trail
+from zegel.openings import check_openings
 from zegel.tiles import TILE_WIDTH
 from zegel.transparency import HASH_SIZE, LogProof, leaf_hash
 from zegel_server import ids, validation
 from zegel_server.audit import store
 from zegel_server.audit.allowance import trail_full
-from zegel_server.audit.answers import ConsistencyProof, Evidence, Page, TransactionRecord
+from zegel_server.audit.answers import ConsistencyProof, Evidence, Page, RequestOpenings, TransactionRecord
 from zegel_server.audit.cosignatures import Cosignatures
 from zegel_server.audit.leaf import commitment
 from zegel_server.audit.log import Head, Log, damaged
@@ -58,6 +59,7 @@ class AuditTrail:
         log: Reads the log.
         sequencer: Integrates what waits, and tells of what is new.
         cosignatures: Has the lines of witnesses; ``None`` where none are asked.
+        openings: Gives what opens the commitments in a request's trail; ``None`` where nothing does.
     """
 
     def __init__(
@@ -67,12 +69,15 @@ class AuditTrail:
         log: Log,
         sequencer: Sequencer,
         cosignatures: Cosignatures | None = None,
+        *,
+        openings: RequestOpenings | None = None,
     ) -> None:
         self._cosignatures = cosignatures or Cosignatures(database, log)
         self._database = database
         self._keys = keys
         self._log = log
         self._sequencer = sequencer
+        self._openings = openings
 
     @property
     def origin(self) -> str:
@@ -327,7 +332,12 @@ class AuditTrail:
         # Who has just done something finds it here.
         if await self._database.fetch_one(store.TRAIL_IS_WAITING, trail=audit_id) is not None:
             await self.flush()
-        head, rows, evidence = await self._trail(audit_id)
+        head, rows, evidence, leaves = await self._trail(audit_id)
+        openings = b""
+        if self._openings is not None:
+            openings = await self._openings(caller.tenant_id, request.signature_request_id)
+        if openings and not check_openings(leaves, openings, complete=False).ok:
+            raise damaged("a signature request's documents or fields are not those that were sent")
         sealed_proof = b""
         events = []
         for row in rows:
@@ -335,7 +345,7 @@ class AuditTrail:
             events.append(event)
             if leaf_facts(row, None)["type"] == SEALED_EVENT_TYPE:
                 sealed_proof = await self._proof(row.leaf_index, event.leaf, head, carried=True)
-        return TransactionRecord(request.signature_request_id, events, evidence, sealed_proof)
+        return TransactionRecord(request.signature_request_id, events, evidence, sealed_proof, openings)
 
     async def evidence(self, trail: str) -> Evidence:
         """The evidence of a trail: each event that was committed, under the newest checkpoint.
@@ -355,7 +365,7 @@ class AuditTrail:
             raise _not_yet()
         return (await self._trail(trail))[2]
 
-    async def _trail(self, trail: str) -> tuple[Head, Sequence[Row], Evidence]:
+    async def _trail(self, trail: str) -> tuple[Head, Sequence[Row], Evidence, Sequence[LeafFields]]:
         # Its length first: what is read later can be longer, never shorter.
         known = await self._database.fetch_one(store.TRAIL, trail=trail)
         head = await self._log.head()
@@ -372,9 +382,10 @@ class AuditTrail:
         proof = await self._proof(rows[-1].leaf_index, bytes(rows[-1].leaf), head, carried=False)
         # The very check that whoever gets it will make.
         witnesses, quorum = self._cosignatures.keys, self._cosignatures.needed
-        if not check_trail(lines, proof, [self._log.key.verifier], witnesses=witnesses, quorum=quorum).ok:
+        report = check_trail(lines, proof, [self._log.key.verifier], witnesses=witnesses, quorum=quorum)
+        if not report.ok:
             raise damaged("the events of a signature request are not those that were signed")
-        return head, rows, Evidence(lines, proof)
+        return head, rows, Evidence(lines, proof), report.leaves
 
 
 def _reach(caller: Caller) -> dict[str, str]:

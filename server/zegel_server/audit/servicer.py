@@ -57,6 +57,7 @@ class AuditServicer(rpc.AuditServiceServicer):
             audit_jsonl=found.evidence.audit_jsonl,
             proof=found.evidence.proof,
             sealed_proof=found.sealed_proof,
+            openings=found.openings,
         )
 
     async def GetCheckpoint(self, request: pb.GetCheckpointRequest, context: Any) -> pb.GetCheckpointResponse:
@@ -104,7 +105,13 @@ def _event(event: AuditEvent) -> pb.Event:
         signature_request_id=event.signature_request_id,
         resource_id=event.resource_id,
         documents=[
-            pb.EventDocument(document_id=each.document_id, version=each.version, sha256=each.sha256)
+            pb.EventDocument(
+                document_id=each.document_id,
+                version=each.version,
+                content=each.content,
+                commitment=each.commitment,
+                sha256=each.sha256,
+            )
             for each in event.documents
         ],
         policy_version=event.policy_version,

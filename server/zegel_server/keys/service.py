@@ -36,6 +36,7 @@ from zegel_server.ids import new_id
 from zegel_server.keys import personal, store
 from zegel_server.keys.cache import CACHED_KEYS, MAX_AGE_S, KeyCache, Together
 from zegel_server.keys.providers import provider_of
+from zegel_server.keys.subjects import new_subject
 
 _INDEX_LABEL: Final = b"zegel/email-index/v1"
 
@@ -121,7 +122,7 @@ class Keys:
         key_id = _tenant_key_id(tenant_id, 1)
         tenant_key, wrapped = await self._hierarchy.new_tenant_key(key_id, tenant_id)
         subject_id = new_id("sub")
-        _, subject_row = _new_subject(tenant_key, tenant_id, subject_id, b"")
+        _, subject_row = new_subject(tenant_key, tenant_id, subject_id, b"")
         row = {
             "tenant_id": tenant_id,
             "key_version": 1,
@@ -289,7 +290,7 @@ class Keys:
     async def _make_subject(self, tenant_id: str, index: bytes, forgotten: Row | None) -> Subject:
         version, tenant_key = await self.tenant_key(tenant_id)
         subject_id = new_id("sub")
-        key, values = _new_subject(tenant_key, tenant_id, subject_id, index)
+        key, values = new_subject(tenant_key, tenant_id, subject_id, index)
         try:
             async with self._database.transaction() as transaction:
                 await self.hold(transaction, tenant_id, version)
@@ -368,10 +369,23 @@ class Keys:
         Returns:
             HMAC-SHA-256 under a key of the purpose, 32 bytes.
         """
+        own = await self.own_key(tenant_id)
+        return hmac.digest(hmac.digest(own, label, "sha256"), data, "sha256")
+
+    async def own_key(self, tenant_id: str) -> bytes:
+        """The key of the tenant itself as a subject: what is derived from it goes when the tenant's keys go.
+
+        Args:
+            tenant_id: Whose.
+
+        Raises:
+            DataLoss: It is missing.
+            Unavailable: The key provider does not answer.
+        """
         own = await self.subject_key(await self.tenant_subject(tenant_id))
         if own is None:
             raise DataLoss("A tenant's own key is missing.")
-        return hmac.digest(hmac.digest(own, label, "sha256"), data, "sha256")
+        return own
 
     async def _email_index(self, tenant_id: str, email: str) -> bytes:
         return await self.keyed_hash(tenant_id, _INDEX_LABEL, email.strip().casefold().encode())
@@ -383,16 +397,3 @@ def _tenant_key_id(tenant_id: str, key_version: int) -> str:
 
 def _open(tenant_key: TenantKey, key_id: str, blob: bytes, commitment: bytes) -> Dek:
     return unwrap_dek(tenant_key, WrappedDek(key_id, tenant_key.key_id, blob, commitment))
-
-
-def _new_subject(tenant_key: TenantKey, tenant_id: str, subject_id: str, index: bytes) -> tuple[bytes, dict[str, Any]]:
-    key, wrapped = new_dek(tenant_key, subject_id)
-    return key.key, {
-        "subject_id": subject_id,
-        "tenant_id": tenant_id,
-        "email_index": index,
-        "key_version": int(tenant_key.key_id.rpartition("/")[2]),
-        "wrapped_key": wrapped.blob,
-        "commitment": wrapped.commitment,
-        "create_time": clock.now(),
-    }

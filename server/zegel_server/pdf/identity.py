@@ -7,6 +7,7 @@ Invariants:
 * No private key is part of a ``repr``.
 """
 
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, Self, TypeAlias
@@ -40,6 +41,15 @@ class SealIdentity(Protocol):
     def sign(self, data: bytes) -> bytes:
         """Sign ``data`` (not its hash) and return the raw signature, as CMS wants it (DER for ECDSA)."""
         ...
+
+
+def fingerprint(identity: SealIdentity) -> str:
+    """By what a trail names the certificate that seals: SHA-256 of its DER, in lower-case hex.
+
+    Args:
+        identity: The seal.
+    """
+    return hashlib.sha256(identity.chain[0]).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,7 @@ class Ceremony:
         keys: Gives the signers' keys.
         recorder: Records the events.
         pictures: Looks at drawn signatures.
+        seal_certificate: Tells the SHA-256 of the certificate that will seal, in hex: the trail names it before.
         all_signed: Told, once it is durable, that a request waits to be sealed.
     """
 
@@ -93,12 +94,15 @@ class Ceremony:
         keys: Keys,
         recorder: Recorder,
         pictures: PictureCheck,
+        *,
+        seal_certificate: Callable[[], str],
         all_signed: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
         self._keys = keys
         self._recorder = recorder
         self._pictures = pictures
+        self._seal_certificate = seal_certificate
         self._all_signed = all_signed
         self._snapshots = Snapshots(database, keys)
 
@@ -229,6 +233,7 @@ class Ceremony:
             signature_request_id=seen.request.signature_request_id,
             trail=seen.request.audit_id,
             documents=hashes_of(seen.request),
+            extra={"seal_certificate": self._seal_certificate()},
         )
         stored = self._encrypt(read, values)
         async with self._database.transaction() as transaction:

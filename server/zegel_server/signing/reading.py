@@ -20,7 +20,7 @@ from zegel_server.keys.service import Keys
 from zegel_server.signing import store
 from zegel_server.signing.fields import Field, Value
 from zegel_server.signing.model import Progress, RequestState, Signature, SignatureStatus
-from zegel_server.signing.snapshot import Person, PinnedDocument, Sealing, Snapshot
+from zegel_server.signing.snapshot import Person, PinnedDocument, PinnedRendition, Sealing, Snapshot
 
 READ_TRIES: Final = 5
 """How often a request is read anew because it changed between two queries; each change takes a whole commit."""
@@ -260,7 +260,7 @@ def _snapshot(
         message=row.message,
         create_time=row.create_time,
         documents=tuple(
-            PinnedDocument(each.document_id, each.version, each.title, each.sha256, each.page_count)
+            PinnedDocument(each.document_id, each.version, each.title, each.sha256, each.page_count, each.size)
             for each in documents
         ),
         fields=tuple(map(Field.from_json, json.loads(row.fields))),
@@ -269,6 +269,19 @@ def _snapshot(
         sealed_document_id=row.sealed_document_id,
         revision=row.revision,
         sealing=None if sealing is None else Sealing(sealing.attempts, sealing.last_reason, sealing.due_time),
+        rendition=_rendition(row),
+    )
+
+
+def _rendition(row: Row) -> PinnedRendition | None:
+    if not row.rendition_document_id:
+        return None
+    return PinnedRendition(
+        row.rendition_document_id,
+        row.rendition_version,
+        row.rendition_sha256,
+        row.rendition_size,
+        row.rendition_pages,
     )
 
 

@@ -67,7 +67,7 @@ def compose(
         message=new.message,
         create_time=clock.now(),
         documents=tuple(
-            PinnedDocument(each.document_id, each.version, each.title, each.sha256, len(each.pages))
+            PinnedDocument(each.document_id, each.version, each.title, each.sha256, len(each.pages), each.size)
             for each in described
         ),
         fields=new.fields,
@@ -118,6 +118,7 @@ def document_rows(sent: Snapshot) -> list[dict[str, Any]]:
             "title": each.title,
             "sha256": each.sha256,
             "page_count": each.page_count,
+            "size": each.size,
         }
         for position, each in enumerate(sent.documents)
     ]

@@ -8,7 +8,6 @@ Invariants:
 * Nothing deletes a request, a signature or an event.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from zegel_server.permissions.teams import find_team
 from zegel_server.signing import drafts, sending, store
 from zegel_server.signing.drafts import NewRequest
 from zegel_server.signing.model import Progress
+from zegel_server.signing.openings import committed_boxes
 from zegel_server.signing.ports import Documents, Sessions
 from zegel_server.signing.reading import Snapshots, lock, write
 from zegel_server.signing.snapshot import Snapshot, hashes_of
@@ -120,7 +120,7 @@ class Signing:
             trail=sent.audit_id,
             documents=hashes_of(sent),
             extra={
-                "fields": hashlib.sha256(fields.encode()).hexdigest(),
+                "boxes": await committed_boxes(self._keys, sent),
                 "signers": [
                     {
                         "signature": signature.signature_id,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from zegel.evidence import DocumentHash
+from zegel.commitments import ORIGINAL, RENDITION, DocumentHash
 from zegel_server.signing.fields import Field, Values
 from zegel_server.signing.model import Progress, Signature
 
@@ -27,12 +27,24 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class PinnedDocument:
-    """A version of a document that is to be signed, as it was when the request was sent."""
+    """A version of a document that is to be signed, as it was uploaded; ``page_count`` is that of its rendition."""
 
     document_id: str
     version: int
     title: str
     sha256: bytes
+    page_count: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedRendition:
+    """What the signers are shown, and the sealed file begins with: the version that has it, and its bytes."""
+
+    document_id: str
+    version: int
+    sha256: bytes
+    size: int
     page_count: int
 
 
@@ -59,6 +71,7 @@ class Snapshot:
         message: What the sender writes to the signers.
         create_time: When it was sent.
         documents: What is to be signed, in order.
+        rendition: What the signers are shown of them all; ``None`` in a request from before renditions were made.
         fields: What is to be filled in.
         people: The signers, by signature.
         progress: How far it has come.
@@ -82,6 +95,7 @@ class Snapshot:
     sealed_document_id: str = ""
     revision: int = 1
     sealing: Sealing | None = None
+    rendition: PinnedRendition | None = None
 
     def fields_of(self, signature_id: str) -> tuple[Field, ...]:
         """The fields that a signer fills.
@@ -157,9 +171,16 @@ class Seen:
 
 
 def hashes_of(request: Snapshot) -> tuple[DocumentHash, ...]:
-    """The documents of a request, as its events name them.
+    """The documents of a request, as its events name them: the originals in order, and the rendition.
 
     Args:
         request: The request.
     """
-    return tuple(DocumentHash(each.document_id, each.version, each.sha256.hex()) for each in request.documents)
+    originals = tuple(
+        DocumentHash(each.document_id, each.version, each.sha256.hex(), each.size, ORIGINAL)
+        for each in request.documents
+    )
+    shown = request.rendition
+    if shown is None:
+        return originals
+    return (*originals, DocumentHash(shown.document_id, shown.version, shown.sha256.hex(), shown.size, RENDITION))

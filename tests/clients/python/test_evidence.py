@@ -17,12 +17,14 @@ from zegel.evidence import (
     MAX_LEAF_BYTES,
     SEALED_EVENT_TYPE,
     Check,
-    DocumentHash,
+    DocumentCommitment,
     InvalidLeaf,
+    SealedOpening,
     check_detached,
     check_trail,
     parse_leaf,
 )
+from zegel.leaves import BARE_HASHES
 from zegel.note_signing import SignerKey
 from zegel.transparency import COSIGNATURE_ED25519, ED25519, LogProof, leaf_hash
 from zegel_server.audit.leaf import compose
@@ -31,6 +33,7 @@ LOG = KEY.verifier
 EVENTS = 9
 SEALED = b"%PDF-1.7 the sealed file"
 SEALED_HASH = hashlib.sha256(SEALED).digest()
+OPENING = SealedOpening("doc_1", 2, bytes(range(32)))
 
 
 def lines(leaves: list[bytes]) -> bytes:
@@ -49,7 +52,8 @@ class Evidence:
         self.proof = self.log.proof(self.last).format()
         self.jsonl = lines(self.leaves)
         fields = make_fields(events + 1, leaf_hash(self.leaves[-1]).hex(), kind=SEALED_EVENT_TYPE)
-        self.sealing = replace(fields, documents=(DocumentHash("doc_1", 2, SEALED_HASH.hex()),))
+        committed = DocumentCommitment("doc_1", 2, OPENING.commit(SEALED_HASH, len(SEALED)), "sealed")
+        self.sealing = replace(fields, documents=(committed,))
         self.detached = self.prove(compose(self.sealing))
 
     def prove(self, leaf: bytes) -> bytes:
@@ -82,6 +86,15 @@ def test_a_whole_trail_is_proved(made: Evidence) -> None:
     assert report.checkpoint
     assert (report.checkpoint.origin, report.checkpoint.size) == (ORIGIN, 2 * EVENTS)
     assert report.clock_steps == ()
+
+
+def test_a_trail_from_before_commitments_is_proved() -> None:
+    leaves = make_trail(EVENTS, bare=True)
+    log = MadeLog()
+    log.add(*leaves)
+    report = check_trail(lines(leaves), log.proof(EVENTS - 1).format(), [LOG])
+    assert report.ok
+    assert {leaf.version for leaf in report.leaves} == {BARE_HASHES}
 
 
 def test_any_changed_byte_of_the_trail_is_noticed(made: Evidence) -> None:
@@ -201,7 +214,7 @@ def test_a_hundred_events_are_checked_well_under_50_ms() -> None:
     for _ in range(5):
         start = time.perf_counter()
         assert check_trail(made.jsonl, made.proof, [LOG]).ok
-        assert check_detached(SEALED_HASH, made.detached, [LOG], trail="aud_1").ok
+        assert check_detached(SEALED_HASH, len(SEALED), made.detached, [LOG], opening=OPENING, trail="aud_1").ok
         spent.append(time.perf_counter() - start)
     assert min(spent) < 0.05
 
@@ -209,20 +222,22 @@ def test_a_hundred_events_are_checked_well_under_50_ms() -> None:
 @given(st.binary(max_size=200), st.binary(max_size=200))
 def test_no_input_makes_it_raise(jsonl: bytes, proof: bytes) -> None:
     assert not check_trail(jsonl, proof, [LOG]).ok
-    assert not check_detached(SEALED_HASH, proof, [LOG]).ok
+    assert not check_detached(SEALED_HASH, len(SEALED), proof, [LOG], opening=OPENING).ok
 
 
 # ------------------------------------------------------------------------------------------------------- detached proof
 
 
 def unproved(proof: bytes, file_sha256: bytes = SEALED_HASH, **more: Any) -> set[Check]:
-    report = check_detached(file_sha256, proof, [LOG], **more)
+    report = check_detached(
+        file_sha256, **{"file_size": len(SEALED), "opening": OPENING, **more}, proof=proof, logs=[LOG]
+    )
     assert report.ok == (not report.failures)
     return {failure.check for failure in report.failures}
 
 
-def test_the_sealed_file_is_proved_by_its_hash_alone(made: Evidence) -> None:
-    report = check_detached(SEALED_HASH, made.detached, [LOG])
+def test_the_sealed_file_is_proved_by_its_hash_and_what_opens_the_commitment_to_it(made: Evidence) -> None:
+    report = check_detached(SEALED_HASH, len(SEALED), made.detached, [LOG], opening=OPENING)
     assert report.ok
     assert report.leaf == made.sealing
     assert unproved(made.detached, trail="aud_1") == set()
@@ -235,8 +250,31 @@ def test_any_changed_byte_of_the_detached_proof_is_noticed(made: Evidence) -> No
         assert unproved(proof[:at])
 
 
+@pytest.mark.parametrize(
+    "opening",
+    [None, replace(OPENING, document="doc_2"), replace(OPENING, version=1), replace(OPENING, salt=bytes(32))],
+)
+def test_without_its_own_opening_no_file_is_proved(made: Evidence, opening: SealedOpening | None) -> None:
+    assert unproved(made.detached, opening=opening) == {Check.SEALED_FILE}
+
+
+def test_the_same_document_as_another_content_is_not_the_sealed_file(made: Evidence) -> None:
+    (document,) = made.sealing.documents
+    other = compose(replace(made.sealing, documents=(replace(document, content="original"),)))
+    assert unproved(made.prove(other)) == {Check.SEALED_FILE}
+
+
+def test_a_sealing_from_before_commitments_is_proved_by_the_file_s_hash_alone(made: Evidence) -> None:
+    bare = replace(made.sealing, documents=(DocumentCommitment("doc_1", 2, SEALED_HASH.hex()),), version=BARE_HASHES)
+    proof = made.prove(compose(bare))
+    assert unproved(proof, opening=None) == set()
+    assert unproved(proof) == set()
+    assert unproved(proof, hashlib.sha256(b"another").digest(), opening=None) == {Check.SEALED_FILE}
+
+
 def test_another_file_or_trail_is_refused(made: Evidence) -> None:
     assert unproved(made.detached, hashlib.sha256(SEALED + b"\n").digest()) == {Check.SEALED_FILE}
+    assert unproved(made.detached, file_size=len(SEALED) + 1) == {Check.SEALED_FILE}
     assert unproved(made.detached, trail="aud_2") == {Check.ONE_TRAIL}
 
 
@@ -287,7 +325,10 @@ def test_a_leaf_lacks_nothing(name: str) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"v": 2},
+        {"v": 0},
+        {"v": 1},
+        {"v": 3},
+        {"v": []},
         {"v": True},
         {"v": "1"},
         {"event_id": ""},
@@ -323,8 +364,11 @@ def test_a_leaf_lacks_nothing(name: str) -> None:
         {"documents": {}},
         {"documents": [5]},
         {"documents": [{"document": "d", "version": 1}]},
-        {"documents": [{"document": "d", "version": 1, "sha256": "0"}]},
-        {"documents": [{"document": "d", "version": "1", "sha256": "0" * 64}]},
+        {"documents": [{"document": "d", "version": 1, "sha256": "0" * 64}]},
+        {"documents": [{"document": "d", "version": 1, "commitment": "0" * 64}]},
+        {"documents": [{"document": "d", "version": 1, "commitment": "0" * 64, "content": ""}]},
+        {"documents": [{"document": "d", "version": 1, "commitment": "0", "content": "original"}]},
+        {"documents": [{"document": "d", "version": "1", "commitment": "0" * 64, "content": "original"}]},
         {"personal": "0"},
     ],
 )
@@ -332,6 +376,21 @@ def test_a_leaf_misstates_nothing(change: dict[str, Any]) -> None:
     value: Any = loads(make_trail(1)[0])
     with pytest.raises(InvalidLeaf):
         parse_leaf(dumps(value | change))
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"document": "d", "version": 1, "sha256": "0"},
+        {"document": "d", "version": "1", "sha256": "0" * 64},
+        {"document": "d", "version": 1, "commitment": "0" * 64, "content": "original"},
+    ],
+)
+def test_nor_does_one_from_before_commitments(document: dict[str, Any]) -> None:
+    value: Any = loads(make_trail(1, bare=True)[0])
+    assert parse_leaf(dumps(value)).documents
+    with pytest.raises(InvalidLeaf):
+        parse_leaf(dumps(value | {"documents": [document]}))
 
 
 @pytest.mark.parametrize("data", [b"", b"5", b"[]", b"null", b"x" * (MAX_LEAF_BYTES + 1)])

@@ -47,7 +47,7 @@ def test_a_proof_is_the_standard_s(size: int, data: st.DataObject) -> None:
 
 def test_a_request_is_found_in_the_log_s_files(served: Path, tmp_path: Path) -> None:
     export_from_log(FolderSource(served), KEYS, "aud_1").write(tmp_path)
-    report = check_export(tmp_path, KEYS)
+    report = check_export(tmp_path, KEYS).trail
     assert (report.trail, len(report.leaves), report.index) == ("aud_1", 151, 300)
     assert (tmp_path / "checkpoint").read_bytes() == (served / "checkpoint").read_bytes()
     with pytest.raises(NoSuchTrail):

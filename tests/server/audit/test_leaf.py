@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from support.merkle_log import make_fields
 from zegel.canonical import MAX_INTEGER, CanonicalError, dumps, loads
-from zegel.evidence import MAX_LEAF_BYTES
+from zegel.leaves import BARE_HASHES, LEAF_VERSION, MAX_LEAF_BYTES
 from zegel.transparency import leaf_hash
 from zegel_server.audit.leaf import (
     PREV_MARK,
     SEQ_MARK,
-    DocumentHash,
+    DocumentCommitment,
     InvalidLeaf,
     LeafFields,
     commitment,
@@ -43,6 +43,7 @@ places = st.one_of(
 @st.composite
 def leaf_fields(draw: st.DrawFn) -> LeafFields:
     trail, seq, prev = draw(places)
+    version = draw(st.sampled_from([BARE_HASHES, LEAF_VERSION]))
     return LeafFields(
         event_id=draw(words),
         tenant=draw(st.none() | words),
@@ -57,10 +58,25 @@ def leaf_fields(draw: st.DrawFn) -> LeafFields:
         role=draw(st.none() | words),
         decision=draw(words),
         policy_version=draw(counts),
-        documents=tuple(draw(st.lists(st.builds(DocumentHash, words, counts, hashes, extras), max_size=3))),
+        documents=tuple(
+            draw(
+                st.lists(
+                    st.builds(
+                        DocumentCommitment,
+                        words,
+                        counts,
+                        hashes,
+                        st.just("") if version == BARE_HASHES else words,
+                        extras,
+                    ),
+                    max_size=3,
+                )
+            )
+        ),
         resource=draw(st.none() | words),
         personal=draw(st.none() | hashes),
         extra=draw(extras),
+        version=version,
     )
 
 
@@ -103,15 +119,28 @@ def test_a_leaf_is_read_back_and_is_canonical(fields: LeafFields) -> None:
     assert dumps(loads(leaf)) == leaf
 
 
-def test_a_leaf_as_it_stands_in_the_log() -> None:
-    document = hashlib.sha256(b"document").hexdigest()
+def as_it_stands(document: str, version: int) -> str:
     personal = hashlib.sha256(b"commitment").hexdigest()
-    assert compose(make_fields(1, None)).decode() == (
+    return (
         '{"actor":"5af3ac70","actor_kind":"signer","auth":"link","decision":"allowed","documents":'
-        f'[{{"document":"doc_1","sha256":"{document}","version":1}}],"event_id":"evt_aud_1_1","personal":"{personal}",'
+        f'[{document}],"event_id":"evt_aud_1_1","personal":"{personal}",'
         '"policy_version":4,"prev":null,"resource":"sig_1","role":"signer","seq":1,"tenant":"b5b0ab1e",'
-        '"time":"2031-01-02T03:04:06.678900Z","trail":"aud_1","type":"FIELDS_FILLED","v":1}'
+        f'"time":"2031-01-02T03:04:06.678900Z","trail":"aud_1","type":"FIELDS_FILLED","v":{version}}}'
     )
+
+
+def test_a_leaf_as_it_stands_in_the_log() -> None:
+    committed = hashlib.sha256(b"document").hexdigest()
+    document = f'{{"commitment":"{committed}","content":"original","document":"doc_1","version":1}}'
+    assert compose(make_fields(1, None)).decode() == as_it_stands(document, 2)
+
+
+def test_a_leaf_from_before_commitments_is_read_and_composed_as_it_was() -> None:
+    bare = hashlib.sha256(b"document").hexdigest()
+    document = f'{{"document":"doc_1","sha256":"{bare}","version":1}}'
+    leaf = as_it_stands(document, 1).encode()
+    assert parse(leaf).documents == (DocumentCommitment("doc_1", 1, bare),)
+    assert compose(parse(leaf)) == leaf
 
 
 def test_time_is_told_in_utc_whatever_its_zone() -> None:

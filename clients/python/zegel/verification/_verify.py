@@ -9,6 +9,7 @@ from typing import TypeVar
 from asn1crypto import pem, x509
 
 from zegel import evidence
+from zegel.leaves import BARE_HASHES
 from zegel.transparency import VerifierKey
 from zegel.verification import signatures
 from zegel.verification.attachments import AttachmentError, read_attachments
@@ -174,6 +175,7 @@ class _Verification:
         digest = hashlib.sha256(self.pdf).digest()
         report = evidence.check_detached(
             digest,
+            len(self.pdf),
             proof,
             self.logs,
             trail=self.facts.audit_id or None,
@@ -200,7 +202,13 @@ def attached_evidence(file: signatures.SignedFile) -> dict[str, bytes]:
 
 
 def _documents(leaves: Sequence[evidence.LeafFields]) -> tuple[Document, ...]:
-    named = {(each.document, each.version, each.sha256): None for leaf in leaves for each in leaf.documents}
+    # Of leaves that hold commitments, hashes are known by their openings alone.
+    named = {
+        (each.document, each.version, each.commitment): None
+        for leaf in leaves
+        if leaf.version == BARE_HASHES
+        for each in leaf.documents
+    }
     return tuple(Document(document, version, sha256) for document, version, sha256 in named)
 
 

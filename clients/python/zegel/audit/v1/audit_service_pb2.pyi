@@ -105,22 +105,32 @@ class EventDocument(_message.Message):
     DOCUMENT_ID_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    COMMITMENT_FIELD_NUMBER: _builtins.int
     document_id: _builtins.str
     """Identifier of the document."""
     version: _builtins.int
     """Number of its version."""
     sha256: _builtins.bytes
-    """SHA-256 of its bytes, 32 bytes."""
+    """SHA-256 of its bytes, 32 bytes: only of events from before leaves held commitments; empty in all others."""
+    content: _builtins.str
+    """What of it: `original`, `rendition` or `sealed`, as the leaf says; empty where `sha256` is told."""
+    commitment: _builtins.bytes
+    """The leaf's commitment to its bytes, 32 bytes, which `GetTransactionResponse.openings` opens; empty where `sha256` is
+    told.
+    """
     def __init__(
         self,
         *,
         document_id: _builtins.str = ...,
         version: _builtins.int = ...,
         sha256: _builtins.bytes = ...,
+        content: _builtins.str = ...,
+        commitment: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["document_id", b"document_id", "sha256", b"sha256", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commitment", b"commitment", "content", b"content", "document_id", b"document_id", "sha256", b"sha256", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -329,6 +339,7 @@ class GetTransactionResponse(_message.Message):
     AUDIT_JSONL_FIELD_NUMBER: _builtins.int
     PROOF_FIELD_NUMBER: _builtins.int
     SEALED_PROOF_FIELD_NUMBER: _builtins.int
+    OPENINGS_FIELD_NUMBER: _builtins.int
     signature_request_id: _builtins.str
     """Identifier of the signature request."""
     audit_jsonl: _builtins.bytes
@@ -337,6 +348,10 @@ class GetTransactionResponse(_message.Message):
     """Proof of the last of them, a C2SP `tlog-proof`."""
     sealed_proof: _builtins.bytes
     """For a sealed request, the proof over the final file's hash (`.tlog-proof`); empty for others."""
+    openings: _builtins.bytes
+    """What opens the leaves' commitments: the documents' hashes, the boxes, and the salts; what a completed PDF carries as
+    `openings.json`. Empty for a request that was sent before leaves held commitments.
+    """
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]:
         """Its events so far, the oldest first."""
@@ -349,10 +364,11 @@ class GetTransactionResponse(_message.Message):
         audit_jsonl: _builtins.bytes = ...,
         proof: _builtins.bytes = ...,
         sealed_proof: _builtins.bytes = ...,
+        openings: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audit_jsonl", b"audit_jsonl", "events", b"events", "proof", b"proof", "sealed_proof", b"sealed_proof", "signature_request_id", b"signature_request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audit_jsonl", b"audit_jsonl", "events", b"events", "openings", b"openings", "proof", b"proof", "sealed_proof", b"sealed_proof", "signature_request_id", b"signature_request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

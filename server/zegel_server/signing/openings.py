@@ -1,0 +1,110 @@
+"""What opens the commitments of a request's trail: the boxes that it names, and ``openings.json`` of the evidence.
+
+Invariants:
+
+* Everything follows from the request as it was sent and from the tenant's own key: it is the same whenever it is made.
+* Once the tenant's keys are destroyed, nothing can be opened any more by what the server has.
+"""
+
+from itertools import accumulate
+from typing import Final
+
+from zegel.commitments import SEALED, Box, SealedOpening, boxes_salt, commit_boxes, document_salt
+from zegel.openings import OpenedDocument, Openings
+from zegel_server.db import Reader
+from zegel_server.keys.service import Keys
+from zegel_server.signing.reading import Snapshots
+from zegel_server.signing.snapshot import Snapshot, hashes_of
+
+SEALED_VERSION: Final = 1
+"""A sealed document has one version."""
+
+
+def boxes_of(request: Snapshot) -> list[Box]:
+    """Where something may be drawn over a request's rendition: a box for each field, in the fields' order.
+
+    Args:
+        request: The request.
+    """
+    before = [0, *accumulate(document.page_count for document in request.documents)]
+    return [
+        Box(
+            page=before[field.document_index] + field.page,
+            x=_thousandths(field.x),
+            y=_thousandths(field.y),
+            # A field is wider than nothing, so its box is too.
+            width=max(_thousandths(field.width), 1),
+            height=max(_thousandths(field.height), 1),
+            signature=request.progress.signatures[field.signer_index].signature_id,
+            type=field.type.value,
+        )
+        for field in request.fields
+    ]
+
+
+def _thousandths(points: float) -> int:
+    return round(points * 1000)
+
+
+async def committed_boxes(keys: Keys, request: Snapshot) -> str:
+    """The commitment to a request's boxes, as the event says it that sends the request.
+
+    Args:
+        keys: Has the tenant's own key.
+        request: The request.
+
+    Raises:
+        Unavailable: The key provider does not answer.
+    """
+    return commit_boxes(boxes_salt(await keys.own_key(request.tenant_id), request.audit_id), boxes_of(request))
+
+
+async def openings_of(keys: Keys, request: Snapshot, sealed_document_id: str = "") -> bytes:
+    """What opens the commitments of a request's trail: ``openings.json``.
+
+    Args:
+        keys: Has the tenant's own key.
+        request: The request.
+        sealed_document_id: Identifier of its sealed document, which there need not be yet; empty while none is known.
+
+    Returns:
+        The file; empty for a request from before there were renditions, whose trail tells bare hashes.
+
+    Raises:
+        Unavailable: The key provider does not answer.
+    """
+    if request.rendition is None:
+        return b""
+    key = await keys.own_key(request.tenant_id)
+    sealed = None
+    if sealed_document_id:
+        salt = document_salt(key, SEALED, sealed_document_id, SEALED_VERSION)
+        sealed = SealedOpening(sealed_document_id, SEALED_VERSION, salt)
+    documents = tuple(
+        OpenedDocument(each, document_salt(key, each.content, each.document, each.version))
+        for each in hashes_of(request)
+    )
+    return Openings(documents, tuple(boxes_of(request)), boxes_salt(key, request.audit_id), sealed).format()
+
+
+class TrailOpenings:
+    """Gives the audit trail what opens the commitments of a request.
+
+    Args:
+        reader: Where the rows are.
+        keys: Has the tenants' own keys.
+    """
+
+    def __init__(self, reader: Reader, keys: Keys) -> None:
+        self._snapshots = Snapshots(reader, keys)
+        self._keys = keys
+
+    async def __call__(self, tenant_id: str, signature_request_id: str) -> bytes:
+        """What opens the commitments of a request's trail; see ``openings_of``.
+
+        Args:
+            tenant_id: Whose it is.
+            signature_request_id: The request.
+        """
+        request = await self._snapshots.get(tenant_id, signature_request_id, named=False)
+        return await openings_of(self._keys, request, request.sealed_document_id)
