@@ -54,6 +54,10 @@ class Settings(BaseSettings):
     seal_certificate: Annotated[Path | None, Field(description="Chain of the organisation's seal, PEM.")] = None
     seal_key: Annotated[Path | None, Field(description="Key of the seal, PEM.")] = None
     seal_crls: Annotated[list[Path], Field(description="Revocation lists of the chain, DER or PEM.")] = []
+    seal_ocsp: Annotated[
+        str,
+        Field(description="OCSP responder of the seal's certificate: its URL, or `named` for the one it names."),
+    ] = ""
     seal_trust: Annotated[
         list[Path], Field(description="Roots of the seal, and chain and roots of the timestamps, PEM.")
     ] = []

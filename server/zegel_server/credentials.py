@@ -3,7 +3,8 @@
 In development an authority of its own makes all three at the first start; otherwise the operator names them.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,11 +19,24 @@ from zegel_server.config import Settings
 from zegel_server.errors import Unavailable
 from zegel_server.pdf.authority import DevelopmentAuthority
 from zegel_server.pdf.identity import KeyedCertificate, SealIdentity
+from zegel_server.pdf.ocsp import (
+    Answer,
+    HttpOcspResponder,
+    LocalOcspResponder,
+    NotGoodError,
+    Responder,
+    check_response,
+    make_request,
+    responder_url,
+)
 from zegel_server.pdf.timestamping import HttpTimestampAuthority, LocalTimestampAuthority, TimestampAuthority
 from zegel_server.rpc.server import Tls
 
 AUTHORITY_FOLDER: Final = "authority"
 """Folder of the development authority, under ``data_dir``."""
+
+NAMED_RESPONDER: Final = "named"
+"""Setting: the responder that the seal's certificate names."""
 
 _log = structlog.get_logger("zegel.credentials")
 
@@ -37,6 +51,10 @@ class Credentials:
         timestamps: Who vouches for the time.
         certificates: Further certificates to embed, DER: the timestamp authority's chain and the roots.
         revocation_lists: The revocation lists to embed.
+        ocsp_answers: Gives the OCSP answers to embed, DER, as they are now; raises ``Unavailable`` where there is none
+            and should be.
+        keep_up: Renews what lives for days or hours, so that the operator is told of what is wrong before somebody
+            signs.
         authority: File of the development authority's certificate, or ``None``.
     """
 
@@ -45,6 +63,8 @@ class Credentials:
     timestamps: TimestampAuthority
     certificates: tuple[bytes, ...]
     revocation_lists: "RevocationLists"
+    ocsp_answers: Callable[[], Sequence[bytes]]
+    keep_up: Callable[[], Awaitable[None]]
     authority: Path | None
 
 
@@ -80,12 +100,22 @@ def open_credentials(settings: Settings, registry: CollectorRegistry | None = No
         message = "timestamp_url is needed"
         raise ValueError(message)
     embedded = [*(authority.timestamp.chain if authority else ()), *_certificates(settings.seal_trust)]
+    lists = RevocationLists(settings.seal_crls, (lambda: authority.crls) if authority else tuple, registry)
+    answers = _answers(settings, authority, seal, registry)
+
+    async def keep_up() -> None:
+        await lists.keep_up()
+        if isinstance(answers, OcspAnswers):
+            await answers.keep_up()
+
     return Credentials(
         tls=lambda: _tls(settings, authority),
         seal=seal,
         timestamps=timestamps,
         certificates=tuple(embedded),
-        revocation_lists=RevocationLists(settings.seal_crls, authority.crls if authority else (), registry),
+        revocation_lists=lists,
+        ocsp_answers=answers.current if isinstance(answers, OcspAnswers) else answers,
+        keep_up=keep_up,
         authority=settings.data_dir / AUTHORITY_FOLDER / "authority.pem" if authority else None,
     )
 
@@ -98,6 +128,24 @@ def _tls(settings: Settings, authority: DevelopmentAuthority | None) -> Tls:
         message = "tls_certificate is needed"
         raise ValueError(message)
     return Tls(authority.tls_certificate_pem, authority.tls_key_pem, client_authority)
+
+
+def _answers(
+    settings: Settings,
+    authority: DevelopmentAuthority | None,
+    seal: KeyedCertificate,
+    registry: CollectorRegistry | None,
+) -> "OcspAnswers | Callable[[], Sequence[bytes]]":
+    if settings.seal_ocsp:
+        if len(seal.certificates) == 1:
+            message = "seal_ocsp needs the issuer's certificate after the seal's own in seal_certificate"
+            raise ValueError(message)
+        url = responder_url(seal.certificate) if settings.seal_ocsp == NAMED_RESPONDER else settings.seal_ocsp
+        return OcspAnswers(HttpOcspResponder(url), seal.certificate, seal.certificates[1], registry)
+    if authority is not None and seal is authority.seal:
+        responder = LocalOcspResponder(lambda: authority.responder, [seal.certificate])
+        return lambda: (responder.answer(seal.certificate),)
+    return tuple
 
 
 def _certificates(paths: list[Path]) -> list[bytes]:
@@ -117,7 +165,7 @@ class RevocationLists:
 
     Args:
         paths: Their files, DER or PEM.
-        own: Lists that come before theirs, DER: their maker sees to it that they are good.
+        own: Gives lists that come before theirs, DER, as they are now: their maker sees to it that they are good.
         registry: Where the metrics are kept; ``None`` for nowhere.
 
     Raises:
@@ -126,10 +174,13 @@ class RevocationLists:
     """
 
     def __init__(
-        self, paths: Sequence[Path], own: Sequence[bytes] = (), registry: CollectorRegistry | None = None
+        self,
+        paths: Sequence[Path],
+        own: Callable[[], Sequence[bytes]] = tuple,
+        registry: CollectorRegistry | None = None,
     ) -> None:
         self._paths = tuple(paths)
-        self._own = tuple(own)
+        self._own = own
         self._failing = self._expired = False
         self._at = Path()  # the file that is looked at: of one that fails, the operator is told which
         self._failures = Counter(
@@ -157,11 +208,12 @@ class RevocationLists:
                 "A revocation list of the seal is past its next update; nothing is sealed until it is renewed.",
                 reason="REVOCATION_LIST_EXPIRED",
             )
-        return self._lists
+        return (*self._own(), *self._lists)
 
     async def keep_up(self) -> None:
         """Reads them again where that is due, so that the operator is told of what is wrong before somebody signs."""
         self._refresh()
+        await asyncio.to_thread(self._own)  # renewing writes files, and may wait for another process
 
     def _refresh(self) -> None:
         try:
@@ -184,7 +236,7 @@ class RevocationLists:
         self._expired = expired
 
     def _take(self, lists: Sequence[x509.CertificateRevocationList]) -> None:
-        self._lists = (*self._own, *(each.public_bytes(Encoding.DER) for each in lists))
+        self._lists = tuple(each.public_bytes(Encoding.DER) for each in lists)
         ends = [int(each.next_update_utc.timestamp()) for each in lists if each.next_update_utc is not None]
         self._until = min(ends) * clock.SECOND if ends else None
         self._next_update.set(min(ends, default=0))
@@ -205,3 +257,67 @@ class RevocationLists:
 def _crl(data: bytes) -> x509.CertificateRevocationList:
     load = x509.load_pem_x509_crl if data.startswith(b"-----") else x509.load_der_x509_crl
     return load(data)
+
+
+class OcspAnswers:
+    """The responder's answer about the seal's certificate, asked for again once half its life is over.
+
+    While it gives none the last good one stays in force, which is told and counted; once it says that the certificate
+    is not good, none is. Without one in force nothing is sealed: a request waits and is tried again, as without a
+    timestamp.
+
+    Args:
+        responder: Whom to ask.
+        certificate: The seal's certificate.
+        issuer: Who certified it.
+        registry: Where the metrics are kept; ``None`` for nowhere.
+    """
+
+    def __init__(
+        self,
+        responder: Responder,
+        certificate: x509.Certificate,
+        issuer: x509.Certificate,
+        registry: CollectorRegistry | None = None,
+    ) -> None:
+        self._responder = responder
+        self._certificate = certificate
+        self._issuer = issuer
+        self._answer: Answer | None = None
+        self._why = "The OCSP responder was not asked yet about the seal's certificate."
+        self._failing = False
+        self._failures = Counter(
+            "zegel_ocsp_failures",
+            "How often the OCSP responder gave no good answer about the seal; the last good one stays in force.",
+            registry=registry,
+        )
+
+    def current(self) -> tuple[bytes, ...]:
+        """The answer, DER.
+
+        Raises:
+            Unavailable: There is none in force (``REVOCATION_LIST_EXPIRED``); the message says why.
+        """
+        if self._answer is None or clock.to_datetime(clock.now()) >= self._answer.until:
+            raise Unavailable(self._why, reason="REVOCATION_LIST_EXPIRED")
+        return (self._answer.data,)
+
+    async def keep_up(self) -> None:
+        """Asks again where that is due; no failure of the responder's is raised."""
+        now = clock.to_datetime(clock.now())
+        if self._answer is not None and now < self._answer.since + (self._answer.until - self._answer.since) / 2:
+            return
+        try:
+            data = await self._responder.respond(make_request(self._certificate, self._issuer))
+            self._answer = check_response(data, self._certificate, self._issuer, clock.to_datetime(clock.now()))
+        except Unavailable as error:
+            self._failures.inc()
+            if isinstance(error, NotGoodError):
+                self._answer = None
+            if not self._failing or str(error) != self._why:
+                _log.warning("no good OCSP answer about the seal", why=str(error))
+            self._failing, self._why = True, str(error)
+        else:
+            if self._failing:
+                _log.info("the OCSP responder answers again")
+            self._failing = False

@@ -11,8 +11,12 @@ from structlog.testing import capture_logs
 
 from support.certificates import revocation_list
 from zegel_server import clock
-from zegel_server.credentials import RevocationLists
+from zegel_server.config import Settings
+from zegel_server.credentials import OcspAnswers, RevocationLists, open_credentials
 from zegel_server.errors import Unavailable
+from zegel_server.pdf import issuing
+from zegel_server.pdf.authority import DevelopmentAuthority
+from zegel_server.pdf.ocsp import LocalOcspResponder, check_response
 
 
 def put(path: Path, data: bytes) -> None:
@@ -27,7 +31,7 @@ def test_a_renewed_list_is_embedded_without_a_restart(tmp_path: Path) -> None:
     first, second, third = (revocation_list(number).public_bytes(Encoding.DER) for number in range(3))
     put(path, first)
     put(other, second)
-    lists = RevocationLists([path, other], [b"own"])
+    lists = RevocationLists([path, other], lambda: (b"own",))
     assert lists.current() == (b"own", first, second)
     put(other, x509.load_der_x509_crl(third).public_bytes(Encoding.PEM))
     assert lists.current() == (b"own", first, third)
@@ -104,3 +108,124 @@ def test_a_server_does_not_start_without_the_lists_it_was_told_of(tmp_path: Path
     put(tmp_path / "wrong.crl", b"no list")
     with pytest.raises(ValueError, match="parsing"):
         RevocationLists([tmp_path / "wrong.crl"])
+
+
+# -------------------------------------------------------------------------------------- the issuer's word, by OCSP
+
+
+class Responder:
+    """The development authority's responder, behind a double of the network; counts what it is asked."""
+
+    def __init__(self, authority: DevelopmentAuthority) -> None:
+        self.asked = 0
+        self.away = False
+        issued = [authority.seal.certificate]
+        present = lambda: clock.to_datetime(clock.now())  # noqa: E731 - looked up anew, for a test moves the clock
+        self.good = LocalOcspResponder(lambda: authority.responder, issued, present)
+        self.unknown = LocalOcspResponder(lambda: authority.responder, (), present)
+        self.answering = self.good
+
+    async def respond(self, request_der: bytes) -> bytes:
+        self.asked += 1
+        if self.away:
+            raise Unavailable("The OCSP responder does not answer.", reason="REVOCATION_LIST_EXPIRED")
+        return self.answering.respond(request_der)
+
+
+def answers_of(tmp_path: Path, registry: CollectorRegistry | None = None) -> tuple[OcspAnswers, Responder]:
+    authority = DevelopmentAuthority.open(tmp_path / "authority")
+    responder = Responder(authority)
+    certificates = authority.seal.certificates
+    return OcspAnswers(responder, certificates[0], certificates[1], registry), responder
+
+
+def move(monkeypatch: pytest.MonkeyPatch, hours: float) -> None:
+    moment = clock.now() + int(hours * clock.HOUR)
+    monkeypatch.setattr(clock, "now", lambda: moment)
+
+
+async def test_an_answer_is_asked_for_again_once_half_its_life_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, responder = answers_of(tmp_path)
+    with pytest.raises(Unavailable, match="not asked yet"):
+        answers.current()
+    await answers.keep_up()
+    first = answers.current()
+    for hours, asked in ((0, 1), (11, 1), (1.5, 2), (11, 2)):
+        move(monkeypatch, hours)
+        await answers.keep_up()
+        assert responder.asked == asked
+    assert answers.current() != first
+
+
+async def test_while_the_responder_is_away_the_last_answer_holds_until_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = CollectorRegistry()
+    answers, responder = answers_of(tmp_path, registry)
+    await answers.keep_up()
+    first, responder.away = answers.current(), True
+    with capture_logs() as told:
+        move(monkeypatch, 13)
+        for _ in range(3):
+            await answers.keep_up()
+        assert answers.current() == first
+        move(monkeypatch, 11)
+        with pytest.raises(Unavailable, match="does not answer") as refused:
+            answers.current()
+        assert refused.value.reason == "REVOCATION_LIST_EXPIRED"
+        responder.away = False
+        await answers.keep_up()
+    assert len(answers.current()) == 1
+    assert [each["log_level"] for each in told] == ["warning", "info"]
+    assert registry.get_sample_value("zegel_ocsp_failures_total") == 3
+
+
+async def test_nothing_is_sealed_once_the_issuer_says_that_the_seal_is_not_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, responder = answers_of(tmp_path)
+    await answers.keep_up()
+    responder.answering = responder.unknown
+    move(monkeypatch, 13)
+    await answers.keep_up()
+    with pytest.raises(Unavailable, match="unknown"):
+        answers.current()
+
+
+def test_in_development_each_seal_gets_a_fresh_answer_and_lists_that_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    credentials = open_credentials(Settings(data_dir=tmp_path, development=True), CollectorRegistry())
+    seal, issuer = (x509.load_der_x509_certificate(each) for each in credentials.seal.chain[:2])
+    (answer,) = credentials.ocsp_answers()
+    check_response(answer, seal, issuer, clock.to_datetime(clock.now()))
+    before, real = credentials.revocation_lists.current(), issuing.now
+    monkeypatch.setattr(issuing, "now", lambda: real() + 3 * issuing.DAY)
+    after = credentials.revocation_lists.current()
+    assert [one == other for one, other in zip(before, after, strict=True)] == [True, False, False]
+
+
+@pytest.mark.parametrize("setting", ["named", "http://ocsp.example.org"])
+def test_an_installation_may_ask_the_responder_of_its_seal(tmp_path: Path, setting: str) -> None:
+    settings = Settings(data_dir=tmp_path, development=True, seal_ocsp=setting)
+    credentials = open_credentials(settings, CollectorRegistry())
+    with pytest.raises(Unavailable, match="not asked yet"):
+        credentials.ocsp_answers()
+
+
+def test_a_server_does_not_start_with_a_responder_that_it_cannot_ask(tmp_path: Path) -> None:
+    authority = DevelopmentAuthority.open(tmp_path / "other")
+    for keyed, setting in ((authority.seal, "ldap://x"), (authority.timestamp, "named")):
+        (tmp_path / "seal.pem").write_bytes(keyed.certificate_pem)
+        (tmp_path / "key.pem").write_bytes(keyed.key_pem)
+        settings = Settings(
+            data_dir=tmp_path,
+            development=True,
+            seal_certificate=tmp_path / "seal.pem",
+            seal_key=tmp_path / "key.pem",
+            seal_ocsp=setting,
+        )
+        with pytest.raises(ValueError, match="OCSP"):
+            open_credentials(settings, CollectorRegistry())

@@ -13,6 +13,7 @@ from reportlab.pdfgen.canvas import Canvas
 from zegel import canonical, note_signing, transparency
 from zegel.evidence import SEALED_EVENT_TYPE
 from zegel_server.pdf.authority import DevelopmentAuthority
+from zegel_server.pdf.ocsp import LocalOcspResponder
 from zegel_server.pdf.sealing import SealSpec, seal_pdf
 from zegel_server.pdf.timestamping import LocalTimestampAuthority
 
@@ -88,11 +89,18 @@ class Sealed:
     detached: bytes
 
 
+def answer_about_seal(authority: DevelopmentAuthority) -> bytes:
+    """A fresh OCSP answer about the authority's seal."""
+    seal = authority.seal.certificate
+    return LocalOcspResponder(lambda: authority.responder, [seal]).answer(seal)
+
+
 def seal_spec(authority: DevelopmentAuthority, **changes: object) -> SealSpec:
     spec = SealSpec(
         chain=authority.seal.chain,
         certificates=authority.timestamp.chain,
         crls=list(authority.crls),
+        ocsps=[answer_about_seal(authority)],
         signature_algorithm=authority.seal.signature_algorithm,
         signing_time=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         reason="Completed",

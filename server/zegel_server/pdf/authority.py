@@ -1,62 +1,59 @@
-"""The development authority: certificates for TLS, the seal and timestamps, made on first start.
+"""The development authority: a root, two authorities under it, and what they certify, made on first start.
 
 Nothing has to be set up. It stands in for what an organisation buys or runs (a seal certificate of a trust service
-provider, a timestamp authority); a file it sealed is exactly as checkable, by whoever chooses to trust its root.
+provider, a timestamp authority), and is built as those are, so that demo and tests meet what production meets::
+
+    root ─┬─ CA ───────────── seal, TLS, OCSP responder     root's CRL: half a year
+          └─ timestamp CA ─── timestamps                    CRL of each CA: a week, a new one each day
+
+A file it sealed is exactly as checkable, by whoever chooses to trust its root.
 
 Invariants:
 
 * The folder is 0700 and every file that holds a key 0600.
-* A key and its certificate are one file, replaced by rename: however a process ends, the pair belongs together.
+* A key and its certificates are one file, replaced by rename: however a process ends, the pair belongs together.
 * One process at a time makes or renews anything (an advisory lock); a second one then reads what the first has made.
-* The root is never replaced: files sealed under it would lose their trust. Leaves and CRL are, in good time.
-* A leaf of another root, or one that cannot be read, is made anew; a root that cannot be read stops the start.
+* The root is never replaced: files sealed under it would lose their trust. What is under it is, in good time; what
+  lives for days only is renewed while the server runs.
+* A certificate of another issuer, or one that cannot be read, is made anew; a root that cannot be read stops the start.
+
+Folders of version 0.1 before this: their root certified leaves itself, and its own path length (0) forbids it to have
+an authority under it. It becomes ``root-1.pem``, a new root comes beside it, and ``authority.pem`` names both: what was
+sealed under the old one stays verifiable, and nothing new is made with it.
 """
 
 import datetime as dt
 import fcntl
-import ipaddress
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from zegel_server.pdf import issuing
 from zegel_server.pdf.identity import KeyedCertificate
+from zegel_server.pdf.issuing import DAY, ORGANISATION, YEAR
 
-ORGANISATION = "Zegel Development"
-"""Says in every certificate that it is not an organisation's real one."""
+ISSUER_RENEW_BEFORE = 13 * YEAR
+"""Before a certificate under it could outlive it."""
 
-LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
-"""Names the TLS certificate always has."""
+TIMESTAMP_RENEW_BEFORE = 11 * YEAR
+"""So long, at least, a file that is sealed now can be verified."""
 
-YEAR = dt.timedelta(days=365)
-ROOT_LIFETIME = 30 * YEAR
-"""Outlives every leaf that may ever be issued in the life of a development installation."""
+SEAL_RENEW_BEFORE = TLS_RENEW_BEFORE = YEAR / 4
+"""A quarter of a year of not being started does no harm."""
 
-TIMESTAMP_LIFETIME, TIMESTAMP_RENEW_BEFORE = 12 * YEAR, 11 * YEAR
-"""A sealed file verifies offline as long as its last timestamp's certificate lives: eleven years at least."""
+OCSP_RENEW_BEFORE = 20 * DAY
+ROOT_CRL_RENEW_BEFORE = 120 * DAY
+ISSUER_CRL_RENEW_BEFORE = 6 * DAY
+"""A list that is embedded holds for six days more at least, and an installation may rest for that long."""
 
-CRL_LIFETIME, CRL_RENEW_BEFORE = 12 * YEAR, 11 * YEAR
-"""The embedded CRL bounds offline verification in the same way; a development authority revokes nothing."""
-
-SEAL_LIFETIME, SEAL_RENEW_BEFORE = 3 * YEAR, YEAR / 4
-"""A seal's certificate only has to be good when it seals: the timestamps carry it from there."""
-
-TLS_LIFETIME, TLS_RENEW_BEFORE = YEAR, YEAR / 4
-"""Common TLS clients refuse server certificates that live much longer than a year."""
-
-BACKDATE = dt.timedelta(minutes=5)
-"""Clients whose clock is a little behind accept a fresh certificate."""
-
-
-def _now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC).replace(microsecond=0)
+OLD_ROOT = "root-1.pem"
+"""Where a root goes that may have no authority under it."""
 
 
 def _write(path: Path, data: bytes, mode: int) -> None:
@@ -67,8 +64,12 @@ def _write(path: Path, data: bytes, mode: int) -> None:
         file.write(data)
         file.flush()
         os.fsync(descriptor)
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
+    _rename(temporary, path)
+
+
+def _rename(old: Path, new: Path) -> None:
+    old.replace(new)
+    folder = os.open(new.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:
@@ -93,93 +94,13 @@ def _load(path: Path) -> KeyedCertificate | None:
     return KeyedCertificate.from_pem(pem, pem)
 
 
-def _name(common_name: str, organisation: str) -> x509.Name:
-    return x509.Name(
-        [
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, organisation),
-            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
-        ]
-    )
+@dataclass(frozen=True, slots=True)
+class _ShortLived:
+    """What lives for days, and until when it need not be looked at again."""
 
-
-def _key_usage(*used: str) -> x509.KeyUsage:
-    every = (
-        "digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
-        "key_cert_sign", "crl_sign", "encipher_only", "decipher_only",
-    )  # fmt: skip
-    return x509.KeyUsage(**{name: name in used for name in every})
-
-
-def _make_root() -> KeyedCertificate:
-    key, now, name = ec.generate_private_key(ec.SECP384R1()), _now(), _name("Zegel Development Root", ORGANISATION)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - BACKDATE)
-        .not_valid_after(now + ROOT_LIFETIME)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_key_usage("key_cert_sign", "crl_sign"), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA384())
-    )
-    return KeyedCertificate(key, (certificate,))
-
-
-def _issue(
-    root: KeyedCertificate,
-    name: x509.Name,
-    lifetime: dt.timedelta,
-    extensions: Sequence[tuple[x509.ExtensionType, bool]],
-) -> KeyedCertificate:
-    key, now = ec.generate_private_key(ec.SECP256R1()), _now()
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(root.certificate.subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - BACKDATE)
-        .not_valid_after(now + lifetime)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(root.certificate.public_key()),  # type: ignore[arg-type]
-            critical=False,
-        )
-    )
-    for extension, critical in extensions:
-        builder = builder.add_extension(extension, critical=critical)
-    return KeyedCertificate(key, (builder.sign(root.key, root.hash_algorithm), root.certificate))
-
-
-def _make_crl(root: KeyedCertificate) -> bytes:
-    now = _now()
-    crl = (
-        x509.CertificateRevocationListBuilder()
-        .issuer_name(root.certificate.subject)
-        .last_update(now - BACKDATE)
-        .next_update(now + CRL_LIFETIME)
-        .add_extension(x509.CRLNumber(int(now.timestamp())), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(root.certificate.public_key()),  # type: ignore[arg-type]
-            critical=False,
-        )
-        .sign(root.key, root.hash_algorithm)
-    )
-    return crl.public_bytes(serialization.Encoding.DER)
-
-
-def _general_names(names: Sequence[str]) -> x509.SubjectAlternativeName:
-    general: list[x509.GeneralName] = []
-    for name in dict.fromkeys((*LOOPBACK_NAMES, *names)):
-        try:
-            general.append(x509.IPAddress(ipaddress.ip_address(name)))
-        except ValueError:
-            general.append(x509.DNSName(name))
-    return x509.SubjectAlternativeName(general)
+    responder: KeyedCertificate
+    crls: tuple[bytes, ...]
+    due: dt.datetime
 
 
 @dataclass(frozen=True)
@@ -187,25 +108,32 @@ class DevelopmentAuthority:
     """What the authority's folder holds, loaded.
 
     Args:
-        root: Signs the others; nothing outside this module needs its key.
+        folder: Where it lives.
+        root: Certifies the two authorities; nothing outside this module needs its key.
+        old_root: The root of an earlier version, whose sealed files are still to be trusted.
+        issuer: Certifies the seal and the TLS certificate.
+        timestamp_issuer: Certifies timestamps.
         tls: For the server's own TLS.
         seal: The organisation's seal; a ``SealIdentity``.
         timestamp: For ``timestamping.LocalTimestampAuthority``.
-        crls: The root's certificate revocation list, DER.
     """
 
+    folder: Path
     root: KeyedCertificate
+    old_root: KeyedCertificate | None
+    issuer: KeyedCertificate
+    timestamp_issuer: KeyedCertificate
     tls: KeyedCertificate
     seal: KeyedCertificate
     timestamp: KeyedCertificate
-    crls: tuple[bytes, ...]
+    _short_lived: list[_ShortLived] = field(default_factory=list, repr=False)
 
     @classmethod
     def open(cls, folder: Path, names: Sequence[str] = (), organisation: str = ORGANISATION) -> Self:
         """Load the authority from ``folder``, making or renewing what is missing or about to expire.
 
         Args:
-            folder: Where it lives; made if absent. ``authority.pem`` in it is the root for others to trust.
+            folder: Where it lives; made if absent. ``authority.pem`` in it is what others are to trust.
             names: DNS names and IP addresses for the TLS certificate, beside the loopback's.
             organisation: The organisation that the seal's certificate names.
 
@@ -218,29 +146,46 @@ class DevelopmentAuthority:
         with _locked(folder):
             for stale in folder.glob(".*.[0-9]*"):  # what a process killed in the middle of a write has left
                 stale.unlink(missing_ok=True)
-            root = _load(folder / "root.pem")
-            if root is None:
-                root = _make_root()
-                _write(folder / "root.pem", root.key_pem + root.certificate_pem, 0o600)
-            public = folder / "authority.pem"
-            if not public.exists() or public.read_bytes() != root.certificate_pem:
-                _write(public, root.certificate_pem, 0o644)
-            return cls(
-                root=root,
-                tls=_leaf(folder / "tls.pem", root, TLS_RENEW_BEFORE, lambda: _tls(root, names), _general_names(names)),
-                seal=_leaf(folder / "seal.pem", root, SEAL_RENEW_BEFORE, lambda: _seal(root, organisation)),
-                timestamp=_leaf(folder / "timestamp.pem", root, TIMESTAMP_RENEW_BEFORE, lambda: _timestamp(root)),
-                crls=(_current_crl(folder / "root.crl", root),),
+            root, old_root = _roots(folder)
+            issuer = _kept(folder / "ca.pem", root, ISSUER_RENEW_BEFORE, issuing.make_issuer)
+            timestamp_issuer = _kept(
+                folder / "timestamp-ca.pem", root, ISSUER_RENEW_BEFORE, issuing.make_timestamp_issuer
             )
+            opened = cls(
+                folder=folder,
+                root=root,
+                old_root=old_root,
+                issuer=issuer,
+                timestamp_issuer=timestamp_issuer,
+                tls=_kept(
+                    folder / "tls.pem",
+                    issuer,
+                    TLS_RENEW_BEFORE,
+                    lambda by: issuing.make_tls(by, names),
+                    issuing.general_names(names),
+                ),
+                seal=_kept(
+                    folder / "seal.pem", issuer, SEAL_RENEW_BEFORE, lambda by: issuing.make_seal(by, organisation)
+                ),
+                timestamp=_kept(
+                    folder / "timestamp.pem", timestamp_issuer, TIMESTAMP_RENEW_BEFORE, issuing.make_timestamp
+                ),
+            )
+            opened._renew()
+            public = folder / "authority.pem"
+            if not public.exists() or public.read_bytes() != opened.root_pem:
+                _write(public, opened.root_pem, 0o644)
+            return opened
 
     @property
     def root_pem(self) -> bytes:
-        """The root's certificate, PEM: what clients and verifiers are given to trust."""
-        return self.root.certificate_pem
+        """What clients and verifiers are given to trust, PEM: the root; after it an earlier version's, if any."""
+        roots = (self.root, self.old_root) if self.old_root else (self.root,)
+        return b"".join(each.certificate.public_bytes(Encoding.PEM) for each in roots)
 
     @property
     def tls_certificate_pem(self) -> bytes:
-        """The server's certificate and its issuer, PEM."""
+        """The server's certificate and its issuers, PEM."""
         return self.tls.certificate_pem
 
     @property
@@ -248,85 +193,113 @@ class DevelopmentAuthority:
         """The server's private key, PEM."""
         return self.tls.key_pem
 
+    @property
+    def crls(self) -> tuple[bytes, ...]:
+        """The revocation lists of the root, of the CA and of the timestamp CA, DER; renewed where that is due.
 
-def _tls(root: KeyedCertificate, names: Sequence[str]) -> KeyedCertificate:
-    return _issue(
-        root,
-        _name("localhost", ORGANISATION),
-        TLS_LIFETIME,
-        [
-            (_key_usage("digital_signature"), True),
-            (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False),
-            (_general_names(names), False),
-        ],
-    )
+        Raises:
+            OSError: It is due, and the folder cannot be written.
+        """
+        return self._current().crls
+
+    @property
+    def responder(self) -> KeyedCertificate:
+        """Who answers for the CA's certificates, for ``ocsp.LocalOcspResponder``; renewed where that is due.
+
+        Raises:
+            OSError: It is due, and the folder cannot be written.
+        """
+        return self._current().responder
+
+    def _current(self) -> _ShortLived:
+        if issuing.now() >= self._short_lived[0].due:
+            with _locked(self.folder):
+                self._renew()
+        return self._short_lived[0]
+
+    def _renew(self) -> None:
+        """Under the lock: what another process has renewed is read, the rest is made."""
+        kept = [
+            (self.root, "root.crl", issuing.ROOT_CRL_LIFETIME, ROOT_CRL_RENEW_BEFORE),
+            (self.issuer, "ca.crl", issuing.ISSUER_CRL_LIFETIME, ISSUER_CRL_RENEW_BEFORE),
+            (self.timestamp_issuer, "timestamp-ca.crl", issuing.ISSUER_CRL_LIFETIME, ISSUER_CRL_RENEW_BEFORE),
+        ]
+        crls, dues = [], []
+        for issuer, name, lifetime, renew_before in kept:
+            data, due = _kept_crl(self.folder / name, issuer, lifetime, renew_before)
+            crls.append(data)
+            dues.append(due)
+        responder = _kept(self.folder / "ocsp.pem", self.issuer, OCSP_RENEW_BEFORE, issuing.make_responder)
+        dues.append(responder.certificate.not_valid_after_utc - OCSP_RENEW_BEFORE)
+        self._short_lived[:] = [_ShortLived(responder, tuple(crls), min(dues))]
 
 
-def _seal(root: KeyedCertificate, organisation: str) -> KeyedCertificate:
-    return _issue(
-        root,
-        _name(f"{organisation} seal", organisation),
-        SEAL_LIFETIME,
-        [(_key_usage("digital_signature", "content_commitment"), True)],
-    )
+def _roots(folder: Path) -> tuple[KeyedCertificate, KeyedCertificate | None]:
+    """The root, and the one of an earlier version if there is one."""
+    path = folder / "root.pem"
+    root = _load(path)
+    if root is not None and _path_length(root.certificate) == 0:
+        _rename(path, folder / OLD_ROOT)
+        root = None
+    if root is None:
+        root = issuing.make_root()
+        _write(path, root.key_pem + root.certificate_pem, 0o600)
+    return root, _load(folder / OLD_ROOT)
 
 
-def _timestamp(root: KeyedCertificate) -> KeyedCertificate:
-    return _issue(
-        root,
-        _name("Zegel Development Timestamps", ORGANISATION),
-        TIMESTAMP_LIFETIME,
-        [
-            (_key_usage("digital_signature"), True),
-            # RFC 3161, 2.3: exactly this one purpose, and critical
-            (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]), True),
-        ],
-    )
+def _path_length(certificate: x509.Certificate) -> int | None:
+    return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.path_length
 
 
-def _leaf(
+def _kept(
     path: Path,
-    root: KeyedCertificate,
+    issuer: KeyedCertificate,
     renew_before: dt.timedelta,
-    make: Callable[[], KeyedCertificate],
+    make: Callable[[KeyedCertificate], KeyedCertificate],
     names: x509.SubjectAlternativeName | None = None,
 ) -> KeyedCertificate:
-    """The leaf at ``path``, or a new one where that is missing, damaged, another root's, too old or of other names."""
+    """The certificate at ``path``; a new one where it is missing, damaged, another issuer's, too old or misnamed."""
     try:
-        leaf = _load(path)
+        kept = _load(path)
     except (ValueError, TypeError):
-        leaf = None
-    if leaf is not None and _is_good(leaf.certificate, root, renew_before, names):
-        return leaf
-    leaf = make()
-    _write(path, leaf.key_pem + leaf.certificate_pem, 0o600)
-    return leaf
+        kept = None
+    if kept is not None and _is_good(kept, issuer, renew_before, names):
+        return kept
+    made = make(issuer)
+    _write(path, made.key_pem + made.certificate_pem, 0o600)
+    return made
 
 
 def _is_good(
-    certificate: x509.Certificate,
-    root: KeyedCertificate,
+    kept: KeyedCertificate,
+    issuer: KeyedCertificate,
     renew_before: dt.timedelta,
     names: x509.SubjectAlternativeName | None,
 ) -> bool:
+    certificate = kept.certificate
     try:
-        certificate.verify_directly_issued_by(root.certificate)
+        certificate.verify_directly_issued_by(issuer.certificate)
     except Exception:  # noqa: BLE001 - InvalidSignature, ValueError, TypeError: whatever it is, it is not ours
         return False
-    if certificate.not_valid_after_utc - renew_before <= _now():
+    if kept.certificates[1:] != issuer.certificates:
+        return False
+    if certificate.not_valid_after_utc - renew_before <= issuing.now():
         return False
     return names is None or certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value == names
 
 
-def _current_crl(path: Path, root: KeyedCertificate) -> bytes:
+def _kept_crl(
+    path: Path, issuer: KeyedCertificate, lifetime: dt.timedelta, renew_before: dt.timedelta
+) -> tuple[bytes, dt.datetime]:
+    """The list at ``path``, or a new one where it is due, and when that is next."""
     try:
         data = path.read_bytes()
         crl = x509.load_der_x509_crl(data)
-        good = crl.is_signature_valid(root.certificate.public_key())  # type: ignore[arg-type]
-        if good and crl.next_update_utc is not None and crl.next_update_utc - CRL_RENEW_BEFORE > _now():
-            return data
+        good = crl.is_signature_valid(issuer.certificate.public_key())  # type: ignore[arg-type]
+        if good and crl.next_update_utc is not None and crl.next_update_utc - renew_before > issuing.now():
+            return data, crl.next_update_utc - renew_before
     except (FileNotFoundError, ValueError):
         pass
-    data = _make_crl(root)
+    data = issuing.make_crl(issuer, lifetime)
     _write(path, data, 0o644)
-    return data
+    return data, issuing.now() + lifetime - renew_before

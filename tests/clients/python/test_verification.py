@@ -304,8 +304,9 @@ def rsa_timestamps(authority: DevelopmentAuthority, size: int) -> KeyedCertifica
     )
     for extension in old.extensions:
         builder = builder.add_extension(extension.value, critical=extension.critical)
-    certificate = builder.sign(authority.root.key, authority.root.hash_algorithm)
-    return KeyedCertificate(key, (certificate, authority.root.certificate))
+    issuer = authority.timestamp_issuer
+    certificate = builder.sign(issuer.key, issuer.hash_algorithm)
+    return KeyedCertificate(key, (certificate, *issuer.certificates))
 
 
 # --------------------------------------------------------------------------------------------------- one changed byte

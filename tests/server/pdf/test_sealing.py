@@ -20,7 +20,7 @@ from pyhanko.sign.fields import MDPPerm
 from pyhanko.sign.general import SigningError
 from pyhanko.sign.timestamps.common_utils import TimestampRequestError
 from pyhanko.sign.validation import async_validate_pdf_signature, async_validate_pdf_timestamp
-from pyhanko_certvalidator import ValidationContext
+from pyhanko.sign.validation.dss import DocumentSecurityStore
 
 from support.require import need
 from support.sealed import make_pdf, seal_spec
@@ -63,8 +63,8 @@ def with_key(authority: DevelopmentAuthority, key: ec.EllipticCurvePrivateKey | 
     )
     for extension in old.extensions:
         builder = builder.add_extension(extension.value, critical=extension.critical)
-    certificate = builder.sign(authority.root.key, authority.root.hash_algorithm)
-    return KeyedCertificate(key, (certificate, authority.root.certificate))
+    certificate = builder.sign(authority.issuer.key, authority.issuer.hash_algorithm)
+    return KeyedCertificate(key, (certificate, *authority.issuer.certificates))
 
 
 def test_the_document_itself_is_not_touched(sealed: bytes) -> None:
@@ -150,9 +150,8 @@ async def test_every_kind_of_key_seals_so_that_pyhanko_agrees(
     pdf = await asyncio.to_thread(seal_pdf, PDF, spec, identity.sign, stamp)  # it has its own loop, as in the worker
     reader = PdfFileReader(io.BytesIO(pdf))
     root = x509.Certificate.load(authority.root.chain[0])
-    context = ValidationContext(
-        trust_roots=[root], allow_fetching=False, revocation_mode="require", crls=list(authority.crls)
-    )
+    settings = {"trust_roots": [root], "allow_fetching": False, "revocation_mode": "require"}
+    context = DocumentSecurityStore.read_dss(reader).as_validation_context(settings)  # nothing but what the file holds
     status = await async_validate_pdf_signature(reader.embedded_signatures[0], context)
     assert status.bottom_line, status.pretty_print_details()
     stamped = await async_validate_pdf_timestamp(reader.embedded_signatures[1], context)
@@ -198,6 +197,7 @@ def test_qpdf_finds_nothing_wrong(sealed: bytes, tmp_path: Path) -> None:
 def test_openssl_verifies_both_timestamps(sealed: bytes, authority: DevelopmentAuthority, tmp_path: Path) -> None:
     openssl = tool("openssl")
     (tmp_path / "root.pem").write_bytes(authority.root_pem)
+    (tmp_path / "issuer.pem").write_bytes(authority.timestamp_issuer.certificate_pem)
     seal, stamp = PdfFileReader(io.BytesIO(sealed)).embedded_signatures
     on_seal = next(a for a in seal.signer_info["unsigned_attrs"] if a["type"].native == "signature_time_stamp_token")
     tokens = [
@@ -217,6 +217,8 @@ def test_openssl_verifies_both_timestamps(sealed: bytes, authority: DevelopmentA
             "token",
             "-CAfile",
             "root.pem",
+            "-untrusted",
+            "issuer.pem",
         ]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr

@@ -159,7 +159,7 @@ async def test_with_a_revocation_list_past_its_next_update_the_request_waits_and
     made = sealing_world
     path = tmp_path / "seal.crl"
     path.write_bytes(revocation_list(1, days=-1).public_bytes(Encoding.DER))
-    lists = RevocationLists([path])
+    lists = RevocationLists([path], lambda: made.authority.crls)
     made.sealer = made.sealer_with(materials=replace(made.materials, read_crls=lists.current))
     request = await made.signed()
     async with working(worker_of(made)):
