@@ -1,0 +1,289 @@
+"""Fonts that a PDF names and does not hold are put into it, so that it looks the same to everybody.
+
+Invariants:
+
+* Content is never changed: each code keeps its place, its width and its text; only the font dictionary is written anew.
+* What cannot be done right is left as it was, and told. Nothing is raised for a strange font.
+* Each font is looked at once, however often and by however many ways it is reached.
+"""
+
+import hashlib
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pikepdf
+
+from zegel_server.pdf import faces, simple_fonts
+from zegel_server.pdf.font_programs import Glyph, font_box, glyph, simple_program
+from zegel_server.pdf.simple_fonts import FIXED, ITALIC, NONSYMBOLIC, SERIF, SYMBOLIC, Code, Simple, plain_name, word
+
+MAX_FONTS = 2_000
+"""Fonts of a file that are looked at; more are told as missing. Merged files have some hundred."""
+
+MAX_EMBEDDED_BYTES = 16 * 1024 * 1024
+"""What may be added to a file: a font of Latin text has 12 KB, so it is room for a thousand different ones."""
+
+MAX_TOLD = 100
+"""Names that are told of each kind; a list for reading."""
+
+MAX_NAME = 64
+"""Characters of a font's name that are told; names of PostScript fonts have at most 29 by custom."""
+
+_SIMPLE = {"Type1", "MMType1", "TrueType"}
+_FILES = ("/FontFile", "/FontFile2", "/FontFile3")
+_NAMES = {"Helvetica": "ZegelSans", "Times": "ZegelSerif", "Courier": "ZegelMono"}
+_STYLES = {"Roman": "", "Oblique": "Italic", "BoldOblique": "BoldItalic"}
+_PICTURES = {"Symbol": "ZegelSigns", "ZapfDingbats": "ZegelShapes"}
+
+
+@dataclass(frozen=True, slots=True)
+class FontReport:
+    """What became of the fonts that a PDF does not hold.
+
+    Args:
+        substituted: Names of those for which one of ours was put in, sorted.
+        missing: Names of those that are left to each reader, sorted.
+    """
+
+    substituted: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+def embed_fonts(pdf: pikepdf.Pdf) -> FontReport:
+    """Put a font of ours in for each that a PDF's pages name and do not hold.
+
+    Args:
+        pdf: A cleaned PDF; changed in place.
+
+    Returns:
+        The names of what was put in and of what could not be.
+    """
+    embedder = _Embedder(pdf)
+    substituted: set[str] = set()
+    missing: set[str] = set()
+    for count, font in enumerate(_fonts(pdf)):
+        if not _lacks_file(font):
+            continue
+        name = _told(plain_name(font))
+        done = count < MAX_FONTS and embedder.embed(font)
+        (substituted if done else missing).add(name)
+    return FontReport(tuple(sorted(substituted)[:MAX_TOLD]), tuple(sorted(missing)[:MAX_TOLD]))
+
+
+def preload() -> None:
+    """Load the faces, and draw what nearly every file that lacks a font asks for."""
+    faces.preload()
+    for name in ("Helvetica", "Helvetica-Bold", "Times-Roman", "Courier"):
+        font = pikepdf.Dictionary(BaseFont=pikepdf.Name(f"/{name}"), Encoding=pikepdf.Name.WinAnsiEncoding)
+        read = simple_fonts.read_simple(font)
+        for code in read.codes if read else ():
+            glyph(code.parts, code.width, stretch=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A program that is in the PDF already, with all that follows from it."""
+
+    base: pikepdf.Name
+    descriptor: pikepdf.Object
+    encoding: pikepdf.Object
+
+
+class _Embedder:
+    """Writes fonts into one PDF, each program once."""
+
+    def __init__(self, pdf: pikepdf.Pdf) -> None:
+        self._pdf = pdf
+        self._made: dict[Simple, _Made] = {}
+        self._room = MAX_EMBEDDED_BYTES
+
+    def embed(self, font: pikepdf.Object) -> bool:
+        """Write one font anew; whether that could be done."""
+        if word(font.get("/Subtype")) not in _SIMPLE:
+            return False
+        read = simple_fonts.read_simple(font)
+        if read is None or self._room < 0:
+            return False
+        made = self._made.get(read) or self._make(read)
+        self._made[read] = made
+        kept = font.get("/ToUnicode")
+        for key in set(font.keys()) - {"/Type", "/Name"}:
+            del font[key]
+        font.Type = pikepdf.Name.Font
+        font.Subtype = pikepdf.Name.Type1
+        font.BaseFont = made.base
+        font.FirstChar = read.first
+        font.LastChar = read.first + len(read.widths) - 1
+        font.Widths = pikepdf.Array([_plain(width) for width in read.widths])
+        font.Encoding = made.encoding
+        font.FontDescriptor = made.descriptor
+        font.ToUnicode = kept if isinstance(kept, pikepdf.Stream) else self._stream(_to_unicode(read.codes))
+        return True
+
+    def _make(self, read: Simple) -> _Made:
+        named = list(_distinct(read.codes))
+        drawn: dict[int, tuple[str, Glyph]] = {
+            code.code: (name, glyph(code.parts, code.width, stretch=read.stretch)) for name, code in zip(named, read.codes, strict=True)
+        }
+        name = f"{_tag(drawn)}+{_name(read.face)}"
+        base = pikepdf.Name(f"/{name}")
+        file = self._stream(simple_program(name, drawn))
+        file.Subtype = pikepdf.Name.Type1C
+        box = font_box([item for _name, item in drawn.values()])
+        differences: list[pikepdf.Object | int] = []
+        last = -2
+        for code, (glyph_name, _item) in drawn.items():
+            differences += [code] if code != last + 1 else []
+            differences.append(pikepdf.Name(f"/{glyph_name}"))  # type: ignore[arg-type]
+            last = code
+        encoding = pikepdf.Dictionary(Type=pikepdf.Name.Encoding, Differences=pikepdf.Array(differences))
+        descriptor = _descriptor(read, base, box, file)
+        return _Made(base, self._pdf.make_indirect(descriptor), self._pdf.make_indirect(encoding))
+
+    def _stream(self, data: bytes) -> pikepdf.Stream:
+        packed = zlib.compress(data, 9)
+        self._room -= len(packed)
+        stream = self._pdf.make_stream(packed)
+        stream.Filter = pikepdf.Name.FlateDecode
+        return stream
+
+
+def _descriptor(
+    read: Simple, base: pikepdf.Name, box: tuple[int, int, int, int], file: pikepdf.Stream
+) -> pikepdf.Dictionary:
+    """A font descriptor (ISO 32000-1, 9.8)."""
+    ascent, descent = faces.standard_height(read.face)
+    # Flags go by the glyphs: nonsymbolic are those of the standard Latin set alone.
+    latin = set(faces.base_encoding("StandardEncoding")) | set(faces.base_encoding("WinAnsiEncoding"))
+    flags = NONSYMBOLIC if all(code.name in latin for code in read.codes) else SYMBOLIC
+    flags |= SERIF if read.face.startswith(("Times", "Courier")) else 0
+    flags |= FIXED if read.face.startswith("Courier") else 0
+    slanted = "Italic" in read.face or "Oblique" in read.face
+    flags |= ITALIC if slanted else 0
+    return pikepdf.Dictionary(
+        Type=pikepdf.Name.FontDescriptor,
+        FontName=base,
+        Flags=flags,
+        FontBBox=pikepdf.Array(list(box)),
+        ItalicAngle=-12 if slanted else 0,
+        Ascent=ascent,
+        Descent=descent,
+        CapHeight=ascent,
+        StemV=140 if "Bold" in read.face else 80,
+        FontFile3=file,
+    )
+
+
+def _fonts(pdf: pikepdf.Pdf) -> Iterator[pikepdf.Object]:
+    """All font dictionaries that what the pages show can use, each once."""
+    seen: set[tuple[int, int]] = set()
+    waiting: list[tuple[str, pikepdf.Object | None]] = []
+    for page in pdf.pages:
+        waiting.append(("resources", page.obj.get("/Resources")))
+        for item in _values(page.obj.get("/Annots")):
+            waiting.extend(("appearance", look) for look in _values(item.get("/AP")))
+        while waiting:
+            kind, holder = waiting.pop()
+            if not isinstance(holder, pikepdf.Dictionary | pikepdf.Stream):
+                continue
+            if holder.is_indirect:
+                if holder.objgen in seen:
+                    continue
+                seen.add(holder.objgen)
+            if kind == "font":
+                yield holder
+            waiting.extend(_held(kind, holder))
+
+
+def _held(kind: str, holder: pikepdf.Object) -> Iterator[tuple[str, pikepdf.Object | None]]:
+    """What an object holds that may name fonts."""
+    if kind in {"content", "font"}:
+        yield "resources", holder.get("/Resources")
+    elif kind == "appearance":
+        if isinstance(holder, pikepdf.Stream):
+            yield "resources", holder.get("/Resources")
+        else:
+            yield from (("content", look) for look in _values(holder))
+    elif kind == "state":
+        font = holder.get("/Font")
+        yield "font", font[0] if isinstance(font, pikepdf.Array) and len(font) else None
+        mask = holder.get("/SMask")
+        yield "content", mask.get("/G") if isinstance(mask, pikepdf.Dictionary) else None
+    elif kind == "resources":
+        for key, found in (("/Font", "font"), ("/XObject", "content"), ("/Pattern", "content"), ("/ExtGState", "state")):
+            yield from ((found, value) for value in _values(holder.get(key)))
+
+
+def _values(holder: pikepdf.Object | None) -> list[pikepdf.Object]:
+    """The dictionaries and streams that an array or a dictionary holds."""
+    if isinstance(holder, pikepdf.Array):
+        values = list(holder)
+    else:
+        values = [value for _key, value in holder.items()] if isinstance(holder, pikepdf.Dictionary) else []
+    return [value for value in values if isinstance(value, pikepdf.Dictionary | pikepdf.Stream)]
+
+
+def _lacks_file(font: pikepdf.Object) -> bool:
+    kind = word(font.get("/Subtype"))
+    if kind == "Type0":
+        descendants = font.get("/DescendantFonts")
+        font = descendants[0] if isinstance(descendants, pikepdf.Array) and len(descendants) else pikepdf.Dictionary()
+        if not isinstance(font, pikepdf.Dictionary):
+            return True
+    elif kind not in _SIMPLE:
+        return False
+    descriptor = font.get("/FontDescriptor")
+    if not isinstance(descriptor, pikepdf.Dictionary):
+        return True
+    return not any(isinstance(descriptor.get(key), pikepdf.Stream) for key in _FILES)
+
+
+def _told(name: str) -> str:
+    """A font's name as it may be told: of printable characters, and bounded."""
+    return "".join(char for char in name if char.isprintable())[:MAX_NAME] or "?"
+
+
+def _name(face: str) -> str:
+    if face in _PICTURES:
+        return _PICTURES[face]
+    family, _dash, style = face.partition("-")
+    style = _STYLES.get(style, style)
+    return f"{_NAMES[family]}-{style}" if style else _NAMES[family]
+
+
+def _tag(drawn: dict[int, tuple[str, Glyph]]) -> str:
+    """The six letters before a subset's name, which differ where the subsets do (ISO 32000-1, 9.6.4)."""
+    digest = hashlib.sha256()
+    for code, (name, item) in drawn.items():
+        digest.update(b"%d %s %d " % (code, name.encode(), len(item.charstring)) + item.charstring)
+    return "".join(chr(ord("A") + byte % 26) for byte in digest.digest()[:6])
+
+
+def _distinct(codes: tuple[Code, ...]) -> Iterator[str]:
+    """A name for each code's glyph, none of them twice."""
+    used: set[str] = set()
+    for code in codes:
+        name = code.name if code.name.isascii() and code.name.replace(".", "").replace("_", "").isalnum() else "g"
+        if name in used or name == "g":
+            name = f"{name}.x{code.code:02X}"
+        used.add(name)
+        yield name
+
+
+def _to_unicode(codes: tuple[Code, ...]) -> bytes:
+    """A map from codes to text (ISO 32000-1, 9.10.3)."""
+    lines = [f"<{code.code:02X}> <{code.text.encode('utf-16-be').hex().upper()}>" for code in codes if code.text]
+    blocks = [lines[start : start + 100] for start in range(0, len(lines), 100)]
+    body = "".join(f"{len(block)} beginbfchar\n{chr(10).join(block)}\nendbfchar\n" for block in blocks)
+    return (
+        "/CIDInit /ProcSet findresource begin\n12 dict begin\nbegincmap\n"
+        "/CIDSystemInfo << /Registry (Adobe) /Ordering (UCS) /Supplement 0 >> def\n"
+        "/CMapName /Adobe-Identity-UCS def\n/CMapType 2 def\n"
+        f"1 begincodespacerange\n<00> <FF>\nendcodespacerange\n{body}"
+        "endcmap\nCMapName currentdict /CMap defineresource pop\nend\nend\n"
+    ).encode("ascii")
+
+
+def _plain(width: float) -> int | str | object:
+    return int(width) if width == int(width) else round(width, 3)

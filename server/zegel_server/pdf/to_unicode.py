@@ -1,0 +1,75 @@
+"""Reading the ``/ToUnicode`` of a font (ISO 32000-1, 9.10.3)."""
+
+from collections.abc import Iterator
+
+import pikepdf
+
+MAX_CMAP_BYTES = 1024 * 1024
+"""Bytes of a map that is read: one of 65,536 single entries has 1 MB; longer ones are passed over."""
+
+MAX_ENTRIES = 65_536
+"""Codes of a map: all that two bytes tell apart."""
+
+
+def read_to_unicode(stream: pikepdf.Object | None) -> dict[int, str]:
+    """Texts by code.
+
+    Args:
+        stream: The map, if there is one.
+
+    Returns:
+        What could be read: nothing of a map that is damaged or too large.
+    """
+    if not isinstance(stream, pikepdf.Stream):
+        return {}
+    try:
+        data = stream.read_bytes()
+        if len(data) > MAX_CMAP_BYTES:
+            return {}
+        return dict(_entries(data, stream))
+    except (pikepdf.PdfError, ValueError, TypeError):
+        return {}
+
+
+def _entries(data: bytes, stream: pikepdf.Stream) -> Iterator[tuple[int, str]]:
+    count = 0
+    for instruction in pikepdf.parse_content_stream(stream):
+        operands, operator = list(instruction.operands), str(instruction.operator)
+        if operator == "endbfchar":
+            for code, text in zip(operands[::2], operands[1::2], strict=False):
+                if isinstance(code, pikepdf.String) and isinstance(text, pikepdf.String):
+                    yield _code(code), _text(bytes(text))
+                    count += 1
+        elif operator == "endbfrange":
+            for low, high, texts in zip(operands[::3], operands[1::3], operands[2::3], strict=False):
+                if not isinstance(low, pikepdf.String) or not isinstance(high, pikepdf.String):
+                    continue
+                first, last = _code(low), _code(high)
+                if last - first >= MAX_ENTRIES:
+                    return
+                for step in range(last - first + 1):
+                    text = _in_range(texts, step)
+                    if text is not None:
+                        yield first + step, text
+                    count += 1
+        if count > MAX_ENTRIES:
+            return
+
+
+def _in_range(texts: object, step: int) -> str | None:
+    if isinstance(texts, pikepdf.Array):
+        text = texts[step] if step < len(texts) else None
+        return _text(bytes(text)) if isinstance(text, pikepdf.String) else None
+    if not isinstance(texts, pikepdf.String):
+        return None
+    start = bytes(texts)
+    whole = int.from_bytes(start, "big") + step
+    return _text(whole.to_bytes(len(start), "big")) if whole < 1 << (8 * len(start)) else None
+
+
+def _code(value: pikepdf.String) -> int:
+    return int.from_bytes(bytes(value), "big")
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-16-be", "ignore") if len(value) > 1 else value.decode("latin-1")
