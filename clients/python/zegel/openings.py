@@ -267,7 +267,7 @@ def check_openings(leaves: Sequence[LeafFields], openings: bytes, *, complete: b
     (sent,) = sendings
     if sent.version == BARE_HASHES:
         return OpenedTrail((Failure(Check.OPENINGS, "the trail names bare hashes, which nothing opens", sent.seq),))
-    certificate = _seal_certificate(leaves)
+    certificate = named_seal(leaves)
     failures = [
         *_check_documents(sent, opened.documents),
         *_check_boxes(sent, opened),
@@ -296,8 +296,12 @@ def _signers(sent: LeafFields) -> set[str]:
     return {str(each["signature"]) for each in found if isinstance(each, dict) and "signature" in each}
 
 
-def _seal_certificate(leaves: Iterable[LeafFields]) -> str | None:
-    """What the last event says that tells of the seal's certificate."""
+def named_seal(leaves: Iterable[LeafFields]) -> str | None:
+    """The hash of the certificate that seals, as the last event says that names it; ``None`` where none does.
+
+    Args:
+        leaves: A trail's events, in order.
+    """
     said = [
         leaf.extra["seal_certificate"]
         for leaf in leaves

@@ -180,7 +180,7 @@ def _documents(sheet: _Sheet, documents: list[AuditDocument]) -> None:
         )
         for item in documents
     ]
-    _table(sheet, "Documents", ("TITLE AND SHA-256 OF THE ORIGINAL", "LENGTH"), (0.86, 0.14), rows)
+    _table(sheet, "Documents", ("TITLE AND SHA-256", "LENGTH"), (0.86, 0.14), rows)
 
 
 def _parties(sheet: _Sheet, parties: list[AuditParty]) -> None:

@@ -15,11 +15,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from zegel_server.pdf import fonts, inspection, preparing, source
+from zegel_server.pdf import completing, examining, fonts, inspection, merging, source
 from zegel_server.pdf.limits import MAX_CALL_BYTES
-from zegel_server.pdf.model import PdfFacts, PrepareJob
+from zegel_server.pdf.model import Box, CompletionJob, PageFacts, PdfFacts, Stamp
 from zegel_server.pdf.refusal import Refusal, RefusedError
-from zegel_server.pdf.sealing import SealSpec, seal_pdf
+from zegel_server.pdf.sealing import Sealed, SealSpec, seal_rendition
 from zegel_server.pdf.wire import PREFIX, WireError, header_length, load, pack, parse_header
 
 _LOADED_LATE = ("pyhanko.pdf_utils.filters", "pyhanko.pdf_utils.metadata.xmp_xml", "encodings.utf_16_le")
@@ -41,29 +41,62 @@ class InspectJob:
 
 
 @dataclass(frozen=True, slots=True)
-class SealJob:
-    """Seal a prepared PDF.
+class MergeJob:
+    """Make one rendition of several.
 
     Args:
-        pdf: The prepared PDF.
-        spec: Certificates and texts.
+        renditions: The renditions, in order.
     """
 
-    pdf: bytes
-    spec: SealSpec
+    renditions: list[bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class CompleteJob:
-    """Prepare and seal in one go.
+    """Complete a rendition and seal it.
 
     Args:
-        prepare: What the PDF is made from.
+        job: The rendition, and what is added to it.
         spec: Certificates and texts.
     """
 
-    prepare: PrepareJob
+    job: CompletionJob
     spec: SealSpec
+
+
+@dataclass(frozen=True, slots=True)
+class ExamineJob:
+    """Look at a sealed file before it is believed.
+
+    Args:
+        sealed: The file.
+        boxes: Where it may differ from its rendition.
+    """
+
+    sealed: bytes
+    boxes: list[Box]
+
+
+@dataclass(frozen=True, slots=True)
+class RehearseJob:
+    """Do for trial what completing will do.
+
+    Args:
+        job: The rendition, and what would be added to it.
+    """
+
+    job: CompletionJob
+
+
+@dataclass(frozen=True, slots=True)
+class StampsJob:
+    """Draw stamps for trial.
+
+    Args:
+        stamps: The stamps.
+    """
+
+    stamps: list[Stamp]
 
 
 class _Channel:
@@ -110,7 +143,8 @@ def preload() -> None:
     for name in _LOADED_LATE:
         importlib.import_module(name)
     fonts.preload()
-    preparing.preload()
+    completing.preload()
+    examining.preload()
 
 
 def serve(connection: socket.socket, granted: frozenset[str]) -> None:
@@ -138,20 +172,23 @@ def serve(connection: socket.socket, granted: frozenset[str]) -> None:
         channel.send("result", result)
 
 
-def _do(
-    kind: str, body: object, blobs: list[bytes], channel: _Channel, granted: frozenset[str]
-) -> bytes | PdfFacts | list[str]:
+def _do(kind: str, body: object, blobs: list[bytes], channel: _Channel, granted: frozenset[str]) -> object:
     if kind == "inspect":
         return inspection.inspect(load(InspectJob, body, blobs).pdf)
-    if kind == "prepare":
-        return preparing.prepare(load(PrepareJob, body, blobs))
-    if kind == "seal":
-        seal = load(SealJob, body, blobs)
-        return seal_pdf(seal.pdf, seal.spec, channel.call("sign"), channel.call("timestamp"))
+    if kind == "merge":
+        return merging.merge(load(MergeJob, body, blobs).renditions)
     if kind == "complete":
         complete = load(CompleteJob, body, blobs)
-        prepared = preparing.prepare(complete.prepare)
-        return seal_pdf(prepared, complete.spec, channel.call("sign"), channel.call("timestamp"))
+        return seal_rendition(complete.job, complete.spec, channel.call("sign"), channel.call("timestamp"))
+    if kind == "examine":
+        examine = load(ExamineJob, body, blobs)
+        return examining.examine(examine.sealed, examine.boxes)
+    if kind == "rehearse":
+        examining.rehearse(load(RehearseJob, body, blobs).job)
+        return None
+    if kind == "stamps":
+        completing.draw_for_trial(load(StampsJob, body, blobs).stamps)
+        return None
     if kind == "confinement":
         return sorted(granted)
     raise WireError("unknown job")

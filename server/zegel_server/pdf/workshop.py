@@ -28,10 +28,10 @@ import structlog
 
 from zegel_server.errors import FailedPrecondition, InvalidArgument, Unavailable
 from zegel_server.pdf.limits import (
-    MAX_ATTACHMENTS,
     MAX_AUDIT_ROWS,
     MAX_CALL_BYTES,
     MAX_PDF_BYTES,
+    MAX_RENDITION_BYTES,
     MAX_RESULT_BYTES,
     MAX_SIGN_CALLS,
     MAX_STAMP_TEXT_TOTAL,
@@ -39,14 +39,14 @@ from zegel_server.pdf.limits import (
     MAX_TIMESTAMP_CALLS,
     WorkerLimits,
 )
-from zegel_server.pdf.model import PdfFacts, PrepareJob
+from zegel_server.pdf.model import Box, CompletionJob, PageFacts, PdfFacts, Rendition, Stamp
 from zegel_server.pdf.process import Child, ZygoteGoneError, ZygoteProcess
 from zegel_server.pdf.refusal import REASONS, Refusal
 from zegel_server.pdf.wire import PREFIX, WireError, header_length, load, pack, parse_header
 from zegel_server.pdf.zygote import CANNOT_CONFINE, CANNOT_FORK, OUT_OF_MEMORY
 
 if TYPE_CHECKING:
-    from zegel_server.pdf.sealing import SealSpec
+    from zegel_server.pdf.sealing import Sealed, SealSpec
 
 Callback = Callable[[bytes], Awaitable[bytes]]
 """What a worker may ask of the server, such as a signature."""
@@ -115,54 +115,97 @@ class Workshop:
         _check_size(len(pdf))
         return await self._run("inspect", {"pdf": pdf}, PdfFacts)
 
-    async def prepare(self, job: PrepareJob) -> bytes:
-        """Merge, flatten and stamp the originals, add the audit page and attach the evidence.
+    async def render(self, pdf: bytes) -> Rendition:
+        """Make the rendition of an untrusted PDF: what signers are shown, and the sealed file begins with.
+
+        To be replaced by the job that makes it; until then the original stands for it.
 
         Args:
-            job: What the PDF is made from; the same job makes the same bytes.
-
-        Returns:
-            A PDF that is ready to be sealed.
+            pdf: The file; nothing about it is taken for granted.
 
         Raises:
-            FailedPrecondition: An original cannot be used, as for :meth:`inspect`.
-            InvalidArgument: A stamp lies on a page that does not exist, or its picture is not a PNG within the limits.
+            FailedPrecondition: ``DOCUMENT_UNREADABLE``, ``DOCUMENT_ENCRYPTED`` or ``DOCUMENT_TOO_COMPLEX``.
+            Unavailable: The worker stopped; trying again may help.
+        """
+        return Rendition(pdf, await self.inspect(pdf))
+
+    async def merge(self, renditions: list[bytes]) -> bytes:
+        """Make one rendition of several.
+
+        Args:
+            renditions: Two or more, in order, as :meth:`render` made them.
+
+        Raises:
+            FailedPrecondition: ``DOCUMENT_TOO_COMPLEX``: together they are more than one file can be.
+            Unavailable: The worker stopped; trying again may help.
+        """
+        return await self._run("merge", {"renditions": renditions}, bytes)
+
+    async def rehearse(self, job: CompletionJob) -> None:
+        """Do for trial what :meth:`complete` will do, but for signing.
+
+        Args:
+            job: The rendition, and what would be added to it.
+
+        Raises:
+            FailedPrecondition: ``DOCUMENT_TOO_COMPLEX``: it takes more than completing may.
+            InvalidArgument: A stamp lies on a page that does not exist.
             Unavailable: The worker stopped; trying again may help.
         """
         _check_job(job)
-        return await self._run("prepare", job, bytes)
+        await self._run("rehearse", {"job": job}, type(None))
 
-    async def seal(self, pdf: bytes, spec: "SealSpec", sign: Callback, timestamp: Callback) -> bytes:
-        """Seal a prepared PDF; the keys and the network stay in this process.
+    async def draw_stamps(self, stamps: list[Stamp]) -> None:
+        """Draw stamps for trial.
 
         Args:
-            pdf: What :meth:`prepare` returned.
+            stamps: The stamps.
+
+        Raises:
+            InvalidArgument: A picture is not a PNG within the limits, or a box has no size.
+            Unavailable: The worker stopped; trying again may help.
+        """
+        _check_stamps(stamps)
+        await self._run("stamps", {"stamps": stamps}, type(None))
+
+    async def complete(self, job: CompletionJob, spec: "SealSpec", sign: Callback, timestamp: Callback) -> "Sealed":
+        """Complete a rendition and seal it; the keys and the network stay in this process.
+
+        Args:
+            job: The rendition, and what is added to it.
             spec: Certificates, revocation data and texts.
             sign: Signs bytes with the sealing key; asked once.
             timestamp: Answers an RFC 3161 request.
 
         Returns:
-            The sealed PDF.
+            What is to be appended to the rendition.
 
         Raises:
-            Unavailable: The worker stopped, or the PDF cannot be sealed now.
+            FailedPrecondition: ``DOCUMENT_TOO_COMPLEX``: it takes more than a job may.
+            InvalidArgument: A stamp lies on a page that does not exist, or its picture is not a PNG within the limits.
+            Unavailable: The worker stopped, or it cannot be sealed now.
             Exception: Whatever ``sign`` or ``timestamp`` raises.
         """
-        calls = {"sign": sign, "timestamp": timestamp}
-        return await self._run("seal", {"pdf": pdf, "spec": spec}, bytes, calls)
+        from zegel_server.pdf.sealing import Sealed  # noqa: PLC0415 - loads pyHanko, which only the worker needs
 
-    async def complete(self, job: PrepareJob, spec: "SealSpec", sign: Callback, timestamp: Callback) -> bytes:
-        """:meth:`prepare` and :meth:`seal` in one worker, without the way back and forth between them.
-
-        Raises:
-            FailedPrecondition: As :meth:`prepare`.
-            InvalidArgument: As :meth:`prepare`.
-            Unavailable: As :meth:`seal`.
-            Exception: Whatever ``sign`` or ``timestamp`` raises.
-        """
         _check_job(job)
         calls = {"sign": sign, "timestamp": timestamp}
-        return await self._run("complete", {"prepare": job, "spec": spec}, bytes, calls)
+        return await self._run("complete", {"job": job, "spec": spec}, Sealed, calls)
+
+    async def examine(self, sealed: bytes, boxes: list[Box]) -> list[PageFacts]:
+        """Look at a sealed file before it is believed: its form, and what its pages show.
+
+        Args:
+            sealed: The file.
+            boxes: Where it may differ from its rendition.
+
+        Returns:
+            Its pages.
+
+        Raises:
+            Unavailable: It is not what it should be, or the worker stopped.
+        """
+        return await self._run("examine", {"sealed": sealed, "boxes": boxes}, list[PageFacts])
 
     async def confinement(self) -> frozenset[str]:
         """Tell what a worker is confined by on this machine.
@@ -306,7 +349,7 @@ def _error(kind: str, refusal: Refusal) -> FailedPrecondition | InvalidArgument 
         return InvalidArgument("stamps", "a stamp's page does not exist, or its box has no size")
     if refusal is Refusal.IMAGE:
         return InvalidArgument("stamps", "a drawn signature is a PNG of at most 2 MiB and 4,000,000 pixels")
-    if refusal is Refusal.SEAL or kind == "seal":
+    if refusal is Refusal.SEAL or kind == "examine":
         return Unavailable("The document cannot be sealed at the moment.")
     reason, message = REASONS[refusal]
     return FailedPrecondition(message, reason=reason, detail=refusal.value)
@@ -319,18 +362,17 @@ def _check_size(size: int) -> None:
         raise _error("inspect", Refusal.TOO_LARGE)
 
 
-def _check_job(job: PrepareJob) -> None:
-    if not job.originals:
-        raise InvalidArgument("originals", "at least one document")
-    for original in job.originals:
-        _check_size(len(original))
-    _check_size(sum(map(len, job.originals)))
-    if len(job.stamps) > MAX_STAMPS:
-        raise InvalidArgument("stamps", f"at most {MAX_STAMPS}")
-    if sum(len(stamp.text) + len(stamp.caption) for stamp in job.stamps) > MAX_STAMP_TEXT_TOTAL:
-        raise InvalidArgument("stamps", f"at most {MAX_STAMP_TEXT_TOTAL} characters")
-    if len(job.attachments) > MAX_ATTACHMENTS:
-        raise InvalidArgument("attachments", f"at most {MAX_ATTACHMENTS}")
+def _check_job(job: CompletionJob) -> None:
+    if not 0 < len(job.rendition) <= MAX_RENDITION_BYTES:
+        raise _error("complete", Refusal.TOO_LARGE)
+    _check_stamps(job.stamps)
     audit = job.audit
-    if audit and len(audit.documents) + len(audit.parties) + len(audit.events) > MAX_AUDIT_ROWS:
+    if len(audit.documents) + len(audit.parties) + len(audit.events) > MAX_AUDIT_ROWS:
         raise InvalidArgument("audit", f"at most {MAX_AUDIT_ROWS} rows")
+
+
+def _check_stamps(stamps: list[Stamp]) -> None:
+    if len(stamps) > MAX_STAMPS:
+        raise InvalidArgument("stamps", f"at most {MAX_STAMPS}")
+    if sum(len(stamp.text) + len(stamp.caption) for stamp in stamps) > MAX_STAMP_TEXT_TOTAL:
+        raise InvalidArgument("stamps", f"at most {MAX_STAMP_TEXT_TOTAL} characters")

@@ -10,21 +10,23 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from zegel.commitments import Box
 from zegel.evidence import LeafFields, parse_leaf
+from zegel.sealed_file.completion import FILES
 from zegel_server import clock
 from zegel_server.audit.answers import Evidence
 from zegel_server.pdf.model import (
-    Attachment,
     AuditDocument,
     AuditEvent,
     AuditPage,
     AuditParty,
-    PrepareJob,
+    CompletionJob,
     Stamp,
     StampKind,
 )
 from zegel_server.signing.fields import Field, FieldType, Values
 from zegel_server.signing.model import Signature
+from zegel_server.signing.openings import boxes_of
 from zegel_server.signing.snapshot import Snapshot
 
 MAX_HISTORY: Final = 1_000
@@ -35,8 +37,8 @@ ERASED: Final = "(erased)"
 
 VERIFY_HINT: Final = "zegel verify FILE --log-key log.vkey --trust authority.pem"
 
-TRAIL_NAME: Final = "audit.jsonl"
-PROOF_NAME: Final = "completed.tlog-proof"
+TRAIL_NAME, PROOF_NAME, OPENINGS_NAME = (file.name for file in FILES)
+"""The evidence's names among the attachments of a sealed file."""
 
 ALL_SIGNED: Final = "SIGNATURE_REQUEST_ALL_SIGNED"
 """The event without which a trail is not that of a request that everybody has signed."""
@@ -66,6 +68,9 @@ _WAYS: Final[Mapping[str, str]] = {
 }
 """How a signer came by a session, as the trail has it."""
 
+THOUSAND: Final = 1000
+"""Boxes are told in thousandths of a point."""
+
 _STAMPS: Final[Mapping[FieldType, StampKind]] = {
     FieldType.SIGNATURE: "signature",
     FieldType.INITIALS: "initials",
@@ -82,15 +87,17 @@ class Completed:
     Attributes:
         request: The request.
         values: What each signer filled in, by signature.
-        originals: The documents' bytes, in order.
+        rendition: What the signers were shown.
         evidence: The trail and its proof.
+        openings: What opens the trail's commitments.
         origin: Name of the log.
     """
 
     request: Snapshot
     values: Mapping[str, Values]
-    originals: Sequence[bytes]
+    rendition: bytes
     evidence: Evidence
+    openings: bytes
     origin: str
 
 
@@ -106,21 +113,22 @@ def read_trail(evidence: Evidence) -> list[LeafFields]:
     return [parse_leaf(line) for line in evidence.audit_jsonl.splitlines()]
 
 
-def job_of(completed: Completed) -> PrepareJob:
-    """The job that makes the PDF before its seal.
+def job_of(completed: Completed) -> CompletionJob:
+    """The job that completes a rendition.
 
     Args:
         completed: All that goes into it.
     """
     request, evidence = completed.request, completed.evidence
-    return PrepareJob(
-        originals=list(completed.originals),
+    return CompletionJob(
+        rendition=completed.rendition,
         stamps=list(_stamps(request, completed.values)),
         audit=_audit_page(request, read_trail(evidence), completed.origin),
-        attachments=[
-            Attachment(TRAIL_NAME, "application/jsonl", evidence.audit_jsonl, "The audit trail: one event a line"),
-            Attachment(PROOF_NAME, "text/plain", evidence.proof, "Proof that the trail is in the log"),
-        ],
+        files={
+            TRAIL_NAME: evidence.audit_jsonl,
+            PROOF_NAME: evidence.proof,
+            OPENINGS_NAME: completed.openings,
+        },
         time=clock.to_datetime(request.progress.all_signed_time or request.create_time),
     )
 
@@ -133,15 +141,15 @@ def _time(microseconds: int | None) -> str:
 
 
 def _stamps(request: Snapshot, values: Mapping[str, Values]) -> Iterator[Stamp]:
-    for field in request.fields:
+    for field, box in zip(request.fields, boxes_of(request), strict=True):
         signature = request.progress.signatures[field.signer_index]
-        stamp = _stamp(request, signature, field, values[signature.signature_id])
+        stamp = _stamp(request, signature, field, box, values[signature.signature_id])
         if stamp is not None:
             yield stamp
 
 
-def _stamp(request: Snapshot, signature: Signature, field: Field, values: Values) -> Stamp | None:
-    """What is drawn in a field; nothing where it was left empty."""
+def _stamp(request: Snapshot, signature: Signature, field: Field, box: Box, values: Values) -> Stamp | None:
+    """What is drawn in a field, in the box that the trail commits to; nothing where it was left empty."""
     value = values.get(field.api_id)
     if value is None or value.content == "":
         return None
@@ -151,12 +159,11 @@ def _stamp(request: Snapshot, signature: Signature, field: Field, values: Values
         caption = f"{name}\n{_time(signature.sign_time)}\n{signature.signature_id}"
     content = value.content
     return Stamp(
-        document=field.document_index,
-        page=field.page,
-        x=field.x,
-        y=field.y,
-        width=field.width,
-        height=field.height,
+        page=box.page,
+        x=box.x / THOUSAND,
+        y=box.y / THOUSAND,
+        width=box.width / THOUSAND,
+        height=box.height / THOUSAND,
         kind=_STAMPS[field.type],
         text=("x" if content else "") if isinstance(content, bool) else content if isinstance(content, str) else "",
         image=content if isinstance(content, bytes) else None,
@@ -173,7 +180,7 @@ def _audit_page(request: Snapshot, trail: Sequence[LeafFields], origin: str) -> 
         title=request.title,
         tenant_name=request.tenant_name,
         completed_time=_time(request.progress.all_signed_time),
-        documents=[AuditDocument(each.title, each.sha256.hex(), each.page_count) for each in request.documents],
+        documents=_documents(request),
         parties=[
             _party(request, each, trail) for each in sorted(request.progress.signatures, key=lambda each: each.order)
         ],
@@ -181,6 +188,16 @@ def _audit_page(request: Snapshot, trail: Sequence[LeafFields], origin: str) -> 
         origin=origin,
         verify_hint=VERIFY_HINT,
     )
+
+
+def _documents(request: Snapshot) -> list[AuditDocument]:
+    """The originals, and what was made of them: the bytes with which the sealed file begins."""
+    rows = [AuditDocument(each.title, each.sha256.hex(), each.page_count) for each in request.documents]
+    shown = request.rendition
+    if shown is not None:
+        title = f"As every signer was shown it: the first {shown.size:,} bytes of this file"
+        rows.append(AuditDocument(title, shown.sha256.hex(), shown.page_count))
+    return rows
 
 
 def _party(request: Snapshot, signature: Signature, trail: Iterable[LeafFields]) -> AuditParty:

@@ -4,8 +4,10 @@ Invariants:
 
 * A request becomes ``DOWNLOADABLE`` with its sealed document, the event that names the document's hash, and the end of
   the order to seal, in one transaction. Whoever dies before it leaves nothing that counts.
+* The sealed file begins with the rendition that every signer's event binds, byte for byte: this process puts it there.
 * Nothing completes without the audit page, the evidence, the seal and its timestamps: what the sandbox returns is
-  looked at again, in another sandbox, before it is believed.
+  looked at again, in another sandbox, before it is believed: its form, and what its pages show beside the rendition's.
+* The certificate that seals is the one that the trail names; where it was replaced meanwhile, the trail says so first.
 * A time comes from a timestamp authority or the request waits.
 """
 
@@ -16,16 +18,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
+from zegel.commitments import SEALED, DocumentHash
 from zegel.event.v1 import event_type_pb2 as events
-from zegel.evidence import DocumentHash
+from zegel.openings import named_seal
 from zegel_server import clock
 from zegel_server.audit.answers import Evidence
 from zegel_server.audit.recorder import Recorder
 from zegel_server.db import Database
 from zegel_server.documents.model import Page
 from zegel_server.errors import DataLoss, FailedPrecondition, Unavailable
+from zegel_server.ids import new_id
 from zegel_server.keys.service import Keys
 from zegel_server.pdf.identity import SealIdentity
+from zegel_server.pdf.model import Box
 from zegel_server.pdf.sealing import SealSpec
 from zegel_server.pdf.timestamping import TimestampAuthority
 from zegel_server.pdf.workshop import Workshop
@@ -33,6 +38,7 @@ from zegel_server.signing import store
 from zegel_server.signing.completion import ALL_SIGNED, Completed, job_of, read_trail
 from zegel_server.signing.fields import Values
 from zegel_server.signing.model import RequestState
+from zegel_server.signing.openings import openings_of
 from zegel_server.signing.ports import Documents, TrailEvidence
 from zegel_server.signing.reading import Snapshots, load_values, lock, values_place, write
 from zegel_server.signing.snapshot import Snapshot
@@ -56,29 +62,36 @@ class SealMaterials:
         timestamp: Who answers for the time.
         certificates: Further certificates, DER: the timestamp authority's chain, and the roots.
         read_crls: Gives the certificate revocation lists to embed, DER, as they are when a document is sealed.
-        ocsps: OCSP responses, DER, to embed.
+        read_ocsps: Gives the OCSP responses to embed, likewise.
     """
 
     identity: SealIdentity
     timestamp: TimestampAuthority
     certificates: Sequence[bytes] = ()
     read_crls: Callable[[], Sequence[bytes]] = tuple
-    ocsps: Sequence[bytes] = ()
+    read_ocsps: Callable[[], Sequence[bytes]] = tuple
 
-    def spec(self, reason: str) -> SealSpec:
+    @property
+    def certificate_sha256(self) -> str:
+        """SHA-256 of the certificate that seals, in lower-case hex: what the trail names."""
+        return hashlib.sha256(self.identity.chain[0]).hexdigest()
+
+    def spec(self, reason: str, token_size: int = 0) -> SealSpec:
         """What the sandbox is told; it gets no key.
 
         Args:
             reason: Why it is sealed, for a viewer's signature panel.
+            token_size: Bytes of the largest timestamp token so far; 0 where none is known.
         """
         return SealSpec(
             chain=self.identity.chain,
             certificates=list(self.certificates),
             crls=list(self.read_crls()),
-            ocsps=list(self.ocsps),
+            ocsps=list(self.read_ocsps()),
             signature_algorithm=self.identity.signature_algorithm,
             signing_time=datetime.now(UTC).isoformat(timespec="seconds"),
             reason=reason,
+            token_size=token_size,
         )
 
 
@@ -109,7 +122,7 @@ class Sealer:
         database: Where the rows are.
         keys: Gives the signers' keys.
         recorder: Records the events.
-        documents: Has the originals, and takes the sealed document.
+        documents: Has the renditions, and takes the sealed document.
         trails: Has the evidence.
         workshop: Has the sandbox.
         materials: What is sealed with.
@@ -136,6 +149,7 @@ class Sealer:
         self._trails = trails
         self._workshop = workshop
         self._materials = materials
+        self._token_size = 0
         self._snapshots = Snapshots(database, keys)
 
     async def seal(self, tenant_id: str, signature_request_id: str) -> None:
@@ -155,13 +169,15 @@ class Sealer:
             async with self._database.transaction() as transaction:
                 await transaction.execute(store.DONE, signature_request_id=signature_request_id)
             return
-        sealed, pages = await self._make(request)
+        document_id = new_id("doc")
+        sealed, pages = await self._make(request, document_id)
         prepared = await self._documents.store_sealed(
             tenant_id=tenant_id,
             signature_request_id=signature_request_id,
             title=request.title,
             data=sealed,
             pages=pages,
+            document_id=document_id,
         )
         draft = await self._recorder.draft_own(
             tenant_id,
@@ -169,7 +185,7 @@ class Sealer:
             resource_id=signature_request_id,
             signature_request_id=signature_request_id,
             trail=request.audit_id,
-            documents=[DocumentHash(prepared.document_id, 1, hashlib.sha256(sealed).hexdigest())],
+            documents=[DocumentHash(prepared.document_id, 1, hashlib.sha256(sealed).hexdigest(), len(sealed), SEALED)],
         )
         async with self._database.transaction() as transaction:
             before, _ = await lock(transaction, request)
@@ -181,46 +197,84 @@ class Sealer:
             await write(transaction, before, after)
             await self._recorder.record(transaction, draft)
 
-    async def _make(self, request: Snapshot) -> tuple[bytes, Sequence[Page]]:
+    async def _make(self, request: Snapshot, document_id: str) -> tuple[bytes, Sequence[Page]]:
         """The sealed file and its pages."""
-        evidence = await self._evidence(request.audit_id)
-        completed = Completed(
-            request=request,
-            values={each: await self._values(request, each) for each in request.people},
-            originals=[await self._original(request, index) for index in range(len(request.documents))],
-            evidence=evidence,
-            origin=self._trails.origin,
+        evidence = await self._evidence(request)
+        rendition = await self._rendition(request)
+        job = job_of(
+            Completed(
+                request=request,
+                values={each: await self._values(request, each) for each in request.people},
+                rendition=rendition,
+                evidence=evidence,
+                openings=await openings_of(self._keys, request, document_id),
+                origin=self._trails.origin,
+            )
         )
         callbacks = _Callbacks(self._materials)
-        sealed = await self._workshop.complete(
-            job_of(completed),
-            self._materials.spec(f"Signed by all parties. Audit ID {request.audit_id}"),
-            callbacks.sign,
-            callbacks.timestamp,
-        )
+        try:
+            made = await self._workshop.complete(
+                job,
+                self._materials.spec(f"Signed by all parties. Audit ID {request.audit_id}", self._token_size),
+                callbacks.sign,
+                callbacks.timestamp,
+            )
+        except BaseException:
+            self._token_size = 0  # perhaps the room for a token was too small: the next try measures it
+            raise
         if callbacks.signed != 1 or callbacks.timestamped < TIMESTAMPS:
             raise _not_what_was_asked()
-        return sealed, await self._look_at(request, sealed)
+        self._token_size = made.token_size
+        sealed = rendition + made.appended
+        boxes = [Box(stamp.page, stamp.x, stamp.y, stamp.width, stamp.height) for stamp in job.stamps]
+        shown = await self._workshop.examine(sealed, boxes)
+        return sealed, [Page(page.width, page.height) for page in shown]
 
-    async def _look_at(self, request: Snapshot, sealed: bytes) -> Sequence[Page]:
-        """Demands that a sealed file has its audit page, its evidence and its seal."""
-        facts = await self._workshop.inspect(sealed)
-        originals = sum(document.page_count for document in request.documents)
-        if len(facts.pages) <= originals or not (facts.has_attachments and facts.has_signatures):
-            raise _not_what_was_asked()
-        return [Page(page.width, page.height) for page in facts.pages]
+    async def _rendition(self, request: Snapshot) -> bytes:
+        """What the signers were shown: its hash is the one that every signer's event binds."""
+        pinned = request.rendition
+        if pinned is None:
+            raise FailedPrecondition(
+                "The request is from before renditions were made; nothing that its signers saw can be sealed.",
+                reason="DOCUMENT_UNREADABLE",
+            )
+        data = await self._documents.read_rendition(request.tenant_id, pinned.document_id, pinned.version)
+        if len(data) != pinned.size or (await asyncio.to_thread(hashlib.sha256, data)).digest() != pinned.sha256:
+            raise DataLoss("A stored rendition is not the one that was signed.")
+        return data
 
-    async def _evidence(self, trail: str) -> Evidence:
-        """The trail up to the event that everybody has signed, waited for a little."""
+    async def _evidence(self, request: Snapshot) -> Evidence:
+        """The trail up to the event that everybody has signed and the naming of the seal, waited for a little."""
         wait = EVIDENCE_WAIT_S if self._evidence_wait_s is None else self._evidence_wait_s
         deadline = asyncio.get_running_loop().time() + wait
+        certificate = self._materials.certificate_sha256
+        told = False
         while True:
-            found = await self._proved(self._trails.evidence(trail))
+            found = await self._proved(self._trails.evidence(request.audit_id))
             if isinstance(found, Evidence):
-                return found
+                named = named_seal(read_trail(found))
+                if named == certificate:
+                    return found
+                if not told:
+                    await self._tell_certificate(request, certificate)
+                    told = True
+                found = _not_integrated()
             if asyncio.get_running_loop().time() > deadline:
                 raise found
             await asyncio.sleep(EVIDENCE_POLL_S)
+
+    async def _tell_certificate(self, request: Snapshot, certificate: str) -> None:
+        """Has the trail name the certificate that will seal, before it does."""
+        draft = await self._recorder.draft_own(
+            request.tenant_id,
+            events.EVENT_TYPE_SEAL_CERTIFICATE_CHANGED,
+            resource_id=request.signature_request_id,
+            signature_request_id=request.signature_request_id,
+            trail=request.audit_id,
+            extra={"seal_certificate": certificate},
+        )
+        async with self._database.transaction() as transaction:
+            await self._recorder.record(transaction, draft)
 
     @staticmethod
     async def _proved(asked: Awaitable[Evidence]) -> Evidence | Unavailable:
@@ -233,7 +287,7 @@ class Sealer:
             return error
         if any(leaf.type == ALL_SIGNED for leaf in read_trail(evidence)):
             return evidence
-        return Unavailable("The trail is not under a checkpoint yet.", reason="NOT_INTEGRATED_YET")
+        return _not_integrated()
 
     async def _values(self, request: Snapshot, signature_id: str) -> Values:
         key = await self._keys.subject_key(request.people[signature_id].subject_id)
@@ -244,14 +298,10 @@ class Sealer:
             raise DataLoss("The values of a signature are missing.")
         return load_values(self._keys.decrypt_personal(key, row.field_values, values_place(signature_id)))
 
-    async def _original(self, request: Snapshot, index: int) -> bytes:
-        """A document as it was signed: its hash is the one that every signer's event names."""
-        document = request.documents[index]
-        data = await self._documents.read_all(request.tenant_id, document.document_id, document.version)
-        if (await asyncio.to_thread(hashlib.sha256, data)).digest() != document.sha256:
-            raise DataLoss("A stored document is not the one that was signed.")
-        return data
-
 
 def _not_what_was_asked() -> Unavailable:
     return Unavailable("The document cannot be sealed at the moment.")
+
+
+def _not_integrated() -> Unavailable:
+    return Unavailable("The trail is not under a checkpoint yet.", reason="NOT_INTEGRATED_YET")

@@ -1,0 +1,82 @@
+"""Looking at a completed rendition before it is believed: its form, its pages, and what they show.
+
+Invariants:
+
+* What is looked at is the file itself, in a process that did not make it.
+* Outside of the boxes that the request named, a page shows what its rendition shows, pixel for pixel.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from zegel.sealed_file import completion
+from zegel.sealed_file.completion import Texts
+from zegel.sealed_file.reading import read_sealed_file
+from zegel.sealed_file.rendition import entries_of, shape_of
+from zegel.sealed_file.revisions import Revision, read_base, read_revisions, write_further
+from zegel.sealed_file.syntax import FormError
+from zegel_server.pdf import drawing, looking
+from zegel_server.pdf.completing import add, read_rendition
+from zegel_server.pdf.model import Box, CompletionJob, PageFacts
+from zegel_server.pdf.refusal import Refusal, RefusedError
+
+_NEVER = datetime(2000, 1, 1, tzinfo=UTC)
+"""The time of a rehearsal's texts."""
+
+
+def preload() -> None:
+    """Load what looks at pages."""
+    drawing.preload()
+
+
+def examine(sealed: bytes, boxes: Sequence[Box]) -> list[PageFacts]:
+    """Look at a sealed file.
+
+    Args:
+        sealed: The file.
+        boxes: Where it may differ from its rendition.
+
+    Returns:
+        Its pages.
+
+    Raises:
+        RefusedError: ``SEAL``: it is not in the form, or shows something else than its rendition.
+    """
+    try:
+        file = read_sealed_file(sealed)
+    except FormError:
+        raise RefusedError(Refusal.SEAL) from None
+    allowed = {_thousandths(box) for box in boxes}
+    if not set(file.completion.boxes) <= allowed:
+        raise RefusedError(Refusal.SEAL)
+    looking.compare_sealed(sealed[: file.rendition_length], sealed, list(boxes))
+    rendition, second = read_revisions(sealed[: file.ends[1]])
+    return [*_shown(rendition, completion.rendition_pages(rendition)), *_shown(second, file.completion.numbers.audit)]
+
+
+def rehearse(job: CompletionJob) -> None:
+    """Do for trial what completing will do, and look at it, under the same limits.
+
+    Args:
+        job: The rendition, and what would be added to it.
+
+    Raises:
+        RefusedError: It cannot be completed.
+        FormError: The rendition is none.
+    """
+    rendition = read_rendition(job.rendition)
+    added = add(job, rendition, Texts(job.audit.title, "", _NEVER, _NEVER))
+    base = read_base(job.rendition, rendition)
+    second = write_further(base, added.objects.items(), size=added.size, info=added.numbers.info)
+    boxes = [Box(stamp.page, stamp.x, stamp.y, stamp.width, stamp.height) for stamp in job.stamps]
+    looking.compare_sealed(job.rendition, job.rendition + second.data, boxes)
+
+
+def _thousandths(box: Box) -> completion.Box:
+    return completion.Box(box.page, *(round(each * 1000) for each in (box.x, box.y, box.width, box.height)))
+
+
+def _shown(revision: Revision, pages: range) -> list[PageFacts]:
+    shapes = [shape_of(entries_of(revision.objects, number)) for number in pages]
+    return [PageFacts(float(shape.width), float(shape.height)) for shape in shapes]
+
