@@ -30,6 +30,24 @@ MAX_PAGE_TREE_DEPTH = 64
 MAX_FORM_DEPTH = 24
 """Levels of form XObjects that are followed when hidden content is taken out."""
 
+MAX_LINKS = 10_000
+"""Annotations of a page that are looked at for links: a page of an index has some 300."""
+
+MAX_OUTLINE_ITEMS = 20_000
+"""Entries of an outline that are kept: ten on each of the 2,000 pages."""
+
+MAX_NAMES = 200_000
+"""Entries of a name tree that are looked at: large manuals have some 30,000 destinations."""
+
+MAX_TEXT_BYTES = 4_096
+"""Bytes of an outline entry's title or a page label's prefix: a line of text, with room."""
+
+MAX_FOUND_SIGNATURES = 64
+"""Signatures of an original that are checked and told of: more than that sign no document."""
+
+MAX_FOUND_SIGNATURE_BYTES = 2 * MEBIBYTE
+"""A signature of an original: with its revocation lists it has some 100 KB."""
+
 MAX_STREAM_BYTES = 192 * MEBIBYTE
 """What one picture may expand to: an A4 page scanned at 600 dpi in colour has 104 MB of pixels."""
 

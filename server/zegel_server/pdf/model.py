@@ -9,7 +9,7 @@ Invariants:
   with ``/UserUnit`` applied.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
@@ -150,8 +150,7 @@ class Stamp:
     """Something to be drawn onto a page.
 
     Args:
-        document: Index of the original, from 0.
-        page: Page of that original, from 1.
+        page: Page of the rendition, from 1.
         x: Left edge in points from the left of the page as shown.
         y: Upper edge in points from the top of the page as shown.
         width: Width in points.
@@ -162,7 +161,6 @@ class Stamp:
         caption: Small print under a signature, such as name, date and signature id; lines are separated by line feeds.
     """
 
-    document: int
     page: int
     x: float
     y: float
@@ -253,36 +251,20 @@ class AuditPage:
 
 
 @dataclass(frozen=True, slots=True)
-class Attachment:
-    """A file that the signed PDF carries, as an associated file with the relationship ``Data``.
+class CompletionJob:
+    """Everything that is added to a rendition before its seal; the same job makes the same bytes.
 
     Args:
-        name: File name, unique within the PDF.
-        mime: MIME type.
-        data: Content.
-        description: One line for the reader's list of attachments.
+        rendition: The rendition.
+        stamps: What is drawn onto its pages, in order.
+        audit: The audit page.
+        files: The evidence by its names, which are those of ``zegel.sealed_file.completion.FILES``.
+        time: When everybody had signed, with a time zone.
     """
 
-    name: str
-    mime: str
-    data: bytes
-    description: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class PrepareJob:
-    """Everything that the PDF before its seal is made from; the same job makes the same bytes.
-
-    Args:
-        originals: The PDFs, in order.
-        stamps: What is drawn onto their pages, in order.
-        audit: The audit page, or ``None`` for none.
-        attachments: The evidence.
-        time: Creation time of the PDF, with a time zone.
-    """
-
-    originals: list[bytes]
+    rendition: bytes
     stamps: list[Stamp]
-    audit: AuditPage | None
-    attachments: list[Attachment]
-    time: datetime = field(kw_only=True)
+    audit: AuditPage
+    files: dict[str, bytes]
+    time: datetime
+

@@ -1,10 +1,12 @@
-"""The PAdES seal, written inside the sandboxed worker: it has no key, no network and no clock that anybody relies on.
+"""Completing and sealing a rendition, inside the sandboxed worker: it has no key, no network and no clock to rely on.
 
-What a sealed file is (ETSI EN 319 142-1, level B-LTA), revision by revision:
+What is appended (``docs/sealed-file.md``; ETSI EN 319 142-1, level B-LTA), revision by revision:
 
-1. the prepared document, and in the same breath the *seal*: a certification signature (``ETSI.CAdES.detached``,
-   DocMDP ``P=1``, no changes) with a timestamp on the signature itself;
-2. the document security store with certificates and revocation data, and a document timestamp over all of it.
+2. stamps, audit pages and evidence, and in the same breath the *seal*: a certification signature
+   (``ETSI.CAdES.detached``, DocMDP ``P=1``, no changes) with a timestamp on the signature itself;
+3. the document security store with certificates and revocation data, and a document timestamp over all of it.
+
+pyHanko makes the signature and asks for the timestamps; where they go, and every byte around them, is ours.
 
 Invariants:
 
@@ -16,33 +18,27 @@ Invariants:
 
 import asyncio
 import datetime as dt
-import logging
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from io import BytesIO
-from typing import Any
 
 from asn1crypto import algos, cms, keys, tsp, x509
-from asn1crypto import crl as asn1_crl
-from asn1crypto import ocsp as asn1_ocsp
-from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
-from pyhanko.sign.fields import MDPPerm, SigFieldSpec, SigSeedSubFilter
-from pyhanko.sign.signers import PdfSignatureMetadata, PdfSigner, Signer
-from pyhanko.sign.signers.pdf_signer import (
-    DSSContentSettings,
-    PdfSigningSession,
-    SigDSSPlacementPreference,
-    TimestampDSSContentSettings,
-)
+from pyhanko.sign.signers import Signer
 from pyhanko.sign.timestamps import TimeStamper
-from pyhanko_certvalidator import ValidationContext
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
-FIELD_NAME = "ZegelSeal"
-TIMESTAMP_FIELD_NAME = "ZegelTimestamp"
+from zegel.sealed_file.completion import Texts
+from zegel.sealed_file.placing import Unsigned, place_signature
+from zegel.sealed_file.revisions import CATALOGUE, Base, Revision, read_base
+from zegel.sealed_file.timestamps import State, Validation, first_state, write_timestamp
+from zegel_server.pdf.completing import add, read_rendition
+from zegel_server.pdf.model import CompletionJob
 
-# pyHanko warns at each seal that fetching is off. It is meant to be: a sandbox has no network.
-logging.getLogger("pyhanko.sign.signers.pdf_signer").setLevel(logging.ERROR)
+_FRAME = 2_048
+"""Bytes kept for what a seal has beside its certificates and its timestamp: attributes and a signature of 512 bytes."""
+
+ROOM_TO_SPARE = 512
+"""Bytes kept for a token beyond the last one's: serial numbers and times differ in length by some."""
 
 
 @dataclass(frozen=True)
@@ -51,16 +47,13 @@ class SealSpec:
 
     Args:
         chain: The seal's certificates, DER: its own, then each one's issuer.
-        certificates: Further certificates, DER: the timestamp authority's chain and the roots. Self-issued ones are
-            what the seal is checked against before it is made.
+        certificates: Further certificates, DER: the timestamp authority's chain and the roots.
         crls: Certificate revocation lists, DER, to embed.
         ocsps: OCSP responses, DER, to embed.
         signature_algorithm: ``sha256_ecdsa`` and the like, as ``SealIdentity`` has it.
         signing_time: ISO 8601 with a time zone: what the seal itself claims. Proof is the timestamp.
         reason: Why it is sealed, for a viewer's signature panel.
-        location: Where, likewise; may be empty.
-        contact: Whom to ask, likewise; may be empty.
-        field_name: Name of the invisible signature field.
+        token_size: Bytes of the largest timestamp token so far; 0 has one made to measure it.
     """
 
     chain: list[bytes]
@@ -70,91 +63,96 @@ class SealSpec:
     signing_time: str
     ocsps: list[bytes] = field(default_factory=list)
     reason: str = ""
-    location: str = ""
-    contact: str = ""
-    field_name: str = FIELD_NAME
+    token_size: int = 0
 
 
-def seal_pdf(pdf: bytes, spec: SealSpec, sign: Callable[[bytes], bytes], timestamp: Callable[[bytes], bytes]) -> bytes:
-    """Seal a prepared PDF.
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """What is appended to a rendition to make the sealed file.
 
     Args:
-        pdf: A whole PDF without signatures, stamped, with its evidence attached. Its bytes stay as they are; the seal
-            is appended.
+        appended: The bytes.
+        token_size: Bytes of the larger of the two timestamp tokens.
+    """
+
+    appended: bytes
+    token_size: int
+
+
+def seal_rendition(
+    job: CompletionJob, spec: SealSpec, sign: Callable[[bytes], bytes], timestamp: Callable[[bytes], bytes]
+) -> Sealed:
+    """Complete a rendition and seal it.
+
+    Args:
+        job: The rendition, and what is added to it.
         spec: Certificates, revocation data and texts.
         sign: Called once with the bytes to be signed (DER signed attributes, some 200 bytes, not their hash); returns
             the raw signature.
-        timestamp: Called three times with a DER ``TimeStampReq`` (the first measures the size); returns a DER
+        timestamp: Called twice, or three times where the size is not known, with a DER ``TimeStampReq``; returns a DER
             ``TimeStampResp``.
 
     Returns:
-        The sealed PDF.
+        What is to be appended.
 
     Raises:
-        pyhanko.pdf_utils.misc.PdfError: The PDF cannot be read or already is certified.
-        pyhanko.sign.general.SigningError: The seal's own certificate cannot be validated with what ``spec`` holds.
+        RefusedError: A stamp cannot be drawn.
+        FormError: The rendition is none, or a token is larger than was reckoned with.
         pyhanko.sign.timestamps.common_utils.TimestampRequestError: The timestamp was not granted.
     """
-    return asyncio.run(_seal(pdf, spec, sign, timestamp))
+    return asyncio.run(_seal(job, spec, sign, timestamp))
 
 
 async def _seal(
-    pdf: bytes, spec: SealSpec, sign: Callable[[bytes], bytes], timestamp: Callable[[bytes], bytes]
-) -> bytes:
-    chain = [x509.Certificate.load(der) for der in spec.chain]
-    others = [x509.Certificate.load(der) for der in spec.certificates]
-    context = ValidationContext(
-        trust_roots=[c for c in (*chain, *others) if c.self_issued],
-        other_certs=[*chain[1:], *others],
-        crls=[asn1_crl.CertificateList.load(der) for der in spec.crls],
-        ocsps=[asn1_ocsp.OCSPResponse.load(der) for der in spec.ocsps],
-        allow_fetching=False,
-        revocation_mode="require",
+    job: CompletionJob, spec: SealSpec, sign: Callable[[bytes], bytes], timestamp: Callable[[bytes], bytes]
+) -> Sealed:
+    rendition = read_rendition(job.rendition)
+    algorithm = spec.signature_algorithm.partition("_")[0]
+    stamper = _CallbackTimeStamper(timestamp)
+    token_size = spec.token_size or len((await stamper.async_dummy_response(algorithm)).dump())
+    room = token_size + ROOM_TO_SPARE
+    base = read_base(job.rendition, rendition)
+    unsigned, state = _completed(job, spec, rendition, base, room)
+    signer = _CallbackSigner([x509.Certificate.load(der) for der in spec.chain], spec, sign)
+    seal = await signer.async_sign(
+        _digest(algorithm, job.rendition, *unsigned.covered), algorithm, use_pades=True, timestamper=stamper
     )
-    signer = _CallbackSigner(chain, spec, sign)
-    metadata = PdfSignatureMetadata(
-        field_name=spec.field_name,
-        md_algorithm=spec.signature_algorithm.partition("_")[0],
-        reason=spec.reason or None,
-        location=spec.location or None,
-        contact_info=spec.contact or None,
-        certify=True,
-        docmdp_permissions=MDPPerm.NO_CHANGES,
-        subfilter=SigSeedSubFilter.PADES,
-        embed_validation_info=True,
-        use_pades_lta=True,
-        timestamp_field_name=TIMESTAMP_FIELD_NAME,
-        validation_context=context,
-        # VRI entries name the timestamp's own hash, so they could only be written after it and outside its cover.
-        dss_settings=DSSContentSettings(
-            include_vri=False,
-            placement=SigDSSPlacementPreference.TOGETHER_WITH_NEXT_TS,
-            next_ts_settings=TimestampDSSContentSettings(include_vri=False, update_before_ts=True),
-        ),
+    second = unsigned.signed(seal.dump())
+    held = Validation(tuple(_unlike((*spec.chain, *spec.certificates))), tuple(spec.crls), tuple(spec.ocsps))
+    unstamped = write_timestamp(unsigned.after(job.rendition, second), state, held, room)
+    token = await stamper.async_timestamp(_digest(algorithm, job.rendition, second, *unstamped.covered), algorithm)
+    return Sealed(second + unstamped.signed(token.dump()), max(stamper.largest, token_size))
+
+
+def _completed(
+    job: CompletionJob, spec: SealSpec, rendition: Revision, base: Base, room: int
+) -> tuple[Unsigned, State]:
+    """The second revision without its seal, and what the third one changes in it."""
+    texts = Texts(
+        title=job.audit.title,
+        reason=spec.reason,
+        time=job.time.astimezone(dt.UTC).replace(microsecond=0),
+        seal_time=dt.datetime.fromisoformat(spec.signing_time).astimezone(dt.UTC).replace(microsecond=0),
     )
-    pdf_signer = _TimedSigner(
-        dt.datetime.fromisoformat(spec.signing_time),
-        metadata,
-        signer,
-        timestamper=_CallbackTimeStamper(timestamp),
-        new_field_spec=SigFieldSpec(sig_field_name=spec.field_name),
+    added = add(job, rendition, texts)
+    numbers = added.numbers
+    certificates = sum(map(len, spec.chain)) + _FRAME
+    unsigned = place_signature(
+        base, added.objects, numbers.seal, room + certificates, size=added.size, info=numbers.info
     )
-    output = BytesIO()
-    await pdf_signer.async_sign_pdf(IncrementalPdfFileWriter(BytesIO(pdf)), output=output)
-    return output.getvalue()
+    catalogue = added.objects[CATALOGUE]
+    return unsigned, first_state(catalogue if isinstance(catalogue, dict) else {}, numbers)
 
 
-class _TimedSigner(PdfSigner):
-    """Claims the signing time it is given, so that the sandbox's own clock does not matter."""
+def _digest(algorithm: str, *parts: bytes) -> bytes:
+    state = hashlib.new(algorithm)
+    for part in parts:
+        state.update(part)
+    return state.digest()
 
-    def __init__(self, signing_time: dt.datetime, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._signing_time = signing_time
 
-    def init_signing_session(self, *args: Any, **options: Any) -> PdfSigningSession:
-        session = super().init_signing_session(*args, **options)
-        session.system_time = self._signing_time
-        return session
+def _unlike(certificates: Sequence[bytes]) -> list[bytes]:
+    return list(dict.fromkeys(certificates))
 
 
 class _CallbackSigner(Signer):
@@ -182,6 +180,7 @@ class _CallbackTimeStamper(TimeStamper):
     def __init__(self, timestamp: Callable[[bytes], bytes]) -> None:
         super().__init__(include_nonce=True)  # type: ignore[no-untyped-call]
         self._timestamp = timestamp
+        self.largest = 0
 
     async def async_request_tsa_response(self, req: tsp.TimeStampReq) -> tsp.TimeStampResp:
         response = tsp.TimeStampResp.load(self._timestamp(req.dump()), strict=True)
@@ -189,6 +188,7 @@ class _CallbackTimeStamper(TimeStamper):
             response["status"]["status"] = "granted"  # RFC 3161 counts both as success; pyHanko only the one
         if response["status"]["status"].native == "granted":
             _drop_unsigned(response["time_stamp_token"])
+            self.largest = max(self.largest, len(response["time_stamp_token"].dump()))
         return response
 
 

@@ -17,7 +17,7 @@ from typing import Final
 
 from zegel.sealed_file.graph import demand_order, is_number, rectangle
 from zegel.sealed_file.revisions import CATALOGUE, Written, write_first
-from zegel.sealed_file.syntax import FormError, Name, Ref, Stream, Value
+from zegel.sealed_file.syntax import FormError, Name, Ref, Stream, Value, same
 
 PAGE_TREE: Final = 2
 """Number of the page tree."""
@@ -82,7 +82,7 @@ def check_rendition(objects: Mapping[int, Value]) -> int:
         raise FormError("the rendition's catalogue has more than it may")
     kids = tree.get("Kids")
     count = len(kids) if isinstance(kids, list) else 0
-    if count == 0 or tree != page_tree(count):
+    if count == 0 or not same(tree, page_tree(count)):
         raise FormError("the rendition's page tree is not flat and in order")
     pages = range(FIRST_PAGE, FIRST_PAGE + count)
     for number in pages:

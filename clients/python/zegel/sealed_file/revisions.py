@@ -94,10 +94,12 @@ class Written:
     Args:
         data: Its bytes.
         places: Where in the whole file each of its objects begins.
+        table: Where in the whole file its table begins.
     """
 
     data: bytes
     places: Mapping[int, int]
+    table: int
 
 
 def write_object(number: int, value: Value) -> list[bytes | memoryview]:
@@ -134,7 +136,7 @@ def write_first(objects: Sequence[Value]) -> Written:
     mark = state.digest()[:ID_BYTES]
     pieces.append(_table(places, first=True))
     pieces.append(_trailer(position, size=len(objects) + 1, info=0, previous=0, marks=(mark, mark)))
-    return Written(b"".join(pieces), places)
+    return Written(b"".join(pieces), places, position)
 
 
 def write_further(base: Base, objects: Iterable[tuple[int, Value]], *, size: int, info: int) -> Written:
@@ -153,7 +155,7 @@ def write_further(base: Base, objects: Iterable[tuple[int, Value]], *, size: int
     marks = (base.identifier, base.digest[:ID_BYTES])
     pieces.append(_table(places, first=False))
     pieces.append(_trailer(position, size=size, info=info, previous=base.table, marks=marks))
-    return Written(b"".join(pieces), places)
+    return Written(b"".join(pieces), places, position)
 
 
 def _body(
@@ -221,14 +223,13 @@ def read_revisions(data: bytes) -> list[Revision]:
     return found
 
 
-def base_of(data: bytes, revisions: Sequence[Revision]) -> Base:
+def read_base(data: bytes, last: Revision) -> Base:
     """What a further revision of a file builds upon.
 
     Args:
         data: The file, or one that begins with it.
-        revisions: Its revisions.
+        last: Its last revision.
     """
-    last = revisions[-1]
     with memoryview(data) as view:
         digest = hashlib.sha256(view[: last.end]).digest()
     return Base(last.end, digest, last.identifier, last.table, last.size, last.info)

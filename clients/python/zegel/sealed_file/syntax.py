@@ -136,6 +136,18 @@ def write_value(value: Value, depth: int = 0) -> bytes:
             return b"null"
 
 
+def same(one: Value, other: Value) -> bool:
+    """Whether two values are spelled alike: Python takes ``True`` for 1.
+
+    Args:
+        one: A value.
+        other: Another one.
+    """
+    if isinstance(one, Stream) and isinstance(other, Stream) and one.data != other.data:
+        return False
+    return isinstance(one, Stream) == isinstance(other, Stream) and write_value(one) == write_value(other)
+
+
 def read_value(data: bytes, position: int) -> tuple[Value, int]:
     """Read a value that is no stream.
 
