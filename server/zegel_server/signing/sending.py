@@ -100,6 +100,11 @@ def request_row(sent: Snapshot, fields: str) -> dict[str, Any]:
         "seal_time": None,
         "sealed_document_id": "",
         "revision": sent.revision,
+        "rendition_document_id": sent.rendition.document_id if sent.rendition else "",
+        "rendition_version": sent.rendition.version if sent.rendition else 0,
+        "rendition_sha256": sent.rendition.sha256 if sent.rendition else None,
+        "rendition_size": sent.rendition.size if sent.rendition else 0,
+        "rendition_pages": sent.rendition.page_count if sent.rendition else 0,
     }
 
 
