@@ -9,13 +9,15 @@ Invariants:
 
 import hashlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import pikepdf
 
 from zegel_server.pdf import faces, simple_fonts
-from zegel_server.pdf.font_programs import Glyph, font_box, glyph, simple_program
+from zegel_server.pdf.cid_fonts import Composite, descendant, read_composite
+from zegel_server.pdf.font_programs import Glyph, cid_program, font_box, glyph, simple_program
+from zegel_server.pdf.font_walk import SIMPLE, fonts, lacks_file
 from zegel_server.pdf.simple_fonts import FIXED, ITALIC, NONSYMBOLIC, SERIF, SYMBOLIC, Code, Simple, plain_name, word
 
 MAX_FONTS = 2_000
@@ -30,8 +32,6 @@ MAX_TOLD = 100
 MAX_NAME = 64
 """Characters of a font's name that are told; names of PostScript fonts have at most 29 by custom."""
 
-_SIMPLE = {"Type1", "MMType1", "TrueType"}
-_FILES = ("/FontFile", "/FontFile2", "/FontFile3")
 _NAMES = {"Helvetica": "ZegelSans", "Times": "ZegelSerif", "Courier": "ZegelMono"}
 _STYLES = {"Roman": "", "Oblique": "Italic", "BoldOblique": "BoldItalic"}
 _PICTURES = {"Symbol": "ZegelSigns", "ZapfDingbats": "ZegelShapes"}
@@ -62,8 +62,8 @@ def embed_fonts(pdf: pikepdf.Pdf) -> FontReport:
     embedder = _Embedder(pdf)
     substituted: set[str] = set()
     missing: set[str] = set()
-    for count, font in enumerate(_fonts(pdf)):
-        if not _lacks_file(font):
+    for count, font in enumerate(fonts(pdf)):
+        if not lacks_file(font):
             continue
         name = _told(plain_name(font))
         done = count < MAX_FONTS and embedder.embed(font)
@@ -100,15 +100,19 @@ class _Embedder:
 
     def embed(self, font: pikepdf.Object) -> bool:
         """Write one font anew; whether that could be done."""
-        if word(font.get("/Subtype")) not in _SIMPLE:
+        if self._room < 0:
             return False
+        if word(font.get("/Subtype")) not in SIMPLE:
+            composite = read_composite(font)
+            return composite is not None and self._embed_composite(font, composite)
         read = simple_fonts.read_simple(font)
-        if read is None or self._room < 0:
-            return False
+        return read is not None and self._embed_simple(font, read)
+
+    def _embed_simple(self, font: pikepdf.Object, read: Simple) -> bool:
         made = self._made.get(read) or self._make(read)
         self._made[read] = made
-        kept = font.get("/ToUnicode")
-        for key in set(font.keys()) - {"/Type", "/Name"}:
+        said = font.get("/ToUnicode")
+        for key in set(font.keys()) - {"/Name"}:
             del font[key]
         font.Type = pikepdf.Name.Font
         font.Subtype = pikepdf.Name.Type1
@@ -118,15 +122,46 @@ class _Embedder:
         font.Widths = pikepdf.Array([_plain(width) for width in read.widths])
         font.Encoding = made.encoding
         font.FontDescriptor = made.descriptor
-        font.ToUnicode = kept if isinstance(kept, pikepdf.Stream) else self._stream(_to_unicode(read.codes))
+        texts = {code.code: code.text for code in read.codes}
+        font.ToUnicode = said if isinstance(said, pikepdf.Stream) else self._stream(_to_unicode(texts, digits=2))
+        return True
+
+    def _embed_composite(self, font: pikepdf.Object, read: Composite) -> bool:
+        inner = descendant(font)
+        if inner is None:
+            return False
+        drawn = {cid: glyph(parts, read.widths[cid], stretch=read.stretch) for cid, parts in sorted(read.parts.items())}
+        name = f"{_tag((str(cid), item) for cid, item in drawn.items())}+{_name(read.face)}"
+        file = self._stream(cid_program(name, drawn))
+        file.Subtype = pikepdf.Name.CIDFontType0C
+        base = pikepdf.Name(f"/{name}")
+        new = pikepdf.Dictionary(
+            Type=pikepdf.Name.Font,
+            Subtype=pikepdf.Name.CIDFontType0,
+            BaseFont=base,
+            CIDSystemInfo=pikepdf.Dictionary(
+                Registry=pikepdf.String("Adobe"), Ordering=pikepdf.String("Identity"), Supplement=0
+            ),
+            FontDescriptor=self._pdf.make_indirect(
+                _descriptor(read.face, base, font_box(list(drawn.values())), file, latin=False)
+            ),
+        )
+        for key in ("/DW", "/W", "/DW2", "/W2"):
+            if key in inner:
+                new[key] = inner[key]
+        font.BaseFont = base
+        font.DescendantFonts = pikepdf.Array([self._pdf.make_indirect(new)])
+        if not isinstance(font.get("/ToUnicode"), pikepdf.Stream):
+            font.ToUnicode = self._stream(_to_unicode(read.texts, digits=4))
         return True
 
     def _make(self, read: Simple) -> _Made:
         named = list(_distinct(read.codes))
         drawn: dict[int, tuple[str, Glyph]] = {
-            code.code: (name, glyph(code.parts, code.width, stretch=read.stretch)) for name, code in zip(named, read.codes, strict=True)
+            code.code: (name, glyph(code.parts, code.width, stretch=read.stretch))
+            for name, code in zip(named, read.codes, strict=True)
         }
-        name = f"{_tag(drawn)}+{_name(read.face)}"
+        name = f"{_tag((f'{code} {given}', item) for code, (given, item) in drawn.items())}+{_name(read.face)}"
         base = pikepdf.Name(f"/{name}")
         file = self._stream(simple_program(name, drawn))
         file.Subtype = pikepdf.Name.Type1C
@@ -135,10 +170,12 @@ class _Embedder:
         last = -2
         for code, (glyph_name, _item) in drawn.items():
             differences += [code] if code != last + 1 else []
-            differences.append(pikepdf.Name(f"/{glyph_name}"))  # type: ignore[arg-type]
+            differences.append(pikepdf.Name(f"/{glyph_name}"))
             last = code
         encoding = pikepdf.Dictionary(Type=pikepdf.Name.Encoding, Differences=pikepdf.Array(differences))
-        descriptor = _descriptor(read, base, box, file)
+        # Nonsymbolic is what has glyphs of the standard Latin set alone.
+        latin = set(faces.base_encoding("StandardEncoding")) | set(faces.base_encoding("WinAnsiEncoding"))
+        descriptor = _descriptor(read.face, base, box, file, latin=all(code.name in latin for code in read.codes))
         return _Made(base, self._pdf.make_indirect(descriptor), self._pdf.make_indirect(encoding))
 
     def _stream(self, data: bytes) -> pikepdf.Stream:
@@ -150,16 +187,14 @@ class _Embedder:
 
 
 def _descriptor(
-    read: Simple, base: pikepdf.Name, box: tuple[int, int, int, int], file: pikepdf.Stream
+    face: str, base: pikepdf.Name, box: tuple[int, int, int, int], file: pikepdf.Stream, *, latin: bool
 ) -> pikepdf.Dictionary:
     """A font descriptor (ISO 32000-1, 9.8)."""
-    ascent, descent = faces.standard_height(read.face)
-    # Flags go by the glyphs: nonsymbolic are those of the standard Latin set alone.
-    latin = set(faces.base_encoding("StandardEncoding")) | set(faces.base_encoding("WinAnsiEncoding"))
-    flags = NONSYMBOLIC if all(code.name in latin for code in read.codes) else SYMBOLIC
-    flags |= SERIF if read.face.startswith(("Times", "Courier")) else 0
-    flags |= FIXED if read.face.startswith("Courier") else 0
-    slanted = "Italic" in read.face or "Oblique" in read.face
+    ascent, descent = faces.standard_height(face)
+    slanted = "Italic" in face or "Oblique" in face
+    flags = NONSYMBOLIC if latin else SYMBOLIC
+    flags |= SERIF if face.startswith(("Times", "Courier")) else 0
+    flags |= FIXED if face.startswith("Courier") else 0
     flags |= ITALIC if slanted else 0
     return pikepdf.Dictionary(
         Type=pikepdf.Name.FontDescriptor,
@@ -170,73 +205,9 @@ def _descriptor(
         Ascent=ascent,
         Descent=descent,
         CapHeight=ascent,
-        StemV=140 if "Bold" in read.face else 80,
+        StemV=140 if "Bold" in face else 80,
         FontFile3=file,
     )
-
-
-def _fonts(pdf: pikepdf.Pdf) -> Iterator[pikepdf.Object]:
-    """All font dictionaries that what the pages show can use, each once."""
-    seen: set[tuple[int, int]] = set()
-    waiting: list[tuple[str, pikepdf.Object | None]] = []
-    for page in pdf.pages:
-        waiting.append(("resources", page.obj.get("/Resources")))
-        for item in _values(page.obj.get("/Annots")):
-            waiting.extend(("appearance", look) for look in _values(item.get("/AP")))
-        while waiting:
-            kind, holder = waiting.pop()
-            if not isinstance(holder, pikepdf.Dictionary | pikepdf.Stream):
-                continue
-            if holder.is_indirect:
-                if holder.objgen in seen:
-                    continue
-                seen.add(holder.objgen)
-            if kind == "font":
-                yield holder
-            waiting.extend(_held(kind, holder))
-
-
-def _held(kind: str, holder: pikepdf.Object) -> Iterator[tuple[str, pikepdf.Object | None]]:
-    """What an object holds that may name fonts."""
-    if kind in {"content", "font"}:
-        yield "resources", holder.get("/Resources")
-    elif kind == "appearance":
-        if isinstance(holder, pikepdf.Stream):
-            yield "resources", holder.get("/Resources")
-        else:
-            yield from (("content", look) for look in _values(holder))
-    elif kind == "state":
-        font = holder.get("/Font")
-        yield "font", font[0] if isinstance(font, pikepdf.Array) and len(font) else None
-        mask = holder.get("/SMask")
-        yield "content", mask.get("/G") if isinstance(mask, pikepdf.Dictionary) else None
-    elif kind == "resources":
-        for key, found in (("/Font", "font"), ("/XObject", "content"), ("/Pattern", "content"), ("/ExtGState", "state")):
-            yield from ((found, value) for value in _values(holder.get(key)))
-
-
-def _values(holder: pikepdf.Object | None) -> list[pikepdf.Object]:
-    """The dictionaries and streams that an array or a dictionary holds."""
-    if isinstance(holder, pikepdf.Array):
-        values = list(holder)
-    else:
-        values = [value for _key, value in holder.items()] if isinstance(holder, pikepdf.Dictionary) else []
-    return [value for value in values if isinstance(value, pikepdf.Dictionary | pikepdf.Stream)]
-
-
-def _lacks_file(font: pikepdf.Object) -> bool:
-    kind = word(font.get("/Subtype"))
-    if kind == "Type0":
-        descendants = font.get("/DescendantFonts")
-        font = descendants[0] if isinstance(descendants, pikepdf.Array) and len(descendants) else pikepdf.Dictionary()
-        if not isinstance(font, pikepdf.Dictionary):
-            return True
-    elif kind not in _SIMPLE:
-        return False
-    descriptor = font.get("/FontDescriptor")
-    if not isinstance(descriptor, pikepdf.Dictionary):
-        return True
-    return not any(isinstance(descriptor.get(key), pikepdf.Stream) for key in _FILES)
 
 
 def _told(name: str) -> str:
@@ -252,11 +223,11 @@ def _name(face: str) -> str:
     return f"{_NAMES[family]}-{style}" if style else _NAMES[family]
 
 
-def _tag(drawn: dict[int, tuple[str, Glyph]]) -> str:
+def _tag(drawn: Iterable[tuple[str, Glyph]]) -> str:
     """The six letters before a subset's name, which differ where the subsets do (ISO 32000-1, 9.6.4)."""
     digest = hashlib.sha256()
-    for code, (name, item) in drawn.items():
-        digest.update(b"%d %s %d " % (code, name.encode(), len(item.charstring)) + item.charstring)
+    for key, item in drawn:
+        digest.update(f"{key} {len(item.charstring)} ".encode() + item.charstring)
     return "".join(chr(ord("A") + byte % 26) for byte in digest.digest()[:6])
 
 
@@ -271,16 +242,16 @@ def _distinct(codes: tuple[Code, ...]) -> Iterator[str]:
         yield name
 
 
-def _to_unicode(codes: tuple[Code, ...]) -> bytes:
+def _to_unicode(texts: Mapping[int, str], *, digits: int) -> bytes:
     """A map from codes to text (ISO 32000-1, 9.10.3)."""
-    lines = [f"<{code.code:02X}> <{code.text.encode('utf-16-be').hex().upper()}>" for code in codes if code.text]
+    lines = [f"<{code:0{digits}X}> <{text.encode('utf-16-be').hex().upper()}>" for code, text in texts.items() if text]
     blocks = [lines[start : start + 100] for start in range(0, len(lines), 100)]
     body = "".join(f"{len(block)} beginbfchar\n{chr(10).join(block)}\nendbfchar\n" for block in blocks)
     return (
         "/CIDInit /ProcSet findresource begin\n12 dict begin\nbegincmap\n"
         "/CIDSystemInfo << /Registry (Adobe) /Ordering (UCS) /Supplement 0 >> def\n"
         "/CMapName /Adobe-Identity-UCS def\n/CMapType 2 def\n"
-        f"1 begincodespacerange\n<00> <FF>\nendcodespacerange\n{body}"
+        f"1 begincodespacerange\n<{'0' * digits}> <{'F' * digits}>\nendcodespacerange\n{body}"
         "endcmap\nCMapName currentdict /CMap defineresource pop\nend\nend\n"
     ).encode("ascii")
 

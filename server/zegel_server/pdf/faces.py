@@ -1,7 +1,7 @@
 """The faces that stand in for fonts that a PDF names and does not hold, and their glyphs.
 
-* The 14 standard fonts: PDFium's own stand-ins for them (BSD), which all readers built on it show today, and pdf.js too.
-  They are read out of the library, so nothing has to be handed out besides.
+* The 14 standard fonts: PDFium's own stand-ins for them (BSD), which pdf.js shows too. They are read out of the
+  library, so nothing has to be handed out besides.
 * Characters that those lack: Noto Sans, its mathematics and symbols, and Noto Sans CJK (SIL Open Font Licence), from
   the packages that also serve :mod:`zegel_server.pdf.fonts`.
 
@@ -44,8 +44,13 @@ _SYMBOLS = ("math", "symbol2", "symbol1")
 _CJK_PACKAGE, _CJK_FILE = "cvttf_NotoSansCJK_Regular", "NotoSansCJKtc-Regular.otf"
 
 _SAME = {
-    **{"\xa0": " ", "\xad": "-", "\u2010": "-", "\u2011": "-"},
-    **{"\u2206": "\u0394", "\u2126": "\u03a9", "\xb5": "\u03bc"},
+    "\xa0": " ",
+    "\xad": "-",
+    "\u2010": "-",
+    "\u2011": "-",
+    "\u2206": "\u0394",
+    "\u2126": "\u03a9",
+    "\xb5": "\u03bc",
     "\uf6be": "\u0237",  # the dotless j's place before Unicode had one
 }
 """Characters that look like another, where a face has only the other."""
@@ -139,7 +144,7 @@ def face(name: str) -> Face:
         names = [glyph for glyph in glyphs.keys() if glyph != ".notdef"]  # noqa: SIM118 - it is no mapping
         for glyph in names:  # a charstring knows its width once it has been drawn
             glyphs[glyph].width = standard_widths(name).get(glyph, 0)
-        characters = {}
+        characters: dict[int, str] = {}
         for glyph in names:
             text = agl.toUnicode(glyph, isZapfDingbats=name == "ZapfDingbats")
             if len(text) == 1:

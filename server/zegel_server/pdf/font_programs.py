@@ -60,18 +60,19 @@ def glyph(parts: tuple[Part, ...], advance: float, *, stretch: bool) -> Glyph:
     Args:
         parts: Its outlines.
         advance: The advance, in thousandths of the font size.
-        stretch: Whether it may be made wider too.
+        stretch: Whether it may be made wider too, and is set in the middle of what is left.
     """
     own = max((part.left + part.outline.advance for part in parts), default=0)
     scale = min(advance / own, MAX_STRETCH if stretch else 1.0) if advance > 0 and own > 0 else 1.0
+    shift = (advance - own * scale) / 2 if stretch and advance > own * scale else 0.0
     pen = T2CharStringPen(round(advance), None)
     xs: list[float] = []
     ys: list[float] = []
     for part in parts:
-        target = TransformPen(pen, (scale, 0, 0, 1, part.left * scale, 0))
+        target = TransformPen(pen, (scale, 0, 0, 1, shift + part.left * scale, 0))
         for move, points in part.outline.moves:
             getattr(target, move)(*points)
-            xs.extend((part.left + point[0]) * scale for point in points if point)
+            xs.extend(shift + (part.left + point[0]) * scale for point in points if point)
             ys.extend(point[1] for point in points if point)
     charstring = pen.getCharString()
     charstring.compile()
@@ -93,7 +94,7 @@ def simple_program(name: str, codes: Mapping[int, tuple[str, Glyph]]) -> bytes:
         codes: Name and glyph of each code; no name twice.
     """
     encoding = [codes[code][0] if code in codes else _NOTDEF for code in range(256)]
-    table, top = _table(name, {glyph_name: item for glyph_name, item in codes.values()})
+    table, top = _table(name, dict(codes.values()))
     top.Encoding = encoding
     top.Private = PrivateDict()
     top.CharStrings.private = top.Private

@@ -53,7 +53,18 @@ _STYLES = {
     "Times": ("Times-Roman", "Times-Bold", "Times-Italic", "Times-BoldItalic"),
     "Courier": ("Courier", "Courier-Bold", "Courier-Oblique", "Courier-BoldOblique"),
 }
-_BLANK = re.compile(r"[\x00-\x20\x7f-\xa0\u00ad\u200b-\u200f\u2028-\u202f\u2060-\u2064\ufeff]*")
+BLANK = re.compile(r"[\x00-\x20\x7f-\xa0\u00ad\u200b-\u200f\u2028-\u202f\u2060-\u2064\ufeff]*")
+_ALSO = {
+    # Accents for capitals, which only some fonts tell from the others, and a name of Bitstream's.
+    **{
+        name.capitalize(): name
+        for name in ("acute", "breve", "caron", "cedilla", "circumflex", "dieresis", "dotaccent")
+    },
+    **{name.capitalize(): name for name in ("grave", "hungarumlaut", "macron", "ogonek", "ring", "tilde")},
+    "dslash": "dcroat",
+}
+"""Names of glyphs under which no face has one, and the names under which it does."""
+
 _NAMELESS = {".notdef", ".null", "null", "nonmarkingreturn", "CR", "NULL"}
 
 
@@ -111,6 +122,8 @@ def choose_face(name: str, descriptor: pikepdf.Object | None, *, even: bool) -> 
     Returns:
         Its name; nothing for a font of pictures that cannot be guessed.
     """
+    if not name.isascii():  # a font of East Asia, whose codes are two bytes whatever its encoding says
+        return None
     squeezed = re.sub(r"[\s_-]", "", name).lower()
     if squeezed.startswith("symbol") and not squeezed.startswith("symbola"):
         return "Symbol"
@@ -171,7 +184,11 @@ def read_simple(font: pikepdf.Object) -> Simple | None:
         advance = standard.get(glyph or "", own) if width is None else width
         widths[code] = advance
         if text:
-            named = glyph if glyph is not None and text == _text_of(glyph, face) else agl.UV2AGL.get(ord(text[0]), "g")
+            named = (
+                glyph
+                if glyph is not None and text == _text_of(_ALSO.get(glyph, glyph), face)
+                else agl.UV2AGL.get(ord(text[0]), "g")
+            )
             codes.append(Code(code, named, text, parts, min(max(advance, 0), MAX_WIDTH)))
     if not codes:
         return None
@@ -232,6 +249,7 @@ def _given_widths(font: pikepdf.Object) -> dict[int, float]:
 def _glyph(face: str, name: str | None, said: str) -> tuple[str, tuple[Part, ...], float] | None:
     """Text, outlines and advance of a glyph by its name, or by what the PDF says its text is."""
     if name is not None:
+        name = _ALSO.get(name, name)
         text = _text_of(name, face)
         own = faces.face(face).named(name)
         if own is not None:
@@ -245,7 +263,7 @@ def _glyph(face: str, name: str | None, said: str) -> tuple[str, tuple[Part, ...
     text = text or said
     if not text:
         return None
-    if _BLANK.fullmatch(text):
+    if BLANK.fullmatch(text):
         return text, (), faces.standard_widths(face).get("space", 0)
     composed = compose(face, text)
     return composed and (text, *composed)
@@ -264,7 +282,8 @@ def word(value: pikepdf.Object | None) -> str:
     try:
         return str(value)[1:]
     except UnicodeDecodeError:
-        return bytes(value.unparse()).decode("latin-1")[1:]
+        raw = bytes(value.unparse()).decode("latin-1")[1:]
+        return re.sub("#([0-9a-fA-F]{2})", lambda found: chr(int(found[1], 16)), raw)
 
 
 def number(value: object) -> float | None:

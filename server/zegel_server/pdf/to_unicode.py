@@ -22,38 +22,38 @@ def read_to_unicode(stream: pikepdf.Object | None) -> dict[int, str]:
     """
     if not isinstance(stream, pikepdf.Stream):
         return {}
+    found: dict[int, str] = {}
     try:
-        data = stream.read_bytes()
-        if len(data) > MAX_CMAP_BYTES:
+        if len(stream.read_bytes()) > MAX_CMAP_BYTES:
             return {}
-        return dict(_entries(data, stream))
+        for instruction in pikepdf.parse_content_stream(stream):
+            operands = list(instruction.operands)
+            if str(instruction.operator) == "endbfchar":
+                found.update(_singles(operands))
+            elif str(instruction.operator) == "endbfrange":
+                found.update(_ranges(operands))
+            if len(found) > MAX_ENTRIES:
+                break
     except (pikepdf.PdfError, ValueError, TypeError):
         return {}
+    return found
 
 
-def _entries(data: bytes, stream: pikepdf.Stream) -> Iterator[tuple[int, str]]:
-    count = 0
-    for instruction in pikepdf.parse_content_stream(stream):
-        operands, operator = list(instruction.operands), str(instruction.operator)
-        if operator == "endbfchar":
-            for code, text in zip(operands[::2], operands[1::2], strict=False):
-                if isinstance(code, pikepdf.String) and isinstance(text, pikepdf.String):
-                    yield _code(code), _text(bytes(text))
-                    count += 1
-        elif operator == "endbfrange":
-            for low, high, texts in zip(operands[::3], operands[1::3], operands[2::3], strict=False):
-                if not isinstance(low, pikepdf.String) or not isinstance(high, pikepdf.String):
-                    continue
-                first, last = _code(low), _code(high)
-                if last - first >= MAX_ENTRIES:
-                    return
-                for step in range(last - first + 1):
-                    text = _in_range(texts, step)
-                    if text is not None:
-                        yield first + step, text
-                    count += 1
-        if count > MAX_ENTRIES:
-            return
+def _singles(operands: list[pikepdf.Object]) -> Iterator[tuple[int, str]]:
+    for code, text in zip(operands[::2], operands[1::2], strict=False):
+        if isinstance(code, pikepdf.String) and isinstance(text, pikepdf.String):
+            yield _code(code), _text(bytes(text))
+
+
+def _ranges(operands: list[pikepdf.Object]) -> Iterator[tuple[int, str]]:
+    for low, high, texts in zip(operands[::3], operands[1::3], operands[2::3], strict=False):
+        if not isinstance(low, pikepdf.String) or not isinstance(high, pikepdf.String):
+            continue
+        first = _code(low)
+        for step in range(min(_code(high) - first + 1, MAX_ENTRIES)):
+            text = _in_range(texts, step)
+            if text is not None:
+                yield first + step, text
 
 
 def _in_range(texts: object, step: int) -> str | None:
