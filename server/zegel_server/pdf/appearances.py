@@ -5,8 +5,8 @@ the shapes that the standard describes; notes and pop-ups are a reader's furnitu
 
 Invariants:
 
-* An annotation that has an appearance keeps it, but for a form field whose value qpdf could not write (it knows
-  Latin-1 only).
+* An annotation that has an appearance keeps it, but for form fields of a form that leaves them to the reader, and for a
+  password's that can be read.
 """
 
 import math
@@ -18,9 +18,10 @@ from io import BytesIO
 import pikepdf
 from reportlab.pdfgen.canvas import Canvas
 
+from zegel_server.pdf.annotations import annotations_of, appearance, inherited_field, is_password, tells
 from zegel_server.pdf.fonts import PLAIN_FONT, draw_text, text_width
 from zegel_server.pdf.geometry import number
-from zegel_server.pdf.limits import MAX_PAGE_SIDE, MAX_PAGE_TREE_DEPTH, MAX_STAMP_TEXT
+from zegel_server.pdf.limits import MAX_PAGE_SIDE, MAX_STAMP_TEXT
 from zegel_server.pdf.stamping import LEADING, fit_paragraph
 
 _HIDDEN = 0b11
@@ -28,8 +29,6 @@ _HIDDEN = 0b11
 _MULTILINE = 1 << 12
 _PASSWORD = 1 << 13
 _COMB = 1 << 24
-_LATIN_1_END = 0x100
-
 _FIELD_SIZE = 12.0
 _SQUIGGLE = 2.0
 _ARROW = 6.0
@@ -68,24 +67,35 @@ class _Look:
         return border[2] if len(border) > 2 else 1.0  # noqa: PLR2004 - its third number is the width
 
 
-def complete_appearances(pdf: pikepdf.Pdf, *, redo_fields: bool) -> None:
-    """Give each annotation an appearance that has none, and put the corners of its rectangle in order.
+def complete_appearances(pdf: pikepdf.Pdf) -> None:
+    """Give each annotation an appearance that leaves it to the reader, and put the corners of its rectangle in order.
 
     Args:
         pdf: The PDF; changed in place.
-        redo_fields: Whether form fields' appearances are qpdf's: those it could not write are drawn again.
     """
+    form = pdf.Root.get("/AcroForm")
+    redo = isinstance(form, pikepdf.Dictionary) and form.get("/NeedAppearances") is True
     for page in pdf.pages:
-        annotations = page.obj.get("/Annots")
-        for item in annotations.as_list() if isinstance(annotations, pikepdf.Array) else []:
+        for item in annotations_of(page.obj):
             look = _look(item)
             if look is None:
                 continue
             item.Rect = pikepdf.Array([look.left, look.bottom, look.left + look.width, look.bottom + look.height])
             draw = _DRAW.get(str(item.get("/Subtype")))
-            shown = _has_appearance(item) and not (redo_fields and _beyond_latin(item))
-            if draw is not None and not shown and not int(number(item.get("/F")) or 0) & _HIDDEN:
+            if draw is not None and not int(number(item.get("/F")) or 0) & _HIDDEN and _is_left_open(item, redo=redo):
                 _draw(pdf, look, draw)
+
+
+def _is_left_open(item: pikepdf.Object, *, redo: bool) -> bool:
+    """Whether a reader draws an annotation itself: it has no appearance, or one that is not to be shown."""
+    if item.get("/Subtype") != pikepdf.Name.Widget:
+        return not _has_appearance(item)
+    if is_password(item):
+        stream = appearance(item)
+        return redo or stream is None or tells(stream)
+    if inherited_field(item, "/FT") not in {pikepdf.Name.Tx, pikepdf.Name.Ch}:
+        return not _has_appearance(item)
+    return redo or not _has_appearance(item)
 
 
 def _look(item: pikepdf.Object) -> _Look | None:
@@ -123,10 +133,6 @@ def _has_appearance(item: pikepdf.Object) -> bool:
     return isinstance(appearance, pikepdf.Dictionary) and isinstance(
         appearance.get("/N"), pikepdf.Stream | pikepdf.Dictionary
     )
-
-
-def _beyond_latin(item: pikepdf.Object) -> bool:
-    return item.get("/Subtype") == pikepdf.Name.Widget and any(ord(char) >= _LATIN_1_END for char in _value(item))
 
 
 def _draw(pdf: pikepdf.Pdf, look: _Look, draw: Callable[[Canvas, _Look], bool]) -> None:
@@ -256,22 +262,11 @@ def _squiggle(canvas: Canvas, left: float, right: float, low: float) -> None:
     canvas.drawPath(path)
 
 
-def _inherited(item: pikepdf.Object, key: str) -> pikepdf.Object | None:
-    node: pikepdf.Object | None = item
-    for _level in range(MAX_PAGE_TREE_DEPTH):
-        if not isinstance(node, pikepdf.Dictionary):
-            return None
-        if key in node:
-            return node[key]
-        node = node.get("/Parent")
-    return None
-
-
 def _value(item: pikepdf.Object) -> str:
     """The text of a text or choice field."""
-    if _inherited(item, "/FT") not in {pikepdf.Name.Tx, pikepdf.Name.Ch}:
+    if inherited_field(item, "/FT") not in {pikepdf.Name.Tx, pikepdf.Name.Ch}:
         return ""
-    value = _inherited(item, "/V")
+    value = inherited_field(item, "/V")
     return str(value)[:MAX_STAMP_TEXT] if isinstance(value, pikepdf.String) else ""
 
 
@@ -280,9 +275,9 @@ def _text(canvas: Canvas, look: _Look) -> bool:
     free = look.item.get("/Subtype") == pikepdf.Name.FreeText
     contents = look.item.get("/Contents")
     value = (str(contents) if isinstance(contents, pikepdf.String) else "") if free else _value(look.item)
-    style = _inherited(look.item, "/DA")
+    style = inherited_field(look.item, "/DA")
     told = str(style) if isinstance(style, pikepdf.String) else ""
-    flags = int(number(_inherited(look.item, "/Ff")) or 0)
+    flags = int(number(inherited_field(look.item, "/Ff")) or 0)
     _field_frame(canvas, look)
     if not value.strip() or flags & _PASSWORD:
         return True
@@ -290,7 +285,7 @@ def _text(canvas: Canvas, look: _Look) -> bool:
     canvas.setFillColorRGB(*(_colour([float(part) for part in found[-1][0].split()]) if found else None) or (0, 0, 0))
     sizes = _DA_SIZE.findall(told)
     size = float(sizes[-1]) if sizes else 0.0
-    length = int(number(_inherited(look.item, "/MaxLen")) or 0)
+    length = int(number(inherited_field(look.item, "/MaxLen")) or 0)
     if flags & _COMB and length > 0:
         _comb(canvas, look, value[:length], length)
         return True
@@ -303,7 +298,7 @@ def _text(canvas: Canvas, look: _Look) -> bool:
     base = look.height - size if several else (look.height + block) / 2 - size * 0.36
     for line in lines:
         free_space = look.width - 2 * inset - text_width(line, "body", size)
-        share = {1: 0.5, 2: 1.0}.get(int(number(_inherited(look.item, "/Q")) or 0), 0.0)
+        share = {1: 0.5, 2: 1.0}.get(int(number(inherited_field(look.item, "/Q")) or 0), 0.0)
         draw_text(canvas, inset + free_space * share, base, line, "body", size)
         base -= size * LEADING
     return True

@@ -4,7 +4,7 @@ Invariants:
 
 * Runs only after :mod:`zegel_server.pdf.confinement`, before which nothing of the job is read.
 * Answers with the result, or with the name of a :class:`~zegel_server.pdf.refusal.Refusal`; an unforeseen exception is
-  told as ``damaged`` with the places in the code it passed through, and never with its text.
+  told as a ``defect`` with the places in the code it passed through, and never with its text.
 * Keys and the network are the server's: signing and timestamping are calls back to it.
 """
 
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from zegel_server.pdf import completing, examining, fonts, inspection, merging, source
+from zegel_server.pdf import completing, examining, fonts, merging, rendition, source
 from zegel_server.pdf.limits import MAX_CALL_BYTES
 from zegel_server.pdf.model import Box, CompletionJob, PageFacts, PdfFacts, Stamp
 from zegel_server.pdf.refusal import Refusal, RefusedError
@@ -30,8 +30,8 @@ _MAX_JOB_BYTES = 2**31
 
 
 @dataclass(frozen=True, slots=True)
-class InspectJob:
-    """Look at an upload.
+class RenderJob:
+    """Make the rendition of an upload.
 
     Args:
         pdf: The file.
@@ -166,15 +166,15 @@ def serve(connection: socket.socket, granted: frozenset[str]) -> None:
         channel.send("refused", {"refusal": Refusal.NESTED.value, "trace": []})
     except Exception as error:  # noqa: BLE001 - libraries raise anything at a damaged file
         sealing = any("sealing:" in place for place in _trace(error))
-        refusal = Refusal.SEAL if sealing else Refusal.DAMAGED
+        refusal = Refusal.SEAL if sealing else Refusal.DEFECT
         channel.send("refused", {"refusal": refusal.value, "trace": _trace(error)})
     else:
         channel.send("result", result)
 
 
 def _do(kind: str, body: object, blobs: list[bytes], channel: _Channel, granted: frozenset[str]) -> object:
-    if kind == "inspect":
-        return inspection.inspect(load(InspectJob, body, blobs).pdf)
+    if kind == "render":
+        return rendition.render(load(RenderJob, body, blobs).pdf)
     if kind == "merge":
         return merging.merge(load(MergeJob, body, blobs).renditions)
     if kind == "complete":

@@ -170,13 +170,13 @@ def instructions(data: bytes) -> Iterator[Instruction]:
         begin = place
 
 
-def names(data: bytes) -> set[str]:
+def names(data: bytes) -> frozenset[str]:
     """All names that content mentions, with their slashes; also what only looks like one, in strings or pictures.
 
     Args:
         data: Decoded content.
     """
-    return {name_of(found) for found in set(_NAME.findall(data))}
+    return frozenset(name_of(found) for found in set(_NAME.findall(data)))
 
 
 def name_of(raw: bytes) -> str:

@@ -35,10 +35,21 @@ def decoded(stream: pikepdf.Stream) -> bytes | None:
     Returns:
         The data, perhaps only their undamaged beginning; nothing if a filter is none that content can have.
     """
+    return decoded_soundly(stream)[0]
+
+
+def decoded_soundly(stream: pikepdf.Stream) -> tuple[bytes | None, bool]:
+    """The data of a stream as :func:`decoded` gives them, and whether all readers get the same.
+
+    Args:
+        stream: Any stream but a picture's.
+    """
+    if "/F" in stream:
+        return None, False  # its data would lie in another file
     try:
-        return bytes(stream.read_bytes())
+        return bytes(stream.read_bytes()), True
     except (pikepdf.PdfError, NotImplementedError, RuntimeError):
-        return _salvaged(stream)
+        return _salvaged(stream), False
 
 
 def _salvaged(stream: pikepdf.Stream) -> bytes | None:

@@ -1,19 +1,24 @@
-"""Optional content frozen as the default configuration shows it (ISO 32000-1, 8.11).
+"""Optional content frozen as the default configuration shows it on a screen (ISO 32000-1, 8.11).
 
 What is hidden is taken out, what is shown stays and can no longer be hidden.
 
 Invariants:
 
-* Afterwards no content depends on ``/OCProperties``, so that they can go.
-* Names of resources stay valid: a hidden picture becomes an empty one.
+* Afterwards content says nothing of layers, so that ``/OCProperties`` can go.
+* What hidden content does to the graphics state stays, as the standard wants it: only what it paints goes.
 """
 
 import pikepdf
 
-from zegel_server.pdf.limits import MAX_FORM_DEPTH
+from zegel_server.pdf.content import Instruction, instructions, operand_names
+from zegel_server.pdf.limits import MAX_FORM_DEPTH, MAX_OBJECTS
+from zegel_server.pdf.refusal import Refusal, RefusedError
 
-_PAINT_PATH = {"S", "s", "f", "F", "f*", "B", "B*", "b", "b*"}
-_PAINT_OTHER = {"Do", "sh", "Tj", "TJ", "INLINE IMAGE"}
+_PAINT_PATH = {b"S", b"s", b"f", b"F", b"f*", b"B", b"B*", b"b", b"b*"}
+_PAINT_OTHER = {b"Do", b"sh", b"Tj", b"TJ", b"BI", b"EI"}
+
+_MAX_STEPS = 100_000
+"""Parts of visibility expressions that are looked at: one that shares its parts grows with every level."""
 
 
 class Visibility:
@@ -25,33 +30,31 @@ class Visibility:
 
     def __init__(self, pdf: pikepdf.Pdf) -> None:
         self._hidden: set[tuple[int, int]] = set()
+        self._met = False
+        self._steps = 0
         properties = pdf.Root.get("/OCProperties")
+        self.layered = isinstance(properties, pikepdf.Dictionary)
         if not isinstance(properties, pikepdf.Dictionary):
             return
         default = properties.get("/D")
         config = default if isinstance(default, pikepdf.Dictionary) else pikepdf.Dictionary()
+        groups = _items(properties.get("/OCGs"))
         if config.get("/BaseState") == pikepdf.Name.OFF:
-            self._hidden.update(group.objgen for group in _items(properties.get("/OCGs")))
+            self._hidden.update(group.objgen for group in groups)
             self._hidden.difference_update(group.objgen for group in _items(config.get("/ON")))
         self._hidden.update(group.objgen for group in _items(config.get("/OFF")))
         for usage in _items(config.get("/AS")):
             if usage.get("/Event") == pikepdf.Name.View:
-                self._apply(usage)
-
-    def _apply(self, usage: pikepdf.Object) -> None:
-        """Groups whose state follows from their being viewed rather than printed."""
-        for group in _items(usage.get("/OCGs")):
-            view = group.get("/Usage", pikepdf.Dictionary()).get("/View", pikepdf.Dictionary())
-            state = view.get("/ViewState") if isinstance(view, pikepdf.Dictionary) else None
-            if state == pikepdf.Name.OFF:
-                self._hidden.add(group.objgen)
-            elif state == pikepdf.Name.ON:
-                self._hidden.discard(group.objgen)
+                shown = [group.objgen for group in _items(usage.get("/OCGs")) if _state(group) == pikepdf.Name.ON]
+                self._hidden.difference_update(shown)
+        # PDFium and pdf.js, and so every browser, hide these with or without /AS.
+        self._hidden.update(group.objgen for group in groups if _state(group) == pikepdf.Name.OFF)
+        self._hidden.difference_update(group.objgen for group in groups if not _is_for_viewing(group))
 
     @property
     def hides(self) -> bool:
-        """Whether anything is hidden at all."""
-        return bool(self._hidden)
+        """Whether anything is hidden, as far as it has been asked for."""
+        return bool(self._hidden) or self._met
 
     def hidden(self, content: pikepdf.Object | None) -> bool:
         """Tell whether what belongs to a group or membership is hidden.
@@ -59,23 +62,25 @@ class Visibility:
         Args:
             content: An optional content group or membership dictionary.
         """
-        if not isinstance(content, pikepdf.Dictionary) or not self._hidden:
-            return False
+        found = self.layered and isinstance(content, pikepdf.Dictionary) and not self._shown(content)
+        self._met = self._met or found
+        return found
+
+    def _shown(self, content: pikepdf.Object) -> bool:
         if content.get("/Type") != pikepdf.Name.OCMD:
-            return content.objgen in self._hidden
+            return content.objgen not in self._hidden
         expression = content.get("/VE")
         if isinstance(expression, pikepdf.Array):
-            return not self._holds(expression, 0)
+            return self._holds(expression, 0)
         states = [group.objgen not in self._hidden for group in _items(content.get("/OCGs"))]
-        if not states:
-            return False
         policy = str(content.get("/P", "/AnyOn"))
         shown = {"/AllOn": all(states), "/AnyOff": not all(states), "/AllOff": not any(states)}
-        return not shown.get(policy, any(states))
+        return not states or shown.get(policy, any(states))
 
     def _holds(self, expression: pikepdf.Object, depth: int) -> bool:
-        if depth > MAX_FORM_DEPTH:
-            return True
+        self._steps += 1
+        if depth > MAX_FORM_DEPTH or self._steps > _MAX_STEPS:
+            raise RefusedError(Refusal.NESTED)
         if isinstance(expression, pikepdf.Dictionary):
             return expression.objgen not in self._hidden
         if not isinstance(expression, pikepdf.Array) or not len(expression):
@@ -87,73 +92,65 @@ class Visibility:
         return any(values) if operator == pikepdf.Name.Or else all(values)
 
 
-def freeze(pdf: pikepdf.Pdf, visibility: Visibility) -> None:
-    """Take hidden content out of a PDF's pages, forms and patterns.
+def frozen(data: bytes, hidden: frozenset[str]) -> bytes:
+    """Content without its layers: without what hidden ones paint, and without the marks of all of them.
 
     Args:
-        pdf: The PDF; changed in place.
-        visibility: What its configuration hides.
+        data: Decoded content.
+        hidden: Names of the resources' properties that are hidden layers.
     """
-    if not visibility.hides:
-        return
-    for page in pdf.pages:
-        annotations = [item for item in _items(page.obj.get("/Annots")) if not visibility.hidden(item.get("/OC"))]
-        if "/Annots" in page.obj:
-            page.obj.Annots = pikepdf.Array(annotations)
-        names = _hidden_names(page.obj.get("/Resources"), visibility)
-        if names:
-            page.obj.Contents = pdf.make_stream(_without(page, names))
-    for item in pdf.objects:
-        if isinstance(item, pikepdf.Stream):
-            names = _hidden_names(item.get("/Resources"), visibility)
-            if names:
-                item.write(_without(item, names))
-    for item in pdf.objects:
-        if isinstance(item, pikepdf.Stream) and visibility.hidden(item.get("/OC")):
-            _empty(item)
+    scopes: list[tuple[bool, bool]] = []  # whether it is a layer, and whether it or one around it is hidden
+    pieces: list[bytes] = []
+    kept_until = 0
+    for item in instructions(data):
+        instead = _instead(data, item, scopes, hidden)
+        if instead is not None:
+            pieces += [data[kept_until : item.start], instead]
+            kept_until = item.end
+    return b"".join([*pieces, data[kept_until:]])
 
 
-def _hidden_names(resources: pikepdf.Object | None, visibility: Visibility) -> set[str]:
-    properties = resources.get("/Properties") if isinstance(resources, pikepdf.Dictionary) else None
-    if not isinstance(properties, pikepdf.Dictionary):
-        return set()
-    return {name for name, content in properties.items() if visibility.hidden(content)}
+def _instead(data: bytes, item: Instruction, scopes: list[tuple[bool, bool]], hidden: frozenset[str]) -> bytes | None:
+    """What an instruction is replaced by; nothing if it stays."""
+    operator = item.operator
+    concealed = bool(scopes and scopes[-1][1])
+    if operator in {b"BMC", b"BDC"}:
+        tags = operand_names(data, item)
+        layer = operator == b"BDC" and tags[:1] == ["/OC"]
+        named = layer and b"<<" not in data[item.start : item.at]
+        scopes.append((layer, concealed or (named and tags[-1] in hidden)))
+        return b" " if layer else None
+    if operator == b"EMC" and scopes:
+        return b" " if scopes.pop()[0] else None
+    if not concealed:
+        return None
+    if operator in _PAINT_OTHER:
+        return b" "
+    if operator in _PAINT_PATH:
+        return b" n"
+    if operator == b"'":
+        return b" T*"
+    if operator == b'"':
+        spaces = data[item.start : item.at].split(None, 2)
+        return b" %s Tw %s Tc T*" % (spaces[0], spaces[1]) if len(spaces) > 2 else b" T*"  # noqa: PLR2004 - and a string
+    return None
 
 
-def _without(holder: pikepdf.Page | pikepdf.Object, names: set[str]) -> bytes:
-    """A content stream without what is painted inside hidden marked content; what only sets state stays."""
-    kept: list[tuple[list[pikepdf.Object], pikepdf.Operator]] = []
-    scopes: list[bool] = []
-    for instruction in pikepdf.parse_content_stream(holder):
-        operator, operands = str(instruction.operator), instruction.operands
-        if operator in {"BMC", "BDC"}:
-            hides = operator == "BDC" and len(operands) > 1 and operands[0] == "/OC" and str(operands[1]) in names
-            scopes.append(hides or bool(scopes and scopes[-1]))
-        elif operator == "EMC" and scopes:
-            scopes.pop()
-        elif scopes and scopes[-1]:
-            if operator in _PAINT_OTHER:
-                continue
-            if operator in _PAINT_PATH:
-                kept.append(([], pikepdf.Operator("n")))
-                continue
-            if operator in {"'", '"'}:
-                kept.append(([], pikepdf.Operator("T*")))
-                continue
-        kept.append(instruction)  # type: ignore[arg-type]
-    return bytes(pikepdf.unparse_content_stream(kept))
+def _state(group: pikepdf.Object) -> pikepdf.Object | None:
+    """What a group says of its being viewed, on a screen."""
+    usage = group.get("/Usage")
+    view = usage.get("/View") if isinstance(usage, pikepdf.Dictionary) else None
+    return view.get("/ViewState") if isinstance(view, pikepdf.Dictionary) else None
 
 
-def _empty(stream: pikepdf.Stream) -> None:
-    for key in list(stream.keys()):
-        if key not in {"/Length", "/Type"}:
-            del stream[key]
-    stream.Subtype = pikepdf.Name.Form
-    stream.BBox = pikepdf.Array([0, 0, 0, 0])
-    stream.write(b"")
+def _is_for_viewing(group: pikepdf.Object) -> bool:
+    """Whether viewing is among a group's intents; its state means nothing otherwise."""
+    intent = group.get("/Intent", pikepdf.Name.View)
+    names = intent.as_list() if isinstance(intent, pikepdf.Array) else [intent]
+    return any(name in {pikepdf.Name.View, pikepdf.Name.All} for name in names) or not names
 
 
 def _items(value: pikepdf.Object | None) -> list[pikepdf.Object]:
     """The dictionaries of an array, or a single one."""
-    items = value.as_list() if isinstance(value, pikepdf.Array) else [value]
+    items = value.as_list()[:MAX_OBJECTS] if isinstance(value, pikepdf.Array) else [value]
     return [item for item in items if isinstance(item, pikepdf.Dictionary)]

@@ -18,6 +18,8 @@ class Refusal(StrEnum):
     PAGE_SIZE = "page_size"
     ENCRYPTED = "encrypted"
     DYNAMIC_FORM = "dynamic_form"
+    PORTFOLIO = "portfolio"
+    TRUNCATED = "truncated"
     DIFFERS = "differs"
     TOO_LARGE = "too_large"
     TOO_MANY_PAGES = "too_many_pages"
@@ -30,6 +32,7 @@ class Refusal(StrEnum):
     IMAGE = "image"
     STAMP_PLACE = "stamp_place"
     SEAL = "seal"
+    DEFECT = "defect"
 
 
 REASONS: dict[Refusal, tuple[str, str]] = {
@@ -43,6 +46,11 @@ REASONS: dict[Refusal, tuple[str, str]] = {
         "DOCUMENT_UNREADABLE",
         "The PDF is a dynamic XFA form, whose pages exist only while it is viewed; print it to a PDF first.",
     ),
+    Refusal.PORTFOLIO: (
+        "DOCUMENT_UNREADABLE",
+        "The PDF is a portfolio, whose documents are not on its pages; send each as a document of its own.",
+    ),
+    Refusal.TRUNCATED: ("DOCUMENT_UNREADABLE", "The PDF was cut off: pages have lost what was on them."),
     Refusal.DIFFERS: (
         "DOCUMENT_UNREADABLE",
         "Pages of the PDF cannot be drawn the same way once it is frozen for signing; print it to a PDF first.",

@@ -1,18 +1,21 @@
-"""Opening an untrusted PDF: the facts about it, and the cleaning that freezes its look.
+"""Opening an untrusted PDF: what it is, and whether what is to be signed is on its pages.
 
 Invariants:
 
-* What is accepted has been repaired by qpdf, has no encryption, and none of its streams expands past the limits.
-* After :func:`clean` the look of a page depends on its own content only: no form, annotation, script, action or layer
-  adds to it.
+* What is accepted has been repaired by qpdf, can be read without a password, and none of its streams expands past the
+  limits.
 """
 
-from dataclasses import replace
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from io import BytesIO
+from typing import Self
 
 import pikepdf
 
-from zegel_server.pdf.appearances import complete_appearances
+from zegel_server.pdf.annotations import annotations_of
+from zegel_server.pdf.decoding import decoded
 from zegel_server.pdf.expansion import check_expansion
 from zegel_server.pdf.geometry import inherited, shown
 from zegel_server.pdf.limits import (
@@ -23,21 +26,40 @@ from zegel_server.pdf.limits import (
     MAX_PDF_BYTES,
     MAX_STREAM_BYTES,
 )
-from zegel_server.pdf.model import FoundSignature, PageFacts, PdfFacts
-from zegel_server.pdf.optional_content import Visibility, freeze
+from zegel_server.pdf.model import PageFacts, PdfFacts
+from zegel_server.pdf.navigation import pairs
+from zegel_server.pdf.optional_content import Visibility
 from zegel_server.pdf.refusal import Refusal, RefusedError
+from zegel_server.pdf.signatures import signatures_of
 
 _HEADER_WITHIN = 1024
 """Readers look for ``%PDF-`` in the first 1,024 bytes (ISO 32000-1, Annex H, note 13)."""
 
-_PAGE_KEYS = {
-    *("/Type", "/Parent", "/MediaBox", "/CropBox", "/BleedBox", "/TrimBox", "/ArtBox", "/Rotate", "/UserUnit"),
-    *("/Resources", "/Contents", "/Group", "/Annots"),
-}
-"""What a page keeps: what makes its look, and its links."""
+_ENCRYPT = re.compile(rb"/Encrypt(?![A-Za-z])")
 
-_LINK_KEYS = ("/Rect", "/Border", "/BS", "/C", "/QuadPoints", "/H")
-_LINK_SCHEMES = (b"https://", b"http://", b"mailto:")
+_DAMAGE = "Attempting to reconstruct"
+"""What qpdf says when a file's index is not where it should be, as after being cut off."""
+_NAMED = re.compile(rb"/[^\s/<>\[\]()]+ (?:\d+ \d+ R|null)")
+_XFA_PARTS = re.compile(rb"<(?:\w+:)?(?:field|draw|subform|exclGroup|template)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An upload that was opened; closed at the end of a ``with``.
+
+    Args:
+        pdf: What qpdf makes of it.
+        data: The file as it is to be read: what hinders readers without need is taken out of it.
+    """
+
+    pdf: pikepdf.Pdf
+    data: bytes
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.pdf.close()
 
 
 def set_library_limits() -> None:
@@ -52,12 +74,12 @@ def set_library_limits() -> None:
     )
 
 
-def open_source(data: bytes) -> pikepdf.Pdf:
+def open_source(data: bytes) -> Source:
     """Open an untrusted PDF.
 
     A file that is encrypted under the empty password is opened: every reader does so without asking, so there is
-    nothing it keeps from anybody. One that asks for a password is refused, for its signers could not read what they
-    sign.
+    nothing it keeps from anybody. So is one whose attachments alone are encrypted. One that asks for a password is
+    refused, for its signers could not read what they sign.
 
     Args:
         data: The file.
@@ -69,165 +91,146 @@ def open_source(data: bytes) -> pikepdf.Pdf:
         raise RefusedError(Refusal.EMPTY)
     if len(data) > MAX_PDF_BYTES:
         raise RefusedError(Refusal.TOO_LARGE)
+    source = _opened(data)
+    pdf = source.pdf
+    if len(pdf.objects) > MAX_OBJECTS:
+        raise RefusedError(Refusal.TOO_MANY_OBJECTS)
     try:
-        pdf = pikepdf.open(BytesIO(data), suppress_warnings=True)
-        if len(pdf.objects) > MAX_OBJECTS:
-            raise RefusedError(Refusal.TOO_MANY_OBJECTS)
         count = len(pdf.pages)
-    except pikepdf.PasswordError:
-        raise RefusedError(Refusal.ENCRYPTED) from None
     except pikepdf.PdfError:
-        is_pdf = b"%PDF-" in data[:_HEADER_WITHIN]
-        raise RefusedError(Refusal.DAMAGED if is_pdf else Refusal.NOT_A_PDF) from None
+        raise RefusedError(Refusal.DAMAGED) from None
     if count == 0:
         raise RefusedError(Refusal.NO_PAGES)
     if count > MAX_PAGES:
         raise RefusedError(Refusal.TOO_MANY_PAGES)
     check_expansion(pdf)
-    return pdf
+    return source
 
 
-def facts(pdf: pikepdf.Pdf) -> PdfFacts:
+def _opened(data: bytes) -> Source:
+    try:
+        return Source(pikepdf.open(BytesIO(data), suppress_warnings=True), data)
+    except pikepdf.PasswordError:
+        # Where attachments alone are encrypted, everything else is read as it stands.
+        return _tried(_ENCRYPT.sub(b"/EncrypZ", data), Refusal.ENCRYPTED, _encrypts_files_only)
+    except pikepdf.PdfError:
+        if b"%PDF-" not in data[:_HEADER_WITHIN]:
+            raise RefusedError(Refusal.NOT_A_PDF) from None
+        # Without its index, objects are found where they are, as readers do who doubt the index.
+        return _tried(data.replace(b"startxref", b"startxxxx"), Refusal.DAMAGED, lambda pdf: len(pdf.pages) > 0)
+
+
+def _tried(data: bytes, otherwise: Refusal, fits: Callable[[pikepdf.Pdf], bool]) -> Source:
+    try:
+        pdf = pikepdf.open(BytesIO(data), suppress_warnings=True)
+        if fits(pdf):
+            return Source(pdf, data)
+    except pikepdf.PdfError:
+        pass
+    raise RefusedError(otherwise)
+
+
+def _encrypts_files_only(pdf: pikepdf.Pdf) -> bool:
+    """Whether an encryption, which was made unknown to qpdf, leaves all but attached files as it is."""
+    told = pdf.trailer.get("/EncrypZ")
+    if not isinstance(told, pikepdf.Dictionary) or told.get("/V") not in {4, 5}:
+        return False
+    return all(told.get(key, pikepdf.Name.Identity) == pikepdf.Name.Identity for key in ("/StmF", "/StrF"))
+
+
+def facts(pdf: pikepdf.Pdf, data: bytes = b"") -> PdfFacts:
     """What a PDF is, before it is cleaned.
+
+    Args:
+        pdf: The PDF.
+        data: The file that it was opened from, for its signatures.
 
     Raises:
         RefusedError: A page has no size that can be shown.
     """
-    pages = tuple(PageFacts(box.width, box.height) for box in map(shown, pdf.pages))
-    found = PdfFacts(
-        pages=pages,
-        pdf_version=pdf.pdf_version,
-        has_form=False,
-        has_scripts=_has(pdf.Root, "/OpenAction")
-        or _has(pdf.Root, "/AA")
-        or _has(pdf.Root.get("/Names"), "/JavaScript"),
-        has_hidden_content=Visibility(pdf).hides,
-        attachment_count=int(_has(pdf.Root.get("/Names"), "/EmbeddedFiles")),
-        was_encrypted=pdf.is_encrypted,
-    )
-    form = pdf.Root.get("/AcroForm")
-    if isinstance(form, pikepdf.Dictionary):
-        fields = form.get("/Fields")
-        found = replace(found, has_form=(isinstance(fields, pikepdf.Array) and len(fields) > 0) or "/XFA" in form)
+    root = pdf.Root
+    names, form, outline = root.get("/Names"), root.get("/AcroForm"), root.get("/Outlines")
+    fields = form.get("/Fields") if isinstance(form, pikepdf.Dictionary) else None
+    marks = root.get("/MarkInfo")
+    tagged = isinstance(marks, pikepdf.Dictionary) and marks.get("/Marked") is True
+    scripts = _has(root, "/OpenAction") or _has(names, "/JavaScript")
+    files: set[object] = set()
     for item in pdf.objects:
         if isinstance(item, pikepdf.Dictionary):
-            if "/AA" in item or item.get("/S") in {pikepdf.Name.JavaScript, pikepdf.Name.Launch}:
-                found = replace(found, has_scripts=True)
-            if item.get("/FT") == pikepdf.Name.Sig and "/V" in item:
-                found = replace(found, signatures=(FoundSignature("approval", intact=False, covers_whole_file=False),))
-    return found
+            scripts = scripts or "/AA" in item or _acts(item) or _acts(item.get("/A"))
+            if isinstance(item.get("/EF"), pikepdf.Dictionary):
+                files.add(item.objgen)
+            elif isinstance(file := item.get("/FS"), pikepdf.Dictionary) and "/EF" in file:
+                files.add(file.objgen if file.is_indirect else item.objgen)
+    listed = sum(1 for _pair in pairs(names.get("/EmbeddedFiles"), "/Names")) if _has(names, "/EmbeddedFiles") else 0
+    return PdfFacts(
+        pages=tuple(PageFacts(box.width, box.height) for box in map(shown, pdf.pages)),
+        pdf_version=pdf.pdf_version,
+        was_encrypted=pdf.is_encrypted or "/EncrypZ" in pdf.trailer,
+        has_form=(isinstance(fields, pikepdf.Array) and len(fields) > 0) or _has(form, "/XFA"),
+        has_scripts=scripts,
+        has_hidden_content=Visibility(pdf).hides,
+        attachment_count=max(len(files), listed),
+        signatures=signatures_of(pdf, data),
+        is_tagged=tagged or _has(root, "/StructTreeRoot"),
+        has_outline=_has(outline, "/First"),
+        has_page_labels=isinstance(root.get("/PageLabels"), pikepdf.Dictionary),
+    )
 
 
-def clean(pdf: pikepdf.Pdf) -> None:
-    """Freeze the look of a PDF's pages.
+def _acts(action: object) -> bool:
+    """Whether an action runs a script or a program."""
+    if not isinstance(action, pikepdf.Dictionary):
+        return False
+    kind = action.get("/S")
+    return isinstance(kind, pikepdf.Name) and (kind == pikepdf.Name.JavaScript or kind == pikepdf.Name.Launch)  # noqa: PLR1714 - names
 
-    Args:
-        pdf: What :func:`open_source` returned; changed in place. Only its pages are of use afterwards.
+
+def demand_pages(pdf: pikepdf.Pdf) -> None:
+    """Demand that what is to be signed is on a PDF's pages.
 
     Raises:
-        RefusedError: ``DYNAMIC_FORM``, if its pages are made only while it is being viewed.
+        RefusedError: ``PORTFOLIO``, ``DYNAMIC_FORM`` or ``TRUNCATED``: it is elsewhere, or gone.
     """
-    if pdf.Root.get("/NeedsRendering", False):
+    if isinstance(pdf.Root.get("/Collection"), pikepdf.Dictionary):
+        raise RefusedError(Refusal.PORTFOLIO)
+    form = pdf.Root.get("/AcroForm")
+    forms = form.get("/XFA") if isinstance(form, pikepdf.Dictionary) else None
+    if pdf.Root.get("/NeedsRendering") is True or (forms is not None and _is_elsewhere(pdf, forms)):
         raise RefusedError(Refusal.DYNAMIC_FORM)
+    if any(_DAMAGE in str(warning) for warning in pdf.get_warnings()) and _lacks_content(pdf):
+        raise RefusedError(Refusal.TRUNCATED)
+
+
+def _is_elsewhere(pdf: pikepdf.Pdf, forms: pikepdf.Object) -> bool:
+    """Whether an XFA form has fields, and the pages have none."""
     for page in pdf.pages:
-        _inherit(page)
-    freeze(pdf, Visibility(pdf))
-    _flatten(pdf)
+        if any(item.get("/Subtype") == pikepdf.Name.Widget for item in annotations_of(page.obj)):
+            return False
+    parts = forms.as_list() if isinstance(forms, pikepdf.Array) else [forms]
+    told = [decoded(part) or b"" for part in parts if isinstance(part, pikepdf.Stream)]
+    return any(_XFA_PARTS.search(part) for part in told)
+
+
+def _lacks_content(pdf: pikepdf.Pdf) -> bool:
+    """Whether a page that had content, or pictures, has lost it."""
+    told = pdf.Root.Pages.get("/Count")
+    if isinstance(told, int) and told > len(pdf.pages):
+        return True
     for page in pdf.pages:
-        for key in set(page.obj.keys()) - _PAGE_KEYS:
-            del page.obj[key]
-        _keep_links(pdf, page)
+        if b"/Contents" in page.obj.unparse(resolved=True) and not _streams(page.obj.get("/Contents")):
+            return True
+        resources = inherited(page, "/Resources")
+        objects = resources.get("/XObject") if isinstance(resources, pikepdf.Dictionary) else None
+        if isinstance(objects, pikepdf.Dictionary) and len(_NAMED.findall(objects.unparse(resolved=True))) > len(objects):
+            return True
+    return False
 
 
-def scrub(pdf: pikepdf.Pdf) -> None:
-    """Remove what hangs on to single objects and would act, hide or fetch something.
-
-    Args:
-        pdf: A PDF of cleaned pages, before anything of our own is attached; changed in place.
-    """
-    for item in pdf.objects:
-        if not isinstance(item, pikepdf.Dictionary | pikepdf.Stream):
-            continue
-        doomed = {
-            "/AA",
-            "/OC",
-            "/OPI",
-            "/Alternates",
-            "/PieceInfo",
-            "/Metadata",
-            "/AF",
-            "/StructParent",
-            "/StructParents",
-        }
-        if isinstance(item, pikepdf.Stream):
-            doomed |= {"/F", "/FFilter", "/FDecodeParms", "/PS"}  # data that lies in another file; PostScript
-            if item.get("/Subtype") == pikepdf.Name.Form:
-                doomed.add("/Ref")
-        for key in doomed.intersection(item.keys()):
-            del item[key]
-        for holder in (item, item.get("/Resources")):
-            _neutral_layers(holder)
-
-
-def _neutral_layers(holder: pikepdf.Object | None) -> None:
-    """Layers that content names stay named, but are layers no more."""
-    properties = holder.get("/Properties") if isinstance(holder, pikepdf.Dictionary) else None
-    if isinstance(properties, pikepdf.Dictionary):
-        for name, content in list(properties.items()):
-            if isinstance(content, pikepdf.Dictionary) and content.get("/Type") in {
-                pikepdf.Name.OCG,
-                pikepdf.Name.OCMD,
-            }:
-                properties[name] = pikepdf.Dictionary()
+def _streams(contents: pikepdf.Object | None) -> list[pikepdf.Object]:
+    parts = contents.as_list() if isinstance(contents, pikepdf.Array) else [contents]
+    return [part for part in parts if isinstance(part, pikepdf.Stream)]
 
 
 def _has(holder: pikepdf.Object | None, key: str) -> bool:
     return isinstance(holder, pikepdf.Dictionary) and key in holder
-
-
-def _inherit(page: pikepdf.Page) -> None:
-    """Write what a page inherits, as it is shown, onto the page itself, in well-formed values."""
-    box = shown(page)
-    resources = inherited(page, "/Resources")
-    page.obj.Resources = resources if isinstance(resources, pikepdf.Dictionary) else pikepdf.Dictionary()
-    page.obj.MediaBox = pikepdf.Array([box.left, box.bottom, box.right, box.top])
-    page.obj.Rotate = box.rotate
-    if box.unit != 1.0:
-        page.obj.UserUnit = box.unit
-    for key in ("/CropBox", "/BleedBox", "/TrimBox", "/ArtBox"):
-        if key in page.obj:
-            del page.obj[key]
-
-
-def _flatten(pdf: pikepdf.Pdf) -> None:
-    """Draw what form fields and annotations show into the pages."""
-    form = pdf.Root.get("/AcroForm")
-    left_to_reader = isinstance(form, pikepdf.Dictionary) and bool(form.get("/NeedAppearances", False))
-    if left_to_reader:
-        pdf.generate_appearance_streams()
-    complete_appearances(pdf, redo_fields=left_to_reader)
-    pdf.flatten_annotations("screen")
-
-
-def _keep_links(pdf: pikepdf.Pdf, page: pikepdf.Page) -> None:
-    """Leave links to the web, and the frames of other links; nothing else that a reader would act on.
-
-    Each becomes an object of its own: validators take one inside the page for a change after the seal.
-    """
-    links = []
-    annotations = page.obj.get("/Annots")
-    for item in annotations.as_list() if isinstance(annotations, pikepdf.Array) else []:
-        if isinstance(item, pikepdf.Dictionary) and item.get("/Subtype") == pikepdf.Name.Link and "/Rect" in item:
-            link = pikepdf.Dictionary(Type=pikepdf.Name.Annot, Subtype=pikepdf.Name.Link, F=4)
-            for key in _LINK_KEYS:
-                if key in item:
-                    link[key] = item[key]
-            action = item.get("/A")
-            target = action.get("/URI") if isinstance(action, pikepdf.Dictionary) else None
-            if isinstance(target, pikepdf.String) and bytes(target).lower().startswith(_LINK_SCHEMES):
-                link.A = pikepdf.Dictionary(S=pikepdf.Name.URI, URI=target)
-            links.append(pdf.make_indirect(link))
-    if links:
-        page.obj.Annots = pikepdf.Array(links)
-    elif "/Annots" in page.obj:
-        del page.obj.Annots

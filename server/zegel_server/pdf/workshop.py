@@ -3,7 +3,7 @@
 Example::
 
     async with Workshop() as workshop:
-        facts = await workshop.inspect(pdf)
+        rendition = await workshop.render(pdf)
 
 Invariants:
 
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 import structlog
 
-from zegel_server.errors import FailedPrecondition, InvalidArgument, Unavailable
+from zegel_server.errors import FailedPrecondition, InvalidArgument, Unavailable, ZegelError
 from zegel_server.pdf.limits import (
     MAX_AUDIT_ROWS,
     MAX_CALL_BYTES,
@@ -102,32 +102,19 @@ class Workshop:
             if zygote is not None:
                 await zygote.stop()
 
-    async def inspect(self, pdf: bytes) -> PdfFacts:
-        """Look at an untrusted PDF, and make sure that it can be prepared.
-
-        Args:
-            pdf: The file; nothing about it is taken for granted.
-
-        Raises:
-            FailedPrecondition: ``DOCUMENT_UNREADABLE``, ``DOCUMENT_ENCRYPTED`` or ``DOCUMENT_TOO_COMPLEX``.
-            Unavailable: The worker stopped; trying again may help.
-        """
-        _check_size(len(pdf))
-        return await self._run("inspect", {"pdf": pdf}, PdfFacts)
-
     async def render(self, pdf: bytes) -> Rendition:
         """Make the rendition of an untrusted PDF: what signers are shown, and the sealed file begins with.
 
-        To be replaced by the job that makes it; until then the original stands for it.
-
         Args:
             pdf: The file; nothing about it is taken for granted.
 
         Raises:
             FailedPrecondition: ``DOCUMENT_UNREADABLE``, ``DOCUMENT_ENCRYPTED`` or ``DOCUMENT_TOO_COMPLEX``.
             Unavailable: The worker stopped; trying again may help.
+            ZegelError: ``INTERNAL``: a defect of ours, which is in the log.
         """
-        return Rendition(pdf, await self.inspect(pdf))
+        _check_size(len(pdf))
+        return await self._run("render", {"pdf": pdf}, Rendition)
 
     async def merge(self, renditions: list[bytes]) -> bytes:
         """Make one rendition of several.
@@ -340,11 +327,16 @@ def _refusal(answer: object) -> Refusal:
     except ValueError:
         return Refusal.CRASHED
     trace = [place for place in answer["trace"][:10] if isinstance(place, str) and _TRACE_PLACE.fullmatch(place)]
-    _log.info("pdf_refused", refusal=refusal.value, trace=trace)
+    if refusal is Refusal.DEFECT:
+        _log.error("pdf_defect", trace=trace)
+    else:
+        _log.info("pdf_refused", refusal=refusal.value, trace=trace)
     return refusal
 
 
-def _error(kind: str, refusal: Refusal) -> FailedPrecondition | InvalidArgument | Unavailable:
+def _error(kind: str, refusal: Refusal) -> ZegelError:
+    if refusal is Refusal.DEFECT:
+        return ZegelError("The server failed at this PDF, which is a defect of the server; its operator can see more.")
     if refusal is Refusal.STAMP_PLACE:
         return InvalidArgument("stamps", "a stamp's page does not exist, or its box has no size")
     if refusal is Refusal.IMAGE:
@@ -357,9 +349,9 @@ def _error(kind: str, refusal: Refusal) -> FailedPrecondition | InvalidArgument 
 
 def _check_size(size: int) -> None:
     if size == 0:
-        raise _error("inspect", Refusal.EMPTY)
+        raise _error("render", Refusal.EMPTY)
     if size > MAX_PDF_BYTES:
-        raise _error("inspect", Refusal.TOO_LARGE)
+        raise _error("render", Refusal.TOO_LARGE)
 
 
 def _check_job(job: CompletionJob) -> None:

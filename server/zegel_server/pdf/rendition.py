@@ -1,0 +1,150 @@
+"""The rendition of an upload: the PDF that signers are shown, and that the sealed file begins with, byte for byte.
+
+Invariants:
+
+* What a screen shows of the upload is on the rendition's pages, and nothing else is in the file: no form, annotation,
+  script, layer, attachment, or what no page uses.
+* A page's content has closed all it opens, so that what is drawn later lies where it was put.
+* The same upload makes the same bytes, and a rendition can be rendered again.
+* What was made has been looked at: what cannot be frozen as it looks is refused here, and not when everybody has signed.
+"""
+
+from dataclasses import replace
+
+import pikepdf
+
+from zegel_server.pdf import canonical
+from zegel_server.pdf.annotations import appearances, lend_fonts
+from zegel_server.pdf.appearances import complete_appearances
+from zegel_server.pdf.content import balanced
+from zegel_server.pdf.decoding import decoded
+from zegel_server.pdf.embedding import embed_fonts
+from zegel_server.pdf.geometry import Matrix, Shown, inherited, shown
+from zegel_server.pdf.looking import compare_rendition
+from zegel_server.pdf.model import PdfFacts, Rendition
+from zegel_server.pdf.navigation import Link, Navigation, attach_labels, attach_links, attach_outline
+from zegel_server.pdf.optional_content import Visibility
+from zegel_server.pdf.sieve import Sieve
+from zegel_server.pdf.source import demand_pages, facts, open_source
+
+_FORM_NAME = "/ZegelForm"
+"""What flattened forms and annotations are called among a page's resources, with their numbers."""
+
+
+def render(data: bytes) -> Rendition:
+    """Make the rendition of an untrusted PDF.
+
+    Args:
+        data: The file.
+
+    Raises:
+        RefusedError: It cannot be used, and why.
+    """
+    with open_source(data) as source:
+        found = facts(source.pdf, data)
+        demand_pages(source.pdf)
+        written, found = _made(source.pdf, found)
+        return Rendition(written, replace(found, differences=compare_rendition(source.data, written)))
+
+
+def _made(pdf: pikepdf.Pdf, found: PdfFacts) -> tuple[bytes, PdfFacts]:
+    navigation, visibility = Navigation(pdf), Visibility(pdf)
+    links = [navigation.links(page.obj, visibility) for page in pdf.pages]
+    complete_appearances(pdf)
+    lend_fonts(pdf)
+    sieve = Sieve(pdf, visibility)
+    pages = [_page(pdf, page, sieve, visibility) for page in pdf.pages]
+    sieve.finish()
+    with pikepdf.new() as output:
+        for page in pages:
+            output.pages.append(pikepdf.Page(page))
+        fonts = embed_fonts(output)
+        _attach(output, navigation, links)
+        written = canonical.write(output)
+    return written, replace(
+        found,
+        has_hidden_content=visibility.hides,
+        fonts_substituted=fonts.substituted,
+        fonts_missing=fonts.missing,
+        link_count=sum(map(len, links)),
+        language=navigation.language(),
+    )
+
+
+def _page(pdf: pikepdf.Pdf, page: pikepdf.Page, sieve: Sieve, visibility: Visibility) -> pikepdf.Object:
+    """A page as it is in the rendition, but for its links."""
+    box = shown(page)
+    resources = _resources(inherited(page, "/Resources"))
+    drawn = [
+        (_named(pdf, resources, stream), matrix) for stream, matrix in appearances(page.obj, visibility, box.rotate)
+    ]
+    content, used = sieve.page(_content(page, drawn), resources)
+    made = pikepdf.Dictionary(
+        Type=pikepdf.Name.Page, MediaBox=_media_box(box), Contents=pdf.make_stream(content), Resources=used
+    )
+    if box.rotate:
+        made.Rotate = box.rotate
+    if box.unit != 1.0:
+        made.UserUnit = box.unit
+    group = sieve.group(page.obj.get("/Group"))
+    if group is not None:
+        made.Group = group
+    return pdf.make_indirect(made)
+
+
+def _content(page: pikepdf.Page, drawn: list[tuple[str, Matrix]]) -> bytes:
+    """What a page draws, shut in, and what lies on it."""
+    own = balanced(_joined(page.obj.get("/Contents")))
+    if not drawn:
+        return b"q\n" + own + b"\nQ\n"
+    calls = b"".join(
+        b"q %s cm %s Do Q\n" % (" ".join(f"{value:.6f}" for value in matrix).encode(), name.encode())
+        for name, matrix in drawn
+    )
+    return b"q\nq\n" + own + b"\nQ\n" + calls + b"Q\n"
+
+
+def _joined(contents: object) -> bytes:
+    """A page's content: its parts are read as if white space stood between them (ISO 32000-1, 7.8.2)."""
+    parts = contents.as_list() if isinstance(contents, pikepdf.Array) else [contents]
+    return b"\n".join(decoded(part) or b"" for part in parts if isinstance(part, pikepdf.Stream))
+
+
+def _resources(given: object) -> pikepdf.Dictionary:
+    """A page's resources in a dictionary of its own, whose forms and pictures can be added to."""
+    found = pikepdf.Dictionary()
+    if isinstance(given, pikepdf.Dictionary | pikepdf.Stream):
+        for key in given.keys():  # noqa: SIM118 - no mapping
+            found[key] = given[key]
+    objects = found.get("/XObject")
+    named = pikepdf.Dictionary()
+    if isinstance(objects, pikepdf.Dictionary):
+        for key in objects.keys():  # noqa: SIM118
+            named[key] = objects[key]
+    found.XObject = named
+    return found
+
+
+def _named(pdf: pikepdf.Pdf, resources: pikepdf.Dictionary, stream: pikepdf.Stream) -> str:
+    """The name that an appearance gets among a page's resources."""
+    number = 1
+    name = f"{_FORM_NAME}{len(resources.XObject)}"
+    while name in resources.XObject:
+        name, number = f"{_FORM_NAME}{len(resources.XObject)}_{number}", number + 1
+    if stream.get("/Subtype") != pikepdf.Name.Form:
+        stream.Subtype = pikepdf.Name.Form
+    resources.XObject[name] = stream
+    return name
+
+
+def _media_box(box: Shown) -> pikepdf.Array:
+    return pikepdf.Array([box.left, box.bottom, box.right, box.top])
+
+
+def _attach(output: pikepdf.Pdf, navigation: Navigation, links: list[list[Link]]) -> None:
+    for page, found in zip(output.pages, links, strict=True):
+        attach_links(output, page.obj, found)
+    attach_outline(output, navigation.outline())
+    attach_labels(output, navigation.labels())
+    if language := navigation.language():
+        output.Root.Lang = pikepdf.String(language)
