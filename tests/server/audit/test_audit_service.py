@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from support.audit_world import DOCUMENT, AuditWorld, names
+from zegel.commitments import SEALED, DocumentHash, SealedOpening, document_salt
 from zegel.event.v1 import event_type_pb2
-from zegel.evidence import DocumentHash, check_detached, check_trail
+from zegel.evidence import check_detached, check_trail
 from zegel.transparency import LogProof, open_checkpoint, verify_consistency
 from zegel_server.audit import service, store
-from zegel_server.audit.model import AuditEvent, EventFilter
+from zegel_server.audit.model import AuditEvent, EventDocument, EventFilter
+from zegel_server.audit.recorder import commitments_to
 from zegel_server.caller import Caller, PrincipalKind, Scope
 from zegel_server.errors import DataLoss, NotFound, OutOfRange, PermissionDenied, Unavailable
 from zegel_server.ids import new_id
@@ -58,9 +60,8 @@ async def test_an_event_tells_who_did_what_when_and_from_where(world: AuditWorld
     assert names([event]) == ["DOCUMENT_DOWNLOADED"]
     assert (event.principal_id, event.session_id) == (caller.principal_id, caller.session_id)
     assert (event.signature_request_id, event.resource_id) == (request[0], "doc_1")
-    assert [(each.document_id, each.version, each.sha256.hex()) for each in event.documents] == [
-        ("doc_1", 1, DOCUMENT.sha256)
-    ]
+    (committed,) = commitments_to([DOCUMENT], await world.keys.own_key(world.tenant_id))
+    assert event.documents == (EventDocument("doc_1", 1, "original", bytes.fromhex(committed.commitment), b""),)
     assert (event.policy_version, event.refused) == (3, True)
     assert event.personal == {
         "name": "Ann",
@@ -190,7 +191,8 @@ async def test_an_event_is_shown_only_under_a_checkpoint(world: AuditWorld) -> N
 async def test_a_request_has_its_evidence_and_the_proof_of_its_sealed_file(world: AuditWorld) -> None:
     caller = world.caller()
     request, other = await world.add_request(caller.principal_id), await world.add_request(caller.principal_id)
-    sealed = hashlib.sha256(b"the sealed file")
+    file = b"the sealed file"
+    sealed = hashlib.sha256(file)
     for name in ("SENT", "VIEWED", "SIGNED", "ALL_SIGNED"):
         await world.record(caller, f"SIGNATURE_REQUEST_{name}", request=request)
         await world.record(caller, "FIELDS_FILLED", request=other, count=3)
@@ -200,7 +202,7 @@ async def test_a_request_has_its_evidence_and_the_proof_of_its_sealed_file(world
         caller,
         "SIGNATURE_REQUEST_DOWNLOADABLE",
         request=request,
-        documents=[DocumentHash("doc_9", 1, sealed.hexdigest())],
+        documents=[DocumentHash("doc_9", 1, sealed.hexdigest(), len(file), SEALED)],
     )
     await world.record(caller, "DOCUMENT_DOWNLOADED", request=request)
     record = await world.trail.transaction(caller, request[1])
@@ -212,7 +214,11 @@ async def test_a_request_has_its_evidence_and_the_proof_of_its_sealed_file(world
     assert report.ok
     assert report.trail == request[1]
     assert check_trail(before.evidence.audit_jsonl, before.evidence.proof, keys).ok
-    assert check_detached(sealed.digest(), record.sealed_proof, keys, trail=request[1]).ok
+    salt = document_salt(await world.keys.own_key(world.tenant_id), SEALED, "doc_9", 1)
+    opening = SealedOpening("doc_9", 1, salt)
+    proof = record.sealed_proof
+    assert check_detached(sealed.digest(), len(file), proof, keys, opening=opening, trail=request[1]).ok
+    assert record.openings == b""
     assert await world.trail.evidence(request[1]) == record.evidence
 
 

@@ -56,7 +56,10 @@ async def test_pages_hold_every_event_and_refuse_another_lists_token(
     assert first.type == events.EVENT_TYPE_DOCUMENT_DOWNLOADED
     assert (first.principal_id, first.session_id) == (caller.principal_id, caller.session_id)
     assert (first.signature_request_id, first.resource_id, first.policy_version) == (request[0], "doc_1", 3)
-    assert first.documents[0].sha256.hex() == DOCUMENT.sha256
+    (document,) = first.documents
+    assert (document.document_id, document.version, document.content) == ("doc_1", 1, "original")
+    assert (len(document.commitment), document.sha256) == (32, b"")
+    assert document.commitment.hex() != DOCUMENT.sha256
     assert (first.personal.name, first.personal.address) == ("Ann", "198.51.100.9")
     assert first.event_time.ToMicroseconds() > 0
     assert not first.refused

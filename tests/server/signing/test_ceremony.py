@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import select, update
 
-from support.signing_world import NO_CALL, NO_SIGN, SQLITE_ONLY, World, place, said
+from support.signing_world import NO_CALL, NO_SIGN, SEAL_CERTIFICATE, SQLITE_ONLY, World, place, said
 from zegel.signing.v1 import ceremony_service_pb2 as pb
 from zegel_server import clock
 from zegel_server.audit import allowance
 from zegel_server.audit.leaf import commitment
+from zegel_server.audit.recorder import commitments_to
 from zegel_server.caller import Caller
 from zegel_server.db import Statement, UniqueViolation
 from zegel_server.db.schema import signatures
@@ -91,8 +92,20 @@ async def test_the_event_of_a_signature_commits_to_who_and_what_and_tells_neithe
     assert key is not None
     assert said(row).personal == commitment(key, told)
     assert said(row).actor == signer.principal_id
-    assert said(row).documents == hashes_of(request)
+    assert said(row).documents == commitments_to(hashes_of(request), await world.keys.own_key(world.tenant_id))
     assert all(secret not in row.body for secret in (person.name, person.email, "198.51", digest_of(values)))
+
+
+@SQLITE_ONLY
+async def test_the_trail_names_the_certificate_that_will_seal_once_everybody_has_signed(world: World) -> None:
+    request = await world.send(world.member())
+    for index in range(2):
+        await world.sign(world.signer(request, index))
+    *_, signed, everybody = (said(row) for row in await world.event_rows() if row.trail == request.audit_id)
+    assert everybody.type == "SIGNATURE_REQUEST_ALL_SIGNED"
+    assert everybody.extra["seal_certificate"] == SEAL_CERTIFICATE
+    assert everybody.documents == signed.documents
+    assert "seal_certificate" not in signed.extra
 
 
 @SQLITE_ONLY

@@ -1,5 +1,4 @@
 import asyncio
-import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -8,9 +7,11 @@ import pytest
 from sqlalchemy import select
 
 from support.signing_world import NO_REQUEST, SQLITE_ONLY, World, draft_of, place, said
+from zegel.commitments import boxes_salt, commit_boxes
 from zegel.signing.v1 import signing_service_pb2 as pb
 from zegel_server import clock, paging
 from zegel_server.audit.leaf import commitment
+from zegel_server.audit.recorder import commitments_to
 from zegel_server.caller import Scope
 from zegel_server.db import Statement, UniqueViolation
 from zegel_server.db.schema import metadata
@@ -20,6 +21,7 @@ from zegel_server.signing import drafts
 from zegel_server.signing.drafts import DocumentChoice, NewRequest, Signer
 from zegel_server.signing.fields import FieldType, PageSize
 from zegel_server.signing.model import RequestState, SignatureStatus
+from zegel_server.signing.openings import boxes_of
 from zegel_server.signing.service import FIRST_PAGE
 from zegel_server.signing.snapshot import hashes_of
 
@@ -53,7 +55,7 @@ async def test_the_first_event_names_hashes_and_commits_to_each_signer_without_t
     leaf = said(row)
     assert leaf.type == "SIGNATURE_REQUEST_SENT"
     assert leaf.actor == sender.principal_id
-    assert leaf.documents == hashes_of(request)
+    assert leaf.documents == commitments_to(hashes_of(request), await world.keys.own_key(world.tenant_id))
     signers: Any = leaf.extra["signers"]
     for signer in signers:
         person = request.people[signer["signature"]]
@@ -327,12 +329,12 @@ async def test_the_same_call_at_the_same_time_sends_one_request(world: World) ->
 
 
 @SQLITE_ONLY
-async def test_fields_are_committed_to_as_they_are_stored(world: World) -> None:
+async def test_fields_are_committed_to_as_boxes(world: World) -> None:
     request = await world.send(world.member())
-    rows = await everything(world, "signature_requests")
-    stored: str = rows[0].fields  # type: ignore[attr-defined]
     (event,) = await world.event_rows()
-    assert said(event).extra["fields"] == hashlib.sha256(stored.encode()).hexdigest()
+    salt = boxes_salt(await world.keys.own_key(world.tenant_id), request.audit_id)
+    assert said(event).extra["boxes"] == commit_boxes(salt, boxes_of(request))
+    assert "fields" not in said(event).extra
     assert len(request.fields) == 4
 
 
