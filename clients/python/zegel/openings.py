@@ -275,7 +275,7 @@ def check_openings(leaves: Sequence[LeafFields], openings: bytes, *, complete: b
         *_check_sealed(leaves, opened.sealed),
         *(_check_complete(leaves, sent, opened, certificate) if complete else ()),
     ]
-    if certificate and not HEX_HASH.fullmatch(certificate):
+    if certificate is not None and not HEX_HASH.fullmatch(certificate):
         failures.append(Failure(Check.SEAL_CERTIFICATE, "the trail's hash of the seal's certificate is malformed"))
     if failures:
         return OpenedTrail(tuple(failures))
