@@ -28,11 +28,11 @@ from zegel_server.db.schema import (
     uploads,
 )
 from zegel_server.documents.downloads import Downloads
-from zegel_server.documents.inspecting import Inspector
 from zegel_server.documents.ledger import Ledgers
 from zegel_server.documents.library import Library
-from zegel_server.documents.model import Chunk, Finish, Received, Upload, UploadSpec
+from zegel_server.documents.model import Chunk, Content, Finish, Received, Upload, UploadSpec
 from zegel_server.documents.removal import Remover
+from zegel_server.documents.renditions import Renditions
 from zegel_server.documents.service import Documents
 from zegel_server.documents.upkeep import Upkeep
 from zegel_server.documents.uploads import Uploads
@@ -40,7 +40,7 @@ from zegel_server.documents.vault import Vault
 from zegel_server.errors import FailedPrecondition
 from zegel_server.ids import new_id
 from zegel_server.keys.service import Keys
-from zegel_server.pdf.model import PageFacts, PdfFacts
+from zegel_server.pdf.model import PageFacts, PdfFacts, Rendition
 from zegel_server.permissions.owners import Owners
 from zegel_server.permissions.policies import Policies
 from zegel_server.storage import BlobInfo, BlobStore, open_blob_store
@@ -95,17 +95,22 @@ class TroubledBlobs:
         await self.inner.close()
 
 
+def rendition_of(pdf: bytes) -> bytes:
+    """What signers are shown of a PDF, as ``EasyWorkshop`` has it: other bytes, and more of them."""
+    return b"%PDF-1.7 rendition\n" + pdf
+
+
 @dataclass
 class EasyWorkshop:
     """Takes for a PDF whatever begins as one, and remembers what it was shown."""
 
     seen: list[bytes] = field(default_factory=list)
 
-    async def inspect(self, pdf: bytes) -> PdfFacts:
+    async def render(self, pdf: bytes) -> Rendition:
         self.seen.append(pdf)
         if not pdf.startswith(b"%PDF-"):
             raise FailedPrecondition("The file is not a PDF.", reason="DOCUMENT_UNREADABLE")
-        return PdfFacts((PageFacts(595.0, 842.0),), "1.7")
+        return Rendition(rendition_of(pdf), PdfFacts((PageFacts(595.0, 842.0),), "1.7", has_form=True))
 
 
 @dataclass
@@ -160,10 +165,17 @@ class World:
         return outcome
 
     async def download(
-        self, caller: Caller, document_id: str, version: int = 0, offset: int = 0, limit: int = 0
+        self,
+        caller: Caller,
+        document_id: str,
+        version: int = 0,
+        offset: int = 0,
+        limit: int = 0,
+        *,
+        content: Content | None = None,
     ) -> bytes:
         """The bytes, every chunk checked for its place, size and checksum."""
-        download = await self.downloads.open(caller, document_id, version, offset, limit)
+        download = await self.downloads.open(caller, document_id, version, offset, limit, content=content)
         data = bytearray()
         try:
             async for chunk in download.chunks:
@@ -176,9 +188,18 @@ class World:
         assert len(data) == len(download.wanted)
         return bytes(data)
 
-    async def send(self, document_id: str, version: int = 1, state: str = "AWAITING_SIGNATURES") -> str:
-        """A signature request that names a version, as far as documents look at it."""
-        request_id = new_id("req")
+    async def send(
+        self,
+        document_id: str,
+        version: int = 1,
+        state: str = "AWAITING_SIGNATURES",
+        *,
+        others: Sequence[str] = (),
+        merged: str = "",
+        request_id: str = "",
+    ) -> str:
+        """A signature request that names a version of one or several documents, as far as documents look at it."""
+        request_id = request_id or new_id("req")
         async with self.database.transaction() as transaction:
             await transaction.execute(
                 _REQUEST,
@@ -196,17 +217,24 @@ class World:
                 seal_time=None,
                 sealed_document_id="",
                 revision=1,
+                rendition_document_id=merged or document_id,
+                rendition_version=1 if merged else version,
+                rendition_sha256=b"",
+                rendition_size=0,
+                rendition_pages=1,
             )
-            await transaction.execute(
-                _REQUESTED,
-                signature_request_id=request_id,
-                position=0,
-                document_id=document_id,
-                version=version,
-                title="",
-                sha256=b"",
-                page_count=1,
-            )
+            for position, each in enumerate((document_id, *others)):
+                await transaction.execute(
+                    _REQUESTED,
+                    signature_request_id=request_id,
+                    position=position,
+                    document_id=each,
+                    version=version,
+                    title="",
+                    sha256=b"",
+                    page_count=1,
+                    size=0,
+                )
         return request_id
 
     async def stored(self) -> list[str]:
@@ -337,7 +365,7 @@ def assemble(
     blobs = TroubledBlobs(open_blob_store((folder / "blobs").as_uri()))
     vault = Vault(blobs, keys)
     ledgers = Ledgers(database, keys, recorder)
-    inspector = Inspector(workshop)
+    renditions = Renditions(workshop, vault)
     lasting = {} if lifetime is None else {"lifetime": lifetime}
     return World(
         tenant_id=tenant_id,
@@ -347,10 +375,10 @@ def assemble(
         blobs=blobs,
         workshop=workshop,
         vault=vault,
-        uploads=Uploads(vault, ledgers, inspector, **lasting),
+        uploads=Uploads(vault, ledgers, renditions, **lasting),
         downloads=Downloads(database, vault, recorder),
         documents=Documents(database, ledgers, recorder, Owners(Policies(database), ("document.read",))),
-        library=Library(database, vault, keys, inspector),
+        library=Library(database, vault, keys, renditions),
         remover=Remover(database, vault),
         upkeep=Upkeep(database, vault),
     )

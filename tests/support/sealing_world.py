@@ -7,15 +7,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from support.sealed import make_pdf
+from support.sealed import answer_about_seal, make_pdf
 from support.signing_world import NO_CALL, NO_SIGN, World, draft_of, make_world, place
 from zegel_server.audit.log import Log
 from zegel_server.audit.log_key import LogKey
 from zegel_server.audit.sequencer import Sequencer
 from zegel_server.audit.service import AuditTrail
 from zegel_server.caller import Caller
-from zegel_server.documents.inspecting import Inspector
 from zegel_server.documents.library import Library
+from zegel_server.documents.renditions import Renditions
 from zegel_server.documents.vault import Vault
 from zegel_server.errors import Unavailable
 from zegel_server.pdf.authority import DevelopmentAuthority
@@ -133,7 +133,7 @@ async def open_sealing_world(url: str, folder: Path, workshop: Workshop) -> Asyn
 
     def library(database: Any, keys: Any) -> Library:
         vaults.append(Vault(blobs, keys))
-        libraries.append(Library(database, vaults[0], keys, Inspector(workshop)))
+        libraries.append(Library(database, vaults[0], keys, Renditions(workshop, vaults[0])))
         return libraries[0]
 
     world = await make_world(url, folder / "keyring.json", library)
@@ -157,6 +157,7 @@ async def open_sealing_world(url: str, folder: Path, workshop: Workshop) -> Asyn
                 timestamp=timestamps,
                 certificates=authority.timestamp.chain,
                 read_crls=lambda: authority.crls,
+                read_ocsps=lambda: (answer_about_seal(authority),),
             ),
             sender=world.member(),
         )

@@ -16,6 +16,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from zegel._internal.base import ClientBase
 from zegel._internal.channel import PathLike
+from zegel._internal.download import Content as DownloadContent
 from zegel._internal.download import Progress as DownloadProgress
 from zegel._internal.download import download, download_request
 from zegel._internal.port import Call, Link
@@ -84,6 +85,7 @@ class Documents(AioService, DocumentMethods):
         length: int | None = None,
         progress: DownloadProgress | None = None,
         sealed: bool = False,
+        content: DownloadContent = "",
     ) -> bytes: ...
     @overload
     async def download(
@@ -96,6 +98,7 @@ class Documents(AioService, DocumentMethods):
         length: int | None = None,
         progress: DownloadProgress | None = None,
         sealed: bool = False,
+        content: DownloadContent = "",
     ) -> DocumentVersion: ...
     async def download(
         self,
@@ -107,9 +110,10 @@ class Documents(AioService, DocumentMethods):
         length: int | None = None,
         progress: DownloadProgress | None = None,
         sealed: bool = False,
+        content: DownloadContent = "",
     ) -> bytes | DocumentVersion:
         """Fetches a document, or a range of it; see :meth:`zegel.client.Documents.download`."""
-        request = download_request(document_id, version, offset, length)
+        request = download_request(document_id, version, offset, length, content)
         return await download(self._port, request, to, progress, sealed=sealed)
 
 

@@ -23,6 +23,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from zegel._internal.base import ClientBase
 from zegel._internal.channel import PathLike
+from zegel._internal.download import Content as DownloadContent
 from zegel._internal.download import Progress as DownloadProgress
 from zegel._internal.download import download, download_request
 from zegel._internal.port import Call, Link, drive
@@ -112,6 +113,7 @@ class Documents(SyncService, DocumentMethods):
         length: int | None = None,
         progress: DownloadProgress | None = None,
         sealed: bool = False,
+        content: DownloadContent = "",
     ) -> bytes: ...
     @overload
     def download(
@@ -124,6 +126,7 @@ class Documents(SyncService, DocumentMethods):
         length: int | None = None,
         progress: DownloadProgress | None = None,
         sealed: bool = False,
+        content: DownloadContent = "",
     ) -> DocumentVersion: ...
     def download(
         self,
@@ -135,6 +138,7 @@ class Documents(SyncService, DocumentMethods):
         length: int | None = None,
         progress: DownloadProgress | None = None,
         sealed: bool = False,
+        content: DownloadContent = "",
     ) -> bytes | DocumentVersion:
         """Fetches a document, or a range of it. A stream that is cut off is taken up where it broke.
 
@@ -150,6 +154,8 @@ class Documents(SyncService, DocumentMethods):
             length: The most bytes to fetch; ``None`` for all that follow.
             progress: Called with the bytes that have come and those that there will be.
             sealed: Have the document come encrypted, and decrypt it here: whatever ends TLS on the way sees none of it.
+            content: ``original`` for the file as it was uploaded or sealed, ``rendition`` for what signers are shown of
+                it. Where it is left out, the original; for a signer, what it is to sign, or the sealed document.
 
         Returns:
             The bytes; the version's description where ``to`` is given.
@@ -158,9 +164,9 @@ class Documents(SyncService, DocumentMethods):
             DataLoss: What arrived is not what was stored.
             ZegelError: The call failed otherwise.
             OSError: The file cannot be written.
-            ValueError: The length is less than 1.
+            ValueError: The length is less than 1, or ``content`` is none of these.
         """
-        request = download_request(document_id, version, offset, length)
+        request = download_request(document_id, version, offset, length, content)
         return drive(download(self._port, request, to, progress, sealed=sealed))
 
 

@@ -7,7 +7,8 @@ ciphertext after it, 32 + 48 bytes, as Tink's RAW HPKE keys have it.
 
 Invariants:
 
-* HPKE's ``info`` names purpose, tenant, document and version: a DEK wrapped for one never opens as another's.
+* HPKE's ``info`` names purpose, tenant, document, version and which of its contents: a DEK wrapped for one never opens
+  as another's.
 * A private key never leaves its object, and lives as long as the session.
 
 HPKE's base mode does not say who wrapped: that the public key reached the server unchanged, and that the wrapped DEK
@@ -20,7 +21,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
-from zegel.segments import DEK_SIZE, document_aad
+from zegel.segments import DEK_SIZE, document_aad, rendition_aad
 
 __all__ = ["PUBLIC_KEY_SIZE", "WRAPPED_DEK_SIZE", "RecipientKey", "UnwrapError", "sealing_info", "wrap_dek"]
 
@@ -37,13 +38,21 @@ class UnwrapError(Exception):
     """The wrapped DEK is damaged, or was wrapped to another key or for another document."""
 
 
-def sealing_info(tenant_id: str, document_id: str, version: int) -> bytes:
-    """Build HPKE's ``info`` for one version of one document: ``"zegel/sealed-chunks/v1/"`` and then its `document_aad`.
+def sealing_info(tenant_id: str, document_id: str, version: int, *, rendition: bool = False) -> bytes:
+    """Build HPKE's ``info`` for one stream: ``"zegel/sealed-chunks/v1/"`` and then the stream's associated data.
+
+    Args:
+        tenant_id: The tenant's identifier.
+        document_id: The document's identifier.
+        version: The version's number.
+        rendition: Whether the stream is the version's rendition (`rendition_aad`), and not its original
+            (`document_aad`).
 
     Raises:
         ValueError: A part is empty or out of its range.
     """
-    return _PURPOSE + document_aad(tenant_id, document_id, version)
+    aad = rendition_aad if rendition else document_aad
+    return _PURPOSE + aad(tenant_id, document_id, version)
 
 
 class RecipientKey:

@@ -258,13 +258,14 @@ documents = Table(
     Column("document_id", Text, primary_key=True),
     Column("tenant_id", Text, ForeignKey("tenants.tenant_id"), nullable=False),
     Column("owner_id", Text, nullable=False),
-    Column("signature_request_id", Text, nullable=False),  # of which it is the sealed document; empty for others
+    Column("signature_request_id", Text, nullable=False),  # which it was sealed or merged for; empty for others
     Column("title", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("create_time", BigInteger, nullable=False),
     Column("update_time", BigInteger, nullable=False),
     Column("delete_time", BigInteger),
     Column("revision", BigInteger, nullable=False),
+    Column("merged", BigInteger, nullable=False, server_default="0"),  # 1 for the rendition of several documents
     Index("ix_documents_tenant_id", "tenant_id", "document_id"),
     Index("ix_documents_tenant_id_owner_id", "tenant_id", "owner_id", "document_id"),
 )
@@ -285,7 +286,15 @@ document_versions = Table(
     Column("wrapped_key", LargeBinary),
     Column("commitment", LargeBinary, nullable=False),
     Column("create_time", BigInteger, nullable=False),
+    # The rendition's stream, under the same DEK; all NULL where there is none. The prefix is the original's where the
+    # two are one stream.
+    Column("rendition_prefix", Text),
+    Column("rendition_header", LargeBinary),
+    Column("rendition_size", BigInteger),
+    Column("rendition_sha256", LargeBinary),
+    Column("findings", Text),  # JSON
     Index("ix_document_versions_tenant_id_key_version", "tenant_id", "key_version"),
+    Index("uq_document_versions_rendition_prefix", "rendition_prefix", unique=True),
 )
 
 uploads = Table(
@@ -331,6 +340,11 @@ signature_requests = Table(
     Column("seal_time", BigInteger),
     Column("sealed_document_id", Text, nullable=False),
     Column("revision", BigInteger, nullable=False),
+    Column("rendition_document_id", Text, nullable=False, server_default=""),  # empty in requests from before
+    Column("rendition_version", BigInteger, nullable=False, server_default="0"),
+    Column("rendition_sha256", LargeBinary),
+    Column("rendition_size", BigInteger, nullable=False, server_default="0"),
+    Column("rendition_pages", BigInteger, nullable=False, server_default="0"),
     Index("ix_signature_requests_tenant_id", "tenant_id", "signature_request_id"),
     Index("ix_signature_requests_tenant_id_owner_id", "tenant_id", "owner_id", "signature_request_id"),
     Index("ix_signature_requests_state_expire_time", "state", "expire_time"),
@@ -346,6 +360,7 @@ requested_documents = Table(
     Column("title", Text, nullable=False),
     Column("sha256", LargeBinary, nullable=False),
     Column("page_count", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False, server_default="0"),
     Index("ix_requested_documents_document_id", "document_id"),
 )
 
@@ -472,6 +487,8 @@ outbox = Table(
     Column("due_time", BigInteger, nullable=False),
     Column("attempts", BigInteger, nullable=False),
     Column("last_reason", Text, nullable=False),
+    Column("blocked", BigInteger, nullable=False, server_default="0"),  # 1 where the last reason does not pass by waiting
+    Column("blocked_time", BigInteger),  # when that was first so
     Index("ix_outbox_due_time", "due_time"),
     Index("uq_outbox_kind_resource_id", "kind", "resource_id", unique=True),
 )

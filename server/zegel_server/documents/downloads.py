@@ -15,20 +15,20 @@ from typing import NamedTuple
 
 import google_crc32c
 
+from zegel.commitments import DocumentHash
 from zegel.event.v1 import event_type_pb2 as events
-from zegel.evidence import DocumentHash
 from zegel.segments import SEGMENT_SIZE, locate, plaintext_range
 from zegel_server import validation
 from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller, PrincipalKind
 from zegel_server.db import Database, Row
 from zegel_server.documents import store
-from zegel_server.documents.model import Chunk, DocumentState, Version, destroyed, read_range
+from zegel_server.documents.contents import StoredContent, choose, stored_dek
+from zegel_server.documents.model import Chunk, Content, DocumentState, Version, destroyed, read_range
 from zegel_server.documents.service import version_of
 from zegel_server.documents.streams import Ciphertext, Place, Stream
 from zegel_server.documents.vault import Vault
 from zegel_server.errors import DataLoss, InvalidArgument, NotFound, Unavailable
-from zegel_server.keys.service import StoredDek
 
 PERMISSION = "document.download"
 """What a reader of bytes holds."""
@@ -61,6 +61,9 @@ class Download:
     Attributes:
         document_id: Of which document.
         version: Of which version.
+        content: Which of its contents.
+        size: Bytes of the whole of that.
+        sha256: Of the whole of that, 32 bytes.
         wanted: The bytes that come.
         chunks: They, in order.
         check: Demands that the document is still there to be read, and its key to be had; as ``Downloads.open`` does.
@@ -69,6 +72,9 @@ class Download:
 
     document_id: str
     version: Version
+    content: Content
+    size: int
+    sha256: bytes
     wanted: range
     chunks: AsyncGenerator[Chunk, None]
     check: Callable[[], Awaitable[None]]
@@ -94,7 +100,15 @@ class Downloads:
         self._recorder = recorder
 
     async def open(
-        self, caller: Caller, document_id: str, version: int, offset: int, limit: int, *, sealed_to: bytes = b""
+        self,
+        caller: Caller,
+        document_id: str,
+        version: int,
+        offset: int,
+        limit: int,
+        *,
+        sealed_to: bytes = b"",
+        content: Content | None = None,
     ) -> Download:
         """Begins a download, and records it.
 
@@ -105,35 +119,46 @@ class Downloads:
             offset: Of the first byte; negative values count from the end.
             limit: The most bytes; 0 for all that follow.
             sealed_to: The reader's public key, where the chunks are to be ciphertext; empty for none.
+            content: Which of the version's contents; ``None`` for what the caller is meant to read.
 
         Raises:
-            NotFound: The document is absent, or out of the caller's reach.
+            NotFound: The document is absent, or out of the caller's reach; or a signer asks for an original.
             InvalidArgument: A number is wrong.
             OutOfRange: The offset lies past the end.
-            FailedPrecondition: The document was deleted, or its key destroyed (``DOCUMENT_DESTROYED``).
+            FailedPrecondition: The document was deleted, or its key destroyed (``DOCUMENT_DESTROYED``), or it has no
+                such content (``NO_RENDITION``).
             DataLoss: The key is not the one committed to.
             Unavailable: The key provider or the database does not answer.
         """
         row = await find_readable(self._database, caller, document_id, version, PERMISSION)
-        found = version_of(row)
-        wanted = read_range(offset, limit, found.size)
-        place = Place(caller.tenant_id, row.document_id, row.version)
-        chunks, sealed = await self._open(place, row, wanted, sealed_to)
+        chosen = choose(caller, row, content)
+        wanted = read_range(offset, limit, chosen.size)
+        chunks, sealed = await self._open(chosen, wanted, sealed_to)
         request_id = caller.signature_request_id or row.signature_request_id
+        told = DocumentHash(document_id, row.version, chosen.sha256.hex(), chosen.size, chosen.committed_as)
         draft = await self._recorder.draft(
             caller.acts_on(PERMISSION, row.owner_id),
             events.EVENT_TYPE_DOCUMENT_DOWNLOADED,
             resource_id=document_id,
             signature_request_id=request_id,
             trail=await self._trail(request_id),
-            documents=[DocumentHash(document_id, found.number, found.sha256.hex())],
-            extra={"offset": wanted.start, "length": len(wanted)} if len(wanted) != found.size else None,
+            documents=[told],
+            extra={"offset": wanted.start, "length": len(wanted)} if len(wanted) != chosen.size else None,
         )
         async with self._database.transaction() as transaction:
             await self._recorder.record(transaction, draft)
         owner_id = "" if caller.kind is PrincipalKind.SIGNER else row.owner_id  # a party reads on, whoever owns it
-        check = partial(self._demand_standing, place, owner_id)
-        return Download(document_id, found, wanted, self._told(chunks, row), check, sealed)
+        return Download(
+            document_id=document_id,
+            version=version_of(row),
+            content=chosen.content,
+            size=chosen.size,
+            sha256=chosen.sha256,
+            wanted=wanted,
+            chunks=self._told(chunks, chosen.prefix),
+            check=partial(self._demand_standing, chosen.place, owner_id),
+            sealed=sealed,
+        )
 
     async def _demand_standing(self, place: Place, owner_id: str) -> None:
         """Refuses a version that was deleted, purged or given away since, or whose tenant took its key away.
@@ -149,18 +174,18 @@ class Downloads:
         await self._vault.demand_key(place, stored_dek(row))
 
     async def _open(
-        self, place: Place, row: Row, wanted: range, sealed_to: bytes
+        self, chosen: StoredContent, wanted: range, sealed_to: bytes
     ) -> tuple[AsyncGenerator[Chunk, None], SealedStream | None]:
         """The chunks that come, nothing of them read yet, and how to open them."""
         segments = _segments_of(wanted)
         if not sealed_to:
-            return _plain_chunks(await open_version(self._vault, place.tenant_id, row), wanted, segments), None
+            return _plain_chunks(await open_content(self._vault, chosen), wanted, segments), None
         try:
-            wrapped = await self._vault.seal_key(place, stored_dek(row), sealed_to)
+            wrapped = await self._vault.seal_key(chosen.place, chosen.dek, sealed_to)
         except ValueError:
             raise InvalidArgument("sealed_to", "must be an X25519 public key of 32 bytes") from None
-        sealed = SealedStream(wrapped, place.tenant_id, row.header, segments.start, len(segments))
-        return _sealed_chunks(Ciphertext(self._vault, row.blob_prefix, row.size), segments), sealed
+        sealed = SealedStream(wrapped, chosen.place.tenant_id, chosen.header, segments.start, len(segments))
+        return _sealed_chunks(Ciphertext(self._vault, chosen.prefix, chosen.size), segments), sealed
 
     async def _trail(self, signature_request_id: str) -> str:
         """The audit ID of the request whose trail a download belongs to; empty for none."""
@@ -169,14 +194,14 @@ class Downloads:
         row = await self._database.fetch_one(store.TRAIL, signature_request_id=signature_request_id)
         return "" if row is None else str(row.audit_id)
 
-    async def _told(self, chunks: AsyncGenerator[Chunk, None], row: Row) -> AsyncGenerator[Chunk, None]:
+    async def _told(self, chunks: AsyncGenerator[Chunk, None], prefix: str) -> AsyncGenerator[Chunk, None]:
         """The same, telling bytes that are lost from those of a document that was purged."""
         try:
             async for chunk in chunks:
                 yield chunk
         except DataLoss:
             # Purged while it was read: its blobs go after its keys.
-            named = await self._database.fetch_one(store.PREFIX_OF_VERSION, prefix=row.blob_prefix)
+            named = await self._database.fetch_one(store.PREFIX_OF_VERSION, prefix=prefix)
             if named is None or named.wrapped_key is None:
                 raise destroyed() from None
             raise
@@ -252,27 +277,16 @@ async def find_readable(database: Database, caller: Caller, document_id: str, ve
     return row
 
 
-async def open_version(vault: Vault, tenant_id: str, row: Row) -> Stream:
-    """Opens the stream of a version.
+async def open_content(vault: Vault, stored: StoredContent) -> Stream:
+    """Opens the stream of one of a version's contents.
 
     Args:
         vault: Where it is.
-        tenant_id: Whose.
-        row: The version's, its key with it.
+        stored: Which.
 
     Raises:
         DataLoss: The key is not the one committed to, or the header is damaged.
         KeyDestroyed: A key above it was destroyed.
         Unavailable: The key provider does not answer.
     """
-    place = Place(tenant_id, row.document_id, row.version)
-    return await vault.open_stream(place, row.blob_prefix, row.header, stored_dek(row), row.size)
-
-
-def stored_dek(row: Row) -> StoredDek:
-    """The key of a version.
-
-    Args:
-        row: The version's, its key with it.
-    """
-    return StoredDek(row.key_version, row.wrapped_key, row.commitment)
+    return await vault.open_stream(stored.place, stored.prefix, stored.header, stored.dek, stored.size)

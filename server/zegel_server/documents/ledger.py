@@ -9,18 +9,17 @@ Invariants:
 * A small document that comes in one stream needs no row until then: its key has never left this process.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
+from zegel.commitments import ORIGINAL, DocumentHash
 from zegel.event.v1 import event_type_pb2 as events
-from zegel.evidence import DocumentHash
 from zegel_server import clock
 from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller
 from zegel_server.db import Database, Row, Transaction
 from zegel_server.documents import store
 from zegel_server.documents.model import (
-    Page,
     Sealing,
     Upload,
     UploadState,
@@ -30,6 +29,7 @@ from zegel_server.documents.model import (
 )
 from zegel_server.documents.parts import PART_TAGS, whole_parts_ciphertext, whole_parts_size
 from zegel_server.documents.removal import schedule_removal
+from zegel_server.documents.renditions import Rendered
 from zegel_server.documents.rows import StoredVersion, add_to_document, insert_document, insert_version
 from zegel_server.documents.shipping import LastPart
 from zegel_server.documents.streams import Place
@@ -264,14 +264,14 @@ class UploadLedger:
         return row
 
     async def finish(
-        self, last: LastPart, size: int, pages: Sequence[Page], *, own: tuple[bytes, StoredDek] | None = None
+        self, last: LastPart, size: int, rendered: Rendered, *, own: tuple[bytes, StoredDek] | None = None
     ) -> None:
         """Turns the upload into a version of a document.
 
         Args:
             last: The last part, stored.
             size: Bytes of the document.
-            pages: Its pages.
+            rendered: Its pages, and its rendition, stored.
             own: Header and key of the stream, where its sender chose them.
 
         Raises:
@@ -285,7 +285,7 @@ class UploadLedger:
             self._caller,
             events.EVENT_TYPE_DOCUMENT_UPLOADED,
             resource_id=place.document_id,
-            documents=[DocumentHash(place.document_id, place.version, last.digest.hex())],
+            documents=[DocumentHash(place.document_id, place.version, last.digest.hex(), size, ORIGINAL)],
         )
         async with self._database.transaction() as transaction:
             dek = await self._take_key(transaction, last.parts - 1) if self.stored else upload.dek
@@ -299,7 +299,16 @@ class UploadLedger:
             await insert_version(
                 transaction,
                 place,
-                stored=StoredVersion(upload.prefix, header, dek, size, last.digest, upload.media_type, tuple(pages)),
+                stored=StoredVersion(
+                    upload.prefix,
+                    header,
+                    dek,
+                    size,
+                    last.digest,
+                    upload.media_type,
+                    rendered.pages,
+                    rendered.rendition,
+                ),
                 moment=moment,
             )
             if self.stored:

@@ -1,10 +1,11 @@
-"""What the signing domain needs of documents: their facts, their bytes, and a place for what was sealed.
+"""What the signing domain needs of documents: their facts, their bytes, and a place for what is merged and sealed.
 
 Invariants:
 
 * Bytes come whole and checked: their SHA-256 is the one that the row has.
-* A sealed document's blobs are durable before the transaction begins that makes it one; whoever dies in between leaves
-  an orphan, and may try again.
+* Blobs of what is merged, sealed or rendered here are durable before the transaction begins that makes it known:
+  whoever dies in between leaves an orphan, and may try again.
+* Whatever is sent out for signing has a rendition: a version that has none gets it first.
 """
 
 import hashlib
@@ -14,16 +15,17 @@ from typing import Final
 
 from zegel_server import clock
 from zegel_server.caller import Caller
-from zegel_server.db import Database, Transaction
+from zegel_server.db import Database, Row, Transaction
 from zegel_server.documents import store
-from zegel_server.documents.downloads import find_readable, open_version
-from zegel_server.documents.inspecting import Inspector, read_whole
-from zegel_server.documents.model import MEDIA_TYPE, DocumentState, Page, destroyed
+from zegel_server.documents.contents import StoredContent, is_merged, stored_content, stored_rendition
+from zegel_server.documents.downloads import find_readable, open_content
+from zegel_server.documents.model import MEDIA_TYPE, DocumentState, Page, destroyed, pages_from_text, pages_to_text
+from zegel_server.documents.removal import schedule_removal
+from zegel_server.documents.renditions import Renditions, StoredRendition, read_whole
 from zegel_server.documents.rows import StoredVersion, insert_document, insert_version
-from zegel_server.documents.service import version_of
 from zegel_server.documents.streams import Place
 from zegel_server.documents.vault import Vault
-from zegel_server.documents.writing import StreamWriter
+from zegel_server.documents.writing import write_whole
 from zegel_server.errors import DataLoss, FailedPrecondition, NotFound
 from zegel_server.ids import new_id
 from zegel_server.keys.service import Keys
@@ -44,6 +46,8 @@ class Facts:
         sha256: Of its bytes, 32 bytes.
         size: Its bytes.
         pages: Its pages; one at least.
+        rendition_size: Bytes of its rendition.
+        rendition_sha256: Of its rendition, 32 bytes.
     """
 
     document_id: str
@@ -52,6 +56,8 @@ class Facts:
     sha256: bytes
     size: int
     pages: tuple[Page, ...]
+    rendition_size: int
+    rendition_sha256: bytes
 
 
 class PreparedDocument:
@@ -65,13 +71,21 @@ class PreparedDocument:
     """
 
     def __init__(
-        self, keys: Keys, place: Place, stored: StoredVersion, *, title: str, signature_request_id: str
+        self,
+        keys: Keys,
+        place: Place,
+        stored: StoredVersion,
+        *,
+        title: str,
+        signature_request_id: str,
+        merged: bool = False,
     ) -> None:
         self._keys = keys
         self._place = place
         self._stored = stored
         self._title = title
         self._signature_request_id = signature_request_id
+        self._merged = merged
         self.document_id = place.document_id
         self.version = place.version
         self.sha256 = stored.sha256
@@ -97,6 +111,7 @@ class PreparedDocument:
             title=self._title,
             moment=moment,
             signature_request_id=self._signature_request_id,
+            merged=self._merged,
         )
         await insert_version(transaction, self._place, stored=self._stored, moment=moment)
 
@@ -108,17 +123,17 @@ class Library:
         database: Where the rows are.
         vault: Encrypts, decrypts and stores.
         keys: Holds the tenants' keys.
-        inspector: Looks into PDFs.
+        renditions: Looks into PDFs, and makes and stores what signers are shown of them.
     """
 
-    def __init__(self, database: Database, vault: Vault, keys: Keys, inspector: Inspector) -> None:
+    def __init__(self, database: Database, vault: Vault, keys: Keys, renditions: Renditions) -> None:
         self._database = database
         self._vault = vault
         self._keys = keys
-        self._inspector = inspector
+        self._renditions = renditions
 
     async def describe(self, caller: Caller, document_id: str, version: int = 0) -> Facts:
-        """What is known of a version that is to be signed.
+        """What is known of a version that is to be signed; its rendition is made where it has none.
 
         Args:
             caller: Who wants it to be signed.
@@ -127,14 +142,52 @@ class Library:
 
         Raises:
             NotFound: It is absent, or out of the caller's reach.
-            FailedPrecondition: It was deleted or purged (``DOCUMENT_DESTROYED``), or is too large to be signed
-                (``DOCUMENT_TOO_COMPLEX``).
+            FailedPrecondition: It was deleted or purged (``DOCUMENT_DESTROYED``), was merged for another request, or
+                cannot be signed, such as with ``DOCUMENT_TOO_COMPLEX`` where it is too large.
+            DataLoss: What is stored is not what was written.
+            Unavailable: The blob store, the key provider or the sandbox does not answer.
         """
         row = await find_readable(self._database, caller, document_id, version, *SENDING)
-        found = version_of(row)
-        if not found.pages:
-            raise FailedPrecondition("The document is too large to be signed.", reason="DOCUMENT_TOO_COMPLEX")
-        return Facts(document_id, found.number, row.title, found.sha256, found.size, found.pages)
+        if is_merged(row):
+            raise FailedPrecondition("What was merged for one signature request goes into no other.", state="MERGED")
+        if row.rendition_prefix is None:
+            await self._render(caller.tenant_id, row)
+            row = await find_readable(self._database, caller, document_id, row.version, *SENDING)
+        return Facts(
+            document_id,
+            row.version,
+            row.title,
+            row.sha256,
+            row.size,
+            pages_from_text(row.pages),
+            row.rendition_size,
+            row.rendition_sha256,
+        )
+
+    async def _render(self, tenant_id: str, row: Row) -> None:
+        """Makes the rendition of a version that has none: one from before, or a sealed document."""
+        if row.size > MAX_PDF_BYTES:
+            raise _too_large()
+        stored = stored_content(tenant_id, row)
+        made = await self._renditions.make_of_stored(stored.place, await open_content(self._vault, stored))
+        rendition = made.rendition
+        if rendition is None:
+            raise _too_large()
+        async with self._database.transaction() as transaction:
+            await self.pin(transaction, tenant_id, row.document_id)
+            added = await transaction.execute(
+                store.ADD_RENDITION,
+                which=row.document_id,
+                which_version=row.version,
+                prefix=rendition.prefix,
+                header=rendition.header,
+                size=rendition.size,
+                sha256=rendition.sha256,
+                found=rendition.findings,
+                new_pages=pages_to_text(made.pages),
+            )
+            if not added:  # another was faster
+                await schedule_removal(transaction, tenant_id, rendition.prefix)
 
     async def pin(self, transaction: Transaction, tenant_id: str, document_id: str) -> None:
         """Keeps a document from being deleted until the transaction ends, and makes sure that it is not.
@@ -155,7 +208,7 @@ class Library:
             raise destroyed()
 
     async def move_sealed(self, transaction: Transaction, document_id: str, owner_id: str) -> None:
-        """Gives a sealed document to the owner of its signature request.
+        """Gives a sealed or merged document to the owner of its signature request.
 
         Args:
             transaction: The one that moves the request.
@@ -178,6 +231,28 @@ class Library:
             DataLoss: What is stored is not what was written.
             Unavailable: The blob store or the key provider does not answer.
         """
+        return await self._read(stored_content(tenant_id, await self._row(tenant_id, document_id, version)))
+
+    async def read_rendition(self, tenant_id: str, document_id: str, version: int) -> bytes:
+        """A whole rendition in memory; who may have it was decided before.
+
+        Args:
+            tenant_id: Whose.
+            document_id: Which document.
+            version: Which version.
+
+        Raises:
+            NotFound: The version is absent.
+            FailedPrecondition: It was purged, or has no rendition (``NO_RENDITION``).
+            DataLoss: What is stored is not what was written.
+            Unavailable: The blob store or the key provider does not answer.
+        """
+        found = stored_rendition(tenant_id, await self._row(tenant_id, document_id, version))
+        if found is None:
+            raise FailedPrecondition("The version has no rendition.", reason="NO_RENDITION")
+        return await self._read(found)
+
+    async def _row(self, tenant_id: str, document_id: str, version: int) -> Row:
         row = await self._database.fetch_one(
             store.READABLE[False, True], document_id=document_id, tenant_id=tenant_id, version=version, owners=""
         )
@@ -185,10 +260,13 @@ class Library:
             raise NotFound("document")
         if row.wrapped_key is None:
             raise destroyed()
-        if row.size > MAX_PDF_BYTES:
-            raise FailedPrecondition("The document is too large to be signed.", reason="DOCUMENT_TOO_COMPLEX")
-        data = await read_whole(await open_version(self._vault, tenant_id, row))
-        if (await self._vault.compute(len(data), hashlib.sha256, data)).digest() != row.sha256:
+        return row
+
+    async def _read(self, stored: StoredContent) -> bytes:
+        if stored.size > MAX_PDF_BYTES:
+            raise _too_large()
+        data = await read_whole(await open_content(self._vault, stored))
+        if (await self._vault.compute(len(data), hashlib.sha256, data)).digest() != stored.sha256:
             raise DataLoss("A stored document is not what was written.")
         return data
 
@@ -221,23 +299,49 @@ class Library:
         """
         place = Place(tenant_id, document_id or new_id("doc"), 1)
         stream, dek = await self._vault.new_stream(place)
-        writer = StreamWriter(stream, _NoLedger())
-        try:
-            await writer.write(data)
-            last = await writer.end(lambda _digest: None)
-            await last.store()
-        finally:
-            await writer.abandon()
-        found = tuple(pages) if pages is not None else await self._inspector.pages(data)
-        stored = StoredVersion(stream.prefix, stream.cipher.header, dek, len(data), last.digest, MEDIA_TYPE, found)
+        sha256 = await write_whole(stream, data)
+        found = tuple(pages) if pages is not None else await self._renditions.pages(data)
+        stored = StoredVersion(stream.prefix, stream.cipher.header, dek, len(data), sha256, MEDIA_TYPE, found)
         return PreparedDocument(self._keys, place, stored, title=title, signature_request_id=signature_request_id)
 
+    async def store_merged(
+        self, *, tenant_id: str, signature_request_id: str, title: str, data: bytes, pages: Sequence[Page]
+    ) -> PreparedDocument:
+        """Encrypts and stores the rendition of several documents, before the transaction that makes it one.
 
-class _NoLedger:
-    """For a stream that one call writes whole, under a key that nobody else has: it is never continued."""
+        Args:
+            tenant_id: Whose.
+            signature_request_id: The request that it is for; its signers reach it.
+            title: Title.
+            data: The rendition.
+            pages: Its pages.
 
-    async def claim(self, part: int, tags: bytes, *, last: bool) -> None:
-        """See ``shipping.Ledger``."""
+        Returns:
+            The document, to be inserted in that transaction.
 
-    async def note(self, part: int) -> None:
-        """See ``shipping.Ledger``."""
+        Raises:
+            ResourceExhausted: The blob store is full.
+            Unavailable: The blob store or the key provider does not answer.
+        """
+        place = Place(tenant_id, new_id("doc"), 1, rendition=True)
+        stream, dek = await self._vault.new_stream(place)
+        header, size, sha256 = stream.cipher.header, len(data), await write_whole(stream, data)
+        stored = StoredVersion(
+            prefix=stream.prefix,
+            header=header,
+            dek=dek,
+            size=size,
+            sha256=sha256,
+            media_type=MEDIA_TYPE,
+            pages=tuple(pages),
+            rendition=StoredRendition(stream.prefix, header, size, sha256, None),
+        )
+        return PreparedDocument(
+            self._keys, place, stored, title=title, signature_request_id=signature_request_id, merged=True
+        )
+
+
+def _too_large() -> FailedPrecondition:
+    return FailedPrecondition(
+        "The document is too large to be signed.", reason="DOCUMENT_TOO_COMPLEX", detail="too_large"
+    )

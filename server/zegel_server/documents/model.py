@@ -2,7 +2,8 @@
 
 Invariants:
 
-* A version never changes once it is there; a document's title and state do, and each change counts its ``revision`` up.
+* A version never changes once it is there, but that one from before renditions were made gets its own when it is first
+  sent; a document's title and state change, and each change counts its ``revision`` up.
 * A document goes ``ACTIVE`` -> ``DELETED`` -> ``PURGED``; only the first step can be taken back.
 * An upload leaves ``OPEN`` once, and never comes back to it.
 """
@@ -41,6 +42,13 @@ class DocumentState(StrEnum):
     ACTIVE = "ACTIVE"
     DELETED = "DELETED"
     PURGED = "PURGED"
+
+
+class Content(StrEnum):
+    """One of the contents of a version."""
+
+    ORIGINAL = "ORIGINAL"
+    RENDITION = "RENDITION"
 
 
 class UploadState(StrEnum):
@@ -95,6 +103,9 @@ class Version(NamedTuple):
         media_type: Media type.
         pages_text: Its pages as the row holds them.
         create_time: Microseconds since the epoch.
+        rendition_size: Bytes of its rendition; ``None`` where it has none.
+        rendition_sha256: Of its rendition, 32 bytes.
+        findings_text: What was found in it, as the row holds it; ``None`` where that is not known.
     """
 
     number: int
@@ -103,6 +114,9 @@ class Version(NamedTuple):
     media_type: str
     pages_text: str
     create_time: int
+    rendition_size: int | None = None
+    rendition_sha256: bytes | None = None
+    findings_text: str | None = None
 
     @property
     def pages(self) -> tuple[Page, ...]:

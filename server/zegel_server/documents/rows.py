@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from zegel_server.db import Transaction
 from zegel_server.documents import store
 from zegel_server.documents.model import DocumentState, Page, destroyed, pages_to_text
+from zegel_server.documents.renditions import StoredRendition
 from zegel_server.documents.streams import Place
 from zegel_server.errors import Aborted, FailedPrecondition, NotFound
 from zegel_server.keys.service import StoredDek
@@ -22,6 +23,7 @@ class StoredVersion:
         sha256: Of the document.
         media_type: Media type.
         pages: Its pages.
+        rendition: Its rendition; ``None`` where it has none.
     """
 
     prefix: str
@@ -31,10 +33,18 @@ class StoredVersion:
     sha256: bytes
     media_type: str
     pages: tuple[Page, ...]
+    rendition: StoredRendition | None = None
 
 
 async def insert_document(
-    transaction: Transaction, place: Place, *, owner_id: str, title: str, moment: int, signature_request_id: str = ""
+    transaction: Transaction,
+    place: Place,
+    *,
+    owner_id: str,
+    title: str,
+    moment: int,
+    signature_request_id: str = "",
+    merged: bool = False,
 ) -> None:
     """Stores a new document's row.
 
@@ -44,7 +54,8 @@ async def insert_document(
         owner_id: The principal whose it is.
         title: Title.
         moment: Now.
-        signature_request_id: Of which it is the sealed document.
+        signature_request_id: For which it was sealed or merged.
+        merged: Whether it was merged.
     """
     await transaction.execute(
         store.INSERT_DOCUMENT,
@@ -58,6 +69,7 @@ async def insert_document(
         update_time=moment,
         delete_time=None,
         revision=1,
+        merged=int(merged),
     )
 
 
@@ -70,6 +82,7 @@ async def insert_version(transaction: Transaction, place: Place, *, stored: Stor
         stored: What it says of the bytes.
         moment: Now.
     """
+    rendition = stored.rendition
     await transaction.execute(
         store.INSERT_VERSION,
         document_id=place.document_id,
@@ -85,6 +98,11 @@ async def insert_version(transaction: Transaction, place: Place, *, stored: Stor
         wrapped_key=stored.dek.wrapped_key,
         commitment=stored.dek.commitment,
         create_time=moment,
+        rendition_prefix=rendition and rendition.prefix,
+        rendition_header=rendition and rendition.header,
+        rendition_size=rendition and rendition.size,
+        rendition_sha256=rendition and rendition.sha256,
+        findings=rendition and rendition.findings,
     )
 
 
@@ -122,7 +140,7 @@ async def lock_and_number(transaction: Transaction, tenant_id: str, document_id:
 
     Raises:
         NotFound: It is absent, or none of theirs.
-        FailedPrecondition: It is deleted, or a sealed one.
+        FailedPrecondition: It is deleted, or a sealed or merged one.
     """
     row = await transaction.fetch_one(store.LOCK_DOCUMENT, document_id=document_id, tenant_id=tenant_id, owners=owners)
     if row is None:
@@ -130,7 +148,7 @@ async def lock_and_number(transaction: Transaction, tenant_id: str, document_id:
     if row.state != DocumentState.ACTIVE:
         raise destroyed()
     if row.signature_request_id:
-        raise FailedPrecondition("A sealed document never changes: it has one version.", state="SEALED")
+        raise FailedPrecondition("A sealed or merged document never changes: it has one version.", state="SEALED")
     version = await transaction.fetch_one(store.NEWEST_VERSION, document_id=document_id)
     upload = await transaction.fetch_one(store.NEWEST_UPLOAD, document_id=document_id)
     return 1 + max((version and version.newest) or 0, (upload and upload.newest) or 0)

@@ -135,7 +135,7 @@ class CiphertextWriter:
         header = bytes(last.data[:HEADER_SIZE]) if not last.number else (await self._stored.segment(0))[:HEADER_SIZE]
         vault = self._stored.vault
         try:
-            stream = Stream(vault, self._stored.prefix, SegmentCipher(dek, place.aad, header), finish.size)
+            stream = Stream(vault, self._stored.prefix, SegmentCipher(dek, place.aad, header), finish.size, dek=dek)
             digest = await self._digest(stream)
         except (SegmentError, DataLoss) as error:
             if isinstance(error, DataLoss) and not isinstance(error.__cause__, SegmentError):

@@ -5,6 +5,8 @@ Invariants:
 * Absent, another tenant's and out of reach look the same.
 * A signer sees exactly the versions that the one signature request names, and its sealed document.
 * A sealed document has its signature request's owner: it moves with that, and not by itself.
+* What was merged of several documents is there only while all of them are: it is deleted and purged with the first, in
+  the same transaction, and comes back with the last.
 * A purge destroys the keys in the transaction that says so; the blobs, unreadable by then, go after it.
 """
 
@@ -14,12 +16,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from zegel.event.v1 import event_type_pb2 as events
-from zegel.evidence import DocumentHash
 from zegel_server import clock, validation
 from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller, PrincipalKind, Scope
 from zegel_server.db import Database, Row, Transaction
 from zegel_server.documents import store
+from zegel_server.documents.ending import destroy, expect_not_merged, hashes, is_whole, lock_merged
 from zegel_server.documents.ledger import Ledgers
 from zegel_server.documents.model import (
     MAX_TITLE,
@@ -28,9 +30,7 @@ from zegel_server.documents.model import (
     UploadState,
     Version,
     check_etag,
-    pages_to_text,
 )
-from zegel_server.documents.removal import schedule_removal
 from zegel_server.errors import Aborted, FailedPrecondition, NotFound
 from zegel_server.permissions.owners import Owners, check_named
 
@@ -46,7 +46,17 @@ def version_of(row: Row) -> Version:
     Args:
         row: Of a query with the version's columns.
     """
-    return Version(row.version, row.size, row.sha256, row.media_type, row.pages, row.version_time)
+    return Version(
+        row.version,
+        row.size,
+        row.sha256,
+        row.media_type,
+        row.pages,
+        row.version_time,
+        row.rendition_size,
+        row.rendition_sha256,
+        row.findings,
+    )
 
 
 def document_of(rows: Sequence[Row]) -> Document:
@@ -199,7 +209,7 @@ class Documents:
             NotFound: It is absent, or out of the caller's reach; or the owner is.
             PermissionDenied: It is not the caller's to give, or not to this owner (``GRANT_EXCEEDS_GRANTER``).
             Aborted: It was changed since the etag was read.
-            FailedPrecondition: It is deleted, or a sealed one.
+            FailedPrecondition: It is deleted, or a sealed or merged one.
         """
         validation.identifier(document_id, "doc", "document_id", "document")
         check_named(owner_id)
@@ -227,7 +237,9 @@ class Documents:
                 raise Aborted("The document was given to another at the same time.")
             _expect(row, DocumentState.ACTIVE)
             if row.signature_request_id:
-                raise FailedPrecondition("A sealed document moves with its signature request.", state="SEALED")
+                raise FailedPrecondition(
+                    "A sealed or merged document moves with its signature request.", state="SEALED"
+                )
             if owner_id != row.owner_id:
                 # Whoever opened one may not reach the document any more.
                 for upload in await transaction.fetch(store.OPEN_UPLOADS_OF, document_id=document_id):
@@ -296,36 +308,32 @@ class Documents:
             FailedPrecondition: It is not deleted first.
         """
         validation.identifier(document_id, "doc", "document_id", "document")
-        draft = await self._recorder.draft(caller, events.EVENT_TYPE_DOCUMENT_PURGED, resource_id=document_id)
+        draft = await self._recorder.draft(
+            caller, events.EVENT_TYPE_DOCUMENT_PURGED, resource_id=document_id, documents=None
+        )
         async with self._database.transaction() as transaction:
             row = await self._lock(transaction, caller, "document.purge", document_id, etag)
+            expect_not_merged(row)
             if row.state != DocumentState.PURGED:
                 _expect(row, DocumentState.DELETED)
-                versions = await transaction.fetch(store.VERSIONS, document_id=document_id)
-                for version in versions:
-                    await schedule_removal(transaction, caller.tenant_id, version.blob_prefix)
+                destroyed = await destroy(transaction, row)
                 for upload in await transaction.fetch(store.OPEN_UPLOADS_OF, document_id=document_id):
                     await self._ledgers.close(transaction, upload, UploadState.CANCELED)
-                await transaction.execute(store.DESTROY_KEYS, which=document_id, new_pages=pages_to_text(()))
-                await transaction.execute(
-                    store.PURGE,
-                    which=document_id,
-                    new_state=DocumentState.PURGED.value,
-                    new_title="",
-                    new_update_time=clock.now(),
-                )
+                for merged in await lock_merged(transaction, caller.tenant_id, document_id):
+                    if merged.state != DocumentState.PURGED:
+                        await destroy(transaction, merged)
                 acting = caller.acts_on("document.purge", row.owner_id)
-                told = draft.about(documents=_hashes(document_id, versions), acting=acting.acting)
-                await self._recorder.record(transaction, told)
+                await self._recorder.record(transaction, draft.about(documents=destroyed, acting=acting.acting))
         return await self.changed(caller.tenant_id, document_id)
 
     async def _set_state(
         self, caller: Caller, document_id: str, etag: str, *, before: DocumentState, after: DocumentState, event: int
     ) -> Document:
         validation.identifier(document_id, "doc", "document_id", "document")
-        draft = await self._recorder.draft(caller, event, resource_id=document_id)
+        draft = await self._recorder.draft(caller, event, resource_id=document_id, documents=None)
         async with self._database.transaction() as transaction:
             row = await self._lock(transaction, caller, "document.delete", document_id, etag)
+            expect_not_merged(row)
             _expect(row, before)
             deleted = after is DocumentState.DELETED
             if deleted and await transaction.fetch_one(store.IN_USE, document_id=document_id) is not None:
@@ -333,16 +341,18 @@ class Documents:
                     "A signature request that is under way uses the document.", reason="DOCUMENT_IN_USE"
                 )
             moment = clock.now()
-            await transaction.execute(
-                store.SET_STATE,
-                which=document_id,
-                new_state=after.value,
-                new_update_time=moment,
-                new_delete_time=moment if deleted else None,
-            )
+            change = {
+                "new_state": after.value,
+                "new_update_time": moment,
+                "new_delete_time": moment if deleted else None,
+            }
+            await transaction.execute(store.SET_STATE, which=document_id, **change)
+            for merged in await lock_merged(transaction, caller.tenant_id, document_id):
+                if merged.state == before and (deleted or await is_whole(transaction, merged)):
+                    await transaction.execute(store.SET_STATE, which=merged.document_id, **change)
             versions = await transaction.fetch(store.VERSIONS, document_id=document_id)
             acting = caller.acts_on("document.delete", row.owner_id)
-            told = draft.about(documents=_hashes(document_id, versions), acting=acting.acting)
+            told = draft.about(documents=hashes(row, versions), acting=acting.acting)
             await self._recorder.record(transaction, told)
         return await self.changed(caller.tenant_id, document_id)
 
@@ -366,10 +376,6 @@ def _grouped(rows: Sequence[Row]) -> list[Document]:
     for row in rows:
         found.setdefault(row.document_id, []).append(row)
     return [document_of(versions) for versions in found.values()]
-
-
-def _hashes(document_id: str, versions: Sequence[Row]) -> tuple[DocumentHash, ...]:
-    return tuple(DocumentHash(document_id, each.version, each.sha256.hex()) for each in versions)
 
 
 def _expect(row: Row, state: DocumentState) -> None:

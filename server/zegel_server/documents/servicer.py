@@ -15,15 +15,22 @@ from zegel_server.clock import to_timestamp
 from zegel_server.db import Transaction, UniqueViolation
 from zegel_server.documents import model, wire
 from zegel_server.documents.downloads import Downloads
+from zegel_server.documents.findings import findings_from_text
 from zegel_server.documents.service import FIRST_PAGE, Documents
 from zegel_server.documents.uploads import Uploads
 from zegel_server.documents.wire import spec_of
-from zegel_server.errors import Aborted
+from zegel_server.errors import Aborted, InvalidArgument
 from zegel_server.idempotency import Answers
 
 Context = ServicerContext[Any, Any]
 
 _STATES: Final = {state.value: pb.DocumentState.Value(f"DOCUMENT_STATE_{state.value}") for state in model.DocumentState}
+_CONTENTS: Final = {pb.DocumentContent.Value(f"DOCUMENT_CONTENT_{each}"): each for each in model.Content}
+_KINDS: Final[dict[str, pb.FoundSignatureKind.ValueType]] = {
+    "approval": pb.FOUND_SIGNATURE_KIND_APPROVAL,
+    "certification": pb.FOUND_SIGNATURE_KIND_CERTIFICATION,
+    "timestamp": pb.FOUND_SIGNATURE_KIND_TIMESTAMP,
+}
 _CACHED_PAGES: Final = 512
 """Page lists kept as messages: a list of 2,000 pages takes longer to make than all the rest of an answer."""
 
@@ -96,6 +103,7 @@ class DocumentServicer(DocumentServiceServicer):
             request.read_offset,
             request.read_limit,
             sealed_to=request.sealed_to,
+            content=_content_of(request.content),
         )
         try:
             keep_checking(download.check)
@@ -106,6 +114,9 @@ class DocumentServicer(DocumentServiceServicer):
                     offset=download.wanted.start,
                     length=len(download.wanted),
                     sealed=download.sealed and pb.SealedStream(**download.sealed._asdict()),
+                    content=pb.DocumentContent.Value(f"DOCUMENT_CONTENT_{download.content}"),
+                    size=download.size,
+                    sha256=download.sha256,
                 )
             )
             async for chunk in download.chunks:
@@ -238,6 +249,15 @@ def document_message(document: model.Document) -> pb.Document:
     )
 
 
+def _content_of(content: pb.DocumentContent.ValueType) -> model.Content | None:
+    """Which content is asked for; ``None`` where that is left open."""
+    if content == pb.DOCUMENT_CONTENT_UNSPECIFIED:
+        return None
+    if content not in _CONTENTS:
+        raise InvalidArgument("content", "must be one of the contents")
+    return _CONTENTS[content]
+
+
 @lru_cache(maxsize=_CACHED_PAGES)
 def _version_message(version: model.Version) -> pb.DocumentVersion:
     """Of a row's contents alone, so that what is kept can never be out of date."""
@@ -248,6 +268,34 @@ def _version_message(version: model.Version) -> pb.DocumentVersion:
         media_type=version.media_type,
         pages=_page_messages(version.pages_text),
         create_time=to_timestamp(version.create_time),
+        rendition=None
+        if version.rendition_size is None
+        else pb.DocumentRendition(size=version.rendition_size, sha256=version.rendition_sha256),
+        findings=None if version.findings_text is None else _findings_message(version.findings_text),
+    )
+
+
+def _findings_message(text: str) -> pb.DocumentFindings:
+    found = findings_from_text(text)
+    return pb.DocumentFindings(
+        pdf_version=found.pdf_version,
+        was_encrypted=found.was_encrypted,
+        has_form=found.has_form,
+        has_scripts=found.has_scripts,
+        has_hidden_content=found.has_hidden_content,
+        attachment_count=found.attachment_count,
+        signatures=[
+            pb.FoundSignature(kind=_KINDS[each.kind], intact=each.intact, covers_whole_file=each.covers_whole_file)
+            for each in found.signatures
+        ],
+        fonts_substituted=found.fonts_substituted,
+        fonts_missing=found.fonts_missing,
+        is_tagged=found.is_tagged,
+        has_outline=found.has_outline,
+        link_count=found.link_count,
+        has_page_labels=found.has_page_labels,
+        language=found.language,
+        differences=[pb.PageDifference(page=each.page, share=each.share) for each in found.differences],
     )
 
 

@@ -38,6 +38,9 @@ _VERSION: Final = (
     _v.media_type,
     _v.pages,
     _v.create_time.label("version_time"),
+    _v.rendition_size,
+    _v.rendition_sha256,
+    _v.findings,
 )
 _KEY: Final = (
     _v.blob_prefix,
@@ -45,6 +48,8 @@ _KEY: Final = (
     _v.key_version,
     _v.wrapped_key,
     _v.commitment,
+    _v.rendition_prefix,
+    _v.rendition_header,
 )
 
 _requested = exists().where(
@@ -52,7 +57,7 @@ _requested = exists().where(
     requested_documents.c.document_id == _v.document_id,
     requested_documents.c.version == _v.version,
 )
-# A signer is a party to the versions that the request names, and to its sealed document.
+# A signer is a party to the versions that the request names, to what was merged of them, and to its sealed document.
 _is_party: ColumnElement[bool] = or_(_d.signature_request_id == bind("signature_request_id"), _requested)
 
 
@@ -139,7 +144,9 @@ def _list(*conditions: ColumnElement[bool], parties: bool = False) -> Statement:
     )
 
 
-_active = _d.state == "ACTIVE"
+# What was merged for a request is no document that anybody made: the request names it.
+_made = _d.merged == 0
+_active = and_(_made, _d.state == "ACTIVE")
 _mine = _d.owner_id == bind("owner_id")
 _party_to = or_(
     _d.signature_request_id == bind("signature_request_id"),
@@ -152,18 +159,18 @@ _party_to = or_(
 LISTS: Final = {
     # who, whether deleted ones as well
     ("any", False): _list(_active),
-    ("any", True): _list(),
+    ("any", True): _list(_made),
     ("own", False): _list(_mine, _active),
-    ("own", True): _list(_mine),
+    ("own", True): _list(_mine, _made),
     ("party", False): _list(_party_to, _active, parties=True),
-    ("party", True): _list(_party_to, parties=True),
+    ("party", True): _list(_party_to, _made, parties=True),
 }
 
 OWNER_OF: Final = Statement(
     select(_d.owner_id).where(_d.document_id == bind("document_id"), _d.tenant_id == bind("tenant_id"), _reached)
 )
 LOCK_DOCUMENT: Final = Statement(
-    select(*_DOCUMENT, _d.signature_request_id)
+    select(*_DOCUMENT, _d.tenant_id, _d.signature_request_id, _d.merged)
     .where(_d.document_id == bind("document_id"), _d.tenant_id == bind("tenant_id"), _reached)
     .with_for_update()
 )
@@ -173,7 +180,30 @@ PIN_DOCUMENT: Final = Statement(
     .with_for_update(read=True)
 )
 VERSIONS: Final = Statement(
-    select(*_VERSION, _v.blob_prefix).where(_v.document_id == bind("document_id")).order_by(_v.version)
+    select(*_VERSION, _v.blob_prefix, _v.rendition_prefix)
+    .where(_v.document_id == bind("document_id"))
+    .order_by(_v.version)
+)
+# What was merged of a document and others, by the requests that name it; each is locked by itself, in this order.
+MERGED_OF: Final = Statement(
+    select(_d.document_id)
+    .distinct()
+    .select_from(requested_documents)
+    .join(
+        signature_requests,
+        signature_requests.c.signature_request_id == requested_documents.c.signature_request_id,
+    )
+    .join(documents, _d.document_id == signature_requests.c.rendition_document_id)
+    .where(requested_documents.c.document_id == bind("document_id"), _d.merged == 1)
+    .order_by(_d.document_id)
+)
+# Whether something of which a document was merged is not there now.
+MERGED_OF_GONE: Final = Statement(
+    select(_d.document_id)
+    .select_from(requested_documents)
+    .join(documents, _d.document_id == requested_documents.c.document_id)
+    .where(requested_documents.c.signature_request_id == bind("signature_request_id"), _d.state != "ACTIVE")
+    .limit(1)
 )
 IN_USE: Final = Statement(
     select(signature_requests.c.signature_request_id)
@@ -206,7 +236,27 @@ MOVE: Final = _change("owner_id", "update_time")
 SET_STATE: Final = _change("state", "update_time", "delete_time")
 PURGE: Final = _change("state", "title", "update_time")
 DESTROY_KEYS: Final = Statement(
-    update(document_versions).where(_v.document_id == bind("which")).values(wrapped_key=None, pages=bind("new_pages"))
+    update(document_versions)
+    .where(_v.document_id == bind("which"))
+    .values(wrapped_key=None, pages=bind("new_pages"), findings=None)
+)
+# Of two who make the rendition of a version at the same time, one changes the row.
+ADD_RENDITION: Final = Statement(
+    update(document_versions)
+    .where(
+        _v.document_id == bind("which"),
+        _v.version == bind("which_version"),
+        _v.rendition_prefix.is_(None),
+        _v.wrapped_key.is_not(None),
+    )
+    .values(
+        rendition_prefix=bind("prefix"),
+        rendition_header=bind("header"),
+        rendition_size=bind("size"),
+        rendition_sha256=bind("sha256"),
+        findings=bind("found"),
+        pages=bind("new_pages"),
+    )
 )
 
 # -------------------------------------------------------------------------------------------------------- uploads
@@ -248,10 +298,15 @@ EXPIRED_UPLOADS: Final = Statement(
 
 # --------------------------------------------------------------------------------------------------------- upkeep
 
-PREFIX_OF_VERSION: Final = Statement(select(_v.size, _v.wrapped_key).where(_v.blob_prefix == bind("prefix")))
+PREFIX_OF_VERSION: Final = Statement(
+    select(_v.blob_prefix, _v.size, _v.rendition_size, _v.wrapped_key).where(
+        or_(_v.blob_prefix == bind("prefix"), _v.rendition_prefix == bind("prefix"))
+    )
+)
 PREFIX_OF_UPLOAD: Final = Statement(select(_u.upload_id).where(_u.blob_prefix == bind("prefix"), _is_open))
 EVERY_VERSION: Final = Statement(
-    select(_v.document_id, _v.tenant_id, *_VERSION, *_KEY)
+    select(_v.document_id, _v.tenant_id, _d.signature_request_id, *_VERSION, *_KEY)
+    .select_from(document_versions.join(documents, _d.document_id == _v.document_id))
     .where(
         or_(
             _v.document_id > bind("after_document"),

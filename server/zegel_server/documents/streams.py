@@ -9,7 +9,7 @@ Invariants:
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from zegel.sealed_chunks import sealing_info
@@ -21,6 +21,7 @@ from zegel.segments import (
     document_aad,
     locate,
     plaintext_range,
+    rendition_aad,
     segment_count,
 )
 from zegel_server.documents.parts import part_key, place_of
@@ -37,32 +38,40 @@ MANY: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Which version a stream is of.
+    """Which version a stream is of, and which of its contents.
 
     Attributes:
         tenant_id: Whose.
         document_id: Of which document.
         version: Of which version.
+        rendition: Whether it is the version's rendition, and not its original.
     """
 
     tenant_id: str
     document_id: str
     version: int
+    rendition: bool = False
 
     @property
     def key_id(self) -> str:
-        """Identifier of its DEK: the key's commitment binds it to this version."""
+        """Identifier of its DEK, which its contents share: the key's commitment binds it to this version."""
         return f"{self.document_id}/{self.version}"
 
     @property
     def aad(self) -> bytes:
         """Associated data of its segments."""
-        return document_aad(self.tenant_id, self.document_id, self.version)
+        aad = rendition_aad if self.rendition else document_aad
+        return aad(self.tenant_id, self.document_id, self.version)
 
     @property
     def sealing_info(self) -> bytes:
         """What HPKE binds its key to."""
-        return sealing_info(self.tenant_id, self.document_id, self.version)
+        return sealing_info(self.tenant_id, self.document_id, self.version, rendition=self.rendition)
+
+    @property
+    def beside(self) -> "Place":
+        """That of the same version's rendition."""
+        return replace(self, rendition=True)
 
 
 class Stream:
@@ -73,15 +82,19 @@ class Stream:
         prefix: Their folder.
         cipher: Encrypts and decrypts its segments.
         size: Bytes of the document; left out while it grows: then none of its segments is known as the last.
+        dek: The version's key, for a stream of another of its contents.
     """
 
-    __slots__ = ("cipher", "prefix", "size", "vault")
+    __slots__ = ("cipher", "dek", "prefix", "size", "vault")
 
-    def __init__(self, vault: "Vault", prefix: str, cipher: SegmentCipher, size: int = MAX_PLAINTEXT_SIZE) -> None:
+    def __init__(
+        self, vault: "Vault", prefix: str, cipher: SegmentCipher, size: int = MAX_PLAINTEXT_SIZE, *, dek: bytes
+    ) -> None:
         self.vault = vault
         self.prefix = prefix
         self.cipher = cipher
         self.size = size
+        self.dek = dek
 
     async def segment(self, index: int) -> bytes:
         """The plaintext of one segment, checked.

@@ -15,7 +15,8 @@ from typing import Final
 from zegel.segments import segment_count
 from zegel_server.db import Database, Row
 from zegel_server.documents import store
-from zegel_server.documents.downloads import open_version
+from zegel_server.documents.contents import StoredContent, is_merged, stored_content, stored_rendition
+from zegel_server.documents.downloads import open_content
 from zegel_server.documents.ledger import OpenUpload
 from zegel_server.documents.parts import PART_SEGMENTS, part_count, prefix_of
 from zegel_server.documents.streams import Ciphertext, Stream
@@ -38,7 +39,7 @@ class Checked:
     Attributes:
         resource_id: The document or upload.
         version: The version.
-        size: Bytes that were read and checked.
+        size: Bytes that were read and checked, of all its contents.
         problem: What is wrong; empty where nothing is.
     """
 
@@ -111,7 +112,7 @@ class Upkeep:
         version = await self._database.fetch_one(store.PREFIX_OF_VERSION, prefix=prefix)
         if version is None or version.wrapped_key is None:
             return range(0)
-        return range(part_count(version.size))
+        return range(part_count(version.size if version.blob_prefix == prefix else version.rendition_size))
 
     async def scrub(self) -> AsyncIterator[Checked]:
         """Reads every stored object again and checks it: keys, tags, sizes, and the SHA-256 of finished versions.
@@ -136,26 +137,36 @@ class Upkeep:
             upload = rows[-1].upload_id
 
     async def _check_version(self, row: Row) -> Checked:
+        size, problem = await self._check_content(stored_content(row.tenant_id, row))
+        rendition = None if is_merged(row) else stored_rendition(row.tenant_id, row)
+        if rendition is not None:
+            more, problem_there = await self._check_content(rendition)
+            size += more
+            problem = problem or (problem_there and f"Of the rendition: {problem_there}")
+        return Checked(row.document_id, row.version, size, problem)
+
+    async def _check_content(self, stored: StoredContent) -> tuple[int, str]:
+        """How many bytes were read and checked, and what is wrong."""
         digest = hashlib.sha256()
         size = 0
         problem = ""
         try:
-            stream = await open_version(self._vault, row.tenant_id, row)
-            async for segment in stream.segments(range(segment_count(row.size))):
+            stream = await open_content(self._vault, stored)
+            async for segment in stream.segments(range(segment_count(stored.size))):
                 await self._vault.compute(len(segment), digest.update, segment)
                 size += len(segment)
-            if digest.digest() != row.sha256:
+            if digest.digest() != stored.sha256:
                 problem = "The SHA-256 is not the one that the row has."
         except ZegelError as error:
             if not _is_of_one(error):
                 raise
             problem = error.message
-            if not await self._still(row):
+            if not await self._still(stored.prefix):
                 problem = ""  # purged while it was read
-        return Checked(row.document_id, row.version, size, problem)
+        return size, problem
 
-    async def _still(self, row: Row) -> bool:
-        version = await self._database.fetch_one(store.PREFIX_OF_VERSION, prefix=row.blob_prefix)
+    async def _still(self, prefix: str) -> bool:
+        version = await self._database.fetch_one(store.PREFIX_OF_VERSION, prefix=prefix)
         return version is not None and version.wrapped_key is not None
 
     async def _check_upload(self, row: Row) -> Checked:

@@ -4,7 +4,7 @@ Invariants:
 
 * What is acknowledged is stored: the persisted size counts whole parts that are durable and noted, and never shrinks.
 * Bytes that were sent again are the same bytes, or are refused.
-* A document is there only once its size and SHA-256 were right and its PDF was looked into.
+* A document is there only once its size and SHA-256 were right, and its rendition was made and is stored.
 * A stream that is cut off at any byte leaves an upload that can be continued, and nothing else.
 """
 
@@ -21,14 +21,12 @@ from zegel_server import clock, validation
 from zegel_server.caller import Caller
 from zegel_server.db import Row, Transaction
 from zegel_server.documents import store
-from zegel_server.documents.inspecting import REFUSED, Inspector
 from zegel_server.documents.intake import Intake, Messages, stream_order
 from zegel_server.documents.ledger import PERMISSION, Ledgers, OpenUpload, Remember, UploadLedger
 from zegel_server.documents.model import (
     MAX_DOCUMENT,
     UPLOAD_LIFETIME,
     Finish,
-    Page,
     Received,
     Upload,
     UploadSpec,
@@ -36,6 +34,7 @@ from zegel_server.documents.model import (
     upload_closed,
 )
 from zegel_server.documents.parts import PART_SEGMENTS
+from zegel_server.documents.renditions import REFUSED, Rendered, Renditions
 from zegel_server.documents.rows import lock_and_number, raced
 from zegel_server.documents.sealed_chunks import CiphertextWriter, open_wrapped, received_size, sealing_of
 from zegel_server.documents.shipping import LastPart
@@ -59,18 +58,18 @@ class Uploads:
     Args:
         vault: Encrypts and stores.
         ledgers: Rows, keys and events.
-        inspector: Looks into PDFs.
+        renditions: Looks into PDFs, and makes and stores what signers are shown of them.
         lifetime: How long an upload may take, in microseconds.
     """
 
     def __init__(
-        self, vault: Vault, ledgers: Ledgers, inspector: Inspector, *, lifetime: int = UPLOAD_LIFETIME
+        self, vault: Vault, ledgers: Ledgers, renditions: Renditions, *, lifetime: int = UPLOAD_LIFETIME
     ) -> None:
         self._vault = vault
         self._ledgers = ledgers
         self._database = ledgers.database
         self._recorder = ledgers.recorder
-        self._inspector = inspector
+        self._renditions = renditions
         self._lifetime = lifetime
 
     # --------------------------------------------------------------------------------------- opened and given up
@@ -227,11 +226,11 @@ class Uploads:
                 return (await self._with_sealing(ledger.upload)).shown()
             finish.check(received_size(intake.size), upload.declared_sha256)
             last, stream = await writer.end(place, dek, finish)
-            pages = await self._look_into(ledger, stream, last)
+            rendered = await self._look_into(ledger, stream, last)
             for left in reversed(range(REWRAPS)):
                 own = (stream.cipher.header, await self._ledgers.keys.wrap_dek(place.tenant_id, place.key_id, dek))
                 try:
-                    await ledger.finish(last, finish.size, pages, own=own)
+                    await ledger.finish(last, finish.size, rendered, own=own)
                 except Aborted as error:
                     if error.reason != "ETAG_MISMATCH" or not left:  # of the tenant key: it was rotated just now
                         raise
@@ -241,10 +240,10 @@ class Uploads:
         finally:
             await writer.abandon()
 
-    async def _look_into(self, ledger: UploadLedger, stream: Stream, last: LastPart) -> tuple[Page, ...]:
+    async def _look_into(self, ledger: UploadLedger, stream: Stream, last: LastPart) -> Rendered:
         await last.store()
         try:
-            return await self._inspector.stored_pages(stream)
+            return await self._renditions.make_of_stored(ledger.upload.place, stream)
         except FailedPrecondition as error:
             if error.reason in REFUSED:
                 await ledger.refuse(error.reason)
@@ -258,7 +257,7 @@ class Uploads:
         whole = writer.whole()
         last = await writer.end(check)
         try:
-            pages = await self._store_and_inspect(stream, last, whole, finish.size)
+            rendered = await self._store_and_render(ledger.upload.place, stream, last, whole, finish.size)
         except FailedPrecondition as error:
             if error.reason in REFUSED:
                 if ledger.stored:
@@ -269,17 +268,18 @@ class Uploads:
                         await self._vault.remove(stream.prefix)
             raise
         # Whatever fails from here on may have been committed all the same: nothing is removed.
-        await ledger.finish(last, finish.size, pages)
+        await ledger.finish(last, finish.size, rendered)
 
-    async def _store_and_inspect(
-        self, stream: Stream, last: LastPart, whole: bytes | None, size: int
-    ) -> tuple[Page, ...]:
+    async def _store_and_render(
+        self, place: Place, stream: Stream, last: LastPart, whole: bytes | None, size: int
+    ) -> Rendered:
         if whole is None:
             await last.store()
-            return await self._inspector.stored_pages(Stream(self._vault, stream.prefix, stream.cipher, size))
+            stored = Stream(self._vault, stream.prefix, stream.cipher, size, dek=stream.dek)
+            return await self._renditions.make_of_stored(place, stored)
         storing = asyncio.create_task(last.store())
         try:
-            return await self._inspector.pages(whole)
+            return await self._renditions.make(place, stream.dek, whole)
         finally:
             await storing
 

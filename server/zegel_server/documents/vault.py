@@ -41,6 +41,8 @@ SMALL: Final = 32 * 1024
 
 _RECEIVING: Final = b"zegel/upload-sealing/v1"
 """Label of the key pair of an upload whose chunks come as ciphertext."""
+_RENDITION: Final = b"zegel/rendition-key/v1"
+"""Label of the key of a version's rendition: who is handed it, as signers may be, opens no original with it."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -84,8 +86,17 @@ class Vault:
             Unavailable: The key provider does not answer.
         """
         key, stored = await self._keys.new_dek(place.tenant_id, place.key_id)
+        return self.stream_under(place, key), stored
+
+    def stream_under(self, place: Place, dek: bytes) -> Stream:
+        """Begins a stream under a key that there is, with a header and a folder of its own.
+
+        Args:
+            place: Which version it is of, and which of its contents.
+            dek: The version's key.
+        """
         prefix = new_prefix(place.tenant_id, place.document_id, place.version)
-        return Stream(self, prefix, SegmentCipher.create(key, place.aad)), stored
+        return Stream(self, prefix, SegmentCipher.create(content_key(place, dek), place.aad), dek=dek)
 
     async def open_stream(
         self, place: Place, prefix: str, header: bytes, stored: StoredDek, size: int = MAX_PLAINTEXT_SIZE
@@ -106,7 +117,7 @@ class Vault:
         """
         key = await self._keys.open_dek(place.tenant_id, place.key_id, stored)
         try:
-            return Stream(self, prefix, SegmentCipher(key, place.aad, header), size)
+            return Stream(self, prefix, SegmentCipher(content_key(place, key), place.aad, header), size, dek=key)
         except SegmentError as error:
             raise DataLoss("A stored header is damaged.") from error
 
@@ -126,7 +137,7 @@ class Vault:
         await self._keys.open_dek(place.tenant_id, place.key_id, stored)
 
     async def seal_key(self, place: Place, stored: StoredDek, public_key: bytes) -> bytes:
-        """A document's key for a far end, which then reads the ciphertext by itself.
+        """The key of a stream for a far end, which then reads the ciphertext by itself.
 
         Args:
             place: Which version it is of.
@@ -143,7 +154,7 @@ class Vault:
             Unavailable: The key provider does not answer.
         """
         key = await self._keys.open_dek(place.tenant_id, place.key_id, stored)
-        return wrap_dek(public_key, key, place.sealing_info)
+        return wrap_dek(public_key, content_key(place, key), place.sealing_info)
 
     async def receiving_key(self, place: Place, stored: StoredDek) -> RecipientKey:
         """The key pair to which the sender of an upload wraps the document's key.
@@ -229,6 +240,16 @@ class Vault:
         for key in keys:
             await _in_time(self.blobs.delete(key))
         return len(keys)
+
+
+def content_key(place: Place, dek: bytes) -> bytes:
+    """The key of one of a version's contents: the original's is the version's own.
+
+    Args:
+        place: Which version, and which of its contents.
+        dek: The version's key.
+    """
+    return HKDFExpand(SHA256(), DEK_SIZE, _RENDITION).derive(dek) if place.rendition else dek
 
 
 async def _in_time(answer: Awaitable[T]) -> T:

@@ -175,6 +175,40 @@ class StreamWriter:
             await shipping.next(partial(line.reach, line.given))
 
 
+class _NoLedger:
+    """For a stream that one call writes whole: it is never continued."""
+
+    async def claim(self, part: int, tags: bytes, *, last: bool) -> None:
+        """See ``shipping.Ledger``."""
+
+    async def note(self, part: int) -> None:
+        """See ``shipping.Ledger``."""
+
+
+async def write_whole(stream: Stream, data: bytes) -> bytes:
+    """Writes a stream whole, durably.
+
+    Args:
+        stream: A new one: nothing was ever encrypted for it.
+        data: All of it.
+
+    Returns:
+        Its SHA-256.
+
+    Raises:
+        ResourceExhausted: The blob store is full.
+        Unavailable: It does not answer.
+    """
+    writer = StreamWriter(stream, _NoLedger())
+    try:
+        await writer.write(data)
+        last = await writer.end(lambda _digest: None)
+        await last.store()
+    finally:
+        await writer.abandon()
+    return last.digest
+
+
 def _seal(digest: "hashlib._Hash", cipher: SegmentCipher, index: int, plain: memoryview, out: memoryview) -> None:
     digest.update(plain)
     cipher.encrypt_into(index, False, plain, out)

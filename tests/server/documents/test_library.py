@@ -8,7 +8,7 @@ from support.documents_world import World, make_world, pdf_of, sqlite_url
 from support.shared import SHARED
 from zegel_server.caller import Scope
 from zegel_server.db import UniqueViolation
-from zegel_server.documents import inspecting
+from zegel_server.documents import renditions
 from zegel_server.documents import library as library_module
 from zegel_server.documents.model import Page, UploadSpec
 from zegel_server.errors import DataLoss, FailedPrecondition, NotFound, ZegelError
@@ -103,7 +103,7 @@ async def test_a_pinned_document_is_there(world: World) -> None:
 async def test_what_is_too_large_to_look_into_is_stored_and_not_signed(
     sqlite_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inspecting, "MAX_PDF_BYTES", 5 * MIB)
+    monkeypatch.setattr(renditions, "MAX_PDF_BYTES", 5 * MIB)
     monkeypatch.setattr(library_module, "MAX_PDF_BYTES", 5 * MIB)
     data, caller = pdf_of(6 * MIB), sqlite_world.member()
     document_id = await sqlite_world.upload(caller, data)
@@ -147,7 +147,7 @@ async def test_real_pdfs_through_the_real_workshop(tmp_path: Path) -> None:
             taken += 1
             assert (await world.library.describe(caller, document_id)).pages
             assert await world.download(caller, document_id) == data
-        assert reasons <= inspecting.REFUSED
+        assert reasons <= renditions.REFUSED
         with pytest.raises(FailedPrecondition) as not_one:
             await world.upload(caller, b"%PDF-1.7 and nothing else")
         assert not_one.value.reason == "DOCUMENT_UNREADABLE"

@@ -1,5 +1,6 @@
 """The commands of ``zegel``."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from rich.table import Table
 from rich.text import Text
 
 from zegel import audit_cli, export_cli, witness_cli
+from zegel._internal.download import Content
+from zegel._internal.findings import findings_in_words
 from zegel.client import Client
 from zegel.document.v1.document_service_pb2 import Document, DocumentState
 from zegel.event.v1.event_type_pb2 import EventType
@@ -134,13 +137,21 @@ def download_document(
     token: Token,
     ca: Authority = None,
     version: Annotated[int, typer.Option(help="Number of the version; the newest if not given.")] = 0,
+    rendition: Annotated[
+        bool, typer.Option("--rendition", help="What signers are shown of it, instead of the file as it was uploaded.")
+    ] = False,
     sealed: Sealed = False,
     as_json: AsJson = False,
 ) -> None:
     """Fetch a document: the file appears only when it is whole and checked."""
+    content: Content = "rendition" if rendition else ""
     with Client(server, token=token, root_certificates=ca) as client, progress("Fetching") as told:
-        got = client.documents.download(document_id, to=to, version=version, progress=told, sealed=sealed)
-    facts = {"File": str(to), "Version": got.version, "Size": f"{got.size:,} bytes", "SHA-256": got.sha256.hex()}
+        got = client.documents.download(
+            document_id, to=to, version=version, progress=told, sealed=sealed, content=content
+        )
+    with to.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    facts = {"File": str(to), "Version": got.version, "Size": f"{to.stat().st_size:,} bytes", "SHA-256": sha256}
     show(got, facts, as_json=as_json)
 
 
@@ -235,6 +246,7 @@ def transaction(
             "audit.jsonl": found.audit_jsonl,
             "completed.tlog-proof": found.proof,
             "signed.tlog-proof": found.sealed_proof,
+            "openings.json": found.openings,
         }
         for name, content in files.items():
             if content:
@@ -298,6 +310,10 @@ def document_facts(document: Document) -> dict[str, object]:
         facts[f"Version {version.version}"] = (
             f"{version.size:,} bytes, {len(version.pages)} pages, SHA-256 {version.sha256.hex()}"
         )
+        if version.HasField("rendition"):
+            shown = version.rendition
+            facts[f"Rendition {version.version}"] = f"{shown.size:,} bytes, SHA-256 {shown.sha256.hex()}"
+        facts[f"Found in {version.version}"] = "; ".join(findings_in_words(version.findings))
     return facts
 
 
@@ -314,7 +330,9 @@ def request_facts(request: SignatureRequest) -> dict[str, object]:
         "Audit ID": request.audit_id,
         "Sent (UTC)": time_of(request.create_time),
         "Sealed (UTC)": time_of(request.seal_time),
+        "Shown to signers": request.rendition.document_id,
         "Sealed document": request.sealed_document_id,
+        "Sealing": f"cannot go on: {request.sealing.last_reason}" if request.sealing.blocked else "",
     }
 
 

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import aclosing, suppress
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol
+from typing import BinaryIO, Final, Literal, Protocol, get_args
 
 import google_crc32c
 
@@ -24,6 +24,7 @@ from zegel._internal.port import Port
 from zegel._internal.sealing import Opener
 from zegel.document.v1.document_service_pb2 import (
     Chunk,
+    DocumentContent,
     DocumentVersion,
     DownloadDocumentRequest,
     DownloadDocumentResponse,
@@ -33,6 +34,8 @@ from zegel.errors import DataLoss, ZegelError
 
 Progress = Callable[[int, int], object]
 """Told how many bytes have come, and how many there will be."""
+Content = Literal["", "original", "rendition"]
+"""Which of a version's contents: as uploaded, as signers are shown it; empty for what the caller is meant to read."""
 
 
 class Sink(Protocol):
@@ -141,6 +144,7 @@ class Arrival:
             read_offset=start.offset + self.received,
             read_limit=start.length - self.received,
             sealed_to=self._request.sealed_to,
+            content=start.content,
         )
 
     @property
@@ -156,13 +160,15 @@ class Arrival:
         """
         if self._start is None:
             raise DataLoss("The download never began.", reason="STREAM_ORDER")
-        version = self._start.version
-        whole = self._start.offset == 0 and self._start.length == version.size
-        if whole and self._hash.digest() != version.sha256:
+        start = self._start
+        whole = start.offset == 0 and start.length == start.size
+        if whole and self._hash.digest() != start.sha256:
             raise DataLoss("The document's SHA-256 is another than announced.", reason="CHECKSUM_MISMATCH")
-        return version
+        return start.version
 
     def _begin(self, start: DownloadStart) -> None:
+        if self._request.content not in {DocumentContent.DOCUMENT_CONTENT_UNSPECIFIED, start.content}:
+            raise DataLoss("Another content of the document comes than was asked for.", reason="STREAM_ORDER")
         if self._opener is not None:
             self._opener.begin(start)
         begun = self._start
@@ -170,7 +176,7 @@ class Arrival:
             self._start = start
             return
         rest = (begun.offset + self.received, begun.length - self.received)
-        if start.version != begun.version or (start.offset, start.length) != rest:
+        if _what(start) != _what(begun) or (start.offset, start.length) != rest:
             raise DataLoss("The download went on with other bytes than it began with.", reason="OFFSET_MISMATCH")
 
     def _append(self, chunk: Chunk) -> None:
@@ -184,6 +190,11 @@ class Arrival:
         self.received += len(data)
         if self._progress:
             self._progress(self.received, start.length)
+
+
+def _what(start: DownloadStart) -> tuple[object, ...]:
+    """Which bytes a download is of."""
+    return start.document_id, start.version.version, start.content, start.size, start.sha256
 
 
 def _checked(chunk: Chunk, wanted: range) -> bytes:
@@ -247,7 +258,13 @@ async def _receive(port: Port, arrival: Arrival) -> DocumentVersion:
         await port.sleep(pause)
 
 
-def download_request(document_id: str, version: int, offset: int, length: int | None) -> DownloadDocumentRequest:
+def download_request(
+    document_id: str,
+    version: int,
+    offset: int,
+    length: int | None,
+    content: Content = "",
+) -> DownloadDocumentRequest:
     """The request of a download.
 
     Args:
@@ -255,10 +272,19 @@ def download_request(document_id: str, version: int, offset: int, length: int | 
         version: Number of the version; 0 for the newest.
         offset: Where to begin; from the end where negative.
         length: The most bytes to read; ``None`` for all that follow.
+        content: Which of the version's contents.
 
     Raises:
-        ValueError: The length is less than 1: the contract reads 0 as "all".
+        ValueError: The length is less than 1: the contract reads 0 as "all"; or the content is none of these.
     """
     if length is not None and length < 1:
         raise ValueError("length: at least 1 byte, or None for all that follow")
-    return DownloadDocumentRequest(document_id=document_id, version=version, read_offset=offset, read_limit=length or 0)
+    if content not in get_args(Content):
+        raise ValueError("content: original or rendition, or left out")
+    return DownloadDocumentRequest(
+        document_id=document_id,
+        version=version,
+        read_offset=offset,
+        read_limit=length or 0,
+        content=DocumentContent.Value(f"DOCUMENT_CONTENT_{content.upper() or 'UNSPECIFIED'}"),
+    )

@@ -9,7 +9,7 @@ Invariants:
 import os
 from typing import TYPE_CHECKING, Final
 
-from zegel.document.v1.document_service_pb2 import Chunk, DownloadStart, FinishUpload, Upload
+from zegel.document.v1.document_service_pb2 import Chunk, DocumentContent, DownloadStart, FinishUpload, Upload
 from zegel.errors import DataLoss, FailedPrecondition
 from zegel.sealed_chunks import RecipientKey, UnwrapError, sealing_info, wrap_dek
 from zegel.segments import (
@@ -24,6 +24,7 @@ from zegel.segments import (
     document_aad,
     plaintext_range,
     plaintext_size,
+    rendition_aad,
     segment_count,
 )
 
@@ -148,13 +149,15 @@ class Opener:
             raise DataLoss("The server sends the document in the clear.", reason="STREAM_ORDER")
         sealed = start.sealed
         place = (sealed.tenant_id, start.document_id, start.version.version)
+        rendition = start.content == DocumentContent.DOCUMENT_CONTENT_RENDITION
+        aad = rendition_aad if rendition else document_aad
         try:
-            dek = self._key.unwrap(sealed.wrapped_dek, sealing_info(*place))
-            self._cipher = SegmentCipher(dek, document_aad(*place), sealed.header)
+            dek = self._key.unwrap(sealed.wrapped_dek, sealing_info(*place, rendition=rendition))
+            self._cipher = SegmentCipher(dek, aad(*place), sealed.header)
         except (UnwrapError, SegmentError, ValueError):
             raise DataLoss("The document's key is not what was sent.", reason="CHECKSUM_MISMATCH") from None
         self._index = sealed.first_segment
-        self._size = start.version.size
+        self._size = start.size
 
     def open(self, chunk: Chunk, wanted: range) -> memoryview:
         """The plaintext of a chunk, as far as it is wanted.

@@ -41,6 +41,7 @@ from zegel.segments._layout import (
     locate,
     plaintext_range,
     plaintext_size,
+    rendition_aad,
     segment_count,
 )
 from zegel.segments._streams import StreamDecryptor, StreamEncryptor
@@ -65,5 +66,6 @@ __all__ = [
     "locate",
     "plaintext_range",
     "plaintext_size",
+    "rendition_aad",
     "segment_count",
 ]

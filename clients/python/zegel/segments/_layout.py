@@ -26,6 +26,7 @@ MAX_PLAINTEXT_SIZE: Final = MAX_SEGMENTS * SEGMENT_PLAINTEXT_SIZE - HEADER_SIZE
 """Bytes of plaintext a stream can hold: just under 4 PiB."""
 
 _AAD_DOMAIN: Final = b"zegel/document/v1"
+_RENDITION_DOMAIN: Final = b"zegel/rendition/v1"
 _MAX_ID_BYTES: Final = 0xFFFF
 _MAX_VERSION: Final = (1 << 64) - 1
 _LENGTH: Final = struct.Struct(">H")
@@ -66,10 +67,30 @@ def document_aad(tenant_id: str, document_id: str, version: int) -> bytes:
     Raises:
         ValueError: A part is empty or out of its range.
     """
+    return _aad(_AAD_DOMAIN, tenant_id, document_id, version)
+
+
+def rendition_aad(tenant_id: str, document_id: str, version: int) -> bytes:
+    """Build the associated data of the stream of a version's rendition, which is then never taken for its original.
+
+    The form is that of `document_aad`, with ``"zegel/rendition/v1"`` in the place of ``"zegel/document/v1"``.
+
+    Args:
+        tenant_id: The tenant's identifier, 1 to 65,535 bytes.
+        document_id: The document's identifier, 1 to 65,535 bytes.
+        version: The version's number, 0 to 2^64 - 1.
+
+    Raises:
+        ValueError: A part is empty or out of its range.
+    """
+    return _aad(_RENDITION_DOMAIN, tenant_id, document_id, version)
+
+
+def _aad(domain: bytes, tenant_id: str, document_id: str, version: int) -> bytes:
     if not 0 <= version <= _MAX_VERSION:
         msg = "a version is a number of 0 to 2^64 - 1"
         raise ValueError(msg)
-    parts = [_AAD_DOMAIN]
+    parts = [domain]
     for identifier in (tenant_id, document_id):
         encoded = identifier.encode()
         if not 1 <= len(encoded) <= _MAX_ID_BYTES:

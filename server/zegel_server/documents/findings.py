@@ -1,0 +1,60 @@
+"""What was found in an original, as a version's row keeps it: JSON. No I/O.
+
+Invariants:
+
+* ``findings_from_text(findings_to_text(facts))`` tells what ``facts`` does, but for the pages.
+* A row from before something was looked for says that nothing of it was found.
+"""
+
+import json
+from dataclasses import asdict, dataclass, fields
+
+from zegel_server.pdf.model import FoundSignature, PageDifference, PdfFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What was found in an original; see ``zegel.document.v1.DocumentFindings`` for what each is."""
+
+    pdf_version: str = ""
+    was_encrypted: bool = False
+    has_form: bool = False
+    has_scripts: bool = False
+    has_hidden_content: bool = False
+    attachment_count: int = 0
+    signatures: tuple[FoundSignature, ...] = ()
+    fonts_substituted: tuple[str, ...] = ()
+    fonts_missing: tuple[str, ...] = ()
+    is_tagged: bool = False
+    has_outline: bool = False
+    link_count: int = 0
+    has_page_labels: bool = False
+    language: str = ""
+    differences: tuple[PageDifference, ...] = ()
+
+
+_KNOWN = frozenset(field.name for field in fields(Findings))
+
+
+def findings_to_text(facts: PdfFacts) -> str:
+    """What a row holds.
+
+    Args:
+        facts: What is known of the original.
+    """
+    found = {name: value for name, value in asdict(facts).items() if name in _KNOWN and value}
+    return json.dumps(found, ensure_ascii=False, separators=(",", ":"))
+
+
+def findings_from_text(text: str) -> Findings:
+    """The same back.
+
+    Args:
+        text: What the row holds.
+    """
+    found = {name: value for name, value in json.loads(text).items() if name in _KNOWN}
+    for name in ("fonts_substituted", "fonts_missing"):
+        found[name] = tuple(found.get(name, ()))
+    found["signatures"] = tuple(FoundSignature(**each) for each in found.get("signatures", ()))
+    found["differences"] = tuple(PageDifference(**each) for each in found.get("differences", ()))
+    return Findings(**found)

@@ -1,0 +1,166 @@
+"""Making the rendition of a document that came in, before it becomes one: in the PDF workshop's sandbox.
+
+The rendition is stored beside the original, under the same key: a stream of its own, with a header, a folder and
+associated data of its own, so that neither is ever taken for the other.
+
+A PDF above the workshop's limit is stored without rendition and pages, if it begins as a PDF does: it can be read and
+downloaded, and not be sent out for signing.
+
+Invariants:
+
+* A rendition is durable before the transaction that makes it known; whoever dies in between leaves an orphan.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final, NamedTuple, Protocol
+
+from zegel.segments import segment_count
+from zegel_server.documents.findings import findings_to_text
+from zegel_server.documents.model import Page
+from zegel_server.documents.streams import Place, Stream
+from zegel_server.documents.vault import Vault
+from zegel_server.documents.writing import write_whole
+from zegel_server.errors import FailedPrecondition
+from zegel_server.pdf.limits import MAX_PDF_BYTES
+from zegel_server.pdf.model import Rendition
+
+AT_ONCE: Final = 2
+"""Documents read back whole at a time: each may take `MAX_PDF_BYTES` of the server's own memory, and its rendition as
+much again."""
+HEAD: Final = 1024
+"""Bytes within which a PDF says that it is one: it should in the first, and readers look so far (Adobe's PDF Reference,
+sixth edition, appendix H)."""
+REFUSED: Final = frozenset({"DOCUMENT_UNREADABLE", "DOCUMENT_ENCRYPTED", "DOCUMENT_TOO_COMPLEX"})
+"""Reasons for which a document is refused for good."""
+
+
+class Workshop(Protocol):
+    """What of ``pdf.Workshop`` is needed here."""
+
+    async def render(self, pdf: bytes) -> Rendition:
+        """Makes the rendition of an untrusted PDF.
+
+        Args:
+            pdf: The file.
+
+        Raises:
+            FailedPrecondition: It is refused.
+            Unavailable: The worker stopped.
+        """
+        ...
+
+
+class StoredRendition(NamedTuple):
+    """What a version's row says of its rendition.
+
+    Attributes:
+        prefix: Folder of its parts; that of the original's where the two are one stream.
+        header: First 40 bytes of its stream.
+        size: Its bytes.
+        sha256: Of its bytes.
+        findings: What was found in the original, as the row holds it; ``None`` for a rendition of several.
+    """
+
+    prefix: str
+    header: bytes
+    size: int
+    sha256: bytes
+    findings: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A document that was looked into.
+
+    Attributes:
+        pages: Its pages; none where it is too large to be signed.
+        rendition: Its rendition, stored; ``None`` where it is too large to be signed.
+    """
+
+    pages: tuple[Page, ...] = ()
+    rendition: StoredRendition | None = None
+
+
+class Renditions:
+    """Makes and stores the renditions of documents, or finds why one is refused.
+
+    Args:
+        workshop: Makes them.
+        vault: Stores them.
+    """
+
+    def __init__(self, workshop: Workshop, vault: Vault) -> None:
+        self._workshop = workshop
+        self._vault = vault
+        self._gate = asyncio.Semaphore(AT_ONCE)
+
+    async def pages(self, pdf: bytes) -> tuple[Page, ...]:
+        """The pages of a PDF, of which nothing is stored.
+
+        Args:
+            pdf: The file.
+
+        Raises:
+            FailedPrecondition: It is refused.
+            Unavailable: The worker stopped.
+        """
+        return _pages(await self._workshop.render(pdf))
+
+    async def make(self, place: Place, dek: bytes, pdf: bytes) -> Rendered:
+        """Makes the rendition of a PDF in memory.
+
+        Args:
+            place: The version that it is of.
+            dek: The version's key.
+            pdf: The file.
+
+        Raises:
+            FailedPrecondition: ``DOCUMENT_UNREADABLE``, ``DOCUMENT_ENCRYPTED`` or ``DOCUMENT_TOO_COMPLEX``.
+            ResourceExhausted: The blob store is full.
+            Unavailable: The worker stopped, or the blob store does not answer.
+        """
+        made = await self._workshop.render(pdf)
+        stream = self._vault.stream_under(place.beside, dek)
+        sha256 = await write_whole(stream, made.data)
+        stored = StoredRendition(
+            stream.prefix, stream.cipher.header, len(made.data), sha256, findings_to_text(made.facts)
+        )
+        return Rendered(_pages(made), stored)
+
+    async def make_of_stored(self, place: Place, stream: Stream) -> Rendered:
+        """Makes the rendition of a stored document, which is read back; none where it is too large for the workshop.
+
+        Args:
+            place: The version that it is of.
+            stream: The whole stream, its size known.
+
+        Raises:
+            FailedPrecondition: It is refused.
+            DataLoss: What is stored is not what was written.
+            ResourceExhausted: The blob store is full.
+            Unavailable: The worker stopped, or the blob store does not answer.
+        """
+        if stream.size > MAX_PDF_BYTES:
+            if b"%PDF-" not in (await stream.segment(0))[:HEAD]:
+                raise FailedPrecondition("The file is not a PDF.", reason="DOCUMENT_UNREADABLE")
+            return Rendered()
+        async with self._gate:
+            return await self.make(place, stream.dek, await read_whole(stream))
+
+
+def _pages(rendition: Rendition) -> tuple[Page, ...]:
+    return tuple(Page(page.width, page.height) for page in rendition.facts.pages)
+
+
+async def read_whole(stream: Stream) -> bytes:
+    """A whole document in memory.
+
+    Args:
+        stream: The stream, its size known.
+
+    Raises:
+        DataLoss: What is stored is not what was written.
+        Unavailable: The blob store does not answer.
+    """
+    return b"".join([segment async for segment in stream.segments(range(segment_count(stream.size)))])
