@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from zegel_server.pdf import completing, examining, fonts, merging, rendition, source
+from zegel_server.pdf import completing, embedding, examining, fonts, merging, rendition, source
 from zegel_server.pdf.limits import MAX_CALL_BYTES
 from zegel_server.pdf.model import Box, CompletionJob, PageFacts, PdfFacts, Stamp
 from zegel_server.pdf.refusal import Refusal, RefusedError
@@ -143,6 +143,7 @@ def preload() -> None:
     for name in _LOADED_LATE:
         importlib.import_module(name)
     fonts.preload()
+    embedding.preload()
     completing.preload()
     examining.preload()
 

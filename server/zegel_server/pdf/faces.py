@@ -12,23 +12,22 @@ Invariants:
 """
 
 import ctypes
-import importlib.util
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import pymupdf_fonts  # type: ignore[import-untyped]
 import pypdfium2  # type: ignore[import-untyped]
 from fontTools import agl
 from fontTools.cffLib import CFFFontSet
-from fontTools.pens.recordingPen import DecomposingRecordingPen
+from fontTools.pens.recordingPen import DecomposingRecordingPen, RecordingPen
 from fontTools.ttLib import TTFont
 from reportlab.pdfbase import _fontdata
 
 from zegel_server.pdf import drawing
+from zegel_server.pdf.outlines import cjk_font
 
 STANDARD = (
     *("Helvetica", "Helvetica-Bold", "Helvetica-Oblique", "Helvetica-BoldOblique"),
@@ -41,7 +40,6 @@ STANDARD = (
 CJK = "cjk"
 _FURTHER = {"plain": "notos", "bold": "notosbo", "italic": "notosit", "bolditalic": "notosbi"}
 _SYMBOLS = ("math", "symbol2", "symbol1")
-_CJK_PACKAGE, _CJK_FILE = "cvttf_NotoSansCJK_Regular", "NotoSansCJKtc-Regular.otf"
 
 _SAME = {
     "\xa0": " ",
@@ -105,13 +103,36 @@ class Face:
             source = self._glyphs[glyph]
             pen = DecomposingRecordingPen(self._glyphs)
             source.draw(pen)
-            moves = tuple((move, tuple(self._scaled(point) for point in points)) for move, points in pen.value)
-            found = self._drawn[glyph] = Outline(source.width * self._scale, moves)
+            found = self._drawn[glyph] = _scaled(source.width, pen.value, self._scale)
         return found
 
-    def _scaled(self, point: tuple[float, float] | None) -> tuple[float, float] | None:
-        # A closed quadratic curve without a point on it ends in None.
-        return point and (point[0] * self._scale, point[1] * self._scale)
+
+class _Mapped(Face):
+    """The font for East Asia, 16 MB: HarfBuzz has it mapped already, for what the server draws itself."""
+
+    def __init__(self) -> None:
+        super().__init__({}, (), {}, cjk_font().face.upem)
+
+    def of(self, char: str) -> Outline | None:
+        glyph = cjk_font().get_nominal_glyph(ord(char))
+        if not glyph:
+            return None
+        found = self._drawn.get(char)
+        if found is None:
+            pen = RecordingPen()
+            cjk_font().draw_glyph_with_pen(glyph, pen)
+            found = self._drawn[char] = _scaled(cjk_font().get_glyph_h_advance(glyph), pen.value, self._scale)
+        return found
+
+
+def _scaled(width: float, moves: Iterable[Move], scale: float) -> Outline:
+    # A closed quadratic curve without a point on it ends in None.
+    return Outline(
+        width * scale,
+        tuple(
+            (move, tuple(point and (point[0] * scale, point[1] * scale) for point in points)) for move, points in moves
+        ),
+    )
 
 
 def standard_widths(name: str) -> Mapping[str, int]:
@@ -151,12 +172,8 @@ def face(name: str) -> Face:
                 characters.setdefault(ord(text), glyph)
         return Face(glyphs, names, characters, 1000)
     if name == CJK:
-        specification = importlib.util.find_spec(_CJK_PACKAGE)
-        if specification is None or specification.origin is None:
-            raise ModuleNotFoundError(_CJK_PACKAGE)
-        font = TTFont(Path(specification.origin).parent / _CJK_FILE, lazy=True)
-    else:
-        font = TTFont(BytesIO(pymupdf_fonts.myfont(name)), lazy=True)
+        return _Mapped()
+    font = TTFont(BytesIO(pymupdf_fonts.myfont(name)), lazy=True)
     return Face(font.getGlyphSet(), (), font.getBestCmap(), font["head"].unitsPerEm)
 
 

@@ -24,17 +24,17 @@ _INVISIBLE = 3
 
 def outlined_characters() -> frozenset[int]:
     """The characters the font has."""
-    return frozenset(_font().face.unicodes)
+    return frozenset(cjk_font().face.unicodes)
 
 
 def outlined_width(text: str, size: float) -> float:
     """Width of a text in points at a font size in points."""
-    return float(sum(advance for _glyph, advance in _glyphs(text)) * size / _font().face.upem)
+    return float(sum(advance for _glyph, advance in _glyphs(text)) * size / cjk_font().face.upem)
 
 
 def draw_outlined(canvas: Canvas, x: float, y: float, text: str, size: float) -> None:
     """Draw a text with its left end at a point."""
-    font = _font()
+    font = cjk_font()
     scale = size / font.face.upem
     under = canvas.beginText(x, y)
     under.setFont(_UNDER_FONT, size)
@@ -58,13 +58,14 @@ def draw_outlined(canvas: Canvas, x: float, y: float, text: str, size: float) ->
 
 def _glyphs(text: str) -> list[tuple[int, int]]:
     """Glyph and advance of each character; these scripts need no shaping."""
-    font = _font()
+    font = cjk_font()
     glyphs = [font.get_nominal_glyph(ord(char)) or 0 for char in text]
     return [(glyph, font.get_glyph_h_advance(glyph)) for glyph in glyphs]
 
 
 @cache
-def _font() -> uharfbuzz.Font:
+def cjk_font() -> uharfbuzz.Font:
+    """The font, mapped once for the process."""
     specification = importlib.util.find_spec(_PACKAGE)
     if specification is None or specification.origin is None:
         raise ModuleNotFoundError(_PACKAGE)
