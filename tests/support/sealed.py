@@ -7,17 +7,41 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import pikepdf
 from reportlab.pdfgen.canvas import Canvas
 
 from zegel import canonical, note_signing, transparency
+from zegel.commitments import (
+    ORIGINAL,
+    RENDITION,
+    SEALED,
+    Box,
+    DocumentHash,
+    SealedOpening,
+    boxes_salt,
+    commit_boxes,
+    commit_document,
+    document_salt,
+)
 from zegel.evidence import SEALED_EVENT_TYPE
+from zegel.openings import OpenedDocument, Openings
+from zegel_server.pdf import fonts
 from zegel_server.pdf.authority import DevelopmentAuthority
+from zegel_server.pdf.model import (
+    AuditDocument,
+    AuditEvent,
+    AuditPage,
+    AuditParty,
+    CompletionJob,
+    Stamp,
+)
 from zegel_server.pdf.ocsp import LocalOcspResponder
-from zegel_server.pdf.sealing import SealSpec, seal_pdf
+from zegel_server.pdf.rendition import render
+from zegel_server.pdf.sealing import SealSpec, seal_rendition
 from zegel_server.pdf.timestamping import LocalTimestampAuthority
 
 TRAIL = "trail-0001"
+SIGNATURE = "signature-1"
+TENANT_KEY = bytes(range(32))
 
 
 def log_key(name: str = "log.example.org/zegel", seed: int = 7) -> note_signing.SignerKey:
@@ -34,37 +58,51 @@ def make_pdf(text: str = "An agreement", pages: int = 1) -> bytes:
     return buffer.getvalue()
 
 
-def attach(pdf: bytes, files: dict[str, bytes]) -> bytes:
-    document = pikepdf.open(io.BytesIO(pdf))
-    for name, data in files.items():
-        document.attachments[name] = pikepdf.AttachedFileSpec(document, data, filename=name)
-    output = io.BytesIO()
-    document.save(output)
-    return output.getvalue()
-
-
-def make_leaf(seq: int, previous: bytes | None, kind: str, documents: Sequence[tuple[str, str]] = ()) -> bytes:
+def make_leaf(
+    seq: int,
+    previous: bytes | None,
+    kind: str,
+    documents: Sequence[DocumentHash] = (),
+    *,
+    time: dt.datetime | None = None,
+    resource: str | None = None,
+    **extra: canonical.Json,
+) -> bytes:
+    moment = time or dt.datetime.now(dt.UTC) - dt.timedelta(seconds=20 - seq)
     return canonical.dumps(
         {
-            "v": 1,
+            **extra,
+            "v": 2,
             "event_id": f"event-{seq}",
             "tenant": "tenant-1",
             "trail": TRAIL,
             "seq": seq,
             "prev": transparency.leaf_hash(previous).hex() if previous else None,
             "type": kind,
-            "time": f"2026-11-24T07:00:0{seq}.000000Z",
+            "time": moment.astimezone(dt.UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
             "actor": "actor-1",
             "actor_kind": "signer",
             "auth": None,
             "role": None,
             "decision": "allowed",
             "policy_version": 1,
-            "documents": [{"document": name, "version": 1, "sha256": digest} for name, digest in documents],
-            "resource": None,
+            "documents": [
+                {
+                    "commitment": commit_document(salt_of(each), each),
+                    "content": each.content,
+                    "document": each.document,
+                    "version": each.version,
+                }
+                for each in documents
+            ],
+            "resource": resource,
             "personal": None,
         }
     )
+
+
+def salt_of(document: DocumentHash) -> bytes:
+    return document_salt(TENANT_KEY, document.content, document.document, document.version)
 
 
 Signers = Sequence[note_signing.SignerKey]
@@ -108,16 +146,81 @@ def seal_spec(authority: DevelopmentAuthority, **changes: object) -> SealSpec:
     return replace(spec, **changes)  # type: ignore[arg-type]
 
 
+def make_rendition(document: bytes) -> bytes:
+    fonts.preload()
+    return render(document).data
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is attached, and the trail's last leaf."""
+
+    files: dict[str, bytes]
+    last: bytes
+
+
 def make_evidence(
-    key: note_signing.SignerKey, document: bytes, witnesses: Signers = ()
-) -> tuple[bytes, dict[str, bytes]]:
-    """The last leaf, and the files that are attached."""
-    digest = hashlib.sha256(document).hexdigest()
-    first = make_leaf(1, None, "SIGNATURE_REQUEST_SENT", [("document-1", digest)])
-    second = make_leaf(2, first, "SIGNATURE_REQUEST_SIGNED")
-    last = make_leaf(3, second, "SIGNATURE_REQUEST_ALL_SIGNED")
-    trail = b"".join(leaf + b"\n" for leaf in (first, second, last))
-    return last, {"audit.jsonl": trail, "completed.tlog-proof": prove(last, key, witnesses=witnesses)}
+    key: note_signing.SignerKey,
+    document: bytes,
+    rendition: bytes,
+    certificate: bytes,
+    boxes: Sequence[Box] = (),
+    witnesses: Signers = (),
+    *,
+    ended: dt.datetime | None = None,
+) -> Evidence:
+    """The evidence of a request with one signer, who signed a rendition of a document.
+
+    Args:
+        key: The log's key.
+        document: The original.
+        rendition: What the signer was shown.
+        certificate: The seal's, DER.
+        boxes: The boxes that the request names.
+        witnesses: Who cosigns.
+        ended: When everybody had signed; just now where left out.
+    """
+    hashes = [
+        DocumentHash("document-1", 1, hashlib.sha256(data).hexdigest(), len(data), content)
+        for data, content in ((document, ORIGINAL), (rendition, RENDITION))
+    ]
+    salt = boxes_salt(TENANT_KEY, TRAIL)
+    signers: canonical.Json = [{"order": 0, "personal": "00" * 32, "signature": SIGNATURE}]
+    sent = make_leaf(
+        1, None, "SIGNATURE_REQUEST_SENT", hashes, boxes=commit_boxes(salt, boxes), signers=signers, time=ended
+    )
+    signed = make_leaf(2, sent, "SIGNATURE_REQUEST_SIGNED", hashes, resource=SIGNATURE, time=ended)
+    sha256 = hashlib.sha256(certificate).hexdigest()
+    last = make_leaf(3, signed, "SIGNATURE_REQUEST_ALL_SIGNED", hashes, seal_certificate=sha256, time=ended)
+    sealed = SealedOpening("document-2", 1, document_salt(TENANT_KEY, SEALED, "document-2", 1))
+    openings = Openings(tuple(OpenedDocument(each, salt_of(each)) for each in hashes), tuple(boxes), salt, sealed)
+    trail = b"".join(leaf + b"\n" for leaf in (sent, signed, last))
+    files = {
+        "audit.jsonl": trail,
+        "completed.tlog-proof": prove(last, key, witnesses=witnesses),
+        "openings.json": openings.format(),
+    }
+    return Evidence(files, last)
+
+
+AUDIT = AuditPage(
+    audit_id=TRAIL,
+    title="An agreement",
+    tenant_name="Lettings & Co",
+    completed_time="2026-11-27 10:00:00 UTC",
+    documents=[AuditDocument("An agreement", "00" * 32, 1)],
+    parties=[AuditParty("Ann Bell", "ann@example.com", "Signer", "Signed")],
+    events=[AuditEvent("2026-11-27 10:00:00", "Signed", "Ann Bell")],
+    origin="log.example.org/zegel",
+)
+
+STAMP = Stamp(1, 72.0, 300.0, 180.0, 60.0, "signature", text="Ann Bell", caption="Ann Bell")
+"""What the signer signs with."""
+
+
+def box_of(stamp: Stamp) -> Box:
+    place = (round(each * 1000) for each in (stamp.x, stamp.y, stamp.width, stamp.height))
+    return Box(stamp.page, *place, signature=SIGNATURE, type="SIGNATURE")
 
 
 def make_sealed(
@@ -125,12 +228,27 @@ def make_sealed(
     document: bytes | None = None,
     key: note_signing.SignerKey | None = None,
     witnesses: Signers = (),
+    *,
+    stamps: Sequence[Stamp] = (STAMP,),
+    ended: dt.datetime | None = None,
 ) -> Sealed:
     key = key or log_key()
     document = document or make_pdf()
     authority = DevelopmentAuthority.open(folder)
-    last, files = make_evidence(key, document, witnesses)
+    rendition = make_rendition(document)
+    boxes = [box_of(stamp) for stamp in stamps]
+    certificate = authority.seal.chain[0]
+    evidence = make_evidence(key, document, rendition, certificate, boxes, witnesses, ended=ended)
+    job = CompletionJob(rendition, list(stamps), AUDIT, evidence.files, dt.datetime.now(dt.UTC))
     respond = LocalTimestampAuthority(authority.timestamp).respond
-    pdf = seal_pdf(attach(document, files), seal_spec(authority), authority.seal.sign, respond)
-    sealing = make_leaf(4, last, SEALED_EVENT_TYPE, [("document-1", hashlib.sha256(pdf).hexdigest())])
-    return Sealed(pdf, str(key.verifier), authority.root_pem, prove(sealing, key, sealing, witnesses))
+    pdf = rendition + seal_rendition(job, seal_spec(authority), authority.seal.sign, respond).appended
+    return Sealed(pdf, str(key.verifier), authority.root_pem, detached_of(pdf, evidence.last, key, witnesses))
+
+
+def detached_of(
+    pdf: bytes, last: bytes, key: note_signing.SignerKey, witnesses: Signers = (), *, seq: int = 4
+) -> bytes:
+    """The proof that is handed out beside a sealed file."""
+    named = DocumentHash("document-2", 1, hashlib.sha256(pdf).hexdigest(), len(pdf), SEALED)
+    sealing = make_leaf(seq, last, SEALED_EVENT_TYPE, [named])
+    return prove(sealing, key, sealing, witnesses)

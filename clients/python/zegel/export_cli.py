@@ -1,7 +1,7 @@
 """``zegel audit export``: the evidence of one signature request, from wherever it is, into a folder."""
 
 from pathlib import Path
-from typing import Annotated, Any, Final, NoReturn
+from typing import Annotated, Final, NoReturn
 
 import typer
 from rich.console import Console
@@ -10,7 +10,9 @@ from zegel import audit_cli
 from zegel.client import Client
 from zegel.exporting import Export, export_from_log
 from zegel.log_sources import source_of
-from zegel.openings import OPENINGS_NAME
+from zegel.sealed_file.completion import FILES
+from zegel.sealed_file.reading import read_sealed_file
+from zegel.sealed_file.syntax import FormError
 from zegel.transparency import TransparencyError
 
 FAILED: Final = 1
@@ -63,18 +65,14 @@ def export(
 
 def _from_pdf(file: Path) -> Export:
     """The evidence that a sealed file carries; whether the file itself is valid is for ``zegel verify`` to say."""
-    from zegel.verification._verify import PROOF_NAME, TRAIL_NAME, attached_evidence  # noqa: PLC0415 - slow to load
-    from zegel.verification.signatures import open_signed  # noqa: PLC0415 - the same
-
     try:
-        attached: dict[str, Any] = attached_evidence(open_signed(file.read_bytes()))
-    except OSError:
-        raise
-    except Exception as error:  # noqa: BLE001 - a parser of damaged files raises anything
-        _fail(f"{file} is no sealed file that carries its evidence ({error})")
+        attached = read_sealed_file(file.read_bytes()).completion.files
+    except FormError as error:
+        _fail(f"{file} is no sealed file: {error}")
+    trail, evidence_proof, openings = (attached[each.name] for each in FILES)
     beside = file.with_suffix(".tlog-proof")
     proof = beside.read_bytes() if beside.exists() else b""
-    return Export(attached[TRAIL_NAME], attached[PROOF_NAME], proof, attached.get(OPENINGS_NAME, b""))
+    return Export(trail, evidence_proof, proof, openings)
 
 
 def _fail(text: str) -> NoReturn:

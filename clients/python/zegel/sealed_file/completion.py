@@ -1,12 +1,12 @@
 """The second revision: what is added to a rendition once everybody has signed.
 
-On each page that has a stamp, one content stream is added after the page's own, and it draws one form; that form draws
-the stamps, each a form that ends at its box. Behind the pages come audit pages. The evidence is attached: three files of
+On each page that has a stamp, one content stream is added after the page's own, and draws one form; that form draws the
+stamps, each a form that ends at its box. Behind the pages come audit pages. The evidence is attached: three files of
 known names. The seal is a signature field on the first audit page, and certifies that nothing may change.
 
 New objects, numbered from the rendition's size on: the form dictionary, the seal's field, the seal, the information
-dictionary, the array of the first audit page's annotations; description and data of each attached file; content and form
-of each stamped page, in the order of the pages; the audit pages; then what the stamps and audit pages lead to.
+dictionary, the array of the first audit page's annotations; description and data of each attached file; content and
+form of each stamped page, in the order of the pages; the audit pages; then what the stamps and audit pages lead to.
 
 Invariants:
 
@@ -186,8 +186,8 @@ def head_objects(
 ) -> dict[int, Value]:
     """All objects of the second revision but the audit pages, the stamps and what these lead to.
 
-    The seal's dictionary lacks ``ByteRange`` and ``Contents``. A page's stamps are the objects that its form names in the
-    order of the boxes; they are numbered from ``numbers.first_drawn`` on.
+    The seal's dictionary lacks ``ByteRange`` and ``Contents``. A page's stamps are the objects that its form names in
+    the order of the boxes; they are numbered from ``numbers.first_drawn`` on.
 
     Args:
         rendition: The first revision.
@@ -377,7 +377,7 @@ def signature_field(name: str, value: int, page: int) -> dict[str, Value]:
 
 
 def _seal(texts: Texts) -> dict[str, Value]:
-    """The seal without its bytes: a certification that permits no changes (ETSI EN 319 142-1; ISO 32000-2, 12.8.2.2)."""
+    """The seal without its bytes: a certification that permits no changes (EN 319 142-1; ISO 32000-2, 12.8.2.2)."""
     return {
         "Type": Name("Sig"),
         "Filter": Name("Adobe.PPKLite"),

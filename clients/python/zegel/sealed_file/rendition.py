@@ -1,7 +1,7 @@
 """The first revision: a rendition, which is what every signer was shown.
 
-Its objects: 1 the catalogue, 2 the page tree, 3 and on the pages in their order; then whatever these lead to, in the order
-in which it is first reached from the pages and then from the catalogue.
+Its objects: 1 the catalogue, 2 the page tree, 3 and on the pages in their order; then whatever these lead to, in the
+order in which it is first reached from the pages and then from the catalogue.
 
 Invariants:
 

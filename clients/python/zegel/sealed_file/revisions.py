@@ -1,8 +1,8 @@
 """The revisions of a file in the one form, and every byte of them (ISO 32000-2, 7.5).
 
-A file is a header and revisions. A revision is objects in the order of their numbers, a classical cross-reference table,
-a trailer, and the lines that end it; nothing stands between these. The first has the objects 1 to N, each later one
-those that it changes or adds. Object 1 is the catalogue.
+A file is a header and revisions. A revision is objects in the order of their numbers, a classical cross-reference
+table, a trailer, and the lines that end it; nothing stands between these. The first has the objects 1 to N, each later
+one those that it changes or adds. Object 1 is the catalogue.
 
 Invariants:
 

@@ -2,8 +2,8 @@
 
 Invariants:
 
-* ``write(parse(text)) == text`` for every text that :func:`read_value` accepts and the reader compares; whatever has two
-  spellings in PDF has one here, so a reader that reads otherwise than this one cannot be shown anything else.
+* ``write(parse(text)) == text`` for every text that :func:`read_value` accepts and the reader compares; whatever has
+  two spellings in PDF has one here, so a reader that reads otherwise than this one cannot be shown anything else.
 * No reference but ``n 0 R``, no literal string, no comment, no white space but single spaces.
 * Reading neither recurses nor holds more than the text: hostile input costs its length.
 """
@@ -52,7 +52,7 @@ class Stream:
     data: bytes | memoryview = field(repr=False)
 
 
-Value: TypeAlias = "None | bool | int | Decimal | Name | bytes | Ref | list[Value] | dict[str, Value] | Stream"
+Value: TypeAlias = "bool | int | Decimal | Name | bytes | Ref | list[Value] | dict[str, Value] | Stream | None"
 
 _TOKEN = re.compile(
     rb" ?(?:(?P<ref>[1-9][0-9]{0,9} 0 R)|(?P<name>/[!-$&-'*-.0-;=?-Z\\^-z|~]*)|(?P<integer>-?[0-9]{1,31}(?![0-9.]))"
@@ -95,7 +95,7 @@ def write_number(number: Decimal) -> bytes:
     return text.encode("ascii")
 
 
-def write_value(value: Value, depth: int = 0) -> bytes:
+def write_value(value: Value, depth: int = 0) -> bytes:  # noqa: C901, PLR0911 - a case a kind
     """A value as it is spelled; a stream's dictionary alone.
 
     Args:

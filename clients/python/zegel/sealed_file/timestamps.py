@@ -1,9 +1,9 @@
 """The third revision, and each that renews it: validation data, and a document timestamp over all before it.
 
 It changes the form dictionary (one field more), the array of the first audit page's annotations (one more), and, the
-first time, the catalogue, which then leads to the document security store; later the store itself. New are, numbered from
-the file's size on: the store (the first time), the field, the timestamp, and a stream for each certificate, revocation
-list and OCSP response that the store did not have.
+first time, the catalogue, which then leads to the document security store; later the store itself. New are, numbered
+from the file's size on: the store (the first time), the field, the timestamp, and a stream for each certificate,
+revocation list and OCSP response that the store did not have.
 
 Invariants:
 

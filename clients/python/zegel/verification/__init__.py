@@ -4,19 +4,22 @@ It needs the extra ``zegel[cli]`` (pyHanko); the rest of ``zegel`` does not impo
 
 A report is good only if all of this holds:
 
-* **structure**: one seal, then document timestamps; the last one covers the entire file, to its last byte;
-* **document_timestamp**: every byte that the last timestamp does not cover is accounted for (:mod:`.container`);
-* **seal**: a valid PAdES B-LTA certification signature that permits no changes, under the trusted roots;
-* **changes**: after it, only validation data and timestamps were added;
-* **evidence**: the audit trail and its proof are attached, under the seal;
+* **structure**: every byte is where the one form of a sealed file has it (:mod:`zegel.sealed_file`);
+* **document_timestamp**: the newest timestamp covers all of the file but itself, every byte of each timestamp is
+  accounted for, and each was valid at the time of the next, the newest still is (:mod:`.signatures`);
+* **seal**: a valid certification that permits no changes, by a certificate that leads to the roots for seals;
 * **audit_trail**: the trail is whole, unedited and in a trusted log (:mod:`zegel.evidence`);
+* **rendition**: the file begins with the bytes that every signer's event binds, and nothing was added to their pages
+  but stamps in boxes that the request named;
+* **seal_certificate**: the certificate that sealed is the one that the trail named before;
 * **detached_proof**, when given: the log knows this very file.
 """
 
-from zegel.verification._verify import PROOF_NAME, TRAIL_NAME, load_certificates, verify_pdf
+from zegel.verification._verify import OPENINGS_NAME, PROOF_NAME, TRAIL_NAME, load_certificates, verify_pdf
 from zegel.verification.report import Check, Document, Event, Facts, Report
 
 __all__ = [
+    "OPENINGS_NAME",
     "PROOF_NAME",
     "TRAIL_NAME",
     "Check",

@@ -4,7 +4,8 @@ A PDF signature does not cover its own ``/Contents``: the text between ``<`` and
 padding, and in the token there are fields that the authority does not sign either. Common validators let any of these
 bytes change. Here each of them is accounted for, so that a file with one changed byte is another file:
 
-* around and after the token: exactly ``<``, the token in upper-case hexadecimal, zeros, ``>``;
+* around and after the token: exactly ``<``, the token in upper-case hexadecimal, zeros, ``>`` (the spelling is
+  :mod:`zegel.sealed_file`'s to demand);
 * structure, tags and lengths: strict DER, with exactly the fields RFC 3161 needs, so neither revocation lists nor
   unsigned attributes nor a second signer;
 * the ``TSTInfo``: by its hash in the signed attributes; these and the signature: by the signature;
@@ -50,7 +51,6 @@ _ECDSA = {
     "sha384": bytes.fromhex("300a06082a8648ce3d040303"),
     "sha512": bytes.fromhex("300a06082a8648ce3d040304"),
 }
-_HEX_DIGITS = frozenset(b"0123456789ABCDEF")
 
 
 class ContainerError(ValueError):
@@ -72,8 +72,8 @@ class Covered:
     algorithms: frozenset[tuple[bytes, bytes]]
 
 
-def covered_digest(pdf: bytes, start: int, end: int) -> Callable[[str], bytes]:
-    """The hash over a file without its bytes from ``start`` to ``end``, each hash computed once."""
+def covered_digest(pdf: bytes, start: int, end: int, stop: int) -> Callable[[str], bytes]:
+    """The hash over a file up to ``stop``, without its bytes from ``start`` to ``end``; each hash computed once."""
     known: dict[str, bytes] = {}
 
     def digest(name: str) -> bytes:
@@ -81,34 +81,28 @@ def covered_digest(pdf: bytes, start: int, end: int) -> Callable[[str], bytes]:
             state = hashlib.new(name)
             with memoryview(pdf) as view:
                 state.update(view[:start])
-                state.update(view[end:])
+                state.update(view[end:stop])
             known[name] = state.digest()
         return known[name]
 
     return digest
 
 
-def read_gap(gap: bytes) -> bytes:
-    """The token in a ``/Contents`` string, which has no other spelling than this one.
+def read_padded(contents: bytes) -> bytes:
+    """The DER structure with which ``/Contents`` begins, all else in which is zeros.
 
     Args:
-        gap: The file's bytes between the two covered ranges.
+        contents: What the string holds.
 
     Raises:
-        ContainerError: Another spelling of the same string, or padding that is not all zeros.
+        ContainerError: It begins otherwise, or the padding is not all zeros.
     """
-    if len(gap) < 2 or gap[:1] != b"<" or gap[-1:] != b">" or len(gap) % 2:  # noqa: PLR2004 - the two brackets
-        raise ContainerError("the timestamp's container is not delimited as it was written")
-    digits = gap[1:-1]
-    if not _HEX_DIGITS.issuperset(digits):
-        raise ContainerError("the timestamp's container is not upper-case hexadecimal")
-    data = bytes.fromhex(digits.decode("ascii"))
     try:
-        token = read_element(data).encoding
+        token = read_element(contents).encoding
     except DerError as error:
-        raise ContainerError(f"the timestamp's token is not DER: {error}") from error
-    if data.count(0, len(token)) != len(data) - len(token):
-        raise ContainerError("the padding after the timestamp is not all zeros")
+        raise ContainerError(f"the signature's container is not DER: {error}") from error
+    if contents.count(0, len(token)) != len(contents) - len(token):
+        raise ContainerError("the padding after the signature is not all zeros")
     return token
 
 

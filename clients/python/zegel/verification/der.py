@@ -8,7 +8,7 @@ are, or it lies in the content of an element that the caller then compares with 
 from typing import NamedTuple
 
 SEQUENCE, SET, OID, INTEGER, OCTET_STRING = 0x30, 0x31, 0x06, 0x02, 0x04
-CONTEXT_0 = 0xA0
+CONTEXT_0, CONTEXT_1 = 0xA0, 0xA1
 _LONG_FORM, _HIGH_TAG, _MAX_LENGTH_BYTES = 0x80, 0x1F, 4
 
 

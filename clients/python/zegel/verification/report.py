@@ -10,8 +10,8 @@ class Check:
     """One thing that was looked at.
 
     Args:
-        name: Stable and short, for programs: ``structure``, ``document_timestamp``, ``seal``, ``changes``,
-            ``evidence``, ``audit_trail``, ``detached_proof``.
+        name: Stable and short, for programs: ``structure``, ``document_timestamp``, ``seal``, ``audit_trail``,
+            ``rendition``, ``seal_certificate``, ``detached_proof``.
         ok: Whether it holds.
         detail: One sentence for a person: what holds, or what does not.
     """
@@ -29,11 +29,15 @@ class Document:
         name: Its identifier, as the trail has it; no file name, which is personal data.
         version: Which version of it.
         sha256: Hash of its bytes, lower-case hexadecimal.
+        content: ``original``, or ``rendition`` for what every signer was shown.
+        size: How many bytes it has.
     """
 
     name: str
     version: int
     sha256: str
+    content: str
+    size: int
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,9 @@ class Facts:
         timestamped_at: The time in the last document timestamp.
         documents: The documents with their hashes.
         events: The audit trail in its order.
+        seal_certificate: SHA-256 of the certificate that sealed, lower-case hexadecimal: what a pin names.
+        rendition_length: With how many bytes of it the file begins that every signer was shown.
+        last_event_at: The time of the trail's last event, by the server's clock.
     """
 
     audit_id: str = ""
@@ -78,17 +85,21 @@ class Facts:
     timestamped_at: dt.datetime | None = None
     documents: tuple[Document, ...] = ()
     events: tuple[Event, ...] = ()
+    seal_certificate: str = ""
+    rendition_length: int = 0
+    last_event_at: dt.datetime | None = None
 
 
 @dataclass(frozen=True)
 class Report:
-    """The outcome: checks in the order they were made, and facts.
+    """The outcome: checks in the order they were made, facts, and what a reader should know besides.
 
-    A check that could not be made because an earlier one failed is absent; ``ok`` is then false in any case.
+    Warnings do not make a file invalid: they tell what was not proved, or what needs an explanation. A check that could not be made because an earlier one failed is absent; ``ok`` is then false in any case.
     """
 
     checks: tuple[Check, ...]
     facts: Facts = field(default_factory=Facts)
+    warnings: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -106,13 +117,20 @@ class Report:
         return {
             "valid": self.ok,
             "checks": [{"name": c.name, "ok": c.ok, "detail": c.detail} for c in self.checks],
+            "warnings": list(self.warnings),
             "audit_id": facts.audit_id,
             "log": facts.log,
             "sealed_by": facts.sealed_by,
             "sealed_at": _iso(facts.sealed_at),
             "timestamped_by": facts.timestamped_by,
             "timestamped_at": _iso(facts.timestamped_at),
-            "documents": [{"name": d.name, "version": d.version, "sha256": d.sha256} for d in facts.documents],
+            "seal_certificate": facts.seal_certificate,
+            "rendition_length": facts.rendition_length,
+            "last_event_at": _iso(facts.last_event_at),
+            "documents": [
+                {"name": d.name, "version": d.version, "content": d.content, "size": d.size, "sha256": d.sha256}
+                for d in facts.documents
+            ],
             "events": [
                 {
                     "sequence": e.sequence,
