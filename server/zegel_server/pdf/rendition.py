@@ -10,6 +10,7 @@ Invariants:
 """
 
 from dataclasses import replace
+from typing import Any
 
 import pikepdf
 
@@ -18,12 +19,13 @@ from zegel_server.pdf.annotations import appearances, lend_fonts
 from zegel_server.pdf.appearances import complete_appearances
 from zegel_server.pdf.content import balanced
 from zegel_server.pdf.decoding import decoded
-from zegel_server.pdf.embedding import embed_fonts
+from zegel_server.pdf.embedding import FontReport, embed_fonts
 from zegel_server.pdf.geometry import Matrix, Shown, inherited, shown
 from zegel_server.pdf.looking import compare_rendition
-from zegel_server.pdf.model import PdfFacts, Rendition
+from zegel_server.pdf.model import Rendition
 from zegel_server.pdf.navigation import Link, Navigation, attach_labels, attach_links, attach_outline
 from zegel_server.pdf.optional_content import Visibility
+from zegel_server.pdf.refusal import RefusedError
 from zegel_server.pdf.sieve import Sieve
 from zegel_server.pdf.source import demand_pages, facts, open_source
 
@@ -42,33 +44,57 @@ def render(data: bytes) -> Rendition:
     """
     with open_source(data) as source:
         found = facts(source.pdf, data)
-        demand_pages(source.pdf)
-        written, found = _made(source.pdf, found)
-        return Rendition(written, replace(found, differences=compare_rendition(source.data, written)))
-
-
-def _made(pdf: pikepdf.Pdf, found: PdfFacts) -> tuple[bytes, PdfFacts]:
-    navigation, visibility = Navigation(pdf), Visibility(pdf)
-    links = [navigation.links(page.obj, visibility) for page in pdf.pages]
-    complete_appearances(pdf)
-    lend_fonts(pdf)
-    sieve = Sieve(pdf, visibility)
-    pages = [_page(pdf, page, sieve, visibility) for page in pdf.pages]
-    sieve.finish()
-    with pikepdf.new() as output:
-        for page in pages:
-            output.pages.append(pikepdf.Page(page))
-        fonts = embed_fonts(output)
-        _attach(output, navigation, links)
-        written = canonical.write(output)
-    return written, replace(
-        found,
-        has_hidden_content=visibility.hides,
-        fonts_substituted=fonts.substituted,
-        fonts_missing=fonts.missing,
-        link_count=sum(map(len, links)),
-        language=navigation.language(),
+        demand_pages(source)
+        draft = _Draft(source.pdf)
+        fonts, written = draft.write(embed=True)
+        try:
+            differences = compare_rendition(source.data, written)
+        except RefusedError:
+            if not fonts.substituted:
+                raise
+            # Perhaps a font of ours is what differs; then all are left to the reader, and the sender is told.
+            known, (fonts, written) = fonts, draft.write(embed=False)
+            fonts = FontReport((), tuple(sorted({*known.substituted, *known.missing})))
+            differences = compare_rendition(source.data, written)
+    found = replace(
+        found, fonts_substituted=fonts.substituted, fonts_missing=fonts.missing, differences=differences, **draft.told
     )
+    return Rendition(written, found)
+
+
+class _Draft:
+    """What a rendition is written from.
+
+    Args:
+        pdf: The upload; changed in place.
+    """
+
+    def __init__(self, pdf: pikepdf.Pdf) -> None:
+        self._navigation, visibility = Navigation(pdf), Visibility(pdf)
+        self._links = [self._navigation.links(page.obj, visibility) for page in pdf.pages]
+        complete_appearances(pdf)
+        lend_fonts(pdf)
+        sieve = Sieve(pdf, visibility)
+        self._pages = [_page(pdf, page, sieve, visibility) for page in pdf.pages]
+        sieve.finish()
+        self.told: dict[str, Any] = {
+            "has_hidden_content": visibility.hides,
+            "link_count": sum(map(len, self._links)),
+            "language": self._navigation.language(),
+        }
+
+    def write(self, *, embed: bool) -> tuple[FontReport, bytes]:
+        """Write the rendition.
+
+        Args:
+            embed: Whether fonts that are missing are put in.
+        """
+        with pikepdf.new() as output:
+            for page in self._pages:
+                output.pages.append(pikepdf.Page(page))
+            fonts = embed_fonts(output) if embed else FontReport()
+            _attach(output, self._navigation, self._links)
+            return fonts, canonical.write(output)
 
 
 def _page(pdf: pikepdf.Pdf, page: pikepdf.Page, sieve: Sieve, visibility: Visibility) -> pikepdf.Object:

@@ -15,6 +15,7 @@ from typing import Self
 import pikepdf
 
 from zegel_server.pdf.annotations import annotations_of
+from zegel_server.pdf.content import name_of
 from zegel_server.pdf.decoding import decoded
 from zegel_server.pdf.expansion import check_expansion
 from zegel_server.pdf.geometry import inherited, shown
@@ -39,7 +40,7 @@ _ENCRYPT = re.compile(rb"/Encrypt(?![A-Za-z])")
 
 _DAMAGE = "Attempting to reconstruct"
 """What qpdf says when a file's index is not where it should be, as after being cut off."""
-_NAMED = re.compile(rb"/[^\s/<>\[\]()]+ (?:\d+ \d+ R|null)")
+_DRAWN = re.compile(rb"/([^\x00\s()<>\[\]{}/%]+)\s+Do\b")
 _XFA_PARTS = re.compile(rb"<(?:\w+:)?(?:field|draw|subform|exclGroup|template)\b")
 
 
@@ -186,19 +187,23 @@ def _acts(action: object) -> bool:
     return isinstance(kind, pikepdf.Name) and (kind == pikepdf.Name.JavaScript or kind == pikepdf.Name.Launch)  # noqa: PLR1714 - names
 
 
-def demand_pages(pdf: pikepdf.Pdf) -> None:
+def demand_pages(source: Source) -> None:
     """Demand that what is to be signed is on a PDF's pages.
+
+    Args:
+        source: The upload.
 
     Raises:
         RefusedError: ``PORTFOLIO``, ``DYNAMIC_FORM`` or ``TRUNCATED``: it is elsewhere, or gone.
     """
+    pdf = source.pdf
     if isinstance(pdf.Root.get("/Collection"), pikepdf.Dictionary):
         raise RefusedError(Refusal.PORTFOLIO)
     form = pdf.Root.get("/AcroForm")
     forms = form.get("/XFA") if isinstance(form, pikepdf.Dictionary) else None
     if pdf.Root.get("/NeedsRendering") is True or (forms is not None and _is_elsewhere(pdf, forms)):
         raise RefusedError(Refusal.DYNAMIC_FORM)
-    if any(_DAMAGE in str(warning) for warning in pdf.get_warnings()) and _lacks_content(pdf):
+    if any(_DAMAGE in str(warning) for warning in pdf.get_warnings()) and _lacks_content(pdf, source.data):
         raise RefusedError(Refusal.TRUNCATED)
 
 
@@ -212,24 +217,32 @@ def _is_elsewhere(pdf: pikepdf.Pdf, forms: pikepdf.Object) -> bool:
     return any(_XFA_PARTS.search(part) for part in told)
 
 
-def _lacks_content(pdf: pikepdf.Pdf) -> bool:
-    """Whether a page that had content, or pictures, has lost it."""
+def _lacks_content(pdf: pikepdf.Pdf, data: bytes) -> bool:
+    """Whether a page of a damaged file has lost its content, or something that its content draws."""
     told = pdf.Root.Pages.get("/Count")
     if isinstance(told, int) and told > len(pdf.pages):
         return True
     for page in pdf.pages:
-        if b"/Contents" in page.obj.unparse(resolved=True) and not _streams(page.obj.get("/Contents")):
-            return True
+        contents = page.obj.get("/Contents")
+        parts = contents.as_list() if isinstance(contents, pikepdf.Array) else [contents]
+        streams = [part for part in parts if isinstance(part, pikepdf.Stream)]
+        if not streams:
+            if _had_contents(page.obj, data):
+                return True
+            continue
         resources = inherited(page, "/Resources")
         objects = resources.get("/XObject") if isinstance(resources, pikepdf.Dictionary) else None
-        if isinstance(objects, pikepdf.Dictionary) and len(_NAMED.findall(objects.unparse(resolved=True))) > len(objects):
+        known = objects.keys() if isinstance(objects, pikepdf.Dictionary) else set()
+        content = b"\n".join(decoded(stream) or b"" for stream in streams)
+        if not known >= {name_of(name) for name in _DRAWN.findall(content)}:
             return True
     return False
 
 
-def _streams(contents: pikepdf.Object | None) -> list[pikepdf.Object]:
-    parts = contents.as_list() if isinstance(contents, pikepdf.Array) else [contents]
-    return [part for part in parts if isinstance(part, pikepdf.Stream)]
+def _had_contents(page: pikepdf.Object, data: bytes) -> bool:
+    """Whether a page names content; also if what it names cannot be told."""
+    spelled = re.search(rb"(?<!\d)%d\s+%d\s+obj\b(.*?)endobj" % page.objgen, data, re.DOTALL)
+    return spelled is None or b"/Contents" in spelled[1]
 
 
 def _has(holder: pikepdf.Object | None, key: str) -> bool:
