@@ -1,13 +1,17 @@
 """What is recorded while a subject's key is not to be had, and what is not."""
 
 import json
+from collections.abc import Sequence
 
 import pytest
 
-from support.audit_world import AuditWorld
+from support.audit_world import DOCUMENT, AuditWorld
+from zegel.commitments import commit_document, document_salt
 from zegel.event.v1.event_type_pb2 import EventType
-from zegel_server.audit.model import EventFilter
-from zegel_server.audit.recorder import TAKES_AWAY
+from zegel.leaves import DocumentCommitment, parse_leaf
+from zegel_server.audit.model import AuditEvent, EventFilter
+from zegel_server.audit.recorder import TAKES_AWAY, commitments_to
+from zegel_server.caller import Caller
 from zegel_server.crypto import KeyDestroyed
 from zegel_server.errors import DataLoss, Unavailable, ZegelError
 from zegel_server.keys.providers import RootKeyGone
@@ -52,6 +56,52 @@ async def test_such_an_event_names_who_and_says_what_is_missing(
     assert (leaf["personal"], leaf["personal_missing"], leaf["why"]) == (None, "key_away", "x")
     assert leaf["session"] == caller.session_id
     assert row.personal == {}
+
+
+async def test_such_an_event_names_no_documents_and_says_so(world: AuditWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    caller = world.caller()
+    with monkeypatch.context() as patch:
+        take_away(world, patch, AWAY[0])
+        await world.record(caller, "ACCESS_DENIED", documents=[DOCUMENT])
+        with pytest.raises(Unavailable):
+            await world.recorder.draft_own(world.tenant_id, EventType.EVENT_TYPE_DOCUMENT_PURGED, documents=[DOCUMENT])
+        # Nothing to commit to, nothing to ask for.
+        await world.recorder.draft_own(world.tenant_id, EventType.EVENT_TYPE_SIGNATURE_REQUEST_EXPIRED)
+    await world.sequencer.flush()
+    [row] = (await world.trail.list_events(caller, EventFilter(), first=0, limit=10)).events
+    leaf = json.loads(row.leaf)
+    assert (leaf["documents"], leaf["documents_missing"]) == ([], "key_away")
+    assert DOCUMENT.sha256 not in row.leaf.decode()
+
+
+async def test_documents_are_committed_to_under_salts_of_the_tenant_s_own_key(world: AuditWorld) -> None:
+    caller = world.caller()
+    other, _ = await world.add_tenant()
+    await world.record(caller, "DOCUMENT_DOWNLOADED", documents=[DOCUMENT])
+    draft = await world.recorder.draft(caller, EventType.EVENT_TYPE_DOCUMENT_DELETED, documents=None)
+    async with world.database.transaction() as transaction:
+        await world.recorder.record(transaction, draft.about(documents=(DOCUMENT,)))
+    await world.sequencer.flush()
+    leaves = [parse_leaf(row.leaf) for row in await everything(world, caller)]
+    key = await world.keys.own_key(world.tenant_id)
+    salt = document_salt(key, "original", "doc_1", 1)
+    wanted = (DocumentCommitment("doc_1", 1, commit_document(salt, DOCUMENT), "original"),)
+    assert [leaf.documents for leaf in leaves] == [wanted, wanted]
+    assert commitments_to([DOCUMENT], await world.keys.own_key(other)) != wanted
+    assert all(DOCUMENT.sha256 not in row.leaf.decode() for row in await everything(world, caller))
+
+
+async def test_documents_are_not_told_by_an_event_that_was_drafted_without_a_key(world: AuditWorld) -> None:
+    draft = await world.recorder.draft(world.caller(), EventType.EVENT_TYPE_DOCUMENT_DELETED)
+    with pytest.raises(ValueError, match="without a key"):
+        async with world.database.transaction() as transaction:
+            await world.recorder.record(transaction, draft.about(documents=(DOCUMENT,)))
+    named = await world.recorder.draft(world.caller(), EventType.EVENT_TYPE_DOCUMENT_DELETED, documents=[DOCUMENT])
+    assert repr(await world.keys.own_key(world.tenant_id)) not in repr(named)
+
+
+async def everything(world: AuditWorld, caller: Caller) -> Sequence[AuditEvent]:
+    return (await world.trail.list_events(caller, EventFilter(), first=0, limit=10)).events
 
 
 async def test_a_key_that_is_damaged_is_no_excuse(world: AuditWorld, monkeypatch: pytest.MonkeyPatch) -> None:
