@@ -188,8 +188,12 @@ class _CallbackTimeStamper(TimeStamper):
             response["status"]["status"] = "granted"  # RFC 3161 counts both as success; pyHanko only the one
         if response["status"]["status"].native == "granted":
             _drop_unsigned(response["time_stamp_token"])
-            self.largest = max(self.largest, len(response["time_stamp_token"].dump()))
         return response
+
+    async def async_timestamp(self, message_digest: bytes, md_algorithm: str) -> cms.ContentInfo:
+        token = (await super().async_timestamp(message_digest, md_algorithm)).dump()
+        self.largest = max(self.largest, len(token))
+        return cms.ContentInfo.load(token)  # read anew: asn1crypto takes seconds to copy one that was changed
 
 
 def _drop_unsigned(token: cms.ContentInfo) -> None:

@@ -31,9 +31,9 @@ _TITLES = {
     "structure": "File",
     "document_timestamp": "Last timestamp",
     "seal": "Seal",
-    "changes": "Changes",
-    "evidence": "Evidence",
     "audit_trail": "Audit trail",
+    "rendition": "What was signed",
+    "seal_certificate": "Seal named before",
     "detached_proof": "Proof beside it",
 }
 
@@ -141,6 +141,8 @@ def print_report(report: Report, name: str, console: Console | None = None) -> N
     verdict = Text("VALID", "bold green") if report.ok else Text("NOT VALID", "bold red")
     console.print(Text.assemble(verdict, "  ", (name, "bold")))
     console.print(Padding(_checks(report), (1, 0, 1, 2)))
+    for warning in report.warnings:
+        console.print(Padding(Text.assemble(("Note: ", "bold yellow"), warning), (0, 0, 1, 2)))
     if not report.ok:
         console.print("  Do not rely on this file: what it says about itself is not proved.")
         return
@@ -173,9 +175,14 @@ def _facts(report: Report) -> Table:
     grid.add_row("Sealed by", Text(facts.sealed_by))
     if facts.sealed_at:
         grid.add_row("Sealed at", Text(f"{facts.sealed_at:%Y-%m-%d %H:%M:%S} UTC"))
+    grid.add_row("Certificate", Text(f"SHA-256 {facts.seal_certificate}"))
+    if facts.sealed_at and facts.last_event_at:
+        waited = (facts.sealed_at - facts.last_event_at).total_seconds()
+        grid.add_row("Sealed after", Text(f"{waited:,.0f} seconds from the trail's last event"))
     grid.add_row("Clock", Text(facts.timestamped_by))
     for document in facts.documents:
-        grid.add_row("Document", Text(f"{document.name}, version {document.version}\nSHA-256 {document.sha256}"))
+        what = {"original": "Document", "rendition": "As it was shown"}.get(document.content, document.content)
+        grid.add_row(what, Text(f"{document.name}, version {document.version}\nSHA-256 {document.sha256}"))
     return grid
 
 
