@@ -19,6 +19,7 @@ from zegel_server.pdf.decoding import decoded
 from zegel_server.pdf.geometry import Matrix, inherited, number
 from zegel_server.pdf.limits import MAX_PAGE_TREE_DEPTH
 from zegel_server.pdf.optional_content import Visibility
+from zegel_server.pdf.sieve import entry, shallow
 
 _INVISIBLE, _HIDDEN, _NO_ROTATE, _NO_VIEW = 1, 1 << 1, 1 << 4, 1 << 5
 _PASSWORD = 1 << 13
@@ -95,7 +96,7 @@ def appearance(item: pikepdf.Object) -> pikepdf.Stream | None:
         if not isinstance(state, pikepdf.Name):
             value = inherited_field(item, "/V")
             state = value if isinstance(value, pikepdf.Name) and value in normal else pikepdf.Name.Off
-        normal = normal.get(state)
+        normal = normal[state] if state in normal else None
     return normal if isinstance(normal, pikepdf.Stream) else None
 
 
@@ -149,12 +150,10 @@ def lend_fonts(pdf: pikepdf.Pdf) -> None:
 
 def _lend(stream: pikepdf.Stream, fonts: pikepdf.Object, around: pikepdf.Object | None) -> None:
     own = stream.get("/Resources")
-    if not isinstance(own, pikepdf.Dictionary):
-        own = pikepdf.Dictionary({key: around[key] for key in around.keys()} if isinstance(around, pikepdf.Dictionary) else {})  # noqa: SIM118
-    mine = own.get("/Font")
-    named = names(decoded(stream) or b"")
-    known = pikepdf.Dictionary({key: mine[key] for key in mine.keys()} if isinstance(mine, pikepdf.Dictionary) else {})  # noqa: SIM118
-    lent = [name for name in named if name not in known and isinstance(fonts.get(name), pikepdf.Dictionary)]
+    own = shallow(own if isinstance(own, pikepdf.Dictionary | pikepdf.Stream) else around)
+    known = shallow(own.get("/Font"))
+    named = sorted(names(decoded(stream) or b""))
+    lent = [name for name in named if name not in known and isinstance(entry(fonts, name), pikepdf.Dictionary)]
     for name in lent:
         known[name] = fonts[name]
     if lent:

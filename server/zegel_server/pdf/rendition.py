@@ -26,7 +26,7 @@ from zegel_server.pdf.model import Rendition
 from zegel_server.pdf.navigation import Link, Navigation, attach_labels, attach_links, attach_outline
 from zegel_server.pdf.optional_content import Visibility
 from zegel_server.pdf.refusal import RefusedError
-from zegel_server.pdf.sieve import Sieve
+from zegel_server.pdf.sieve import Sieve, shallow
 from zegel_server.pdf.source import demand_pages, facts, open_source
 
 _FORM_NAME = "/ZegelForm"
@@ -138,16 +138,8 @@ def _joined(contents: object) -> bytes:
 
 def _resources(given: object) -> pikepdf.Dictionary:
     """A page's resources in a dictionary of its own, whose forms and pictures can be added to."""
-    found = pikepdf.Dictionary()
-    if isinstance(given, pikepdf.Dictionary | pikepdf.Stream):
-        for key in given.keys():  # noqa: SIM118 - no mapping
-            found[key] = given[key]
-    objects = found.get("/XObject")
-    named = pikepdf.Dictionary()
-    if isinstance(objects, pikepdf.Dictionary):
-        for key in objects.keys():  # noqa: SIM118
-            named[key] = objects[key]
-    found.XObject = named
+    found = shallow(given)
+    found.XObject = shallow(found.get("/XObject"))
     return found
 
 

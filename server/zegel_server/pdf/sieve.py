@@ -45,7 +45,7 @@ class _Scope:
         for _level in range(MAX_FORM_DEPTH):
             if scope is None:
                 return None
-            if (found := scope.own.get(category)) is not None and (item := found.get(name)) is not None:
+            if (found := scope.own.get(category)) is not None and (item := entry(found, name)) is not None:
                 return item
             scope = scope.around
         return None
@@ -58,7 +58,7 @@ class _Scope:
         properties = scope.own.get("/Properties") if scope else None
         if properties is None:
             return frozenset()
-        return frozenset(name for name in properties.keys() if visibility.hidden(properties.get(name)))  # noqa: SIM118
+        return frozenset(name for name in properties.keys() if visibility.hidden(entry(properties, name)))  # noqa: SIM118
 
 
 class Sieve:
@@ -170,7 +170,7 @@ class Sieve:
                 self._named[item.objgen] = names(decoded(item) or b"")
             return self._named[item.objgen]
         glyphs = item.get("/CharProcs")
-        streams = [glyphs.get(key) for key in glyphs.keys()] if isinstance(glyphs, pikepdf.Dictionary) else []  # noqa: SIM118
+        streams = [entry(glyphs, key) for key in glyphs.keys()] if isinstance(glyphs, pikepdf.Dictionary) else []  # noqa: SIM118
         return frozenset().union(*(self._names(part) for part in streams if isinstance(part, pikepdf.Stream)))
 
     # ------------------------------------------------------------------------------------------------- other objects
@@ -237,7 +237,7 @@ class Sieve:
             if wanted == "resources":
                 kept.add(key)
                 continue
-            value = item.get(key)
+            value = item[key]
             sifted = self._value(value, wanted, inner)
             if sifted is not None:
                 kept.add(key)
@@ -267,6 +267,29 @@ class Sieve:
         item["/Resources"] = self._resources(needed, scope)
 
 
+def entry(holder: pikepdf.Object, key: str) -> pikepdf.Object | None:
+    """A dictionary's entry under any name: ``get`` takes only those that are text.
+
+    Args:
+        holder: The dictionary, or a stream.
+        key: The name, with its slash.
+    """
+    return holder[key] if key in holder else None
+
+
+def shallow(holder: object) -> pikepdf.Dictionary:
+    """A dictionary of its own with the same entries, whatever their names; an empty one for anything else.
+
+    Args:
+        holder: A dictionary, a stream, or anything.
+    """
+    made = pikepdf.Dictionary()
+    if isinstance(holder, pikepdf.Dictionary | pikepdf.Stream):
+        for key in holder.keys():  # noqa: SIM118 - no mapping
+            made[key] = holder[key]
+    return made
+
+
 def _categories(resources: object) -> dict[str, pikepdf.Object]:
     """The categories of resources; a stream's dictionary counts, as some viewers take it for one."""
     if not isinstance(resources, pikepdf.Dictionary | pikepdf.Stream):
@@ -294,13 +317,13 @@ def _identity(item: pikepdf.Object | None) -> object:
 def _copied(pdf: pikepdf.Pdf, item: pikepdf.Object) -> pikepdf.Object:
     """A form, pattern or font of its own with the same entries."""
     if not isinstance(item, pikepdf.Stream):
-        made = pikepdf.Dictionary({key: item[key] for key in item.keys()})  # noqa: SIM118 - no mapping
+        made = shallow(item)
         glyphs = made.get("/CharProcs")
         if isinstance(glyphs, pikepdf.Dictionary):
-            parts = {key: glyphs[key] for key in glyphs.keys()}  # noqa: SIM118
-            made["/CharProcs"] = pikepdf.Dictionary(
-                {key: _copied(pdf, part) if isinstance(part, pikepdf.Stream) else part for key, part in parts.items()}
-            )
+            made["/CharProcs"] = shallow(glyphs)
+            for key in glyphs.keys():  # noqa: SIM118 - no mapping
+                if isinstance(part := glyphs[key], pikepdf.Stream):
+                    made["/CharProcs"][key] = _copied(pdf, part)
         return made
     stream = pikepdf.Stream(pdf, bytes(item.read_raw_bytes()))
     for key in item.keys():  # noqa: SIM118

@@ -7,7 +7,8 @@ Invariants:
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Self
@@ -26,6 +27,7 @@ from zegel_server.pdf.limits import (
     MAX_PAGES,
     MAX_PDF_BYTES,
     MAX_STREAM_BYTES,
+    MEBIBYTE,
 )
 from zegel_server.pdf.model import PageFacts, PdfFacts
 from zegel_server.pdf.navigation import pairs
@@ -36,6 +38,10 @@ from zegel_server.pdf.signatures import signatures_of
 _HEADER_WITHIN = 1024
 """Readers look for ``%PDF-`` in the first 1,024 bytes (ISO 32000-1, Annex H, note 13)."""
 
+_NUMBERS = re.compile(rb"(?<!\d)(\d{1,7})\s+\d{1,5}\s+obj\b|/Size\s+(\d{1,7})\b")
+_CATALOGUE = re.compile(rb"(?<!\d)(\d{1,7})\s+(\d{1,5})\s+obj\s*<<[^>]{0,2000}?/Type\s*/Catalog\b")
+_NUMBER_BYTES, _MAX_PADDING = 3, 8 * MEBIBYTE
+"""How many bytes of a file qpdf wants for each number that an object may have, and how many it is given at most."""
 _ENCRYPT = re.compile(rb"/Encrypt(?![A-Za-z])")
 
 _DAMAGE = "Attempting to reconstruct"
@@ -117,8 +123,28 @@ def _opened(data: bytes) -> Source:
     except pikepdf.PdfError:
         if b"%PDF-" not in data[:_HEADER_WITHIN]:
             raise RefusedError(Refusal.NOT_A_PDF) from None
-        # Without its index, objects are found where they are, as readers do who doubt the index.
-        return _tried(data.replace(b"startxref", b"startxxxx"), Refusal.DAMAGED, lambda pdf: len(pdf.pages) > 0)
+    for mended in _mended(data):
+        with suppress(RefusedError):
+            return _tried(mended, Refusal.DAMAGED, lambda pdf: len(pdf.pages) > 0)
+    raise RefusedError(Refusal.DAMAGED)
+
+
+def _mended(data: bytes) -> Iterator[bytes]:
+    """A file that readers open and qpdf does not, without what stops qpdf: each next one says less of itself."""
+    # Numbers of objects above a third of the file's bytes are impossible to qpdf; readers take them.
+    highest = max((int(found) for pair in _NUMBERS.findall(data) for found in pair if found), default=0)
+    short = min(_NUMBER_BYTES * (highest + 2) - len(data), _MAX_PADDING)
+    if short > 0:
+        start = data[data.rfind(b"startxref") :] if b"startxref" in data else b""
+        data += b"\n" * short + start
+        yield data
+    # Without its index, objects are found where they are, as readers do who doubt the index.
+    data = data.replace(b"startxref", b"startxxxx")
+    yield data
+    # An encryption that is no dictionary encrypts nothing.
+    yield _ENCRYPT.sub(b"/EncrypZ", data)
+    if catalogues := _CATALOGUE.findall(data):
+        yield data + b"\ntrailer\n<< /Root %s %s R >>\n" % catalogues[-1]
 
 
 def _tried(data: bytes, otherwise: Refusal, fits: Callable[[pikepdf.Pdf], bool]) -> Source:
