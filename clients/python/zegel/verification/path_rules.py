@@ -1,0 +1,212 @@
+"""What a certificate in a path must be for, how strong it must be, and how much work may be spent on finding out."""
+
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from asn1crypto import algos, keys, x509
+from cryptography.exceptions import InvalidSignature
+from pyhanko_certvalidator.policy_decl import AlgorithmUsageConstraint, AlgorithmUsagePolicy
+from pyhanko_certvalidator.sig_validate import DEFAULT_VALIDATION_CONTEXT, DefaultSignatureValidator
+
+Usage = Literal["seal", "timestamp"]
+"""What a certificate is to be for."""
+
+MAX_SIGNATURES: Final = 256
+"""Signatures of certificates, lists and answers that are checked for one path. An honest one takes some ten, and one
+check a millisecond at most."""
+
+RSA_BITS: Final = (2048, 8192)
+"""Smallest and largest RSA key: below, it is broken; above, checking it takes more time than anybody's is worth."""
+
+MIN_CURVE_BITS: Final = 256
+"""Smallest elliptic curve (ETSI TS 119 312)."""
+
+HASHES: Final = frozenset({"sha256", "sha384", "sha512", "sha3_256", "sha3_384", "sha3_512"})
+SIGNATURES: Final = frozenset({"rsassa_pkcs1v15", "rsassa_pss", "ecdsa", "ed25519", "ed448"})
+"""What a certificate, a list or an answer may be signed with (ETSI TS 119 312); anything else is weak or unknown."""
+
+NOT_A_SEAL: Final = frozenset({"time_stamping", "ocsp_signing", "server_auth", "code_signing"})
+"""Purposes of which none goes together with sealing documents."""
+
+MAX_NAME: Final = 80
+"""Characters of a name in a message: it comes from whoever made the certificate."""
+
+
+class PathError(ValueError):
+    """A certificate does not lead to a trusted root as it must; the message says why, to a person."""
+
+
+class TooMuchError(Exception):
+    """A bound on the work is reached. No ``ValueError``, which pyhanko-certvalidator would take for a bad list."""
+
+
+def name_of(certificate: x509.Certificate) -> str:
+    """Whose certificate it is, in a message: the common name or what else there is, printable and not too long.
+
+    Args:
+        certificate: The certificate.
+    """
+    names = certificate.subject.native
+    name = str(names.get("common_name") or names.get("organization_name") or certificate.subject.human_friendly)
+    shown = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in name[:MAX_NAME])
+    return shown if len(name) <= MAX_NAME else f"{shown}..."
+
+
+def check_usage(certificate: x509.Certificate, usage: Usage) -> None:
+    """Demand that a signer's certificate is for what it was used for, and not a certification authority's.
+
+    A seal's has *content commitment* (ETSI EN 319 412-2, 4.3.2: type A, B or F), and no purpose that is another trade.
+    A timestamp's has one extended key usage, critical (RFC 3161, 2.3).
+
+    Args:
+        certificate: The signer's.
+        usage: What for.
+
+    Raises:
+        PathError: It is not.
+    """
+    purposes = _purposes(certificate)
+    used = set(certificate.key_usage_value.native) if certificate.key_usage_value else None
+    wrong = f"The certificate of {name_of(certificate)} is not one for {usage}s"
+    if certificate.ca or (used is not None and used & {"key_cert_sign", "crl_sign"}):
+        raise PathError(f"{wrong}: it is a certification authority's.")
+    if usage == "timestamp":
+        critical = "extended_key_usage" in certificate.critical_extensions
+        if purposes != ["time_stamping"] or not critical:
+            raise PathError(f"{wrong}: timestamps are not its only purpose.")
+        if used is not None and not used & {"digital_signature", "non_repudiation"}:
+            raise PathError(f"{wrong}: its key is not for signing.")
+    else:
+        if used is None or "non_repudiation" not in used:
+            raise PathError(f"{wrong}: its key is not for commitments to content.")
+        if purposes is not None and set(purposes) & NOT_A_SEAL:
+            raise PathError(f"{wrong}: it has another purpose.")
+    if not _is_strong(certificate.public_key):
+        raise PathError(f"The key of {name_of(certificate)} is too weak.")
+
+
+def check_issuer(certificate: x509.Certificate, usage: Usage) -> None:
+    """Demand that an authority between a root and a signer may certify for this, where it says what for.
+
+    RFC 5280 leaves open what purposes mean in an authority's certificate; root programmes (Mozilla's, Microsoft's) take
+    them for the only ones it may certify, and so do real authorities for time.
+
+    Args:
+        certificate: The authority's.
+        usage: What the signer's certificate is for.
+
+    Raises:
+        PathError: It may not.
+    """
+    purposes = _purposes(certificate)
+    if purposes is None or "any_extended_key_usage" in purposes:
+        return
+    good = "time_stamping" in purposes if usage == "timestamp" else bool(set(purposes) - NOT_A_SEAL)
+    if not good:
+        raise PathError(f"The authority {name_of(certificate)} may not certify {usage}s.")
+
+
+def _purposes(certificate: x509.Certificate) -> list[str] | None:
+    value = certificate.extended_key_usage_value
+    return None if value is None else [str(each) for each in value.native]
+
+
+def _is_strong(key: keys.PublicKeyInfo) -> bool:
+    if key.algorithm in {"rsa", "rsassa_pss"}:
+        return bool(RSA_BITS[0] <= key.bit_size <= RSA_BITS[1])
+    if key.algorithm == "ec":
+        return key.curve[0] == "named" and key.bit_size >= MIN_CURVE_BITS
+    return key.algorithm in {"ed25519", "ed448"}
+
+
+class Algorithms(AlgorithmUsagePolicy):
+    """Which algorithms are good: the same at every moment, since what is weak now can be forged now with any date."""
+
+    def digest_algorithm_allowed(
+        self,
+        algo: algos.DigestAlgorithm,
+        moment: datetime | None,  # noqa: ARG002 - see above
+    ) -> AlgorithmUsageConstraint:
+        """Whether a hash is good."""
+        return AlgorithmUsageConstraint(algo["algorithm"].native in HASHES)
+
+    def signature_algorithm_allowed(
+        self,
+        algo: algos.SignedDigestAlgorithm,
+        moment: datetime | None,  # noqa: ARG002 - see above
+        public_key: keys.PublicKeyInfo | None,
+    ) -> AlgorithmUsageConstraint:
+        """Whether a signature's algorithm, with its hash and key, is good."""
+        try:
+            name = algo.signature_algo
+            good = name in SIGNATURES and (name in {"ed25519", "ed448"} or algo.hash_algo in HASHES)
+        except ValueError:
+            good = False
+        return AlgorithmUsageConstraint(good and (public_key is None or _is_strong(public_key)))
+
+
+class Validator(DefaultSignatureValidator):
+    """Checks signatures: not with weak algorithms, and not too many.
+
+    pyhanko-certvalidator asks its policy about the algorithms of certificates, but not of lists and answers.
+    """
+
+    def __init__(self) -> None:
+        self._left = MAX_SIGNATURES
+        self._policy = Algorithms()
+
+    def validate_signature(
+        self,
+        signature: bytes,
+        signed_data: bytes,
+        public_key_info: keys.PublicKeyInfo,
+        signature_algorithm: algos.SignedDigestAlgorithm,
+        context: Any = DEFAULT_VALIDATION_CONTEXT,
+    ) -> None:
+        """Check a signature.
+
+        Args:
+            signature: The signature.
+            signed_data: What it is over.
+            public_key_info: By whose key.
+            signature_algorithm: How.
+            context: As pyhanko-certvalidator has it.
+
+        Raises:
+            InvalidSignature: It is not valid, or of a weak algorithm.
+            TooMuchError: Too many were asked.
+        """
+        if self._left == 0:
+            raise TooMuchError
+        self._left -= 1
+        if not self._policy.signature_algorithm_allowed(signature_algorithm, None, public_key_info):
+            raise InvalidSignature
+        super().validate_signature(signature, signed_data, public_key_info, signature_algorithm, context)
+
+    def has_issued(self, issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
+        """Whether a certificate's signature is the issuer's, and its names do not contradict it.
+
+        Args:
+            issuer: Who may have certified it.
+            certificate: The certificate.
+
+        Raises:
+            TooMuchError: Too many were asked.
+        """
+        if issuer.subject != certificate.issuer:
+            return False
+        wanted = certificate.authority_key_identifier
+        if wanted and issuer.key_identifier and wanted != issuer.key_identifier:
+            return False
+        try:
+            self.validate_signature(
+                certificate["signature_value"].native,
+                certificate["tbs_certificate"].dump(),
+                issuer.public_key,
+                certificate["signature_algorithm"],
+            )
+        except TooMuchError:
+            raise
+        except Exception:  # noqa: BLE001 - InvalidSignature, or whatever odd keys raise: it is not by this one
+            return False
+        return True
