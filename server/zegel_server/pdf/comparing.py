@@ -10,6 +10,7 @@ Invariants:
 """
 
 from dataclasses import dataclass
+from typing import cast
 
 from PIL import Image, ImageChops, ImageFilter
 
@@ -119,7 +120,7 @@ def has_ink(one: Image.Image, box: tuple[int, int, int, int]) -> bool:
         one: The picture.
         box: Left, top, right, bottom.
     """
-    return any(low + NOTICEABLE <= high for low, high in one.crop(box).getextrema())
+    return any(low + NOTICEABLE <= high for low, high in map(_extremes, one.crop(box).split()))
 
 
 def _outside(one: Image.Image, other: Image.Image) -> Image.Image:
@@ -169,7 +170,13 @@ def _strongest(one: Image.Image) -> Image.Image:
 
 
 def _most(one: Image.Image) -> int:
-    return max(int(high) for _low, high in one.getextrema())
+    """The highest level in any colour."""
+    return max(_extremes(band)[1] for band in one.split())
+
+
+def _extremes(band: Image.Image) -> tuple[int, int]:
+    low, high = band.getextrema()
+    return int(cast("float", low)), int(cast("float", high))
 
 
 _HALF = [level // 2 for level in range(256)] * 3

@@ -12,6 +12,7 @@ Invariants:
 import contextlib
 import ctypes
 import math
+import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
@@ -70,6 +71,8 @@ class Word:
         top: First row it touches.
         right: Column after the last.
         bottom: Row after the last.
+        lent: Whether a font that is not embedded draws some of it.
+        guessed: Whether such a font does not tell what the characters are.
     """
 
     text: str
@@ -77,6 +80,13 @@ class Word:
     top: int
     right: int
     bottom: int
+    lent: bool = False
+    guessed: bool = False
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """Left, top, right, bottom."""
+        return self.left, self.top, self.right, self.bottom
 
 
 def preload() -> None:
@@ -206,18 +216,16 @@ class DrawnPage:
             size: Size of the drawn page.
         """
         with self._text() as text:
-            letters: list[str] = []
-            corners: list[tuple[int, int]] = []
-            for index in range(text.count_chars() + 1):
+            letters: list[_Letter] = []
+            for index in range(text.count_chars()):
                 code = pdfium.FPDFText_GetUnicode(text, index)
-                char = chr(code) if code <= 0x10FFFF else ""  # noqa: PLR2004 - the last character there is
-                if not char or char.isspace() or not code:
-                    yield from _word(letters, corners, size)
-                    letters, corners = [], []
+                char = chr(code) if 0 < code <= sys.maxunicode else ""
+                if not char or char.isspace():
+                    yield from _word(letters, size)
+                    letters = []
                 else:
-                    letters.append(char)
-                    corners.extend(self._corners(text, index, size))
-            yield from _word(letters, corners, size)
+                    letters.append(self._letter(text, index, char, size))
+            yield from _word(letters, size)
 
     @contextlib.contextmanager
     def _text(self) -> Iterator[pypdfium2.PdfTextPage]:
@@ -230,21 +238,32 @@ class DrawnPage:
         finally:
             text.close()
 
-    def _corners(self, text: pypdfium2.PdfTextPage, index: int, size: Size) -> list[tuple[int, int]]:
+    def _letter(self, text: pypdfium2.PdfTextPage, index: int, char: str, size: Size) -> "_Letter":
         box = [ctypes.c_double() for _side in range(_CHAR_BOX)]
-        if not pdfium.FPDFText_GetCharBox(text, index, *box):
-            return []
-        left, right, bottom, top = (side.value for side in box)
-        found = []
-        for across, upright in ((left, top), (right, bottom)):
-            column, row = ctypes.c_int(), ctypes.c_int()
-            pdfium.FPDF_PageToDevice(self._page, 0, 0, size.width, size.height, 0, across, upright, column, row)
-            found.append((column.value, row.value))
-        return found
+        corners = []
+        if pdfium.FPDFText_GetCharBox(text, index, *box):
+            left, right, bottom, top = (side.value for side in box)
+            for across, upright in ((left, top), (right, bottom)):
+                column, row = ctypes.c_int(), ctypes.c_int()
+                pdfium.FPDF_PageToDevice(self._page, 0, 0, size.width, size.height, 0, across, upright, column, row)
+                corners.append((column.value, row.value))
+        shape = pdfium.FPDFText_GetTextObject(text, index)
+        font = pdfium.FPDFTextObj_GetFont(shape) if shape else None
+        lent = bool(font) and pdfium.FPDFFont_GetIsEmbedded(font) == 0
+        return _Letter(char, corners, lent, lent and pdfium.FPDFText_HasUnicodeMapError(text, index) == 1)
 
 
-def _word(letters: list[str], corners: list[tuple[int, int]], size: Size) -> Iterator[Word]:
-    text = _plain("".join(letters))
+@dataclass(frozen=True, slots=True)
+class _Letter:
+    char: str
+    corners: list[tuple[int, int]]
+    lent: bool
+    guessed: bool
+
+
+def _word(letters: list[_Letter], size: Size) -> Iterator[Word]:
+    text = _plain("".join(letter.char for letter in letters))
+    corners = [corner for letter in letters for corner in letter.corners]
     if not text or not corners:
         return
     columns, rows = zip(*corners, strict=True)
@@ -254,6 +273,8 @@ def _word(letters: list[str], corners: list[tuple[int, int]], size: Size) -> Ite
         top=min(max(min(rows) - 1, 0), size.height - 1),
         right=max(min(max(columns) + 2, size.width), 1),
         bottom=max(min(max(rows) + 2, size.height), 1),
+        lent=any(letter.lent for letter in letters),
+        guessed=any(letter.guessed for letter in letters),
     )
 
 

@@ -16,12 +16,15 @@ from zegel_server.pdf.geometry import number, shown
 from zegel_server.pdf.limits import MAX_PAGE_TREE_DEPTH
 
 _HIDDEN, _NO_VIEW = 1 << 1, 1 << 5
-_COMBO = 1 << 17
+_COMBO, _PASSWORD = 1 << 17, 1 << 13
 _ICONS = {"/Text", "/FileAttachment", "/Sound", "/Movie", "/Screen", "/Popup", "/Link", "/3D", "/RichMedia"}
 """What only has an icon or a frame where it has no appearance of its own."""
 
 _ICON = 40
 """Points to the right of and below an icon's place that it may take: readers go by its upper left corner."""
+
+_ARROW = 10
+"""Half the width of an arrow's head, in widths of its line."""
 
 _AROUND = 4
 """Pixels around a rectangle that belong to it: lines at its edge, and the heads of arrows."""
@@ -112,7 +115,18 @@ def _points(item: pikepdf.Dictionary) -> list[float]:
     if found and str(item.get("/Subtype")) in _ICONS:
         left, top = min(found[::2]), max(found[1::2])
         found += [left - _ICON, top - _ICON, left + _ICON, top + _ICON]
+    elif found and "/LE" in item:
+        reach = _ARROW * _line_width(item)
+        found += [min(found[::2]) - reach, min(found[1::2]) - reach, max(found[::2]) + reach, max(found[1::2]) + reach]
     return found
+
+
+def _line_width(item: pikepdf.Dictionary) -> float:
+    style, border = item.get("/BS"), item.get("/Border")
+    width = number(style.get("/W")) if isinstance(style, pikepdf.Dictionary) else None
+    if width is None and isinstance(border, pikepdf.Array) and len(border) > 2:  # noqa: PLR2004 - its third number
+        width = number(border[2])
+    return 1.0 if width is None else min(max(width, 0.0), _ICON)
 
 
 def _box(page: pikepdf.Page, points: list[float], size: Size) -> tuple[int, int, int, int] | None:
@@ -137,9 +151,12 @@ def _box(page: pikepdf.Page, points: list[float], size: Size) -> tuple[int, int,
 def _writing(item: pikepdf.Dictionary, box: tuple[int, int, int, int]) -> tuple[int, int, int, int] | None:
     if str(item.get("/Subtype")) in _ICONS:
         return None
+    flags = int(number(_field(item, "/Ff")) or 0)
+    if flags & _PASSWORD and _field(item, "/FT") == "/Tx":
+        return None  # stars, where readers draw them; what it holds is shown to nobody
     inset = _AROUND + _FRAME
     left, top, right, bottom = box[0] + inset, box[1] + inset, box[2] - inset, box[3] - inset
-    if int(number(_field(item, "/Ff")) or 0) & _COMBO and _field(item, "/FT") == "/Ch":
+    if flags & _COMBO and _field(item, "/FT") == "/Ch":
         right -= box[3] - box[1]  # its arrow
     return (left, top, right, bottom) if left < right and top < bottom else None
 

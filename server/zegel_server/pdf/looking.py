@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
+from itertools import groupby
 
 import pikepdf
 from PIL import Image
@@ -53,6 +54,9 @@ ink there is greys a pixel at any resolution."""
 
 _SIZE_PART, _SIZE_POINTS = 0.001, 0.5
 """By how much two sizes of one page may differ: what rounding explains."""
+
+_OVERHANG = 2
+"""Pixels by which letters of another font may reach beyond a word's own."""
 
 _MARGIN = 2 * WINDOW + 2
 """Rows above and below a band that its measures look at."""
@@ -190,6 +194,7 @@ class _Look:
         self._one, self._other = one, other
         self._size = fit(one.width, one.height, factor)
         self._furniture = furniture
+        self._lent_words: list[tuple[Word, bool]] | None = None
 
     def share(self) -> float:
         """How much of the page differs.
@@ -198,7 +203,7 @@ class _Look:
             RefusedError: Too much.
         """
         missing = missing_words(self._one.words(), self._other.words())
-        places = [word for word in self._one.placed_words(self._size) if word.text in missing] if missing else []
+        places = self._places(missing) if missing else []
         differing = 0
         rows = max(BAND_PIXELS // self._size.width, 1)
         for top in range(0, self._size.height, rows):
@@ -216,8 +221,20 @@ class _Look:
                 differing += _unread(word, one, other, band.top)
         return min(differing / (self._size.width * self._size.height), 1.0)
 
+    def _places(self, missing: set[str]) -> list[Word]:
+        """Where words stood that cannot be copied any more, but for what nobody could be sure of.
+
+        Without the font itself a reader guesses what some codes mean, and takes a letter over its like for one.
+        """
+        kept = {_once(word) for word in self._other.words()}
+        return [
+            word
+            for word in self._one.placed_words(self._size)
+            if word.text in missing and not word.guessed and not (word.lent and _once(word.text) in kept)
+        ]
+
     def _explain(self, one: Image.Image, other: Image.Image, top: int, bottom: int) -> None:
-        """Look again without what readers draw as they like.
+        """Look again without what readers draw as they like: annotations left to them, text in their own fonts.
 
         Raises:
             RefusedError: That does not explain it.
@@ -234,8 +251,29 @@ class _Look:
             if blank or vanished(bare, one, other, box):
                 raise RefusedError(Refusal.DIFFERS)
             rest.paste(other.crop(box), box[:2])
+        for word, before in self._lent():
+            box = _within(_wider(word.box, self._size), above, one.height)
+            if box is None:
+                continue
+            if before and has_ink(one, box) and not has_ink(other, box):
+                raise RefusedError(Refusal.DIFFERS)
+            rest.paste(other.crop(box), box[:2])
         if differences(rest, other, top - above, bottom - above).gross:
             raise RefusedError(Refusal.DIFFERS)
+
+    def _lent(self) -> list[tuple[Word, bool]]:
+        """Words that are drawn in a reader's own font, and whether each is the original's; else it is their likeness.
+
+        Such a font has other shapes than the one that stands in the rendition, and without widths in the file it sets
+        them elsewhere.
+        """
+        if self._lent_words is None:
+            words = [word for word in self._one.placed_words(self._size) if word.lent]
+            texts = {_once(word.text) for word in words}
+            later = list(self._other.placed_words(self._size)) if words else []
+            self._lent_words = [(word, True) for word in words]
+            self._lent_words += [(word, False) for word in later if _once(word.text) in texts]
+        return self._lent_words
 
     def _band(self, top: int, bottom: int) -> _Band:
         above, below = max(top - _MARGIN, 0), min(bottom + _MARGIN, self._size.height)
@@ -249,13 +287,28 @@ def _unread(word: Word, one: Image.Image, other: Image.Image, top: int) -> int:
     Raises:
         RefusedError: It can neither be copied nor seen as before.
     """
-    box = _within((word.left, word.top, word.right, word.bottom), top, one.height)
+    box = _within(word.box, top, one.height)
     if box is None:
         return 0
     if changed(one, other, box):
         raise RefusedError(Refusal.DIFFERS)
     # What is hidden, outside of the page or drawn in no colour was not read by anybody before.
     return (box[2] - box[0]) * (box[3] - box[1]) if has_ink(one, box) else 0
+
+
+def _once(text: str) -> str:
+    """A word without letters that follow their like."""
+    return "".join(char for char, _run in groupby(text))
+
+
+def _wider(box: tuple[int, int, int, int], size: Size) -> tuple[int, int, int, int]:
+    left, top, right, bottom = box
+    return (
+        max(left - _OVERHANG, 0),
+        max(top - _OVERHANG, 0),
+        min(right + _OVERHANG, size.width),
+        min(bottom + _OVERHANG, size.height),
+    )
 
 
 def _within(box: tuple[int, int, int, int], top: int, rows: int) -> tuple[int, int, int, int] | None:
