@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from google.protobuf.descriptor import ServiceDescriptor
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, Gauge, start_http_server
 
 from zegel.audit.v1 import audit_service_pb2_grpc
 from zegel.identity.v1 import identity_service_pb2_grpc
@@ -35,10 +35,10 @@ from zegel_server.config import Settings
 from zegel_server.core import AUDIT, CEREMONY, DOCUMENT, IDENTITY, PERMISSION, SIGNING, Core
 from zegel_server.credentials import Credentials, open_credentials
 from zegel_server.documents.downloads import Downloads
-from zegel_server.documents.inspecting import Inspector
 from zegel_server.documents.ledger import Ledgers
 from zegel_server.documents.library import Library
 from zegel_server.documents.removal import Remover
+from zegel_server.documents.renditions import Renditions
 from zegel_server.documents.service import Documents
 from zegel_server.documents.servicer import DocumentServicer
 from zegel_server.documents.servicer import register as register_documents
@@ -50,6 +50,7 @@ from zegel_server.identity.exchange import Exchange
 from zegel_server.identity.operator import ensure_operator, renew_operator, write_secret
 from zegel_server.identity.servicer import IdentityServicer
 from zegel_server.janitor import Chore, Janitor
+from zegel_server.pdf.identity import fingerprint
 from zegel_server.pdf.limits import WorkerLimits
 from zegel_server.pdf.workshop import Workshop
 from zegel_server.permissions.servicer import PermissionServicer
@@ -60,7 +61,10 @@ from zegel_server.rpc.telemetry import Telemetry
 from zegel_server.signing.ceremony import Ceremony
 from zegel_server.signing.expiry import Expiry
 from zegel_server.signing.links import Awaited, SignerLinks
+from zegel_server.signing.openings import TrailOpenings
 from zegel_server.signing.pictures import Pictures
+from zegel_server.signing.queue import SealingQueue
+from zegel_server.signing.renditions import RequestRenditions
 from zegel_server.signing.sealing import EVIDENCE_WAIT_S, Sealer, SealMaterials
 from zegel_server.signing.service import Signing
 from zegel_server.signing.servicer import CeremonyServicer, SigningServicer
@@ -119,20 +123,26 @@ class Domains:
             outlet = Feeder(self.audit_log, cosignatures, witnesses, registry, outlet)
         self.sequencer = Sequencer(database, self.audit_log, outlet)
         recorder.recorded = self.sequencer.nudge
-        self.audit = AuditTrail(database, keys, self.audit_log, self.sequencer, cosignatures)
+        self.audit = AuditTrail(
+            database, keys, self.audit_log, self.sequencer, cosignatures, openings=TrailOpenings(database, keys)
+        )
 
         self.vault = Vault(blobs, keys)
-        inspector = Inspector(workshop)
+        renditions = Renditions(workshop, self.vault)
         ledgers = Ledgers(database, keys, recorder)
         self.documents = Documents(database, ledgers, recorder, core.permissions.owners)
-        self.uploads = Uploads(self.vault, ledgers, inspector)
+        self.uploads = Uploads(self.vault, ledgers, renditions)
         self.downloads = Downloads(database, self.vault, recorder)
         self.remover = Remover(database, self.vault)
         self.upkeep = Upkeep(database, self.vault)
-        library = Library(database, self.vault, keys, inspector)
+        library = Library(database, self.vault, keys, renditions)
 
         materials = SealMaterials(
-            credentials.seal, credentials.timestamps, credentials.certificates, credentials.revocation_lists.current
+            credentials.seal,
+            credentials.timestamps,
+            credentials.certificates,
+            credentials.revocation_lists.current,
+            credentials.ocsp_answers,
         )
         sealer = Sealer(
             database,
@@ -144,8 +154,19 @@ class Domains:
             materials=materials,
             evidence_wait_s=max(EVIDENCE_WAIT_S, settings.witness_wait) if settings.witnesses_needed else None,
         )
-        self.sealing = SealingWorker(database, sealer)
-        self.signing = Signing(database, keys, recorder, library, core.sessions, owners=core.permissions.owners)
+        self.sealing = SealingWorker(database, sealer, recorder)
+        queue = SealingQueue(
+            database, Gauge("zegel_sealing_blocked", "Requests that cannot be sealed as they are.", registry=registry)
+        )
+        self.signing = Signing(
+            database,
+            keys,
+            recorder,
+            library,
+            core.sessions,
+            owners=core.permissions.owners,
+            renditions=RequestRenditions(library, workshop),
+        )
         self.signer_links = SignerLinks(database, keys, recorder, core.links, self.signing)
         self.exchange = Exchange(
             database,
@@ -155,14 +176,22 @@ class Domains:
             recorder=recorder,
             providers=core.providers,
         )
-        self.ceremony = Ceremony(database, keys, recorder, Pictures(workshop), self.sealing.nudge)
+        self.ceremony = Ceremony(
+            database,
+            keys,
+            recorder,
+            Pictures(workshop),
+            seal_certificate=lambda: fingerprint(credentials.seal),
+            all_signed=self.sealing.nudge,
+        )
         self.expiry = Expiry(database, keys, recorder)
         self.janitor = Janitor(
             [
                 Chore("uploads that expired", 60, self.uploads.sweep),
                 Chore("blobs that are to go", 5, self.remover.run),
                 Chore("requests that expired", 5, self.expiry.sweep_expired),
-                Chore("revocation lists", 60, credentials.revocation_lists.keep_up),
+                Chore("requests that cannot be sealed", 15, queue.count),
+                Chore("revocation lists", 60, credentials.keep_up),
                 Chore("answers kept for long enough", 3600, core.forget_answers),
                 Chore("sessions that ended", 3600, core.sessions.forget_ended),
                 Chore("objects that no row names", 6 * 3600, self.upkeep.remove_orphans),

@@ -1,4 +1,4 @@
-"""``zegel-server``: serve, migrate, tenants, keys, blobs, audit.
+"""``zegel-server``: serve, migrate, tenants, keys, blobs, sealing, audit.
 
 Every setting can be given by the environment (``ZEGEL_...``, see ``config``); the flags here override the few that one
 types by hand. Answers go to standard output, one JSON object a line, for people and programs alike; log lines go to
@@ -28,6 +28,7 @@ from zegel_server.identity.operator import renew_operator
 from zegel_server.keys.providers import INSTALLATION
 from zegel_server.keys.rotation import Rotation
 from zegel_server.process import bound_memory
+from zegel_server.signing.queue import SealingQueue
 
 app = typer.Typer(
     name="zegel-server",
@@ -40,9 +41,11 @@ tenants = typer.Typer(no_args_is_help=True, help="Tenants of this installation."
 keys = typer.Typer(no_args_is_help=True, help="Root keys and tenant keys.")
 audit = typer.Typer(no_args_is_help=True, help="The audit log.")
 blobs = typer.Typer(no_args_is_help=True, help="Stored documents.")
+sealing = typer.Typer(no_args_is_help=True, help="Signature requests that wait to be sealed.")
 app.add_typer(tenants, name="tenants")
 app.add_typer(keys, name="keys")
 app.add_typer(blobs, name="blobs")
+app.add_typer(sealing, name="sealing")
 app.add_typer(audit, name="audit")
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of everything that is kept locally.")]
@@ -341,6 +344,32 @@ def scrub(data_dir: DataDir = None, development: Development = None) -> None:
         say(checked=checked, damaged=damaged)
         if damaged:
             raise typer.Exit(1)
+
+    with_core(settings_of(data_dir=data_dir, development=development), work)
+
+
+@sealing.command("list")
+def list_sealing(data_dir: DataDir = None, development: Development = None) -> None:
+    """Lists the requests that wait to be sealed, one a line; those first that cannot be until something is mended."""
+
+    async def work(core: Core) -> None:
+        for each in await SealingQueue(core.database).waiting():
+            say(**each.told())
+
+    with_core(settings_of(data_dir=data_dir, development=development), work)
+
+
+@sealing.command("retry")
+def retry_sealing(
+    signature_request_id: Annotated[str, typer.Argument(help="The signature request.")],
+    data_dir: DataDir = None,
+    development: Development = None,
+) -> None:
+    """Has a server that runs try to seal a request at once, after what kept it from that was mended."""
+
+    async def work(core: Core) -> None:
+        await SealingQueue(core.database).retry(signature_request_id)
+        say(signature_request_id=signature_request_id, retried=True)
 
     with_core(settings_of(data_dir=data_dir, development=development), work)
 

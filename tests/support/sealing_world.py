@@ -136,7 +136,7 @@ async def open_sealing_world(url: str, folder: Path, workshop: Workshop) -> Asyn
         libraries.append(Library(database, vaults[0], keys, Renditions(workshop, vaults[0])))
         return libraries[0]
 
-    world = await make_world(url, folder / "keyring.json", library)
+    world = await make_world(url, folder / "keyring.json", library, workshop)
     log = Log(world.database, LogKey.open(folder, "log.example.org/zegel"))
     sequencer = Sequencer(world.database, log)
     await sequencer.start()

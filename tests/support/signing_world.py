@@ -29,6 +29,7 @@ from zegel_server.signing.drafts import DocumentChoice, NewRequest, Signer
 from zegel_server.signing.expiry import Expiry
 from zegel_server.signing.fields import Field, FieldType, PageSize, Value
 from zegel_server.signing.ports import Documents
+from zegel_server.signing.renditions import Merges, RequestRenditions
 from zegel_server.signing.service import Signing
 from zegel_server.signing.snapshot import Snapshot
 
@@ -68,6 +69,18 @@ class StoredVersion:
     def size(self) -> int:
         return len(self.data)
 
+    @property
+    def rendition(self) -> bytes:
+        return b"%PDF rendition of " + self.data
+
+    @property
+    def rendition_size(self) -> int:
+        return len(self.rendition)
+
+    @property
+    def rendition_sha256(self) -> bytes:
+        return hashlib.sha256(self.rendition).digest()
+
 
 @dataclass
 class MemoryDocuments:
@@ -106,8 +119,46 @@ class MemoryDocuments:
     async def read_all(self, tenant_id: str, document_id: str, version: int) -> bytes:
         return self.versions[document_id, version].data
 
+    async def read_rendition(self, tenant_id: str, document_id: str, version: int) -> bytes:
+        return self.versions[document_id, version].rendition
+
+    async def store_merged(self, **about: Any) -> "MergedInMemory":
+        version = StoredVersion(new_id("doc"), 1, about["title"], about["data"], "", tuple(about["pages"]))
+        return MergedInMemory(self, version)
+
     async def store_sealed(self, **about: Any) -> NoReturn:
         raise NotImplementedError  # sealing is tested with the documents' own library
+
+
+@dataclass
+class MergedInMemory:
+    """What was merged, until its request is sent."""
+
+    documents: MemoryDocuments
+    stored: StoredVersion
+    version: int = 1
+
+    @property
+    def document_id(self) -> str:
+        return self.stored.document_id
+
+    @property
+    def size(self) -> int:
+        return self.stored.size
+
+    @property
+    def sha256(self) -> bytes:
+        return self.stored.sha256
+
+    async def insert(self, transaction: Transaction, owner_id: str) -> None:
+        self.documents.versions[self.document_id, 1] = replace(self.stored, owner_id=owner_id)
+
+
+class Joining:
+    """Merges by putting one after the other."""
+
+    async def merge(self, renditions: list[bytes]) -> bytes:
+        return b"".join(renditions)
 
 
 @dataclass
@@ -256,7 +307,12 @@ def place(own_name: str, kind: FieldType, **changes: Any) -> Field:
     return Field(**whole)
 
 
-async def make_world(url: str, keyring: Path, documents: Callable[[Database, Keys], Documents] | None = None) -> World:
+async def make_world(
+    url: str,
+    keyring: Path,
+    documents: Callable[[Database, Keys], Documents] | None = None,
+    workshop: Merges | None = None,
+) -> World:
     """A new tenant in an empty database with tables."""
     database = await open_database(url)
     keys = Keys(database, open_root_keys(f"local:{keyring}"))
@@ -276,6 +332,7 @@ async def make_world(url: str, keyring: Path, documents: Callable[[Database, Key
         await keys.store_tenant(transaction, founded)
     recorder = Recorder(keys)
     stored, sessions = MemoryDocuments(), MemorySessions()
+    library = documents(database, keys) if documents else stored
     asked: list[int] = []
     return World(
         database=database,
@@ -289,9 +346,10 @@ async def make_world(url: str, keyring: Path, documents: Callable[[Database, Key
             database,
             keys,
             recorder,
-            documents(database, keys) if documents else stored,
+            library,
             sessions,
             owners=Owners(Policies(database), ("signature_request.read",)),
+            renditions=RequestRenditions(library, workshop or Joining()),
         ),
         ceremony=Ceremony(
             database,

@@ -24,7 +24,7 @@ from zegel_server.caller import Caller, PrincipalKind
 from zegel_server.db import Database, Row
 from zegel_server.documents import store
 from zegel_server.documents.contents import StoredContent, choose, stored_dek
-from zegel_server.documents.model import Chunk, Content, DocumentState, Version, destroyed, read_range
+from zegel_server.documents.model import MAX_DOCUMENT, Chunk, Content, DocumentState, Version, destroyed, read_range
 from zegel_server.documents.service import version_of
 from zegel_server.documents.streams import Ciphertext, Place, Stream
 from zegel_server.documents.vault import Vault
@@ -143,7 +143,7 @@ class Downloads:
             signature_request_id=request_id,
             trail=await self._trail(request_id),
             documents=[told],
-            extra={"offset": wanted.start, "length": len(wanted)} if len(wanted) != chosen.size else None,
+            extra=_range_asked(offset, limit) if len(wanted) != chosen.size else None,
         )
         async with self._database.transaction() as transaction:
             await self._recorder.record(transaction, draft)
@@ -290,3 +290,8 @@ async def open_content(vault: Vault, stored: StoredContent) -> Stream:
         Unavailable: The key provider does not answer.
     """
     return await vault.open_stream(stored.place, stored.prefix, stored.header, stored.dek, stored.size)
+
+
+def _range_asked(offset: int, limit: int) -> dict[str, int]:
+    """A range as it was asked for. What it came to would tell the size, by which a copy would be known in the log."""
+    return {"offset": max(-MAX_DOCUMENT, min(offset, MAX_DOCUMENT)), "limit": min(limit, MAX_DOCUMENT)}

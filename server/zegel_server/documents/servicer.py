@@ -270,7 +270,7 @@ def _version_message(version: model.Version) -> pb.DocumentVersion:
         create_time=to_timestamp(version.create_time),
         rendition=None
         if version.rendition_size is None
-        else pb.DocumentRendition(size=version.rendition_size, sha256=version.rendition_sha256),
+        else pb.DocumentRendition(size=version.rendition_size, sha256=version.rendition_sha256 or b""),
         findings=None if version.findings_text is None else _findings_message(version.findings_text),
     )
 

@@ -7,6 +7,7 @@ Invariants:
 """
 
 from collections.abc import Iterable
+from itertools import accumulate
 from typing import Final
 
 from zegel.signing.v1 import ceremony_service_pb2 as ceremony_pb
@@ -139,6 +140,7 @@ def request_message(request: Snapshot, *, bare: bool = False) -> pb.SignatureReq
         all_signed_time=to_timestamp(progress.all_signed_time),
         seal_time=to_timestamp(progress.seal_time),
         etag=paging.etag(request.revision),
+        rendition=_rendition(request),
     )
     if request.sealing is not None:
         message.sealing.CopyFrom(
@@ -146,6 +148,7 @@ def request_message(request: Snapshot, *, bare: bool = False) -> pb.SignatureReq
                 attempts=request.sealing.attempts,
                 last_reason=request.sealing.last_reason,
                 next_attempt_time=to_timestamp(request.sealing.next_attempt_time),
+                blocked=request.sealing.blocked,
             )
         )
     return message
@@ -171,6 +174,8 @@ def ceremony_message(seen: Seen, *, bare: bool = False) -> ceremony_pb.Ceremony:
         values=() if bare else value_messages(seen.values),
         disclosure=disclosure.TEXT,
         sealed_document_id=request.sealed_document_id,
+        rendition=_rendition(request),
+        blocked=request.sealing is not None and request.sealing.blocked,
     )
 
 
@@ -246,6 +251,21 @@ def _document(document: PinnedDocument) -> pb.RequestedDocument:
         title=document.title,
         sha256=document.sha256,
         page_count=document.page_count,
+    )
+
+
+def _rendition(request: Snapshot) -> pb.RequestRendition | None:
+    shown = request.rendition
+    if shown is None:
+        return None
+    pages = [document.page_count for document in request.documents]
+    return pb.RequestRendition(
+        document_id=shown.document_id,
+        version=shown.version,
+        sha256=shown.sha256,
+        size=shown.size,
+        page_count=shown.page_count,
+        first_pages=list(accumulate(pages[:-1], initial=1)),
     )
 
 

@@ -57,7 +57,17 @@ class DescribedVersion(Protocol):
 
     @property
     def pages(self) -> Sequence[ShownPage]:
-        """The pages as shown, in order."""
+        """The pages of its rendition as shown, in order."""
+        ...
+
+    @property
+    def rendition_size(self) -> int:
+        """Size of its rendition in bytes."""
+        ...
+
+    @property
+    def rendition_sha256(self) -> bytes:
+        """SHA-256 of its rendition's bytes, 32 bytes."""
         ...
 
 
@@ -67,6 +77,21 @@ class PreparedDocument(Protocol):
     @property
     def document_id(self) -> str:
         """Identifier that it will have."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """Number of its one version."""
+        ...
+
+    @property
+    def sha256(self) -> bytes:
+        """SHA-256 of its bytes, 32 bytes."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Its size in bytes."""
         ...
 
     async def insert(self, transaction: Transaction, owner_id: str) -> None:
@@ -83,7 +108,7 @@ class Documents(Protocol):
     """What signing needs of the documents."""
 
     async def describe(self, caller: Caller, document_id: str, version: int) -> DescribedVersion:
-        """What is known of a version that the caller reaches with ``document.read``.
+        """What is known of a version that the caller reaches with ``document.read``; it has a rendition from then on.
 
         Args:
             caller: Who asks.
@@ -92,7 +117,7 @@ class Documents(Protocol):
 
         Raises:
             NotFound: Absent, or not the caller's to see.
-            FailedPrecondition: It was deleted (``DOCUMENT_DESTROYED``).
+            FailedPrecondition: It was deleted (``DOCUMENT_DESTROYED``), or no rendition of it can be made.
         """
         ...
 
@@ -110,7 +135,7 @@ class Documents(Protocol):
         ...
 
     async def move_sealed(self, transaction: Transaction, document_id: str, owner_id: str) -> None:
-        """Gives a sealed document to the owner of its signature request.
+        """Gives a sealed or merged document to the owner of its signature request.
 
         Args:
             transaction: The one that moves the request.
@@ -134,6 +159,41 @@ class Documents(Protocol):
         """
         ...
 
+    async def read_rendition(self, tenant_id: str, document_id: str, version: int) -> bytes:
+        """The bytes of a version's rendition, checked against the SHA-256 that its row has; for the server itself.
+
+        Args:
+            tenant_id: Whose document it is.
+            document_id: Identifier of the document.
+            version: Number of the version.
+
+        Raises:
+            DataLoss: What is stored is damaged.
+            FailedPrecondition: Its key was destroyed, or it has none (``NO_RENDITION``).
+            Unavailable: A part that is needed does not answer.
+        """
+        ...
+
+    async def store_merged(
+        self,
+        *,
+        tenant_id: str,
+        signature_request_id: str,
+        title: str,
+        data: bytes,
+        pages: Sequence[Page],
+    ) -> PreparedDocument:
+        """Stores the rendition of several documents, encrypted; it exists once its rows are inserted.
+
+        Args:
+            tenant_id: Whose document it will be.
+            signature_request_id: The request that it is for.
+            title: Its title.
+            data: The rendition.
+            pages: Its pages as shown.
+        """
+        ...
+
     async def store_sealed(
         self,
         *,
@@ -142,6 +202,7 @@ class Documents(Protocol):
         title: str,
         data: bytes,
         pages: Sequence[Page],
+        document_id: str = "",
     ) -> PreparedDocument:
         """Stores the bytes of a sealed document, encrypted; it exists once its rows are inserted.
 
@@ -151,6 +212,7 @@ class Documents(Protocol):
             title: Its title.
             data: The sealed PDF.
             pages: Its pages as shown.
+            document_id: Identifier that it is to have; a new one where left out.
         """
         ...
 

@@ -268,7 +268,9 @@ def _snapshot(
         progress=_progress(row, signatures),
         sealed_document_id=row.sealed_document_id,
         revision=row.revision,
-        sealing=None if sealing is None else Sealing(sealing.attempts, sealing.last_reason, sealing.due_time),
+        sealing=None
+        if sealing is None
+        else Sealing(sealing.attempts, sealing.last_reason, sealing.due_time, bool(sealing.blocked)),
         rendition=_rendition(row),
     )
 

@@ -1,14 +1,12 @@
-"""A new request as it will be: what its documents allow, and its rows. No I/O."""
+"""A new request as it will be: where its fields may lie, and its rows. No I/O."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from zegel_server import clock
 from zegel_server.caller import Caller
-from zegel_server.errors import FailedPrecondition
 from zegel_server.ids import new_id
 from zegel_server.keys.service import Keys, Subject
-from zegel_server.pdf.limits import MAX_PAGES, MAX_PDF_BYTES
 from zegel_server.signing.drafts import NewRequest
 from zegel_server.signing.fields import PageSize, check_place
 from zegel_server.signing.model import Progress
@@ -17,8 +15,8 @@ from zegel_server.signing.reading import profile_place
 from zegel_server.signing.snapshot import Person, PinnedDocument, Snapshot
 
 
-def check_described(new: NewRequest, described: Sequence[DescribedVersion]) -> None:
-    """Checks the fields' places, and that the documents can become one sealed file when everybody has signed.
+def check_places(new: NewRequest, described: Sequence[DescribedVersion]) -> None:
+    """Checks the fields' places on the renditions' pages.
 
     Args:
         new: The request as it is asked for.
@@ -26,16 +24,10 @@ def check_described(new: NewRequest, described: Sequence[DescribedVersion]) -> N
 
     Raises:
         InvalidArgument: A field lies on no page, or not within it.
-        FailedPrecondition: Together they are more than one file can be (``DOCUMENT_TOO_COMPLEX``).
     """
     pages = [[PageSize(page.width, page.height) for page in document.pages] for document in described]
     for index, field in enumerate(new.fields):
         check_place(field, f"fields[{index}]", pages[field.document_index])
-    if sum(document.size for document in described) > MAX_PDF_BYTES or sum(map(len, pages)) > MAX_PAGES:
-        raise FailedPrecondition(
-            f"The documents together have more than {MAX_PDF_BYTES // 1024**2} MiB or {MAX_PAGES:,} pages.",
-            reason="DOCUMENT_TOO_COMPLEX",
-        )
 
 
 def compose(

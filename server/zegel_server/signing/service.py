@@ -2,7 +2,8 @@
 
 Invariants:
 
-* A request pins the version of each document, which the sender must reach at that moment, and its hash.
+* A request pins the version of each document, which the sender must reach at that moment, its hash, and the rendition
+  that the signers are shown.
 * Names and mail addresses are stored only encrypted under each signer's own key; the leaf of the request's first event
   holds commitments to them.
 * Nothing deletes a request, a signature or an event.
@@ -10,7 +11,7 @@ Invariants:
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from google.protobuf.message import Message
@@ -32,6 +33,7 @@ from zegel_server.signing.model import Progress
 from zegel_server.signing.openings import committed_boxes
 from zegel_server.signing.ports import Documents, Sessions
 from zegel_server.signing.reading import Snapshots, lock, write
+from zegel_server.signing.renditions import RequestRenditions
 from zegel_server.signing.snapshot import Snapshot, hashes_of
 
 KIND: Final = "signature_request"
@@ -63,6 +65,7 @@ class Signing:
         documents: What is to be signed.
         sessions: Opens the signers' sessions.
         owners: Whom a request can be given to.
+        renditions: Makes what the signers are shown.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class Signing:
         sessions: Sessions,
         *,
         owners: Owners,
+        renditions: RequestRenditions,
     ) -> None:
         self._database = database
         self._keys = keys
@@ -81,6 +85,7 @@ class Signing:
         self._documents = documents
         self._sessions = sessions
         self._owners = owners
+        self._renditions = renditions
         self._snapshots = Snapshots(database, keys)
 
     async def create(self, caller: Caller, new: NewRequest, call: Call, answer: Answer) -> Snapshot:
@@ -96,7 +101,7 @@ class Signing:
             The request, sent.
 
         Raises:
-            FailedPrecondition: The documents together are more than one file can be (``DOCUMENT_TOO_COMPLEX``).
+            FailedPrecondition: It could not be sealed in the end (``DOCUMENT_TOO_COMPLEX``).
             InvalidArgument: Names what is wrong.
             NotFound: A document or the team is absent, or not the caller's to see.
             UniqueViolation: The same call is being made at the same time.
@@ -107,10 +112,12 @@ class Signing:
         described = [
             await self._documents.describe(caller, choice.document_id, choice.version) for choice in new.documents
         ]
-        sending.check_described(new, described)
+        sending.check_places(new, described)
         subjects = [await self._keys.subject(caller.tenant_id, signer.email) for signer in new.signers]
         tenant_name = await self._snapshots.tenant_name(caller.tenant_id)
         sent = sending.compose(caller, new, described=described, subjects=subjects, tenant_name=tenant_name)
+        shown = await self._renditions.make(sent, described)
+        sent = replace(sent, rendition=shown.rendition)
         fields = json.dumps([field.to_json() for field in new.fields], ensure_ascii=False, separators=(",", ":"))
         draft = await self._recorder.draft(
             caller,
@@ -136,6 +143,8 @@ class Signing:
             # In one order, so that two requests over the same documents never wait for each other.
             for document_id in sorted({document.document_id for document in sent.documents}):
                 await self._documents.pin(transaction, caller.tenant_id, document_id)
+            if shown.merged is not None:
+                await shown.merged.insert(transaction, sent.owner_id)
             await transaction.execute(store.INSERT_REQUEST, **sending.request_row(sent, fields))
             await transaction.execute_many(store.INSERT_DOCUMENT, sending.document_rows(sent))
             await transaction.execute_many(store.INSERT_SIGNATURE, rows)
@@ -271,8 +280,8 @@ class Signing:
                 new_owner_id=after.owner_id,
                 new_revision=after.revision,
             )
-            if after.sealed_document_id:
-                await self._documents.move_sealed(transaction, after.sealed_document_id, owner_id)
+            for document_id in filter(None, (after.sealed_document_id, after.merged_document_id)):
+                await self._documents.move_sealed(transaction, document_id, owner_id)
             await self._recorder.record(transaction, draft)
         return after
 

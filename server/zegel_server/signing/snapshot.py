@@ -50,11 +50,19 @@ class PinnedRendition:
 
 @dataclass(frozen=True, slots=True)
 class Sealing:
-    """How sealing goes: tries so far, reason of the last failure or empty, time of the next in microseconds."""
+    """How sealing goes.
+
+    Attributes:
+        attempts: Tries so far.
+        last_reason: Reason of the last failure, or empty.
+        next_attempt_time: When it is tried next, in microseconds.
+        blocked: Whether that reason does not pass by waiting.
+    """
 
     attempts: int
     last_reason: str
     next_attempt_time: int
+    blocked: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +114,12 @@ class Snapshot:
         identifiers = [each.signature_id for each in self.progress.signatures]
         index = identifiers.index(signature_id)
         return tuple(field for field in self.fields if field.signer_index == index)
+
+    @property
+    def merged_document_id(self) -> str:
+        """The document that was merged for it; empty where there is none: its rendition is one document's own."""
+        own = {document.document_id for document in self.documents}
+        return "" if self.rendition is None or self.rendition.document_id in own else self.rendition.document_id
 
     def after(self, progress: Progress) -> "Snapshot":
         """The same request, one change later.

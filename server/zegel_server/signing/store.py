@@ -2,7 +2,7 @@
 
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, delete, literal, or_, select, update
+from sqlalchemy import ColumnElement, Select, delete, func, literal, or_, select, update
 
 from zegel_server.db import Statement, bind, insert_into, owned_by
 from zegel_server.db.schema import outbox, requested_documents, signature_requests, signatures, tenants
@@ -53,7 +53,7 @@ DOCUMENTS: Final = Statement(
     .order_by(requested_documents.c.position)
 )
 SEALING: Final = Statement(
-    select(outbox.c.attempts, outbox.c.last_reason, outbox.c.due_time).where(
+    select(outbox.c.attempts, outbox.c.last_reason, outbox.c.due_time, outbox.c.blocked).where(
         outbox.c.kind == literal(SEAL), outbox.c.resource_id == bind("signature_request_id")
     )
 )
@@ -136,7 +136,7 @@ def _pages(*conditions: ColumnElement[bool]) -> Pages:
             .order_by(requested_documents.c.signature_request_id, requested_documents.c.position)
         ),
         of_page(
-            select(outbox.c.resource_id, outbox.c.attempts, outbox.c.last_reason, outbox.c.due_time)
+            select(outbox.c.resource_id, outbox.c.attempts, outbox.c.last_reason, outbox.c.due_time, outbox.c.blocked)
             .join(signature_requests, signature_requests.c.signature_request_id == outbox.c.resource_id)
             .where(outbox.c.kind == literal(SEAL))
         ),
@@ -187,13 +187,40 @@ EXTEND: Final = Statement(
 PUT_OFF: Final = Statement(
     update(outbox)
     .where(outbox.c.outbox_id == bind("id"), outbox.c.due_time == bind("read_due_time"))
-    .values(due_time=bind("lease"), last_reason=bind("reason"))
+    .values(due_time=bind("lease"), last_reason=bind("reason"), blocked=bind("is_blocked"))
+)
+# Whether this is the first time: of all tries, one changes the row.
+FIRST_BLOCKED: Final = Statement(
+    update(outbox)
+    .where(outbox.c.outbox_id == bind("id"), outbox.c.blocked_time.is_(None))
+    .values(blocked_time=bind("now"))
+)
+TRAIL_OF: Final = Statement(
+    select(signature_requests.c.audit_id).where(
+        signature_requests.c.signature_request_id == bind("signature_request_id")
+    )
 )
 # Those that another worker holds are due later, and stay its own.
 PUT_OFF_TENANT: Final = Statement(
     update(outbox)
     .where(outbox.c.kind == literal(SEAL), outbox.c.tenant_id == bind("whose"), outbox.c.due_time <= bind("now"))
-    .values(due_time=bind("until"), last_reason=bind("reason"))
+    .values(due_time=bind("until"), last_reason=bind("reason"), blocked=0)
+)
+WAITING: Final = Statement(
+    select(outbox)
+    .where(outbox.c.kind == literal(SEAL))
+    .order_by(outbox.c.blocked.desc(), outbox.c.due_time, outbox.c.outbox_id)
+    .limit(bind("limit"))
+)
+RETRY: Final = Statement(
+    update(outbox)
+    .where(outbox.c.kind == literal(SEAL), outbox.c.resource_id == bind("which"))
+    .values(due_time=bind("now"))
+)
+BLOCKED: Final = Statement(
+    select(func.count().label("blocked"))
+    .select_from(outbox)
+    .where(outbox.c.kind == literal(SEAL), outbox.c.blocked == literal(1))
 )
 DONE: Final = Statement(
     delete(outbox).where(outbox.c.kind == literal(SEAL), outbox.c.resource_id == bind("signature_request_id"))

@@ -8,7 +8,8 @@ Invariants:
 
 * At most ``CONCURRENCY`` requests are sealed at a time in a process, and in all processes each by one, as long as its
   worker lives. That two never complete the same is not the lease's promise but the transaction's (see ``sealing``).
-* A failed try is put off with its reason, and never given up.
+* A failed try is put off with its reason, and never given up. Where the reason does not pass by waiting, the request is
+  *blocked*: it says so, and the first time its trail does.
 * A tenant whose own key provider is away is put off as a whole, longer each time: it takes the places of others for as
   long as one try takes, however much of its waits.
 """
@@ -20,7 +21,9 @@ from typing import Final, Protocol
 
 import structlog
 
+from zegel.event.v1 import event_type_pb2 as events
 from zegel_server import clock
+from zegel_server.audit.recorder import Recorder
 from zegel_server.db import Database, Row, Statement
 from zegel_server.errors import DataLoss, FailedPrecondition, InvalidArgument, ZegelError
 from zegel_server.keys.providers import is_key_away
@@ -34,6 +37,8 @@ POLL_S: Final = 1.0
 """How often a worker looks for rows that other processes put there: a nudge reaches only its own."""
 FIRST_RETRY_S: Final = 0.5
 """How long the first failure is waited out, before jitter."""
+DEFECT_TRIES: Final = 5
+"""Tries in a row that end in a defect of ours before it counts as lasting: some come of what else goes on."""
 LONGEST_RETRY_S: Final = 300.0
 """The longest that a failure is waited out: an authority that is back for five minutes is noticed."""
 
@@ -61,10 +66,21 @@ def retry_s(attempts: int, error: ZegelError | None) -> float:
         error: Why it failed; ``None`` for a defect.
     """
     whole = LONGEST_RETRY_S
-    lasting = isinstance(error, FailedPrecondition | InvalidArgument | DataLoss)  # does not pass by waiting
-    if not lasting and (error is None or error.reason != "TRAIL_FULL"):
+    if error is None or not is_lasting(attempts, error):
         whole = min(whole, FIRST_RETRY_S * 2.0 ** min(attempts - 1, 32))
     return whole * (0.5 + secrets.randbelow(1_000) / 2_000)
+
+
+def is_lasting(attempts: int, error: ZegelError | None) -> bool:
+    """Whether a failure does not pass by waiting.
+
+    Args:
+        attempts: How often it was tried.
+        error: Why it failed; ``None`` for a defect.
+    """
+    if error is None:
+        return attempts >= DEFECT_TRIES
+    return isinstance(error, FailedPrecondition | InvalidArgument | DataLoss) or error.reason == "TRAIL_FULL"
 
 
 class _Lease:
@@ -81,11 +97,13 @@ class SealingWorker:
     Args:
         database: Where the orders are.
         sealer: Seals one request.
+        recorder: Records that a request cannot be sealed.
     """
 
-    def __init__(self, database: Database, sealer: Seals) -> None:
+    def __init__(self, database: Database, sealer: Seals, recorder: Recorder) -> None:
         self._database = database
         self._sealer = sealer
+        self._recorder = recorder
         self._nudged = asyncio.Event()
         self._working: set[asyncio.Task[None]] = set()
         self._away: dict[str, int] = {}  # tries in a row, by tenants whose keys were not to be had
@@ -154,7 +172,7 @@ class SealingWorker:
         except asyncio.CancelledError:
             done.set()
             await keeping
-            await self._put_off(lease, clock.now(), row.last_reason)
+            await self._put_off(lease, clock.now(), row.last_reason, blocked=bool(row.blocked))
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the request waits and is tried again
             done.set()
@@ -175,8 +193,51 @@ class SealingWorker:
         _log.warning("sealing_put_off", signature_request=lease.row.resource_id, reason=reason, attempts=attempts)
         if known is not None and is_key_away(known):
             await self._put_off_tenant(lease, known)
+            return
+        until = clock.now() + int(retry_s(attempts, known) * clock.SECOND)
+        if is_lasting(attempts, known):
+            await self._block(lease, until, reason)
         else:
-            await self._put_off(lease, clock.now() + int(retry_s(attempts, known) * clock.SECOND), reason)
+            await self._put_off(lease, until, reason)
+
+    async def _block(self, lease: _Lease, until: int, reason: str) -> None:
+        """Puts off what cannot be sealed as it is; the first time, that stands in the request's trail."""
+        row = lease.row
+        _log.error("sealing_blocked", signature_request=row.resource_id, reason=reason)
+        if row.blocked_time is None and await self._tell_blocked(lease, until, reason):
+            return
+        await self._put_off(lease, until, reason, blocked=True)
+
+    async def _tell_blocked(self, lease: _Lease, until: int, reason: str) -> bool:
+        """Whether it is done; where it is not, another try tells."""
+        row = lease.row
+        try:
+            request = await self._database.fetch_one(store.TRAIL_OF, signature_request_id=row.resource_id)
+            if request is None:
+                return False
+            draft = await self._recorder.draft_own(
+                row.tenant_id,
+                events.EVENT_TYPE_SIGNATURE_REQUEST_INVALID,
+                resource_id=row.resource_id,
+                signature_request_id=row.resource_id,
+                trail=request.audit_id,
+                extra={"reason": reason},
+            )
+            async with self._database.transaction() as transaction:
+                held = await transaction.execute(
+                    store.PUT_OFF,
+                    id=row.outbox_id,
+                    read_due_time=lease.until,
+                    lease=until,
+                    reason=reason,
+                    is_blocked=1,
+                )
+                if held and await transaction.execute(store.FIRST_BLOCKED, id=row.outbox_id, now=clock.now()):
+                    await self._recorder.record(transaction, draft)
+        except ZegelError:
+            return False
+        lease.until = until
+        return True
 
     async def _put_off_tenant(self, lease: _Lease, error: ZegelError) -> None:
         """Puts off all that waits of a tenant whose key is not to be had: each would take as long to find that out."""
@@ -202,11 +263,11 @@ class SealingWorker:
                 if not await self._move(store.EXTEND, lease, until):
                     return  # done, or in another worker's hands after a long stall
 
-    async def _put_off(self, lease: _Lease, until: int, reason: str) -> None:
+    async def _put_off(self, lease: _Lease, until: int, reason: str, *, blocked: bool = False) -> None:
         with suppress(ZegelError):  # the lease runs out by itself
-            await self._move(store.PUT_OFF, lease, until, reason=reason)
+            await self._move(store.PUT_OFF, lease, until, reason=reason, is_blocked=int(blocked))
 
-    async def _move(self, statement: Statement, lease: _Lease, until: int, **values: str) -> bool:
+    async def _move(self, statement: Statement, lease: _Lease, until: int, **values: str | int) -> bool:
         async with self._database.transaction() as transaction:
             changed = await transaction.execute(
                 statement, id=lease.row.outbox_id, read_due_time=lease.until, lease=until, **values

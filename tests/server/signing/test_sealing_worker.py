@@ -94,7 +94,7 @@ async def test_two_workers_share_the_work_and_never_a_request(world: World) -> N
     orders = {await order(world) for _ in range(6)}
     sealer = Sealer(world, a_moment)
 
-    async with working(*(SealingWorker(world.database, sealer) for _ in range(2))):
+    async with working(*(SealingWorker(world.database, sealer, world.recorder) for _ in range(2))):
         await until(done_of(world))
     assert sorted(sealer.calls) == sorted(orders)
     assert sealer.most <= 2 * worker.CONCURRENCY
@@ -106,7 +106,7 @@ async def test_one_worker_has_only_so_many_in_hand(world: World) -> None:
         await order(world)
     sealer = Sealer(world, a_moment)
 
-    async with working(SealingWorker(world.database, sealer)):
+    async with working(SealingWorker(world.database, sealer, world.recorder)):
         await until(done_of(world))
     assert sealer.most == worker.CONCURRENCY
 
@@ -115,7 +115,7 @@ async def test_one_worker_has_only_so_many_in_hand(world: World) -> None:
 async def test_a_nudge_wakes_it_long_before_it_would_look(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "POLL_S", 60.0)
     sealer = Sealer(world, a_moment)
-    sleeping = SealingWorker(world.database, sealer)
+    sleeping = SealingWorker(world.database, sealer, world.recorder)
     async with working(sleeping):
         await asyncio.sleep(0.05)
         resource = await order(world)
@@ -131,7 +131,7 @@ async def test_other_kinds_and_what_is_not_due_are_left_alone(world: World) -> N
     await order(world, kind="blob.remove")
     await order(world, due=clock.now() + clock.HOUR)
     sealer = Sealer(world, a_moment)
-    async with working(SealingWorker(world.database, sealer)):
+    async with working(SealingWorker(world.database, sealer, world.recorder)):
         await asyncio.sleep(0.2)
     assert sealer.calls == []
     assert [row.attempts for row in await world.outbox()] == [0, 0]
@@ -161,7 +161,7 @@ async def test_a_failure_is_kept_with_its_reason_and_put_off(
         (row,) = await world.outbox()
         return bool(row.last_reason)
 
-    async with working(SealingWorker(world.database, sealer)):
+    async with working(SealingWorker(world.database, sealer, world.recorder)):
         await until(failed)
     (row,) = await world.outbox()
     assert (row.last_reason, row.attempts) == (reason, 1)
@@ -184,7 +184,7 @@ async def test_a_tenant_whose_key_is_away_holds_up_no_other(world: World, monkey
     async def done() -> bool:
         return set(sound) <= set(sealer.calls) and not sealer.running
 
-    async with working(SealingWorker(world.database, sealer)):
+    async with working(SealingWorker(world.database, sealer, world.recorder)):
         await until(done, 60)
     assert len(waiting & set(sealer.calls)) <= 2 * worker.CONCURRENCY
     left = await world.outbox()
@@ -202,7 +202,7 @@ async def test_a_tenant_whose_key_is_back_is_sealed_by_itself(world: World) -> N
             raise away.pop()
 
     sealer = Sealer(world, act)
-    async with working(SealingWorker(world.database, sealer)):
+    async with working(SealingWorker(world.database, sealer, world.recorder)):
         await until(done_of(world), 60)
     assert set(sealer.calls) == orders
 
@@ -214,7 +214,7 @@ async def test_stopping_frees_what_is_in_hand_at_once(world: World) -> None:
     async def begun() -> bool:
         return bool(sealer.running)
 
-    async with working(SealingWorker(world.database, sealer)):
+    async with working(SealingWorker(world.database, sealer, world.recorder)):
         await until(begun)
         (row,) = await world.outbox()
         assert row.due_time > clock.now()
@@ -240,7 +240,7 @@ async def test_a_living_workers_request_is_its_own_however_long_it_takes(
         leases.update(row.due_time for row in await world.outbox() if row.attempts)
         return len(leases) > 4
 
-    async with working(*(SealingWorker(world.database, sealer) for _ in range(2))):
+    async with working(*(SealingWorker(world.database, sealer, world.recorder) for _ in range(2))):
         await until(kept_up, 30)
         assert len(sealer.calls) == 1
         enough.set()
@@ -251,11 +251,11 @@ async def test_a_killed_workers_request_is_taken_over(world: World, monkeypatch:
     monkeypatch.setattr(worker, "LEASE_S", 0.3)
     await order(world)
     sealer = Sealer(world, a_moment)
-    killed = SealingWorker(world.database, sealer)
+    killed = SealingWorker(world.database, sealer, world.recorder)
     (row,) = await world.database.fetch(store.DUE, now=clock.now(), limit=10)
     assert await killed._claim(row) is not None  # and then its process is gone
     assert await killed._claim(row) is None
-    async with working(SealingWorker(world.database, sealer)):
+    async with working(SealingWorker(world.database, sealer, world.recorder)):
         await until(done_of(world))
     assert len(sealer.calls) == 1
 
@@ -277,7 +277,7 @@ async def test_a_database_that_does_not_answer_ends_no_worker(world: World, monk
     async def done() -> bool:
         return sealer.calls == [resource]
 
-    async with working(SealingWorker(world.database, sealer)):
+    async with working(SealingWorker(world.database, sealer, world.recorder)):
         await until(done)
     assert not failures
 

@@ -1,0 +1,133 @@
+"""What the signers of a request are shown: one rendition of all its documents, made before the request is sent.
+
+Of one document it is that document's own; of several it is merged here, while the sender waits: merging takes
+milliseconds a document, so that there is no state in which a request is sent and cannot be signed yet.
+
+Invariants:
+
+* A request is sent only if the file that it ends in can be made: what is too much for that is refused here.
+* What was merged is durable before the transaction begins that sends the request; whoever dies in between leaves an
+  orphan.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from zegel_server.documents.model import Page
+from zegel_server.errors import FailedPrecondition
+from zegel_server.pdf.limits import MAX_PAGES, MAX_PDF_BYTES
+from zegel_server.signing.ports import DescribedVersion, Documents, PreparedDocument
+from zegel_server.signing.snapshot import PinnedRendition, Snapshot
+
+AT_ONCE: Final = 2
+"""Requests merged at a time: each takes `MAX_PDF_BYTES` of the server's own memory, and the merged one as much."""
+
+
+class Merges(Protocol):
+    """What of the sandbox is needed here."""
+
+    async def merge(self, renditions: list[bytes]) -> bytes:
+        """Merges renditions into one, in order.
+
+        Args:
+            renditions: Two or more.
+
+        Raises:
+            FailedPrecondition: Together they are more than one file can be.
+            Unavailable: The worker stopped.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the signers are shown.
+
+    Attributes:
+        rendition: It, as the request pins it.
+        merged: The document that was merged and stored for it, and has no rows yet; ``None`` where it is one
+            document's own.
+    """
+
+    rendition: PinnedRendition
+    merged: PreparedDocument | None = None
+
+
+class RequestRenditions:
+    """Makes what the signers of a request are shown.
+
+    Args:
+        documents: Has the documents' renditions, and takes what is merged of them.
+        workshop: Merges.
+    """
+
+    def __init__(self, documents: Documents, workshop: Merges) -> None:
+        self._documents = documents
+        self._workshop = workshop
+        self._gate = asyncio.Semaphore(AT_ONCE)
+
+    async def make(self, sent: Snapshot, described: Sequence[DescribedVersion]) -> Shown:
+        """Makes what the signers of a new request are shown.
+
+        Args:
+            sent: The request to be.
+            described: Its documents, in order.
+
+        Raises:
+            DataLoss: What is stored is not what was written.
+            FailedPrecondition: It could not be sealed in the end (``DOCUMENT_TOO_COMPLEX``), or a document was purged.
+            ResourceExhausted: The blob store is full.
+            Unavailable: A part that is needed does not answer.
+        """
+        check_sealable(described)
+        if len(described) == 1:
+            [only] = described
+            return Shown(
+                PinnedRendition(
+                    only.document_id, only.version, only.rendition_sha256, only.rendition_size, len(only.pages)
+                )
+            )
+        async with self._gate:
+            merged = await self._workshop.merge(
+                [
+                    await self._documents.read_rendition(sent.tenant_id, each.document_id, each.version)
+                    for each in described
+                ]
+            )
+            pages = [Page(page.width, page.height) for each in described for page in each.pages]
+            stored = await self._documents.store_merged(
+                tenant_id=sent.tenant_id,
+                signature_request_id=sent.signature_request_id,
+                title=sent.title,
+                data=merged,
+                pages=pages,
+            )
+        pinned = PinnedRendition(stored.document_id, stored.version, stored.sha256, stored.size, len(pages))
+        return Shown(pinned, stored)
+
+
+def check_sealable(described: Sequence[DescribedVersion]) -> None:
+    """Refuses documents that cannot become one sealed file: the one place that decides it before a request is sent.
+
+    Args:
+        described: The documents of a request, in order.
+
+    Raises:
+        FailedPrecondition: They cannot, and which limit they exceed (``DOCUMENT_TOO_COMPLEX``).
+    """
+    pages = sum(len(each.pages) for each in described)
+    if pages > MAX_PAGES:
+        raise FailedPrecondition(
+            f"The documents together have {pages:,} pages; {MAX_PAGES:,} is the most.",
+            reason="DOCUMENT_TOO_COMPLEX",
+            detail="too_many_pages",
+        )
+    size = sum(each.rendition_size for each in described)
+    if size > MAX_PDF_BYTES:
+        raise FailedPrecondition(
+            f"The documents' renditions together have {size:,} bytes; {MAX_PDF_BYTES:,} is the most.",
+            reason="DOCUMENT_TOO_COMPLEX",
+            detail="too_large",
+        )
