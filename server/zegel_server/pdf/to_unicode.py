@@ -1,5 +1,6 @@
 """Reading the ``/ToUnicode`` of a font (ISO 32000-1, 9.10.3)."""
 
+import warnings
 from collections.abc import Iterator
 
 import pikepdf
@@ -26,7 +27,10 @@ def read_to_unicode(stream: pikepdf.Object | None) -> dict[int, str]:
     try:
         if len(stream.read_bytes()) > MAX_CMAP_BYTES:
             return {}
-        for instruction in pikepdf.parse_content_stream(stream):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of a map that ends too early
+            instructions = pikepdf.parse_content_stream(stream)
+        for instruction in instructions:
             operands = list(instruction.operands)
             if str(instruction.operator) == "endbfchar":
                 found.update(_singles(operands))

@@ -132,7 +132,7 @@ def test_widths_that_a_standard_font_does_not_tell_are_written_as_its_metrics_gi
     metrics, names = _fontdata.widthsByFontGlyph[name], _fontdata.encodings["WinAnsiEncoding"]
     with pikepdf.open(BytesIO(after)) as opened:
         font = opened.pages[0].Resources.Font.F
-        assert (font.FirstChar, font.LastChar) == (32, 255)
+        assert [int(font.FirstChar), int(font.LastChar)] == [32, 255]
         assert [int(width) for width in font.Widths] == [metrics[glyph] for glyph in names[32:]]
 
 
