@@ -187,11 +187,11 @@ def event_names(transaction: GetTransactionResponse) -> list[str]:
 
 
 def ready(signer: zegel.Client, values: Sequence[FieldValue]) -> Ceremony:
-    """Opens, reads every document, consents and fills in."""
+    """Opens, reads what is to be signed, consents and fills in."""
     ceremony = signer.ceremony.open_ceremony().ceremony
-    for each in ceremony.documents:
-        data = signer.documents.download(each.document_id, version=each.version)
-        assert hashlib.sha256(data).digest() == each.sha256
+    shown = ceremony.rendition
+    data = signer.documents.download(shown.document_id, version=shown.version)
+    assert hashlib.sha256(data).digest() == shown.sha256
     signer.ceremony.accept_disclosure()
     return signer.ceremony.fill_fields(values=values).ceremony
 
