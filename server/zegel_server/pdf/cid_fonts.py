@@ -6,7 +6,7 @@ in the order that all of its core fonts share. What goes by a predefined CMap or
 Invariants:
 
 * Codes are their CIDs (``Identity-H`` or ``-V``): nothing of the content or the widths changes.
-* A code that has a text and no glyph leaves the whole font as it was.
+* A code that is shown and has no text or no glyph leaves the whole font as it was.
 """
 
 import re
@@ -19,6 +19,7 @@ from fontTools.ttLib.standardGlyphOrder import standardGlyphOrder
 from zegel_server.pdf.fallbacks import Part, compose
 from zegel_server.pdf.simple_fonts import BLANK, MAX_WIDTH, choose_face, integer, number, plain_name, word
 from zegel_server.pdf.to_unicode import read_to_unicode
+from zegel_server.pdf.used_codes import Scan
 
 MAX_GLYPHS = 3_000
 """Glyphs of one font: the characters in common use in Japan; drawing so many takes a second."""
@@ -27,11 +28,15 @@ MAX_WIDTHS = 65_536
 """Elements of ``/W`` that are read."""
 
 _DEFAULT_WIDTH = 1000
-_CORE = re.compile(r"arial|times|couriernew|verdana|tahoma|georgia")
+_CORE = re.compile(r"(arial|timesnewroman|couriernew)(mt|ps|psmt|bold|italic|bolditalic|regular)*$")
 """Fonts of Windows whose first glyphs stand in the order of the first TrueType fonts."""
 
 _FIRST_GLYPH = 3
 """The glyphs before it are no characters."""
+
+
+_CYRILLIC, _FIRST_CYRILLIC = range(0x410, 0x450), 570
+"""The letters of Russian, and the glyph that the first one is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +65,12 @@ def descendant(font: pikepdf.Object) -> pikepdf.Dictionary | None:
     return first if isinstance(first, pikepdf.Dictionary) else None
 
 
-def read_composite(font: pikepdf.Object) -> Composite | None:
+def read_composite(font: pikepdf.Object, scan: Scan) -> Composite | None:
     """Find out what a composite font's codes show.
 
     Args:
         font: A font dictionary of the kind ``Type0`` whose CIDFont has no font file.
+        scan: Tells which codes are shown.
 
     Returns:
         Its CIDs; nothing if they cannot be told, or one of its glyphs is in no face.
@@ -79,27 +85,32 @@ def read_composite(font: pikepdf.Object) -> Composite | None:
     core = bool(_CORE.match(re.sub(r"[^a-z]", "", name.lower())))
     texts = _windows() if core and _is_numbered(inner) else {}
     texts |= {code: text for code, text in read_to_unicode(font.get("/ToUnicode")).items() if text}
-    if not texts or len(texts) > MAX_GLYPHS:
+    used = scan.codes(font) if texts else None
+    if used is None or len(used) > MAX_GLYPHS:
         return None
     given = _given_widths(inner.get("/W"))
     default = number(inner.get("/DW"))
     parts: dict[int, tuple[Part, ...]] = {}
     widths: dict[int, float] = {}
-    for cid, text in texts.items():
-        if BLANK.fullmatch(text):
+    for cid in sorted(used):
+        text = texts.get(cid, "")
+        if (text or not given.get(cid, 1)) and BLANK.fullmatch(text):
             continue
-        found = compose(face, text)
-        if found is None or not 0 <= cid < 1 << 16:
+        found = compose(face, text) if text else None
+        if found is None:
             return None
         parts[cid] = found[0]
         widths[cid] = min(max(given.get(cid, _DEFAULT_WIDTH if default is None else default), 0), MAX_WIDTH)
-    return Composite(face, texts, parts, widths, stretch=not core) if parts else None
+    shown = {cid: texts[cid] for cid in sorted(used) if cid in texts}
+    return Composite(face, shown, parts, widths, stretch=not core)
 
 
 def _windows() -> dict[int, str]:
-    """Texts by glyph in the order of the first TrueType fonts."""
+    """Texts by glyph, as far as the core fonts of Windows agree."""
     named = enumerate(standardGlyphOrder[_FIRST_GLYPH:], _FIRST_GLYPH)
-    return {glyph: agl.toUnicode(name) for glyph, name in named if agl.toUnicode(name)}
+    found = {glyph: agl.toUnicode(name) for glyph, name in named}
+    found |= {glyph: chr(char) for glyph, char in enumerate(_CYRILLIC, _FIRST_CYRILLIC)}
+    return {glyph: text for glyph, text in found.items() if text}
 
 
 def _is_numbered(inner: pikepdf.Dictionary) -> bool:

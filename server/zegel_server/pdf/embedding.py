@@ -19,6 +19,7 @@ from zegel_server.pdf.cid_fonts import Composite, descendant, read_composite
 from zegel_server.pdf.font_programs import Glyph, cid_program, font_box, glyph, simple_program
 from zegel_server.pdf.font_walk import SIMPLE, fonts, lacks_file
 from zegel_server.pdf.simple_fonts import FIXED, ITALIC, NONSYMBOLIC, SERIF, SYMBOLIC, Code, Simple, plain_name, word
+from zegel_server.pdf.used_codes import Scan
 
 MAX_FONTS = 2_000
 """Fonts of a file that are looked at; more are told as missing. Merged files have some hundred."""
@@ -96,6 +97,7 @@ class _Embedder:
     def __init__(self, pdf: pikepdf.Pdf) -> None:
         self._pdf = pdf
         self._made: dict[Simple, _Made] = {}
+        self._scan = Scan(pdf)
         self._room = MAX_EMBEDDED_BYTES
 
     def embed(self, font: pikepdf.Object) -> bool:
@@ -103,7 +105,7 @@ class _Embedder:
         if self._room < 0:
             return False
         if word(font.get("/Subtype")) not in SIMPLE:
-            composite = read_composite(font)
+            composite = read_composite(font, self._scan)
             return composite is not None and self._embed_composite(font, composite)
         read = simple_fonts.read_simple(font)
         return read is not None and self._embed_simple(font, read)

@@ -28,8 +28,8 @@ def fonts(pdf: pikepdf.Pdf) -> Iterator[pikepdf.Object]:
     waiting: list[tuple[str, pikepdf.Object | None]] = []
     for page in pdf.pages:
         waiting.append(("resources", page.obj.get("/Resources")))
-        for item in _values(page.obj.get("/Annots")):
-            waiting.extend(("appearance", look) for look in _values(item.get("/AP")))
+        for item in values(page.obj.get("/Annots")):
+            waiting.extend(("appearance", look) for look in values(item.get("/AP")))
         while waiting:
             kind, holder = waiting.pop()
             if not isinstance(holder, pikepdf.Dictionary | pikepdf.Stream):
@@ -68,7 +68,7 @@ def _held(kind: str, holder: pikepdf.Object) -> Iterator[tuple[str, pikepdf.Obje
     if kind in {"content", "font"} or (kind == "appearance" and isinstance(holder, pikepdf.Stream)):
         yield "resources", holder.get("/Resources")
     elif kind == "appearance":
-        yield from (("content", look) for look in _values(holder))
+        yield from (("content", look) for look in values(holder))
     elif kind == "state":
         font = holder.get("/Font")
         yield "font", font[0] if isinstance(font, pikepdf.Array) and len(font) else None
@@ -76,13 +76,17 @@ def _held(kind: str, holder: pikepdf.Object) -> Iterator[tuple[str, pikepdf.Obje
         yield "content", mask.get("/G") if isinstance(mask, pikepdf.Dictionary) else None
     elif kind == "resources":
         for key, found in _HELD:
-            yield from ((found, value) for value in _values(holder.get(key)))
+            yield from ((found, value) for value in values(holder.get(key)))
 
 
-def _values(holder: pikepdf.Object | None) -> list[pikepdf.Object]:
-    """The dictionaries and streams that an array or a dictionary holds."""
+def values(holder: pikepdf.Object | None) -> list[pikepdf.Object]:
+    """The dictionaries and streams that an array or a dictionary holds.
+
+    Args:
+        holder: The array or dictionary; anything else holds none.
+    """
     if isinstance(holder, pikepdf.Array):
-        values = list(holder)
+        held = list(holder)
     else:
-        values = [value for _key, value in holder.items()] if isinstance(holder, pikepdf.Dictionary) else []
-    return [value for value in values if isinstance(value, pikepdf.Dictionary | pikepdf.Stream)]
+        held = [value for _key, value in holder.items()] if isinstance(holder, pikepdf.Dictionary) else []
+    return [value for value in held if isinstance(value, pikepdf.Dictionary | pikepdf.Stream)]

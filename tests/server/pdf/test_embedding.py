@@ -297,6 +297,27 @@ def test_a_core_font_of_windows_shows_its_glyphs_by_number() -> None:
     assert shown_text(after).strip() == "Volumes"
 
 
+def test_a_composite_font_is_left_if_a_code_that_is_shown_has_no_text() -> None:
+    shown = b"<0001000200030384> Tj"
+    _after, report = embedded(page_with(IDENTITY % (b"Unheard", b"Unheard"), shown, stream(CMAP)))
+    assert report == FontReport((), ("Unheard",))
+
+
+def test_a_composite_font_is_left_if_a_form_shows_something_in_the_font_it_was_called_with() -> None:
+    form = stream(b"BT <0003> Tj ET", b"/Type /XObject /Subtype /Form /BBox [0 0 9 9]")
+    page = b"/MediaBox [0 0 9 9] /Resources << /Font << /F 5 0 R >> /XObject << /X 7 0 R >> >>"
+    font = b"<< /Type /Font %s >>" % (IDENTITY % (b"Unheard", b"Unheard"))
+    pdf = one_page(b"BT /F 9 Tf ET /X Do", page, b"", font, stream(CMAP), form)
+    assert embedded(pdf)[1] == FontReport((), ("Unheard",))
+
+
+def test_russian_in_a_core_font_of_windows_is_read_by_glyph_number() -> None:
+    font = IDENTITY.replace(b"/ToUnicode 6 0 R ", b"") % (b"Arial", b"Arial")
+    after, report = embedded(page_with(font, b"<024D025D0265> Tj"))
+    assert report == FontReport(("Arial",), ())
+    assert shown_text(after) == "\u0423\u0433\u043b"
+
+
 def test_fonts_are_found_wherever_something_shown_can_name_them() -> None:
     font = b"/Font << /F << /Type /Font /Subtype /Type1 /BaseFont /%s >> >>"
     form = b"/Type /XObject /Subtype /Form /BBox [0 0 9 9] /Resources << %s /XObject << /Again 5 0 R >> >>"
