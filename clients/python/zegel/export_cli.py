@@ -7,11 +7,12 @@ import typer
 from rich.console import Console
 
 from zegel import audit_cli
+from zegel._internal.reading import UnreadableError, read_regular
 from zegel.client import Client
 from zegel.exporting import Export, export_from_log
 from zegel.log_sources import source_of
 from zegel.sealed_file.completion import FILES
-from zegel.sealed_file.reading import read_sealed_file
+from zegel.sealed_file.reading import MAX_FILE_BYTES, read_sealed_file
 from zegel.sealed_file.syntax import FormError
 from zegel.transparency import TransparencyError
 
@@ -66,9 +67,11 @@ def export(
 def _from_pdf(file: Path) -> Export:
     """The evidence that a sealed file carries; whether the file itself is valid is for ``zegel verify`` to say."""
     try:
-        attached = read_sealed_file(file.read_bytes()).completion.files
+        attached = read_sealed_file(read_regular(file, MAX_FILE_BYTES, "a sealed file")).completion.files
     except FormError as error:
         _fail(f"{file} is no sealed file: {error}")
+    except UnreadableError as error:
+        _fail(str(error))
     trail, evidence_proof, openings = (attached[each.name] for each in FILES)
     beside = file.with_suffix(".tlog-proof")
     proof = beside.read_bytes() if beside.exists() else b""

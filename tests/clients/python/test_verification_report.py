@@ -1,6 +1,8 @@
 import io
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -8,6 +10,7 @@ from rich.console import Console
 from support.sealed import Sealed, log_key, make_sealed
 from zegel.verification import Report, verify_pdf
 from zegel.verification.cli_report import print_report, verify_command
+from zegel_server.pdf.authority import DevelopmentAuthority
 
 
 @pytest.fixture(scope="module")
@@ -149,3 +152,77 @@ def test_names_in_the_file_are_not_read_as_markup(sealed: Sealed) -> None:
     output = io.StringIO()
     print_report(report, "[red]signed[/red].pdf", Console(file=output, width=100))
     assert "[red]signed[/red].pdf" in output.getvalue()
+
+
+# --------------------------------------------------------------------------------------------- whom to trust for what
+
+
+def told(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return answer
+
+
+def failed(answer: dict[str, Any]) -> set[str]:
+    return {each["name"] for each in answer["checks"] if not each["ok"]}
+
+
+def test_roots_are_trusted_for_seals_and_for_time_apart(
+    files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (files / "other.pem").write_bytes(DevelopmentAuthority.open(tmp_path / "other").root_pem)
+    assert run(files, timestamp_trust=[files / "authority.pem"], as_json=True) == 0
+    capsys.readouterr()
+    assert run(files, timestamp_trust=[files / "other.pem"], as_json=True) == 1
+    assert failed(told(capsys)) & {"document_timestamp", "seal"}
+    clocks = [files / "authority.pem"]
+    seal = [files / "other.pem"]
+    assert verify_command(files / "signed.pdf", [files / "log.vkey"], seal, timestamp_trust=clocks, as_json=True) == 1
+    assert "seal" in failed(told(capsys))
+
+
+def test_where_no_root_is_named_for_time_the_report_says_whose_holds(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(files, as_json=True)
+    same = told(capsys)["warnings"]
+    run(files, timestamp_trust=[files / "authority.pem"], as_json=True)
+    (said,) = set(same) - set(told(capsys)["warnings"])
+    assert "timestamps" in said
+
+
+def test_a_seal_is_pinned_by_its_fingerprint_in_any_spelling(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(files, as_json=True)
+    pin = told(capsys)["seal_certificate"]
+    colons = ":".join(pin[i : i + 2] for i in range(0, 64, 2)).upper()
+    for pins in ([pin], [colons], ["0" * 64, pin]):
+        assert run(files, seal_pins=pins) == 0
+    capsys.readouterr()
+    assert run(files, seal_pins=["0" * 64], as_json=True) == 1
+    assert "seal" in failed(told(capsys))
+
+
+@pytest.mark.parametrize("pin", ["", "0" * 63, "0" * 65, "g" * 64, "sha256"])
+def test_a_pin_that_is_none_is_refused(files: Path, pin: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(files, seal_pins=[pin]) == 1
+    assert "64 hexadecimal digits" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["signed.pdf", "log.vkey", "authority.pem", "clocks.pem", "signed.tlog-proof"])
+@pytest.mark.parametrize("kind", ["pipe", "device", "large"])
+def test_only_files_of_their_kinds_size_are_read(
+    files: Path, name: str, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (files / "clocks.pem").write_bytes((files / "authority.pem").read_bytes())
+    path = files / name
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        with path.open("wb") as file:
+            file.truncate((256 << 20) + 1)  # a hole: it takes no room
+    assert run(files, timestamp_trust=[files / "clocks.pem"]) == 1
+    said = capsys.readouterr().err
+    assert str(path) in said
+    assert ("larger than" if kind == "large" else f"a {kind}, and no file") in said

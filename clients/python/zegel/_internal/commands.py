@@ -62,7 +62,15 @@ def verify(
     file: Annotated[Path, typer.Argument(help="The sealed PDF.")],
     *,
     log_key: Annotated[list[Path], typer.Option(help="File with the log's verifier key; may be repeated.")],
-    trust: Annotated[list[Path], typer.Option(help="Root certificate to trust, PEM or DER; may be repeated.")],
+    trust: Annotated[list[Path], typer.Option(help="Root to trust for the seal, PEM or DER; may be repeated.")],
+    timestamp_trust: Annotated[
+        list[Path] | None,
+        typer.Option(help="Root to trust for timestamps; may be repeated. Those of --trust if none is given."),
+    ] = None,
+    seal_pin: Annotated[
+        list[str] | None,
+        typer.Option(help="SHA-256 of the certificate that must have sealed; may be repeated. Any if none is given."),
+    ] = None,
     proof: Annotated[
         Path | None, typer.Option(help="The proof beside the file; <name>.tlog-proof if it is there and none is given.")
     ] = None,
@@ -85,6 +93,8 @@ def verify(
         log_key,
         trust,
         proof,
+        timestamp_trust=timestamp_trust or (),
+        seal_pins=seal_pin or (),
         as_json=as_json,
         use_proof=not no_proof,
         witnesses=witnesses,

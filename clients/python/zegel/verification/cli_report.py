@@ -5,6 +5,7 @@ no third answer.
 """
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from zegel._internal.reading import UnreadableError, read_regular
+from zegel.sealed_file.reading import MAX_FILE_BYTES
 from zegel.transparency import TransparencyError, VerifierKey
 from zegel.verification._verify import verify_pdf
 from zegel.verification.report import Report
@@ -24,8 +27,14 @@ VALID, INVALID = 0, 1
 PROOF_SUFFIX = ".tlog-proof"
 """A detached proof stands beside its file, with this in place of ``.pdf``."""
 
-MAX_FILE_BYTES = 1 << 30
-"""Larger files are refused unread: the whole file is hashed and parsed in memory."""
+MAX_KEYS_BYTES = 1 << 16
+"""A file of verifier keys: the longest key there is has 2.7 KB, and a log has a few."""
+
+MAX_ROOTS_BYTES = 1 << 21
+"""A file of root certificates: the whole list of an operating system has a quarter of a megabyte."""
+
+MAX_PROOF_BYTES = 1 << 21
+"""A detached proof: a checkpoint of a megabyte at most, 63 hashes, and a leaf."""
 
 _TITLES = {
     "structure": "File",
@@ -38,8 +47,8 @@ _TITLES = {
 }
 
 
-class InputError(Exception):
-    """A file that was named cannot be used; the message says which and why."""
+class InputError(UnreadableError):
+    """What was named cannot be used; the message says what and why."""
 
 
 def verify_command(
@@ -48,6 +57,8 @@ def verify_command(
     trust: Sequence[Path],
     proof: Path | None = None,
     *,
+    timestamp_trust: Sequence[Path] = (),
+    seal_pins: Sequence[str] = (),
     as_json: bool = False,
     use_proof: bool = True,
     witnesses: Sequence[VerifierKey] = (),
@@ -58,8 +69,10 @@ def verify_command(
     Args:
         path: The sealed PDF.
         log_key: Files with verifier keys (C2SP ``signed-note``), one a line.
-        trust: Files with root certificates, PEM or DER.
+        trust: Files with root certificates that the seal may lead to, PEM or DER.
         proof: The detached proof. If left out, ``<name>.tlog-proof`` beside the file is used where there is one.
+        timestamp_trust: Likewise for the timestamps; those of ``trust`` hold for both where left out.
+        seal_pins: SHA-256 of certificates, hexadecimal as any tool prints it, one of which must have sealed.
         as_json: Print one JSON object (``Report.as_dict`` with ``file`` and, where nothing could be read, ``error``).
         use_proof: ``False`` leaves a proof beside the file alone (``--no-proof``).
         witnesses: Verifier keys of witnesses.
@@ -75,10 +88,12 @@ def verify_command(
             log_key,
             trust,
             found,
+            timestamp_trust=timestamp_trust,
+            seal_pins=[_pin(each) for each in seal_pins],
             witnesses=[str(each) for each in witnesses],
             witnesses_needed=witnesses_needed,
         )
-    except InputError as error:
+    except UnreadableError as error:
         if as_json:
             print(json.dumps({"valid": False, "file": str(path), "error": str(error), "checks": []}))  # noqa: T201
         else:
@@ -102,31 +117,45 @@ def _verify(
     trust: Sequence[Path],
     proof: Path | None,
     *,
+    timestamp_trust: Sequence[Path],
+    seal_pins: Sequence[str],
     witnesses: Sequence[str],
     witnesses_needed: int,
 ) -> Report:
-    keys = [line for file in log_key for line in _read(file).decode("utf-8", "replace").splitlines() if line.strip()]
-    roots = [_read(file) for file in trust]
+    texts = [read_regular(file, MAX_KEYS_BYTES, "a file of log keys") for file in log_key]
+    keys = [line for text in texts for line in text.decode("utf-8", "replace").splitlines() if line.strip()]
+    roots, clocks = (
+        [read_regular(file, MAX_ROOTS_BYTES, "a file of roots") for file in files] for files in (trust, timestamp_trust)
+    )
     if not keys:
         raise InputError("no log key was given: without one, nobody vouches for the audit trail")
     if not roots:
         raise InputError("no root certificate was given: without one, anybody could have made the seal")
-    pdf, detached = _read(path), _read(proof) if proof else None
+    pdf = read_regular(path, MAX_FILE_BYTES, "a sealed file")
+    detached = read_regular(proof, MAX_PROOF_BYTES, "a proof") if proof else None
     try:
-        return verify_pdf(pdf, keys, roots, detached, witness_vkeys=witnesses, witnesses_needed=witnesses_needed)
+        return verify_pdf(
+            pdf,
+            keys,
+            roots,
+            detached,
+            timestamp_roots=clocks,
+            seal_pins=seal_pins,
+            witness_vkeys=witnesses,
+            witnesses_needed=witnesses_needed,
+        )
     except TransparencyError as error:
         raise InputError(f"the log key cannot be used: {error}") from error
     except (ValueError, TypeError, KeyError) as error:
-        raise InputError("the trusted root is neither a PEM nor a DER certificate") from error
+        raise InputError("a trusted root is neither a PEM nor a DER certificate") from error
 
 
-def _read(path: Path) -> bytes:
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise InputError(f"{path}: larger than 1 GiB")
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or 'cannot be read'}") from error
+def _pin(text: str) -> str:
+    """A pin as tools print it (OpenSSL: capitals, with colons), in one spelling."""
+    pin = text.strip().replace(":", "").lower()
+    if not re.fullmatch("[0-9a-f]{64}", pin):
+        raise InputError("a pin is the SHA-256 of a certificate: 64 hexadecimal digits")
+    return pin
 
 
 def print_report(report: Report, name: str, console: Console | None = None) -> None:
