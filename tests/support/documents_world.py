@@ -241,6 +241,17 @@ class World:
         """Keys of every blob."""
         return sorted([info.key async for info in self.blobs.list()])
 
+    async def originals(self) -> list[str]:
+        """Keys of every blob of an original, finished or not."""
+        rows = [*await self.version_rows(), *await self.upload_rows()]
+        prefixes = {row.blob_prefix for row in rows}
+        return [key for key in await self.stored() if key.rpartition("/")[0] in prefixes]
+
+    async def renditions(self) -> list[str]:
+        """Keys of every blob of a rendition that a row names."""
+        prefixes = {row.rendition_prefix for row in await self.version_rows()}
+        return [key for key in await self.stored() if key.rpartition("/")[0] in prefixes]
+
     async def events(self) -> list[str]:
         rows = await self.database.fetch(_EVENTS)
         return [event_type_pb2.EventType.Name(row.event_type).removeprefix("EVENT_TYPE_") for row in rows]

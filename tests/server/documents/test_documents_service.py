@@ -2,9 +2,9 @@
 
 import pytest
 
-from support.documents_world import World, found_tenant, pdf_of
+from support.documents_world import World, found_tenant, pdf_of, rendition_of
 from zegel_server.caller import Scope
-from zegel_server.documents.model import UploadSpec
+from zegel_server.documents.model import Content, UploadSpec
 from zegel_server.errors import Aborted, InvalidArgument, NotFound, ZegelError
 from zegel_server.ids import new_id
 
@@ -73,10 +73,11 @@ async def test_a_signer_sees_the_versions_of_their_request_and_no_others(world: 
 
     document = await world.documents.get(signer, document_id)
     assert [each.number for each in document.versions] == [1]
-    assert await world.download(signer, document_id) == PDF, "the newest that the signer reaches"
+    assert await world.download(signer, document_id) == rendition_of(PDF), "the newest that the signer reaches"
     assert [each.document_id for each in await world.documents.list(signer, limit=10)] == [document_id]
     for attempt in (
         world.download(signer, document_id, version=2),
+        world.download(signer, document_id, content=Content.ORIGINAL),
         world.documents.get(signer, other),
         world.documents.get(world.signer(await world.send(other)), document_id),
         world.documents.delete(signer, document_id, ""),
@@ -160,18 +161,21 @@ async def test_purging_destroys_the_key_at_once_and_the_bytes_after_it(world: Wo
     assert (purged.state, purged.title, [each.pages for each in purged.versions]) == ("PURGED", "", [(), ()])
     assert [row.wrapped_key for row in await world.version_rows()] == [None, None]
     assert [row.wrapped_key for row in await world.upload_rows()] == [None, None]
-    assert len(await world.stored()) == 2, "unreadable, and not yet removed"
+    assert (len(await world.originals()), len(await world.renditions())) == (2, 2), "unreadable, and not yet removed"
+    assert [each.findings_text for each in purged.versions] == [None, None]
     assert await world.documents.purge(caller, document_id, "") == purged
     assert (await world.events()).count("DOCUMENT_PURGED") == 1
     for attempt, reason in (
         (world.download(caller, document_id), "DOCUMENT_DESTROYED"),
         (world.library.read_all(world.tenant_id, document_id, 1), "DOCUMENT_DESTROYED"),
+        (world.library.read_rendition(world.tenant_id, document_id, 1), "DOCUMENT_DESTROYED"),
+        (world.download(caller, document_id, content=Content.RENDITION), "DOCUMENT_DESTROYED"),
         (world.documents.undelete(caller, document_id, ""), "FAILED_PRECONDITION"),
         (world.upload(caller, PDF, upload_id=open_upload.upload_id), "UPLOAD_CLOSED"),
     ):
         with pytest.raises(ZegelError) as gone:
             await attempt
         assert gone.value.reason == reason
-    assert await world.remover.run() == 3
+    assert await world.remover.run() == 2 * 2 + 1
     assert await world.stored() == []
     assert await world.outbox() == []

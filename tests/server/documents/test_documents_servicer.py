@@ -12,7 +12,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.rpc import error_details_pb2, status_pb2
 from prometheus_client import CollectorRegistry
 
-from support.documents_world import MIB, World, pdf_of
+from support.documents_world import MIB, World, pdf_of, rendition_of
 from zegel.document.v1 import document_service_pb2 as pb
 from zegel.document.v1.document_service_pb2_grpc import DocumentServiceStub
 from zegel_server.caller import Caller, Origin, Scope
@@ -94,6 +94,9 @@ async def test_the_way_of_a_document(stub: Any) -> None:
     assert (version.version, version.size, version.sha256) == (1, len(data), hashlib.sha256(data).digest())
     assert (version.media_type, list(version.pages)) == ("application/pdf", [pb.Page(width=595, height=842)])
     assert version.create_time.seconds > 0
+    shown = rendition_of(data)
+    assert version.rendition == pb.DocumentRendition(size=len(shown), sha256=hashlib.sha256(shown).digest())
+    assert version.findings == pb.DocumentFindings(pdf_version="1.7", has_form=True)
     assert document.HasField("create_time")
     assert not document.HasField("delete_time")
 
@@ -103,7 +106,13 @@ async def test_the_way_of_a_document(stub: Any) -> None:
     request = pb.DownloadDocumentRequest(document_id=document.document_id, read_offset=-2 * MIB, read_limit=MIB + 5)
     messages = [message async for message in stub.DownloadDocument(request, metadata=TOKEN)]
     assert messages[0].start == pb.DownloadStart(
-        document_id=document.document_id, version=version, offset=4 * MIB, length=MIB + 5
+        document_id=document.document_id,
+        version=version,
+        offset=4 * MIB,
+        length=MIB + 5,
+        content=pb.DOCUMENT_CONTENT_ORIGINAL,
+        size=len(data),
+        sha256=hashlib.sha256(data).digest(),
     )
     assert b"".join(message.chunk.data for message in messages[1:]) == data[4 * MIB : 5 * MIB + 5]
     assert all(google_crc32c.value(each.chunk.data) == each.chunk.crc32c for each in messages[1:])

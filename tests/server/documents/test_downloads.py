@@ -28,8 +28,12 @@ from zegel_server.errors import (
 DATA = pdf_of(5 * MIB)
 
 
-def blob_files(folder: Path) -> list[Path]:
-    return sorted(path for path in (folder / "blobs" / "documents").rglob("*") if path.is_file())
+def exchange(one: Path, two: Path) -> None:
+    for path in (one, two):
+        path.chmod(0o600)
+    stored = one.read_bytes()
+    one.write_bytes(two.read_bytes())
+    two.write_bytes(stored)
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -112,10 +116,9 @@ async def test_the_event_comes_before_the_first_byte(world: World) -> None:
 async def test_nothing_of_a_damaged_segment_comes_out(sqlite_world: World, tmp_path: Path, what: str) -> None:
     caller = sqlite_world.member()
     await sqlite_world.upload(caller, pdf_of(len(DATA)))
-    (others, _) = blob_files(tmp_path)
-    others_bytes = others.read_bytes()
+    others_bytes = await sqlite_world.blobs.get((await sqlite_world.originals())[0])
     document_id = await sqlite_world.upload(caller, DATA)
-    first = next(path for path in blob_files(tmp_path) if document_id in str(path))
+    first = tmp_path / "blobs" / next(key for key in await sqlite_world.originals() if document_id in key)
     stored = bytearray(first.read_bytes())
     first.chmod(0o600)
     match what:
@@ -251,12 +254,7 @@ async def test_versions_of_one_document_do_not_pass_for_each_other(sqlite_world:
     caller, first, second = sqlite_world.member(), pdf_of(2000), pdf_of(2000)
     document_id = await sqlite_world.upload(caller, first)
     await sqlite_world.upload(caller, second, spec=UploadSpec(document_id=document_id))
-    one, two = blob_files(tmp_path)
-    for path in (one, two):
-        path.chmod(0o600)
-    stored = one.read_bytes()
-    one.write_bytes(two.read_bytes())
-    two.write_bytes(stored)
+    exchange(*(tmp_path / "blobs" / key for key in await sqlite_world.originals()))
     for version in (1, 2):
         with pytest.raises(DataLoss):
             await sqlite_world.download(caller, document_id, version=version)

@@ -8,8 +8,8 @@ from support.documents_world import World, make_world, pdf_of, sqlite_url
 from support.shared import SHARED
 from zegel_server.caller import Scope
 from zegel_server.db import UniqueViolation
-from zegel_server.documents import renditions
 from zegel_server.documents import library as library_module
+from zegel_server.documents import renditions
 from zegel_server.documents.model import Page, UploadSpec
 from zegel_server.errors import DataLoss, FailedPrecondition, NotFound, ZegelError
 from zegel_server.ids import new_id

@@ -89,7 +89,7 @@ async def test_a_document_comes_out_as_it_was_sealed(world: World, size: int) ->
     assert await world.uploads.receive(caller, sender.messages()) == sender.upload.document_id
     assert await world.download(caller, sender.upload.document_id) == data
     # Stored is exactly what was sent, under a key that the row wraps.
-    assert b"".join([await world.blobs.get(key) for key in await world.stored()]) == sender.stream
+    assert b"".join([await world.blobs.get(key) for key in await world.originals()]) == sender.stream
     assert world.workshop.seen == [data]
     assert (await world.events())[:2] == ["UPLOAD_STARTED", "DOCUMENT_UPLOADED"]
     assert [each.problem async for each in world.upkeep.scrub()] == [""]
@@ -277,7 +277,7 @@ async def test_the_chunks_of_a_whole_document_are_its_stream(sqlite_world: World
     caller = world.member()
     document_id = await (sent(world, caller, data) if sealed_up else world.upload(caller, data))
     (download, dek, aad), stream = await fetched(world, caller, document_id)
-    assert stream == b"".join([await world.blobs.get(key) for key in await world.stored()])
+    assert stream == b"".join([await world.blobs.get(key) for key in await world.originals()])
     assert stream.startswith(download.sealed.header)
     decryptor = StreamDecryptor(dek, aad)
     assert b"".join([*decryptor.update(stream), decryptor.finish()]) == data

@@ -1,11 +1,12 @@
 """Orphans, the scrub, and removals that outlive a crash."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from support.documents_world import MIB, SPEC, Crash, World, pdf_of, reopen
+from support.documents_world import MIB, SPEC, Crash, World, pdf_of, rendition_of, reopen
 from zegel_server import clock
 from zegel_server.documents.model import UploadSpec
 from zegel_server.errors import Unavailable
@@ -39,20 +40,24 @@ async def test_blobs_of_a_purged_document_are_orphans_until_removed(world: World
     await world.documents.delete(caller, document_id, "")
     assert await world.upkeep.remove_orphans(grace=NOW) == 0, "it can be brought back"
     await world.documents.purge(caller, document_id, "")
-    assert await world.upkeep.remove_orphans(grace=NOW) == 1
-    assert await world.remover.run() == 1
+    assert await world.upkeep.remove_orphans(grace=NOW) == 2, "its original and its rendition"
+    assert await world.remover.run() == 2
     assert await world.outbox() == []
 
 
 async def test_the_scrub_tells_what_is_damaged(world: World, tmp_path: Path) -> None:
     caller = world.member()
-    sizes = [100, 5 * MIB, 9 * MIB, 300]
-    good, flipped, cut, lying = [await world.upload(caller, pdf_of(size)) for size in sizes]
+    sizes = [100, 5 * MIB, 9 * MIB, 300, 200]
+    good, flipped, cut, lying, shown = [await world.upload(caller, pdf_of(size)) for size in sizes]
     upload = await world.partly(caller, pdf_of(5 * MIB))
-    assert [each.problem async for each in world.upkeep.scrub()] == [""] * 5
+    assert [each.problem async for each in world.upkeep.scrub()] == [""] * 6
 
-    def file_of(document_id: str, part: int) -> Path:
-        return next((tmp_path / "blobs" / "documents" / world.tenant_id / document_id).glob(f"*/{part:06}"))
+    originals, renditions = await world.originals(), await world.renditions()
+
+    def file_of(document_id: str, part: int, keys: Sequence[str] = originals) -> Path:
+        return (
+            tmp_path / "blobs" / next(key for key in keys if f"/{document_id}/" in key and key.endswith(f"/{part:06}"))
+        )
 
     for path in (file_of(flipped, 1), file_of(upload.document_id, 0)):
         data = bytearray(path.read_bytes())
@@ -60,12 +65,14 @@ async def test_the_scrub_tells_what_is_damaged(world: World, tmp_path: Path) -> 
         path.chmod(0o600)
         path.write_bytes(data)
     file_of(cut, 2).unlink()
+    file_of(shown, 0, renditions).unlink()
     file_of(lying, 0).chmod(0o600)
     file_of(lying, 0).write_bytes(file_of(good, 0).read_bytes())
     found = {each.resource_id: each async for each in world.upkeep.scrub()}
     assert found[good].problem == ""
-    assert found[good].size == 100
-    assert {key for key, each in found.items() if each.problem} == {flipped, cut, lying, upload.upload_id}
+    assert found[good].size == 100 + len(rendition_of(pdf_of(100)))
+    assert {key for key, each in found.items() if each.problem} == {flipped, cut, lying, shown, upload.upload_id}
+    assert found[shown].problem.startswith("Of the rendition: ")
 
 
 async def test_a_removal_is_tried_again_after_a_fault(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

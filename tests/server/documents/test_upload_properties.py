@@ -9,9 +9,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.documents_world import MIB, SPEC, Crash, World, make_world, pdf_of, reopen, sqlite_url, stream_of
+from support.documents_world import (
+    MIB,
+    SPEC,
+    Crash,
+    World,
+    make_world,
+    pdf_of,
+    rendition_of,
+    reopen,
+    sqlite_url,
+    stream_of,
+)
 from zegel_server.caller import Caller
-from zegel_server.documents.model import Patience, Received, read_range
+from zegel_server.documents.model import Content, Patience, Received, read_range
 from zegel_server.documents.parts import part_count, place_of, whole_parts_size
 from zegel_server.errors import OutOfRange, ResourceExhausted, Unavailable, ZegelError
 
@@ -45,13 +56,14 @@ async def test_any_chunks_in_any_streams_give_the_same_document(data: st.DataObj
         sizes = data.draw(st.lists(st.integers(1, MIB), max_size=20), label="last sizes")
         await world.upload(caller, document, upload_id=upload.upload_id, start=start, sizes=sizes)
         assert await world.download(caller, upload.document_id) == document
-        assert len(await world.stored()) == part_count(size)
+        assert len(await world.originals()) == part_count(size)
+        assert len(await world.renditions()) == part_count(len(rendition_of(document)))
         await world.close()
 
 
 @pytest.mark.faults
 @settings(max_examples=MANY)
-@given(put=st.integers(1, 4), late=st.booleans(), then=st.integers(1, 4), again=st.booleans())
+@given(put=st.integers(1, 7), late=st.booleans(), then=st.integers(1, 7), again=st.booleans())
 async def test_a_writer_may_die_around_any_put(*, put: int, late: bool, then: int, again: bool) -> None:
     """The process ends before or after the n-th put, so before its row says so; twice over; the upload goes on."""
     with TemporaryDirectory() as folder:
@@ -72,13 +84,16 @@ async def test_a_writer_may_die_around_any_put(*, put: int, late: bool, then: in
         stands = (await world.uploads.get(caller, upload.upload_id)).persisted_size
         await world.upload(caller, DATA, upload_id=upload.upload_id, start=stands)
         assert await world.download(caller, upload.document_id) == DATA
-        assert len(await world.stored()) == part_count(len(DATA))
+        assert len(await world.originals()) == part_count(len(DATA))
+        assert len(await world.renditions()) == part_count(len(rendition_of(DATA)))
+        assert await world.download(caller, upload.document_id, content=Content.RENDITION) == rendition_of(DATA)
         assert (await world.events()).count("DOCUMENT_UPLOADED") == 1
         await world.close()
 
 
 async def _die(world: World, caller: Caller, upload_id: str, start: int, where: tuple[int, bool]) -> None:
     left = part_count(len(DATA)) - next(n for n in range(9) if whole_parts_size(n) == start)
+    left += part_count(len(rendition_of(DATA)))
     number, after = min(where[0], left), where[1]
     puts = 0
 

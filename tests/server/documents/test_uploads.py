@@ -60,7 +60,7 @@ async def test_the_parts_are_one_tink_stream(world: World) -> None:
     data, caller = pdf_of(9 * MIB), world.member()
     document_id = await world.upload(caller, data)
     (row,) = await world.version_rows()
-    whole = b"".join([await world.blobs.get(key) for key in await world.stored()])
+    whole = b"".join([await world.blobs.get(key) for key in await world.originals()])
     assert whole[: len(row.header)] == row.header
     stored = StoredDek(row.key_version, row.wrapped_key, row.commitment)
     key = await world.keys.open_dek(world.tenant_id, f"{document_id}/1", stored)

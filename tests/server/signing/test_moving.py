@@ -29,7 +29,7 @@ async def test_a_request_that_is_moved_while_it_is_sealed_takes_its_sealed_docum
     request = await made.signed(orders=(0,))
 
     class Meanwhile:
-        read_all = made.library.read_all
+        read_rendition = made.library.read_rendition
 
         async def store_sealed(self, **about: Any) -> Any:
             prepared = await made.library.store_sealed(**about)
