@@ -29,11 +29,13 @@ _HIDDEN = 0b11
 _MULTILINE = 1 << 12
 _PASSWORD = 1 << 13
 _COMB = 1 << 24
+_MASK = "*"
+"""What each character of a password is shown as."""
 _FIELD_SIZE = 12.0
 _SQUIGGLE = 2.0
 _ARROW = 6.0
 """Length of an arrow's head, in widths of its line."""
-_DA_SIZE = re.compile(r"([\d.]+)\s+Tf")
+_DA_SIZE = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s+Tf")
 _DA_COLOUR = re.compile(r"((?:[\d.]+\s+){1,4})(g|rg|k)\b")
 
 Colour = tuple[float, float, float]
@@ -67,12 +69,36 @@ class _Look:
         return border[2] if len(border) > 2 else 1.0  # noqa: PLR2004 - its third number is the width
 
 
-def complete_appearances(pdf: pikepdf.Pdf) -> None:
+def with_appearances(data: bytes) -> bytes | None:
+    """A PDF that leaves less to the reader, and is otherwise as it was.
+
+    Args:
+        data: The file.
+
+    Returns:
+        The file with the appearances that :func:`complete_appearances` gives it; nothing if it needs none.
+    """
+    written = BytesIO()
+    with pikepdf.open(BytesIO(data), suppress_warnings=True) as pdf:
+        if not complete_appearances(pdf):
+            return None
+        form = pdf.Root.get("/AcroForm")
+        if isinstance(form, pikepdf.Dictionary) and "/NeedAppearances" in form:
+            del form["/NeedAppearances"]
+        pdf.save(written, encryption=False)
+    return written.getvalue()
+
+
+def complete_appearances(pdf: pikepdf.Pdf) -> bool:
     """Give each annotation an appearance that leaves it to the reader, and put the corners of its rectangle in order.
 
     Args:
         pdf: The PDF; changed in place.
+
+    Returns:
+        Whether any got one.
     """
+    drawn = False
     form = pdf.Root.get("/AcroForm")
     redo = isinstance(form, pikepdf.Dictionary) and form.get("/NeedAppearances") is True
     for page in pdf.pages:
@@ -83,7 +109,8 @@ def complete_appearances(pdf: pikepdf.Pdf) -> None:
             item.Rect = pikepdf.Array([look.left, look.bottom, look.left + look.width, look.bottom + look.height])
             draw = _DRAW.get(str(item.get("/Subtype")))
             if draw is not None and not int(number(item.get("/F")) or 0) & _HIDDEN and _is_left_open(item, redo=redo):
-                _draw(pdf, look, draw)
+                drawn = _draw(pdf, look, draw) or drawn
+    return drawn
 
 
 def _is_left_open(item: pikepdf.Object, *, redo: bool) -> bool:
@@ -135,9 +162,9 @@ def _has_appearance(item: pikepdf.Object) -> bool:
     )
 
 
-def _draw(pdf: pikepdf.Pdf, look: _Look, draw: Callable[[Canvas, _Look], bool]) -> None:
+def _draw(pdf: pikepdf.Pdf, look: _Look, draw: Callable[[Canvas, _Look], bool]) -> bool:
     if not (look.width > 0 and look.height > 0):
-        return
+        return False
     drawn = BytesIO()
     canvas = Canvas(drawn, (look.width, look.height), invariant=1, pageCompression=1, initialFontName=PLAIN_FONT)
     opacity = number(look.item.get("/CA"))
@@ -145,7 +172,7 @@ def _draw(pdf: pikepdf.Pdf, look: _Look, draw: Callable[[Canvas, _Look], bool]) 
         canvas.setFillAlpha(opacity)
         canvas.setStrokeAlpha(opacity)
     if not draw(canvas, look):
-        return
+        return False
     canvas.showPage()
     canvas.save()
     with pikepdf.open(drawn) as ours:
@@ -153,6 +180,7 @@ def _draw(pdf: pikepdf.Pdf, look: _Look, draw: Callable[[Canvas, _Look], bool]) 
     if "/Group" in shape:
         del shape.Group  # drawn onto the page, not beside it, so that a highlight leaves the text readable
     look.item.AP = pikepdf.Dictionary(N=pdf.make_indirect(shape))
+    return True
 
 
 def _colour(values: list[float]) -> Colour | None:
@@ -278,11 +306,16 @@ def _text(canvas: Canvas, look: _Look) -> bool:
     style = inherited_field(look.item, "/DA")
     told = str(style) if isinstance(style, pikepdf.String) else ""
     flags = int(number(inherited_field(look.item, "/Ff")) or 0)
-    _field_frame(canvas, look)
-    if not value.strip() or flags & _PASSWORD:
+    colour = _told_colour(told)
+    if free:
+        _free_frame(canvas, look, colour)
+    else:
+        _field_frame(canvas, look)
+    if not free and flags & _PASSWORD:
+        value = _MASK * len(value)
+    if not value.strip():
         return True
-    found = _DA_COLOUR.findall(told)
-    canvas.setFillColorRGB(*(_colour([float(part) for part in found[-1][0].split()]) if found else None) or (0, 0, 0))
+    canvas.setFillColorRGB(*colour)
     sizes = _DA_SIZE.findall(told)
     size = float(sizes[-1]) if sizes else 0.0
     length = int(number(inherited_field(look.item, "/MaxLen")) or 0)
@@ -302,6 +335,26 @@ def _text(canvas: Canvas, look: _Look) -> bool:
         draw_text(canvas, inset + free_space * share, base, line, "body", size)
         base -= size * LEADING
     return True
+
+
+def _told_colour(style: str) -> Colour:
+    """The colour that a default appearance sets; black if it sets none."""
+    found = _DA_COLOUR.findall(style)
+    numbers = [float(part) for part in found[-1][0].split() if part.count(".") < 2 and part != "."] if found else []  # noqa: PLR2004
+    return _colour(numbers) or (0.0, 0.0, 0.0)
+
+
+def _free_frame(canvas: Canvas, look: _Look, colour: Colour) -> None:
+    """The frame of free text, in the colour of its text, and its background."""
+    fill = _colour(look.numbers("/C"))
+    canvas.setLineWidth(look.line_width)
+    canvas.setStrokeColorRGB(*colour)
+    if fill is not None:
+        canvas.setFillColorRGB(*fill)
+    inner = (look.width - look.line_width, look.height - look.line_width)
+    if min(inner) > 0:
+        start = look.line_width / 2
+        canvas.rect(start, start, *inner, stroke=look.line_width > 0, fill=fill is not None)
 
 
 def _field_frame(canvas: Canvas, look: _Look) -> None:
