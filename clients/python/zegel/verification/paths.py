@@ -160,14 +160,25 @@ def end_of(path: ValidationPath) -> datetime:
     return end
 
 
-def still_alive(path: ValidationPath, now: datetime) -> bool:
-    """Whether no certificate of a path is past its end (RFC 5280, 4.1.2.5: the end is part of its life).
+def still_alive(path: ValidationPath, now: datetime) -> None:
+    """Demand that no certificate of a path is past its end (RFC 5280, 4.1.2.5: the end is part of its life).
 
     Args:
         path: What :func:`check_path` returned for the newest timestamp.
         now: The present, with a time zone.
+
+    Raises:
+        PathError: One is, or none of this was made yet at that time.
     """
-    return now <= end_of(path)
+    certificates = list(path.iter_certs(include_root=path.pkix_len == 0))
+    for certificate in certificates:
+        if now > certificate.not_valid_after:
+            raise PathError(
+                f"The certificate of {name_of(certificate)}, which the newest timestamp rests on, ended on "
+                f"{_when(certificate.not_valid_after)}: from then on nobody can tell it from a forged one."
+            )
+        if now < certificate.not_valid_before:
+            raise PathError(f"The certificate of {name_of(certificate)} is not valid yet on {_when(now)}.")
 
 
 # ----------------------------------------------------------------------------------------------------------- the input
