@@ -233,7 +233,7 @@ def _boxes(book: Book) -> tuple[bytes, bool]:
 
 
 def _annotation(book: Book, *, inside: bool) -> bytes:
-    flags = book.choose.choice((0, 4, 4, 4, 2, 32, 1, 64))
+    flags = book.choose.choice((0, 4, 4, 4, 4, 4, 4, 2, 32, 64))
     rectangle = [book.choose.randint(5, 200) for _ in range(2)]
     rectangle += [rectangle[0] + book.choose.randint(10, 90), rectangle[1] + book.choose.randint(10, 40)]
     if book.chance(0.1):

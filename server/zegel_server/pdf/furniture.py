@@ -21,7 +21,7 @@ _ICONS = {"/Text", "/FileAttachment", "/Sound", "/Movie", "/Screen", "/Popup", "
 """What only has an icon or a frame where it has no appearance of its own."""
 
 _ICON = 40
-"""Points to the right of and below an icon's place that it may take: readers go by its upper left corner."""
+"""Points around an icon's place that it may take: readers hang it up by one of the corners, whatever its size there."""
 
 _ARROW = 10
 """Half the width of an arrow's head, in widths of its line."""
@@ -70,7 +70,8 @@ def furniture(original: bytes, index: int, size: Size) -> list[Furniture]:
         form = pdf.Root.get("/AcroForm")
         redo = True
         if isinstance(form, pikepdf.Dictionary) and isinstance(form.get("/Fields"), pikepdf.Array):
-            redo = bool(form.get("/NeedAppearances", False))
+            # PDFium knows no layers where it draws the fields of a form.
+            redo = bool(form.get("/NeedAppearances", False)) or "/OCProperties" in pdf.Root
         page = pdf.pages[index]
         found = []
         for item in _items(page.obj.get("/Annots")):
@@ -113,8 +114,7 @@ def _points(item: pikepdf.Dictionary) -> list[float]:
             if None not in values:
                 found += [value for value in values if value is not None]
     if found and str(item.get("/Subtype")) in _ICONS:
-        left, top = min(found[::2]), max(found[1::2])
-        found += [left - _ICON, top - _ICON, left + _ICON, top + _ICON]
+        found += [min(found[::2]) - _ICON, min(found[1::2]) - _ICON, max(found[::2]) + _ICON, max(found[1::2]) + _ICON]
     elif found and "/LE" in item:
         reach = _ARROW * _line_width(item)
         found += [min(found[::2]) - reach, min(found[1::2]) - reach, max(found[::2]) + reach, max(found[1::2]) + reach]
