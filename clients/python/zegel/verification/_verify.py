@@ -15,10 +15,11 @@ from zegel.sealed_file.reading import SealedFile, read_sealed_file
 from zegel.sealed_file.syntax import FormError
 from zegel.transparency import VerifierKey
 from zegel.verification.container import ContainerError
-from zegel.verification.paths import PathError
+from zegel.verification.path_rules import PathError
 from zegel.verification.report import Check, Document, Event, Facts, Report
 from zegel.verification.seal_form import SealFormError
-from zegel.verification.signatures import SealFacts, SignatureError, Signatures
+from zegel.verification.signatures import CLOCKS_APART, SealFacts, SignatureError, Signatures
+from zegel.verification.store import StoreError
 
 TRAIL_NAME, PROOF_NAME, OPENINGS_NAME = (file.name for file in FILES)
 """The evidence's names among the attachments of a sealed file."""
@@ -26,11 +27,9 @@ TRAIL_NAME, PROOF_NAME, OPENINGS_NAME = (file.name for file in FILES)
 LONG_WAIT: Final = dt.timedelta(hours=24)
 """Between the trail's last event and the seal: sealing takes seconds, and waits for a timestamp authority that is away;
 beyond a day the report says so. Somebody who replaced the timestamps by later ones shows here."""
-CLOCKS_APART: Final = dt.timedelta(minutes=5)
-"""How far the server's clock may be ahead of the timestamp authority's before the report says so."""
 
 _T = TypeVar("_T")
-_KNOWN_FAILURES = (FormError, ContainerError, SealFormError, SignatureError, PathError)
+_KNOWN_FAILURES = (FormError, ContainerError, SealFormError, SignatureError, StoreError, PathError)
 
 
 def verify_pdf(

@@ -11,8 +11,10 @@ bytes change. Here each of them is accounted for, so that a file with one change
 * the ``TSTInfo``: by its hash in the signed attributes; these and the signature: by the signature;
 * the signer's identifier: as it stands in the signer's certificate;
 * certificates: each, byte for byte, one that the covered part of the file holds, or a trusted root;
-* the two algorithm identifiers: as they stand in an earlier token of the file. Without one, only where the key leaves a
-  single spelling: RSA's has two names that differ in one byte and verify the same.
+* the algorithm identifiers: in a spelling of :mod:`.algorithms`, and as they stand in an earlier token of the file.
+  Without one, only where the key leaves a single spelling: RSA's has two names that differ in one byte and verify the
+  same;
+* what whoever asks for a timestamp may choose and gets back (RFC 3161, 2.4.1): a nonce, which is short.
 """
 
 import hashlib
@@ -25,6 +27,7 @@ from pyhanko.sign.general import CMSStructuralError
 from pyhanko.sign.validation.errors import SignatureValidationError
 from pyhanko.sign.validation.generic_cms import validate_sig_integrity
 
+from zegel.verification.algorithms import digest_of, is_plain
 from zegel.verification.der import (
     CONTEXT_0,
     INTEGER,
@@ -41,16 +44,15 @@ from zegel.verification.der import (
 _SIGNED_DATA = bytes.fromhex("06092a864886f70d010702")
 _TST_INFO = bytes.fromhex("060b2a864886f70d0109100104")
 _VERSION_1, _VERSION_3 = bytes.fromhex("020101"), bytes.fromhex("020103")
-_HASHES = {
-    bytes.fromhex("0609608648016503040201"): "sha256",
-    bytes.fromhex("0609608648016503040202"): "sha384",
-    bytes.fromhex("0609608648016503040203"): "sha512",
-}
 _ECDSA = {
     "sha256": bytes.fromhex("300a06082a8648ce3d040302"),
     "sha384": bytes.fromhex("300a06082a8648ce3d040303"),
     "sha512": bytes.fromhex("300a06082a8648ce3d040304"),
 }
+
+
+MAX_NONCE_BYTES = 32
+"""Bytes of a nonce: clients take 8 to 20. The authority signs it, but whoever asks has chosen it."""
 
 
 class ContainerError(ValueError):
@@ -143,7 +145,7 @@ def _check_token(token: bytes, covered: Covered) -> x509.Certificate:
     certificate = _signer_certificate(certificates, identifier, covered)
     _check_algorithms(digest, mechanism, certificate, covered)
     _demand(len({a.encoding for a in attributes.elements()}) == len(attributes.elements()), "repeats an attribute")
-    _check_signature(token, info, _HASHES[digest.elements()[0].encoding], certificate)
+    _check_signature(token, info, digest_of(digest.encoding) or "", certificate)
     return certificate
 
 
@@ -161,9 +163,11 @@ def _check_info(encapsulated: Element, covered: Covered) -> bytes:
     fields = read_only_element(info, SEQUENCE).elements()
     _demand([f.tag for f in fields[:3]] == [INTEGER, OID, SEQUENCE], "says no time")
     algorithm, imprint = fields[2].children(SEQUENCE, OCTET_STRING)
-    name = _HASHES.get(algorithm.elements()[0].encoding) if algorithm.content else None
+    name = digest_of(algorithm.encoding)
     if name is None:
-        raise ContainerError("the timestamp's token uses a hash that is not SHA-2")
+        raise ContainerError("the timestamp's token uses a hash that is not SHA-2, or spells it in another way")
+    nonces = [field for field in fields[4:] if field.tag == INTEGER]
+    _demand(all(len(nonce.content) <= MAX_NONCE_BYTES for nonce in nonces), "answers to a nonce that is too long")
     _demand(imprint.content == covered.digest(name), "is a timestamp on other bytes: the file was changed after it")
     return info
 
@@ -184,15 +188,16 @@ def _signer_certificate(certificates: Element, identifier: Element, covered: Cov
 
 
 def _check_algorithms(digest: Element, mechanism: Element, certificate: x509.Certificate, covered: Covered) -> None:
-    name = _HASHES.get(digest.elements()[0].encoding) if digest.content else None
+    name = digest_of(digest.encoding)
     if name is None:
-        raise ContainerError("the timestamp's token is signed over a hash that is not SHA-2")
+        raise ContainerError(
+            "the timestamp's token is signed over a hash that is not SHA-2, or spells it in another way"
+        )
+    _demand(is_plain(mechanism.encoding), "spells its algorithm as no standard does")
     if (digest.encoding, mechanism.encoding) in covered.algorithms:
         return
-    # RFC 5754: parameters may be left out or NULL, which differ in length and so in more than one byte
-    spelled = digest.content[len(digest.elements()[0].encoding) :] in {b"", b"\x05\x00"}
     unique = certificate.public_key.algorithm == "ec" and mechanism.encoding == _ECDSA[name]
-    _demand(spelled and unique, "spells its algorithms in another way than the file's earlier timestamp")
+    _demand(unique, "spells its algorithms in another way than the file's earlier timestamp")
 
 
 def _check_signature(token: bytes, info: bytes, digest_name: str, certificate: x509.Certificate) -> None:

@@ -94,7 +94,8 @@ class Facts:
 class Report:
     """The outcome: checks in the order they were made, facts, and what a reader should know besides.
 
-    Warnings do not make a file invalid: they tell what was not proved, or what needs an explanation. A check that could not be made because an earlier one failed is absent; ``ok`` is then false in any case.
+    Warnings do not make a file invalid: they tell what was not proved, or what needs an explanation. A check that could
+    not be made because an earlier one failed is absent; ``ok`` is then false in any case.
     """
 
     checks: tuple[Check, ...]

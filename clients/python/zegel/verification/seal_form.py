@@ -5,7 +5,8 @@ seal's own signature does not cover is held to one structure as well (RFC 5652, 
 
 * signed data over detached data, one signer, certificates that the file's store has, no revocation lists;
 * the signed attributes name the content's hash and, by ESS (RFC 5035), the signer's certificate;
-* of unsigned attributes exactly one: a timestamp on the signature.
+* of unsigned attributes exactly one: a timestamp on the signature;
+* the algorithms' identifiers in a spelling of :mod:`.algorithms`, which leaves no room in them.
 """
 
 import hashlib
@@ -18,6 +19,7 @@ from pyhanko.sign.general import CMSStructuralError
 from pyhanko.sign.validation.errors import SignatureValidationError
 from pyhanko.sign.validation.generic_cms import validate_sig_integrity
 
+from zegel.verification.algorithms import digest_of, is_plain
 from zegel.verification.der import (
     CONTEXT_0,
     CONTEXT_1,
@@ -86,11 +88,13 @@ def _read(token: bytes, digest: Callable[[str], bytes], known: frozenset[bytes])
     )
     _demand(version.encoding == _VERSION_1 and encapsulated.content == _DATA, "is about something else than the file")
     signer = read_only_element(signers.content, SEQUENCE)
-    own_version, identifier, algorithm, _attributes, _mechanism, signature, unsigned = signer.children(
+    own_version, identifier, algorithm, _attributes, mechanism, signature, unsigned = signer.children(
         INTEGER, SEQUENCE, SEQUENCE, CONTEXT_0, SEQUENCE, OCTET_STRING, CONTEXT_1
     )
     _demand(own_version.encoding == _VERSION_1, "has a signer of an unknown version")
     _demand(digests.content == algorithm.encoding, "lists another digest than its signer's")
+    plain = digest_of(algorithm.encoding) is not None and is_plain(mechanism.encoding)
+    _demand(plain, "spells its algorithms as no standard does, or they are not SHA-2")
     certificate = _signer_certificate(certificates, identifier, known)
     _check_signature(token, digest, certificate)
     return Seal(certificate, signature.content, _timestamp(unsigned))

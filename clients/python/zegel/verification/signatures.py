@@ -12,6 +12,7 @@ import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Final
 
 from asn1crypto import cms, x509
 from pyhanko_certvalidator.path import ValidationPath
@@ -25,8 +26,13 @@ from zegel.verification.container import (
     covered_digest,
     read_padded,
 )
+from zegel.verification.path_rules import PathError
 from zegel.verification.paths import check_path, still_alive
 from zegel.verification.seal_form import Seal, read_seal
+from zegel.verification.store import check_store
+
+CLOCKS_APART: Final = dt.timedelta(minutes=5)
+"""How far the verifier's clock may be behind the timestamp authority's."""
 
 
 class SignatureError(ValueError):
@@ -79,6 +85,8 @@ class Signatures:
         self._known = frozenset(roots | set(self._held))
         self._tokens: list[_Token] | None = None
         self._read_seal: Seal | None = None
+        self._seal_path: ValidationPath | None = None
+        self._others = [x509.Certificate.load(each) for each in self._held]
 
     def check_timestamps(self, now: dt.datetime) -> TimestampFacts:
         """Account for every byte of each timestamp, and validate them in their order.
@@ -89,15 +97,21 @@ class Signatures:
         Raises:
             ContainerError: A byte of one is not what it has to be.
             PathError: One does not lead to a trusted root.
-            SignatureError: They are not in their order.
+            SignatureError: They are not in their order, or the newest is not of this time.
+            StoreError: The file holds validation data that validates nothing in it.
         """
         tokens = self._all_tokens()
+        paths: list[ValidationPath] = []
         for (earlier, later), place in zip(pairwise(tokens), range(len(tokens)), strict=False):
             if later.time < earlier.time:
                 raise SignatureError("The timestamps are not in the order of their times.")
-            self._check(earlier, later.time, place)
+            paths.append(self._check(earlier, later.time, place))
         last = tokens[-1]
-        still_alive(self._check(last, last.time, len(tokens) - 1), now)
+        paths.append(self._check(last, last.time, len(tokens) - 1))
+        if last.time > now + CLOCKS_APART:
+            raise SignatureError("The newest timestamp is from the future: a clock is wrong.")
+        still_alive(paths[-1], now)
+        self._check_store(paths)
         return TimestampFacts(subject(last.certificate), last.time)
 
     def check_seal(self, pins: Sequence[str] = ()) -> SealFacts:
@@ -112,22 +126,36 @@ class Signatures:
             SignatureError: It is by none of the pinned certificates.
         """
         seal = self._seal()
-        on_seal, document = self._all_tokens()[:2]
-        first = self._file.timestamps[0].added
-        check_path(
-            seal.certificate,
-            on_seal.time,
-            roots=self._seal_roots,
-            others=self._others(),
-            crls=first.crls,
-            ocsps=first.ocsps,
-            usage="seal",
-            known_at=document.time,
-        )
+        on_seal = self._all_tokens()[0]
+        self._path_of_seal()
         digest = seal.certificate.sha256.hex()
         if pins and digest not in pins:
             raise SignatureError("The seal is by another certificate than those that were pinned.")
         return SealFacts(subject(seal.certificate), on_seal.time, digest)
+
+    def _path_of_seal(self) -> ValidationPath:
+        if self._seal_path is None:
+            on_seal, document = self._all_tokens()[:2]
+            first = self._file.timestamps[0].added
+            self._seal_path = check_path(
+                self._seal().certificate,
+                on_seal.time,
+                roots=self._seal_roots,
+                others=self._others,
+                crls=first.crls,
+                ocsps=first.ocsps,
+                usage="seal",
+                known_at=document.time,
+            )
+        return self._seal_path
+
+    def _check_store(self, paths: Sequence[ValidationPath]) -> None:
+        try:
+            seal = self._path_of_seal()
+        except PathError:
+            return  # the seal is refused by its own check, which names the reason
+        used = [each for path in (*paths, seal) for each in path.iter_certs(include_root=True)]
+        check_store([stamp.added for stamp in self._file.timestamps], used)
 
     def _check(self, token: _Token, at: dt.datetime, place: int) -> ValidationPath:
         """A timestamp's path at a moment, with what the file held then; ``place`` counts the one on the seal as 0."""
@@ -136,14 +164,11 @@ class Signatures:
             token.certificate,
             at,
             roots=self._timestamp_roots,
-            others=self._others(),
+            others=self._others,
             crls=[each for added in held for each in added.crls],
             ocsps=[each for added in held for each in added.ocsps],
             usage="timestamp",
         )
-
-    def _others(self) -> list[x509.Certificate]:
-        return [x509.Certificate.load(each) for each in self._held]
 
     def _seal(self) -> Seal:
         if self._read_seal is None:
