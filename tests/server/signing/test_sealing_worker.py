@@ -1,9 +1,7 @@
 """The worker's own promises: who works on what, and what a failure or an end leaves behind."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
 
 import pytest
 from hypothesis import given
@@ -11,6 +9,7 @@ from hypothesis import strategies as st
 
 from support.away import key_away
 from support.signing_world import SQLITE_ONLY, World
+from support.work import Sealer, until, working
 from zegel_server import clock
 from zegel_server.db import insert_into
 from zegel_server.db.schema import outbox
@@ -20,29 +19,6 @@ from zegel_server.signing import store, worker
 from zegel_server.signing.worker import LONGEST_RETRY_S, SealingWorker, retry_s
 
 _ORDER = insert_into(outbox, *("kind", "tenant_id", "resource_id", "payload", "due_time", "attempts", "last_reason"))
-
-
-@dataclass
-class Sealer:
-    """Does what a test says, and remembers who was worked on at the same time."""
-
-    world: World
-    act: Callable[[str], Awaitable[None]]
-    running: set[str] = field(default_factory=set)
-    most: int = 0
-    calls: list[str] = field(default_factory=list)
-
-    async def seal(self, tenant_id: str, signature_request_id: str) -> None:
-        assert signature_request_id not in self.running
-        self.running.add(signature_request_id)
-        self.calls.append(signature_request_id)
-        self.most = max(self.most, len(self.running))
-        try:
-            await self.act(signature_request_id)
-            async with self.world.database.transaction() as transaction:
-                await transaction.execute(store.DONE, signature_request_id=signature_request_id)
-        finally:
-            self.running.discard(signature_request_id)
 
 
 async def order(world: World, kind: str = "seal", due: int | None = None, tenant_id: str = "") -> str:
@@ -59,24 +35,6 @@ async def order(world: World, kind: str = "seal", due: int | None = None, tenant
             last_reason="",
         )
     return resource
-
-
-@asynccontextmanager
-async def working(*workers: SealingWorker) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(each.run()) for each in workers]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 15.0) -> None:
-    end = asyncio.get_running_loop().time() + seconds
-    while not await condition():
-        assert asyncio.get_running_loop().time() < end
-        await asyncio.sleep(0.01)
 
 
 def done_of(world: World) -> Callable[[], Awaitable[bool]]:
