@@ -55,9 +55,8 @@ async def test_what_does_not_pass_by_waiting_is_told_everybody_and_once_in_the_t
             await queue.retry(request.signature_request_id)
         await until(tried(world, 4))
     assert await told(world) == ["DOCUMENT_TOO_COMPLEX"]
-    found = await world.signing.get(
-        world.member()._replace(principal_id=request.owner_id), request.signature_request_id
-    )
+    owner = world.member()._replace(principal_id=request.owner_id)
+    found = await world.signing.get(owner, request.signature_request_id)
     message = request_message(found)
     assert (message.sealing.blocked, message.sealing.last_reason) == (True, "DOCUMENT_TOO_COMPLEX")
     page, _ = await world.signing.list_page(owner, state="", before="req_z", limit=5)
