@@ -21,8 +21,11 @@ from zegel_server.pdf.font_walk import SIMPLE, fonts, lacks_file
 from zegel_server.pdf.simple_fonts import FIXED, ITALIC, NONSYMBOLIC, SERIF, SYMBOLIC, Code, Simple, plain_name, word
 from zegel_server.pdf.used_codes import Scan
 
-MAX_FONTS = 2_000
-"""Fonts of a file that are looked at; more are told as missing. Merged files have some hundred."""
+MAX_FONTS = 1_000
+"""Fonts of a file that are looked at; more are told as missing. The most that real files have is some hundred."""
+
+MAX_GLYPHS = 10_000
+"""Glyphs that are drawn for a file: fifty fonts that all differ, in some five seconds."""
 
 MAX_EMBEDDED_BYTES = 16 * 1024 * 1024
 """What may be added to a file: a font of Latin text has 12 KB, so it is room for a thousand different ones."""
@@ -99,10 +102,11 @@ class _Embedder:
         self._made: dict[Simple, _Made] = {}
         self._scan = Scan(pdf)
         self._room = MAX_EMBEDDED_BYTES
+        self._glyphs = MAX_GLYPHS
 
     def embed(self, font: pikepdf.Object) -> bool:
         """Write one font anew; whether that could be done."""
-        if self._room < 0:
+        if self._room < 0 or self._glyphs < 0:
             return False
         if word(font.get("/Subtype")) not in SIMPLE:
             composite = read_composite(font, self._scan)
@@ -132,6 +136,7 @@ class _Embedder:
         inner = descendant(font)
         if inner is None:
             return False
+        self._glyphs -= len(read.parts)
         drawn = {cid: glyph(parts, read.widths[cid], stretch=read.stretch) for cid, parts in sorted(read.parts.items())}
         name = f"{_tag((str(cid), item) for cid, item in drawn.items())}+{_name(read.face)}"
         file = self._stream(cid_program(name, drawn))
@@ -158,6 +163,7 @@ class _Embedder:
         return True
 
     def _make(self, read: Simple) -> _Made:
+        self._glyphs -= len(read.codes)
         named = list(_distinct(read.codes))
         drawn: dict[int, tuple[str, Glyph]] = {
             code.code: (name, glyph(code.parts, code.width, stretch=read.stretch))

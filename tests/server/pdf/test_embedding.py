@@ -362,6 +362,19 @@ def test_forms_that_share_each_other_cost_no_more_than_they_are() -> None:
     assert time.process_time() - start < 5
 
 
+@pytest.mark.slow
+def test_a_thousand_fonts_that_all_differ_cost_seconds() -> None:
+    fonts = b" ".join(
+        b"/F%d << /Type /Font /Subtype /Type1 /BaseFont /Times-Roman /Encoding /WinAnsiEncoding /FirstChar 32 /Widths "
+        b"[%s] >>" % (number, b" ".join(b"%d.%d" % (200 + number // 2, code) for code in range(224)))
+        for number in range(1_500)
+    )
+    start = time.process_time()
+    _after, report = embedded(one_page(b"", b"/MediaBox [0 0 9 9] /Resources << /Font << %s >> >>" % fonts))
+    assert time.process_time() - start < 30
+    assert report == FontReport(("Times-Roman",), ("Times-Roman",))
+
+
 def test_names_that_are_told_are_bounded_and_printable() -> None:
     fonts = b" ".join(
         b"/F%d << /Type /Font /Subtype /TrueType /BaseFont /Wingdings#0A#1B%03d%s >>" % (number, number, b"x" * 300)
