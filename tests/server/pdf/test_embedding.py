@@ -3,22 +3,22 @@
 import subprocess
 import time
 import unicodedata
-import warnings
 from io import BytesIO
 from pathlib import Path
 
 import pikepdf
 import pypdfium2  # type: ignore[import-untyped]
 import pytest
-from PIL import Image, ImageChops, ImageFilter
+from PIL import ImageChops
 from reportlab.pdfbase import _fontdata
 
+from support.font_pages import APART, edited_alone, embedded, face_names, ink_apart, page_with, pdfium, poppler
 from support.pdfs import one_page, shown_text, stream
 from support.require import need
 from support.shared import SHARED
 from support.tools import tool
 from zegel_server.pdf import drawing
-from zegel_server.pdf.embedding import MAX_NAME, MAX_TOLD, FontReport, embed_fonts, preload
+from zegel_server.pdf.embedding import MAX_NAME, MAX_TOLD, FontReport, preload
 from zegel_server.pdf.faces import STANDARD
 from zegel_server.pdf.to_unicode import read_to_unicode
 
@@ -26,76 +26,12 @@ LATIN = b"(Hamburgefonstiv 012346789 ,.;:!?&%$ AVTo) Tj"
 """Without what PDFium gives another width than Adobe's metrics do: the at sign and, in one face, the five."""
 SYMBOLS = b"<6162636465664142434445A5B3C5F2> Tj"
 SHAPES = b"<21222334486C6E7376A8AABEC0D5> Tj"
-SCALE = 2.0
-APART = 0.001
-"""Share of the ink that two readers may put elsewhere by more than a pixel."""
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _loaded() -> None:
     drawing.preload()
     preload()
-
-
-def page_with(font: bytes, shown: bytes, *more: bytes) -> bytes:
-    """A page that shows some strings in one font, which is object 5, and further objects from 6."""
-    resources = b"/MediaBox [0 0 700 200] /Resources << /Font << /F 5 0 R >> >>"
-    content = b"BT /F 24 Tf 20 100 Td %s ET" % shown
-    return one_page(content, resources, b"", b"<< /Type /Font %s >>" % font, *more)
-
-
-def embedded(pdf: bytes) -> tuple[bytes, FontReport]:
-    with pikepdf.open(BytesIO(pdf)) as opened:
-        report = embed_fonts(opened)
-        return saved(opened), report
-
-
-def saved(opened: pikepdf.Pdf) -> bytes:
-    out = BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", pikepdf.exceptions.PageCopyWarning)  # of forms that are wrong already
-        opened.save(out, static_id=True)
-    return out.getvalue()
-
-
-def pdfium(pdf: bytes, page: int = 0) -> Image.Image:
-    document = pypdfium2.PdfDocument(pdf)
-    try:
-        return document[page].render(scale=SCALE).to_pil().convert("L")  # type: ignore[no-any-return]
-    finally:
-        document.close()
-
-
-def poppler(pdf: bytes, folder: Path) -> Image.Image:
-    (folder / "in.pdf").write_bytes(pdf)
-    command = [
-        str(tool("pdftoppm")),
-        "-r",
-        str(72 * SCALE),
-        "-gray",
-        "-singlefile",
-        str(folder / "in.pdf"),
-        str(folder / "out"),
-    ]
-    subprocess.run(command, check=True, capture_output=True)
-    with Image.open(folder / "out.pgm") as picture:
-        return picture.convert("L")
-
-
-def face_names(pdf: bytes) -> list[str]:
-    with pikepdf.open(BytesIO(pdf)) as opened:
-        dictionaries = [item for item in opened.objects if isinstance(item, pikepdf.Dictionary)]
-        return [str(item.FontName)[8:] for item in dictionaries if item.get("/Type") == "/FontDescriptor"]
-
-
-def ink_apart(one: Image.Image, other: Image.Image) -> float:
-    """How much of the ink of two pictures has none of the other's within a pixel: 0 for equal pages."""
-    dark = [picture.point(lambda value: 255 if value < 128 else 0) for picture in (one, other)]
-    near = [picture.filter(ImageFilter.MinFilter(3)).point(lambda v: 255 if v < 225 else 0) for picture in (one, other)]
-    alone = ImageChops.lighter(ImageChops.subtract(dark[0], near[1]), ImageChops.subtract(dark[1], near[0]))
-    total = sum(picture.histogram()[255] for picture in dark)
-    assert total > 100
-    return alone.histogram()[255] / total
 
 
 def text_for(name: str) -> bytes:
@@ -238,11 +174,6 @@ def test_what_cannot_be_told_is_left_as_it_was_and_named(font: bytes) -> None:
     assert after == edited_alone(before)
 
 
-def edited_alone(pdf: bytes) -> bytes:
-    with pikepdf.open(BytesIO(pdf)) as opened:
-        return saved(opened)
-
-
 STRANGE_WIDTHS = (
     b"/Subtype /Type0 /BaseFont /Arial /Encoding /Identity-H /DescendantFonts [<< /Subtype /CIDFontType2 "
     b"/BaseFont /Arial /W [3 [(a) 5] 9 99999999 4 7 [] 1] /DW (x) >>]"
@@ -267,55 +198,6 @@ def test_a_strange_font_ends_in_a_report(font: bytes) -> None:
     assert len(report.substituted) + len(report.missing) == 1
     with pikepdf.open(BytesIO(after)) as opened:
         assert opened.pages[0].Resources.Font.F.Type == "/Font"
-
-
-IDENTITY = (
-    b"/Subtype /Type0 /BaseFont /%s /Encoding /Identity-H /ToUnicode 6 0 R /DescendantFonts [<< /Type /Font "
-    b"/Subtype /CIDFontType2 /BaseFont /%s /CIDSystemInfo << /Registry (Adobe) /Ordering (Identity) /Supplement 0 >> "
-    b"/DW 500 /W [1 [722 500] 900 901 1000] >>]"
-)
-CMAP = (
-    b"/CIDInit /ProcSet findresource begin 12 dict begin begincmap 1 begincodespacerange <0000> <FFFF> "
-    b"endcodespacerange 2 beginbfchar <0001> <0041> <0002> <00FC> endbfchar 1 beginbfrange <0384> <0385> <6F22> "
-    b"endbfrange endcmap end end"
-)
-
-
-def test_a_composite_font_shows_what_its_map_to_text_says(tmp_path: Path) -> None:
-    before = page_with(IDENTITY % (b"Unheard", b"Unheard"), b"<0001000203840385> Tj", stream(CMAP))
-    after, report = embedded(before)
-    assert report == FontReport(("Unheard",), ())
-    assert shown_text(after) == "Aü\u6f22\u6f23"
-    assert ink_apart(pdfium(after), poppler(after, tmp_path)) < APART
-    assert pdfium(after).point(lambda value: 255 - value).getbbox() is not None
-
-
-def test_a_core_font_of_windows_shows_its_glyphs_by_number() -> None:
-    font = IDENTITY.replace(b"/ToUnicode 6 0 R ", b"") % (b"TimesNewRoman", b"TimesNewRoman")
-    after, report = embedded(page_with(font, b"<0039005200 4F00580050004800560003> Tj"))
-    assert report == FontReport(("TimesNewRoman",), ())
-    assert shown_text(after).strip() == "Volumes"
-
-
-def test_a_composite_font_is_left_if_a_code_that_is_shown_has_no_text() -> None:
-    shown = b"<0001000200030384> Tj"
-    _after, report = embedded(page_with(IDENTITY % (b"Unheard", b"Unheard"), shown, stream(CMAP)))
-    assert report == FontReport((), ("Unheard",))
-
-
-def test_a_composite_font_is_left_if_a_form_shows_something_in_the_font_it_was_called_with() -> None:
-    form = stream(b"BT <0003> Tj ET", b"/Type /XObject /Subtype /Form /BBox [0 0 9 9]")
-    page = b"/MediaBox [0 0 9 9] /Resources << /Font << /F 5 0 R >> /XObject << /X 7 0 R >> >>"
-    font = b"<< /Type /Font %s >>" % (IDENTITY % (b"Unheard", b"Unheard"))
-    pdf = one_page(b"BT /F 9 Tf ET /X Do", page, b"", font, stream(CMAP), form)
-    assert embedded(pdf)[1] == FontReport((), ("Unheard",))
-
-
-def test_russian_in_a_core_font_of_windows_is_read_by_glyph_number() -> None:
-    font = IDENTITY.replace(b"/ToUnicode 6 0 R ", b"") % (b"Arial", b"Arial")
-    after, report = embedded(page_with(font, b"<024D025D0265> Tj"))
-    assert report == FontReport(("Arial",), ())
-    assert shown_text(after) == "\u0423\u0433\u043b"
 
 
 def test_fonts_are_found_wherever_something_shown_can_name_them() -> None:
