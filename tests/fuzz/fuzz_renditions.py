@@ -6,7 +6,8 @@ wrong where a renderer draws original and rendition differently, unless the two 
 the rendition can look like one of them only.
 
 Run: ``python tests/fuzz/fuzz_renditions.py --count 10000 --seed 1``. It prints one line of JSON and exits 1 if anything
-went wrong. File ``n`` of a run is ``grow(seed * 1000000 + n)``, so that each can be had again alone.
+went wrong. What was refused since it looks different, and does so to both renderers, is told as caught. File ``n`` of a
+run is ``grow(seed * 1000000 + n)``, so that each can be had again alone.
 """
 
 import argparse
@@ -35,7 +36,9 @@ from PIL import Image, ImageChops, ImageFilter
 
 from fuzz.pdf_generator import Grown, grow
 from zegel_server.pdf import drawing
-from zegel_server.pdf.refusal import RefusedError
+from zegel_server.pdf.looking import compare_rendition
+from zegel_server.pdf.model import PageDifference
+from zegel_server.pdf.refusal import Refusal, RefusedError
 
 DPI = 40
 """What pages are drawn at: twelve points of print are seven rows."""
@@ -70,6 +73,7 @@ class Result:
 
     done: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
+    caught: list[tuple[int, str]] = field(default_factory=list)
     wrong: list[tuple[int, str, str]] = field(default_factory=list)
 
 
@@ -217,26 +221,40 @@ def _words(grown: Grown, before: Seen, after: Seen) -> list[str]:
     return ["a word lost"] * bool(lost) + ["a hidden word shown"] * bool(shown)
 
 
-Maker = Callable[[bytes], bytes]
+@dataclass
+class Maker:
+    """Makes renditions.
+
+    Args:
+        make: Makes one, or raises ``RefusedError``.
+        tried: What it would have been, where it was refused since it looks different.
+    """
+
+    make: Callable[[bytes], bytes]
+    tried: bytes | None = None
 
 
-def fuzz(count: int, seed: int, make: Maker, *, poppler_every: int = 1) -> Result:
+def fuzz(count: int, seed: int, maker: Maker, *, poppler_every: int = 1) -> Result:
     """Grow files, make their renditions and look.
 
     Args:
         count: How many.
         seed: What repeats the run.
-        make: Makes a rendition, or raises ``RefusedError``.
+        maker: Makes the renditions.
         poppler_every: Poppler looks at one file of so many; 0 for none.
     """
     result = Result()
     for index in range(seed * 1_000_000, seed * 1_000_000 + count):
         grown = grow(index)
         try:
+            maker.tried = None
             with _alarm(HANG):
-                made = make(grown.data)
+                made = maker.make(grown.data)
         except RefusedError as refused:
             result.refused[refused.refusal.value] += 1
+            if refused.refusal is Refusal.DIFFERS and maker.tried is not None and poppler_every:
+                # Two readers see what was refused: it is our fault, which nobody but the sender met.
+                result.caught += [(index, what) for what in judge(grown, maker.tried, poppler=True)]
             continue
         except HangError:
             result.wrong.append((index, "hang", ""))
@@ -254,13 +272,20 @@ def fuzz(count: int, seed: int, make: Maker, *, poppler_every: int = 1) -> Resul
     return result
 
 
-def maker() -> Maker:
+def server() -> Maker:
     """What makes the server's renditions, loaded as the sandbox loads it."""
-    from zegel_server.pdf import child  # noqa: PLC0415 - takes a second
-    from zegel_server.pdf.rendition import render  # noqa: PLC0415
+    from zegel_server.pdf import child, rendition  # noqa: PLC0415 - takes a second
 
     child.preload()
-    return lambda data: render(data).data
+    maker = Maker(lambda data: rendition.render(data).data)
+
+    def noting(original: bytes, made: bytes) -> tuple[PageDifference, ...]:
+        if maker.tried is None:
+            maker.tried = made
+        return compare_rendition(original, made)
+
+    setattr(rendition, compare_rendition.__name__, noting)
+    return maker
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -273,16 +298,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     every = options.poppler_every if shutil.which("pdftoppm") else 0
     start = time.perf_counter()
-    result = fuzz(options.count, options.seed, maker(), poppler_every=every)
+    result = fuzz(options.count, options.seed, server(), poppler_every=every)
     for index, what, told in result.wrong[:200]:
         sys.stderr.write(f"{index} {what} {told}\n")
         if options.save:
             options.save.mkdir(parents=True, exist_ok=True)
             (options.save / f"{index}.pdf").write_bytes(grow(index).data)
+    for index, what in result.caught[:200]:
+        sys.stderr.write(f"{index} refused, and {what}\n")
     summary = {
         "files": options.count,
         "wrong": len({index for index, _what, _told in result.wrong}),
         "by_kind": dict(sorted(Counter(what for _index, what, _told in result.wrong).items())),
+        "caught": dict(sorted(Counter(what for _index, what in result.caught).items())),
         "done": dict(sorted(result.done.items())),
         "refused": dict(sorted(result.refused.items())),
         "seed": options.seed,

@@ -10,6 +10,7 @@ Invariants:
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -324,7 +325,8 @@ def _close(one: float, other: float) -> bool:
 def _rewritten(data: bytes) -> bytes:
     """A file as qpdf reads it, otherwise unchanged."""
     written = BytesIO()
-    with pikepdf.open(BytesIO(data), suppress_warnings=True) as pdf:
+    with warnings.catch_warnings(), pikepdf.open(BytesIO(data), suppress_warnings=True) as pdf:
+        warnings.simplefilter("ignore", pikepdf.exceptions.PageCopyWarning)
         pdf.save(written, encryption=False)
     return written.getvalue()
 
