@@ -50,10 +50,17 @@ class Counter(DocumentServiceServicer):
     ) -> AsyncIterator[pb.DownloadDocumentResponse]:
         """Sends ``doc_<size>``."""
         size = int(request.document_id.removeprefix("doc_"))
-        version = pb.DocumentVersion(version=1, size=size, sha256=self._hashes[size])
-        yield pb.DownloadDocumentResponse(
-            start=pb.DownloadStart(document_id=request.document_id, version=version, length=size)
+        sha256 = self._hashes[size]
+        version = pb.DocumentVersion(version=1, size=size, sha256=sha256)
+        start = pb.DownloadStart(
+            document_id=request.document_id,
+            version=version,
+            length=size,
+            content=pb.DOCUMENT_CONTENT_ORIGINAL,
+            size=size,
+            sha256=sha256,
         )
+        yield pb.DownloadDocumentResponse(start=start)
         for index in range(segment_count(size)):
             place = plaintext_range(index, size)
             data, crc32c = self._content.piece(place.start, len(place))

@@ -23,7 +23,10 @@ READERS_S: Final = 0.5
 
 _TENANT: Final = insert_into(tenants)
 _DOCUMENT: Final = insert_into(documents)
-_VERSION: Final = insert_into(document_versions)
+_VERSION: Final = insert_into(
+    document_versions,
+    *(each for each in document_versions.columns if not each.name.startswith("rendition_") and each.name != "findings"),
+)
 _READ: Final = Statement(document_versions.select().where(document_versions.c.document_id == bind("document_id")))
 
 
@@ -62,6 +65,7 @@ async def _fill(database: Any, keys: Keys, tenant_id: str, count: int) -> list[s
                     "update_time": now,
                     "delete_time": None,
                     "revision": 1,
+                    "merged": 0,
                 }
             )
             versions.append(

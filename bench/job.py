@@ -93,7 +93,7 @@ async def flow(client: zegel.aio.Client, pdf: bytes, parts: Parts) -> None:
             )
             signer = client.with_token(opened.token)
             await signer.ceremony.open_ceremony()
-            await signer.documents.download(document.document_id)
+            await signer.documents.download(request.rendition.document_id)
             await signer.ceremony.accept_disclosure()
             mark = FieldValue(api_id=f"sign-{number}", mark=Mark(typed=SIGNERS[number][0]))
             await signer.ceremony.fill_fields(values=[mark])

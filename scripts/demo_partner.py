@@ -81,9 +81,8 @@ def sign(signer: zegel.Client, number: int) -> None:
         signer: The signer's client.
         number: Which signer, from 0.
     """
-    ceremony = signer.ceremony.open_ceremony().ceremony
-    for each in ceremony.documents:
-        signer.documents.download(each.document_id, version=each.version)
+    shown = signer.ceremony.open_ceremony().ceremony.rendition
+    signer.documents.download(shown.document_id, version=shown.version)
     signer.ceremony.accept_disclosure()
     mark = FieldValue(api_id=f"signature-{number + 1}", mark=Mark(typed=SIGNERS[number][0]))
     signer.ceremony.fill_fields(values=[mark])

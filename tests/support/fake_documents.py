@@ -44,6 +44,7 @@ class Documents(DocumentServiceServicer):
         self.away = 0
         """How often nothing answers where an upload is asked after."""
         self.content = CONTENT
+        self.rendition = CONTENT[::-1]
         self.asked: list[pb.DownloadDocumentRequest] = []
         self.spoil: Callable[[int, pb.DownloadDocumentResponse], None] | None = None
         self.refusal = grpc.StatusCode.UNAVAILABLE, "DEPENDENCY_UNAVAILABLE"
@@ -109,22 +110,32 @@ class Documents(DocumentServiceServicer):
         cut = self.cut_down.pop(0) if self.cut_down else None
         if request.document_id != "doc_1":
             await refuse(context, grpc.StatusCode.NOT_FOUND, "RESOURCE_NOT_FOUND", {"resource": "document"})
-        size = len(self.content)
+        rendition = request.content == pb.DOCUMENT_CONTENT_RENDITION
+        size = len(self.rendition if rendition else self.content)
         start = request.read_offset + size if request.read_offset < 0 else request.read_offset
         end = min(size, start + request.read_limit) if request.read_limit else size
-        for number, message in enumerate(self._messages(start, end)):
+        for number, message in enumerate(self._messages(start, end, rendition=rendition)):
             if cut is not None and number > cut:
                 await refuse(context, *self.refusal)
             if self.spoil:
                 self.spoil(number, message)
             yield message
 
-    def _messages(self, start: int, end: int) -> Iterator[pb.DownloadDocumentResponse]:
+    def _messages(self, start: int, end: int, *, rendition: bool) -> Iterator[pb.DownloadDocumentResponse]:
+        content = self.rendition if rendition else self.content
         version = pb.DocumentVersion(version=3, size=len(self.content), sha256=hashlib.sha256(self.content).digest())
-        head = pb.DownloadStart(document_id="doc_1", version=version, offset=start, length=end - start)
+        head = pb.DownloadStart(
+            document_id="doc_1",
+            version=version,
+            offset=start,
+            length=end - start,
+            content=pb.DOCUMENT_CONTENT_RENDITION if rendition else pb.DOCUMENT_CONTENT_ORIGINAL,
+            size=len(content),
+            sha256=hashlib.sha256(content).digest(),
+        )
         yield pb.DownloadDocumentResponse(start=head)
         for at in range(start, end, MIB):
-            data = self.content[at : min(end, at + MIB)]
+            data = content[at : min(end, at + MIB)]
             yield pb.DownloadDocumentResponse(chunk=pb.Chunk(offset=at, data=data, crc32c=google_crc32c.value(data)))
 
 

@@ -5,6 +5,7 @@ is killed. The clock decides what exactly it was doing then, so a seed repeats t
 """
 
 import contextlib
+import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -221,8 +222,9 @@ class Partner:
                 signature_request_id=self.request.signature_request_id, signature_id=signature.signature_id
             )
             signer = self.root.with_token(opened.token)
-            for each in signer.ceremony.open_ceremony().ceremony.documents:
-                assert signer.documents.download(each.document_id, version=each.version) == self.document
+            shown = signer.ceremony.open_ceremony().ceremony.rendition
+            data = signer.documents.download(shown.document_id, version=shown.version)
+            assert hashlib.sha256(data).digest() == shown.sha256 == self.request.rendition.sha256
             return signer
 
         signer = self._step(f"open {number}", open_it)

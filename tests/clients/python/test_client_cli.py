@@ -28,6 +28,14 @@ from zegel.signing.v1 import signing_service_pb2 as signing
 from zegel.signing.v1.signing_service_pb2_grpc import SigningServiceServicer
 
 CONTENT = b"%PDF-1.7 or so"
+SHOWN = b"%PDF-1.7 as signers are shown it"
+FINDINGS = document.DocumentFindings(
+    has_scripts=True,
+    attachment_count=2,
+    signatures=[document.FoundSignature(kind=document.FOUND_SIGNATURE_KIND_APPROVAL)],
+    fonts_substituted=["Helvetica", "Arial"],
+    differences=[document.PageDifference(page=3, share=0.125)],
+)
 TOKEN = "zk_one"
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -49,7 +57,14 @@ class Documents(DocumentServiceServicer):
 
     def _document(self) -> document.Document:
         digest = hashlib.sha256(CONTENT).digest()
-        version = document.DocumentVersion(version=1, size=len(CONTENT), sha256=digest, pages=[document.Page()])
+        version = document.DocumentVersion(
+            version=1,
+            size=len(CONTENT),
+            sha256=digest,
+            pages=[document.Page()],
+            rendition=document.DocumentRendition(size=len(SHOWN), sha256=hashlib.sha256(SHOWN).digest()),
+            findings=FINDINGS,
+        )
         return document.Document(
             document_id="doc_1",
             title=self.title or "a\x1b[31mred title",
@@ -73,9 +88,18 @@ class Documents(DocumentServiceServicer):
 
     async def DownloadDocument(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
         version = self._document().versions[0]
-        head = document.DownloadStart(document_id="doc_1", version=version, length=len(CONTENT))
+        content = request.content or document.DOCUMENT_CONTENT_ORIGINAL
+        data = SHOWN if content == document.DOCUMENT_CONTENT_RENDITION else CONTENT
+        head = document.DownloadStart(
+            document_id="doc_1",
+            version=version,
+            length=len(data),
+            content=content,
+            size=len(data),
+            sha256=hashlib.sha256(data).digest(),
+        )
         yield document.DownloadDocumentResponse(start=head)
-        chunk = document.Chunk(data=CONTENT, crc32c=google_crc32c.value(CONTENT))
+        chunk = document.Chunk(data=data, crc32c=google_crc32c.value(data))
         yield document.DownloadDocumentResponse(chunk=chunk)
 
 
@@ -190,6 +214,30 @@ def test_documents_download(run: Run, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert path.read_bytes() == CONTENT
     assert hashlib.sha256(CONTENT).hexdigest() in done.stdout
+
+
+def test_documents_download_of_what_signers_are_shown(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "shown.pdf"
+    done = run("documents", "download", "doc_1", "--rendition", "--to", str(path))
+    assert done.returncode == 0, done.stderr
+    assert path.read_bytes() == SHOWN
+    assert hashlib.sha256(SHOWN).hexdigest() in done.stdout
+
+
+def test_documents_get_tells_what_was_found(run: Run) -> None:
+    done = run("documents", "get", "doc_1", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["versions"][0]["findings"]["attachment_count"] == 2
+    told = " ".join(run("documents", "get", "doc_1").stdout.split())
+    for found in (
+        "has scripts, which are left out",
+        "has 2 attached files, which are left out",
+        "has a digital signature (broken, something was added after it), which ends with sealing",
+        "fonts that were substituted: Helvetica, Arial",
+        "pages that look different: 3 (12.5%)",
+    ):
+        assert "".join(found.split()) in "".join(told.split())
+    assert "form fields" not in told
 
 
 def test_documents_get_shows_nothing_that_drives_a_terminal(run: Run) -> None:

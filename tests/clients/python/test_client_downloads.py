@@ -139,6 +139,44 @@ async def test_a_download_that_goes_on_with_another_version_is_refused(documents
         await documents.download()
 
 
+async def test_what_signers_are_shown_comes_down(documents: World, tmp_path: Path) -> None:
+    documents.served.cut_down = [2]
+    assert await documents.download(content="rendition") == documents.served.rendition
+    assert [each.content for each in documents.served.asked] == [pb.DOCUMENT_CONTENT_RENDITION] * 2
+    version = await documents.download(to=tmp_path / "shown.pdf", content="rendition")
+    assert (tmp_path / "shown.pdf").read_bytes() == documents.served.rendition
+    assert version.version == 3
+
+
+@pytest.mark.parametrize(("asked", "sent"), [("original", 2), ("rendition", 1)])
+async def test_another_content_than_was_asked_for_is_refused(documents: World, asked: str, sent: int) -> None:
+    def spoil(_at: int, message: pb.DownloadDocumentResponse) -> None:
+        if message.HasField("start"):
+            message.start.content = pb.DocumentContent.ValueType(sent)
+
+    documents.served.spoil = spoil
+    with pytest.raises(zegel.DataLoss):
+        await documents.download(content=asked)
+
+
+async def test_a_download_never_goes_on_with_the_other_content(documents: World) -> None:
+    documents.served.cut_down = [2]
+
+    def spoil(_at: int, message: pb.DownloadDocumentResponse) -> None:
+        if len(documents.served.asked) > 1 and message.HasField("start"):
+            message.start.sha256 = hashlib.sha256(documents.served.rendition).digest()
+
+    documents.served.spoil = spoil
+    with pytest.raises(zegel.DataLoss):
+        await documents.download()
+
+
+async def test_no_content_but_these_two(documents: World) -> None:
+    with pytest.raises(ValueError, match="content"):
+        await documents.download(content="sealed")
+    assert documents.served.asked == []
+
+
 async def test_a_refused_download_leaves_no_file(documents: World, tmp_path: Path) -> None:
     with pytest.raises(zegel.NotFound) as caught:
         await documents.download("doc_2", to=tmp_path / "signed.pdf")
