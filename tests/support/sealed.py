@@ -219,8 +219,8 @@ STAMP = Stamp(1, 72.0, 300.0, 180.0, 60.0, "signature", text="Ann Bell", caption
 
 
 def box_of(stamp: Stamp) -> Box:
-    place = (round(each * 1000) for each in (stamp.x, stamp.y, stamp.width, stamp.height))
-    return Box(stamp.page, *place, signature=SIGNATURE, type="SIGNATURE")
+    x, y, width, height = (round(each * 1000) for each in (stamp.x, stamp.y, stamp.width, stamp.height))
+    return Box(stamp.page, x, y, width, height, SIGNATURE, "SIGNATURE")
 
 
 def make_sealed(

@@ -6,7 +6,7 @@ What is appended (``docs/sealed-file.md``; ETSI EN 319 142-1, level B-LTA), revi
    (``ETSI.CAdES.detached``, DocMDP ``P=1``, no changes) with a timestamp on the signature itself;
 3. the document security store with certificates and revocation data, and a document timestamp over all of it.
 
-pyHanko makes the signature and asks for the timestamps; where they go, and every byte around them, is ours.
+pyHanko makes the signature; where it and the timestamps go, and every byte around them, is ours.
 
 Invariants:
 
@@ -19,20 +19,24 @@ Invariants:
 import asyncio
 import datetime as dt
 import hashlib
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from asn1crypto import algos, cms, keys, tsp, x509
 from pyhanko.sign.signers import Signer
-from pyhanko.sign.timestamps import TimeStamper
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from zegel.sealed_file.completion import Texts
 from zegel.sealed_file.placing import Unsigned, place_signature
 from zegel.sealed_file.revisions import CATALOGUE, Base, Revision, read_base
 from zegel.sealed_file.timestamps import State, Validation, first_state, write_timestamp
+from zegel.verification.der import CONTEXT_0, CONTEXT_1, SEQUENCE, SET, encode, read_only_element
 from zegel_server.pdf.completing import add, read_rendition
 from zegel_server.pdf.model import CompletionJob
+
+_TIMESTAMP_ATTRIBUTE = bytes.fromhex("060b2a864886f70d010910020e")
+"""``id-aa-timeStampToken``."""
 
 _FRAME = 2_048
 """Bytes kept for what a seal has beside its certificates and its timestamp: attributes and a signature of 512 bytes."""
@@ -98,7 +102,7 @@ def seal_rendition(
     Raises:
         RefusedError: A stamp cannot be drawn.
         FormError: The rendition is none, or a token is larger than was reckoned with.
-        pyhanko.sign.timestamps.common_utils.TimestampRequestError: The timestamp was not granted.
+        TimestampError: The timestamp was not granted.
     """
     return asyncio.run(_seal(job, spec, sign, timestamp))
 
@@ -108,20 +112,18 @@ async def _seal(
 ) -> Sealed:
     rendition = read_rendition(job.rendition)
     algorithm = spec.signature_algorithm.partition("_")[0]
-    stamper = _CallbackTimeStamper(timestamp)
-    token_size = spec.token_size or len((await stamper.async_dummy_response(algorithm)).dump())
+    stamper = _Stamper(timestamp, algorithm)
+    token_size = spec.token_size or len(stamper.token(b"to be measured"))
     room = token_size + ROOM_TO_SPARE
     base = read_base(job.rendition, rendition)
     unsigned, state = _completed(job, spec, rendition, base, room)
     signer = _CallbackSigner([x509.Certificate.load(der) for der in spec.chain], spec, sign)
-    seal = await signer.async_sign(
-        _digest(algorithm, job.rendition, *unsigned.covered), algorithm, use_pades=True, timestamper=stamper
-    )
-    second = unsigned.signed(seal.dump())
+    seal = await signer.async_sign(_digest(algorithm, job.rendition, *unsigned.covered), algorithm, use_pades=True)
+    second = unsigned.signed(with_timestamp(seal.dump(), stamper.token))
     held = Validation(tuple(_unlike((*spec.chain, *spec.certificates))), tuple(spec.crls), tuple(spec.ocsps))
     unstamped = write_timestamp(unsigned.after(job.rendition, second), state, held, room)
-    token = await stamper.async_timestamp(_digest(algorithm, job.rendition, second, *unstamped.covered), algorithm)
-    return Sealed(second + unstamped.signed(token.dump()), max(stamper.largest, token_size))
+    third = unstamped.signed(stamper.token(job.rendition, second, *unstamped.covered))
+    return Sealed(second + third, max(stamper.largest, token_size))
 
 
 def _completed(
@@ -174,34 +176,83 @@ class _CallbackSigner(Signer):
         return bytes(self._size) if dry_run else self._sign(data)
 
 
-class _CallbackTimeStamper(TimeStamper):
-    """Has the parent process ask the timestamp authority."""
+class _Stamper:
+    """Has the parent process ask the timestamp authority.
 
-    def __init__(self, timestamp: Callable[[bytes], bytes]) -> None:
-        super().__init__(include_nonce=True)  # type: ignore[no-untyped-call]
+    Attributes:
+        largest: Bytes of the largest token so far.
+    """
+
+    def __init__(self, timestamp: Callable[[bytes], bytes], algorithm: str) -> None:
         self._timestamp = timestamp
+        self._algorithm = algorithm
         self.largest = 0
 
-    async def async_request_tsa_response(self, req: tsp.TimeStampReq) -> tsp.TimeStampResp:
-        response = tsp.TimeStampResp.load(self._timestamp(req.dump()), strict=True)
-        if response["status"]["status"].native == "granted_with_mods":
-            response["status"]["status"] = "granted"  # RFC 3161 counts both as success; pyHanko only the one
-        if response["status"]["status"].native == "granted":
-            _drop_unsigned(response["time_stamp_token"])
-        return response
+    def token(self, *parts: bytes) -> bytes:
+        """A token on bytes, DER, without what no signature covers and no verifier could miss.
 
-    async def async_timestamp(self, message_digest: bytes, md_algorithm: str) -> cms.ContentInfo:
-        token = (await super().async_timestamp(message_digest, md_algorithm)).dump()
+        Args:
+            parts: The bytes, in pieces.
+
+        Raises:
+            TimestampError: It was not granted.
+        """
+        request = tsp.TimeStampReq(
+            {
+                "version": "v1",
+                "message_imprint": {
+                    "hash_algorithm": {"algorithm": self._algorithm},
+                    "hashed_message": _digest(self._algorithm, *parts),
+                },
+                "nonce": secrets.randbits(64),
+                "cert_req": True,
+            }
+        )
+        response = tsp.TimeStampResp.load(self._timestamp(request.dump()), strict=True)
+        # That it is about this request, the parent process has checked; RFC 3161 counts both as success.
+        if response["status"]["status"].native not in {"granted", "granted_with_mods"}:
+            raise TimestampError("the timestamp was not granted")
+        token = bytes(_protected(response["time_stamp_token"]))
         self.largest = max(self.largest, len(token))
-        return cms.ContentInfo.load(token)  # read anew: asn1crypto takes seconds to copy one that was changed
+        return token
 
 
-def _drop_unsigned(token: cms.ContentInfo) -> None:
-    """Take out of a timestamp token what no signature covers and no verifier could miss."""
+class TimestampError(Exception):
+    """A timestamp was not granted."""
+
+
+def _protected(token: cms.ContentInfo) -> bytes:
+    """A token without revocation lists and unsigned attributes."""
     signed_data = token["content"]
+    signer = signed_data["signer_infos"][0]
+    if signed_data["crls"].native is None and signer["unsigned_attrs"].native is None:
+        return bytes(token.dump())
     signed_data["crls"] = None
-    for signer in signed_data["signer_infos"]:
-        signer["unsigned_attrs"] = None
+    signer["unsigned_attrs"] = None
+    return bytes(token.dump(force=True))
+
+
+def with_timestamp(signature: bytes, stamp: Callable[[bytes], bytes]) -> bytes:
+    """A CMS signature with a timestamp on it as its one unsigned attribute (RFC 3161, appendix A).
+
+    Put together from encoded parts: asn1crypto, with which pyHanko builds, encodes anew at each level what it is put
+    into, and took up to half a minute for one signature.
+
+    Args:
+        signature: A DER ``ContentInfo`` with one signer and no unsigned attributes.
+        stamp: Gives a token on bytes.
+
+    Raises:
+        DerError: It has another structure.
+    """
+    content_type, wrapped = read_only_element(signature, SEQUENCE).elements()
+    *before, signers = read_only_element(wrapped.content, SEQUENCE).elements()
+    signer = read_only_element(signers.content, SEQUENCE)
+    value = signer.elements()[-1]
+    attribute = encode(SEQUENCE, _TIMESTAMP_ATTRIBUTE + encode(SET, stamp(value.content)))
+    stamped = encode(SEQUENCE, signer.content + encode(CONTEXT_1, attribute))
+    signed_data = encode(SEQUENCE, b"".join(each.encoding for each in before) + encode(SET, stamped))
+    return encode(SEQUENCE, content_type.encoding + encode(CONTEXT_0, signed_data))
 
 
 def _signature_size(key: keys.PublicKeyInfo) -> int:

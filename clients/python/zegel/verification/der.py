@@ -89,3 +89,17 @@ def read_only_element(data: bytes, tag: int) -> Element:
     if element.tag != tag or len(element.encoding) != len(data):
         raise DerError("not one element of the kind that should be here")
     return element
+
+
+def encode(tag: int, content: bytes) -> bytes:
+    """An element of one-byte tag, its length as DER has it.
+
+    Args:
+        tag: The identifier octet.
+        content: The value.
+    """
+    size = len(content)
+    if size < _LONG_FORM:
+        return bytes([tag, size]) + content
+    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes([tag, _LONG_FORM + len(length)]) + length + content
