@@ -58,28 +58,51 @@ class Furniture:
     writing: tuple[int, int, int, int] | None
 
 
-def furniture(original: bytes, index: int, size: Size) -> list[Furniture]:
-    """Find what a page leaves to its reader.
+class Furnishings:
+    """What a file leaves to its reader; it is read only when it is first asked.
 
     Args:
         original: The file.
-        index: The page, from 0.
-        size: Size of the drawn page.
     """
-    with pikepdf.open(BytesIO(original), suppress_warnings=True) as pdf:
-        form = pdf.Root.get("/AcroForm")
-        redo = True
-        if isinstance(form, pikepdf.Dictionary) and isinstance(form.get("/Fields"), pikepdf.Array):
-            # PDFium knows no layers where it draws the fields of a form.
-            redo = bool(form.get("/NeedAppearances", False)) or "/OCProperties" in pdf.Root
-        page = pdf.pages[index]
+
+    def __init__(self, original: bytes) -> None:
+        self._original = original
+        self._pdf: pikepdf.Pdf | None = None
+        self._redo = True
+
+    def close(self) -> None:
+        """Free what was read."""
+        if self._pdf is not None:
+            self._pdf.close()
+
+    def on(self, index: int, size: Size) -> list[Furniture]:
+        """Find what a page leaves to its reader.
+
+        Args:
+            index: The page, from 0.
+            size: Size of the drawn page.
+        """
+        try:
+            pdf = self._open()
+            page = pdf.pages[index]
+        except (pikepdf.PdfError, IndexError):
+            return []
         found = []
         for item in _items(page.obj.get("/Annots")):
-            if _left_to_reader(item, redo=redo):
+            if _left_to_reader(item, redo=self._redo):
                 box = _box(page, _points(item), size)
                 if box is not None:
                     found.append(Furniture(*box, writing=_writing(item, box)))
         return found
+
+    def _open(self) -> pikepdf.Pdf:
+        if self._pdf is None:
+            self._pdf = pikepdf.open(BytesIO(self._original), suppress_warnings=True)
+            form = self._pdf.Root.get("/AcroForm")
+            if isinstance(form, pikepdf.Dictionary) and isinstance(form.get("/Fields"), pikepdf.Array):
+                # PDFium knows no layers where it draws the fields of a form.
+                self._redo = bool(form.get("/NeedAppearances", False)) or "/OCProperties" in self._pdf.Root
+        return self._pdf
 
 
 def _items(annotations: object) -> Iterator[pikepdf.Dictionary]:
