@@ -20,7 +20,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from zegel_server.pdf.annotations import annotations_of, appearance, inherited_field, is_password, tells
 from zegel_server.pdf.fonts import PLAIN_FONT, draw_text, text_width
-from zegel_server.pdf.geometry import number
+from zegel_server.pdf.geometry import number, word
 from zegel_server.pdf.limits import MAX_PAGE_SIDE, MAX_STAMP_TEXT
 from zegel_server.pdf.stamping import LEADING, fit_paragraph
 
@@ -69,26 +69,6 @@ class _Look:
         return border[2] if len(border) > 2 else 1.0  # noqa: PLR2004 - its third number is the width
 
 
-def with_appearances(data: bytes) -> bytes | None:
-    """A PDF that leaves less to the reader, and is otherwise as it was.
-
-    Args:
-        data: The file.
-
-    Returns:
-        The file with the appearances that :func:`complete_appearances` gives it; nothing if it needs none.
-    """
-    written = BytesIO()
-    with pikepdf.open(BytesIO(data), suppress_warnings=True) as pdf:
-        if not complete_appearances(pdf):
-            return None
-        form = pdf.Root.get("/AcroForm")
-        if isinstance(form, pikepdf.Dictionary) and "/NeedAppearances" in form:
-            del form["/NeedAppearances"]
-        pdf.save(written, encryption=False)
-    return written.getvalue()
-
-
 def complete_appearances(pdf: pikepdf.Pdf) -> bool:
     """Give each annotation an appearance that leaves it to the reader, and put the corners of its rectangle in order.
 
@@ -107,7 +87,7 @@ def complete_appearances(pdf: pikepdf.Pdf) -> bool:
             if look is None:
                 continue
             item.Rect = pikepdf.Array([look.left, look.bottom, look.left + look.width, look.bottom + look.height])
-            draw = _DRAW.get(str(item.get("/Subtype")))
+            draw = _DRAW.get(word(item.get("/Subtype")))
             if draw is not None and not int(number(item.get("/F")) or 0) & _HIDDEN and _is_left_open(item, redo=redo):
                 drawn = _draw(pdf, look, draw) or drawn
     return drawn
@@ -129,7 +109,7 @@ def _look(item: pikepdf.Object) -> _Look | None:
     if not isinstance(item, pikepdf.Dictionary):
         return None
     rectangle = _numbers(item.get("/Rect"))
-    if str(item.get("/Subtype")) in _DRAW and not _has_appearance(item):
+    if word(item.get("/Subtype")) in _DRAW and not _has_appearance(item):
         # Some writers give a rectangle that does not hold the points; readers go by the points.
         rectangle = _around_points(item) or rectangle
     if len(rectangle) != 4 or max(map(abs, rectangle)) > MAX_PAGE_SIDE:  # noqa: PLR2004 - a rectangle
@@ -236,7 +216,7 @@ def _lines(canvas: Canvas, look: _Look) -> bool:
             path.close()
     canvas.drawPath(path, stroke=stroke, fill=fill and closed)
     endings = look.item.get("/LE")
-    names = [str(name) for name in endings.as_list()] if isinstance(endings, pikepdf.Array) else []
+    names = [word(name) for name in endings.as_list()] if isinstance(endings, pikepdf.Array) else []
     for points in strokes if stroke and len(names) > 1 else []:
         for name, ending in zip(names, (points[1::-1], points[-2:]), strict=False):
             if name in {"/OpenArrow", "/ClosedArrow"} and len(ending) > 1:
@@ -261,7 +241,7 @@ def _arrow(
 
 def _markup(canvas: Canvas, look: _Look) -> bool:
     """Highlight, underline, strike-out and squiggly, over each of their four-cornered stretches of text."""
-    kind = str(look.item.get("/Subtype"))
+    kind = word(look.item.get("/Subtype"))
     colour = _colour(look.numbers("/C")) or (0.0, 0.0, 0.0)
     canvas.setStrokeColorRGB(*colour)
     canvas.setFillColorRGB(*colour)

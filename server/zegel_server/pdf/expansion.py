@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 
 import pikepdf
 
-from zegel_server.pdf.geometry import number
+from zegel_server.pdf.geometry import number, word
 from zegel_server.pdf.limits import MAX_CONTENT_BYTES, MAX_EXPANSION_BYTES, MAX_FILTERS, MAX_STREAM_BYTES
 from zegel_server.pdf.refusal import Refusal, RefusedError
 
@@ -61,7 +61,7 @@ def filters(stream: pikepdf.Stream) -> list[str]:
     names = value.as_list() if isinstance(value, pikepdf.Array) else [] if value is None else [value]
     if len(names) > MAX_FILTERS:
         raise RefusedError(Refusal.EXPANDS)
-    return [str(name) for name in names if isinstance(name, pikepdf.Name)]
+    return [word(name) for name in names if isinstance(name, pikepdf.Name)]
 
 
 def _decoded(stream: pikepdf.Stream) -> Iterable[bytes]:

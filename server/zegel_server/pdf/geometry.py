@@ -74,6 +74,22 @@ def shown(page: pikepdf.Page) -> Shown:
     return result
 
 
+def clear_lost_crop(page: pikepdf.Page) -> bool:
+    """Take a crop box that holds nothing of the page off it, as most readers do, and PDFium does not.
+
+    Args:
+        page: The page; changed in place.
+
+    Returns:
+        Whether it had one.
+    """
+    crop, media = _box(page, "/CropBox"), _box(page, "/MediaBox") or _LETTER
+    lost = crop is not None and _intersection(crop, media) is None
+    if lost:
+        page.obj.CropBox = page.obj.MediaBox = pikepdf.Array(list(media))
+    return lost
+
+
 def inherited(page: pikepdf.Page, key: str) -> pikepdf.Object | None:
     """Look an attribute up on a page or, if it has none, on the nearest node above it that has."""
     node: pikepdf.Object | None = page.obj
@@ -111,3 +127,12 @@ def number(value: object) -> float | None:
         result = float(value)
         return result if math.isfinite(result) else None
     return None
+
+
+def word(value: object) -> str:
+    """A name out of a PDF with its slash, or the empty text for anything else; bytes that are no text are escaped.
+
+    Args:
+        value: Anything out of a PDF.
+    """
+    return value.unparse().decode("ascii", "replace") if isinstance(value, pikepdf.Name) else ""

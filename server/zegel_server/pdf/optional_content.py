@@ -11,6 +11,7 @@ Invariants:
 import pikepdf
 
 from zegel_server.pdf.content import Instruction, instructions, operand_names
+from zegel_server.pdf.geometry import word
 from zegel_server.pdf.limits import MAX_FORM_DEPTH, MAX_OBJECTS
 from zegel_server.pdf.refusal import Refusal, RefusedError
 
@@ -73,7 +74,7 @@ class Visibility:
         if isinstance(expression, pikepdf.Array):
             return self._holds(expression, 0)
         states = [group.objgen not in self._hidden for group in _items(content.get("/OCGs"))]
-        policy = str(content.get("/P", "/AnyOn"))
+        policy = word(content.get("/P"))
         shown = {"/AllOn": all(states), "/AnyOff": not all(states), "/AllOff": not any(states)}
         return not states or shown.get(policy, any(states))
 

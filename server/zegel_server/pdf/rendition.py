@@ -9,7 +9,9 @@ Invariants:
 * What was made has been looked at: what cannot be frozen as it looks is refused here, and not when everybody has signed.
 """
 
+from contextlib import suppress
 from dataclasses import replace
+from io import BytesIO
 from typing import Any
 
 import pikepdf
@@ -20,12 +22,12 @@ from zegel_server.pdf.appearances import complete_appearances
 from zegel_server.pdf.content import balanced
 from zegel_server.pdf.decoding import decoded
 from zegel_server.pdf.embedding import FontReport, embed_fonts
-from zegel_server.pdf.geometry import Matrix, Shown, inherited, shown
+from zegel_server.pdf.geometry import Matrix, Shown, clear_lost_crop, inherited, shown
 from zegel_server.pdf.looking import compare_rendition
-from zegel_server.pdf.model import Rendition
+from zegel_server.pdf.model import PageDifference, Rendition
 from zegel_server.pdf.navigation import Link, Navigation, attach_labels, attach_links, attach_outline
 from zegel_server.pdf.optional_content import Visibility
-from zegel_server.pdf.refusal import RefusedError
+from zegel_server.pdf.refusal import Refusal, RefusedError
 from zegel_server.pdf.sieve import Sieve, shallow
 from zegel_server.pdf.source import demand_pages, facts, open_source
 
@@ -50,16 +52,49 @@ def render(data: bytes) -> Rendition:
         try:
             differences = compare_rendition(source.data, written)
         except RefusedError:
-            if not fonts.substituted:
-                raise
-            # Perhaps a font of ours is what differs; then all are left to the reader, and the sender is told.
-            known, (fonts, written) = fonts, draft.write(embed=False)
-            fonts = FontReport((), tuple(sorted({*known.substituted, *known.missing})))
-            differences = compare_rendition(source.data, written)
+            fonts, written, differences = _second_look(source.data, draft, fonts, written)
     found = replace(
         found, fonts_substituted=fonts.substituted, fonts_missing=fonts.missing, differences=differences, **draft.told
     )
     return Rendition(written, found)
+
+
+def _second_look(
+    data: bytes, draft: "_Draft", fonts: FontReport, written: bytes
+) -> tuple[FontReport, bytes, tuple[PageDifference, ...]]:
+    """Look again at what differs, with what explains it taken away.
+
+    PDFium leaves out some annotations that other viewers draw themselves: with their appearances given, it draws them.
+    It shows nothing of a page whose crop box lies outside of it; others then go by the page's own box.
+    A font of ours may lie too far from what viewers choose: then all are left to them, and the sender is told.
+
+    Raises:
+        RefusedError: ``DIFFERS``, if nothing explains it.
+    """
+    eased = _eased(data)
+    tries = [(eased, True)] if eased else []
+    if fonts.substituted:
+        tries += [(original, False) for original in (data, eased) if original]
+    left_out = FontReport((), tuple(sorted({*fonts.substituted, *fonts.missing})))
+    for original, embed in tries:
+        report, made = (fonts, written) if embed else (left_out, draft.write(embed=False)[1])
+        with suppress(RefusedError):
+            return report, made, compare_rendition(original, made)
+    raise RefusedError(Refusal.DIFFERS)
+
+
+def _eased(data: bytes) -> bytes | None:
+    """An upload that leaves less to each reader, and is otherwise as it was; nothing if there is nothing to ease."""
+    written = BytesIO()
+    with pikepdf.open(BytesIO(data), suppress_warnings=True) as pdf:
+        eased = [clear_lost_crop(page) for page in pdf.pages]
+        if not complete_appearances(pdf) and not any(eased):
+            return None
+        form = pdf.Root.get("/AcroForm")
+        if isinstance(form, pikepdf.Dictionary) and "/NeedAppearances" in form:
+            del form["/NeedAppearances"]
+        pdf.save(written, encryption=False)
+    return written.getvalue()
 
 
 class _Draft:

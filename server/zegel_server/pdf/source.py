@@ -44,6 +44,9 @@ _NUMBER_BYTES, _MAX_PADDING = 3, 8 * MEBIBYTE
 """How many bytes of a file qpdf wants for each number that an object may have, and how many it is given at most."""
 _ENCRYPT = re.compile(rb"/Encrypt(?![A-Za-z])")
 
+_QPDF_ERRORS = (pikepdf.PdfError, RuntimeError)
+"""What qpdf raises at a damaged file; the second where a page tree is beyond it."""
+
 _DAMAGE = "Attempting to reconstruct"
 """What qpdf says when a file's index is not where it should be, as after being cut off."""
 _DRAWN = re.compile(rb"/([^\x00\s()<>\[\]{}/%]+)\s+Do\b")
@@ -104,7 +107,7 @@ def open_source(data: bytes) -> Source:
         raise RefusedError(Refusal.TOO_MANY_OBJECTS)
     try:
         count = len(pdf.pages)
-    except pikepdf.PdfError:
+    except _QPDF_ERRORS:
         raise RefusedError(Refusal.DAMAGED) from None
     if count == 0:
         raise RefusedError(Refusal.NO_PAGES)
@@ -120,7 +123,7 @@ def _opened(data: bytes) -> Source:
     except pikepdf.PasswordError:
         # Where attachments alone are encrypted, everything else is read as it stands.
         return _tried(_ENCRYPT.sub(b"/EncrypZ", data), Refusal.ENCRYPTED, _encrypts_files_only)
-    except pikepdf.PdfError:
+    except _QPDF_ERRORS:
         if b"%PDF-" not in data[:_HEADER_WITHIN]:
             raise RefusedError(Refusal.NOT_A_PDF) from None
     for mended in _mended(data):
@@ -152,7 +155,7 @@ def _tried(data: bytes, otherwise: Refusal, fits: Callable[[pikepdf.Pdf], bool])
         pdf = pikepdf.open(BytesIO(data), suppress_warnings=True)
         if fits(pdf):
             return Source(pdf, data)
-    except pikepdf.PdfError:
+    except _QPDF_ERRORS:
         pass
     raise RefusedError(otherwise)
 
@@ -260,7 +263,8 @@ def _lacks_content(pdf: pikepdf.Pdf, data: bytes) -> bool:
         objects = resources.get("/XObject") if isinstance(resources, pikepdf.Dictionary) else None
         known = objects.keys() if isinstance(objects, pikepdf.Dictionary) else set()
         content = b"\n".join(decoded(stream) or b"" for stream in streams)
-        if not known >= {name_of(name) for name in _DRAWN.findall(content)}:
+        lost = {name for name in _DRAWN.findall(content) if name_of(name) not in known}
+        if any(re.search(rb"/%s\s+\d+\s+\d+\s+R\b" % re.escape(name), data) for name in lost):
             return True
     return False
 
