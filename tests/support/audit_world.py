@@ -137,6 +137,11 @@ class AuditWorld:
                 seal_time=None,
                 sealed_document_id="",
                 revision=1,
+                rendition_document_id="",
+                rendition_version=0,
+                rendition_sha256=None,
+                rendition_size=0,
+                rendition_pages=0,
             )
         return request_id, audit_id
 

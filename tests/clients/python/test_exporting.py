@@ -1,5 +1,6 @@
 """One request's evidence, taken from a sealed file or from the log's own files, holds by itself in a folder."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from zegel._internal.commands import app
 from zegel.evidence import SEALED_EVENT_TYPE
 from zegel.exporting import NoSuchTrail, check_export, export_from_log, inclusion_proof
 from zegel.log_sources import FolderSource
+from zegel.openings import Openings
 from zegel.transparency import TransparencyError, leaf_hash
 from zegel_server.audit.leaf import compose
 
@@ -77,14 +79,16 @@ def test_the_command_takes_it_from_a_sealed_file(sealed: tuple[Sealed, Path], tm
     made, file = sealed
     status, said = run("audit", "export", file, "--out", tmp_path / "out")
     assert status == 0, said
-    names = ["audit.jsonl", "checkpoint", "completed.tlog-proof", "signed.tlog-proof"]
+    names = ["audit.jsonl", "checkpoint", "completed.tlog-proof", "openings.json", "signed.tlog-proof"]
     assert sorted(each.name for each in (tmp_path / "out").iterdir()) == names
     assert (tmp_path / "out/signed.tlog-proof").read_bytes() == made.detached
     status, said = run("audit", "verify", tmp_path / "out", "--log-key", made.vkey, "--json")
     assert (status, '"trail": "trail-0001"' in said) == (0, True), said
 
 
-@pytest.mark.parametrize("name", ["audit.jsonl", "checkpoint", "completed.tlog-proof", "signed.tlog-proof"])
+@pytest.mark.parametrize(
+    "name", ["audit.jsonl", "checkpoint", "completed.tlog-proof", "openings.json", "signed.tlog-proof"]
+)
 def test_an_altered_export_is_refused(sealed: tuple[Sealed, Path], tmp_path: Path, name: str) -> None:
     made, file = sealed
     out = tmp_path / "out"
@@ -95,6 +99,27 @@ def test_an_altered_export_is_refused(sealed: tuple[Sealed, Path], tmp_path: Pat
         assert run("audit", "verify", out, "--log-key", made.vkey)[0] == 1
     (out / name).write_bytes(whole)
     assert run("audit", "verify", out, "--log-key", made.vkey)[0] == 0
+
+
+def test_openings_of_something_else_are_refused(sealed: tuple[Sealed, Path], tmp_path: Path) -> None:
+    made, file = sealed
+    out = tmp_path / "out"
+    assert run("audit", "export", file, "--out", out)[0] == 0
+    whole = Openings.parse((out / "openings.json").read_bytes())
+    assert whole.sealed is not None
+    first, *rest = whole.documents
+    other = replace(first, document=replace(first.document, size=first.document.size + 1))
+    for altered in (
+        replace(whole, documents=(other, *rest)),
+        replace(whole, boxes=whole.boxes[1:]),
+        replace(whole, sealed=replace(whole.sealed, document="document-9")),
+        replace(whole, sealed=None),
+    ):
+        (out / "openings.json").write_bytes(altered.format())
+        assert run("audit", "verify", out, "--log-key", made.vkey)[0] == 1
+    (out / "openings.json").unlink()
+    status, said = run("audit", "verify", out, "--log-key", made.vkey)
+    assert (status, "openings.json is not there" in said) == (0, True), said
 
 
 def test_another_request_s_proof_of_sealing_is_refused(
