@@ -1,4 +1,4 @@
-"""The European Commission's own validator says of a sealed file what ours says, at each moment that it is asked about."""
+"""The European Commission's own validator says of a sealed file what ours says, at each moment of its life."""
 
 import datetime as dt
 import subprocess

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from rich.table import Table
 from rich.text import Text
 
-from zegel import audit_cli, export_cli, witness_cli
+from zegel import audit_cli, export_cli, verify_cli, witness_cli
 from zegel._internal.download import Content
 from zegel._internal.findings import findings_in_words
 from zegel.client import Client
@@ -25,7 +25,6 @@ from zegel.document.v1.document_service_pb2 import Document, DocumentState
 from zegel.event.v1.event_type_pb2 import EventType
 from zegel.identity.v1.identity_service_pb2 import SessionKind
 from zegel.signing.v1.signature_request_pb2 import SignatureRequest, SignatureRequestState, SignatureStatus
-from zegel.transparency import TransparencyError
 
 app = typer.Typer(
     name="zegel",
@@ -43,6 +42,7 @@ app.add_typer(audit, name="audit")
 audit_cli.register(audit)
 export_cli.register(audit)
 witness_cli.register(app)
+verify_cli.register(app)
 
 Server = Annotated[str, typer.Option(envvar="ZEGEL_SERVER", help="The server, as host:port.")]
 Token = Annotated[str, typer.Option(envvar="ZEGEL_TOKEN", help="API key or session token; best in the environment.")]
@@ -55,52 +55,6 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs."
 
 _console = Console(highlight=False)
 _errors = Console(stderr=True, highlight=False)
-
-
-@app.command()
-def verify(
-    file: Annotated[Path, typer.Argument(help="The sealed PDF.")],
-    *,
-    log_key: Annotated[list[Path], typer.Option(help="File with the log's verifier key; may be repeated.")],
-    trust: Annotated[list[Path], typer.Option(help="Root to trust for the seal, PEM or DER; may be repeated.")],
-    timestamp_trust: Annotated[
-        list[Path] | None,
-        typer.Option(help="Root to trust for timestamps; may be repeated. Those of --trust if none is given."),
-    ] = None,
-    seal_pin: Annotated[
-        list[str] | None,
-        typer.Option(help="SHA-256 of the certificate that must have sealed; may be repeated. Any if none is given."),
-    ] = None,
-    proof: Annotated[
-        Path | None, typer.Option(help="The proof beside the file; <name>.tlog-proof if it is there and none is given.")
-    ] = None,
-    no_proof: Annotated[bool, typer.Option("--no-proof", help="Leave a proof beside the file alone.")] = False,
-    witness: audit_cli.WitnessKey = None,
-    witnesses_needed: audit_cli.WitnessesNeeded = None,
-    as_json: AsJson = False,
-) -> None:
-    """Verify a sealed file, offline. Exit status 0 if it is valid, 1 if it is not."""
-    from zegel.verification.cli_report import verify_command  # noqa: PLC0415 - the validator is slow to load
-
-    if proof is not None and no_proof:
-        raise typer.BadParameter("--proof and --no-proof exclude one another")
-    try:
-        witnesses, needed = audit_cli.witnesses_of(witness, witnesses_needed)
-    except (TransparencyError, ValueError) as error:
-        raise typer.BadParameter(str(error), param_hint="--witness") from error
-    status = verify_command(
-        file,
-        log_key,
-        trust,
-        proof,
-        timestamp_trust=timestamp_trust or (),
-        seal_pins=seal_pin or (),
-        as_json=as_json,
-        use_proof=not no_proof,
-        witnesses=witnesses,
-        witnesses_needed=needed,
-    )
-    raise typer.Exit(status)
 
 
 @app.command()
