@@ -8,6 +8,7 @@ Invariants:
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from zegel.commitments import ORIGINAL, SEALED, DocumentHash
 from zegel_server import clock
@@ -16,6 +17,9 @@ from zegel_server.documents import store
 from zegel_server.documents.model import DocumentState, pages_to_text
 from zegel_server.documents.removal import schedule_removal
 from zegel_server.errors import FailedPrecondition
+
+MAX_NAMED: Final = 256
+"""Versions that the event of a document's end names, the newest: some 170 bytes each, and a leaf holds 64 KiB."""
 
 
 async def destroy(transaction: Transaction, row: Row) -> tuple[DocumentHash, ...]:
@@ -84,7 +88,7 @@ def expect_not_merged(row: Row) -> None:
 
 
 def hashes(row: Row, versions: Sequence[Row]) -> tuple[DocumentHash, ...]:
-    """A document's versions, as its events name them: by the originals, with which all else goes.
+    """A document's versions, as its events name them: by the originals, with which all else goes; the newest of many.
 
     Args:
         row: The document's.
@@ -92,5 +96,6 @@ def hashes(row: Row, versions: Sequence[Row]) -> tuple[DocumentHash, ...]:
     """
     content = SEALED if row.signature_request_id else ORIGINAL
     return tuple(
-        DocumentHash(row.document_id, each.version, each.sha256.hex(), each.size, content) for each in versions
+        DocumentHash(row.document_id, each.version, each.sha256.hex(), each.size, content)
+        for each in versions[-MAX_NAMED:]
     )
