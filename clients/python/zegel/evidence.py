@@ -63,6 +63,10 @@ __all__ = [
 
 MAX_TRAIL_BYTES: Final = 64 * 2**20
 """Longer ``audit.jsonl`` are refused unread: 100,000 events, where a busy request has some hundred."""
+MAX_EVENTS: Final = 100_000
+"""More lines are refused unread."""
+MAX_FAILURES: Final = 100
+"""Reading ends after so many: what fails so often is no trail, and a report that tells more is read by nobody."""
 SEALED_EVENT_TYPE: Final = "SIGNATURE_REQUEST_DOWNLOADABLE"
 """The event that names the sealed file's hash: a value of ``zegel.event.v1.EventType`` without its prefix."""
 
@@ -171,13 +175,16 @@ def check_trail(
         The report; it never raises for what the files hold.
     """
     failures: list[Failure] = []
-    lines = audit_jsonl.split(b"\n") if len(audit_jsonl) <= MAX_TRAIL_BYTES else [b"."]
+    too_long = len(audit_jsonl) > MAX_TRAIL_BYTES or audit_jsonl.count(b"\n") > MAX_EVENTS
+    lines = [b"."] if too_long else audit_jsonl.split(b"\n")
     if len(lines) < 2 or lines.pop():  # noqa: PLR2004 - a line and the end
         failures.append(Failure(Check.LEAF_FORMAT, "the trail is empty, too long, or does not end in a newline"))
     leaves: list[LeafFields] = []
     clock_steps: list[int] = []
     previous: LeafFields | None = None
     for number, line in enumerate(lines, 1):
+        if len(failures) >= MAX_FAILURES:
+            break
         try:
             leaf = parse_leaf(line)
         except InvalidLeaf as error:

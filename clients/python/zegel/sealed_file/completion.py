@@ -15,6 +15,7 @@ Invariants:
 """
 
 import hashlib
+from binascii import hexlify
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -50,6 +51,8 @@ FILES: Final = (
 HEADS: Final = 5 + 2 * len(FILES)
 """How many of its own objects come before those of stamped pages."""
 _OVERLAY: Final = "ZegelStamps"
+MAX_EVIDENCE_BYTES: Final = 64 * 2**20
+"""Bytes of an attached file: a trail of a hundred thousand events."""
 _END_WORD: Final = b"endstream"
 _THOUSAND: Final = Decimal(1000)
 
@@ -418,5 +421,5 @@ def _embedded(file: EvidenceFile, data: bytes, date: bytes) -> Stream:
         },
     }
     if _END_WORD in data:  # in the one word that a stream may not hold: spelled in digits instead
-        return Stream({**entries, "Filter": Name("ASCIIHexDecode")}, data.hex().upper().encode("ascii") + b">")
+        return Stream({**entries, "Filter": Name("ASCIIHexDecode")}, hexlify(data).upper() + b">")
     return Stream(entries, data)

@@ -4,6 +4,7 @@ See :mod:`zegel.sealed_file.completion` for what it holds.
 """
 
 import re
+from binascii import unhexlify
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -11,6 +12,7 @@ from typing import Final
 
 from zegel.sealed_file.completion import (
     FILES,
+    MAX_EVIDENCE_BYTES,
     Box,
     Completion,
     Numbers,
@@ -24,7 +26,7 @@ from zegel.sealed_file.graph import demand_order, references
 from zegel.sealed_file.placing import demand_ranges
 from zegel.sealed_file.rendition import PAGE_TREE, entries_of, shape_of
 from zegel.sealed_file.revisions import Revision
-from zegel.sealed_file.syntax import FormError, Name, Ref, Stream, Value, same
+from zegel.sealed_file.syntax import BoundError, FormError, Name, Ref, Stream, Value, same
 
 _STAMP_LINE = re.compile(
     rb"q 1 0 0 1 (-?[0-9]{1,9}(?:\.[0-9]{1,9})?) (-?[0-9]{1,9}(?:\.[0-9]{1,9})?) cm /S[0-9]{5} Do Q\n"
@@ -99,11 +101,13 @@ def _file(objects: Mapping[int, Value], number: int) -> bytes:
     stream = objects.get(number + 1)
     if not isinstance(stream, Stream):
         raise FormError("the evidence is not attached")
-    data = bytes(stream.data)
-    if stream.entries.get("Filter") != _HEX:
-        return data
+    in_hex = stream.entries.get("Filter") == _HEX
+    if len(stream.data) > MAX_EVIDENCE_BYTES * (2 if in_hex else 1) + 1:
+        raise BoundError(f"an attached file has more than {MAX_EVIDENCE_BYTES // 2**20} MiB")
+    if not in_hex:
+        return bytes(stream.data)
     try:
-        return bytes.fromhex(data[:-1].decode("ascii"))
+        return unhexlify(stream.data[:-1])
     except ValueError as error:
         raise FormError("the evidence is spelled in digits that are none") from error
 

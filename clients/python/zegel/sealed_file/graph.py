@@ -8,10 +8,19 @@ Invariants:
 
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
+from typing import Protocol, runtime_checkable
 
 from zegel.sealed_file.syntax import FormError, Ref, Stream, Value
 
 Number = int | Decimal
+
+
+@runtime_checkable
+class Known(Protocol):
+    """Objects of which it is known already what they name."""
+
+    def led_to(self, number: int) -> Iterable[int]:
+        """The numbers of the objects that one names, in the order in which they are spelled."""
 
 
 def references(value: Value) -> Iterator[int]:
@@ -48,10 +57,11 @@ def demand_order(objects: Mapping[int, Value], heads: Iterable[int], first: int,
     known = set(queue)
     expected = first
     place = 0
+    led_to = objects.led_to if isinstance(objects, Known) else lambda number: references(objects[number])
     while place < len(queue):
         if queue[place] not in objects:
             raise FormError(f"object {queue[place]} is absent")
-        for number in references(objects[queue[place]]):
+        for number in led_to(queue[place]):
             if number in known or number in fixed:
                 continue
             if number != expected:

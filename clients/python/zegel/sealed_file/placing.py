@@ -13,8 +13,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from zegel.sealed_file.revisions import Base, Revision, write_further
-from zegel.sealed_file.syntax import FormError, Stream, Value, write_value
+from zegel.sealed_file.syntax import BoundError, FormError, Stream, Value, write_value
 
+MAX_ROOM: Final = 256 * 2**10
+"""Bytes that are kept for a signature at most: with a chain of certificates they have some 10 KB, with post-quantum
+ones some 100. The room is nobody's to hide anything in, nor to make a file long."""
 _KEY: Final = b"/Contents <"
 _TRIES: Final = 12
 """Times that the ranges are computed anew because their own digits moved what follows; three are enough."""
@@ -97,6 +100,8 @@ def place_signature(
     signature = objects[number]
     if not isinstance(signature, dict):
         raise FormError("a signature is no dictionary")
+    if room > MAX_ROOM:
+        raise BoundError(f"a signature has more room than {MAX_ROOM:,} bytes")
     length = base.length
     ranges = (length, length + 2 * room + 2, length)
     for _ in range(_TRIES):
@@ -124,9 +129,12 @@ def demand_ranges(revision: Revision, number: int) -> tuple[int, int]:
         FormError: It covers something else.
     """
     signature = revision.objects[number]
-    if not isinstance(signature, dict) or not isinstance(signature.get("Contents"), bytes):
+    contents = signature.get("Contents") if isinstance(signature, dict) else None
+    if not isinstance(signature, dict) or not isinstance(contents, bytes):
         raise FormError(f"object {number} is no signature")
-    gap = _gap(revision.places[number], number, signature)
+    if len(contents) > MAX_ROOM:
+        raise BoundError(f"the signature of object {number} has more room than {MAX_ROOM:,} bytes")
+    gap = _gap(revision.objects.place_of(number), number, signature)
     if signature.get("ByteRange") != [0, gap[0], gap[1], revision.end - gap[1]]:
         raise FormError(f"the signature of object {number} does not cover all around itself")
     return gap

@@ -17,12 +17,15 @@ from typing import Final
 
 from zegel.sealed_file.graph import demand_order, is_number, rectangle
 from zegel.sealed_file.revisions import CATALOGUE, Written, write_first
-from zegel.sealed_file.syntax import FormError, Name, Ref, Stream, Value, same
+from zegel.sealed_file.syntax import BoundError, FormError, Name, Ref, Stream, Value, same
 
 PAGE_TREE: Final = 2
 """Number of the page tree."""
 FIRST_PAGE: Final = 3
 """Number of the first page."""
+
+MAX_LENGTH: Final = 100_000_000
+"""Points, or units, of a page's side and of its scale: a hundred times what any reader shows."""
 
 _CATALOGUE_KEYS: Final = frozenset({"Type", "Pages", "Lang", "Outlines", "PageLabels"})
 _PAGE_KEYS: Final = frozenset(
@@ -144,6 +147,8 @@ def shape_of(page: Mapping[str, Value]) -> PageShape:
 
 
 def _fine(number: Decimal) -> Decimal:
+    if abs(number) > MAX_LENGTH:
+        raise BoundError(f"a page is larger than {MAX_LENGTH:,} points, or is scaled so")
     return number.quantize(_FINE, ROUND_HALF_EVEN)
 
 

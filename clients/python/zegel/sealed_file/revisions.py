@@ -10,6 +10,7 @@ Invariants:
   derived (spellings, lengths, table, trailer, identifiers) is written anew and must be equal, byte for byte.
 * Every byte so belongs to an object that is named, or is derived.
 * A stream ends where its length says, and nowhere else that a reader could look for: its data does not hold the word.
+* Reading costs time and room in proportion to the file's length; what takes more than its length has a bound.
 """
 
 import hashlib
@@ -18,12 +19,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from zegel.sealed_file.syntax import FormError, Ref, Stream, Value, read_value, write_value
+from zegel.sealed_file.objects import Objects
+from zegel.sealed_file.syntax import (
+    MAX_VALUE_BYTES,
+    BoundError,
+    FormError,
+    Ref,
+    Stream,
+    Value,
+    read_value,
+    write_value,
+)
 
 HEADER: Final = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n"
 """What a file begins with; the second line tells transfer programs that it is no text."""
 MAX_OBJECTS: Final = 600_000
 """Objects of a file: a rendition has up to 500,000, and what is added some hundreds."""
+MAX_VALUES_BYTES: Final = 64 * 2**20
+"""Bytes of all objects as they are spelled, streams' data left out: 100 for each of 600,000. What they cost is to read
+them, some microseconds for every ten bytes."""
 MAX_REVISIONS: Final = 64
 """Revisions of a file: three, and a renewal every few years."""
 ID_BYTES: Final = 16
@@ -50,7 +64,6 @@ class Revision:
         end: Where the byte after its last one stands.
         table: Where its table begins.
         objects: The objects that it has, by their numbers, in their order.
-        places: Where each of them begins.
         size: One more than the largest number of an object so far.
         info: Number of the information dictionary; 0 for none.
         identifier: The file's first identifier.
@@ -59,8 +72,7 @@ class Revision:
     start: int
     end: int
     table: int
-    objects: Mapping[int, Value]
-    places: Mapping[int, int]
+    objects: Objects
     size: int
     info: int
     identifier: bytes
@@ -112,7 +124,10 @@ def write_object(number: int, value: Value) -> list[bytes | memoryview]:
     Raises:
         FormError: A stream's data holds the word that would end it.
     """
-    head = b"%d 0 obj\n" % number + write_value(value)
+    spelled = write_value(value)
+    if len(spelled) > MAX_VALUE_BYTES:
+        raise BoundError(f"object {number} is larger than {MAX_VALUE_BYTES:,} bytes")
+    head = b"%d 0 obj\n" % number + spelled
     if not isinstance(value, Stream):
         return [head + b"\nendobj\n"]
     if bytes(value.data).find(_END_WORD) >= 0:
@@ -134,7 +149,7 @@ def write_first(objects: Sequence[Value]) -> Written:
     for piece in pieces:
         state.update(piece)
     mark = state.digest()[:ID_BYTES]
-    pieces.append(_table(places, first=True))
+    pieces.append(_table(list(places), list(places.values()), first=True))
     pieces.append(_trailer(position, size=len(objects) + 1, info=0, previous=0, marks=(mark, mark)))
     return Written(b"".join(pieces), places, position)
 
@@ -153,7 +168,7 @@ def write_further(base: Base, objects: Iterable[tuple[int, Value]], *, size: int
     """
     pieces, places, position = _body(objects, [], base.length)
     marks = (base.identifier, base.digest[:ID_BYTES])
-    pieces.append(_table(places, first=False))
+    pieces.append(_table(list(places), list(places.values()), first=False))
     pieces.append(_trailer(position, size=size, info=info, previous=base.table, marks=marks))
     return Written(b"".join(pieces), places, position)
 
@@ -171,10 +186,9 @@ def _body(
     return pieces, places, position
 
 
-def _table(places: Mapping[int, int], *, first: bool) -> bytes:
+def _table(numbers: Sequence[int], places: Sequence[int], *, first: bool) -> bytes:
     """The cross-reference table of a revision's objects, in runs of numbers that follow one another."""
     lines = [_TABLE]
-    numbers = list(places)
     begin = 0
     while begin < len(numbers):
         end = begin + 1
@@ -182,7 +196,7 @@ def _table(places: Mapping[int, int], *, first: bool) -> bytes:
             end += 1
         # The first revision's table begins with the head of the list of free objects.
         lines.append(b"0 %d\n%s" % (end + 1, _FREE) if first else b"%d %d\n" % (numbers[begin], end - begin))
-        lines.extend(b"%010d 00000 n \n" % places[number] for number in numbers[begin:end])
+        lines.extend(b"%010d 00000 n \n" % place for place in places[begin:end])
         begin = end
     return b"".join(lines)
 
@@ -239,17 +253,19 @@ def _read_one(data: bytes, view: memoryview, before: Sequence[Revision], mark: b
     """The revision that follows; ``mark`` is the beginning of the hash of all before it."""
     start = before[-1].end if before else 0
     position = start if before else len(HEADER)
-    objects: dict[int, Value] = {}
-    places: dict[int, int] = {}
-    last = 0
+    objects = Objects(data)
+    last, spelled = 0, 0
     while (head := _HEAD.match(data, position)) is not None:
         number = int(head[1])
         if number <= last or number > MAX_OBJECTS or not (before or number == last + 1):
             raise FormError(f"byte {position}: object {number} does not follow on object {last}")
-        places[number] = position
-        objects[number], position = _read_object(data, view, number, head.end())
-        last = number
-    table = _table(places, first=not before)
+        value, stream, end = _read_object(data, number, head.end())
+        objects.add(number, position, head.end(), value, stream)
+        position, last = end, number
+        spelled += end - head.start() - (stream[1] - stream[0])
+        if spelled > MAX_VALUES_BYTES:
+            raise BoundError(f"the file's objects are larger than {MAX_VALUES_BYTES // 2**20} MiB in all")
+    table = _table(list(objects), objects.places, first=not before)
     place = position + len(table)
     if not objects or data[position:place] != table:
         raise FormError(f"byte {position}: the table is not that of the objects before it")
@@ -265,23 +281,26 @@ def _read_one(data: bytes, view: memoryview, before: Sequence[Revision], mark: b
     end = place + len(trailer)
     if info >= size or data[place:end] != trailer:
         raise FormError(f"byte {place}: the trailer is not that of the revision before it")
-    return Revision(start, end, position, objects, places, size, info, identifier)
+    return Revision(start, end, position, objects, size, info, identifier)
 
 
-def _read_object(data: bytes, view: memoryview, number: int, start: int) -> tuple[Value, int]:
-    """An object's value, and where the next one begins; ``start`` is the place after its first line."""
+def _read_object(data: bytes, number: int, start: int) -> tuple[Value, tuple[int, int], int]:
+    """An object's value, where its stream's data is, and where the next object begins.
+
+    ``start`` is the place after its first line.
+    """
     value, end = read_value(data, start)
-    if view[start:end] != write_value(value):
+    if data[start:end] != write_value(value):
         raise FormError(f"byte {start}: object {number} is spelled in another way than it should be")
-    if data[end : end + len(_END)] == _END:
-        return value, end + len(_END)
-    if data[end : end + len(_BEGIN_STREAM)] != _BEGIN_STREAM or not isinstance(value, dict):
+    if data.startswith(_END, end):
+        return value, (0, 0), end + len(_END)
+    if not data.startswith(_BEGIN_STREAM, end) or not isinstance(value, dict):
         raise FormError(f"byte {end}: object {number} does not end")
     begin = end + len(_BEGIN_STREAM)
-    length = value.pop("Length", None)
+    length = value.get("Length")
     if not isinstance(length, int) or isinstance(length, bool) or not 0 <= length <= len(data) - begin:
         raise FormError(f"byte {begin}: a stream has no length")
     end = begin + length
-    if data[end : end + len(_END_STREAM)] != _END_STREAM or data.find(_END_WORD, begin, end) >= 0:
+    if not data.startswith(_END_STREAM, end) or data.find(_END_WORD, begin, end) >= 0:
         raise FormError(f"byte {begin}: the stream of object {number} does not end where its length says")
-    return Stream(value, view[begin:end]), end + len(_END_STREAM)
+    return value, (begin, end), end + len(_END_STREAM)

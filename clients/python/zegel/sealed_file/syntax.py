@@ -16,15 +16,22 @@ from typing import Final, NamedTuple, TypeAlias
 
 MAX_DEPTH: Final = 32
 """Arrays and dictionaries within one another: what libraries write has some eight."""
-MAX_DIGITS: Final = 32
-"""Characters of a number: more than any reader keeps, and no room to hide anything in."""
+MAX_DIGITS: Final = 31
+"""Digits of a number, before its point or after it: more than any reader keeps."""
+MAX_VALUE_BYTES: Final = 2 * 2**20
+"""Bytes of an object as it is spelled, a stream's data left out. Widths of 65,536 glyphs take some 400 KB, a signature
+256 KiB in twice as many digits; and a value takes twenty times the room of its text to hold."""
 
 
 class FormError(ValueError):
     """The bytes are not in the one form; the message says where and what, to a person."""
 
 
-class DepthError(FormError):
+class BoundError(FormError):
+    """Something is larger than the form has room for; the message says which bound."""
+
+
+class DepthError(BoundError):
     """Arrays and dictionaries lie too deep in one another."""
 
 
@@ -59,6 +66,7 @@ _TOKEN = re.compile(
     rb"|(?P<real>-?[0-9]{1,31}\.[0-9]{1,31})|(?P<text><[0-9A-F]*>)|(?P<open>\[)|(?P<close>\])|(?P<begin><<)"
     rb"|(?P<end> ?>>)|(?P<word>true|false|null))"
 )
+_TOO_LARGE: Final = 10**MAX_DIGITS
 _PLAIN_NAME = re.compile(r"[!-$&-'*-.0-;=?-Z\\^-z|~]*")
 _ESCAPE = re.compile(rb"#([0-9A-F]{2})")
 _SPECIAL = re.compile(r"[^!-$&-'*-.0-;=?-Z\\^-z|~]|#")
@@ -83,19 +91,21 @@ def write_number(number: Decimal) -> bytes:
         number: The number, finite.
 
     Raises:
-        FormError: It has too many digits.
+        BoundError: It has too many digits.
     """
+    if not number:
+        return b"0"
+    if not number.is_finite() or abs(number.adjusted()) > MAX_DIGITS:
+        raise BoundError("a number is too large or too small")
     text = format(number, "f")
     if "." in text:
         text = text.rstrip("0").rstrip(".")
-    if text in {"-0", ""}:
-        text = "0"
-    if len(text) > MAX_DIGITS:
-        raise FormError("a number has too many digits")
+    if max(map(len, text.lstrip("-").split("."))) > MAX_DIGITS:
+        raise BoundError("a number has too many digits")
     return text.encode("ascii")
 
 
-def write_value(value: Value, depth: int = 0) -> bytes:  # noqa: C901, PLR0911 - a case a kind
+def write_value(value: Value, depth: int = 0) -> bytes:  # noqa: C901, PLR0911, PLR0912 - a case a kind
     """A value as it is spelled; a stream's dictionary alone.
 
     Args:
@@ -105,7 +115,7 @@ def write_value(value: Value, depth: int = 0) -> bytes:  # noqa: C901, PLR0911 -
     Raises:
         FormError: It is too deep, or a number is too long.
     """
-    if depth > MAX_DEPTH:
+    if depth >= MAX_DEPTH and isinstance(value, list | dict):
         raise DepthError("arrays and dictionaries lie too deep in one another")
     match value:
         case Name():
@@ -115,6 +125,8 @@ def write_value(value: Value, depth: int = 0) -> bytes:  # noqa: C901, PLR0911 -
         case bool():
             return b"true" if value else b"false"
         case int():
+            if abs(value) >= _TOO_LARGE:
+                raise BoundError("a number has too many digits")
             return b"%d" % value
         case Decimal():
             return write_number(value)
@@ -151,7 +163,8 @@ def same(one: Value, other: Value) -> bool:
 def read_value(data: bytes, position: int) -> tuple[Value, int]:
     """Read a value that is no stream.
 
-    Spaces are not looked at closely: whoever reads compares with what :func:`write_value` writes.
+    Spaces are not looked at closely: whoever reads compares with what :func:`write_value` writes. It has at most
+    ``MAX_VALUE_BYTES``.
 
     Args:
         data: The file.
@@ -166,9 +179,12 @@ def read_value(data: bytes, position: int) -> tuple[Value, int]:
     stack: list[list[Value]] = []
     opened: list[bool] = []  # whether a dictionary, each
     match_token = _TOKEN.match
+    limit = position + MAX_VALUE_BYTES
     while True:
-        found = match_token(data, position)
+        found = match_token(data, position, limit)
         if found is None:
+            if limit < len(data) and data.find(b"\nendobj", position, limit) < 0:
+                raise BoundError(f"byte {position}: an object is larger than {MAX_VALUE_BYTES:,} bytes")
             raise FormError(f"byte {position}: no value in the one spelling begins here")
         position = found.end()
         kind = found.lastgroup

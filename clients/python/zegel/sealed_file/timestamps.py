@@ -10,6 +10,7 @@ Invariants:
 * All of it but these streams' data, the room for the token and the token is built anew and compared.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -18,12 +19,15 @@ from zegel.sealed_file.completion import Numbers, signature_field
 from zegel.sealed_file.placing import Unsigned, demand_ranges, place_signature
 from zegel.sealed_file.rendition import entries_of
 from zegel.sealed_file.revisions import CATALOGUE, Base, Revision
-from zegel.sealed_file.syntax import FormError, Name, Ref, Stream, Value, same
+from zegel.sealed_file.syntax import BoundError, FormError, Name, Ref, Stream, Value, same
 
 TIMESTAMP_FIELD: Final = "ZegelTimestamp"
 """Name of the first timestamp's field; a number is added to the later ones'."""
 MAX_VALIDATION: Final = 1_000
 """Certificates, lists and responses of a file: some ten each time."""
+
+MAX_VALIDATION_BYTES: Final = 64 * 2**20
+"""Bytes of them all: the largest revocation lists have 3 MB, and a renewal brings some."""
 
 _KINDS: Final = ("Certs", "CRLs", "OCSPs")
 
@@ -54,7 +58,8 @@ class State:
         fields: The form's fields.
         store: Number of the document security store; 0 while there is none.
         held: What the store has: its streams' numbers, by kind.
-        known: All data that the store has.
+        known: SHA-256 of all data that the store has.
+        room: How many bytes more it may have.
     """
 
     catalogue: Mapping[str, Value]
@@ -64,6 +69,7 @@ class State:
     store: int = 0
     held: Mapping[str, tuple[Ref, ...]] = field(default_factory=dict)
     known: frozenset[bytes] = frozenset()
+    room: int = MAX_VALIDATION_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +109,7 @@ def write_timestamp(base: Base, state: State, added: Validation, room: int) -> U
     Raises:
         FormError: There is too much of it, or it cannot be spelled.
     """
-    lists = [[each for each in dict.fromkeys(kind) if each not in state.known] for kind in _lists(added)]
+    lists = [[each for each in dict.fromkeys(kind) if _mark(each) not in state.known] for kind in _lists(added)]
     objects, number, _ = _built(base.size, state, lists)
     size = max(objects) + 1
     return place_signature(base, objects, number, room, size=size, info=base.info)
@@ -125,9 +131,13 @@ def read_timestamp(before: Revision, revision: Revision, state: State) -> tuple[
     """
     number = before.size + (0 if state.store else 1) + 1
     store = state.store or before.size
+    if revision.size - number > MAX_VALIDATION + 1:
+        raise BoundError(f"there are more than {MAX_VALIDATION:,} certificates, revocation lists and answers")
     streams = [_data(revision, each) for each in range(number + 1, revision.size)]
+    if sum(map(len, streams)) > state.room:
+        raise BoundError(f"there are more than {MAX_VALIDATION_BYTES // 2**20} MiB of validation data")
     lists = _split(streams, entries_of(revision.objects, store), state, number + 1)
-    if len(set(streams) | state.known) != len(streams) + len(state.known):
+    if len(set(map(_mark, streams)) | state.known) != len(streams) + len(state.known):
         raise FormError("the store of validation data has something twice")
     expected, signature, after = _built(before.size, state, lists)
     if list(expected) != list(revision.objects) or revision.info != before.info:
@@ -148,7 +158,12 @@ def _lists(added: Validation) -> Sequence[Sequence[bytes]]:
     return added.certificates, added.crls, added.ocsps
 
 
+def _mark(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
+
+
 def _data(revision: Revision, number: int) -> bytes:
+    """What a stream of the store holds; its bytes are counted before they are copied."""
     stream = revision.objects.get(number)
     if not isinstance(stream, Stream):
         raise FormError(f"object {number} holds no validation data")
@@ -174,7 +189,9 @@ def _split(streams: Sequence[bytes], store: Mapping[str, Value], state: State, f
 def _built(size: int, state: State, lists: Sequence[Sequence[bytes]]) -> tuple[dict[int, Value], int, State]:
     """The objects of a revision with a timestamp, which of them it is, and what the next one changes."""
     if sum(map(len, lists)) + len(state.known) > MAX_VALIDATION:
-        raise FormError("there is too much validation data")
+        raise BoundError(f"there are more than {MAX_VALIDATION:,} certificates, revocation lists and answers")
+    if state.room < sum(len(each) for kind in lists for each in kind):
+        raise BoundError(f"there are more than {MAX_VALIDATION_BYTES // 2**20} MiB of validation data")
     store = state.store or size
     place = size + (0 if state.store else 1)
     mark, token = place, place + 1
@@ -203,6 +220,7 @@ def _built(size: int, state: State, lists: Sequence[Sequence[bytes]]) -> tuple[d
     }
     if not state.store:
         objects[CATALOGUE] = catalogue
-    known = state.known | {each for kind in lists for each in kind}
-    after = State(catalogue, numbers, state.timestamps + 1, fields, store, held, known)
+    known = state.known | {_mark(each) for kind in lists for each in kind}
+    room = state.room - sum(len(each) for kind in lists for each in kind)
+    after = State(catalogue, numbers, state.timestamps + 1, fields, store, held, known, room)
     return dict(sorted(objects.items())), token, after
