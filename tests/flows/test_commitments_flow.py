@@ -34,8 +34,10 @@ def spellings(digest: bytes) -> list[bytes]:
     ]
 
 
-def run(*arguments: object, token: str = "") -> str:
-    done = CliRunner().invoke(app, [str(each) for each in arguments], env={"ZEGEL_SERVER": "", "ZEGEL_TOKEN": token})
+def run(*arguments: object, token: str | None = "") -> str:
+    done = CliRunner().invoke(
+        app, [str(each) for each in arguments], env={"ZEGEL_SERVER": "", "ZEGEL_TOKEN": token or ""}
+    )
     assert done.exit_code == 0, done.output
     return " ".join(done.output.split())
 
