@@ -27,7 +27,6 @@ from zegel_server.pdf.limits import (
     MAX_PAGES,
     MAX_PDF_BYTES,
     MAX_STREAM_BYTES,
-    MEBIBYTE,
 )
 from zegel_server.pdf.model import PageFacts, PdfFacts
 from zegel_server.pdf.navigation import pairs
@@ -38,10 +37,18 @@ from zegel_server.pdf.signatures import signatures_of
 _HEADER_WITHIN = 1024
 """Readers look for ``%PDF-`` in the first 1,024 bytes (ISO 32000-1, Annex H, note 13)."""
 
-_NUMBERS = re.compile(rb"(?<!\d)(\d{1,7})\s+\d{1,5}\s+obj\b|/Size\s+(\d{1,7})\b")
+_SIZE = re.compile(rb"/Size\s+(\d{1,9})\b")
+_OBJECT = re.compile(rb"obj")
+_NUMBERED = re.compile(rb"(?<!\d)(\d{1,9})\s+\d{1,5}\s+\Z")
+_LONGEST_NUMBER = 24
+"""Bytes that a number and a generation take before ``obj``."""
 _CATALOGUE = re.compile(rb"(?<!\d)(\d{1,7})\s+(\d{1,5})\s+obj\s*<<[^>]{0,2000}?/Type\s*/Catalog\b")
-_NUMBER_BYTES, _MAX_PADDING = 3, 8 * MEBIBYTE
-"""How many bytes of a file qpdf wants for each number that an object may have, and how many it is given at most."""
+_NUMBER_BYTES = 3
+"""How many bytes of a file qpdf wants for each number that an object may have: it passes over objects whose numbers it
+finds impossible, and readers take them."""
+_MAX_NUMBER = 2_500_000
+"""The highest number for which a file is padded: a seventh of a gigabyte of qpdf's index; ISO 32000-1 allows 8,388,607,
+and real files of 2,000 pages stay below 200,000."""
 _ENCRYPT = re.compile(rb"/Encrypt(?![A-Za-z])")
 
 _QPDF_ERRORS = (pikepdf.PdfError, RuntimeError)
@@ -101,7 +108,7 @@ def open_source(data: bytes) -> Source:
         raise RefusedError(Refusal.EMPTY)
     if len(data) > MAX_PDF_BYTES:
         raise RefusedError(Refusal.TOO_LARGE)
-    source = _opened(data)
+    source = _opened(_readable(data))
     pdf = source.pdf
     if len(pdf.objects) > MAX_OBJECTS:
         raise RefusedError(Refusal.TOO_MANY_OBJECTS)
@@ -132,15 +139,29 @@ def _opened(data: bytes) -> Source:
     raise RefusedError(Refusal.DAMAGED)
 
 
-def _mended(data: bytes) -> Iterator[bytes]:
-    """A file that readers open and qpdf does not, without what stops qpdf: each next one says less of itself."""
-    # Numbers of objects above a third of the file's bytes are impossible to qpdf; readers take them.
-    highest = max((int(found) for pair in _NUMBERS.findall(data) for found in pair if found), default=0)
-    short = min(_NUMBER_BYTES * (highest + 2) - len(data), _MAX_PADDING)
+def _readable(data: bytes) -> bytes:
+    """A file with more at its end where qpdf would silently leave out objects that readers show."""
+    if b"%%EOF" not in data[-_HEADER_WITHIN:]:
+        data += b"\n%%EOF\n"  # an object at the very end is none to qpdf
+    short = 0 if len(data) > _NUMBER_BYTES * _MAX_NUMBER else _NUMBER_BYTES * (_highest_number(data) + 2) - len(data)
     if short > 0:
         start = data[data.rfind(b"startxref") :] if b"startxref" in data else b""
         data += b"\n" * short + start
-        yield data
+    return data
+
+
+def _highest_number(data: bytes) -> int:
+    """The highest number that an object has or may have, as far as it can be told and readers would take it."""
+    found = [int(match[1]) for match in _SIZE.finditer(data)]
+    for match in _OBJECT.finditer(data):
+        before = _NUMBERED.search(data, max(match.start() - _LONGEST_NUMBER, 0), match.start())
+        if before is not None:
+            found.append(int(before[1]))
+    return max((number for number in found if number <= _MAX_NUMBER), default=0)
+
+
+def _mended(data: bytes) -> Iterator[bytes]:
+    """A file that readers open and qpdf does not, without what stops qpdf: each next one says less of itself."""
     # Without its index, objects are found where they are, as readers do who doubt the index.
     data = data.replace(b"startxref", b"startxxxx")
     yield data
