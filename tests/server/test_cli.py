@@ -3,9 +3,11 @@
 import json
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ import pytest
 
 import zegel
 from support.server import ServerProcess, sqlite_server
+from zegel_server import clock
+from zegel_server.ids import new_id
 
 PROGRAM = str(Path(sys.executable).parent / "zegel-server")
 
@@ -69,6 +73,30 @@ def test_it_lists_root_keys_and_shows_none(server: ServerProcess) -> None:
     keys = said(run("keys", "list", *in_folder(server.data)))
     assert keys
     assert all(set(key) == {"root_key_id", "purpose", "created", "primary", "destroyed"} for key in keys)
+
+
+def test_it_lists_what_cannot_be_sealed_and_has_it_tried_again(tmp_path: Path) -> None:
+    folder = in_folder(tmp_path)
+    said(run("migrate", *folder))
+    assert said(run("sealing", "list", *folder)) == []
+    stuck, waiting = new_id("req"), new_id("req")
+    later = clock.now() + clock.HOUR
+    with closing(sqlite3.connect(tmp_path / "zegel.db")) as rows:
+        rows.executemany(
+            "INSERT INTO outbox (kind, tenant_id, resource_id, payload, due_time, attempts, last_reason, blocked,"
+            " blocked_time) VALUES ('seal', 'ten_1', ?, '', ?, 3, ?, ?, ?)",
+            [(waiting, later, "", 0, None), (stuck, later, "DOCUMENT_TOO_COMPLEX", 1, 0)],
+        )
+        rows.commit()
+        first, second = said(run("sealing", "list", *folder))
+        assert (first["signature_request_id"], second["signature_request_id"]) == (stuck, waiting)
+        assert (first["blocked"], first["last_reason"], first["attempts"]) == (True, "DOCUMENT_TOO_COMPLEX", 3)
+        assert first["blocked_time"] == "1970-01-01T00:00:00.000000Z"
+        assert said(run("sealing", "retry", stuck, *folder)) == [{"signature_request_id": stuck, "retried": True}]
+        due = dict(rows.execute("SELECT resource_id, due_time FROM outbox"))
+    assert due[stuck] <= clock.now() < due[waiting]
+    absent = run("sealing", "retry", new_id("req"), *folder)
+    assert (absent.returncode, absent.stdout) == (1, "")
 
 
 @pytest.mark.parametrize(
