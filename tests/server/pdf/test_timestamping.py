@@ -49,11 +49,13 @@ async def test_openssl_asks_and_accepts_the_answer(
     openssl = tool("openssl")
     (tmp_path / "data").write_bytes(b"whatever")
     (tmp_path / "root.pem").write_bytes(authority.root_pem)
+    (tmp_path / "issuer.pem").write_bytes(authority.timestamp_issuer.certificate_pem)
     query: list[str | Path] = [openssl, "ts", "-query", "-data", "data", f"-{algorithm}", "-cert", "-out", "query"]
     subprocess.run(query, cwd=tmp_path, check=True, capture_output=True)
     (tmp_path / "reply").write_bytes(await local.timestamp((tmp_path / "query").read_bytes()))
-    verify: list[str | Path] = [openssl, "ts", "-verify", "-queryfile", "query", "-in", "reply", "-CAfile", "root.pem"]
-    done = subprocess.run(verify, cwd=tmp_path, capture_output=True, text=True, check=False)
+    verify: list[str | Path] = [openssl, "ts", "-verify", "-queryfile", "query", "-in", "reply"]
+    trust = ["-CAfile", "root.pem", "-untrusted", "issuer.pem"]
+    done = subprocess.run([*verify, *trust], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
