@@ -192,9 +192,10 @@ def reader(office: Office, tally: Tally, number: int, seed: int) -> None:
 
 
 def fetch(office: Office, tally: Tally, document_id: str, *, sealed: bool, killed: bool = True) -> None:
-    """Fetches one document and checks it; of a server that is not killed any more, it must come."""
+    """Fetches one document and what signers are shown of it; of a server that is not killed any more, it must come."""
     try:
         data = insist(tally, lambda: office.sender.documents.download(document_id, sealed=sealed))
+        insist(tally, lambda: office.sender.documents.download(document_id, sealed=sealed, content="rendition"))
     except zegel.DataLoss:
         tally.add(damaged=1)
         return
@@ -263,7 +264,11 @@ def tidy(server: ServerProcess) -> dict[str, int]:
     *_, scrubbed = command(server, "blobs", "scrub")
     named = {
         part_key(prefix, part)
-        for prefix, size in rows(server.rows_url, "SELECT blob_prefix, size FROM document_versions")
+        for query in (
+            "SELECT blob_prefix, size FROM document_versions",
+            "SELECT rendition_prefix, rendition_size FROM document_versions",
+        )
+        for prefix, size in rows(server.rows_url, query)
         for part in range(part_count(size))
     }
     found = {name for name in server.blobs() if not name.startswith(".incoming")}
