@@ -23,7 +23,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from asn1crypto import algos, cms, keys, tsp, x509
+from asn1crypto import algos, cms, crl, keys, tsp, x509
 from pyhanko.sign.signers import Signer
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
@@ -120,7 +120,7 @@ async def _seal(
     signer = _CallbackSigner([x509.Certificate.load(der) for der in spec.chain], spec, sign)
     seal = await signer.async_sign(_digest(algorithm, job.rendition, *unsigned.covered), algorithm, use_pades=True)
     second = unsigned.signed(with_timestamp(seal.dump(), stamper.token))
-    held = Validation(tuple(_unlike((*spec.chain, *spec.certificates))), tuple(spec.crls), tuple(spec.ocsps))
+    held = _needed(spec, stamper.signers)
     unstamped = write_timestamp(unsigned.after(job.rendition, second), state, held, room)
     third = unstamped.signed(stamper.token(job.rendition, second, *unstamped.covered))
     return Sealed(second + third, max(stamper.largest, token_size))
@@ -153,8 +153,39 @@ def _digest(algorithm: str, *parts: bytes) -> bytes:
     return state.digest()
 
 
-def _unlike(certificates: Sequence[bytes]) -> list[bytes]:
-    return list(dict.fromkeys(certificates))
+def _needed(spec: SealSpec, stamp_certificates: Sequence[bytes]) -> Validation:
+    """Of what may be embedded, what the seal and its timestamps lead to: a verifier takes nothing else.
+
+    Args:
+        spec: Has what may be embedded.
+        stamp_certificates: The certificates in the timestamps so far, DER.
+    """
+    offered = {der: x509.Certificate.load(der) for der in (*spec.chain, *spec.certificates, *stamp_certificates)}
+    wanted = {spec.chain[0], *stamp_certificates}
+    while True:
+        more = {der for der, each in offered.items() if any(_issued(each, offered[own]) for own in wanted)} - wanted
+        if not more:
+            break
+        wanted |= more
+    issuers = [offered[der] for der in wanted]
+    lists = [der for der in spec.crls if any(_lists(issuer, der) for issuer in issuers)]
+    return Validation(
+        tuple(der for der in offered if der in wanted), tuple(dict.fromkeys(lists)), tuple(dict.fromkeys(spec.ocsps))
+    )
+
+
+def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
+    """Whether a certificate says that it was issued by another: by its name, and its key where that is told."""
+    keys_told = certificate.authority_key_identifier, issuer.key_identifier
+    return issuer.subject == certificate.issuer and (None in keys_told or keys_told[0] == keys_told[1])
+
+
+def _lists(issuer: x509.Certificate, data: bytes) -> bool:
+    """Whether a revocation list says that it is by an issuer, as :func:`_issued` tells it."""
+    found = crl.CertificateList.load(data)
+    key = found.authority_key_identifier_value
+    told = key["key_identifier"].native if key is not None else None
+    return issuer.subject == found.issuer and (None in {told, issuer.key_identifier} or told == issuer.key_identifier)
 
 
 class _CallbackSigner(Signer):
@@ -181,12 +212,14 @@ class _Stamper:
 
     Attributes:
         largest: Bytes of the largest token so far.
+        signers: The certificates in the last token, DER.
     """
 
     def __init__(self, timestamp: Callable[[bytes], bytes], algorithm: str) -> None:
         self._timestamp = timestamp
         self._algorithm = algorithm
         self.largest = 0
+        self.signers: list[bytes] = []
 
     def token(self, *parts: bytes) -> bytes:
         """A token on bytes, DER, without what no signature covers and no verifier could miss.
@@ -214,6 +247,8 @@ class _Stamper:
             raise TimestampError("the timestamp was not granted")
         token = bytes(_protected(response["time_stamp_token"]))
         self.largest = max(self.largest, len(token))
+        signed_data = response["time_stamp_token"]["content"]
+        self.signers = [each.chosen.dump() for each in signed_data["certificates"] if each.name == "certificate"]
         return token
 
 

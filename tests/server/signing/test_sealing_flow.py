@@ -19,15 +19,19 @@ from PIL import Image
 from support.certificates import revocation_list
 from support.sealing_world import SealingWorld, open_sealing_world
 from support.signing_world import SQLITE_ONLY, said
-from zegel.evidence import check_detached, parse_leaf
-from zegel.transparency import VerifierKey
+from zegel.commitments import SealedOpening
+from zegel.evidence import parse_leaf
+from zegel.openings import Openings
 from zegel.verification import verify_pdf
 from zegel_server.credentials import RevocationLists
 from zegel_server.errors import DataLoss, FailedPrecondition, Unavailable
-from zegel_server.pdf.model import PrepareJob
+from zegel_server.pdf.authority import DevelopmentAuthority
+from zegel_server.pdf.model import CompletionJob
+from zegel_server.pdf.sealing import Sealed
 from zegel_server.pdf.workshop import Workshop
 from zegel_server.signing import sealing, worker
 from zegel_server.signing.model import RequestState
+from zegel_server.signing.openings import openings_of
 from zegel_server.signing.snapshot import Snapshot
 from zegel_server.signing.worker import SealingWorker
 
@@ -56,7 +60,7 @@ async def working(*workers: SealingWorker) -> AsyncIterator[None]:
 
 
 def worker_of(made: SealingWorld) -> SealingWorker:
-    return SealingWorker(made.world.database, made.sealer)
+    return SealingWorker(made.world.database, made.sealer, made.world.recorder)
 
 
 async def sealed_file(made: SealingWorld, request: Snapshot) -> bytes:
@@ -75,7 +79,15 @@ async def assert_completed_once(made: SealingWorld, request: Snapshot) -> None:
     data = await sealed_file(made, found)
     (last,) = [row for row in await made.world.event_rows() if row.trail == found.audit_id][-1:]
     leaf = parse_leaf(bytes(last.leaf)) if last.leaf else said(last)
-    assert [each.sha256 for each in leaf.documents] == [hashlib.sha256(data).hexdigest()]
+    opening = await opening_of(made, found)
+    assert [each.commitment for each in leaf.documents] == [opening.commit(hashlib.sha256(data).digest(), len(data))]
+
+
+async def opening_of(made: SealingWorld, request: Snapshot) -> SealedOpening:
+    """What opens the log's commitment to a request's sealed file."""
+    openings = Openings.parse(await openings_of(made.world.keys, request, request.sealed_document_id))
+    assert openings.sealed is not None
+    return openings.sealed
 
 
 async def assert_complete(made: SealingWorld, request: Snapshot) -> bytes:
@@ -88,10 +100,12 @@ async def assert_complete(made: SealingWorld, request: Snapshot) -> bytes:
     report = verify_pdf(data, [made.trail.verifier_key], [made.authority.root_pem], proved.sealed_proof)
     assert report.ok, report.failures
     assert report.facts.audit_id == found.audit_id
-    detached = check_detached(
-        hashlib.sha256(data).digest(), proved.sealed_proof, [VerifierKey.parse(made.trail.verifier_key)]
-    )
-    assert detached.ok
+    assert all(check.ok for check in report.checks if check.name == "detached_proof")
+    shown = found.rendition
+    assert shown is not None
+    rendition = await made.library.read_rendition(made.world.tenant_id, shown.document_id, shown.version)
+    assert data.startswith(rendition)
+    assert hashlib.sha256(rendition).digest() == shown.sha256
     return data
 
 
@@ -114,8 +128,8 @@ async def test_everybody_has_signed_and_the_sealed_file_proves_it(sealing_world:
 
     shown = pypdfium2.PdfDocument(data)
     texts = [page.get_textpage().get_text_bounded() for page in shown]
-    assert len(texts) == 3
-    first, audit = texts[0], texts[2]
+    assert len(texts) >= 3
+    first, audit = texts[0], "\n".join(texts[2:])
     signatures = request.progress.signatures
     for told in ("Ann 0", signatures[0].signature_id, "Ann", "Keys: three", signatures[1].signature_id):
         assert told in first
@@ -124,13 +138,13 @@ async def test_everybody_has_signed_and_the_sealed_file_proves_it(sealing_world:
     for told in ("Sent for signature", "Accepted the electronic record", "Everybody has signed", "Lettings & Co"):
         assert told in audit
     with pikepdf.open(io.BytesIO(data)) as pdf:
-        assert set(pdf.attachments) == {"audit.jsonl", "completed.tlog-proof"}
+        assert set(pdf.attachments) == {"audit.jsonl", "completed.tlog-proof", "openings.json"}
         lines = pdf.attachments["audit.jsonl"].get_file().read_bytes().splitlines()
     rows = [row for row in await made.world.event_rows() if row.trail == request.audit_id]
     assert lines == [bytes(row.leaf) for row in rows[:-1]]
     assert all(b"example.com" not in line and b"Ann" not in line for line in lines)
     facts = await made.library.describe(made.sender, (await made.get(request)).sealed_document_id)
-    assert (facts.sha256, len(facts.pages), facts.title) == (hashlib.sha256(data).digest(), 3, request.title)
+    assert (facts.sha256, len(facts.pages), facts.title) == (hashlib.sha256(data).digest(), len(texts), request.title)
 
 
 @SQLITE_ONLY
@@ -177,22 +191,28 @@ async def test_a_sandbox_that_leaves_something_out_is_not_believed(sealing_world
     request = await made.signed()
 
     class Forgetful:
-        def __init__(self, change: Callable[[PrepareJob], PrepareJob] | None) -> None:
+        def __init__(self, change: Callable[[CompletionJob, Sealed], bytes]) -> None:
             self.change = change
-            self.inspect = made.workshop.inspect
+            self.examine = made.workshop.examine
 
-        async def complete(self, job: PrepareJob, spec: Any, sign: Any, timestamp: Any) -> bytes:
-            if self.change is None:
-                return await made.workshop.prepare(job)
-            return await made.workshop.complete(self.change(job), spec, sign, timestamp)
+        async def complete(self, job: CompletionJob, spec: Any, sign: Any, timestamp: Any) -> Sealed:
+            whole = await made.workshop.complete(job, spec, sign, timestamp)
+            return replace(whole, appended=self.change(job, whole))
 
-    for change in (
-        lambda job: replace(job, audit=None),
-        lambda job: replace(job, attachments=[]),
-        None,  # no seal at all
+    async def made_from(job: CompletionJob, spec: Any, sign: Any, timestamp: Any) -> Sealed:
+        moved = [replace(stamp, y=stamp.y + 20) for stamp in job.stamps]
+        return await made.workshop.complete(replace(job, stamps=moved), spec, sign, timestamp)
+
+    moving = Forgetful(lambda _job, whole: whole.appended)
+    moving.complete = made_from  # type: ignore[method-assign]
+    for workshop in (
+        Forgetful(lambda _job, _whole: b""),  # nothing at all
+        Forgetful(lambda _job, whole: whole.appended[: whole.appended.index(b"%%EOF") + 6]),  # no timestamp over it
+        Forgetful(lambda _job, whole: whole.appended + b"\n"),
+        moving,  # stamps where the request names no box
     ):
         with pytest.raises(Unavailable):
-            await made.sealer_with(workshop=Forgetful(change)).seal(made.world.tenant_id, request.signature_request_id)
+            await made.sealer_with(workshop=workshop).seal(made.world.tenant_id, request.signature_request_id)
         assert (await made.get(request)).progress.state is RequestState.ALL_SIGNED
     assert len(await made.world.outbox()) == 1
 
@@ -372,8 +392,8 @@ async def test_a_document_other_than_the_one_signed_is_not_sealed(sealing_world:
     class Swapped:
         store_sealed = made.library.store_sealed
 
-        async def read_all(self, *place: Any) -> bytes:
-            return await made.library.read_all(*place) + b"\n"
+        async def read_rendition(self, *place: Any) -> bytes:
+            return await made.library.read_rendition(*place) + b"\n"
 
     with pytest.raises(DataLoss):
         await made.sealer_with(documents=Swapped()).seal(made.world.tenant_id, request.signature_request_id)
@@ -389,7 +409,31 @@ async def test_the_event_that_completes_names_the_file_and_the_server_as_its_act
     leaf = parse_leaf(bytes((await made.world.event_rows())[-1].leaf))
     assert leaf.type == "SIGNATURE_REQUEST_DOWNLOADABLE"
     assert (leaf.actor, leaf.actor_kind) == (None, "system")
-    digest = hashlib.sha256(await sealed_file(made, found)).hexdigest()
-    assert [(each.document, each.version, each.sha256) for each in leaf.documents] == [
-        (found.sealed_document_id, 1, digest)
+    data = await sealed_file(made, found)
+    committed = (await opening_of(made, found)).commit(hashlib.sha256(data).digest(), len(data))
+    assert [(each.content, each.document, each.version, each.commitment) for each in leaf.documents] == [
+        ("sealed", found.sealed_document_id, 1, committed)
     ]
+
+
+@SQLITE_ONLY
+async def test_a_seal_that_was_replaced_meanwhile_is_named_in_the_trail_before_it_seals(
+    sealing_world: SealingWorld, tmp_path: Path
+) -> None:
+    made = sealing_world
+    request = await made.signed(orders=(0,))
+    other = DevelopmentAuthority.open(tmp_path / "other")
+    materials = replace(
+        made.materials,
+        identity=other.seal,
+        certificates=[*other.timestamp.chain, *made.authority.timestamp.chain],
+        read_crls=lambda: (*other.crls, *made.authority.crls),
+        read_ocsps=tuple,
+    )
+    await made.sealer_with(materials=materials).seal(made.world.tenant_id, request.signature_request_id)
+    names = await made.world.events(request)
+    assert names[names.index("ALL_SIGNED") :] == ["ALL_SIGNED", "SEAL_CERTIFICATE_CHANGED", "DOWNLOADABLE"]
+    data = await sealed_file(made, await made.get(request))
+    roots = [other.root_pem]
+    report = verify_pdf(data, [made.trail.verifier_key], roots, timestamp_roots=[made.authority.root_pem])
+    assert report.ok, report.failures
