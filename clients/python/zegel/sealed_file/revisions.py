@@ -35,8 +35,8 @@ HEADER: Final = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n"
 """What a file begins with; the second line tells transfer programs that it is no text."""
 MAX_OBJECTS: Final = 600_000
 """Objects of a file: a rendition has up to 500,000, and what is added some hundreds."""
-MAX_VALUES_BYTES: Final = 64 * 2**20
-"""Bytes of all objects as they are spelled, streams' data left out: 100 for each of 600,000. What they cost is to read
+MAX_VALUES_BYTES: Final = 48 * 2**20
+"""Bytes of all objects as they are spelled, streams' data left out: 80 for each of 600,000. What they cost is to read
 them, some microseconds for every ten bytes."""
 MAX_REVISIONS: Final = 64
 """Revisions of a file: three, and a renewal every few years."""

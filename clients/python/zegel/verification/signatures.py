@@ -11,6 +11,7 @@ of paths and revocation data are in :mod:`zegel.verification.paths`.
 import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Final
 
@@ -29,7 +30,7 @@ from zegel.verification.container import (
 from zegel.verification.path_rules import PathError
 from zegel.verification.paths import check_path, still_alive
 from zegel.verification.seal_form import Seal, read_seal
-from zegel.verification.store import check_store
+from zegel.verification.store import StoreError, check_store
 
 CLOCKS_APART: Final = dt.timedelta(minutes=5)
 """How far the verifier's clock may be behind the timestamp authority's."""
@@ -86,7 +87,6 @@ class Signatures:
         self._tokens: list[_Token] | None = None
         self._read_seal: Seal | None = None
         self._seal_path: ValidationPath | None = None
-        self._others = [x509.Certificate.load(each) for each in self._held]
 
     def check_timestamps(self, now: dt.datetime) -> TimestampFacts:
         """Account for every byte of each timestamp, and validate them in their order.
@@ -156,6 +156,14 @@ class Signatures:
             return  # the seal is refused by its own check, which names the reason
         used = [each for path in (*paths, seal) for each in path.iter_certs(include_root=True)]
         check_store([stamp.added for stamp in self._file.timestamps], used)
+
+    @cached_property
+    def _others(self) -> list[x509.Certificate]:
+        """The certificates that the file holds, each read once however often it is looked at."""
+        try:
+            return [x509.Certificate.load(each, strict=True) for each in self._held]
+        except ValueError as error:
+            raise StoreError("In the file's validation data a certificate is none.") from error
 
     def _check(self, token: _Token, at: dt.datetime, place: int) -> ValidationPath:
         """A timestamp's path at a moment, with what the file held then; ``place`` counts the one on the seal as 0."""

@@ -1,0 +1,174 @@
+"""What whoever has a sealed file can make of it: with tokens of the trusted timestamp authority, and no key of ours.
+
+A public timestamp authority stamps whatever it is asked to, so every forgery here gets a fresh token of the very
+authority that the verifier trusts.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from asn1crypto import cms, tsp, x509
+
+from support.sealed import Sealed, make_sealed
+from zegel.sealed_file import timestamps
+from zegel.sealed_file.placing import Unsigned, place_signature
+from zegel.sealed_file.reading import SealedFile, read_sealed_file
+from zegel.sealed_file.rendition import entries_of
+from zegel.sealed_file.revisions import CATALOGUE, Base, Revision, read_base, read_revisions
+from zegel.sealed_file.syntax import Value
+from zegel.sealed_file.timestamps import State, Validation, first_state, write_timestamp
+from zegel.verification import load_certificates
+from zegel.verification.container import Covered, algorithms_of, covered_digest, read_padded
+from zegel_server.pdf.authority import DevelopmentAuthority
+from zegel_server.pdf.timestamping import LocalTimestampAuthority
+
+ROOM = 4_096
+"""Bytes that are kept for a forger's tokens."""
+
+Change = Callable[[dict[int, Value]], None]
+
+
+@dataclass(frozen=True)
+class Forger:
+    """Somebody with a sealed file.
+
+    Args:
+        respond: The trusted timestamp authority.
+    """
+
+    respond: Callable[[bytes], bytes]
+
+    def token(self, digest: bytes, nonce: int | None = None) -> bytes:
+        """A fresh token over a SHA-256."""
+        imprint = {"hash_algorithm": {"algorithm": "sha256"}, "hashed_message": digest}
+        request = tsp.TimeStampReq(
+            {
+                "version": "v1",
+                "message_imprint": imprint,
+                "nonce": secrets.randbits(63) if nonce is None else nonce,
+                "cert_req": True,
+            }
+        )
+        return bytes(tsp.TimeStampResp.load(self.respond(request.dump()))["time_stamp_token"].dump())
+
+    def stamped(self, before: bytes, unsigned: Unsigned, token: bytes | None = None) -> bytes:
+        """The file with a revision that waited for its timestamp, and that with a fresh one."""
+        digest = hashlib.sha256(b"".join([before, *unsigned.covered])).digest()
+        return before + unsigned.signed(self.token(digest) if token is None else token)
+
+    def changed(
+        self,
+        before: bytes,
+        base: Base,
+        state: State,
+        change: Change,
+        lists: Sequence[Sequence[bytes]] = ((), (), ()),
+        *,
+        info: int | None = None,
+        size: int | None = None,
+    ) -> bytes:
+        """The file with a timestamp's revision in which something was changed, stamped."""
+        objects, number, _ = timestamps._built(base.size, state, lists)
+        change(objects)
+        objects = dict(sorted(objects.items()))
+        size = size or max(*objects, base.size - 1) + 1
+        unsigned = place_signature(base, objects, number, ROOM, size=size, info=base.info if info is None else info)
+        return self.stamped(before, unsigned)
+
+    def appended(self, pdf: bytes, change: Change) -> bytes:
+        """A renewal in which something was changed."""
+        revisions = read_revisions(pdf)
+        return self.changed(pdf, read_base(pdf, revisions[-1]), read_sealed_file(pdf).state, change)
+
+    def third(self, pdf: bytes, change: Change) -> bytes:
+        """The first timestamp's revision made anew, with something changed in it."""
+        before, base, state, held = unstamped(pdf)
+        return self.changed(before, base, state, change, [held.certificates, held.crls, held.ocsps])
+
+    def renewed(self, pdf: bytes, added: Validation | None = None, room: int = ROOM) -> bytes:
+        """A renewal, as anybody may add one."""
+        revisions = read_revisions(pdf)
+        state = read_sealed_file(pdf).state
+        unsigned = write_timestamp(read_base(pdf, revisions[-1]), state, added or Validation(), room)
+        return self.stamped(pdf, unsigned)
+
+    def restamped(self, pdf: bytes, added: Validation | None = None, room: int = ROOM) -> bytes:
+        """The first timestamp's revision made anew, as anybody may make it, with this validation data or the same."""
+        before, base, state, held = unstamped(pdf)
+        return self.stamped(before, write_timestamp(base, state, added or held, room))
+
+
+def unstamped(pdf: bytes) -> tuple[bytes, Base, State, Validation]:
+    """A sealed file up to its seal, what builds upon it, and the validation data that followed."""
+    file = read_sealed_file(pdf)
+    before = pdf[: file.ends[1]]
+    _, second = read_revisions(before)
+    state = first_state(entries_of(second.objects, CATALOGUE), file.completion.numbers)
+    return before, read_base(before, second), state, file.timestamps[0].added
+
+
+def with_seal(pdf: bytes, forger: Forger, change: Callable[[bytes], bytes]) -> bytes:
+    """A file whose seal's container was changed, and that was stamped anew."""
+    file = read_sealed_file(pdf)
+    start, end = file.completion.gap
+    seal = change(read_padded(file.completion.contents))
+    assert 2 * len(seal) <= end - start - 2, "no room for it"
+    digits = seal.hex().upper().encode("ascii").ljust(end - start - 2, b"0")
+    return forger.restamped(pdf[: start + 1] + digits + pdf[end - 1 :])
+
+
+def rebuilt(token: bytes, change: Callable[[cms.SignedData], None]) -> bytes:
+    """A CMS container in which something was changed."""
+    loaded = cms.ContentInfo.load(token)
+    change(loaded["content"])
+    return bytes(loaded.dump(force=True))
+
+
+def objects_of(revision: Revision) -> dict[int, Value]:
+    """All objects of a revision."""
+    return dict(revision.objects.items())
+
+
+def replaced(objects: dict[int, Value], number: int, changes: Mapping[str, Value]) -> None:
+    """Change entries of a dictionary among objects."""
+    entries = objects[number]
+    assert isinstance(entries, dict)
+    objects[number] = {**entries, **changes}
+
+
+@dataclass(frozen=True)
+class World:
+    """A sealed file, who made it, and a forger."""
+
+    sealed: Sealed
+    authority: DevelopmentAuthority
+    forger: Forger
+
+    @property
+    def file(self) -> SealedFile:
+        return read_sealed_file(self.sealed.pdf)
+
+    def container(self, pdf: bytes | None = None) -> tuple[bytes, Covered]:
+        """The newest timestamp's token, and what it is held against."""
+        pdf = pdf or self.sealed.pdf
+        file = read_sealed_file(pdf)
+        stamp = file.timestamps[-1]
+        seal = cms.ContentInfo.load(read_padded(file.completion.contents))["content"]
+        on_seal = seal["signer_infos"][0]["unsigned_attrs"][0]["values"][0]["content"]
+        roots = {root.dump() for root in load_certificates(self.sealed.root_pem)}
+        held = {each for each_stamp in file.timestamps for each in each_stamp.added.certificates}
+        covered = covered_digest(pdf, *stamp.gap, file.ends[-1])
+        return read_padded(stamp.contents), Covered(covered, frozenset(roots | held), frozenset(algorithms_of(on_seal)))
+
+
+def make_world(folder: Path) -> World:
+    sealed = make_sealed(folder)
+    authority = DevelopmentAuthority.open(folder)
+    return World(sealed, authority, Forger(LocalTimestampAuthority(authority.timestamp).respond))
+
+
+def certificate_of(der: bytes) -> x509.Certificate:
+    return x509.Certificate.load(der)
