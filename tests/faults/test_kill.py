@@ -92,9 +92,11 @@ def check_rows_of(partner: Partner, server: ServerProcess) -> None:
     assert number(server, "uploads", f"{own} AND state = 'OPEN'") < partner.uploads
     assert number(server, "api_keys", own) == 1
     until(lambda: number(server, "outbox", f"{own} AND kind = 'seal'") == 0 or None, "the end of the order to seal", 15)
-    versions = rows(server.rows_url, f"SELECT blob_prefix, size FROM document_versions WHERE {own}")  # noqa: S608
+    query = f"SELECT blob_prefix, rendition_prefix FROM document_versions WHERE {own}"  # noqa: S608
+    prefixes = [prefix for version in rows(server.rows_url, query) for prefix in version if prefix]
+    assert len(prefixes) == 3, "an original, what its signers were shown, and the sealed file"
     blobs = server.blobs()
-    for prefix, _size in versions:
+    for prefix in prefixes:
         assert any(each.startswith(f"{prefix}/") for each in blobs), f"{prefix} is gone"
 
 

@@ -11,8 +11,8 @@ from support.sealed import make_pdf
 from zegel.document.v1.document_service_pb2 import Document
 
 
-def shown_to(office: Office, document: Document, **more: bool) -> bytes:
-    return office.sender.documents.download(document.document_id, content="rendition", **more)
+def shown_to(office: Office, document: Document) -> bytes:
+    return office.sender.documents.download(document.document_id, content="rendition")
 
 
 @pytest.mark.slow

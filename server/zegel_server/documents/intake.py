@@ -16,7 +16,6 @@ from zegel_server.documents.model import (
     MAX_CHUNK,
     MAX_DOCUMENT,
     Chunk,
-    Patience,
     Received,
     offset_mismatch,
     resent_bytes_differ,
@@ -37,6 +36,34 @@ def stream_order(field: str, message: str) -> InvalidArgument:
         message: What is wrong.
     """
     return InvalidArgument(field, message, reason="STREAM_ORDER")
+
+
+class Patience:
+    """How much longer a slow sender is waited for: a leaky bucket of seconds.
+
+    Waiting drains it, bytes fill it at ``1 / rate`` seconds each, and it never holds more than at the beginning: a fast
+    start buys no long stall. Time that the server itself takes costs a sender nothing.
+
+    Args:
+        seconds: What it holds at most.
+        rate: The least bytes a second.
+    """
+
+    __slots__ = ("_full", "_rate", "left")
+
+    def __init__(self, seconds: float, rate: float) -> None:
+        self._full = seconds
+        self._rate = rate
+        self.left = seconds
+
+    def spend(self, waited: float, size: int) -> None:
+        """Takes account of one message.
+
+        Args:
+            waited: Seconds that were waited for it.
+            size: Bytes that it brought.
+        """
+        self.left = min(self._full, max(0.0, self.left - waited) + size / self._rate)
 
 
 class Messages:

@@ -373,31 +373,3 @@ def check_etag(sent: str, revision: int) -> None:
     """
     if sent and sent != etag(revision):
         raise Aborted("The document was changed since its etag was read; read it again.", reason="ETAG_MISMATCH")
-
-
-class Patience:
-    """How much longer a slow sender is waited for: a leaky bucket of seconds.
-
-    Waiting drains it, bytes fill it at ``1 / rate`` seconds each, and it never holds more than at the beginning: a fast
-    start buys no long stall. Time that the server itself takes costs a sender nothing.
-
-    Args:
-        seconds: What it holds at most.
-        rate: The least bytes a second.
-    """
-
-    __slots__ = ("_full", "_rate", "left")
-
-    def __init__(self, seconds: float, rate: float) -> None:
-        self._full = seconds
-        self._rate = rate
-        self.left = seconds
-
-    def spend(self, waited: float, size: int) -> None:
-        """Takes account of one message.
-
-        Args:
-            waited: Seconds that were waited for it.
-            size: Bytes that it brought.
-        """
-        self.left = min(self._full, max(0.0, self.left - waited) + size / self._rate)
