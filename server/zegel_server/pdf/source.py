@@ -32,6 +32,7 @@ from zegel_server.pdf.model import PageFacts, PdfFacts
 from zegel_server.pdf.navigation import pairs
 from zegel_server.pdf.optional_content import Visibility
 from zegel_server.pdf.refusal import Refusal, RefusedError
+from zegel_server.pdf.sieve import shallow
 from zegel_server.pdf.signatures import signatures_of
 
 _HEADER_WITHIN = 1024
@@ -54,6 +55,7 @@ _ENCRYPT = re.compile(rb"/Encrypt(?![A-Za-z])")
 _QPDF_ERRORS = (pikepdf.PdfError, RuntimeError)
 """What qpdf raises at a damaged file; the second where a page tree is beyond it."""
 
+_NO_RESOURCES, _RENAMED = "Resources is missing or invalid", b"/Resourcez"
 _DAMAGE = "Attempting to reconstruct"
 """What qpdf says when a file's index is not where it should be, as after being cut off."""
 _DRAWN = re.compile(rb"/([^\x00\s()<>\[\]{}/%]+)\s+Do\b")
@@ -67,10 +69,12 @@ class Source:
     Args:
         pdf: What qpdf makes of it.
         data: The file as it is to be read: what hinders readers without need is taken out of it.
+        warnings: What qpdf found wrong with it.
     """
 
     pdf: pikepdf.Pdf
     data: bytes
+    warnings: tuple[str, ...] = ()
 
     def __enter__(self) -> Self:
         return self
@@ -108,7 +112,7 @@ def open_source(data: bytes) -> Source:
         raise RefusedError(Refusal.EMPTY)
     if len(data) > MAX_PDF_BYTES:
         raise RefusedError(Refusal.TOO_LARGE)
-    source = _opened(_readable(data))
+    source = _settled(_opened(_readable(data)))
     pdf = source.pdf
     if len(pdf.objects) > MAX_OBJECTS:
         raise RefusedError(Refusal.TOO_MANY_OBJECTS)
@@ -124,9 +128,32 @@ def open_source(data: bytes) -> Source:
     return source
 
 
+def _settled(source: Source) -> Source:
+    """An upload whose pages have the resources that readers find, where qpdf threw them away for not being a dictionary.
+
+    It does so while it opens a file; so the file is opened with that key renamed.
+    """
+    if not any(_NO_RESOURCES in warning for warning in source.warnings) or b"/Resources" not in source.data:
+        return source
+    try:
+        pdf = pikepdf.open(BytesIO(source.data.replace(b"/Resources", _RENAMED)), suppress_warnings=True)
+        pages = [page.obj for page in pdf.pages]
+    except _QPDF_ERRORS:
+        return source
+    for page in pages:
+        if "/Resources" in page:
+            del page["/Resources"]
+    renamed = _RENAMED.decode()
+    for item in pdf.objects:
+        if isinstance(item, pikepdf.Dictionary | pikepdf.Stream) and renamed in item:
+            item["/Resources"] = shallow(item[renamed])
+            del item[renamed]
+    return Source(pdf, source.data, source.warnings)
+
+
 def _opened(data: bytes) -> Source:
     try:
-        return Source(pikepdf.open(BytesIO(data), suppress_warnings=True), data)
+        return _source(data)
     except pikepdf.PasswordError:
         # Where attachments alone are encrypted, everything else is read as it stands.
         return _tried(_ENCRYPT.sub(b"/EncrypZ", data), Refusal.ENCRYPTED, _encrypts_files_only)
@@ -137,6 +164,11 @@ def _opened(data: bytes) -> Source:
         with suppress(RefusedError):
             return _tried(mended, Refusal.DAMAGED, lambda pdf: len(pdf.pages) > 0)
     raise RefusedError(Refusal.DAMAGED)
+
+
+def _source(data: bytes) -> Source:
+    pdf = pikepdf.open(BytesIO(data), suppress_warnings=True)
+    return Source(pdf, data, tuple(map(str, pdf.get_warnings())))
 
 
 def _readable(data: bytes) -> bytes:
@@ -173,9 +205,9 @@ def _mended(data: bytes) -> Iterator[bytes]:
 
 def _tried(data: bytes, otherwise: Refusal, fits: Callable[[pikepdf.Pdf], bool]) -> Source:
     try:
-        pdf = pikepdf.open(BytesIO(data), suppress_warnings=True)
-        if fits(pdf):
-            return Source(pdf, data)
+        source = _source(data)
+        if fits(source.pdf):
+            return source
     except _QPDF_ERRORS:
         pass
     raise RefusedError(otherwise)
@@ -253,7 +285,7 @@ def demand_pages(source: Source) -> None:
     forms = form.get("/XFA") if isinstance(form, pikepdf.Dictionary) else None
     if pdf.Root.get("/NeedsRendering") is True or (forms is not None and _is_elsewhere(pdf, forms)):
         raise RefusedError(Refusal.DYNAMIC_FORM)
-    if any(_DAMAGE in str(warning) for warning in pdf.get_warnings()) and _lacks_content(pdf, source.data):
+    if any(_DAMAGE in warning for warning in source.warnings) and _lacks_content(pdf, source.data):
         raise RefusedError(Refusal.TRUNCATED)
 
 

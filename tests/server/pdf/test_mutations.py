@@ -1,19 +1,16 @@
-"""PDFs with random damage: whatever it does, the answer is facts or a reason, and what is accepted can be prepared."""
+"""PDFs with random damage: whatever it does, the answer is a rendition or a reason, and a rendition can be rendered."""
 
 import asyncio
 import os
 import random
-from datetime import UTC, datetime
 
 import pytest
 
 from support.pdfs import one_page, raw_pdf, stream
 from support.shared import SHARED
 from zegel_server.errors import FailedPrecondition
-from zegel_server.pdf.model import PrepareJob, Stamp
 from zegel_server.pdf.workshop import Workshop
 
-TIME = datetime(2026, 11, 24, tzinfo=UTC)
 LARGEST_SEED = 40_000
 FILES = [path for path in sorted((SHARED / "pdfs").glob("*.pdf")) if path.stat().st_size < LARGEST_SEED]
 HANDMADE = [
@@ -77,14 +74,14 @@ async def test_damage_is_refused_or_survived(shard: int) -> None:
 
         async def one(data: bytes) -> int:
             try:
-                facts = await workshop.inspect(data)
+                made = await workshop.render(data)
             except FailedPrecondition as error:
                 assert error.reason in {"DOCUMENT_UNREADABLE", "DOCUMENT_ENCRYPTED", "DOCUMENT_TOO_COMPLEX"}  # noqa: PT017
                 return 1
-            stamp = Stamp(0, len(facts.pages), 5, 5, 50, 20, "signature", "Ana")
-            prepared = await workshop.prepare(PrepareJob([data], [stamp], None, [], time=TIME))
-            again = await workshop.inspect(prepared)
-            assert [page.width for page in again.pages] == pytest.approx([page.width for page in facts.pages], rel=1e-4)
+            again = await workshop.render(made.data)
+            assert [page.width for page in again.facts.pages] == pytest.approx(
+                [page.width for page in made.facts.pages], rel=1e-4
+            )
             return 0
 
         for _batch in range(rounds // 10):
