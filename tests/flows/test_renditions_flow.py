@@ -72,6 +72,21 @@ def test_what_was_merged_is_in_no_list_and_goes_with_what_it_was_merged_of(offic
     assert office.sender.documents.download(documents[0].document_id)
 
 
+def test_what_was_merged_moves_with_its_request(office: Office) -> None:
+    request = office.send(office.upload(), office.upload())
+    merged = request.rendition.document_id
+    team = office.owner.permissions.create_team(name="Lettings").team
+    with pytest.raises(zegel.FailedPrecondition):
+        office.owner.documents.move_document(document_id=merged, owner_id=team.team_id)
+    named = {"signature_request_id": request.signature_request_id}
+    moved = office.owner.signing.move_signature_request(**named, owner_id=team.team_id).signature_request
+    assert moved.rendition == request.rendition
+    assert office.owner.documents.get_document(document_id=merged).document.owner_id == team.team_id
+    with pytest.raises(zegel.NotFound):
+        office.sender.documents.download(merged)
+    assert office.owner.documents.download(merged)
+
+
 def test_what_was_found_is_told_before_anything_is_sent(office: Office) -> None:
     plain = office.upload()
     assert plain.versions[0].findings.pdf_version
