@@ -216,3 +216,22 @@ async def test_lists_are_paged_to_their_end(stub: Any) -> None:
 async def test_no_method_is_left_unserved() -> None:
     for method in SERVICE.methods:
         assert method.name in vars(DocumentServicer)
+
+
+async def test_a_download_says_which_content_comes(stub: Any) -> None:
+    data = pdf_of(2 * MIB)
+    document = await upload(stub, data, spec=pb.UploadSpec(title="Lease"))
+    shown = rendition_of(data)
+    request = pb.DownloadDocumentRequest(document_id=document.document_id, content=pb.DOCUMENT_CONTENT_RENDITION)
+    messages = [message async for message in stub.DownloadDocument(request, metadata=TOKEN)]
+    start = messages[0].start
+    assert (start.content, start.size, start.length) == (pb.DOCUMENT_CONTENT_RENDITION, len(shown), len(shown))
+    assert start.sha256 == hashlib.sha256(shown).digest()
+    assert start.version == document.versions[0]
+    assert b"".join(message.chunk.data for message in messages[1:]) == shown
+    unknown = pb.DownloadDocumentRequest(document_id=document.document_id, content=pb.DocumentContent.ValueType(7))
+    assert await refusal(stub.DownloadDocument(unknown, metadata=TOKEN).read()) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "INVALID_FIELD",
+        {"field": "content"},
+    )
