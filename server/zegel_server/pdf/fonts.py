@@ -22,7 +22,7 @@ import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from io import BytesIO
 from itertools import groupby
@@ -47,6 +47,8 @@ _STACKS = {
     "hand": ("caveat", "notosit", "figit", "cascadia", _OUTLINED),
 }
 _MISSING = "\ufffd"
+_CACHED_WIDTHS = 65_536
+"""Words and characters whose widths are kept: those of some hundred pages of text."""
 _RIGHT_TO_LEFT = {"R", "AL"}
 _SHAPED_BLOCKS = ((0x0590, 0x08FF), (0x0900, 0x0DFF), (0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF))
 """Scripts whose letters join, stack or reorder: Hebrew to Arabic, the Indic ones, Thai and Lao, Burmese, Khmer."""
@@ -126,7 +128,13 @@ def is_handwriting(text: str) -> bool:
 
 def text_width(text: str, stack: str, size: float) -> float:
     """Width of one line of text in points."""
-    return sum(run.width(size) for run in set_text(text, stack))
+    return _unit_width(text, stack) * size
+
+
+@lru_cache(maxsize=_CACHED_WIDTHS)
+def _unit_width(text: str, stack: str) -> float:
+    """Width at a font size of 1: a text is fitted by trying sizes, and widths grow with them evenly."""
+    return sum(run.width(1.0) for run in set_text(text, stack))
 
 
 def draw_text(  # noqa: PLR0917 - reads like the canvas's own calls

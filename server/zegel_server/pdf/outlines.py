@@ -8,16 +8,17 @@ Invariants:
 """
 
 import importlib.util
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import uharfbuzz  # type: ignore[import-untyped]
 from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.pdfgen.canvas import Canvas
-from reportlab.pdfgen.pathobject import PDFPathObject
 
 _PACKAGE, _FILE = "cvttf_NotoSansCJK_Regular", "NotoSansCJKtc-Regular.otf"
 _UNDER_FONT = "notos"
+_KEPT_SHAPES = 4_096
+"""Glyphs whose shapes are kept: more than a newspaper uses, some 2 MB."""
 _INVISIBLE = 3
 """Text rendering mode: neither fill nor stroke."""
 
@@ -47,12 +48,10 @@ def draw_outlined(canvas: Canvas, x: float, y: float, text: str, size: float) ->
     canvas.drawText(under)
     canvas.saveState()
     canvas.transform(scale, 0, 0, scale, x, y)
-    left = 0
     for glyph, advance in _glyphs(text):
-        path = canvas.beginPath()
-        font.draw_glyph(glyph, _pen(), (path, left))
-        canvas.drawPath(path, stroke=0, fill=1)
-        left += advance
+        # reportlab builds a path point by point for each glyph; a glyph's own code is the same each time.
+        canvas._code.append(_shape(glyph))  # noqa: SLF001 - it has no call for that
+        canvas._code.append(f"1 0 0 1 {advance} 0 cm")  # noqa: SLF001 - the same
     canvas.restoreState()
 
 
@@ -73,26 +72,30 @@ def cjk_font() -> uharfbuzz.Font:
     return uharfbuzz.Font(uharfbuzz.Face(uharfbuzz.Blob.from_file_path(str(path))))
 
 
-_Target = tuple[PDFPathObject, int]
+@lru_cache(maxsize=_KEPT_SHAPES)
+def _shape(glyph: int) -> str:
+    """The content that fills a glyph, in the font's units."""
+    code: list[str] = []
+    cjk_font().draw_glyph(glyph, _pen(), code)
+    return " ".join([*code, "f"] if code else ["n"])
 
 
 @cache
 def _pen() -> uharfbuzz.DrawFuncs:
     pen = uharfbuzz.DrawFuncs()
 
-    def move(x: float, y: float, target: _Target) -> None:
-        target[0].moveTo(x + target[1], y)
+    def move(x: float, y: float, code: list[str]) -> None:
+        code.append(f"{x:g} {y:g} m")
 
-    def line(x: float, y: float, target: _Target) -> None:
-        target[0].lineTo(x + target[1], y)
+    def line(x: float, y: float, code: list[str]) -> None:
+        code.append(f"{x:g} {y:g} l")
 
     # HarfBuzz passes all of them by their places.
-    def curve(x1: float, y1: float, x2: float, y2: float, x3: float, y3: float, target: _Target) -> None:  # noqa: PLR0917
-        path, left = target
-        path.curveTo(x1 + left, y1, x2 + left, y2, x3 + left, y3)
+    def curve(x1: float, y1: float, x2: float, y2: float, x3: float, y3: float, code: list[str]) -> None:  # noqa: PLR0917
+        code.append(f"{x1:g} {y1:g} {x2:g} {y2:g} {x3:g} {y3:g} c")
 
-    def close(target: _Target) -> None:
-        target[0].close()
+    def close(code: list[str]) -> None:
+        code.append("h")
 
     pen.set_move_to_func(move)
     pen.set_line_to_func(line)
