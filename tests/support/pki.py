@@ -152,6 +152,7 @@ def make_answer(
     until: float | None,
     *,
     by: Party | None = None,
+    carrying: Sequence[Party] = (),
     revoked: float | None = None,
 ) -> bytes:
     """An OCSP answer.
@@ -162,6 +163,7 @@ def make_answer(
         since: The day from which it is.
         until: The day of the next one; ``None`` for one that does not say.
         by: Who signs it; the issuer where left out.
+        carrying: Whose certificates it holds besides.
         revoked: The day since which it is revoked.
     """
     builder = ocsp.OCSPResponseBuilder().add_response(
@@ -177,5 +179,5 @@ def make_answer(
     signer = by or issuer
     builder = builder.responder_id(ocsp.OCSPResponderEncoding.HASH, signer.certificate)
     if by:
-        builder = builder.certificates([by.certificate])
+        builder = builder.certificates([each.certificate for each in (by, *carrying)])
     return builder.sign(signer.key, hashes.SHA256()).public_bytes(Encoding.DER)

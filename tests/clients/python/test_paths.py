@@ -219,11 +219,12 @@ def test_what_is_said_after_the_end_of_a_certificate_does_not_count() -> None:
     """An issuer may forget a revoked certificate once it has expired."""
     seal = make_party("Seal", CA, life=(0, SEALED + 0.01), used=SEALING)
     for since, good in ((SEALED, True), (SEALED + 0.02, False)):
-        file = replace(FILE, crls=(ROOT_LIST, make_list(CA, since, SEALED + 7)))
-        if good:
-            file.check(seal, known_at=day(SEALED + 1))
-        else:
-            file.refuses("cannot be told", seal, known_at=day(SEALED + 1))
+        told = make_list(CA, since, SEALED + 7), make_answer(CA, seal, since, SEALED + 7, by=RESPONDER)
+        for file in (replace(FILE, crls=(ROOT_LIST, told[0])), replace(FILE, crls=(ROOT_LIST,), ocsps=told[1:])):
+            if good:
+                file.check(seal, known_at=day(SEALED + 1))
+            else:
+                file.refuses("cannot be told", seal, known_at=day(SEALED + 1))
 
 
 ANSWERED_BY: dict[str, Callable[[], bytes]] = {
@@ -250,9 +251,9 @@ def test_an_answer_of_anybody_else_proves_nothing(who: str) -> None:
 
 
 def test_who_is_certified_by_the_issuer_makes_no_lists_in_its_name() -> None:
-    """A leaf without key usage, smuggled in with an answer, as pyhanko-certvalidator alone would let sign a list."""
-    leaf = make_party("Leaf", CA, used=())
-    smuggled = make_answer(CA, leaf, SEALED, SEALED + 1, by=leaf)
+    """A good leaf without key usage, smuggled in with an answer: pyhanko-certvalidator lets it sign lists."""
+    leaf = make_party("Leaf", CA, used=(), responder=True)
+    smuggled = make_answer(CA, leaf, SEALED, SEALED + 1, by=RESPONDER, carrying=[leaf])
     for named in (leaf, CA):
         lists = (ROOT_LIST, make_list(leaf, SEALED - 1, SEALED + 6, named=named))
         replace(FILE, crls=lists, ocsps=(smuggled,), others=(CA, leaf)).refuses("Seal was revoked cannot be told")
