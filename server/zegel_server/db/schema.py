@@ -375,6 +375,7 @@ signatures = Table(
     Column("subject_id", Text, ForeignKey("subjects.subject_id"), nullable=False),
     Column("profile", LargeBinary, nullable=False),
     Column("field_values", LargeBinary),
+    Column("text_length", BigInteger, nullable=False, server_default="0"),  # characters of what will be stamped
     Column("status", Text, nullable=False),
     Column("view_time", BigInteger),
     Column("disclosure_time", BigInteger),
@@ -487,7 +488,7 @@ outbox = Table(
     Column("due_time", BigInteger, nullable=False),
     Column("attempts", BigInteger, nullable=False),
     Column("last_reason", Text, nullable=False),
-    Column("blocked", BigInteger, nullable=False, server_default="0"),  # 1 where the last reason does not pass by waiting
+    Column("blocked", BigInteger, nullable=False, server_default="0"),  # 1 where its reason does not pass by waiting
     Column("blocked_time", BigInteger),  # when that was first so
     Index("ix_outbox_due_time", "due_time"),
     Index("uq_outbox_kind_resource_id", "kind", "resource_id", unique=True),

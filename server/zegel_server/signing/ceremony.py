@@ -25,7 +25,17 @@ from zegel_server.errors import Aborted, FailedPrecondition, NotFound, ResourceE
 from zegel_server.idempotency import Call
 from zegel_server.keys.service import Keys
 from zegel_server.signing import disclosure, store
-from zegel_server.signing.fields import FieldType, Value, Values, check_values, digest_of, missing
+from zegel_server.signing.fields import (
+    MAX_REQUEST_TEXT,
+    FieldType,
+    Value,
+    Values,
+    caption_length,
+    check_values,
+    digest_of,
+    missing,
+    text_length,
+)
 from zegel_server.signing.model import Progress, RequestState
 from zegel_server.signing.reading import (
     Snapshots,
@@ -70,6 +80,16 @@ class _Read:
     seen: Seen
     key: bytes
     stored_values: bytes | None
+
+
+def _demand_room(request: Snapshot, text: int) -> None:
+    """Refuses more text than the sealed file's stamps can have, while it can still be shortened."""
+    names = [request.people[each.signature_id].name for each in request.progress.signatures]
+    if text + caption_length(request.fields, names) > MAX_REQUEST_TEXT:
+        raise ResourceExhausted(
+            f"All texts of a request together must have at most {MAX_REQUEST_TEXT:,} characters.",
+            limit="request_text",
+        )
 
 
 class _ChangedError(Exception):
@@ -185,10 +205,16 @@ class Ceremony:
         draft = await self._draft(caller, read, events.EVENT_TYPE_FIELDS_FILLED, personal={"values": digest_of(after)})
         stored = self._encrypt(read, after)
         async with self._database.transaction() as transaction:
-            now = await self._lock(transaction, read)
+            now, others = await self._lock(transaction, read)
             now.progress.demand_fillable(read.seen.signature_id, clock.now())
+            _demand_room(now, others + text_length(after))
             if after != read.seen.values:
-                await transaction.execute(store.UPDATE_VALUES, id=read.seen.signature_id, new_values=stored)
+                await transaction.execute(
+                    store.UPDATE_VALUES,
+                    id=read.seen.signature_id,
+                    new_values=stored,
+                    new_length=text_length(after),
+                )
                 await self._recorder.record(transaction, draft)
         return Seen(now, read.seen.signature_id, after)
 
@@ -237,12 +263,17 @@ class Ceremony:
         )
         stored = self._encrypt(read, values)
         async with self._database.transaction() as transaction:
-            before = await self._lock(transaction, read)
+            before, _ = await self._lock(transaction, read)
             # Expiry is decided now, when the lock is had; the time told is the one whose date was committed to.
             before.progress.demand_fillable(seen.signature_id, clock.now())
             after = before.after(before.progress.signed(seen.signature_id, at, missing(seen.fields, values)))
             await write(transaction, before, after)
-            await transaction.execute(store.UPDATE_VALUES, id=seen.signature_id, new_values=stored)
+            await transaction.execute(
+                store.UPDATE_VALUES,
+                id=seen.signature_id,
+                new_values=stored,
+                new_length=text_length(seen.values),
+            )
             await self._recorder.record(transaction, draft)
             if after.progress.state is RequestState.ALL_SIGNED:
                 await self._recorder.record(transaction, everybody)
@@ -310,13 +341,17 @@ class Ceremony:
         values = {} if stored is None else load_values(self._keys.decrypt_personal(key, stored, place))
         return _Read(Seen(request, caller.principal_id, values), key, stored)
 
-    async def _lock(self, transaction: Transaction, read: _Read) -> Snapshot:
-        """Locks the request, and makes sure that the values are still those that were read."""
+    async def _lock(self, transaction: Transaction, read: _Read) -> tuple[Snapshot, int]:
+        """Locks the request, and makes sure that the values are still those that were read.
+
+        Returns the request, and how many characters of text the other signers have filled in.
+        """
         now, rows = await lock(transaction, read.seen.request)
         row: Row = rows[read.seen.signature_id]
         if row.field_values != read.stored_values:
             raise _ChangedError
-        return now
+        others = sum(each.text_length for key, each in rows.items() if key != read.seen.signature_id)
+        return now, others
 
     def _encrypt(self, read: _Read, values: Values) -> bytes:
         data = {api_id: value.to_json() for api_id, value in values.items()}

@@ -6,7 +6,7 @@ from typing import Final
 
 from zegel_server import validation
 from zegel_server.errors import InvalidArgument
-from zegel_server.signing.fields import Field, FieldType, check_field
+from zegel_server.signing.fields import MAX_REQUEST_TEXT, Field, FieldType, caption_length, check_field
 
 MAX_TITLE: Final = 255
 """Characters of a title, as the contract says."""
@@ -91,6 +91,8 @@ def check(new: NewRequest) -> NewRequest:
         validation.identifier(choice.document_id, "doc", f"documents[{index}].document_id", "document")
         if choice.version < 0:
             raise InvalidArgument(f"documents[{index}].version", "must be a version's number, or 0 for the newest")
+    if caption_length(checked.fields, [signer.name for signer in checked.signers]) > MAX_REQUEST_TEXT // 2:
+        raise InvalidArgument("fields", "have more signatures under longer names than one file can show")
     signed_by = {field.signer_index for field in checked.fields if field.type is FieldType.SIGNATURE}
     for index in range(len(checked.signers)):
         if index not in signed_by:

@@ -20,6 +20,7 @@ from typing import Any, Final, Literal, Self, cast
 from zegel.canonical import Json, dumps
 from zegel_server import validation
 from zegel_server.errors import InvalidArgument
+from zegel_server.pdf.limits import MAX_STAMP_TEXT_TOTAL
 
 MAX_API_ID: Final = 64
 """Characters of a field's own name, as the contract says."""
@@ -35,6 +36,12 @@ MAX_PNG_BYTES: Final = 256 * 1024
 """Bytes of a drawn signature, as the contract says: 1,200 by 400 pixels of ink have some 30 KB."""
 MAX_PNG_SIDE: Final = 2_000
 """Pixels of a drawn signature's side, as the contract says: 16 MB when it is decoded."""
+CAPTION: Final = 60
+"""Characters of a signature's caption beside the name: a time and an identifier."""
+DATE: Final = 10
+"""Characters of a date."""
+MAX_REQUEST_TEXT: Final = MAX_STAMP_TEXT_TOTAL
+"""Characters of all texts, marks and captions of a request, as the contract says."""
 TOLERANCE: Final = 0.01
 """Points by which a box may stand out: partners compute in floating point, and nobody sees a hundredth of a point."""
 
@@ -176,6 +183,31 @@ def digest_of(values: Values) -> str:
         for api_id, value in values.items()
     }
     return hashlib.sha256(dumps(canonical)).hexdigest()
+
+
+def text_length(values: Values) -> int:
+    """How many characters of text values put onto the pages.
+
+    Args:
+        values: The values.
+    """
+    return sum(len(value.content) for value in values.values() if isinstance(value.content, str))
+
+
+def caption_length(fields: Iterable[Field], names: Sequence[str]) -> int:
+    """How many characters the captions of a request's signatures have, and its dates.
+
+    Args:
+        fields: The request's fields.
+        names: The signers' names, in their order.
+    """
+    found = 0
+    for field in fields:
+        if field.type is FieldType.SIGNATURE:
+            found += len(names[field.signer_index]) + CAPTION
+        elif field.type is FieldType.DATE_SIGNED:
+            found += DATE
+    return found
 
 
 def missing(fields: Iterable[Field], values: Values) -> list[str]:

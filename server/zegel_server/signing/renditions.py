@@ -5,7 +5,8 @@ milliseconds a document, so that there is no state in which a request is sent an
 
 Invariants:
 
-* A request is sent only if the file that it ends in can be made: what is too much for that is refused here.
+* A request is sent only if the file that it ends in can be made: what is too much for that is refused here, by the
+  code that will make it where several documents come together.
 * What was merged is durable before the transaction begins that sends the request; whoever dies in between leaves an
   orphan.
 """
@@ -15,18 +16,34 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from zegel.sealed_file.completion import FILES
+from zegel_server import clock
 from zegel_server.documents.model import Page
 from zegel_server.errors import FailedPrecondition
-from zegel_server.pdf.limits import MAX_PAGES, MAX_PDF_BYTES
+from zegel_server.pdf.limits import MAX_PAGES, MAX_RENDITION_BYTES
+from zegel_server.pdf.model import AuditPage, CompletionJob, Stamp
+from zegel_server.signing.openings import boxes_of
 from zegel_server.signing.ports import DescribedVersion, Documents, PreparedDocument
 from zegel_server.signing.snapshot import PinnedRendition, Snapshot
 
 AT_ONCE: Final = 2
-"""Requests merged at a time: each takes `MAX_PDF_BYTES` of the server's own memory, and the merged one as much."""
+"""Requests merged at a time: each takes `MAX_RENDITION_BYTES` of the server's own memory, and the merged one as much."""
 
 
 class Merges(Protocol):
     """What of the sandbox is needed here."""
+
+    async def rehearse(self, job: CompletionJob) -> None:
+        """Does for trial what completing will do, under the same limits.
+
+        Args:
+            job: The rendition, and what would be added to it.
+
+        Raises:
+            FailedPrecondition: It takes more than completing may.
+            Unavailable: The worker stopped.
+        """
+        ...
 
     async def merge(self, renditions: list[bytes]) -> bytes:
         """Merges renditions into one, in order.
@@ -96,6 +113,7 @@ class RequestRenditions:
                     for each in described
                 ]
             )
+            await self._workshop.rehearse(_trial(sent, merged))
             pages = [Page(page.width, page.height) for each in described for page in each.pages]
             stored = await self._documents.store_merged(
                 tenant_id=sent.tenant_id,
@@ -106,6 +124,30 @@ class RequestRenditions:
             )
         pinned = PinnedRendition(stored.document_id, stored.version, stored.sha256, stored.size, len(pages))
         return Shown(pinned, stored)
+
+
+def _trial(sent: Snapshot, merged: bytes) -> CompletionJob:
+    """What would complete a merged rendition: something in each box.
+
+    Of one document, its upload was the trial: all of its pages were drawn twice, under the limits of a completion,
+    which draws those that have boxes.
+    """
+    stamps = [
+        Stamp(box.page, box.x / 1000, box.y / 1000, box.width / 1000, box.height / 1000, "text", text="x")
+        for box in boxes_of(sent)
+    ]
+    audit = AuditPage(
+        audit_id=sent.audit_id,
+        title=sent.title,
+        tenant_name=sent.tenant_name,
+        completed_time="",
+        documents=[],
+        parties=[],
+        events=[],
+        origin="",
+    )
+    files = {file.name: b"" for file in FILES}
+    return CompletionJob(merged, stamps, audit, files, clock.to_datetime(sent.create_time))
 
 
 def check_sealable(described: Sequence[DescribedVersion]) -> None:
@@ -125,9 +167,9 @@ def check_sealable(described: Sequence[DescribedVersion]) -> None:
             detail="too_many_pages",
         )
     size = sum(each.rendition_size for each in described)
-    if size > MAX_PDF_BYTES:
+    if size > MAX_RENDITION_BYTES:
         raise FailedPrecondition(
-            f"The documents' renditions together have {size:,} bytes; {MAX_PDF_BYTES:,} is the most.",
+            f"The documents' renditions together have {size:,} bytes; {MAX_RENDITION_BYTES:,} is the most.",
             reason="DOCUMENT_TOO_COMPLEX",
             detail="too_large",
         )

@@ -142,6 +142,7 @@ def signature_rows(keys: Keys, sent: Snapshot, new: NewRequest, subjects: Sequen
                 subject.key, {"name": signer.name, "email": signer.email}, profile_place(signature.signature_id)
             ),
             "field_values": None,
+            "text_length": 0,
             "status": str(signature.status),
             "view_time": None,
             "disclosure_time": None,

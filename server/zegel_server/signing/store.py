@@ -90,7 +90,9 @@ UPDATE_PROFILE: Final = Statement(
     update(signatures).where(signatures.c.signature_id == bind("id")).values(profile=bind("new_profile"))
 )
 UPDATE_VALUES: Final = Statement(
-    update(signatures).where(signatures.c.signature_id == bind("id")).values(field_values=bind("new_values"))
+    update(signatures)
+    .where(signatures.c.signature_id == bind("id"))
+    .values(field_values=bind("new_values"), text_length=bind("new_length"))
 )
 
 # A list's page, the newest first, and the rows that belong to its requests: four queries however long the page is.

@@ -25,7 +25,7 @@ from zegel.event.v1 import event_type_pb2 as events
 from zegel_server import clock
 from zegel_server.audit.recorder import Recorder
 from zegel_server.db import Database, Row, Statement
-from zegel_server.errors import DataLoss, FailedPrecondition, InvalidArgument, ZegelError
+from zegel_server.errors import DataLoss, FailedPrecondition, InvalidArgument, Unavailable, ZegelError
 from zegel_server.keys.providers import is_key_away
 from zegel_server.signing import store
 
@@ -37,8 +37,9 @@ POLL_S: Final = 1.0
 """How often a worker looks for rows that other processes put there: a nudge reaches only its own."""
 FIRST_RETRY_S: Final = 0.5
 """How long the first failure is waited out, before jitter."""
-DEFECT_TRIES: Final = 5
-"""Tries in a row that end in a defect of ours before it counts as lasting: some come of what else goes on."""
+DEFECT_TRIES: Final = 10
+"""Tries, over some minutes, after which a defect of ours counts as lasting, such as a sandbox that stops at this file:
+some come of what else the machine does, and what a trail once says stays there."""
 LONGEST_RETRY_S: Final = 300.0
 """The longest that a failure is waited out: an authority that is back for five minutes is noticed."""
 
@@ -78,9 +79,16 @@ def is_lasting(attempts: int, error: ZegelError | None) -> bool:
         attempts: How often it was tried.
         error: Why it failed; ``None`` for a defect.
     """
-    if error is None:
+    if error is None or _is_ours(error):
         return attempts >= DEFECT_TRIES
     return isinstance(error, FailedPrecondition | InvalidArgument | DataLoss) or error.reason == "TRAIL_FULL"
+
+
+def _is_ours(error: ZegelError) -> bool:
+    """Whether a failure is neither the request's nor a neighbour's: a defect, a sandbox that stopped or did wrong."""
+    return error.reason == "INTERNAL" or (
+        error.reason == Unavailable.default_reason and "dependency" not in error.metadata
+    )
 
 
 class _Lease:

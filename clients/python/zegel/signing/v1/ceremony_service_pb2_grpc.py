@@ -101,8 +101,9 @@ class CeremonyServiceServicer:
     def FillFields(self, request, context):
         """Puts values into the signer's own fields; a later value takes the place of an earlier one. Idempotent.
         `FAILED_PRECONDITION` with `RECIPIENT_ALREADY_SIGNED`, `RECIPIENT_OUT_OF_TURN` or `DISCLOSURE_NOT_ACCEPTED`;
-        `RESOURCE_EXHAUSTED` with `LIMIT_REACHED` where all values together exceed 3 MiB, and with `TRAIL_FULL` where the
-        signer has filled in and downloaded a thousand times: it can sign or decline then, with the values that are there.
+        `RESOURCE_EXHAUSTED` with `LIMIT_REACHED` where all values together exceed 3 MiB, or all texts of the request's
+        signers and the captions of their signatures 400,000 characters, and with `TRAIL_FULL` where the signer has filled
+        in and downloaded a thousand times: it can sign or decline then, with the values that are there.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

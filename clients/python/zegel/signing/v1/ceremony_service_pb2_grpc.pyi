@@ -46,8 +46,9 @@ class CeremonyServiceStub:
     FillFields: _grpc.UnaryUnaryMultiCallable[_ceremony_service_pb2.FillFieldsRequest, _ceremony_service_pb2.FillFieldsResponse]
     """Puts values into the signer's own fields; a later value takes the place of an earlier one. Idempotent.
     `FAILED_PRECONDITION` with `RECIPIENT_ALREADY_SIGNED`, `RECIPIENT_OUT_OF_TURN` or `DISCLOSURE_NOT_ACCEPTED`;
-    `RESOURCE_EXHAUSTED` with `LIMIT_REACHED` where all values together exceed 3 MiB, and with `TRAIL_FULL` where the
-    signer has filled in and downloaded a thousand times: it can sign or decline then, with the values that are there.
+    `RESOURCE_EXHAUSTED` with `LIMIT_REACHED` where all values together exceed 3 MiB, or all texts of the request's
+    signers and the captions of their signatures 400,000 characters, and with `TRAIL_FULL` where the signer has filled
+    in and downloaded a thousand times: it can sign or decline then, with the values that are there.
     """
     SignDocuments: _grpc.UnaryUnaryMultiCallable[_ceremony_service_pb2.SignDocumentsRequest, _ceremony_service_pb2.SignDocumentsResponse]
     """Signs. Idempotent by `request_id`. `FAILED_PRECONDITION` with `RECIPIENT_ALREADY_SIGNED`, `RECIPIENT_OUT_OF_TURN`,
@@ -74,8 +75,9 @@ class CeremonyServiceAsyncStub(CeremonyServiceStub):
     FillFields: _aio.UnaryUnaryMultiCallable[_ceremony_service_pb2.FillFieldsRequest, _ceremony_service_pb2.FillFieldsResponse]  # type: ignore[assignment]
     """Puts values into the signer's own fields; a later value takes the place of an earlier one. Idempotent.
     `FAILED_PRECONDITION` with `RECIPIENT_ALREADY_SIGNED`, `RECIPIENT_OUT_OF_TURN` or `DISCLOSURE_NOT_ACCEPTED`;
-    `RESOURCE_EXHAUSTED` with `LIMIT_REACHED` where all values together exceed 3 MiB, and with `TRAIL_FULL` where the
-    signer has filled in and downloaded a thousand times: it can sign or decline then, with the values that are there.
+    `RESOURCE_EXHAUSTED` with `LIMIT_REACHED` where all values together exceed 3 MiB, or all texts of the request's
+    signers and the captions of their signatures 400,000 characters, and with `TRAIL_FULL` where the signer has filled
+    in and downloaded a thousand times: it can sign or decline then, with the values that are there.
     """
     SignDocuments: _aio.UnaryUnaryMultiCallable[_ceremony_service_pb2.SignDocumentsRequest, _ceremony_service_pb2.SignDocumentsResponse]  # type: ignore[assignment]
     """Signs. Idempotent by `request_id`. `FAILED_PRECONDITION` with `RECIPIENT_ALREADY_SIGNED`, `RECIPIENT_OUT_OF_TURN`,
@@ -123,8 +125,9 @@ class CeremonyServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_ceremony_service_pb2.FillFieldsResponse, _abc.Awaitable[_ceremony_service_pb2.FillFieldsResponse]]:
         """Puts values into the signer's own fields; a later value takes the place of an earlier one. Idempotent.
         `FAILED_PRECONDITION` with `RECIPIENT_ALREADY_SIGNED`, `RECIPIENT_OUT_OF_TURN` or `DISCLOSURE_NOT_ACCEPTED`;
-        `RESOURCE_EXHAUSTED` with `LIMIT_REACHED` where all values together exceed 3 MiB, and with `TRAIL_FULL` where the
-        signer has filled in and downloaded a thousand times: it can sign or decline then, with the values that are there.
+        `RESOURCE_EXHAUSTED` with `LIMIT_REACHED` where all values together exceed 3 MiB, or all texts of the request's
+        signers and the captions of their signatures 400,000 characters, and with `TRAIL_FULL` where the signer has filled
+        in and downloaded a thousand times: it can sign or decline then, with the values that are there.
         """
 
     @_abc_1.abstractmethod

@@ -95,7 +95,7 @@ class SigningServiceServicer:
         """Sends a signature request. Idempotent by `request_id`. `INVALID_ARGUMENT` names what is wrong with a document, a
         signer or a field, with `MISSING_SIGNATURE_FIELD` where a signer has none; `NOT_FOUND` where a document is not the
         caller's to see; `FAILED_PRECONDITION` with `DOCUMENT_DESTROYED`, or with `DOCUMENT_TOO_COMPLEX` where the request
-        could not be sealed in the end, such as where the renditions together exceed 100 MiB or 2,000 pages. The renditions
+        could not be sealed in the end, such as where the renditions together exceed 160 MiB or 2,000 pages. The renditions
         of several documents are merged here, so that a request that was sent can be signed at once. A document that has no
         rendition yet gets one, and is refused where none can be made, with `DOCUMENT_UNREADABLE` or `DOCUMENT_ENCRYPTED`.
         """
