@@ -9,7 +9,7 @@ from support.signing_world import SQLITE_ONLY, World, said
 from support.work import Sealer, until, working
 from zegel.event.v1 import event_type_pb2 as events
 from zegel_server import clock
-from zegel_server.errors import FailedPrecondition, NotFound, ResourceExhausted, Unavailable
+from zegel_server.errors import FailedPrecondition, NotFound, ResourceExhausted, Unavailable, ZegelError
 from zegel_server.ids import new_id
 from zegel_server.signing import worker
 from zegel_server.signing.messages import ceremony_message, request_message
@@ -90,6 +90,7 @@ async def test_once_it_is_mended_it_is_sealed(world: World) -> None:
     [
         (Unavailable("x", reason="TIMESTAMP_UNAVAILABLE"), False),
         (RuntimeError("a defect"), False),
+        (Unavailable("x", dependency="storage"), False),
         (ResourceExhausted("x", reason="TRAIL_FULL", limit="events_of_request"), True),
     ],
 )
@@ -109,20 +110,29 @@ async def test_what_passes_by_waiting_is_no_reason_to_alarm_anybody(
 
 
 @SQLITE_ONLY
-async def test_a_defect_that_stays_counts_as_lasting(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (RuntimeError("a defect"), "INTERNAL"),
+        (ZegelError("a defect"), "INTERNAL"),
+        (Unavailable("The PDF worker stopped."), "DEPENDENCY_UNAVAILABLE"),
+    ],
+)
+async def test_a_defect_that_stays_counts_as_lasting(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
+) -> None:
     monkeypatch.setattr(worker, "FIRST_RETRY_S", 0.0)
     await all_signed(world)
 
     async def fail(_: str) -> None:
-        message = "a defect"
-        raise RuntimeError(message)
+        raise error
 
     async def stuck() -> bool:
         return bool(await told(world))
 
     async with working(SealingWorker(world.database, Sealer(world, fail), world.recorder)):
         await until(stuck)
-    assert await told(world) == ["INTERNAL"]
+    assert await told(world) == [reason]
     (row,) = await world.outbox()
     assert row.attempts >= worker.DEFECT_TRIES
 
