@@ -12,14 +12,15 @@ Invariants:
 from dataclasses import dataclass
 from typing import cast
 
-from PIL import Image, ImageChops, ImageFilter
+from PIL import Image, ImageChops, ImageFilter, ImageStat
 
 NOTICEABLE = 24
 """Levels, of 255, by which a pixel must lie outside of all that its neighbours show to count as different."""
 
 WINDOW = 4
 """Half the side of the square, in pixels, over which gross differences are averaged: with 9 x 9 points it holds one
-line of print, so that what is lost in one line is not outweighed by the rest of the page."""
+line of print, so that what is lost in one line is not outweighed by its neighbours. Coarser pictures have a smaller
+one, of the same size on the page."""
 
 FAINT = 3
 """Levels of contrast, averaged over a window, that may be lost altogether: a grey hairline at its end."""
@@ -28,6 +29,9 @@ COLOUR = 40
 """Levels by which the mean colour of a window may differ: black print of usual weight that turned grey; not a word
 that turned red, a picture that is gone or a patch that covers one."""
 
+
+_HUE = 0.35
+"""By how much the part of one of three colours in a word's ink may change: black has all of each, red has one."""
 
 _OPEN_LOST = 0.5
 """Part of what lay open under an annotation that may be covered by what a reader draws for it."""
@@ -66,7 +70,7 @@ def picture(data: bytes, width: int, height: int) -> Image.Image:
     return Image.frombytes("RGB", (width, height), data, "raw", "RGBX")
 
 
-def differences(one: Image.Image, other: Image.Image, top: int, bottom: int) -> Difference:
+def differences(one: Image.Image, other: Image.Image, top: int, bottom: int, *, window: int = WINDOW) -> Difference:
     """Measure how two pictures of one size differ.
 
     Args:
@@ -74,16 +78,17 @@ def differences(one: Image.Image, other: Image.Image, top: int, bottom: int) -> 
         other: What is.
         top: First row that counts; those above only lend their contrast.
         bottom: Row after the last that counts.
+        window: Half the side of the square over which gross differences are averaged.
     """
     rows = (0, top, one.width, bottom)
     outside = _either(_outside(one, other), _outside(other, one)).crop(rows)
     pixels = sum(_strongest(outside).histogram()[NOTICEABLE:])
-    contrasts = _mean(_contrast(one)), _mean(_contrast(other))
+    contrasts = _mean(_contrast(one), window), _mean(_contrast(other), window)
     return Difference(
         pixels,
         _most(_beyond_half(*contrasts).crop(rows)),
         _most(_beyond_half(*reversed(contrasts)).crop(rows)),
-        _most(_far(_mean(one), _mean(other)).crop(rows)),
+        _most(ImageChops.difference(_mean(one, window), _mean(other, window)).crop(rows)),
     )
 
 
@@ -123,6 +128,22 @@ def has_ink(one: Image.Image, box: tuple[int, int, int, int]) -> bool:
     return any(low + NOTICEABLE <= high for low, high in map(_extremes, one.crop(box).split()))
 
 
+def other_colour(one: Image.Image, other: Image.Image, box: tuple[int, int, int, int]) -> bool:
+    """Tell whether the ink of a part of two pictures has another hue, whatever its shape and weight.
+
+    Args:
+        one: What was.
+        other: What is.
+        box: Left, top, right, bottom.
+    """
+    hues = []
+    for picture_of in (one, other):
+        ink = [255.0 - level for level in ImageStat.Stat(picture_of.crop(box)).mean]
+        strongest = max(ink)
+        hues.append([level / strongest if strongest else 1.0 for level in ink])
+    return any(abs(before - after) > _HUE for before, after in zip(*hues, strict=True))
+
+
 def _outside(one: Image.Image, other: Image.Image) -> Image.Image:
     """How far each pixel of one lies outside of what the other shows there and a pixel around."""
     above = ImageChops.subtract(one, _spread(other))
@@ -140,12 +161,8 @@ def _beyond_half(one: Image.Image, other: Image.Image) -> Image.Image:
     return ImageChops.subtract(one.point(_HALF), _spread(other))
 
 
-def _far(one: Image.Image, other: Image.Image) -> Image.Image:
-    return ImageChops.difference(one, other)
-
-
-def _mean(one: Image.Image) -> Image.Image:
-    return one.filter(ImageFilter.BoxBlur(WINDOW))
+def _mean(one: Image.Image, window: int = WINDOW) -> Image.Image:
+    return one.filter(ImageFilter.BoxBlur(window))
 
 
 def _spread(one: Image.Image) -> Image.Image:

@@ -73,6 +73,7 @@ class Word:
         bottom: Row after the last.
         lent: Whether a font that is not embedded draws some of it.
         guessed: Whether such a font does not tell what the characters are.
+        across: Whether its line runs across the page as shown, rather than up or down.
     """
 
     text: str
@@ -82,6 +83,7 @@ class Word:
     bottom: int
     lent: bool = False
     guessed: bool = False
+    across: bool = True
 
     @property
     def box(self) -> tuple[int, int, int, int]:
@@ -92,6 +94,17 @@ class Word:
 def preload() -> None:
     """Take the machine's fonts away from PDFium, once for the process."""
     pdfium.FPDF_SetSystemFontInfo(_fonts)
+
+
+def closely(width: float, height: float) -> Size:
+    """Work out at what size a page is drawn where single words are looked at: at the usual resolution at least.
+
+    Args:
+        width: Width of the page in points.
+        height: Height in points.
+    """
+    scale = min(max(SCALE, SMALL_SIDE / max(width, height)), MAX_SIDE / max(width, height))
+    return Size(*(max(math.ceil(side * scale), MIN_PIXELS) for side in (width, height)))
 
 
 def fit(width: float, height: float, factor: float = 1.0) -> Size:
@@ -172,6 +185,7 @@ class DrawnPage:
 
     def __init__(self, page: pypdfium2.PdfPage) -> None:
         self._page = page
+        self._page_turn = int(pdfium.FPDFPage_GetRotation(page))
         self.width, self.height = (float(side) for side in page.get_size())
         if not (math.isfinite(self.width) and math.isfinite(self.height) and self.width > 0 and self.height > 0):
             raise UnreadableError
@@ -188,15 +202,29 @@ class DrawnPage:
         Returns:
             Four bytes a pixel (blue, green, red, nothing), row by row from the top.
         """
-        rows = bottom - top
-        buffer = (ctypes.c_ubyte * (size.width * rows * 4))()
-        bitmap = pdfium.FPDFBitmap_CreateEx(size.width, rows, pdfium.FPDFBitmap_BGRx, buffer, size.width * 4)
+        return self.part(size, (0, top, size.width, bottom), bare=bare)
+
+    def part(self, size: Size, box: tuple[int, int, int, int], *, bare: bool = False) -> bytes:
+        """Draw a part of the page.
+
+        Args:
+            size: Size of the whole page.
+            box: Left, top, right, bottom of the part.
+            bare: Whether annotations and form fields are left out.
+
+        Returns:
+            The same.
+        """
+        left, top, right, bottom = box
+        columns, rows = right - left, bottom - top
+        buffer = (ctypes.c_ubyte * (columns * rows * 4))()
+        bitmap = pdfium.FPDFBitmap_CreateEx(columns, rows, pdfium.FPDFBitmap_BGRx, buffer, columns * 4)
         if not bitmap:
             raise MemoryError
         try:
-            pdfium.FPDFBitmap_FillRect(bitmap, 0, 0, size.width, rows, 0xFFFFFFFF)
+            pdfium.FPDFBitmap_FillRect(bitmap, 0, 0, columns, rows, 0xFFFFFFFF)
             flags = pdfium.FPDF_RENDER_LIMITEDIMAGECACHE | (0 if bare else pdfium.FPDF_ANNOT)
-            place = (bitmap, self._page, 0, -top, size.width, size.height, 0, flags)
+            place = (bitmap, self._page, -left, -top, size.width, size.height, 0, flags)
             pdfium.FPDF_RenderPageBitmap(*place)
             if self._page.formenv and not bare:
                 pdfium.FPDF_FFLDraw(self._page.formenv, *place)
@@ -250,7 +278,9 @@ class DrawnPage:
         shape = pdfium.FPDFText_GetTextObject(text, index)
         font = pdfium.FPDFTextObj_GetFont(shape) if shape else None
         lent = bool(font) and pdfium.FPDFFont_GetIsEmbedded(font) == 0
-        return _Letter(char, corners, lent, lent and pdfium.FPDFText_HasUnicodeMapError(text, index) == 1)
+        turn = pdfium.FPDFText_GetCharAngle(text, index) + math.pi / 2 * self._page_turn
+        across = abs(math.sin(turn)) < math.sqrt(0.5)
+        return _Letter(char, corners, lent, lent and pdfium.FPDFText_HasUnicodeMapError(text, index) == 1, across)
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +289,7 @@ class _Letter:
     corners: list[tuple[int, int]]
     lent: bool
     guessed: bool
+    across: bool
 
 
 def _word(letters: list[_Letter], size: Size) -> Iterator[Word]:
@@ -275,6 +306,7 @@ def _word(letters: list[_Letter], size: Size) -> Iterator[Word]:
         bottom=max(min(max(rows) + 2, size.height), 1),
         lent=any(letter.lent for letter in letters),
         guessed=any(letter.guessed for letter in letters),
+        across=letters[0].across,
     )
 
 

@@ -117,21 +117,26 @@ def _instead(data: bytes, item: Instruction, scopes: list[tuple[bool, bool]], hi
     concealed = bool(scopes and scopes[-1][1])
     if operator in {b"BMC", b"BDC"}:
         tags = operand_names(data, item)
-        layer = operator == b"BDC" and tags[:1] == ["/OC"]
-        named = layer and b"<<" not in data[item.start : item.at]
+        # Viewers take the last operands, whatever stands before them.
+        layer = operator == b"BDC" and "/OC" in (tags[:1] + tags[-2:-1])
+        operands = data[item.start : item.at]
+        named = layer and b"<<" not in operands[operands.rfind(b"/OC") :]
         scopes.append((layer, concealed or (named and tags[-1] in hidden)))
         return b" " if layer else None
     if operator == b"EMC" and scopes:
         return b" " if scopes.pop()[0] else None
-    if not concealed:
-        return None
-    if operator in _PAINT_OTHER:
+    return _unpainted(data, item) if concealed else None
+
+
+def _unpainted(data: bytes, item: Instruction) -> bytes | None:
+    """What is left of an instruction that paints: its effect on the graphics state."""
+    if item.operator in _PAINT_OTHER:
         return b" "
-    if operator in _PAINT_PATH:
+    if item.operator in _PAINT_PATH:
         return b" n"
-    if operator == b"'":
+    if item.operator == b"'":
         return b" T*"
-    if operator == b'"':
+    if item.operator == b'"':
         spaces = data[item.start : item.at].split(None, 2)
         return b" %s Tw %s Tc T*" % (spaces[0], spaces[1]) if len(spaces) > 2 else b" T*"  # noqa: PLR2004 - and a string
     return None

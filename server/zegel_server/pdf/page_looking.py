@@ -6,25 +6,43 @@ Invariants:
 * What explains a difference is looked for only where there is a gross one.
 """
 
-from collections.abc import Callable
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 
 from PIL import Image
 
-from zegel_server.pdf.comparing import WINDOW, changed, differences, has_ink, picture, vanished
-from zegel_server.pdf.drawing import BAND_PIXELS, DrawnPage, Size, Word, fit, missing_words
+from zegel_server.pdf.comparing import (
+    WINDOW,
+    changed,
+    differences,
+    has_ink,
+    other_colour,
+    picture,
+    vanished,
+)
+from zegel_server.pdf.drawing import BAND_PIXELS, DrawnPage, Size, Word, closely, fit, missing_words
 from zegel_server.pdf.furniture import Furniture
 from zegel_server.pdf.refusal import Refusal, RefusedError
 
 _SIZE_PART, _SIZE_POINTS = 0.001, 0.5
 """By how much two sizes of one page may differ: what rounding explains."""
 
+_MOST_CLOSELY = 200
+"""Missing words of one page that are looked at closely: an invisible layer of text that is gone has thousands."""
+
 _OVERHANG = 2
 """Pixels by which letters of another font may reach beyond a word's own."""
 
 _MARGIN = 2 * WINDOW + 2
 """Rows above and below a band that its measures look at."""
+
+
+Box = tuple[int, int, int, int]
+"""Left, top, right, bottom in pixels."""
 
 
 @dataclass(slots=True)
@@ -59,7 +77,7 @@ class Look:
         self._one, self._other = one, other
         self._size = fit(one.width, one.height, factor)
         self._furniture = furniture
-        self._lent_words: list[tuple[Word, bool]] | None = None
+        self._window = max(round(WINDOW * min(self._size.width / one.width, 1.0)), 1)
 
     def share(self) -> float:
         """How much of the page differs.
@@ -67,8 +85,7 @@ class Look:
         Raises:
             RefusedError: Too much.
         """
-        missing = missing_words(self._one.words(), self._other.words())
-        places = self._places(missing) if missing else []
+        places = self._missing()
         differing = 0
         rows = max(BAND_PIXELS // self._size.width, 1)
         for top in range(0, self._size.height, rows):
@@ -78,26 +95,17 @@ class Look:
                 continue
             one, other = (picture(data, self._size.width, band.rows) for data in (band.one, band.other))
             if not band.equal:
-                found = differences(one, other, top - band.top, bottom - band.top)
+                found = differences(one, other, top - band.top, bottom - band.top, window=self._window)
                 if found.gross:
                     self._explain(one, other, top, bottom)
                 differing += found.pixels
             for word in places:
                 box = within(word.box, band.top, band.rows)
-                differing += self._unread(box, one, other, band.top) if box else 0
+                differing += self._unread(word, box, one, other) if box else 0
+        self._look_closely(places)
         return min(differing / (self._size.width * self._size.height), 1.0)
 
-    def _places(self, missing: set[str]) -> list[Word]:
-        """Where words stood that cannot be copied any more, but for what nobody could be sure of.
-
-        Without the font itself a reader guesses what some codes mean, and takes a letter over its like for one.
-        """
-        kept = {_once(word) for word in self._other.words()}
-        return [
-            word
-            for word in self._one.placed_words(self._size)
-            if word.text in missing and not word.guessed and not (word.lent and _once(word.text) in kept)
-        ]
+    # --------------------------------------------------------------------------------------------------------- pictures
 
     def _explain(self, one: Image.Image, other: Image.Image, top: int, bottom: int) -> None:
         """Look again without what readers draw as they like: annotations left to them, text in their own fonts.
@@ -106,62 +114,115 @@ class Look:
             RefusedError: That does not explain it.
         """
         above = max(top - _MARGIN, 0)
-        rest = self._furnished(one, other, above)
-        for word, before in self._lent():
-            box = within(_wider(word.box, self._size), above, one.height)
-            if box is None:
-                continue
-            if before and has_ink(one, box) and not has_ink(other, box):
-                raise RefusedError(Refusal.DIFFERS)
-            rest.paste(other.crop(box), box[:2])
-        if differences(rest, other, top - above, bottom - above).gross:
-            raise RefusedError(Refusal.DIFFERS)
-
-    def _furnished(self, one: Image.Image, other: Image.Image, top: int) -> Image.Image:
-        """The original's picture with the rendition's annotations, where they are left to readers.
-
-        Raises:
-            RefusedError: What was written there is gone, or what lay open under it.
-        """
-        bare = picture(self._one.band(self._size, top, top + one.height, bare=True), *one.size)
         rest = one.copy()
-        for item in self._furniture(self._size):
-            box = within((item.left, item.top, item.right, item.bottom), top, one.height)
+        bare = picture(self._one.band(self._size, above, above + one.height, bare=True), *one.size)
+        for item in self._left:
+            box = within((item.left, item.top, item.right, item.bottom), above, one.height)
             if box is None:
                 continue
-            writing = within(item.writing, top, one.height) if item.writing else None
+            writing = within(item.writing, above, one.height) if item.writing else None
             blank = writing is not None and has_ink(one, writing) and not has_ink(other, writing)
             if blank or vanished(bare, one, other, box):
                 raise RefusedError(Refusal.DIFFERS)
             rest.paste(other.crop(box), box[:2])
-        return rest
+        for box in self._lent_places(one, other, above):
+            rest.paste(other.crop(box), box[:2])
+        if differences(rest, other, top - above, bottom - above, window=self._window).gross:
+            raise RefusedError(Refusal.DIFFERS)
 
-    def _unread(self, box: tuple[int, int, int, int], one: Image.Image, other: Image.Image, top: int) -> int:
+    @cached_property
+    def _left(self) -> list[Furniture]:
+        return self._furniture(self._size)
+
+    def _lent_places(self, one: Image.Image, other: Image.Image, top: int) -> Iterator[Box]:
+        """Where words are that a reader draws in a font of its own, before and after.
+
+        Such a font has other shapes than the one that stands in the rendition, and without widths in the file it sets
+        them elsewhere in their line.
+
+        Raises:
+            RefusedError: Nothing is where one was, or what is there has another colour, or it is not in that line.
+        """
+        words, later = self._lent
+        for word in words:
+            box = within(_wider(word.box, self._size), top, one.height)
+            if box is None or not has_ink(one, box):
+                continue  # hidden, or elsewhere
+            likenesses = [each for each in later if _once(each.text) == _once(word.text) and _in_line(word, each)]
+            if not has_ink(other, box) or other_colour(one, other, box) or not (likenesses or word.guessed):
+                raise RefusedError(Refusal.DIFFERS)
+            yield box
+            for each in likenesses:
+                place = within(_wider(each.box, self._size), top, one.height)
+                if place is not None:
+                    yield place
+
+    @cached_property
+    def _lent(self) -> tuple[list[Word], list[Word]]:
+        """The original's words in a reader's own font, and those of the rendition that may be like them."""
+        words = [word for word in self._one.placed_words(self._size) if word.lent]
+        texts = {_once(word.text) for word in words}
+        later = self._other.placed_words(self._size) if words else iter(())
+        return words, [word for word in later if _once(word.text) in texts]
+
+    # ------------------------------------------------------------------------------------------------------------ words
+
+    def _missing(self) -> list[Word]:
+        """Where words stood that cannot be copied any more, but for what nobody could be sure of.
+
+        Without the font itself a reader guesses what some codes mean, and takes a letter over its like for one.
+        """
+        before, after = self._one.words(), self._other.words()
+        missing = missing_words(before, after)
+        if not missing:
+            return []
+        fewer = Counter(map(_once, before)) - Counter(map(_once, after))
+        return [
+            word
+            for word in self._one.placed_words(self._size)
+            if word.text in missing and not word.guessed and not (word.lent and _once(word.text) not in fewer)
+        ]
+
+    def _unread(self, word: Word, box: Box, one: Image.Image, other: Image.Image) -> int:
         """The area of a word that can be seen as before, and no longer be copied.
 
         Raises:
             RefusedError: It can neither be copied nor seen as before.
         """
         if changed(one, other, box):
-            if changed(self._furnished(one, other, top), other, box):
+            if not self._is_covered(word):
                 raise RefusedError(Refusal.DIFFERS)
             return 0
         # What is hidden, outside of the page or drawn in no colour was not read by anybody before.
         return (box[2] - box[0]) * (box[3] - box[1]) if has_ink(one, box) else 0
 
-    def _lent(self) -> list[tuple[Word, bool]]:
-        """Words that are drawn in a reader's own font, and whether each is the original's; else it is their likeness.
+    def _look_closely(self, places: list[Word]) -> None:
+        """Look at missing words again where the page is drawn too small to tell one digit from another.
 
-        Such a font has other shapes than the one that stands in the rendition, and without widths in the file it sets
-        them elsewhere.
+        Raises:
+            RefusedError: One cannot be seen as before.
         """
-        if self._lent_words is None:
-            words = [word for word in self._one.placed_words(self._size) if word.lent]
-            texts = {_once(word.text) for word in words}
-            later = list(self._other.placed_words(self._size)) if words else []
-            self._lent_words = [(word, True) for word in words]
-            self._lent_words += [(word, False) for word in later if _once(word.text) in texts]
-        return self._lent_words
+        size = closely(self._one.width, self._one.height)
+        if not places or size.width <= self._size.width or len(places) > _MOST_CLOSELY:
+            return
+        across, upright = size.width / self._size.width, size.height / self._size.height
+        for word in places:
+            box = (
+                *(math.floor(word.left * across), math.floor(word.top * upright)),
+                *(math.ceil(word.right * across), math.ceil(word.bottom * upright)),
+            )
+            width, height = box[2] - box[0], box[3] - box[1]
+            if width * height <= BAND_PIXELS and not self._is_covered(word):
+                one, other = (picture(page.part(size, box), width, height) for page in (self._one, self._other))
+                if changed(one, other, (0, 0, width, height)):
+                    raise RefusedError(Refusal.DIFFERS)
+
+    def _is_covered(self, word: Word) -> bool:
+        """Whether something that readers draw as they like lies over a word."""
+        return any(
+            item.left < word.right and word.left < item.right and item.top < word.bottom and word.top < item.bottom
+            for item in self._left
+        )
 
     def _band(self, top: int, bottom: int) -> _Band:
         above, below = max(top - _MARGIN, 0), min(bottom + _MARGIN, self._size.height)
@@ -174,7 +235,14 @@ def _once(text: str) -> str:
     return "".join(char for char, _run in groupby(text))
 
 
-def _wider(box: tuple[int, int, int, int], size: Size) -> tuple[int, int, int, int]:
+def _in_line(one: Word, other: Word) -> bool:
+    """Whether two words may be the same one, set wider or closer."""
+    if one.across:
+        return one.top < other.bottom and other.top < one.bottom
+    return one.left < other.right and other.left < one.right
+
+
+def _wider(box: Box, size: Size) -> Box:
     left, top, right, bottom = box
     return (
         max(left - _OVERHANG, 0),
@@ -184,7 +252,7 @@ def _wider(box: tuple[int, int, int, int], size: Size) -> tuple[int, int, int, i
     )
 
 
-def within(box: tuple[int, int, int, int], top: int, rows: int) -> tuple[int, int, int, int] | None:
+def within(box: Box, top: int, rows: int) -> Box | None:
     """The part of a box that lies in a band, in the band's own rows."""
     left, upper, right, lower = box[0], max(box[1] - top, 0), box[2], min(box[3] - top, rows)
     return (left, upper, right, lower) if left < right and upper < lower else None

@@ -1,0 +1,105 @@
+"""Layers are frozen as they are shown, wherever they are, and nothing of a hidden one is left."""
+
+from io import BytesIO
+
+import pikepdf
+import pytest
+
+from support.pdfs import ink, one_page, stream
+from zegel_server.pdf.workshop import Workshop
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def rendered(workshop: Workshop, pdf: bytes) -> bytes:
+    return (await workshop.render(pdf)).data
+
+
+def opened(pdf: bytes) -> pikepdf.Pdf:
+    return pikepdf.open(BytesIO(pdf))
+
+
+def plain(pdf: bytes) -> bytes:
+    """All that a PDF holds, readable."""
+    out = BytesIO()
+    with opened(pdf) as found:
+        found.save(out, qdf=True, object_stream_mode=pikepdf.ObjectStreamMode.disable)
+    return out.getvalue()
+
+
+def layered(off: bool, content: bytes) -> bytes:
+    state = b"/OFF [5 0 R]" if off else b""
+    return one_page(
+        content,
+        b"/MediaBox [0 0 300 200] /Resources << /Properties << /L 5 0 R >> /XObject << /X 6 0 R >> >>",
+        b"/OCProperties << /OCGs [5 0 R] /D << /Order [5 0 R] %s >> >>" % state,
+        b"<< /Type /OCG /Name (layer) >>",
+        stream(b"0 0 50 50 re f", b"/Type /XObject /Subtype /Form /BBox [0 0 50 50] /OC 5 0 R"),
+    )
+
+
+@pytest.mark.parametrize(
+    "content", [b"/OC /L BDC 0 0 50 50 re f EMC", b"/X Do", b"/OC /L BDC q /A BMC 0 0 9 9 re B EMC Q EMC"]
+)
+async def test_layers_are_frozen_as_they_are_shown(workshop: Workshop, content: bytes) -> None:
+    shown = await rendered(workshop, layered(False, content))
+    hidden = await rendered(workshop, layered(True, content))
+    assert ink(shown)
+    assert not ink(hidden)
+    for out in (shown, hidden):
+        assert b"/OC" not in plain(out)
+
+
+HELD = {
+    "form": stream(b"/OC /L BDC 0 0 50 50 re f EMC", b"/Type /XObject /Subtype /Form /BBox [0 0 99 99]"),
+    "form with its own": stream(
+        b"/OC /M BDC 0 0 50 50 re f EMC",
+        b"/Type /XObject /Subtype /Form /BBox [0 0 99 99] /Resources << /Properties << /M 5 0 R >> >>",
+    ),
+    "form that is one": stream(b"0 0 50 50 re f", b"/Type /XObject /Subtype /Form /BBox [0 0 99 99] /OC 7 0 R"),
+    "picture that is one": stream(
+        bytes(4),
+        b"/Type /XObject /Subtype /Image /Width 2 /Height 2 /BitsPerComponent 8 /ColorSpace /DeviceGray /OC 5 0 R",
+    ),
+}
+
+
+@pytest.mark.parametrize("held", HELD)
+async def test_hidden_layers_are_gone_wherever_they_are(workshop: Workshop, held: str) -> None:
+    pdf = one_page(
+        b"q 50 0 0 50 0 0 cm /X Do Q /X Do",
+        b"/MediaBox [0 0 300 200] /Resources << /Properties << /L 5 0 R >> /XObject << /X 6 0 R >> >>",
+        b"/OCProperties << /OCGs [5 0 R] /D << /OFF [5 0 R] >> >>",
+        b"<< /Type /OCG /Name (layer) >>",
+        HELD[held],
+        b"<< /Type /OCMD /OCGs [5 0 R] /P /AllOn >>",
+    )
+    made = await workshop.render(pdf)
+    assert made.facts.has_hidden_content
+    assert ink(made.data) is None
+    assert b"/OC" not in plain(made.data)
+    assert b"50 50 re" not in plain(made.data).replace(b"50 50 re n", b"")
+
+
+@pytest.mark.parametrize(
+    ("configuration", "shown"),
+    [
+        (b"/D << >>", True),
+        (b"/D << /BaseState /OFF >>", False),
+        (b"/D << /BaseState /OFF /ON [5 0 R] >>", True),
+        (b"/D << /AS [<< /Event /View /OCGs [5 0 R] /Category [/View] >>] >>", False),
+        (b"/D << /OFF [6 0 R] >>", True),
+    ],
+)
+async def test_the_default_configuration_tells_what_is_hidden(
+    workshop: Workshop, configuration: bytes, shown: bool
+) -> None:
+    usage = b"/Usage << /View << /ViewState /OFF >> >>" if b"/AS" in configuration else b""
+    pdf = one_page(
+        b"/OC /L BDC 0 0 50 50 re f EMC",
+        b"/MediaBox [0 0 300 200] /Resources << /Properties << /L 5 0 R >> >>",
+        b"/OCProperties << /OCGs [5 0 R 6 0 R] %s >>" % configuration,
+        b"<< /Type /OCG /Name (layer) %s >>" % usage,
+        b"<< /Type /OCG /Name (other) >>",
+    )
+    assert (ink(await rendered(workshop, pdf)) is not None) == shown
