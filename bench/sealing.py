@@ -96,7 +96,7 @@ class Ours:
         self._size = made.token_size
         sealed = job.rendition + made.appended
         boxes = [Box(stamp.page, stamp.x, stamp.y, stamp.width, stamp.height) for stamp in job.stamps]
-        await self._workshop.examine(sealed, boxes)
+        await self._workshop.examine(sealed, boxes, [*spec.chain, *spec.certificates])
         return sealed
 
 

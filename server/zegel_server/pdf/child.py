@@ -17,9 +17,9 @@ from pathlib import Path
 
 from zegel_server.pdf import completing, embedding, examining, fonts, merging, rendition, source
 from zegel_server.pdf.limits import MAX_CALL_BYTES
-from zegel_server.pdf.model import Box, CompletionJob, PageFacts, PdfFacts, Stamp
+from zegel_server.pdf.model import Box, CompletionJob, Stamp
 from zegel_server.pdf.refusal import Refusal, RefusedError
-from zegel_server.pdf.sealing import Sealed, SealSpec, seal_rendition
+from zegel_server.pdf.sealing import SealSpec, seal_rendition
 from zegel_server.pdf.wire import PREFIX, WireError, header_length, load, pack, parse_header
 
 _LOADED_LATE = ("pyhanko.pdf_utils.filters", "pyhanko.pdf_utils.metadata.xmp_xml", "encodings.utf_16_le")
@@ -71,10 +71,12 @@ class ExamineJob:
     Args:
         sealed: The file.
         boxes: Where it may differ from its rendition.
+        certificates: Certificates, DER, with the roots that it has to lead to.
     """
 
     sealed: bytes
     boxes: list[Box]
+    certificates: list[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +175,7 @@ def serve(connection: socket.socket, granted: frozenset[str]) -> None:
         channel.send("result", result)
 
 
-def _do(kind: str, body: object, blobs: list[bytes], channel: _Channel, granted: frozenset[str]) -> object:
+def _do(kind: str, body: object, blobs: list[bytes], channel: _Channel, granted: frozenset[str]) -> object:  # noqa: PLR0911 - each its own
     if kind == "render":
         return rendition.render(load(RenderJob, body, blobs).pdf)
     if kind == "merge":
@@ -183,7 +185,7 @@ def _do(kind: str, body: object, blobs: list[bytes], channel: _Channel, granted:
         return seal_rendition(complete.job, complete.spec, channel.call("sign"), channel.call("timestamp"))
     if kind == "examine":
         examine = load(ExamineJob, body, blobs)
-        return examining.examine(examine.sealed, examine.boxes)
+        return examining.examine(examine.sealed, examine.boxes, examine.certificates)
     if kind == "rehearse":
         examining.rehearse(load(RehearseJob, body, blobs).job)
         return None

@@ -3,11 +3,14 @@
 Invariants:
 
 * What is looked at is the file itself, in a process that did not make it.
+* It is what our own verifier will take, its signatures with it: what nobody could verify is not made.
 * Outside of the boxes that the request named, a page shows what its rendition shows, pixel for pixel.
 """
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+
+from asn1crypto import x509
 
 from zegel.sealed_file import completion
 from zegel.sealed_file.completion import Texts
@@ -15,6 +18,11 @@ from zegel.sealed_file.reading import read_sealed_file
 from zegel.sealed_file.rendition import entries_of, shape_of
 from zegel.sealed_file.revisions import Revision, read_base, read_revisions, write_further
 from zegel.sealed_file.syntax import FormError
+from zegel.verification.container import ContainerError
+from zegel.verification.paths import PathError
+from zegel.verification.seal_form import SealFormError
+from zegel.verification.signatures import SignatureError, Signatures
+from zegel.verification.store import StoreError
 from zegel_server.pdf import drawing, looking
 from zegel_server.pdf.completing import add, read_rendition
 from zegel_server.pdf.model import Box, CompletionJob, PageFacts
@@ -29,22 +37,29 @@ def preload() -> None:
     drawing.preload()
 
 
-def examine(sealed: bytes, boxes: Sequence[Box]) -> list[PageFacts]:
+def examine(sealed: bytes, boxes: Sequence[Box], certificates: Sequence[bytes]) -> list[PageFacts]:
     """Look at a sealed file.
 
     Args:
         sealed: The file.
         boxes: Where it may differ from its rendition.
+        certificates: Certificates, DER, of which the self-issued ones are the roots that it has to lead to.
 
     Returns:
         Its pages.
 
     Raises:
-        RefusedError: ``SEAL``: it is not in the form, or shows something else than its rendition.
+        RefusedError: ``SEAL``: it is not in the form, no verifier could take its signatures for good, or it shows
+            something else than its rendition.
     """
+    roots = [each for each in map(x509.Certificate.load, certificates) if each.self_issued]
     try:
         file = read_sealed_file(sealed)
-    except FormError:
+        signatures = Signatures(file, roots, roots)
+        # At the time that it was given: this process has no clock to rely on.
+        signatures.check_timestamps(None)
+        signatures.check_seal()
+    except (FormError, ContainerError, PathError, SealFormError, SignatureError, StoreError):
         raise RefusedError(Refusal.SEAL) from None
     allowed = {_thousandths(box) for box in boxes}
     if not set(file.completion.boxes) <= allowed:
@@ -79,4 +94,3 @@ def _thousandths(box: Box) -> completion.Box:
 def _shown(revision: Revision, pages: range) -> list[PageFacts]:
     shapes = [shape_of(entries_of(revision.objects, number)) for number in pages]
     return [PageFacts(float(shape.width), float(shape.height)) for shape in shapes]
-

@@ -39,7 +39,7 @@ from zegel_server.pdf.limits import (
     MAX_TIMESTAMP_CALLS,
     WorkerLimits,
 )
-from zegel_server.pdf.model import Box, CompletionJob, PageFacts, PdfFacts, Rendition, Stamp
+from zegel_server.pdf.model import Box, CompletionJob, PageFacts, Rendition, Stamp
 from zegel_server.pdf.process import Child, ZygoteGoneError, ZygoteProcess
 from zegel_server.pdf.refusal import REASONS, Refusal
 from zegel_server.pdf.wire import PREFIX, WireError, header_length, load, pack, parse_header
@@ -179,12 +179,13 @@ class Workshop:
         calls = {"sign": sign, "timestamp": timestamp}
         return await self._run("complete", {"job": job, "spec": spec}, Sealed, calls)
 
-    async def examine(self, sealed: bytes, boxes: list[Box]) -> list[PageFacts]:
+    async def examine(self, sealed: bytes, boxes: list[Box], certificates: list[bytes]) -> list[PageFacts]:
         """Look at a sealed file before it is believed: its form, and what its pages show.
 
         Args:
             sealed: The file.
             boxes: Where it may differ from its rendition.
+            certificates: Certificates, DER, of which the self-issued ones are the roots that it has to lead to.
 
         Returns:
             Its pages.
@@ -192,7 +193,7 @@ class Workshop:
         Raises:
             Unavailable: It is not what it should be, or the worker stopped.
         """
-        return await self._run("examine", {"sealed": sealed, "boxes": boxes}, list[PageFacts])
+        return await self._run("examine", {"sealed": sealed, "boxes": boxes, "certificates": certificates}, list[PageFacts])
 
     async def confinement(self) -> frozenset[str]:
         """Tell what a worker is confined by on this machine.

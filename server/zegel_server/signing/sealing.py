@@ -227,7 +227,8 @@ class Sealer:
         self._token_size = made.token_size
         sealed = rendition + made.appended
         boxes = [Box(stamp.page, stamp.x, stamp.y, stamp.width, stamp.height) for stamp in job.stamps]
-        shown = await self._workshop.examine(sealed, boxes)
+        certificates = [*self._materials.identity.chain, *self._materials.certificates]
+        shown = await self._workshop.examine(sealed, boxes, certificates)
         return sealed, [Page(page.width, page.height) for page in shown]
 
     async def _rendition(self, request: Snapshot) -> bytes:

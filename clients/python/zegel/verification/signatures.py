@@ -88,11 +88,11 @@ class Signatures:
         self._read_seal: Seal | None = None
         self._seal_path: ValidationPath | None = None
 
-    def check_timestamps(self, now: dt.datetime) -> TimestampFacts:
+    def check_timestamps(self, now: dt.datetime | None) -> TimestampFacts:
         """Account for every byte of each timestamp, and validate them in their order.
 
         Args:
-            now: The moment that the newest has to be alive at.
+            now: The moment that the newest has to be alive at; ``None`` for that of the newest itself.
 
         Raises:
             ContainerError: A byte of one is not what it has to be.
@@ -108,9 +108,10 @@ class Signatures:
             paths.append(self._check(earlier, later.time, place))
         last = tokens[-1]
         paths.append(self._check(last, last.time, len(tokens) - 1))
-        if last.time > now + CLOCKS_APART:
+        at = last.time if now is None else now
+        if last.time > at + CLOCKS_APART:
             raise SignatureError("The newest timestamp is from the future: a clock is wrong.")
-        still_alive(paths[-1], now)
+        still_alive(paths[-1], at)
         self._check_store(paths)
         return TimestampFacts(subject(last.certificate), last.time)
 
