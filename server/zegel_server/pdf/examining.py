@@ -19,7 +19,7 @@ from zegel.sealed_file.rendition import entries_of, shape_of
 from zegel.sealed_file.revisions import Revision, read_base, read_revisions, write_further
 from zegel.sealed_file.syntax import FormError
 from zegel.verification.container import ContainerError
-from zegel.verification.paths import PathError
+from zegel.verification.path_rules import PathError
 from zegel.verification.seal_form import SealFormError
 from zegel.verification.signatures import SignatureError, Signatures
 from zegel.verification.store import StoreError

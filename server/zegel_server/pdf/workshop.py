@@ -193,7 +193,8 @@ class Workshop:
         Raises:
             Unavailable: It is not what it should be, or the worker stopped.
         """
-        return await self._run("examine", {"sealed": sealed, "boxes": boxes, "certificates": certificates}, list[PageFacts])
+        body = {"sealed": sealed, "boxes": boxes, "certificates": certificates}
+        return await self._run("examine", body, list[PageFacts])
 
     async def confinement(self) -> frozenset[str]:
         """Tell what a worker is confined by on this machine.
