@@ -16,7 +16,7 @@ import pikepdf
 
 from zegel_server.pdf.content import instructions, names
 from zegel_server.pdf.decoding import decoded
-from zegel_server.pdf.geometry import Matrix, inherited, number
+from zegel_server.pdf.geometry import Matrix, inherited, number, parts_of
 from zegel_server.pdf.limits import MAX_PAGE_TREE_DEPTH
 from zegel_server.pdf.optional_content import Visibility
 from zegel_server.pdf.sieve import entry, shallow
@@ -26,8 +26,30 @@ _PASSWORD = 1 << 13
 _FURNITURE = {pikepdf.Name.Popup}
 """What a reader shows beside the page."""
 _STANDARD = {
-    *("/Text", "/Link", "/FreeText", "/Line", "/Square", "/Circle", "/Polygon", "/PolyLine", "/Highlight", "/Underline"),
-    *("/Squiggly", "/StrikeOut", "/Stamp", "/Caret", "/Ink", "/Popup", "/FileAttachment", "/Sound", "/Movie", "/Widget"),
+    *(
+        "/Text",
+        "/Link",
+        "/FreeText",
+        "/Line",
+        "/Square",
+        "/Circle",
+        "/Polygon",
+        "/PolyLine",
+        "/Highlight",
+        "/Underline",
+    ),
+    *(
+        "/Squiggly",
+        "/StrikeOut",
+        "/Stamp",
+        "/Caret",
+        "/Ink",
+        "/Popup",
+        "/FileAttachment",
+        "/Sound",
+        "/Movie",
+        "/Widget",
+    ),
     *("/Screen", "/PrinterMark", "/TrapNet", "/Watermark", "/3D", "/Redact", "/RichMedia", "/Projection"),
 }
 """Kinds that the flag ``Invisible`` does not mean."""
@@ -44,7 +66,7 @@ def annotations_of(page: pikepdf.Object) -> list[pikepdf.Object]:
         page: The page.
     """
     found = page.get("/Annots")
-    items = found.as_list() if isinstance(found, pikepdf.Array) else []
+    items = parts_of(found)
     return [item for item in items if isinstance(item, pikepdf.Dictionary)]
 
 
@@ -96,7 +118,7 @@ def appearance(item: pikepdf.Object) -> pikepdf.Stream | None:
         if not isinstance(state, pikepdf.Name):
             value = inherited_field(item, "/V")
             state = value if isinstance(value, pikepdf.Name) and value in normal else pikepdf.Name.Off
-        normal = normal[state] if state in normal else None
+        normal = normal[state] if state in normal else None  # noqa: SIM401 - get takes only names that are text
     return normal if isinstance(normal, pikepdf.Stream) else None
 
 
@@ -238,6 +260,6 @@ def numbers_of(value: object) -> list[float]:
     Args:
         value: Anything out of a PDF.
     """
-    items = value.as_list() if isinstance(value, pikepdf.Array) else []
+    items = parts_of(value)
     found = [number(item) for item in items]
     return [item for item in found if item is not None] if None not in found else []

@@ -80,7 +80,7 @@ def complete_appearances(pdf: pikepdf.Pdf) -> bool:
     """
     drawn = False
     form = pdf.Root.get("/AcroForm")
-    redo = isinstance(form, pikepdf.Dictionary) and form.get("/NeedAppearances") is True
+    redo = isinstance(form, pikepdf.Dictionary) and bool(form.get("/NeedAppearances", False))
     for page in pdf.pages:
         for item in annotations_of(page.obj):
             look = _look(item)

@@ -84,8 +84,9 @@ _IMAGE_FILTER = re.compile(rb"/(?:F|Filter)[" + _SPACE + rb"]*+\[?[" + _SPACE + 
 _IMAGE_MASK = re.compile(rb"/(?:IM|ImageMask)[" + _SPACE + rb"]*+true")
 _IMAGE_SPACE = re.compile(rb"/(?:CS|ColorSpace)[" + _SPACE + rb"]*+(/" + _REGULAR + rb"++|\[)")
 _COMPONENTS = {
-    **{b"/G": 1, b"/DeviceGray": 1, b"/CalGray": 1, b"[": 1, b"/RGB": 3, b"/DeviceRGB": 3, b"/CalRGB": 3},
-    **{b"/CMYK": 4, b"/DeviceCMYK": 4},
+    **dict.fromkeys((b"/G", b"/DeviceGray", b"/CalGray", b"["), 1),
+    **dict.fromkeys((b"/RGB", b"/DeviceRGB", b"/CalRGB"), 3),
+    **dict.fromkeys((b"/CMYK", b"/DeviceCMYK"), 4),
 }
 _LOOK_AHEAD = 15
 """Bytes after ``EI`` that must look like content, as pdf.js and qpdf have it: pictures hold those two letters too."""
@@ -112,8 +113,8 @@ class Instruction:
 def balanced(data: bytes) -> bytes:
     """Content that closes all it opens, looks as before, and leaves nothing unfinished at its end.
 
-    Closers that close nothing are taken out, as viewers ignore them; what is open at the end is closed; a string, array,
-    dictionary or picture that never ends is cut off, as it swallows the rest for viewers as well.
+    Closers that close nothing are taken out, as viewers ignore them; what is open at the end is closed; a string,
+    array, dictionary or picture that never ends is cut off, as it swallows the rest for viewers as well.
 
     Args:
         data: Decoded content.

@@ -10,6 +10,7 @@ import base64
 import binascii
 import re
 import zlib
+from contextlib import suppress
 
 import pikepdf
 
@@ -95,11 +96,9 @@ def _inflated(data: bytes) -> bytes:
 def _last_bytes(data: bytes, before: bytes) -> bytes:
     """What a damaged step still held, found out byte by byte."""
     inflater, out = zlib.decompressobj(), []
-    try:
+    with suppress(zlib.error):
         for place in range(len(data)):
-            out.append(inflater.decompress(data[place : place + 1], MAX_CONTENT_BYTES))
-    except zlib.error:
-        pass
+            out.append(inflater.decompress(data[place : place + 1], MAX_CONTENT_BYTES))  # noqa: PERF401 - until it fails
     return b"".join(out)[len(before) :]
 
 

@@ -136,3 +136,12 @@ def word(value: object) -> str:
         value: Anything out of a PDF.
     """
     return value.unparse().decode("ascii", "replace") if isinstance(value, pikepdf.Name) else ""
+
+
+def parts_of(value: object) -> list[pikepdf.Object]:
+    """The elements of an array out of a PDF; none of anything else.
+
+    Args:
+        value: Anything out of a PDF.
+    """
+    return list(value.as_list()) if isinstance(value, pikepdf.Array) else []

@@ -267,4 +267,3 @@ class CompletionJob:
     audit: AuditPage
     files: dict[str, bytes]
     time: datetime
-

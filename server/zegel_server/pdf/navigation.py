@@ -9,11 +9,12 @@ Invariants:
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pikepdf
 
 from zegel_server.pdf.annotations import annotations_of, is_seen, numbers_of
-from zegel_server.pdf.geometry import number
+from zegel_server.pdf.geometry import number, parts_of
 from zegel_server.pdf.limits import MAX_LINKS, MAX_NAMES, MAX_OUTLINE_ITEMS, MAX_PAGE_TREE_DEPTH, MAX_TEXT_BYTES
 from zegel_server.pdf.optional_content import Visibility
 
@@ -245,7 +246,7 @@ def attach_outline(pdf: pikepdf.Pdf, entries: list[Entry]) -> None:
         parent, level = waiting.pop()
         items = [pdf.make_indirect(_item(pdf, parent, entry)) for entry in level]
         parent.First, parent.Last = items[0], items[-1]
-        for one, other in zip(items, items[1:], strict=False):
+        for one, other in pairwise(items):
             one.Next, other.Prev = other, one
         waiting.extend((item, entry.kids) for item, entry in zip(items, level, strict=True) if entry.kids)
     root.Count = sum(_visible(entry) for entry in entries)
@@ -299,6 +300,16 @@ def _look(item: pikepdf.Object) -> pikepdf.Dictionary | None:
     if len(place) != 4:  # noqa: PLR2004 - a rectangle
         return None
     look = pikepdf.Dictionary(Type=pikepdf.Name.Annot, Subtype=pikepdf.Name.Link, F=4, Rect=pikepdf.Array(place))
+    _copy_border(item, look)
+    for key in ("/C", "/QuadPoints"):
+        if numbers := numbers_of(item.get(key)):
+            look[key] = pikepdf.Array(numbers)
+    if any(item.get("/H") == name for name in _HIGHLIGHTS):
+        look.H = item.H
+    return look
+
+
+def _copy_border(item: pikepdf.Object, look: pikepdf.Dictionary) -> None:
     border = item.get("/Border")
     if isinstance(border, pikepdf.Array):
         parts = border.as_list()
@@ -314,12 +325,6 @@ def _look(item: pikepdf.Object) -> pikepdf.Dictionary | None:
             look.BS.S = style.S
         if dashes := numbers_of(style.get("/D")):
             look.BS.D = pikepdf.Array(dashes)
-    for key in ("/C", "/QuadPoints"):
-        if numbers := numbers_of(item.get(key)):
-            look[key] = pikepdf.Array(numbers)
-    if any(item.get("/H") == name for name in _HIGHLIGHTS):
-        look.H = item.H
-    return look
 
 
 def pairs(root: pikepdf.Object | None, leaf: str) -> Iterator[tuple[object, object]]:
@@ -338,7 +343,7 @@ def pairs(root: pikepdf.Object | None, leaf: str) -> Iterator[tuple[object, obje
             continue
         seen.add(node.objgen)
         pairs = node.get(leaf)
-        items = pairs.as_list() if isinstance(pairs, pikepdf.Array) else []
+        items = parts_of(pairs)
         for key, value in zip(items[::2], items[1::2], strict=False):
             count += 1
             if count > MAX_NAMES:

@@ -6,7 +6,8 @@ Invariants:
   script, layer, attachment, or what no page uses.
 * A page's content has closed all it opens, so that what is drawn later lies where it was put.
 * The same upload makes the same bytes, and a rendition can be rendered again.
-* What was made has been looked at: what cannot be frozen as it looks is refused here, and not when everybody has signed.
+* What was made has been looked at: what cannot be frozen as it looks is refused here, and not when everybody has
+  signed.
 """
 
 from contextlib import suppress
@@ -136,9 +137,7 @@ def _page(pdf: pikepdf.Pdf, page: pikepdf.Page, sieve: Sieve, visibility: Visibi
     """A page as it is in the rendition, but for its links."""
     box = shown(page)
     resources = _resources(inherited(page, "/Resources"))
-    drawn = [
-        (_named(pdf, resources, stream), matrix) for stream, matrix in appearances(page.obj, visibility, box.rotate)
-    ]
+    drawn = [(_named(resources, stream), matrix) for stream, matrix in appearances(page.obj, visibility, box.rotate)]
     content, used = sieve.page(_content(page, drawn), resources)
     made = pikepdf.Dictionary(
         Type=pikepdf.Name.Page, MediaBox=_media_box(box), Contents=pdf.make_stream(content), Resources=used
@@ -178,7 +177,7 @@ def _resources(given: object) -> pikepdf.Dictionary:
     return found
 
 
-def _named(pdf: pikepdf.Pdf, resources: pikepdf.Dictionary, stream: pikepdf.Stream) -> str:
+def _named(resources: pikepdf.Dictionary, stream: pikepdf.Stream) -> str:
     """The name that an appearance gets among a page's resources."""
     number = 1
     name = f"{_FORM_NAME}{len(resources.XObject)}"

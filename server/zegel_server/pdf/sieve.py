@@ -274,7 +274,7 @@ def entry(holder: pikepdf.Object, key: str) -> pikepdf.Object | None:
         holder: The dictionary, or a stream.
         key: The name, with its slash.
     """
-    return holder[key] if key in holder else None
+    return holder[key] if key in holder else None  # noqa: SIM401 - see above
 
 
 def shallow(holder: object) -> pikepdf.Dictionary:

@@ -15,6 +15,7 @@ from asn1crypto import cms
 from pyhanko.sign.general import extract_signer_info
 from pyhanko.sign.validation.generic_cms import extract_certs_for_validation, validate_sig_integrity
 
+from zegel_server.pdf.geometry import number, parts_of
 from zegel_server.pdf.limits import MAX_FOUND_SIGNATURE_BYTES, MAX_FOUND_SIGNATURES
 from zegel_server.pdf.model import FoundSignature, FoundSignatureKind
 
@@ -51,8 +52,8 @@ def _signature(value: pikepdf.Object, data: bytes, *, certifies: bool) -> FoundS
     elif certifies or _has_transform(value):
         kind = "certification"
     parts = value.get("/ByteRange")
-    numbers = parts.as_list() if isinstance(parts, pikepdf.Array) else []
-    whole = [number for number in numbers if isinstance(number, int) and not isinstance(number, bool) and number >= 0]
+    numbers = parts_of(parts)
+    whole = [int(found) for part in numbers if (found := number(part)) is not None and found >= 0]
     if len(numbers) != 4 or len(whole) != 4:  # noqa: PLR2004 - two ranges
         return FoundSignature(kind, intact=False, covers_whole_file=False)
     begin, first, second, rest = whole
@@ -65,7 +66,7 @@ def _signature(value: pikepdf.Object, data: bytes, *, certifies: bool) -> FoundS
 
 def _has_transform(value: pikepdf.Object) -> bool:
     references = value.get("/Reference")
-    items = references.as_list() if isinstance(references, pikepdf.Array) else []
+    items = parts_of(references)
     return any(
         isinstance(item, pikepdf.Dictionary) and item.get("/TransformMethod") == pikepdf.Name.DocMDP for item in items
     )

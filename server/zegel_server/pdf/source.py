@@ -19,7 +19,7 @@ from zegel_server.pdf.annotations import annotations_of
 from zegel_server.pdf.content import name_of
 from zegel_server.pdf.decoding import decoded
 from zegel_server.pdf.expansion import check_expansion
-from zegel_server.pdf.geometry import inherited, shown
+from zegel_server.pdf.geometry import inherited, number, parts_of, shown, word
 from zegel_server.pdf.limits import (
     MAX_CONTENT_BYTES,
     MAX_FILTERS,
@@ -129,7 +129,7 @@ def open_source(data: bytes) -> Source:
 
 
 def _settled(source: Source) -> Source:
-    """An upload whose pages have the resources that readers find, where qpdf threw them away for not being a dictionary.
+    """An upload whose pages have the resources that readers find, where qpdf threw them away for being a stream.
 
     It does so while it opens a file; so the file is opened with that key renamed.
     """
@@ -235,7 +235,7 @@ def facts(pdf: pikepdf.Pdf, data: bytes = b"") -> PdfFacts:
     names, form, outline = root.get("/Names"), root.get("/AcroForm"), root.get("/Outlines")
     fields = form.get("/Fields") if isinstance(form, pikepdf.Dictionary) else None
     marks = root.get("/MarkInfo")
-    tagged = isinstance(marks, pikepdf.Dictionary) and marks.get("/Marked") is True
+    tagged = _has(root, "/StructTreeRoot") or (isinstance(marks, pikepdf.Dictionary) and _is_true(marks, "/Marked"))
     scripts = _has(root, "/OpenAction") or _has(names, "/JavaScript")
     files: set[object] = set()
     for item in pdf.objects:
@@ -245,7 +245,7 @@ def facts(pdf: pikepdf.Pdf, data: bytes = b"") -> PdfFacts:
                 files.add(item.objgen)
             elif isinstance(file := item.get("/FS"), pikepdf.Dictionary) and "/EF" in file:
                 files.add(file.objgen if file.is_indirect else item.objgen)
-    listed = sum(1 for _pair in pairs(names.get("/EmbeddedFiles"), "/Names")) if _has(names, "/EmbeddedFiles") else 0
+    listed = names.get("/EmbeddedFiles") if isinstance(names, pikepdf.Dictionary) else None
     return PdfFacts(
         pages=tuple(PageFacts(box.width, box.height) for box in map(shown, pdf.pages)),
         pdf_version=pdf.pdf_version,
@@ -253,9 +253,9 @@ def facts(pdf: pikepdf.Pdf, data: bytes = b"") -> PdfFacts:
         has_form=(isinstance(fields, pikepdf.Array) and len(fields) > 0) or _has(form, "/XFA"),
         has_scripts=scripts,
         has_hidden_content=Visibility(pdf).hides,
-        attachment_count=max(len(files), listed),
+        attachment_count=max(len(files), sum(1 for _pair in pairs(listed, "/Names"))),
         signatures=signatures_of(pdf, data),
-        is_tagged=tagged or _has(root, "/StructTreeRoot"),
+        is_tagged=tagged,
         has_outline=_has(outline, "/First"),
         has_page_labels=isinstance(root.get("/PageLabels"), pikepdf.Dictionary),
     )
@@ -265,8 +265,7 @@ def _acts(action: object) -> bool:
     """Whether an action runs a script or a program."""
     if not isinstance(action, pikepdf.Dictionary):
         return False
-    kind = action.get("/S")
-    return isinstance(kind, pikepdf.Name) and (kind == pikepdf.Name.JavaScript or kind == pikepdf.Name.Launch)  # noqa: PLR1714 - names
+    return word(action.get("/S")) in {"/JavaScript", "/Launch"}
 
 
 def demand_pages(source: Source) -> None:
@@ -283,7 +282,7 @@ def demand_pages(source: Source) -> None:
         raise RefusedError(Refusal.PORTFOLIO)
     form = pdf.Root.get("/AcroForm")
     forms = form.get("/XFA") if isinstance(form, pikepdf.Dictionary) else None
-    if pdf.Root.get("/NeedsRendering") is True or (forms is not None and _is_elsewhere(pdf, forms)):
+    if _is_true(pdf.Root, "/NeedsRendering") or (forms is not None and _is_elsewhere(pdf, forms)):
         raise RefusedError(Refusal.DYNAMIC_FORM)
     if any(_DAMAGE in warning for warning in source.warnings) and _lacks_content(pdf, source.data):
         raise RefusedError(Refusal.TRUNCATED)
@@ -301,13 +300,12 @@ def _is_elsewhere(pdf: pikepdf.Pdf, forms: pikepdf.Object) -> bool:
 
 def _lacks_content(pdf: pikepdf.Pdf, data: bytes) -> bool:
     """Whether a page of a damaged file has lost its content, or something that its content draws."""
-    told = pdf.Root.Pages.get("/Count")
-    if isinstance(told, int) and told > len(pdf.pages):
+    told = number(pdf.Root.Pages.get("/Count"))
+    if told is not None and told > len(pdf.pages):
         return True
     for page in pdf.pages:
         contents = page.obj.get("/Contents")
-        parts = contents.as_list() if isinstance(contents, pikepdf.Array) else [contents]
-        streams = [part for part in parts if isinstance(part, pikepdf.Stream)]
+        streams = [part for part in (contents, *parts_of(contents)) if isinstance(part, pikepdf.Stream)]
         if not streams:
             if _had_contents(page.obj, data):
                 return True
@@ -326,6 +324,11 @@ def _had_contents(page: pikepdf.Object, data: bytes) -> bool:
     """Whether a page names content; also if what it names cannot be told."""
     spelled = re.search(rb"(?<!\d)%d\s+%d\s+obj\b(.*?)endobj" % page.objgen, data, re.DOTALL)
     return spelled is None or b"/Contents" in spelled[1]
+
+
+def _is_true(holder: pikepdf.Object, key: str) -> bool:
+    value: object = holder.get(key)
+    return value is True
 
 
 def _has(holder: pikepdf.Object | None, key: str) -> bool:

@@ -42,9 +42,11 @@ def test_what_is_open_is_closed_and_what_closes_nothing_is_taken_out(content: by
 
 
 WORDS = st.sampled_from(
-    [b"q", b"Q", b"BT", b"ET", b"BMC", b"EMC", b"BX", b"EX", b"(", b")", b"[", b"]", b"<<", b">>", b"<", b">", b"%", b"\n"]
-    + [b"/a", b"1", b"Tj", b"BI", b"ID", b"EI", b"\\", b"/F /Fl", b"\x80"]
-)  # fmt: skip
+    [
+        *(b"q", b"Q", b"BT", b"ET", b"BMC", b"EMC", b"BX", b"EX", b"(", b")", b"[", b"]", b"<<", b">>", b"<", b">"),
+        *(b"%", b"\n", b"/a", b"1", b"Tj", b"BI", b"ID", b"EI", b"\\", b"/F /Fl", b"\x80"),
+    ]
+)
 
 
 @given(

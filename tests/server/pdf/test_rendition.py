@@ -1,4 +1,4 @@
-"""Renditions: nothing left that acts or hides, what viewers draw themselves, forms filled in, links, outlines, labels."""
+"""Renditions: nothing left that acts or hides, what viewers draw themselves, forms filled in, links, outlines."""
 
 import re
 import zlib
@@ -104,29 +104,6 @@ async def test_what_was_filled_in_stays_and_can_no_longer_change(workshop: Works
         assert "/Annots" not in pdf.pages[0].obj
 
 
-def layered(off: bool, content: bytes) -> bytes:
-    state = b"/OFF [5 0 R]" if off else b""
-    return one_page(
-        content,
-        b"/MediaBox [0 0 300 200] /Resources << /Properties << /L 5 0 R >> /XObject << /X 6 0 R >> >>",
-        b"/OCProperties << /OCGs [5 0 R] /D << /Order [5 0 R] %s >> >>" % state,
-        b"<< /Type /OCG /Name (layer) >>",
-        stream(b"0 0 50 50 re f", b"/Type /XObject /Subtype /Form /BBox [0 0 50 50] /OC 5 0 R"),
-    )
-
-
-@pytest.mark.parametrize(
-    "content", [b"/OC /L BDC 0 0 50 50 re f EMC", b"/X Do", b"/OC /L BDC q /A BMC 0 0 9 9 re B EMC Q EMC"]
-)
-async def test_layers_are_frozen_as_they_are_shown(workshop: Workshop, content: bytes) -> None:
-    shown = await rendered(workshop, layered(False, content))
-    hidden = await rendered(workshop, layered(True, content))
-    assert ink(shown)
-    assert not ink(hidden)
-    for out in (shown, hidden):
-        assert b"/OC" not in plain(out)
-
-
 def unseen(kind: str, **entries: Any) -> bytes:
     """A page with one annotation that leaves its appearance to the reader."""
 
@@ -226,10 +203,11 @@ SOUND = b"q 1 0 0 1 20 20 cm 0 0 50 30 re f Q"
 @pytest.mark.parametrize(
     "content",
     [
-        b"q", b"q q 5 0 0 5 0 0 cm", b"BT", b"BT 7 Tr", b"/P BMC", b"/P << /A (>>) >> BDC", b"BX", b"Q", b"ET", b"EMC Q EX",
-        b"0 0 1 1 re W n", b"1 1 1 rg", b"(never ends", b"[ 1 2 (", b"<< /A", b"% a comment", b"BI /W 9 /H 9 ID x", b"<41", b"1 2 3",
+        *(b"q", b"q q 5 0 0 5 0 0 cm", b"BT", b"BT 7 Tr", b"/P BMC", b"/P << /A (>>) >> BDC", b"BX", b"Q", b"ET"),
+        *(b"EMC Q EX", b"0 0 1 1 re W n", b"1 1 1 rg", b"(never ends", b"[ 1 2 (", b"<< /A", b"% a comment"),
+        *(b"BI /W 9 /H 9 ID x", b"<41", b"1 2 3"),
     ],
-)  # fmt: skip
+)
 async def test_content_that_leaves_something_open_keeps_its_look_and_lets_nothing_out(
     workshop: Workshop, content: bytes
 ) -> None:
@@ -283,7 +261,8 @@ async def test_resources_of_any_shape_are_survived(workshop: Workshop, name: str
 async def test_a_form_without_resources_takes_those_of_each_page_that_draws_it(workshop: Workshop) -> None:
     form = b"/Type /XObject /Subtype /Form /BBox [0 0 300 200]"
     wide, high = (stream(b"0 0 %d %d re f" % size, form) for size in ((60, 10), (10, 60)))
-    page = b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 300 200] /Contents 5 0 R /Resources << /XObject << /F 6 0 R /G %d 0 R >> >> >>"
+    resources = b"/Resources << /XObject << /F 6 0 R /G %d 0 R >> >>"
+    page = b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 300 200] /Contents 5 0 R " + resources + b" >>"
     pdf = raw_pdf(
         [
             b"<< /Type /Catalog /Pages 2 0 R >>",
@@ -300,113 +279,8 @@ async def test_a_form_without_resources_takes_those_of_each_page_that_draws_it(w
     assert [ink(out, number) for number in (0, 1)] == [(0, 190, 60, 200), (0, 140, 10, 200)]
 
 
-HELD = {
-    "form": stream(b"/OC /L BDC 0 0 50 50 re f EMC", b"/Type /XObject /Subtype /Form /BBox [0 0 99 99]"),
-    "form with its own": stream(
-        b"/OC /M BDC 0 0 50 50 re f EMC",
-        b"/Type /XObject /Subtype /Form /BBox [0 0 99 99] /Resources << /Properties << /M 5 0 R >> >>",
-    ),
-    "form that is one": stream(b"0 0 50 50 re f", b"/Type /XObject /Subtype /Form /BBox [0 0 99 99] /OC 7 0 R"),
-    "picture that is one": stream(
-        bytes(4),
-        b"/Type /XObject /Subtype /Image /Width 2 /Height 2 /BitsPerComponent 8 /ColorSpace /DeviceGray /OC 5 0 R",
-    ),
-}
-
-
-@pytest.mark.parametrize("held", HELD)
-async def test_hidden_layers_are_gone_wherever_they_are(workshop: Workshop, held: str) -> None:
-    pdf = one_page(
-        b"q 50 0 0 50 0 0 cm /X Do Q /X Do",
-        b"/MediaBox [0 0 300 200] /Resources << /Properties << /L 5 0 R >> /XObject << /X 6 0 R >> >>",
-        b"/OCProperties << /OCGs [5 0 R] /D << /OFF [5 0 R] >> >>",
-        b"<< /Type /OCG /Name (layer) >>",
-        HELD[held],
-        b"<< /Type /OCMD /OCGs [5 0 R] /P /AllOn >>",
-    )
-    made = await workshop.render(pdf)
-    assert made.facts.has_hidden_content
-    assert ink(made.data) is None
-    assert b"/OC" not in plain(made.data)
-    assert b"50 50 re" not in plain(made.data).replace(b"50 50 re n", b"")
-
-
-@pytest.mark.parametrize(
-    ("configuration", "shown"),
-    [
-        (b"/D << >>", True),
-        (b"/D << /BaseState /OFF >>", False),
-        (b"/D << /BaseState /OFF /ON [5 0 R] >>", True),
-        (b"/D << /AS [<< /Event /View /OCGs [5 0 R] /Category [/View] >>] >>", False),
-        (b"/D << /OFF [6 0 R] >>", True),
-    ],
-)
-async def test_the_default_configuration_tells_what_is_hidden(
-    workshop: Workshop, configuration: bytes, shown: bool
-) -> None:
-    usage = b"/Usage << /View << /ViewState /OFF >> >>" if b"/AS" in configuration else b""
-    pdf = one_page(
-        b"/OC /L BDC 0 0 50 50 re f EMC",
-        b"/MediaBox [0 0 300 200] /Resources << /Properties << /L 5 0 R >> >>",
-        b"/OCProperties << /OCGs [5 0 R 6 0 R] %s >>" % configuration,
-        b"<< /Type /OCG /Name (layer) %s >>" % usage,
-        b"<< /Type /OCG /Name (other) >>",
-    )
-    assert (ink(await rendered(workshop, pdf)) is not None) == shown
-
-
-def with_navigation(pdf: pikepdf.Pdf) -> None:
-    pdf.pages.append(pdf.pages[0])
-    two = pdf.pages[1].obj
-    goto = pikepdf.Dictionary(S=pikepdf.Name.GoTo, D=pikepdf.String("chapter"))
-    named = pikepdf.Array([pikepdf.String("chapter"), pikepdf.Dictionary(D=[two, pikepdf.Name.XYZ, 10, 20, None])])
-    pdf.Root.Names = pikepdf.Dictionary(
-        Dests=pikepdf.Dictionary(Kids=[pdf.make_indirect(pikepdf.Dictionary(Names=named))])
-    )
-    links = [
-        {"A": goto},
-        {"Dest": pikepdf.Array([two, pikepdf.Name.Fit])},
-        {"Dest": pikepdf.String("no such place")},
-        {"A": pikepdf.Dictionary(S=pikepdf.Name.GoToR, F="other.pdf", D=[0, pikepdf.Name.Fit])},
-        {"A": pikepdf.Dictionary(S=pikepdf.Name.URI, URI="mailto:ana@example.com")},
-    ]
-    pdf.pages[0].obj.Annots = pikepdf.Array(
-        [
-            pikepdf.Dictionary(
-                Type=pikepdf.Name.Annot, Subtype=pikepdf.Name.Link, Rect=[0, 0, 9, 9], Border=[0, 0, 0], **link
-            )
-            for link in links
-        ]
-    )
-    with pdf.open_outline() as outline:
-        chapter = pikepdf.OutlineItem("Chapter", 1)
-        chapter.children.append(pikepdf.OutlineItem("Section", action=goto))
-        outline.root.append(chapter)
-    pdf.Root.PageLabels = pikepdf.Dictionary(
-        Nums=[0, pikepdf.Dictionary(S=pikepdf.Name.r), 1, pikepdf.Dictionary(P="A-")]
-    )
-    pdf.Root.Lang = "de-AT"
-
-
-async def test_links_outline_labels_and_language_are_kept_and_told(workshop: Workshop) -> None:
-    made = await workshop.render(edited(BLANK, with_navigation))
-    facts = made.facts
-    assert (facts.has_outline, facts.has_page_labels, facts.link_count, facts.language) == (True, True, 3, "de-AT")
-    with opened(made.data) as pdf:
-        one, two, web = pdf.pages[0].obj.Annots.as_list()
-        assert [one.Dest[0].objgen, two.Dest[0].objgen] == [pdf.pages[1].obj.objgen] * 2
-        assert one.Dest[1:4] == [pikepdf.Name.XYZ, 10, 20] or list(one.Dest)[1:4] == [pikepdf.Name.XYZ, 10, 20]
-        assert str(web.A.URI) == "mailto:ana@example.com"
-        with pdf.open_outline() as outline:
-            (chapter,) = outline.root
-            assert (chapter.title, chapter.children[0].title) == ("Chapter", "Section")
-            assert chapter.children[0].destination[0].objgen == pdf.pages[1].obj.objgen
-        assert [page.label for page in pdf.pages] == ["i", "A-"]
-        assert str(pdf.Root.Lang) == "de-AT"
-
-
 async def test_a_rendition_is_the_same_each_time_and_its_own_rendition_again(workshop: Workshop) -> None:
-    pdf = edited(one_page(SOUND), with_navigation)
+    pdf = edited(one_page(SOUND), with_scripts)
     first, second = await rendered(workshop, pdf), await rendered(workshop, pdf)
     assert first == second
     again = await rendered(workshop, first)

@@ -1,4 +1,4 @@
-"""Small uploads that were got wrong once, each one of a kind; they lie beside the project, with what is right for each."""
+"""Small uploads that were got wrong once, each one of a kind; they lie beside the project, with what is right."""
 
 from io import BytesIO
 

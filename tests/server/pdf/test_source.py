@@ -110,7 +110,7 @@ REFUSED = {
     "picture larger than the sky": (huge_picture(), COMPLEX, "expands"),
     "portfolio": (one_page(b"", catalog=b"/Collection << /Type /Collection >>"), UNREADABLE, "portfolio"),
     "dynamic form": (one_page(b"", catalog=b"/NeedsRendering true"), UNREADABLE, "dynamic_form"),
-    "form that is on no page": (xfa_form(b"<template><subform><field/></subform></template>"), UNREADABLE, "dynamic_form"),
+    "form that is on no page": (xfa_form(b"<template><field/></template>"), UNREADABLE, "dynamic_form"),
     "cut off": (cut_off(), UNREADABLE, "truncated"),
 }  # fmt: skip
 
@@ -176,7 +176,9 @@ async def test_scripts_forms_signatures_and_files_are_told_of(workshop: Workshop
         pdf.Root.OpenAction = pikepdf.Dictionary(S=pikepdf.Name.JavaScript, JS="app.alert(1)")
 
     def add_form(pdf: pikepdf.Pdf) -> None:
-        field = pdf.make_indirect(pikepdf.Dictionary(FT=pikepdf.Name.Sig, T="s", V=pikepdf.Dictionary(Type=pikepdf.Name.Sig, Contents=b"x")))
+        field = pdf.make_indirect(
+            pikepdf.Dictionary(FT=pikepdf.Name.Sig, T="s", V=pikepdf.Dictionary(Type=pikepdf.Name.Sig, Contents=b"x"))
+        )
         pdf.Root.AcroForm = pikepdf.Dictionary(Fields=pikepdf.Array([field]))
 
     def add_file(pdf: pikepdf.Pdf) -> None:
