@@ -27,7 +27,7 @@ from zegel_server.signing.ports import DescribedVersion, Documents, PreparedDocu
 from zegel_server.signing.snapshot import PinnedRendition, Snapshot
 
 AT_ONCE: Final = 2
-"""Requests merged at a time: each takes `MAX_RENDITION_BYTES` of the server's own memory, and the merged one as much."""
+"""Requests merged at a time: each takes `MAX_RENDITION_BYTES` of the server's memory, and the merged one as much."""
 
 
 class Merges(Protocol):
