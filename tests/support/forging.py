@@ -7,7 +7,7 @@ authority that the verifier trusts.
 import hashlib
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from asn1crypto import cms, tsp, x509
@@ -22,6 +22,7 @@ from zegel.sealed_file.syntax import Value
 from zegel.sealed_file.timestamps import State, Validation, first_state, write_timestamp
 from zegel.verification import load_certificates
 from zegel.verification.container import Covered, algorithms_of, covered_digest, read_padded
+from zegel.verification.der import read_element
 from zegel_server.pdf.authority import DevelopmentAuthority
 from zegel_server.pdf.timestamping import LocalTimestampAuthority
 
@@ -117,14 +118,60 @@ def with_seal(pdf: bytes, forger: Forger, change: Callable[[bytes], bytes]) -> b
     seal = change(read_padded(file.completion.contents))
     assert 2 * len(seal) <= end - start - 2, "no room for it"
     digits = seal.hex().upper().encode("ascii").ljust(end - start - 2, b"0")
-    return forger.restamped(pdf[: start + 1] + digits + pdf[end - 1 :])
+    return with_second(pdf, forger, pdf[: start + 1] + digits + pdf[end - 1 : file.ends[1]])
 
 
-def rebuilt(token: bytes, change: Callable[[cms.SignedData], None]) -> bytes:
-    """A CMS container in which something was changed."""
-    loaded = cms.ContentInfo.load(token)
-    change(loaded["content"])
-    return bytes(loaded.dump(force=True))
+def with_second(pdf: bytes, forger: Forger, changed: bytes) -> bytes:
+    """A file whose first two revisions were changed without moving anything, and that was stamped anew."""
+    before, base, state, held = unstamped(pdf)
+    assert len(before) == len(changed)
+    base = replace(base, digest=hashlib.sha256(changed).digest())
+    return forger.stamped(changed, write_timestamp(base, state, held, ROOM))
+
+
+def der(tag: int, *parts: bytes) -> bytes:
+    """An element of DER."""
+    content = b"".join(parts)
+    size = len(content)
+    count = (size.bit_length() + 7) // 8
+    length = bytes([size]) if size < 0x80 else bytes([0x80 + count]) + size.to_bytes(count, "big")
+    return bytes([tag]) + length + content
+
+
+def edited(data: bytes, path: Sequence[int], change: Callable[[bytes], bytes]) -> bytes:
+    """DER in which the element that a path of indices leads to was changed, and all lengths with it."""
+    if not path:
+        return change(data)
+    element = read_element(data)
+    children = [each.encoding for each in element.elements()]
+    children[path[0]] = edited(children[path[0]], path[1:], change)
+    return der(element.tag, *children)
+
+
+def with_children(*added: bytes) -> Callable[[bytes], bytes]:
+    """A change that adds elements to the end of one."""
+
+    def change(data: bytes) -> bytes:
+        element = read_element(data)
+        return der(element.tag, element.content, *added)
+
+    return change
+
+
+SIGNED_DATA = (1, 0)
+"""Where in a CMS container what is signed stands; and its parts:"""
+DIGESTS, CERTIFICATES, SIGNERS = (*SIGNED_DATA, 1), (*SIGNED_DATA, 3), (*SIGNED_DATA, 4)
+SIGNER = (*SIGNERS, 0)
+DIGEST, MECHANISM, SIGNATURE, UNSIGNED = (*SIGNER, 2), (*SIGNER, 4), (*SIGNER, 5), (*SIGNER, 6)
+ON_SEAL = (*UNSIGNED, 0, 1, 0)
+"""Where in a seal the timestamp on it stands."""
+
+
+def part(data: bytes, path: Sequence[int]) -> bytes:
+    """The element that a path of indices leads to."""
+    found: list[bytes] = []
+    edited(data, path, lambda each: found.append(each) or each)  # type: ignore[func-returns-value]
+    return found[0]
 
 
 def objects_of(revision: Revision) -> dict[int, Value]:
@@ -156,8 +203,7 @@ class World:
         pdf = pdf or self.sealed.pdf
         file = read_sealed_file(pdf)
         stamp = file.timestamps[-1]
-        seal = cms.ContentInfo.load(read_padded(file.completion.contents))["content"]
-        on_seal = seal["signer_infos"][0]["unsigned_attrs"][0]["values"][0]["content"]
+        on_seal = cms.ContentInfo.load(part(read_padded(file.completion.contents), ON_SEAL))["content"]
         roots = {root.dump() for root in load_certificates(self.sealed.root_pem)}
         held = {each for each_stamp in file.timestamps for each in each_stamp.added.certificates}
         covered = covered_digest(pdf, *stamp.gap, file.ends[-1])
