@@ -31,6 +31,9 @@ from zegel_server.pdf.refusal import Refusal, RefusedError
 _SIZE_PART, _SIZE_POINTS = 0.001, 0.5
 """By how much two sizes of one page may differ: what rounding explains."""
 
+_LINE = 4
+"""Pixels that are taken for one line: less than any line of print is high."""
+
 _MOST_CLOSELY = 200
 """Missing words of one page that are looked at closely: an invisible layer of text that is gone has thousands."""
 
@@ -43,6 +46,9 @@ _MARGIN = 2 * WINDOW + 2
 
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels."""
+
+_Line = tuple[str, bool, int]
+"""A word's text, whether its line runs across the page, and which line or column it is."""
 
 
 @dataclass(slots=True)
@@ -148,7 +154,7 @@ class Look:
             box = within(_wider(word.box, self._size), top, one.height)
             if box is None or not has_ink(one, box):
                 continue  # hidden, or elsewhere
-            likenesses = [each for each in later if _once(each.text) == _once(word.text) and _in_line(word, each)]
+            likenesses = later.get(_line(word), ())
             if not has_ink(other, box) or other_colour(one, other, box) or not (likenesses or word.guessed):
                 raise RefusedError(Refusal.DIFFERS)
             yield box
@@ -158,12 +164,17 @@ class Look:
                     yield place
 
     @cached_property
-    def _lent(self) -> tuple[list[Word], list[Word]]:
-        """The original's words in a reader's own font, and those of the rendition that may be like them."""
+    def _lent(self) -> tuple[list[Word], dict[_Line, list[Word]]]:
+        """The original's words in a reader's own font, and those of the rendition by the lines that they touch."""
         words = [word for word in self._one.placed_words(self._size) if word.lent]
-        texts = {_once(word.text) for word in words}
-        later = self._other.placed_words(self._size) if words else iter(())
-        return words, [word for word in later if _once(word.text) in texts]
+        later: dict[_Line, list[Word]] = {}
+        for word in self._other.placed_words(self._size) if words else ():
+            text = _once(word.text)
+            for row in range(word.top // _LINE, word.bottom // _LINE + 1):
+                later.setdefault((text, True, row), []).append(word)
+            for column in range(word.left // _LINE, word.right // _LINE + 1):
+                later.setdefault((text, False, column), []).append(word)
+        return words, later
 
     # ------------------------------------------------------------------------------------------------------------ words
 
@@ -235,11 +246,10 @@ def _once(text: str) -> str:
     return "".join(char for char, _run in groupby(text))
 
 
-def _in_line(one: Word, other: Word) -> bool:
-    """Whether two words may be the same one, set wider or closer."""
-    if one.across:
-        return one.top < other.bottom and other.top < one.bottom
-    return one.left < other.right and other.left < one.right
+def _line(word: Word) -> _Line:
+    """Where a word of the same text must be, to be the same one, set wider or closer."""
+    middle = (word.top + word.bottom) // 2 if word.across else (word.left + word.right) // 2
+    return _once(word.text), word.across, middle // _LINE
 
 
 def _wider(box: Box, size: Size) -> Box:

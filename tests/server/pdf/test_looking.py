@@ -260,7 +260,7 @@ def test_small_print_on_a_huge_page_and_a_mark_on_a_tiny_one_are_found() -> None
 
 def test_a_difference_is_found_at_a_seam_between_bands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zegel_server.pdf.page_looking.BAND_PIXELS", 595 * 40)
-    for line in range(0, 60, 7):
+    for line in (0, 23, 46):
         assert differs(page(text(LINES)), page(text([*LINES[:line], "", *LINES[line + 1 :]])))
     assert compare_rendition(page(text(LINES)), page(b"q " + text(LINES) + b" Q")) == ()
 
