@@ -231,6 +231,7 @@ def make_sealed(
     *,
     stamps: Sequence[Stamp] = (STAMP,),
     ended: dt.datetime | None = None,
+    audit: AuditPage = AUDIT,
 ) -> Sealed:
     key = key or log_key()
     document = document or make_pdf()
@@ -239,7 +240,7 @@ def make_sealed(
     boxes = [box_of(stamp) for stamp in stamps]
     certificate = authority.seal.chain[0]
     evidence = make_evidence(key, document, rendition, certificate, boxes, witnesses, ended=ended)
-    job = CompletionJob(rendition, list(stamps), AUDIT, evidence.files, dt.datetime.now(dt.UTC))
+    job = CompletionJob(rendition, list(stamps), audit, evidence.files, dt.datetime.now(dt.UTC))
     respond = LocalTimestampAuthority(authority.timestamp).respond
     pdf = rendition + seal_rendition(job, seal_spec(authority), authority.seal.sign, respond).appended
     return Sealed(pdf, str(key.verifier), authority.root_pem, detached_of(pdf, evidence.last, key, witnesses))
