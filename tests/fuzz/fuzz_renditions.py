@@ -76,6 +76,16 @@ class Result:
     caught: list[tuple[int, str]] = field(default_factory=list)
     wrong: list[tuple[int, str, str]] = field(default_factory=list)
 
+    def note(self, index: int, what: str, told: str = "") -> None:
+        """Note what went wrong, and say so at once: a large run takes an hour."""
+        self.wrong.append((index, what, told))
+        sys.stderr.write(f"{index} {what} {told}\n")
+
+    def catch(self, index: int, what: str) -> None:
+        """Note why a rendition was rightly refused."""
+        self.caught.append((index, what))
+        sys.stderr.write(f"{index} refused, and {what}\n")
+
 
 class HangError(Exception):
     """Raised when a rendition takes too long."""
@@ -251,21 +261,22 @@ def fuzz(count: int, seed: int, maker: Maker, *, poppler_every: int = 1) -> Resu
             result.refused[refused.refusal.value] += 1
             if refused.refusal is Refusal.DIFFERS and maker.tried is not None and poppler_every:
                 # Two readers see what was refused: it is our fault, which nobody but the sender met.
-                result.caught += [(index, what) for what in judge(grown, maker.tried, poppler=True)]
+                for what in judge(grown, maker.tried, poppler=True):
+                    result.catch(index, what)
             continue
         except HangError:
-            result.wrong.append((index, "hang", ""))
+            result.note(index, "hang")
             continue
         except Exception as error:  # noqa: BLE001 - whatever it is, it is a defect
             frames = traceback.extract_tb(error.__traceback__)[-3:]
             told = " ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames)
-            result.wrong.append((index, "defect", f"{type(error).__name__} {str(error)[:120]} {told}"))
+            result.note(index, "defect", f"{type(error).__name__} {str(error)[:120]} {told}")
             continue
         looked = bool(poppler_every) and index % poppler_every == 0
         result.done["made"] += 1
         result.done["looked at by poppler"] += looked
         for what in judge(grown, made, poppler=looked):
-            result.wrong.append((index, what, ""))
+            result.note(index, what)
     return result
 
 
@@ -296,13 +307,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     every = options.poppler_every if shutil.which("pdftoppm") else 0
     start = time.perf_counter()
     result = fuzz(options.count, options.seed, server(), poppler_every=every)
-    for index, what, told in result.wrong[:200]:
-        sys.stderr.write(f"{index} {what} {told}\n")
-        if options.save:
-            options.save.mkdir(parents=True, exist_ok=True)
+    if options.save:
+        options.save.mkdir(parents=True, exist_ok=True)
+        for index in {each[0] for each in result.wrong} | {each[0] for each in result.caught}:
             (options.save / f"{index}.pdf").write_bytes(grow(index).data)
-    for index, what in result.caught[:200]:
-        sys.stderr.write(f"{index} refused, and {what}\n")
     summary = {
         "files": options.count,
         "wrong": len({index for index, _what, _told in result.wrong}),
