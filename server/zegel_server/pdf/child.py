@@ -162,7 +162,8 @@ def serve(connection: socket.socket, granted: frozenset[str]) -> None:
     try:
         result = _do(kind, body, blobs, channel, granted)
     except RefusedError as refused:
-        channel.send("refused", {"refusal": refused.refusal.value, "trace": []})
+        trace = _trace(refused.__cause__) if refused.__cause__ else []
+        channel.send("refused", {"refusal": refused.refusal.value, "trace": trace})
     except MemoryError:
         channel.send("refused", {"refusal": Refusal.MEMORY.value, "trace": []})
     except RecursionError:

@@ -59,8 +59,8 @@ def examine(sealed: bytes, boxes: Sequence[Box], certificates: Sequence[bytes]) 
         # At the time that it was given: this process has no clock to rely on.
         signatures.check_timestamps(None)
         signatures.check_seal()
-    except (FormError, ContainerError, PathError, SealFormError, SignatureError, StoreError):
-        raise RefusedError(Refusal.SEAL) from None
+    except (FormError, ContainerError, PathError, SealFormError, SignatureError, StoreError) as error:
+        raise RefusedError(Refusal.SEAL) from error
     allowed = {_thousandths(box) for box in boxes}
     if not set(file.completion.boxes) <= allowed:
         raise RefusedError(Refusal.SEAL)

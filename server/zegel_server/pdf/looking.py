@@ -182,16 +182,19 @@ def _same_outside(one: DrawnPage, other: DrawnPage, boxes: list[Box], unit: floa
 
 
 def _pixels(box: Box, across: float, upright: float) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of all pixels that a box touches."""
+    """Left, top, right and bottom of all pixels that a box touches, and of those next to them.
+
+    PDFium rounds the edges of a form outward: ink at its very edge greys a pixel beyond.
+    """
     values = (box.x, box.y, box.x + box.width, box.y + box.height)
     if not all(map(math.isfinite, values)):
         raise RefusedError(Refusal.SEAL)
     left, top, right, bottom = values
     return (
-        math.floor(left * across),
-        math.floor(top * upright),
-        math.ceil(right * across),
-        math.ceil(bottom * upright),
+        math.floor(left * across) - 1,
+        math.floor(top * upright) - 1,
+        math.ceil(right * across) + 1,
+        math.ceil(bottom * upright) + 1,
     )
 
 
