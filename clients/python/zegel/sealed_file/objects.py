@@ -10,9 +10,13 @@ Invariants:
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 from zegel.sealed_file.graph import references
 from zegel.sealed_file.syntax import FormError, Stream, Value, read_value
+
+_KEPT_BYTES: Final = 2**20
+"""Bytes of text whose values are kept nevertheless, since most are asked for again."""
 
 
 class Objects(Mapping[int, Value]):
@@ -31,23 +35,28 @@ class Objects(Mapping[int, Value]):
         self._streams = array("Q")  # begin and end of each one's data; nothing is 0, 0
         self._led = array("L")
         self._ends = array("Q")
+        self._kept: dict[int, Value] = {}
+        self._room = _KEPT_BYTES
 
-    def add(self, number: int, place: int, start: int, value: Value, stream: tuple[int, int]) -> None:
+    def add(self, number: int, place: int, span: tuple[int, int], value: Value, stream: tuple[int, int]) -> None:
         """Take an object that was read; its number is larger than those before.
 
         Args:
             number: Its number.
             place: Where it begins.
-            start: Where its value begins.
+            span: Where its value begins and ends.
             value: Its value, or its stream's dictionary.
             stream: Where its stream's data begins and ends; 0, 0 where it has none.
         """
         self._numbers.append(number)
         self._places.append(place)
-        self._values.append(start)
+        self._values.append(span[0])
         self._streams.extend(stream)
         self._led.extend(references(value))
         self._ends.append(len(self._led))
+        self._room -= span[1] - span[0]
+        if self._room >= 0:
+            self._kept[number] = self._as_object(number, value, *stream)
 
     def __getitem__(self, number: int) -> Value:
         """The object's value, read anew.
@@ -55,15 +64,19 @@ class Objects(Mapping[int, Value]):
         Raises:
             KeyError: There is none.
         """
+        if number in self._kept:
+            return self._kept[number]
         index = self._index(number)
         value, _ = read_value(self._data, self._values[index])
-        begin, end = self._streams[2 * index : 2 * index + 2]
+        return self._as_object(number, value, *self._streams[2 * index : 2 * index + 2])
+
+    def _as_object(self, number: int, value: Value, begin: int, end: int) -> Value:
         if not begin:
             return value
         if not isinstance(value, dict):
             raise FormError(f"object {number} is a stream without a dictionary")
-        del value["Length"]
-        return Stream(value, self._view[begin:end])
+        entries = {key: item for key, item in value.items() if key != "Length"}
+        return Stream(entries, self._view[begin:end])
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._numbers)

@@ -36,6 +36,8 @@ _LINK_KEYS: Final = frozenset(
 )
 _TURNS: Final = (0, 90, 180, 270)
 _FINE: Final = Decimal("0.000001")
+_FINER: Final = Decimal("0.000000000001")
+"""Of a scale, which multiplies up to a million points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,7 @@ def shape_of(page: Mapping[str, Value]) -> PageShape:
     if turn not in _TURNS or isinstance(turn, bool) or not is_number(told) or Decimal(str(told)) <= 0:
         raise FormError("a page is turned or scaled as none can be shown")
     unit = Decimal(str(told))
-    scale, none = _fine(1 / unit), Decimal(0)
+    scale, none = _fine(1 / unit, _FINER), Decimal(0)
     across, upright = _fine((right - left) * unit), _fine((top - bottom) * unit)
     if turn == 0:
         return PageShape(across, upright, (scale, none, none, scale, left, bottom))
@@ -146,10 +148,10 @@ def shape_of(page: Mapping[str, Value]) -> PageShape:
     return PageShape(upright, across, (none, -scale, scale, none, left, top))
 
 
-def _fine(number: Decimal) -> Decimal:
+def _fine(number: Decimal, to: Decimal = _FINE) -> Decimal:
     if abs(number) > MAX_LENGTH:
         raise BoundError(f"a page is larger than {MAX_LENGTH:,} points, or is scaled so")
-    return number.quantize(_FINE, ROUND_HALF_EVEN)
+    return number.quantize(to, ROUND_HALF_EVEN)
 
 
 def _check_page(objects: Mapping[int, Value], number: int, pages: range) -> None:

@@ -45,6 +45,7 @@ ID_BYTES: Final = 16
 CATALOGUE: Final = 1
 """Number of the catalogue."""
 
+_Span = tuple[int, int]
 _END_WORD: Final = b"endstream"
 _FREE: Final = b"0000000000 65535 f \n"
 _HEAD = re.compile(rb"([1-9][0-9]{0,9}) 0 obj\n")
@@ -259,10 +260,10 @@ def _read_one(data: bytes, view: memoryview, before: Sequence[Revision], mark: b
         number = int(head[1])
         if number <= last or number > MAX_OBJECTS or not (before or number == last + 1):
             raise FormError(f"byte {position}: object {number} does not follow on object {last}")
-        value, stream, end = _read_object(data, number, head.end())
-        objects.add(number, position, head.end(), value, stream)
+        value, spans, end = _read_object(data, number, head.end())
+        objects.add(number, position, spans[0], value, spans[1])
         position, last = end, number
-        spelled += end - head.start() - (stream[1] - stream[0])
+        spelled += spans[0][1] - spans[0][0]
         if spelled > MAX_VALUES_BYTES:
             raise BoundError(f"the file's objects are larger than {MAX_VALUES_BYTES // 2**20} MiB in all")
     table = _table(list(objects), objects.places, first=not before)
@@ -284,16 +285,17 @@ def _read_one(data: bytes, view: memoryview, before: Sequence[Revision], mark: b
     return Revision(start, end, position, objects, size, info, identifier)
 
 
-def _read_object(data: bytes, number: int, start: int) -> tuple[Value, tuple[int, int], int]:
-    """An object's value, where its stream's data is, and where the next object begins.
+def _read_object(data: bytes, number: int, start: int) -> tuple[Value, tuple[_Span, _Span], int]:
+    """An object's value, where that and its stream's data begin and end, and where the next object begins.
 
     ``start`` is the place after its first line.
     """
     value, end = read_value(data, start)
     if data[start:end] != write_value(value):
         raise FormError(f"byte {start}: object {number} is spelled in another way than it should be")
+    span = (start, end)
     if data.startswith(_END, end):
-        return value, (0, 0), end + len(_END)
+        return value, (span, (0, 0)), end + len(_END)
     if not data.startswith(_BEGIN_STREAM, end) or not isinstance(value, dict):
         raise FormError(f"byte {end}: object {number} does not end")
     begin = end + len(_BEGIN_STREAM)
@@ -303,4 +305,4 @@ def _read_object(data: bytes, number: int, start: int) -> tuple[Value, tuple[int
     end = begin + length
     if not data.startswith(_END_STREAM, end) or data.find(_END_WORD, begin, end) >= 0:
         raise FormError(f"byte {begin}: the stream of object {number} does not end where its length says")
-    return value, (begin, end), end + len(_END_STREAM)
+    return value, (span, (begin, end)), end + len(_END_STREAM)
