@@ -7,6 +7,7 @@ Invariants:
 * A stamp is a form that ends at its box, whatever is drawn in it.
 """
 
+import math
 from collections import defaultdict
 from dataclasses import replace
 from decimal import Decimal
@@ -22,6 +23,7 @@ from zegel.sealed_file.syntax import FormError, Name, Ref, Stream, Value
 from zegel_server.pdf.audit_page import PAGE_HEIGHT, PAGE_WIDTH, draw_audit_pages
 from zegel_server.pdf.canonical import Converter, packed
 from zegel_server.pdf.fonts import PLAIN_FONT
+from zegel_server.pdf.limits import MAX_PAGE_SIDE
 from zegel_server.pdf.model import CompletionJob, Stamp
 from zegel_server.pdf.refusal import Refusal, RefusedError
 from zegel_server.pdf.stamping import draw_stamp
@@ -131,7 +133,12 @@ def _by_page(stamps: list[Stamp], pages: int) -> dict[int, list[Stamp]]:
     """Stamps by the page that they are on, in the order of those pages."""
     found: defaultdict[int, list[Stamp]] = defaultdict(list)
     for stamp in stamps:
-        if not 1 <= stamp.page <= pages:
+        sides = (stamp.x, stamp.y, stamp.width, stamp.height)
+        if (
+            not 1 <= stamp.page <= pages
+            or not all(math.isfinite(each) and abs(each) <= MAX_PAGE_SIDE for each in sides)
+            or min(box_of(stamp).width, box_of(stamp).height) <= 0
+        ):
             raise RefusedError(Refusal.STAMP_PLACE)
         found[stamp.page].append(stamp)
     return dict(sorted(found.items()))

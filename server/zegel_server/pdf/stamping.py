@@ -133,16 +133,17 @@ def _draw_signature(canvas: Canvas, stamp: Stamp, bottom: float) -> None:
     sizes = [_fit_line(line, "body", stamp.width, small * LEADING) for line in captions]
     foot = len(captions) * small * LEADING + (small * 0.55 if captions else 0.0)
     rule = bottom + foot
-    ink_height = stamp.height - foot - 1.0
+    gap = min(1.0, stamp.height * 0.05)
+    ink_height = stamp.height - foot - gap
     if stamp.image is None:
         # Handwriting is drawn large: its small letters reach half the height of its capitals, and its tails hang below.
         size = min(_LARGEST_HAND, _fit_line(stamp.text, "hand", stamp.width * 0.96, ink_height))
         base = rule + size * (0.27 if is_handwriting(stamp.text) else 0.36)
         draw_text(canvas, stamp.x + stamp.width * 0.02, base, stamp.text, "hand", size)
     else:
-        _draw_picture(canvas, stamp.image, (stamp.x, rule + 1.0, stamp.width, ink_height))
+        _draw_picture(canvas, stamp.image, (stamp.x, rule + gap, stamp.width, ink_height))
     canvas.setStrokeColorRGB(*_RULE)
-    canvas.setLineWidth(0.5)
+    canvas.setLineWidth(gap / 2)
     canvas.line(stamp.x, rule, stamp.x + stamp.width, rule)
     canvas.setFillColorRGB(*_SMALL)
     base = rule - small * 0.45
