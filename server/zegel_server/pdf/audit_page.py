@@ -134,6 +134,8 @@ class _Cell:
         ]
         if len(found) > _MAX_CELL_LINES:
             line, style = found[_MAX_CELL_LINES - 1]
+            while line and text_width(f"{line} \u2026", style.stack, style.size) > width:
+                line = line[:-1]
             found = [*found[: _MAX_CELL_LINES - 1], (f"{line} \u2026", style)]
         return found
 
@@ -197,7 +199,7 @@ def _parties(sheet: _Sheet, parties: list[AuditParty]) -> None:
                 _Cell(((party.detail, _SMALL),)),
             )
         )
-    _table(sheet, "Parties", ("NAME", "ROLE", "STATUS", "IDENTIFIED BY"), (0.34, 0.13, 0.26, 0.27), rows)
+    _table(sheet, "Parties", ("NAME", "ROLE", "STATUS", "IDENTIFIED BY"), (0.33, 0.12, 0.25, 0.30), rows)
 
 
 def _history(sheet: _Sheet, events: list[AuditEvent]) -> None:
