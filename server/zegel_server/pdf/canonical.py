@@ -3,8 +3,8 @@
 Invariants:
 
 * What is written is what is reached from the pages and the catalogue, each object once, numbered in that order.
-* A stream's bytes stay as they are, but one without a filter is deflated, and one whose bytes could be taken for its end
-  is wrapped once more.
+* A stream's bytes stay as they are, but one without a filter is deflated, and one whose bytes could be taken for its
+  end is wrapped once more.
 """
 
 import re
@@ -48,7 +48,7 @@ class Converter:
         """
         self._numbers[item.objgen] = number
 
-    def value(self, item: object) -> Value:
+    def value(self, item: object) -> Value:  # noqa: PLR0911 - a kind a line
         """An object's own value, with references to those it leads to.
 
         Args:

@@ -16,7 +16,8 @@ from io import BytesIO
 import pikepdf
 from reportlab.pdfgen.canvas import Canvas
 
-from zegel.sealed_file.completion import Box, Numbers, Texts, head_objects, rendition_pages, stamp_extent
+from zegel.sealed_file.completion import Numbers, Texts, head_objects, rendition_pages
+from zegel.sealed_file.overlays import Box, stamp_extent
 from zegel.sealed_file.rendition import PAGE_TREE, check_rendition
 from zegel.sealed_file.revisions import Revision, read_revisions
 from zegel.sealed_file.syntax import FormError, Name, Ref, Stream, Value
@@ -181,5 +182,3 @@ def _resources(converter: Converter, page: pikepdf.Page) -> dict[str, Value]:
             continue
         found[key[1:]] = converter.entries(named)
     return found
-
-

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from asn1crypto import x509
 
-from zegel.sealed_file import completion
+from zegel.sealed_file import completion, overlays
 from zegel.sealed_file.completion import Texts
 from zegel.sealed_file.reading import read_sealed_file
 from zegel.sealed_file.rendition import entries_of, shape_of
@@ -87,8 +87,8 @@ def rehearse(job: CompletionJob) -> None:
     looking.compare_sealed(job.rendition, job.rendition + second.data, boxes)
 
 
-def _thousandths(box: Box) -> completion.Box:
-    return completion.Box(box.page, *(round(each * 1000) for each in (box.x, box.y, box.width, box.height)))
+def _thousandths(box: Box) -> overlays.Box:
+    return overlays.Box(box.page, *(round(each * 1000) for each in (box.x, box.y, box.width, box.height)))
 
 
 def _shown(revision: Revision, pages: range) -> list[PageFacts]:

@@ -83,8 +83,8 @@ MAX_ATTACHMENTS = 64
 """Files attached to the signed PDF: the evidence has three; the rest is room."""
 
 MAX_RENDITION_BYTES = 160 * MEBIBYTE
-"""A rendition, of one document or of several: an original's streams as they are, its dictionaries spelled out, fonts put
-in; with 64 MiB of evidence it is still a file that every verifier takes."""
+"""A rendition, of one document or of several: an original's streams as they are, its dictionaries spelled out, fonts
+put in; with 64 MiB of evidence it is still a file that every verifier takes."""
 
 MAX_RESULT_BYTES = 400 * MEBIBYTE
 """What the worker may hand back: all originals, all attachments, fonts and pages of its own."""

@@ -26,11 +26,10 @@ from zegel_server.idempotency import Call
 from zegel_server.keys.service import Keys
 from zegel_server.signing import disclosure, store
 from zegel_server.signing.fields import (
-    MAX_REQUEST_TEXT,
     FieldType,
     Value,
     Values,
-    caption_length,
+    check_room,
     check_values,
     digest_of,
     missing,
@@ -80,16 +79,6 @@ class _Read:
     seen: Seen
     key: bytes
     stored_values: bytes | None
-
-
-def _demand_room(request: Snapshot, text: int) -> None:
-    """Refuses more text than the sealed file's stamps can have, while it can still be shortened."""
-    names = [request.people[each.signature_id].name for each in request.progress.signatures]
-    if text + caption_length(request.fields, names) > MAX_REQUEST_TEXT:
-        raise ResourceExhausted(
-            f"All texts of a request together must have at most {MAX_REQUEST_TEXT:,} characters.",
-            limit="request_text",
-        )
 
 
 class _ChangedError(Exception):
@@ -207,7 +196,8 @@ class Ceremony:
         async with self._database.transaction() as transaction:
             now, others = await self._lock(transaction, read)
             now.progress.demand_fillable(read.seen.signature_id, clock.now())
-            _demand_room(now, others + text_length(after))
+            names = [now.people[each.signature_id].name for each in now.progress.signatures]
+            check_room(now.fields, names, others + text_length(after))
             if after != read.seen.values:
                 await transaction.execute(
                     store.UPDATE_VALUES,

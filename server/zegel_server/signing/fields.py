@@ -19,7 +19,7 @@ from typing import Any, Final, Literal, Self, cast
 
 from zegel.canonical import Json, dumps
 from zegel_server import validation
-from zegel_server.errors import InvalidArgument
+from zegel_server.errors import InvalidArgument, ResourceExhausted
 from zegel_server.pdf.limits import MAX_STAMP_TEXT_TOTAL
 
 MAX_API_ID: Final = 64
@@ -208,6 +208,24 @@ def caption_length(fields: Iterable[Field], names: Sequence[str]) -> int:
         elif field.type is FieldType.DATE_SIGNED:
             found += DATE
     return found
+
+
+def check_room(fields: Iterable[Field], names: Sequence[str], text: int) -> None:
+    """Refuses more text than the sealed file's stamps can have, while it can still be shortened.
+
+    Args:
+        fields: The request's fields.
+        names: The signers' names, in their order.
+        text: Characters that all signers have filled in.
+
+    Raises:
+        ResourceExhausted: It is too much.
+    """
+    if text + caption_length(fields, names) > MAX_REQUEST_TEXT:
+        raise ResourceExhausted(
+            f"All texts of a request together must have at most {MAX_REQUEST_TEXT:,} characters.",
+            limit="request_text",
+        )
 
 
 def missing(fields: Iterable[Field], values: Values) -> list[str]:

@@ -7,6 +7,7 @@ which writes sealed files, and the verifier, which reads them, use it.
 * :mod:`.revisions`: the revisions of a file, byte for byte;
 * :mod:`.graph`: in which order objects are numbered;
 * :mod:`.rendition`: the first revision, which is what signers were shown;
+* :mod:`.overlays`: how stamps are laid over a page;
 * :mod:`.completion`: the second: stamps, audit pages, evidence, the seal;
 * :mod:`.timestamps`: those that follow: validation data and a document timestamp each.
 """

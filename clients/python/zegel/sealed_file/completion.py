@@ -19,12 +19,12 @@ from binascii import hexlify
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Final
 
-from zegel.sealed_file.rendition import FIRST_PAGE, PAGE_TREE, PageShape, entries_of, page_tree, shape_of
+from zegel.sealed_file.overlays import Box, overlay_content, overlay_form, overlay_name, stamped_page
+from zegel.sealed_file.rendition import FIRST_PAGE, PAGE_TREE, entries_of, page_tree, shape_of
 from zegel.sealed_file.revisions import CATALOGUE, Revision
-from zegel.sealed_file.syntax import FormError, Name, Ref, Stream, Value, write_name, write_number
+from zegel.sealed_file.syntax import FormError, Name, Ref, Stream, Value
 
 SEAL_FIELD: Final = "ZegelSeal"
 """Name of the seal's field."""
@@ -50,30 +50,9 @@ FILES: Final = (
 
 HEADS: Final = 5 + 2 * len(FILES)
 """How many of its own objects come before those of stamped pages."""
-_OVERLAY: Final = "ZegelStamps"
 MAX_EVIDENCE_BYTES: Final = 64 * 2**20
 """Bytes of an attached file: a trail of a hundred thousand events."""
 _END_WORD: Final = b"endstream"
-_THOUSAND: Final = Decimal(1000)
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Box:
-    """A place on a page of the rendition, in thousandths of a point from the top left of the page as shown.
-
-    Args:
-        page: The page, from 1.
-        x: Its left edge.
-        y: Its upper edge.
-        width: Its width.
-        height: Its height.
-    """
-
-    page: int
-    x: int
-    y: int
-    width: int
-    height: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,84 +207,6 @@ def rendition_pages(rendition: Revision) -> range:
     """
     kids = entries_of(rendition.objects, PAGE_TREE)["Kids"]
     return range(FIRST_PAGE, FIRST_PAGE + (len(kids) if isinstance(kids, list) else 0))
-
-
-def overlay_name(page: Mapping[str, Value]) -> str:
-    """The name under which a page draws its stamps: one that none of its own pictures has.
-
-    Args:
-        page: The page as the rendition has it.
-    """
-    resources = page["Resources"]
-    taken = resources.get("XObject", {}) if isinstance(resources, dict) else {}
-    name = _OVERLAY
-    while isinstance(taken, dict) and name in taken:
-        name += "_"
-    return name
-
-
-def stamped_page(page: Mapping[str, Value], overlay: int) -> dict[str, Value]:
-    """A page with one content stream more, and the form that it draws.
-
-    Args:
-        page: The page as the rendition has it.
-        overlay: Number of the content; the form has the next number.
-    """
-    resources = page["Resources"]
-    known = resources if isinstance(resources, dict) else {}
-    named = known.get("XObject", {})
-    drawn: dict[str, Value] = {**(named if isinstance(named, dict) else {}), overlay_name(page): Ref(overlay + 1)}
-    return {**page, "Contents": [page["Contents"], Ref(overlay)], "Resources": {**known, "XObject": drawn}}
-
-
-def overlay_content(shape: PageShape, name: str) -> bytes:
-    """The content that is added to a page: it draws one form, on the page as it is shown.
-
-    Args:
-        shape: How the page is shown.
-        name: The form's name.
-    """
-    return b"q %s cm %s Do Q\n" % (b" ".join(map(write_number, shape.matrix)), write_name(name))
-
-
-def overlay_form(shape: PageShape, boxes: Sequence[Box], first: int) -> Stream:
-    """The form that draws a page's stamps, each at its box.
-
-    Args:
-        shape: How the page is shown.
-        boxes: The boxes.
-        first: Number of the first stamp; the others follow.
-
-    Raises:
-        FormError: There are too many.
-    """
-    if len(boxes) > 99_999:  # noqa: PLR2004 - five digits
-        raise FormError("a page has too many stamps")
-    lines = []
-    named: dict[str, Value] = {}
-    for index, box in enumerate(boxes):
-        name = f"S{index:05d}"
-        named[name] = Ref(first + index)
-        left, bottom = Decimal(box.x) / _THOUSAND, shape.height - Decimal(box.y + box.height) / _THOUSAND
-        lines.append(b"q 1 0 0 1 %s %s cm /%s Do Q\n" % (write_number(left), write_number(bottom), name.encode()))
-    return Stream(
-        {
-            "Type": Name("XObject"),
-            "Subtype": Name("Form"),
-            "BBox": [Decimal(0), Decimal(0), shape.width, shape.height],
-            "Resources": {"XObject": named},
-        },
-        b"".join(lines),
-    )
-
-
-def stamp_extent(box: Box) -> list[Value]:
-    """The ``BBox`` of a stamp: from 0, 0 to its box's width and height.
-
-    Args:
-        box: The box.
-    """
-    return [0, 0, Decimal(box.width) / _THOUSAND, Decimal(box.height) / _THOUSAND]
 
 
 def text_string(text: str) -> bytes:

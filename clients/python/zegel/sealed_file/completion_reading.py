@@ -13,16 +13,15 @@ from typing import Final
 from zegel.sealed_file.completion import (
     FILES,
     MAX_EVIDENCE_BYTES,
-    Box,
     Completion,
     Numbers,
     Texts,
     head_objects,
     rendition_pages,
-    stamp_extent,
 )
 from zegel.sealed_file.drawing import demand_drawing, demand_resources
 from zegel.sealed_file.graph import demand_order, references
+from zegel.sealed_file.overlays import Box, stamp_extent
 from zegel.sealed_file.placing import demand_ranges
 from zegel.sealed_file.rendition import PAGE_TREE, entries_of, shape_of
 from zegel.sealed_file.revisions import Revision
