@@ -102,8 +102,11 @@ def _labels(objects: Mapping[int, Value], catalogue: Mapping[str, Value], start:
 def _outline(objects: dict[int, Value], catalogues: Sequence[Mapping[str, Value]], root: int) -> Entries | None:
     """An outline of the documents' own, whose first level is theirs, one after the other."""
     first: list[int] = []
+    shown = 0
     for catalogue in catalogues:
         own = _followed(objects, catalogue.get("Outlines"))
+        count = own.get("Count") if isinstance(own, dict) else None
+        shown += count if isinstance(count, int) else 0
         item = own.get("First") if isinstance(own, dict) else None
         while isinstance(item, Ref):
             first.append(item.number)
@@ -120,7 +123,7 @@ def _outline(objects: dict[int, Value], catalogues: Sequence[Mapping[str, Value]
         if index < len(first) - 1:
             linked["Next"] = Ref(first[index + 1])
         objects[number] = linked
-    return {"Type": Name("Outlines"), "First": Ref(first[0]), "Last": Ref(first[-1]), "Count": len(first)}
+    return {"Type": Name("Outlines"), "First": Ref(first[0]), "Last": Ref(first[-1]), "Count": shown}
 
 
 def _followed(objects: Mapping[int, Value], value: Value) -> Value:
