@@ -98,7 +98,7 @@ def some_value(choose: Choose, top: int) -> Value:
     )  # fmt: skip
 
 
-def change_value(value: Value, choose: Choose, top: int) -> Value:  # noqa: C901, PLR0911 - a case a kind
+def change_value(value: Value, choose: Choose, top: int) -> Value:  # noqa: C901, PLR0911, PLR0912 - a case a kind
     """A value that differs somewhere."""
     if isinstance(value, Stream):
         if choose.random() < 0.5:
