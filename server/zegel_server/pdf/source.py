@@ -140,10 +140,11 @@ def _settled(source: Source) -> Source:
         pages = [page.obj for page in pdf.pages]
     except _QPDF_ERRORS:
         return source
-    for page in pages:
-        if "/Resources" in page:
-            del page["/Resources"]
     renamed = _RENAMED.decode()
+    for page in pages:
+        # What qpdf put there for want of the key; what lies in an object stream kept its name, and is the page's own.
+        if "/Resources" in page and (renamed in page or not len(page["/Resources"])):
+            del page["/Resources"]
     for item in pdf.objects:
         if isinstance(item, pikepdf.Dictionary | pikepdf.Stream) and renamed in item:
             item["/Resources"] = shallow(item[renamed])

@@ -8,7 +8,7 @@ from io import BytesIO
 import pikepdf
 import pytest
 
-from support.pdfs import bomb, edited, ink, one_page, raw_pdf, stream
+from support.pdfs import bomb, edited, ink, one_page, raw_pdf, shown_text, stream
 from zegel_server.errors import FailedPrecondition
 from zegel_server.pdf.model import FoundSignature
 from zegel_server.pdf.workshop import Workshop
@@ -229,3 +229,27 @@ async def test_encrypted_attachments_keep_nobody_from_reading(workshop: Workshop
     # What is not told to be encrypted is read as it stands; that the content here is not is all that the test gives up.
     made = await workshop.render(names.sub(lambda found: found[0][:6] + b"/Identity", locked))
     assert made.facts.was_encrypted
+
+
+async def test_a_page_without_resources_takes_none_from_pages_in_object_streams(workshop: Workshop) -> None:
+    font = b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"
+    form = stream(b"0 0 9 9 re f", b"/Type /XObject /Subtype /Form /BBox [0 0 9 9] /Resources << >>")
+    plain = raw_pdf(
+        [
+            b"<< /Type /Catalog /Pages 2 0 R >>",
+            b"<< /Type /Pages /Kids [3 0 R 4 0 R] /Count 2 /MediaBox [0 0 99 99] >>",
+            b"<< /Type /Page /Parent 2 0 R /Contents 7 0 R /Resources << /Font << /F 5 0 R >> /XObject << /X 6 0 R >> >> >>",
+            b"<< /Type /Page /Parent 2 0 R /Resources [1] /Contents 8 0 R >>",
+            font,
+            form,
+            stream(b"/X Do BT /F 9 Tf 20 50 Td (SEEN) Tj ET"),
+            stream(b"50 50 9 9 re f"),
+        ]
+    )
+    out = BytesIO()
+    with pikepdf.open(BytesIO(plain)) as pdf:
+        pdf.pages[1].obj.Resources = pikepdf.Array([1])
+        pdf.save(out, object_stream_mode=pikepdf.ObjectStreamMode.generate)
+    made = await workshop.render(out.getvalue())
+    assert shown_text(made.data).strip() == "SEEN"
+    assert ink(made.data, 1)
