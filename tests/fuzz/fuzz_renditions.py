@@ -56,7 +56,7 @@ BLANK = 12
 """Levels of range below which a blurred picture shows nothing."""
 
 HANG = 20
-"""Seconds that a rendition may take."""
+"""Seconds of processor time that a rendition may take; and of any time that poppler may."""
 
 LEFT_TO_READERS = (
     *("annotation without appearance", "appearances left to readers", "font not embedded", "form without fields"),
@@ -96,13 +96,14 @@ def _alarm(seconds: int) -> Iterator[None]:
     def ring(_number: int, _frame: object) -> None:
         raise HangError
 
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.alarm(seconds)
+    # Processor time: a machine that is busy with other things is no hang.
+    before = signal.signal(signal.SIGPROF, ring)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 # ------------------------------------------------------------------------------------------------------------ renderers
