@@ -32,6 +32,7 @@ from zegel.sealed_file.placing import Unsigned, place_signature
 from zegel.sealed_file.revisions import CATALOGUE, Base, Revision, read_base
 from zegel.sealed_file.timestamps import State, Validation, first_state, write_timestamp
 from zegel.verification.der import CONTEXT_0, CONTEXT_1, SEQUENCE, SET, encode, read_only_element
+from zegel.verification.path_rules import Validator
 from zegel_server.pdf.completing import add, read_rendition
 from zegel_server.pdf.model import CompletionJob
 
@@ -162,11 +163,12 @@ def _needed(spec: SealSpec, stamp_certificates: Sequence[bytes]) -> Validation:
     """
     offered = {der: x509.Certificate.load(der) for der in (*spec.chain, *spec.certificates, *stamp_certificates)}
     wanted = {spec.chain[0], *stamp_certificates}
-    while True:
-        more = {der for der, each in offered.items() if any(_issued(each, offered[own]) for own in wanted)} - wanted
-        if not more:
-            break
-        wanted |= more
+    led, validator = list(wanted), Validator()
+    for own in led:  # grows meanwhile
+        # By the signature, not by the name alone: two roots may have the same one, and nothing that tells them apart.
+        more = [der for der in offered if der not in wanted and validator.has_issued(offered[der], offered[own])]
+        wanted.update(more)
+        led += more
     issuers = [offered[der] for der in wanted]
     lists = [der for der in spec.crls if any(_lists(issuer, der) for issuer in issuers)]
     return Validation(
@@ -174,14 +176,8 @@ def _needed(spec: SealSpec, stamp_certificates: Sequence[bytes]) -> Validation:
     )
 
 
-def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
-    """Whether a certificate says that it was issued by another: by its name, and its key where that is told."""
-    keys_told = certificate.authority_key_identifier, issuer.key_identifier
-    return issuer.subject == certificate.issuer and (None in keys_told or keys_told[0] == keys_told[1])
-
-
 def _lists(issuer: x509.Certificate, data: bytes) -> bool:
-    """Whether a revocation list says that it is by an issuer, as :func:`_issued` tells it."""
+    """Whether a revocation list says that it is by an issuer: by its name, and its key where that is told."""
     found = crl.CertificateList.load(data)
     key = found.authority_key_identifier_value
     told = key["key_identifier"].native if key is not None else None

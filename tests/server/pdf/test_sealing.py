@@ -1,36 +1,41 @@
+"""The seal and its timestamps: made once, of every kind of key, and what other people's validators say of them."""
+
 import asyncio
-import dataclasses
 import datetime as dt
 import io
-import json
-import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
-import pikepdf
 import pytest
 from asn1crypto import cms, core, crl, tsp, x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509 import CertificateBuilder
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.fields import MDPPerm
-from pyhanko.sign.general import SigningError
-from pyhanko.sign.timestamps.common_utils import TimestampRequestError
 from pyhanko.sign.validation import async_validate_pdf_signature, async_validate_pdf_timestamp
 from pyhanko.sign.validation.dss import DocumentSecurityStore
 
+from support.completing import make_job, rendition_of
 from support.require import need
-from support.sealed import make_pdf, seal_spec
+from support.sealed import STAMP, make_pdf, seal_spec
 from support.tools import find, tool
+from zegel.sealed_file.reading import read_sealed_file
+from zegel.sealed_file.syntax import BoundError, FormError
 from zegel_server.pdf.authority import DevelopmentAuthority
 from zegel_server.pdf.identity import KeyedCertificate
-from zegel_server.pdf.sealing import SealSpec, seal_pdf
+from zegel_server.pdf.model import CompletionJob
+from zegel_server.pdf.sealing import ROOM_TO_SPARE, Sealed, SealSpec, TimestampError, seal_rendition
 from zegel_server.pdf.timestamping import LocalTimestampAuthority, Response
 
-PDF = make_pdf()
+Callback = Callable[[bytes], bytes]
+
+
+@pytest.fixture(scope="module")
+def job() -> CompletionJob:
+    return make_job(make_pdf(), STAMP)
 
 
 @pytest.fixture(scope="module")
@@ -39,15 +44,13 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> DevelopmentAuthority:
 
 
 @pytest.fixture(scope="module")
-def respond(authority: DevelopmentAuthority) -> Callable[[bytes], bytes]:
+def respond(authority: DevelopmentAuthority) -> Callback:
     return LocalTimestampAuthority(authority.timestamp).respond
 
 
 @pytest.fixture(scope="module")
-def sealed(authority: DevelopmentAuthority, respond: Callable[[bytes], bytes]) -> bytes:
-    return seal_pdf(
-        PDF, seal_spec(authority, location="Here", contact="help@example.org"), authority.seal.sign, respond
-    )
+def sealed(job: CompletionJob, authority: DevelopmentAuthority, respond: Callback) -> bytes:
+    return job.rendition + seal_rendition(job, seal_spec(authority), authority.seal.sign, respond).appended
 
 
 def with_key(authority: DevelopmentAuthority, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> KeyedCertificate:
@@ -67,10 +70,6 @@ def with_key(authority: DevelopmentAuthority, key: ec.EllipticCurvePrivateKey | 
     return KeyedCertificate(key, (certificate, *authority.issuer.certificates))
 
 
-def test_the_document_itself_is_not_touched(sealed: bytes) -> None:
-    assert sealed.startswith(PDF)
-
-
 def test_the_seal_is_a_certification_that_permits_nothing(sealed: bytes, authority: DevelopmentAuthority) -> None:
     reader = PdfFileReader(io.BytesIO(sealed))
     seal, stamp = reader.embedded_signatures
@@ -80,22 +79,32 @@ def test_the_seal_is_a_certification_that_permits_nothing(sealed: bytes, authori
     assert stamp.sig_object["/SubFilter"] == "/ETSI.RFC3161"
     assert [seal.field_name, stamp.field_name] == ["ZegelSeal", "ZegelTimestamp"]
     assert seal.sig_object["/Reason"] == "Completed"
-    assert seal.sig_object["/Location"] == "Here"
-    assert seal.sig_object["/ContactInfo"] == "help@example.org"
     assert seal.signer_cert.dump() == authority.seal.chain[0]
     assert "/DSS" in reader.root
     assert seal.sig_field["/Rect"] == [0, 0, 0, 0]
 
 
-def test_it_claims_the_time_it_was_given(authority: DevelopmentAuthority, respond: Callable[[bytes], bytes]) -> None:
+def test_it_is_in_the_one_form_and_the_document_timestamp_covers_all_of_it(sealed: bytes, job: CompletionJob) -> None:
+    file = read_sealed_file(sealed)
+    assert bytes(file.rendition) == job.rendition
+    assert len(file.ends) == 3
+    stamp = PdfFileReader(io.BytesIO(sealed)).embedded_signatures[-1]
+    first, start, second, rest = stamp.sig_object["/ByteRange"]
+    assert (first, second + rest) == (0, len(sealed))
+    assert set(sealed[start + 1 : second - 1]) <= set(b"0123456789ABCDEF")
+
+
+def test_it_claims_the_time_it_was_given(
+    job: CompletionJob, authority: DevelopmentAuthority, respond: Callback
+) -> None:
     spec = seal_spec(authority, signing_time="2026-11-24T08:09:10+02:00")
-    pdf = seal_pdf(PDF, spec, authority.seal.sign, respond)
+    pdf = job.rendition + seal_rendition(job, spec, authority.seal.sign, respond).appended
     (seal,) = PdfFileReader(io.BytesIO(pdf)).embedded_regular_signatures
     assert seal.self_reported_timestamp == dt.datetime(2026, 11, 24, 6, 9, 10, tzinfo=dt.UTC)
 
 
 def test_the_key_signs_once_and_what_it_signs_are_the_signed_attributes(
-    authority: DevelopmentAuthority, respond: Callable[[bytes], bytes]
+    job: CompletionJob, authority: DevelopmentAuthority, respond: Callback
 ) -> None:
     asked: list[bytes] = []
 
@@ -103,64 +112,47 @@ def test_the_key_signs_once_and_what_it_signs_are_the_signed_attributes(
         asked.append(data)
         return authority.seal.sign(data)
 
-    pdf = seal_pdf(PDF, seal_spec(authority), sign, respond)
+    pdf = job.rendition + seal_rendition(job, seal_spec(authority), sign, respond).appended
     (data,) = asked
+    assert len(data) < 1_000
     (seal,) = PdfFileReader(io.BytesIO(pdf)).embedded_regular_signatures
     assert data == seal.signer_info["signed_attrs"].untag().dump()
     digest = {a["type"].native: a["values"][0].native for a in cms.CMSAttributes.load(data)}["message_digest"]
     assert digest == seal.compute_digest()
 
 
-def test_the_specification_survives_json_with_its_bytes_beside_it(authority: DevelopmentAuthority) -> None:
-    spec = seal_spec(authority)
-    blobs: list[bytes] = []
-
-    def split(value: object) -> object:
-        if isinstance(value, list):
-            blobs.extend(value)
-            return len(value)
-        return value
-
-    text = json.dumps({name: split(value) for name, value in dataclasses.asdict(spec).items()})
-    rest = iter(blobs)
-    loaded: dict[str, Any] = {
-        n: [next(rest) for _ in range(v)] if isinstance(v, int) else v for n, v in json.loads(text).items()
-    }
-    assert SealSpec(**loaded) == spec
-
-
-@pytest.mark.parametrize(
-    ("make", "algorithm"),
-    [
-        (lambda: ec.generate_private_key(ec.SECP256R1()), "sha256_ecdsa"),
-        (lambda: ec.generate_private_key(ec.SECP384R1()), "sha384_ecdsa"),
-        (lambda: ec.generate_private_key(ec.SECP521R1()), "sha512_ecdsa"),
-        (lambda: rsa.generate_private_key(65537, 2048), "sha256_rsa"),
-    ],
+ECDSA = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1()}
+RSA = {"RSA 2048": 2_048, "RSA 4096": 4_096}
+ALGORITHMS = {"P-256": "sha256_ecdsa", "P-384": "sha384_ecdsa", "P-521": "sha512_ecdsa"} | dict.fromkeys(
+    RSA, "sha256_rsa"
 )
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
 async def test_every_kind_of_key_seals_so_that_pyhanko_agrees(
-    authority: DevelopmentAuthority,
-    make: Callable[[], ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey],
-    algorithm: str,
+    job: CompletionJob, authority: DevelopmentAuthority, name: str
 ) -> None:
-    identity = with_key(authority, make())
-    assert identity.signature_algorithm == algorithm
-    spec = seal_spec(authority, chain=identity.chain, signature_algorithm=algorithm)
+    key = ec.generate_private_key(ECDSA[name]) if name in ECDSA else rsa.generate_private_key(65_537, RSA[name])
+    identity = with_key(authority, key)
+    assert identity.signature_algorithm == ALGORITHMS[name]
+    spec = seal_spec(authority, chain=identity.chain, signature_algorithm=ALGORITHMS[name], ocsps=[])
     stamp = LocalTimestampAuthority(authority.timestamp).respond
-    pdf = await asyncio.to_thread(seal_pdf, PDF, spec, identity.sign, stamp)  # it has its own loop, as in the worker
-    reader = PdfFileReader(io.BytesIO(pdf))
+    made = await asyncio.to_thread(seal_rendition, job, spec, identity.sign, stamp)  # it has its own loop
+    reader = PdfFileReader(io.BytesIO(job.rendition + made.appended))
     root = x509.Certificate.load(authority.root.chain[0])
     settings = {"trust_roots": [root], "allow_fetching": False, "revocation_mode": "require"}
     context = DocumentSecurityStore.read_dss(reader).as_validation_context(settings)  # nothing but what the file holds
-    status = await async_validate_pdf_signature(reader.embedded_signatures[0], context)
+    seal, timestamp = reader.embedded_signatures
+    status = await async_validate_pdf_signature(seal, context)
     assert status.bottom_line, status.pretty_print_details()
-    stamped = await async_validate_pdf_timestamp(reader.embedded_signatures[1], context)
-    assert stamped.valid
-    assert stamped.intact
-    assert stamped.trusted
+    assert status.timestamp_validity is not None
+    assert status.timestamp_validity.trusted
+    assert seal.md_algorithm == ALGORITHMS[name].partition("_")[0]
+    stamped = await async_validate_pdf_timestamp(timestamp, context)
+    assert (stamped.valid, stamped.intact, stamped.trusted) == (True, True, True)
 
 
-def test_pdfsig_finds_the_seal_valid(sealed: bytes, authority: DevelopmentAuthority, tmp_path: Path) -> None:
+def test_pdfsig_finds_the_seal_valid(sealed: bytes, tmp_path: Path) -> None:
     (tmp_path / "sealed.pdf").write_bytes(sealed)
     done = subprocess.run([tool("pdfsig"), tmp_path / "sealed.pdf"], capture_output=True, text=True, check=True)
     seal, stamp = done.stdout.split("Signature #")[1:]
@@ -188,14 +180,38 @@ def test_pdfsig_trusts_the_seal_under_the_root(sealed: bytes, authority: Develop
 
 def test_qpdf_finds_nothing_wrong(sealed: bytes, tmp_path: Path) -> None:
     (tmp_path / "sealed.pdf").write_bytes(sealed)
-    done = subprocess.run(
-        [tool("qpdf"), "--check", tmp_path / "sealed.pdf"], capture_output=True, text=True, check=False
-    )
+    command: list[str | Path] = [tool("qpdf"), "--check", tmp_path / "sealed.pdf"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
+def test_openssl_verifies_the_seal(sealed: bytes, authority: DevelopmentAuthority, tmp_path: Path) -> None:
+    seal = PdfFileReader(io.BytesIO(sealed)).embedded_signatures[0]
+    first, start, second, rest = seal.sig_object["/ByteRange"]
+    (tmp_path / "content").write_bytes(sealed[first:start] + sealed[second : second + rest])
+    (tmp_path / "seal").write_bytes(cms.ContentInfo.load(seal.pkcs7_content).dump())
+    (tmp_path / "root.pem").write_bytes(authority.root_pem)
+    command = [
+        str(tool("openssl")),
+        "cms",
+        "-verify",
+        "-binary",
+        "-inform",
+        "DER",
+        "-in",
+        "seal",
+        "-content",
+        "content",
+    ]
+    trust = ["-CAfile", "root.pem", "-purpose", "any", "-cades", "-out", "out"]
+    done = subprocess.run([*command, *trust], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "content").write_bytes(sealed[first:start] + sealed[second : second + rest - 1] + b" ")
+    changed = subprocess.run([*command, *trust], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert changed.returncode != 0
+
+
 def test_openssl_verifies_both_timestamps(sealed: bytes, authority: DevelopmentAuthority, tmp_path: Path) -> None:
-    openssl = tool("openssl")
     (tmp_path / "root.pem").write_bytes(authority.root_pem)
     (tmp_path / "issuer.pem").write_bytes(authority.timestamp_issuer.certificate_pem)
     seal, stamp = PdfFileReader(io.BytesIO(sealed)).embedded_signatures
@@ -206,21 +222,9 @@ def test_openssl_verifies_both_timestamps(sealed: bytes, authority: DevelopmentA
     ]
     for token, digest in tokens:
         (tmp_path / "token").write_bytes(token)
-        command: list[str | Path] = [
-            openssl,
-            "ts",
-            "-verify",
-            "-digest",
-            digest.hex(),
-            "-token_in",
-            "-in",
-            "token",
-            "-CAfile",
-            "root.pem",
-            "-untrusted",
-            "issuer.pem",
-        ]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        command = [tool("openssl"), "ts", "-verify", "-digest", digest.hex(), "-token_in", "-in", "token"]
+        trust = ["-CAfile", "root.pem", "-untrusted", "issuer.pem"]
+        done = subprocess.run([*command, *trust], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
 
 
@@ -233,15 +237,15 @@ def refuse(_: bytes) -> bytes:
 
 
 def test_without_a_signature_there_is_no_file(
-    authority: DevelopmentAuthority, respond: Callable[[bytes], bytes]
+    job: CompletionJob, authority: DevelopmentAuthority, respond: Callback
 ) -> None:
     with pytest.raises(RefusedError):
-        seal_pdf(PDF, seal_spec(authority), refuse, respond)
+        seal_rendition(job, seal_spec(authority), refuse, respond)
 
 
 @pytest.mark.parametrize("answered", [0, 1, 2])
 def test_without_every_timestamp_there_is_no_file(
-    authority: DevelopmentAuthority, respond: Callable[[bytes], bytes], answered: int
+    job: CompletionJob, authority: DevelopmentAuthority, respond: Callback, answered: int
 ) -> None:
     left = [answered]
 
@@ -250,23 +254,65 @@ def test_without_every_timestamp_there_is_no_file(
         return respond(request) if left[0] >= 0 else refuse(request)
 
     with pytest.raises(RefusedError):
-        seal_pdf(PDF, seal_spec(authority), authority.seal.sign, timestamp)
+        seal_rendition(job, seal_spec(authority), authority.seal.sign, timestamp)
 
 
-def test_a_timestamp_of_another_request_is_refused(
-    authority: DevelopmentAuthority, respond: Callable[[bytes], bytes]
+def counted(respond: Callback) -> tuple[Callback, list[bytes]]:
+    asked: list[bytes] = []
+
+    def timestamp(request: bytes) -> bytes:
+        asked.append(request)
+        return respond(request)
+
+    return timestamp, asked
+
+
+def test_a_tokens_size_is_measured_once(job: CompletionJob, authority: DevelopmentAuthority, respond: Callback) -> None:
+    timestamp, asked = counted(respond)
+    first = seal_rendition(job, seal_spec(authority), authority.seal.sign, timestamp)
+    assert len(asked) == 3
+    again = seal_rendition(job, seal_spec(authority, token_size=first.token_size), authority.seal.sign, timestamp)
+    assert len(asked) == 5
+    assert abs(again.token_size - first.token_size) < ROOM_TO_SPARE
+    assert len(read_sealed_file(job.rendition + again.appended).timestamps) == 1
+
+
+@pytest.mark.parametrize("more", [ROOM_TO_SPARE // 2, ROOM_TO_SPARE * 2])
+def test_a_token_that_grew_is_placed_where_there_is_room_and_refused_where_not(
+    job: CompletionJob, authority: DevelopmentAuthority, respond: Callback, more: int
+) -> None:
+    size = seal_rendition(job, seal_spec(authority), authority.seal.sign, respond).token_size
+    spec = seal_spec(authority, token_size=size - more)
+    if more < ROOM_TO_SPARE:
+        made: Sealed = seal_rendition(job, spec, authority.seal.sign, respond)
+        assert made.token_size >= size - 16
+        return
+    with pytest.raises(FormError):
+        seal_rendition(job, spec, authority.seal.sign, respond)
+
+
+def test_more_room_than_the_form_has_is_refused(
+    job: CompletionJob, authority: DevelopmentAuthority, respond: Callback
+) -> None:
+    with pytest.raises(BoundError):
+        seal_rendition(job, seal_spec(authority, token_size=2**20), authority.seal.sign, respond)
+
+
+@pytest.mark.parametrize("status", ["rejection", "waiting"])
+def test_a_timestamp_that_is_not_granted_is_none(
+    job: CompletionJob, authority: DevelopmentAuthority, respond: Callback, status: str
 ) -> None:
     def timestamp(request: bytes) -> bytes:
-        changed = tsp.TimeStampReq.load(request)
-        changed["nonce"] = 5
-        return respond(changed.dump(force=True))
+        response = Response.load(respond(request))
+        response["status"]["status"] = status
+        return bytes(response.dump(force=True))
 
-    with pytest.raises((TimestampRequestError, AttributeError)):
-        seal_pdf(PDF, seal_spec(authority), authority.seal.sign, timestamp)
+    with pytest.raises(TimestampError):
+        seal_rendition(job, seal_spec(authority), authority.seal.sign, timestamp)
 
 
 def test_what_a_timestamp_authority_does_not_sign_is_left_out(
-    authority: DevelopmentAuthority, respond: Callable[[bytes], bytes]
+    job: CompletionJob, authority: DevelopmentAuthority, respond: Callback
 ) -> None:
     def timestamp(request: bytes) -> bytes:
         response = Response.load(respond(request))
@@ -277,38 +323,63 @@ def test_what_a_timestamp_authority_does_not_sign_is_left_out(
         response["status"]["status"] = "granted_with_mods"
         return bytes(response.dump(force=True))
 
-    pdf = seal_pdf(PDF, seal_spec(authority), authority.seal.sign, timestamp)
-    signed = PdfFileReader(io.BytesIO(pdf)).embedded_signatures[-1].signed_data
-    assert signed["crls"].native is None
-    assert signed["signer_infos"][0]["unsigned_attrs"].native is None
+    pdf = job.rendition + seal_rendition(job, seal_spec(authority), authority.seal.sign, timestamp).appended
+    seal, stamp = PdfFileReader(io.BytesIO(pdf)).embedded_signatures
+    (attribute,) = seal.signer_info["unsigned_attrs"]
+    for signed in (stamp.signed_data, attribute["values"][0]["content"]):
+        assert signed["crls"].native is None
+        assert signed["signer_infos"][0]["unsigned_attrs"].native is None
 
 
-@pytest.mark.parametrize("missing", ["certificates", "crls"])
-def test_a_seal_that_nobody_could_validate_is_not_made(
-    authority: DevelopmentAuthority, respond: Callable[[bytes], bytes], missing: str
+def test_what_is_embedded_is_what_seal_and_timestamps_lead_to_and_each_once(
+    job: CompletionJob, authority: DevelopmentAuthority, respond: Callback, tmp_path: Path
 ) -> None:
-    changes: dict[str, object] = {missing: []}
-    if missing == "certificates":
-        changes["chain"] = authority.seal.chain[:1]
-    with pytest.raises(SigningError):
-        seal_pdf(PDF, seal_spec(authority, **changes), authority.seal.sign, respond)
+    strangers = DevelopmentAuthority.open(tmp_path)
+    spec = seal_spec(authority)
+    more: SealSpec = seal_spec(
+        authority,
+        certificates=[*spec.certificates * 2, *strangers.seal.chain, *strangers.timestamp.chain],
+        crls=[*spec.crls * 2, *strangers.crls],
+        ocsps=spec.ocsps * 2,
+    )
+    file = read_sealed_file(job.rendition + seal_rendition(job, more, authority.seal.sign, respond).appended)
+    added = file.timestamps[0].added
+    assert set(added.certificates) == {*authority.seal.chain, *authority.timestamp.chain}
+    assert set(added.crls) == set(spec.crls)
+    assert added.ocsps == tuple(spec.ocsps)
 
 
-def test_a_sealed_file_is_not_sealed_again(
-    sealed: bytes, authority: DevelopmentAuthority, respond: Callable[[bytes], bytes]
+@pytest.mark.parametrize("what", ["sealed already", "an original", "cut off"])
+def test_only_a_rendition_is_sealed(
+    what: str, sealed: bytes, job: CompletionJob, authority: DevelopmentAuthority, respond: Callback
 ) -> None:
-    with pytest.raises(SigningError):
-        seal_pdf(sealed, seal_spec(authority), authority.seal.sign, respond)
+    other = {"sealed already": sealed, "an original": make_pdf(), "cut off": job.rendition[:-1]}[what]
+    timestamp, asked = counted(respond)
+    with pytest.raises(FormError):
+        seal_rendition(replace(job, rendition=other), seal_spec(authority), refuse, timestamp)
+    assert not asked
 
 
-def test_documents_with_forms_objects_streams_and_many_pages_are_sealed(
-    authority: DevelopmentAuthority, respond: Callable[[bytes], bytes], tmp_path: Path
+def test_a_long_document_is_sealed_and_nothing_of_it_is_written_again(
+    authority: DevelopmentAuthority, respond: Callback
 ) -> None:
-    document = pikepdf.open(io.BytesIO(make_pdf(pages=40)))
-    buffer = io.BytesIO()
-    document.save(buffer, object_stream_mode=pikepdf.ObjectStreamMode.generate, linearize=True)
-    pdf = seal_pdf(buffer.getvalue(), seal_spec(authority), authority.seal.sign, respond)
-    (tmp_path / "sealed.pdf").write_bytes(pdf)
-    assert PdfFileReader(io.BytesIO(pdf)).embedded_regular_signatures[0].docmdp_level == MDPPerm.NO_CHANGES
-    if shutil.which("qpdf"):
-        subprocess.run(["qpdf", "--check", tmp_path / "sealed.pdf"], check=True, capture_output=True)
+    job = make_job(make_pdf(pages=40), STAMP)
+    short = make_job(make_pdf(), STAMP)
+    long_one, short_one = (
+        len(seal_rendition(each, seal_spec(authority), authority.seal.sign, respond).appended) for each in (job, short)
+    )
+    assert long_one - short_one < 1_000
+    assert len(rendition_of(make_pdf(pages=40))) > 5_000
+
+
+def test_the_request_asks_for_the_hash_the_seal_is_made_with(
+    job: CompletionJob, authority: DevelopmentAuthority, respond: Callback
+) -> None:
+    timestamp, asked = counted(respond)
+    identity = with_key(authority, ec.generate_private_key(ec.SECP384R1()))
+    spec = seal_spec(authority, chain=identity.chain, signature_algorithm="sha384_ecdsa")
+    seal_rendition(job, spec, identity.sign, timestamp)
+    requests = [tsp.TimeStampReq.load(each) for each in asked]
+    assert {each["message_imprint"]["hash_algorithm"]["algorithm"].native for each in requests} == {"sha384"}
+    assert all(each["cert_req"].native for each in requests)
+    assert len({each["nonce"].native for each in requests}) == len(requests)
