@@ -238,12 +238,13 @@ async def test_a_page_without_resources_takes_none_from_pages_in_object_streams(
         [
             b"<< /Type /Catalog /Pages 2 0 R >>",
             b"<< /Type /Pages /Kids [3 0 R 4 0 R] /Count 2 /MediaBox [0 0 99 99] >>",
-            b"<< /Type /Page /Parent 2 0 R /Contents 7 0 R /Resources << /Font << /F 5 0 R >> /XObject << /X 6 0 R >> >> >>",
+            b"<< /Type /Page /Parent 2 0 R /Contents 7 0 R /Resources 9 0 R >>",
             b"<< /Type /Page /Parent 2 0 R /Resources [1] /Contents 8 0 R >>",
             font,
             form,
             stream(b"/X Do BT /F 9 Tf 20 50 Td (SEEN) Tj ET"),
             stream(b"50 50 9 9 re f"),
+            b"<< /Font << /F 5 0 R >> /XObject << /X 6 0 R >> >>",
         ]
     )
     out = BytesIO()
