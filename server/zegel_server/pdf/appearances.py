@@ -19,7 +19,7 @@ import pikepdf
 from reportlab.pdfgen.canvas import Canvas
 
 from zegel_server.pdf.annotations import annotations_of, appearance, inherited_field, is_password, tells
-from zegel_server.pdf.fonts import PLAIN_FONT, draw_text, text_width
+from zegel_server.pdf.fonts import PLAIN_FONT, draw_text, text_width, wrap_text
 from zegel_server.pdf.geometry import number, word
 from zegel_server.pdf.limits import MAX_PAGE_SIDE, MAX_STAMP_TEXT
 from zegel_server.pdf.stamping import LEADING, fit_paragraph
@@ -303,10 +303,13 @@ def _text(canvas: Canvas, look: _Look) -> bool:
         _comb(canvas, look, value[:length], length)
         return True
     inset = min(2.0, look.width * 0.04)
-    size, lines = fit_paragraph(
-        value, "body", look.width - 2 * inset, look.height, min(size or _FIELD_SIZE, look.height / LEADING)
-    )
-    several = free or flags & _MULTILINE
+    several = free or bool(flags & _MULTILINE)
+    width = look.width - 2 * inset
+    if 0 < size <= look.height and not free:
+        # A size that is told is kept, and what does not fit is cut off at the field's edge, as readers have it.
+        lines = wrap_text(value, "body", size, width) if several else [" ".join(value.split())]
+    else:
+        size, lines = fit_paragraph(value, "body", width, look.height, min(size or _FIELD_SIZE, look.height / LEADING))
     block = (len(lines) - 1) * size * LEADING
     base = look.height - size if several else (look.height + block) / 2 - size * 0.36
     for line in lines:
