@@ -23,7 +23,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from asn1crypto import algos, cms, crl, keys, tsp, x509
+from asn1crypto import algos, crl, keys, tsp, x509
 from pyhanko.sign.signers import Signer
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
@@ -241,7 +241,7 @@ class _Stamper:
         # That it is about this request, the parent process has checked; RFC 3161 counts both as success.
         if response["status"]["status"].native not in {"granted", "granted_with_mods"}:
             raise TimestampError("the timestamp was not granted")
-        token = bytes(_protected(response["time_stamp_token"]))
+        token = _protected(response["time_stamp_token"].dump())
         self.largest = max(self.largest, len(token))
         signed_data = response["time_stamp_token"]["content"]
         self.signers = [each.chosen.dump() for each in signed_data["certificates"] if each.name == "certificate"]
@@ -252,15 +252,22 @@ class TimestampError(Exception):
     """A timestamp was not granted."""
 
 
-def _protected(token: cms.ContentInfo) -> bytes:
-    """A token without revocation lists and unsigned attributes."""
-    signed_data = token["content"]
-    signer = signed_data["signer_infos"][0]
-    if signed_data["crls"].native is None and signer["unsigned_attrs"].native is None:
-        return bytes(token.dump())
-    signed_data["crls"] = None
-    signer["unsigned_attrs"] = None
-    return bytes(token.dump(force=True))
+def _protected(token: bytes) -> bytes:
+    """A token without revocation lists and unsigned attributes; put together as :func:`with_timestamp` does.
+
+    Args:
+        token: A DER ``ContentInfo`` with one signer.
+
+    Raises:
+        DerError: It has another structure.
+    """
+    content_type, wrapped = read_only_element(token, SEQUENCE).elements()
+    *before, signers = read_only_element(wrapped.content, SEQUENCE).elements()
+    signer = read_only_element(signers.content, SEQUENCE).elements()
+    kept = b"".join(each.encoding for each in before if each.tag != CONTEXT_1)
+    bare = encode(SEQUENCE, b"".join(each.encoding for each in signer if each.tag != CONTEXT_1))
+    signed_data = encode(SEQUENCE, kept + encode(SET, bare))
+    return encode(SEQUENCE, content_type.encoding + encode(CONTEXT_0, signed_data))
 
 
 def with_timestamp(signature: bytes, stamp: Callable[[bytes], bytes]) -> bytes:
