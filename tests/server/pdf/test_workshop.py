@@ -3,19 +3,25 @@
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
+import grpc
 import pytest
+from structlog.testing import capture_logs
 
 from support.pdfs import one_page, slow_pdf
 from zegel_server.errors import FailedPrecondition, InvalidArgument, Unavailable
+from zegel_server.pdf import rendition
+from zegel_server.pdf.child import serve
 from zegel_server.pdf.limits import MAX_PDF_BYTES, MEBIBYTE, WorkerLimits
-from zegel_server.pdf.model import PrepareJob, Stamp
-from zegel_server.pdf.workshop import Workshop
+from zegel_server.pdf.model import Rendition, Stamp
+from zegel_server.pdf.refusal import Refusal
+from zegel_server.pdf.wire import PREFIX, pack, parse_header
+from zegel_server.pdf.workshop import Workshop, _error, _refusal
 
 pytestmark = pytest.mark.faults
 
@@ -66,8 +72,8 @@ async def until_gone(pid: int) -> None:
 
 async def test_a_job_leaves_no_process_behind() -> None:
     async with Workshop() as workshop:
-        facts = await workshop.inspect(GOOD)
-        assert len(facts.pages) == 1
+        made = await workshop.render(GOOD)
+        assert len(made.facts.pages) == 1
         assert children(zygote_of(workshop)) == []
         pid = zygote_of(workshop)
     assert not exists(pid)
@@ -97,26 +103,26 @@ async def test_the_zygote_has_no_grpc_no_secret_and_no_descriptor(monkeypatch: p
 )
 async def test_a_worker_that_dies_costs_its_job_only(number: signal.Signals, detail: str) -> None:
     async with Workshop(WorkerLimits(concurrency=2)) as workshop:
-        doomed = asyncio.create_task(workshop.inspect(SLOW))
+        doomed = asyncio.create_task(workshop.render(SLOW))
         os.kill(await worker_of(workshop), number)
         with pytest.raises(FailedPrecondition) as caught:
             await doomed
         assert caught.value.reason == "DOCUMENT_TOO_COMPLEX"
         assert caught.value.metadata == {"detail": detail}
-        assert (await workshop.inspect(GOOD)).pages
+        assert (await workshop.render(GOOD)).data
         assert children(zygote_of(workshop)) == []
 
 
 async def test_a_zygote_that_dies_fails_its_jobs_as_retryable_and_is_started_again() -> None:
     async with Workshop(WorkerLimits(concurrency=2)) as workshop:
         first = zygote_of(workshop)
-        doomed = asyncio.create_task(workshop.inspect(SLOW))
+        doomed = asyncio.create_task(workshop.render(SLOW))
         worker = await worker_of(workshop)
         os.kill(first, signal.SIGKILL)
         with pytest.raises(Unavailable):
             await doomed
         await until_gone(worker)
-        assert (await workshop.inspect(GOOD)).pages
+        assert (await workshop.render(GOOD)).data
         assert zygote_of(workshop) != first
 
 
@@ -124,7 +130,7 @@ async def test_a_job_has_its_time() -> None:
     async with Workshop(WorkerLimits(wall_seconds=0.5, concurrency=1)) as workshop:
         began = time.monotonic()
         with pytest.raises(FailedPrecondition) as caught:
-            await workshop.inspect(SLOW)
+            await workshop.render(SLOW)
         assert caught.value.metadata == {"detail": "time"}
         assert time.monotonic() - began < 5
         assert children(zygote_of(workshop)) == []
@@ -133,28 +139,28 @@ async def test_a_job_has_its_time() -> None:
 async def test_a_job_has_its_processor_time() -> None:
     async with Workshop(WorkerLimits(cpu_seconds=1, concurrency=1)) as workshop:
         with pytest.raises(FailedPrecondition) as caught:
-            await workshop.inspect(slow_pdf(60))
+            await workshop.render(slow_pdf(60))
         assert caught.value.metadata == {"detail": "time"}
 
 
 async def test_a_job_has_its_memory() -> None:
     async with Workshop(WorkerLimits(memory_bytes=280 * MEBIBYTE)) as workshop:
-        assert (await workshop.inspect(GOOD)).pages
+        assert (await workshop.render(GOOD)).data
         with pytest.raises(FailedPrecondition) as caught:
-            await workshop.inspect(GOOD + bytes(99 * MEBIBYTE))
+            await workshop.render(GOOD + bytes(99 * MEBIBYTE))
         assert caught.value.metadata == {"detail": "memory"}
-        assert (await workshop.inspect(GOOD)).pages
+        assert (await workshop.render(GOOD)).data
 
 
 async def test_a_cancelled_job_is_killed() -> None:
     async with Workshop(WorkerLimits(concurrency=1)) as workshop:
-        task = asyncio.create_task(workshop.inspect(SLOW))
+        task = asyncio.create_task(workshop.render(SLOW))
         worker = await worker_of(workshop)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         assert not exists(worker)
-        assert (await workshop.inspect(GOOD)).pages
+        assert (await workshop.render(GOOD)).data
 
 
 async def test_jobs_wait_in_the_order_they_came() -> None:
@@ -162,7 +168,7 @@ async def test_jobs_wait_in_the_order_they_came() -> None:
     async with Workshop(WorkerLimits(concurrency=1)) as workshop:
 
         async def job(number: int) -> None:
-            await workshop.inspect(GOOD)
+            await workshop.render(GOOD)
             done.append(number)
 
         await asyncio.gather(*(job(number) for number in range(6)))
@@ -171,7 +177,7 @@ async def test_jobs_wait_in_the_order_they_came() -> None:
 
 async def test_no_more_run_than_allowed() -> None:
     async with Workshop(WorkerLimits(concurrency=2)) as workshop:
-        tasks = [asyncio.create_task(workshop.inspect(GOOD)) for _number in range(12)]
+        tasks = [asyncio.create_task(workshop.render(GOOD)) for _number in range(12)]
         most = 0
         while not all(task.done() for task in tasks):
             most = max(most, len(children(zygote_of(workshop))))
@@ -183,14 +189,14 @@ async def test_no_more_run_than_allowed() -> None:
 async def test_closing_kills_what_runs() -> None:
     workshop = Workshop(WorkerLimits(concurrency=1))
     await workshop.start()
-    task = asyncio.create_task(workshop.inspect(SLOW))
+    task = asyncio.create_task(workshop.render(SLOW))
     worker = await worker_of(workshop)
     await workshop.close()
     with pytest.raises(Unavailable):
         await task
     await until_gone(worker)
     with pytest.raises(Unavailable):
-        await workshop.inspect(GOOD)
+        await workshop.render(GOOD)
 
 
 async def test_the_server_dying_takes_the_workers_with_it(tmp_path: Path) -> None:
@@ -220,15 +226,35 @@ async def test_the_server_dying_takes_the_workers_with_it(tmp_path: Path) -> Non
 async def test_sizes_are_checked_before_a_worker_is_asked() -> None:
     workshop = Workshop()  # not started: nothing here reaches a worker
     with pytest.raises(FailedPrecondition) as caught:
-        await workshop.inspect(b"")
+        await workshop.render(b"")
     assert caught.value.reason == "DOCUMENT_UNREADABLE"
     with pytest.raises(FailedPrecondition) as caught:
-        await workshop.inspect(bytes(MAX_PDF_BYTES + 1))
+        await workshop.render(bytes(MAX_PDF_BYTES + 1))
     assert caught.value.reason == "DOCUMENT_TOO_COMPLEX"
-    stamp = Stamp(0, 1, 0, 0, 1, 1, "text")
-    when = datetime(2026, 1, 1, tzinfo=UTC)
     with pytest.raises(InvalidArgument):
-        await workshop.prepare(PrepareJob([], [], None, [], time=when))
-    with pytest.raises(InvalidArgument):
-        await workshop.prepare(PrepareJob([GOOD], [stamp] * 20_001, None, [], time=when))
+        await workshop.draw_stamps([Stamp(1, 0, 0, 1, 1, "text")] * 20_001)
     assert workshop._zygote is None
+
+
+def test_an_exception_that_was_not_foreseen_is_a_defect_of_ours_and_not_of_the_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(data: bytes) -> Rendition:
+        raise ValueError(data)
+
+    monkeypatch.setattr(rendition, "render", fail)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.sendall(b"".join(pack("render", {"pdf": b"ZEGELSECRET"})))
+        serve(theirs, frozenset())
+        theirs.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: ours.recv(65536), b""))
+    _kind, told, _lengths = parse_header(answer[PREFIX.size :], 0)
+    assert b"ZEGELSECRET" not in answer
+    with capture_logs() as logs:
+        refusal = _refusal(told)
+    assert refusal is Refusal.DEFECT
+    assert [(entry["log_level"], entry["event"]) for entry in logs] == [("error", "pdf_defect")]
+    assert "ValueError" in logs[0]["trace"]
+    error = _error("render", refusal)
+    assert (error.status, error.reason) == (grpc.StatusCode.INTERNAL, "INTERNAL")
