@@ -1,12 +1,18 @@
-"""A tenant with documents in a database that was migrated, of each kind; a folder's own fixtures go before."""
+"""A tenant with documents in a database that was migrated, of each kind; a folder's own fixtures go before.
+
+Also a running workshop, which takes seconds to start: tests that take it run in the session's event loop
+(``pytestmark = pytest.mark.asyncio(loop_scope="session")``), where it belongs.
+"""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from support.documents_world import World, make_world, sqlite_url
 from zegel_server.db.migrate import upgrade
+from zegel_server.pdf.workshop import Workshop
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
@@ -25,3 +31,10 @@ async def world(url: str, tmp_path: Path) -> AsyncIterator[World]:
     made = await make_world(url, tmp_path)
     yield made
     await made.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def workshop() -> AsyncIterator[Workshop]:
+    """One for all tests that do not look at its processes."""
+    async with Workshop() as running:
+        yield running

@@ -9,7 +9,7 @@ import pytest
 from support.pdfs import edited, one_page
 from zegel_server.pdf.workshop import Workshop
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 BLANK = one_page(b"")
 

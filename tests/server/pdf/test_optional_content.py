@@ -8,7 +8,7 @@ import pytest
 from support.pdfs import ink, one_page, stream
 from zegel_server.pdf.workshop import Workshop
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def rendered(workshop: Workshop, pdf: bytes) -> bytes:

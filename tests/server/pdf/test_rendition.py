@@ -12,7 +12,7 @@ from support.pdfs import edited, ink, one_page, raw_pdf, shown_text, stream
 from zegel_server.pdf.model import FoundSignature
 from zegel_server.pdf.workshop import Workshop
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 BLANK = one_page(b"")
 

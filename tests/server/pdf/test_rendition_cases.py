@@ -14,7 +14,7 @@ from zegel_server.errors import FailedPrecondition
 from zegel_server.pdf.model import Rendition
 from zegel_server.pdf.workshop import Workshop
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 CASES = SHARED / "cases" / "uploads"
 

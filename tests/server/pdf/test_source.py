@@ -13,7 +13,7 @@ from zegel_server.errors import FailedPrecondition
 from zegel_server.pdf.model import FoundSignature
 from zegel_server.pdf.workshop import Workshop
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 GOOD = one_page(b"0 0 100 100 re f")
 

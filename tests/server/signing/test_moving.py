@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from sqlalchemy import select
 
 from support.sealing_world import SealingWorld, open_sealing_world
@@ -15,10 +16,12 @@ from zegel_server.pdf.workshop import Workshop
 from zegel_server.signing.model import RequestState
 from zegel_server.signing.store import MOVE_REQUEST
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-@pytest.fixture
-async def sealing_world(url: str, tmp_path: Path) -> AsyncIterator[SealingWorld]:
-    async with Workshop() as workshop, open_sealing_world(url, tmp_path, workshop) as made:
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def sealing_world(url: str, tmp_path: Path, workshop: Workshop) -> AsyncIterator[SealingWorld]:
+    async with open_sealing_world(url, tmp_path, workshop) as made:
         yield made
 
 

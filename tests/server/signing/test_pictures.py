@@ -1,7 +1,6 @@
 """Drawn signatures, looked at in the real sandbox before they are stored."""
 
 import io
-from collections.abc import AsyncIterator
 
 import pytest
 from PIL import Image
@@ -11,11 +10,12 @@ from zegel_server.pdf.workshop import Workshop
 from zegel_server.signing.fields import check_png
 from zegel_server.signing.pictures import Pictures
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
 
 @pytest.fixture
-async def pictures() -> AsyncIterator[Pictures]:
-    async with Workshop() as workshop:
-        yield Pictures(workshop)
+def pictures(workshop: Workshop) -> Pictures:
+    return Pictures(workshop)
 
 
 def png(width: int = 30, height: int = 20, mode: str = "RGBA") -> bytes:

@@ -13,6 +13,7 @@ from typing import Any
 import pikepdf
 import pypdfium2  # type: ignore[import-untyped]
 import pytest
+import pytest_asyncio
 from cryptography.hazmat.primitives.serialization import Encoding
 from PIL import Image
 
@@ -35,14 +36,10 @@ from zegel_server.signing.openings import openings_of
 from zegel_server.signing.snapshot import Snapshot
 from zegel_server.signing.worker import SealingWorker
 
-
-@pytest.fixture
-async def workshop() -> AsyncIterator[Workshop]:
-    async with Workshop() as running:
-        yield running
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def sealing_world(url: str, tmp_path: Path, workshop: Workshop) -> AsyncIterator[SealingWorld]:
     async with open_sealing_world(url, tmp_path, workshop) as made:
         yield made
