@@ -1,32 +1,29 @@
-"""Sealing in a worker that has neither key nor network: it asks, and the asking is bounded."""
+"""Completing in a worker that has neither key nor network: it asks, and the asking is bounded."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import UTC, datetime
-from io import BytesIO
 
 import pytest
-from pyhanko.pdf_utils.reader import PdfFileReader
 
-from support.pdfs import one_page
-from support.sealed import seal_spec
-from zegel_server.errors import FailedPrecondition, Unavailable
+from support.completing import make_job
+from support.pdfs import one_page, png
+from support.sealed import AUDIT, make_rendition, seal_spec
+from zegel.sealed_file.reading import read_sealed_file
+from zegel_server.errors import InvalidArgument, Unavailable, ZegelError
 from zegel_server.pdf.authority import DevelopmentAuthority
-from zegel_server.pdf.limits import WorkerLimits
-from zegel_server.pdf.model import Attachment, PrepareJob, Stamp
+from zegel_server.pdf.limits import MAX_AUDIT_ROWS, MAX_STAMP_TEXT, MAX_STAMP_TEXT_TOTAL, MAX_STAMPS, WorkerLimits
+from zegel_server.pdf.merging import merge
+from zegel_server.pdf.model import AuditEvent, Box, Stamp
+from zegel_server.pdf.sealing import seal_rendition
 from zegel_server.pdf.timestamping import LocalTimestampAuthority
 from zegel_server.pdf.workshop import Workshop
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-JOB = PrepareJob(
-    [one_page(b"0 0 9 9 re f")],
-    [Stamp(0, 1, 10, 10, 100, 30, "signature", "Ana")],
-    None,
-    [Attachment("audit.jsonl", "application/json", b"{}\n")],
-    time=datetime(2026, 11, 24, tzinfo=UTC),
-)
+STAMP = Stamp(1, 10, 10, 100, 30, "signature", "Ana")
+BOX = Box(1, 10, 10, 100, 30)
+JOB = make_job(one_page(b"0 0 9 9 re f"), STAMP)
 
 Callback = Callable[[bytes], Awaitable[bytes]]
 
@@ -53,18 +50,45 @@ class Parent:
         return await self._timestamps.timestamp(request)
 
 
-async def test_prepared_then_sealed_is_what_completed_is(workshop: Workshop, authority: DevelopmentAuthority) -> None:
+async def test_what_is_completed_is_examined_in_another_worker(
+    workshop: Workshop, authority: DevelopmentAuthority
+) -> None:
     parent, spec = Parent(authority), seal_spec(authority)
-    prepared = await workshop.prepare(JOB)
-    sealed = await workshop.seal(prepared, spec, parent.sign, parent.timestamp)
-    assert sealed.startswith(prepared)
-    assert parent.asked.count("sign") == 1
-    completed = await workshop.complete(JOB, spec, parent.sign, parent.timestamp)
-    assert completed.startswith(prepared)
-    for pdf in (sealed, completed):
-        reader = PdfFileReader(BytesIO(pdf), strict=True)
-        assert len(reader.embedded_signatures) == 2
-        assert "/AF" in reader.root
+    made = await workshop.complete(JOB, spec, parent.sign, parent.timestamp)
+    assert parent.asked == ["timestamp", "sign", "timestamp", "timestamp"]
+    sealed = JOB.rendition + made.appended
+    assert dict(read_sealed_file(sealed).completion.files) == JOB.files
+    certificates = [*spec.chain, *spec.certificates]
+    pages = await workshop.examine(sealed, [BOX], certificates)
+    assert [(page.width, page.height) for page in pages] == [(595, 842), (595.276, 841.89)]
+    for changed, boxes in (
+        (sealed, []),
+        (sealed, [replace(BOX, x=11)]),
+        (sealed[:-1], [BOX]),
+        (JOB.rendition, [BOX]),
+        (b"", [BOX]),
+    ):
+        with pytest.raises(Unavailable):
+            await workshop.examine(changed, boxes, certificates)
+
+
+async def test_a_worker_adds_what_this_process_would(workshop: Workshop, authority: DevelopmentAuthority) -> None:
+    parent, spec = Parent(authority), seal_spec(authority)
+    there = await workshop.complete(JOB, spec, parent.sign, parent.timestamp)
+    respond = LocalTimestampAuthority(authority.timestamp).respond
+    here = await asyncio.to_thread(seal_rendition, JOB, spec, authority.seal.sign, respond)
+    one, other = (read_sealed_file(JOB.rendition + each.appended).completion for each in (there, here))
+    assert (one.numbers, one.texts, one.boxes) == (other.numbers, other.texts, other.boxes)
+    place = one.gap[0] - len(JOB.rendition) - 200
+    assert there.appended[:place] == here.appended[:place]
+
+
+async def test_a_second_sealing_need_not_measure_a_token(workshop: Workshop, authority: DevelopmentAuthority) -> None:
+    parent = Parent(authority)
+    first = await workshop.complete(JOB, seal_spec(authority), parent.sign, parent.timestamp)
+    parent.asked.clear()
+    await workshop.complete(JOB, seal_spec(authority, token_size=first.token_size), parent.sign, parent.timestamp)
+    assert parent.asked == ["sign", "timestamp", "timestamp"]
 
 
 class TsaDownError(Exception):
@@ -84,7 +108,7 @@ async def test_what_a_callback_raises_comes_through(
     timestamp: Callback = fail if broken == "timestamp" else parent.timestamp
     with pytest.raises(TsaDownError):
         await workshop.complete(JOB, seal_spec(authority), sign, timestamp)
-    assert (await workshop.inspect(JOB.originals[0])).pages
+    await workshop.rehearse(JOB)
 
 
 async def test_a_callbacks_timeout_is_not_the_documents(workshop: Workshop, authority: DevelopmentAuthority) -> None:
@@ -95,37 +119,124 @@ async def test_a_callbacks_timeout_is_not_the_documents(workshop: Workshop, auth
         await workshop.complete(JOB, seal_spec(authority), Parent(authority).sign, late)
 
 
+@pytest.mark.parametrize("nonsense", [b"", b"\x30\x00", b"no response", bytes(100_000)])
+@pytest.mark.parametrize("broken", ["sign", "timestamp"])
+async def test_an_answer_that_is_nonsense_makes_no_seal_that_is_believed(
+    workshop: Workshop, authority: DevelopmentAuthority, broken: str, nonsense: bytes
+) -> None:
+    parent, spec = Parent(authority), seal_spec(authority)
+
+    async def odd(_data: bytes) -> bytes:
+        return nonsense
+
+    sign: Callback = odd if broken == "sign" else parent.sign
+    timestamp: Callback = odd if broken == "timestamp" else parent.timestamp
+
+    async def whole() -> None:
+        made = await workshop.complete(JOB, spec, sign, timestamp)
+        await workshop.examine(JOB.rendition + made.appended, [BOX], [*spec.chain, *spec.certificates])
+
+    with pytest.raises(Unavailable):
+        await whole()
+
+
 async def test_time_spent_in_callbacks_is_not_the_workers(authority: DevelopmentAuthority) -> None:
     parent = Parent(authority)
 
     async def slow(data: bytes) -> bytes:
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(3.2)
         return await parent.sign(data)
 
-    async with Workshop(WorkerLimits(wall_seconds=1.0)) as workshop:
-        await workshop.prepare(JOB)  # warm
-        prepared = await workshop.prepare(JOB)
-        assert await workshop.seal(prepared, seal_spec(authority), slow, parent.timestamp)
+    async with Workshop(WorkerLimits(wall_seconds=3.0)) as workshop:
+        made = await workshop.complete(JOB, seal_spec(authority), slow, parent.timestamp)
+    assert len(made.appended) > 10_000
 
 
-async def test_a_seal_that_cannot_be_made_waits(workshop: Workshop, authority: DevelopmentAuthority) -> None:
+async def test_a_seal_that_nobody_could_validate_is_not_believed(
+    workshop: Workshop, authority: DevelopmentAuthority
+) -> None:
+    parent, whole = Parent(authority), seal_spec(authority)
+    cases: list[dict[str, object]] = [{"crls": [], "ocsps": []}, {"chain": whole.chain[:1], "certificates": []}]
+    for changes in cases:
+        made = await workshop.complete(JOB, seal_spec(authority, **changes), parent.sign, parent.timestamp)
+        with pytest.raises(Unavailable):
+            await workshop.examine(JOB.rendition + made.appended, [BOX], [*whole.chain, *whole.certificates])
+
+
+async def test_what_is_no_rendition_is_our_defect_and_not_the_senders(
+    workshop: Workshop, authority: DevelopmentAuthority
+) -> None:
     parent = Parent(authority)
-    spec = replace(seal_spec(authority), crls=[])
-    prepared = await workshop.prepare(JOB)
-    with pytest.raises(Unavailable):
-        await workshop.seal(prepared, spec, parent.sign, parent.timestamp)
-    with pytest.raises(Unavailable):
-        await workshop.complete(JOB, spec, parent.sign, parent.timestamp)
-    with pytest.raises(FailedPrecondition):
-        await workshop.complete(replace(JOB, originals=[b"no"]), seal_spec(authority), parent.sign, parent.timestamp)
+    for data in (b"no", JOB.rendition[:-1], one_page(b"")):
+        with pytest.raises(ZegelError) as caught:
+            await workshop.complete(replace(JOB, rendition=data), seal_spec(authority), parent.sign, parent.timestamp)
+        assert not isinstance(caught.value, InvalidArgument)
+        with pytest.raises(ZegelError):
+            await workshop.merge([JOB.rendition, data])
+    assert not parent.asked
 
 
 async def test_a_worker_gets_no_second_signature(
     workshop: Workshop, authority: DevelopmentAuthority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parent = Parent(authority)
-    monkeypatch.setattr("zegel_server.pdf.workshop._CALL_LIMITS", {"sign": 0, "timestamp": 9})
-    prepared = await workshop.prepare(JOB)
-    with pytest.raises(Unavailable):
-        await workshop.seal(prepared, seal_spec(authority), parent.sign, parent.timestamp)
+    for limits in ({"sign": 0, "timestamp": 9}, {"sign": 1, "timestamp": 1}):
+        parent.asked.clear()
+        monkeypatch.setattr("zegel_server.pdf.workshop._CALL_LIMITS", limits)
+        with pytest.raises(ZegelError):
+            await workshop.complete(JOB, seal_spec(authority), parent.sign, parent.timestamp)
+        assert all(parent.asked.count(name) <= limits[name] for name in limits)
+
+
+WORDY = Stamp(1, 0, 0, 10, 10, "text", "x " * (MAX_STAMP_TEXT // 2))
+MOST = MAX_STAMP_TEXT_TOTAL // MAX_STAMP_TEXT
+
+IMPOSSIBLE = [
+    Stamp(2, 0, 0, 10, 10, "text", "x"),
+    Stamp(1, 0, 0, 0, 10, "text", "x"),
+    Stamp(1, 0, 0, 10, 10, "text", "x" * (MAX_STAMP_TEXT + 1)),
+    Stamp(1, 0, 0, 10, 10, "signature", image=b"GIF89a"),
+    Stamp(1, 0, 0, 10, 10, "signature", image=png(8000, 8000)),
+]
+
+
+@pytest.mark.parametrize("stamp", IMPOSSIBLE)
+async def test_an_impossible_stamp_is_the_callers_fault(
+    workshop: Workshop, authority: DevelopmentAuthority, stamp: Stamp
+) -> None:
+    parent, job = Parent(authority), replace(JOB, stamps=[STAMP, stamp])
+    with pytest.raises(InvalidArgument):
+        await workshop.complete(job, seal_spec(authority), parent.sign, parent.timestamp)
+    with pytest.raises(InvalidArgument):
+        await workshop.rehearse(job)
+    if stamp.page == 1:
+        with pytest.raises(InvalidArgument):
+            await workshop.draw_stamps([stamp])
     assert "sign" not in parent.asked
+
+
+async def test_more_than_can_be_drawn_in_time_is_refused_before_a_worker_is_asked(
+    authority: DevelopmentAuthority,
+) -> None:
+    parent, asleep = Parent(authority), Workshop()  # not started: nothing here reaches a worker
+    events = [AuditEvent("2026-11-24", "x")] * MAX_AUDIT_ROWS
+    for job in (
+        replace(JOB, stamps=[WORDY] * (MOST + 1)),
+        replace(JOB, stamps=[STAMP] * (MAX_STAMPS + 1)),
+        replace(JOB, audit=replace(AUDIT, events=events)),
+    ):
+        with pytest.raises(InvalidArgument):
+            await asleep.complete(job, seal_spec(authority), parent.sign, parent.timestamp)
+        with pytest.raises(InvalidArgument):
+            await asleep.rehearse(job)
+    assert asleep._zygote is None
+
+
+@pytest.mark.slow
+async def test_the_most_that_may_be_drawn_is_drawn_in_time(workshop: Workshop) -> None:
+    await workshop.draw_stamps([WORDY] * MOST)
+
+
+async def test_merged_in_a_worker_is_what_is_merged_here(workshop: Workshop) -> None:
+    parts = [JOB.rendition, make_rendition(one_page(b"9 9 9 9 re f"))]
+    assert await workshop.merge(parts) == merge(parts)
