@@ -11,12 +11,13 @@ import re
 import zlib
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from operator import itemgetter
 
 import pikepdf
 
 from zegel.sealed_file.rendition import FIRST_PAGE, PAGE_TREE, page_tree, write_rendition
 from zegel.sealed_file.revisions import CATALOGUE
-from zegel.sealed_file.syntax import DepthError, Name, Ref, Stream, Value
+from zegel.sealed_file.syntax import BoundError, DepthError, Name, Ref, Stream, Value
 from zegel_server.pdf.limits import MAX_OBJECTS, MAX_RENDITION_BYTES
 from zegel_server.pdf.refusal import Refusal, RefusedError
 
@@ -108,8 +109,8 @@ class Converter:
             item: What pikepdf gives.
             without: Keys that are left out.
         """
-        keys = sorted((_plain(key), key) for key in item.keys())  # noqa: SIM118 - no mapping
-        found = {plain: self.reference(item[key]) for plain, key in keys if plain not in without}
+        named = sorted(((_key(key), value) for key, value in item.items()), key=itemgetter(0))
+        found = {key: self.reference(value) for key, value in named if key not in without}
         return {key: value for key, value in found.items() if value is not None}
 
     def _stream(self, item: pikepdf.Stream) -> Stream:
@@ -130,6 +131,14 @@ def write(pdf: pikepdf.Pdf) -> bytes:
         RefusedError: It has too many objects, is nested too deeply, or is larger than a rendition may be.
         FormError: Its pages or its catalogue are not as a rendition has them: a defect of whoever cleaned it.
     """
+    try:
+        return finish(_objects(pdf))
+    except RecursionError:
+        raise RefusedError(Refusal.NESTED) from None
+
+
+def _objects(pdf: pikepdf.Pdf) -> dict[int, Value]:
+    """A rendition's objects by their numbers."""
     pages = [page.obj for page in pdf.pages]
     first = FIRST_PAGE + len(pages)
     converter = Converter(first)
@@ -142,7 +151,7 @@ def write(pdf: pikepdf.Pdf) -> bytes:
         objects[number] = {**converter.entries(page, without=("Parent",)), "Parent": Ref(PAGE_TREE)}
     objects[CATALOGUE] = converter.value(pdf.Root)
     objects.update(converter.follow())
-    return finish(objects)
+    return objects
 
 
 def finish(objects: Mapping[int, Value]) -> bytes:
@@ -159,6 +168,8 @@ def finish(objects: Mapping[int, Value]) -> bytes:
         data = write_rendition([objects[number] for number in range(1, len(objects) + 1)]).data
     except DepthError:
         raise RefusedError(Refusal.NESTED) from None
+    except BoundError:
+        raise RefusedError(Refusal.EXPANDS) from None
     if len(data) > MAX_RENDITION_BYTES:
         raise RefusedError(Refusal.EXPANDS)
     return data
@@ -201,12 +212,13 @@ def _listed(value: Value) -> list[Value]:
 
 def name_of(name: pikepdf.Name) -> Name:
     """A name without its slash, a character a byte, whatever its bytes are."""
-    return Name(_plain(name.unparse()))
+    spelled = name.unparse(resolved=True)  # an indirect one, otherwise, as the reference to it
+    return Name(_ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), spelled[1:]).decode("latin-1"))
 
 
-def _plain(spelled: bytes | str) -> str:
-    raw = spelled.encode("utf-8") if isinstance(spelled, str) else spelled
-    return _ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), raw[1:]).decode("latin-1")
+def _key(key: str) -> str:
+    """A dictionary's key likewise: pikepdf gives it without escapes, and bytes that are no text as surrogates."""
+    return key[1:].encode("utf-8", "surrogateescape").decode("latin-1")
 
 
 def _is_holder(item: pikepdf.Object) -> bool:

@@ -135,7 +135,7 @@ def word(value: object) -> str:
     Args:
         value: Anything out of a PDF.
     """
-    return value.unparse().decode("ascii", "replace") if isinstance(value, pikepdf.Name) else ""
+    return value.unparse(resolved=True).decode("ascii", "replace") if isinstance(value, pikepdf.Name) else ""
 
 
 def parts_of(value: object) -> list[pikepdf.Object]:

@@ -282,7 +282,7 @@ def word(value: pikepdf.Object | None) -> str:
     try:
         return str(value)[1:]
     except UnicodeDecodeError:
-        raw = bytes(value.unparse()).decode("latin-1")[1:]
+        raw = bytes(value.unparse(resolved=True)).decode("latin-1")[1:]
         return re.sub("#([0-9a-fA-F]{2})", lambda found: chr(int(found[1], 16)), raw)
 
 
