@@ -1,4 +1,4 @@
-"""The 205 real PDFs: each is inspected, prepared and sealed, or refused with a reason; never anything else.
+"""The 205 real PDFs: each becomes a rendition, is completed and examined, or is refused with a reason.
 
 ``ZEGEL_CORPUS=small``, the default, takes every tenth; ``large`` takes all of them.
 """
@@ -7,19 +7,19 @@ import asyncio
 import os
 import subprocess
 from collections import Counter
-from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+from support.completing import EVIDENCE, TIME, with_audit
 from support.pdfs import shown_text
 from support.sealed import seal_spec
 from support.shared import SHARED
 from support.tools import tool
 from zegel_server.errors import FailedPrecondition
 from zegel_server.pdf.authority import DevelopmentAuthority
-from zegel_server.pdf.model import Attachment, AuditDocument, AuditEvent, AuditPage, AuditParty, PrepareJob, Stamp
+from zegel_server.pdf.model import AuditDocument, Box, CompletionJob, PageFacts, Stamp
 from zegel_server.pdf.timestamping import LocalTimestampAuthority
 from zegel_server.pdf.workshop import Workshop
 
@@ -33,22 +33,17 @@ def chosen() -> list[Path]:
     return FILES[::every]
 
 
-def make_job(original: bytes, pages: int) -> PrepareJob:
-    audit = AuditPage(
-        audit_id=AUDIT_ID,
-        title="A real file",
-        tenant_name="Example Ltd",
-        completed_time="2026-11-24 07:09:33 UTC",
-        documents=[AuditDocument("file.pdf", sha256(original).hexdigest(), pages)],
-        parties=[
-            AuditParty("Ana Müller", "ana@example.com", "Signer", "Signed", "2026-11-24 07:08:59 UTC", "E-mail link")
-        ],
-        events=[AuditEvent("2026-11-24 07:08:59.123", "Document signed", "Ana Müller")],
-        origin="log.example.com/zegel",
+def make_job(rendition: bytes, pages: tuple[PageFacts, ...]) -> CompletionJob:
+    """A stamp on the first page and on the last, as large as the smaller one has room for."""
+    audit = with_audit(
+        audit_id=AUDIT_ID, documents=[AuditDocument("file.pdf", sha256(rendition).hexdigest(), len(pages))]
     )
-    stamp = Stamp(0, 1, 10, 10, 120, 40, "signature", "Ana Müller", caption="Ana Müller")
-    evidence = Attachment("audit.jsonl", "application/json", b"{}\n")
-    return PrepareJob([original], [stamp], audit, [evidence], time=datetime(2026, 11, 24, tzinfo=UTC))
+    stamps = []
+    for number in {1, len(pages)}:
+        page = pages[number - 1]
+        sides = page.width * 0.1, page.height * 0.1, min(120.0, page.width / 2), min(40.0, page.height / 2)
+        stamps.append(Stamp(number, *sides, "signature", "Ana Müller", caption="Ana Müller"))
+    return CompletionJob(rendition, stamps, audit, EVIDENCE, TIME)
 
 
 def look_at_seal(path: Path, sealed: bytes) -> str:
@@ -76,15 +71,21 @@ async def test_each_real_file_is_sealed_or_refused_with_a_reason(tmp_path: Path)
 
     async def one(workshop: Workshop, name: str, original: bytes) -> None:
         try:
-            facts = await workshop.inspect(original)
+            made = await workshop.render(original)
         except FailedPrecondition as refused:
             outcomes[f"{refused.reason} {refused.metadata['detail']}"] += 1
             return
         # Nothing that was accepted may be refused later: from here on every error fails the test.
-        sealed = await workshop.complete(make_job(original, len(facts.pages)), spec, sign, timestamps.timestamp)
+        job = make_job(made.data, made.facts.pages)
+        completed = await workshop.complete(job, spec, sign, timestamps.timestamp)
+        sealed = made.data + completed.appended
+        boxes = [Box(stamp.page, stamp.x, stamp.y, stamp.width, stamp.height) for stamp in job.stamps]
+        pages = await workshop.examine(sealed, boxes, [*spec.chain, *spec.certificates])
+        assert [(page.width, page.height) for page in pages[:-1]] == [
+            pytest.approx((page.width, page.height), abs=1e-3) for page in made.facts.pages
+        ]
         outcomes["sealed"] += 1
-        assert AUDIT_ID in shown_text(sealed, len(facts.pages))
-        assert b"ETSI.RFC3161" in sealed
+        assert AUDIT_ID in shown_text(sealed, len(pages) - 1)
         verified = await asyncio.to_thread(look_at_seal, tmp_path / name, sealed)
         # pdfsig checks the seal itself; a document timestamp it only lists.
         assert verified.count("Signature is Valid") == 1, (name, verified)
