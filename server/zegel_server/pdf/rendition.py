@@ -24,6 +24,7 @@ from zegel_server.pdf.content import balanced
 from zegel_server.pdf.decoding import decoded
 from zegel_server.pdf.embedding import FontReport, embed_fonts
 from zegel_server.pdf.geometry import Matrix, Shown, clear_lost_crop, inherited, shown
+from zegel_server.pdf.halting import halts
 from zegel_server.pdf.looking import compare_rendition
 from zegel_server.pdf.model import PageDifference, Rendition
 from zegel_server.pdf.navigation import Link, Navigation, attach_labels, attach_links, attach_outline
@@ -31,6 +32,9 @@ from zegel_server.pdf.optional_content import Visibility
 from zegel_server.pdf.refusal import Refusal, RefusedError
 from zegel_server.pdf.sieve import Sieve, shallow
 from zegel_server.pdf.source import demand_pages, facts, open_source
+
+_PAGE_NAME = "/ZegelPage"
+"""What a page's own content is called where it is in a form of its own."""
 
 _FORM_NAME = "/ZegelForm"
 """What flattened forms and annotations are called among a page's resources, with their numbers."""
@@ -137,8 +141,11 @@ def _page(pdf: pikepdf.Pdf, page: pikepdf.Page, sieve: Sieve, visibility: Visibi
     """A page as it is in the rendition, but for its links."""
     box = shown(page)
     resources = _resources(inherited(page, "/Resources"))
+    own = balanced(_joined(page.obj.get("/Contents")))
+    if halts(own):
+        own, resources = _set_apart(pdf, own, resources, box)
     drawn = [(_named(resources, stream), matrix) for stream, matrix in appearances(page.obj, visibility, box.rotate)]
-    content, used = sieve.page(_content(page, drawn), resources)
+    content, used = sieve.page(_content(own, drawn), resources)
     made = pikepdf.Dictionary(
         Type=pikepdf.Name.Page, MediaBox=_media_box(box), Contents=pdf.make_stream(content), Resources=used
     )
@@ -152,9 +159,24 @@ def _page(pdf: pikepdf.Pdf, page: pikepdf.Page, sieve: Sieve, visibility: Visibi
     return pdf.make_indirect(made)
 
 
-def _content(page: pikepdf.Page, drawn: list[tuple[str, Matrix]]) -> bytes:
+def _set_apart(
+    pdf: pikepdf.Pdf, own: bytes, resources: pikepdf.Dictionary, box: Shown
+) -> tuple[bytes, pikepdf.Dictionary]:
+    """A page's content in a form, so that a reader that stops in it goes on behind it."""
+    form = pdf.make_stream(
+        own,
+        Type=pikepdf.Name.XObject,
+        Subtype=pikepdf.Name.Form,
+        BBox=_media_box(box),
+        Resources=resources,
+    )
+    named = _resources(pikepdf.Dictionary())
+    named.XObject[_PAGE_NAME] = form
+    return _PAGE_NAME.encode() + b" Do", named
+
+
+def _content(own: bytes, drawn: list[tuple[str, Matrix]]) -> bytes:
     """What a page draws, shut in, and what lies on it."""
-    own = balanced(_joined(page.obj.get("/Contents")))
     if not drawn:
         return b"q\n" + own + b"\nQ\n"
     calls = b"".join(
