@@ -1,4 +1,4 @@
-"""PDFs with random damage: whatever it does, the answer is a rendition or a reason, and a rendition can be rendered."""
+"""PDFs with random damage: refused with a reason, or with a rendition that can be completed, and rendered again."""
 
 import asyncio
 import os
@@ -6,10 +6,15 @@ import random
 
 import pytest
 
+from support.completing import EVIDENCE, TIME
 from support.pdfs import one_page, raw_pdf, stream
+from support.sealed import AUDIT
 from support.shared import SHARED
 from zegel_server.errors import FailedPrecondition
+from zegel_server.pdf.model import CompletionJob, Stamp
 from zegel_server.pdf.workshop import Workshop
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 LARGEST_SEED = 40_000
 FILES = [path for path in sorted((SHARED / "pdfs").glob("*.pdf")) if path.stat().st_size < LARGEST_SEED]
@@ -65,26 +70,29 @@ def damaged(data: bytes, chance: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize("shard", range(4))
-async def test_damage_is_refused_or_survived(shard: int) -> None:
+async def test_damage_is_refused_or_survived(workshop: Workshop, shard: int) -> None:
     seeds = HANDMADE + [path.read_bytes() for path in FILES]
     rounds = int(os.environ.get("ZEGEL_MUTATIONS", "60"))
     chance = random.Random(shard)  # noqa: S311 - the same damage in every run
     refused = 0
-    async with Workshop() as workshop:
 
-        async def one(data: bytes) -> int:
-            try:
-                made = await workshop.render(data)
-            except FailedPrecondition as error:
-                assert error.reason in {"DOCUMENT_UNREADABLE", "DOCUMENT_ENCRYPTED", "DOCUMENT_TOO_COMPLEX"}  # noqa: PT017
-                return 1
-            again = await workshop.render(made.data)
-            assert [page.width for page in again.facts.pages] == pytest.approx(
-                [page.width for page in made.facts.pages], rel=1e-4
-            )
-            return 0
+    async def one(data: bytes) -> int:
+        try:
+            made = await workshop.render(data)
+        except FailedPrecondition as error:
+            assert error.reason in {"DOCUMENT_UNREADABLE", "DOCUMENT_ENCRYPTED", "DOCUMENT_TOO_COMPLEX"}  # noqa: PT017
+            return 1
+        page = made.facts.pages[-1]
+        box = (page.width / 9, page.height / 9, page.width / 3, page.height / 9)
+        stamp = Stamp(len(made.facts.pages), *box, "initials", "Ana")
+        await workshop.rehearse(CompletionJob(made.data, [stamp], AUDIT, EVIDENCE, TIME))
+        again = await workshop.render(made.data)
+        assert [page.width for page in again.facts.pages] == pytest.approx(
+            [page.width for page in made.facts.pages], rel=1e-4
+        )
+        return 0
 
-        for _batch in range(rounds // 10):
-            batch = [damaged(chance.choice(seeds), chance) for _number in range(10)]
-            refused += sum(await asyncio.gather(*(one(data) for data in batch)))
+    for _batch in range(rounds // 10):
+        batch = [damaged(chance.choice(seeds), chance) for _number in range(10)]
+        refused += sum(await asyncio.gather(*(one(data) for data in batch)))
     assert 0 < refused < rounds

@@ -6,6 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.signing_world import draft_of, place
+from zegel.sealed_file.completion import FILES
+from zegel_server import clock
 from zegel_server.audit import leaf
 from zegel_server.audit.answers import Evidence
 from zegel_server.audit.leaf import LeafFields
@@ -15,7 +17,8 @@ from zegel_server.signing import completion, drafts
 from zegel_server.signing.completion import ERASED, MAX_HISTORY, Completed, job_of
 from zegel_server.signing.fields import Field, FieldType, Value
 from zegel_server.signing.model import Progress
-from zegel_server.signing.snapshot import Person, PinnedDocument, Snapshot
+from zegel_server.signing.openings import boxes_of
+from zegel_server.signing.snapshot import Person, PinnedDocument, PinnedRendition, Snapshot
 
 SIGNED = 1_795_504_089_000_000
 ONE, TWO = "sig_" + "1" * 26, "sig_" + "2" * 26
@@ -60,7 +63,12 @@ def completed(made: Snapshot, *events: LeafFields, values: dict[str, dict[str, V
     lines = b"".join(leaf.compose(each) + b"\n" for each in events)
     whole: dict[str, dict[str, Value]] = {ONE: {}, TWO: {}} | (values or {})
     return Completed(
-        request=made, values=whole, originals=[b"%PDF"], evidence=Evidence(lines, b"proof"), origin="log.example.org"
+        request=made,
+        values=whole,
+        rendition=b"%PDF",
+        evidence=Evidence(lines, b"proof"),
+        openings=b'{"v":1}',
+        origin="log.example.org",
     )
 
 
@@ -100,10 +108,39 @@ def test_each_value_is_stamped_in_its_place_and_nothing_where_none_is() -> None:
         ("signature", "?", None),
     ]
     first = stamps[0]
-    assert (first.document, first.page, first.x, first.y, first.width, first.height) == (0, 2, 1.0, 2.0, 3.0, 4.0)
+    assert (first.page, first.x, first.y, first.width, first.height) == (2, 1.0, 2.0, 3.0, 4.0)
     assert first.caption == f"Ann\n2026-11-24 07:08:09 UTC\n{ONE}"
     assert stamps[-1].caption.startswith(f"{ERASED}\n")
     assert all(not each.caption for each in stamps[1:-1])
+
+
+def test_stamps_lie_in_the_boxes_that_the_trail_commits_to_page_by_page_of_all_documents() -> None:
+    documents = tuple(
+        PinnedDocument(new_id("doc"), 1, title, b"\1" * 32, pages, 1_000)
+        for title, pages in (("One", 3), ("Two", 1), ("Three", 2))
+    )
+    fields = [
+        place("a", FieldType.TEXT, page=3, x=1.00049, y=0.0, width=0.0001, height=7.9996),
+        place("b", FieldType.TEXT, document_index=1, page=1),
+        place("c", FieldType.TEXT, document_index=2, page=2),
+    ]
+    made = replace(request(*fields), documents=documents)
+    stamps = job_of(completed(made, values={ONE: {key: Value("text", key) for key in "abc"}})).stamps
+    assert [(stamp.page, stamp.text) for stamp in stamps] == [(3, "a"), (4, "b"), (6, "c")]
+    first = stamps[0]
+    assert (first.x, first.y, first.width, first.height) == (1.0, 0.0, 0.001, 8.0)
+    assert [(box.page, box.x, box.width) for box in boxes_of(made)] == [
+        (stamp.page, round(stamp.x * 1000), round(stamp.width * 1000)) for stamp in stamps
+    ]
+
+
+def test_the_audit_page_names_what_every_signer_was_shown() -> None:
+    shown = PinnedRendition(new_id("doc"), 1, b"\2" * 32, 123_456, 6)
+    told = job_of(completed(replace(request(), rendition=shown))).audit.documents
+    assert [(each.title, each.sha256, each.pages) for each in told] == [
+        ("Flat 4", "01" * 32, 3),
+        ("As every signer was shown it: the first 123,456 bytes of this file", "02" * 32, 6),
+    ]
 
 
 def test_the_audit_page_tells_documents_parties_and_history() -> None:
@@ -172,10 +209,13 @@ def test_no_event_is_lost_in_the_history(acts: list[tuple[str, str]]) -> None:
 def test_the_evidence_is_attached_as_it_is_and_the_job_is_always_the_same() -> None:
     whole = completed(request(), event("SIGNATURE_REQUEST_ALL_SIGNED", None))
     job = job_of(whole)
-    assert [(each.name, each.data) for each in job.attachments] == [
-        ("audit.jsonl", whole.evidence.audit_jsonl),
-        ("completed.tlog-proof", b"proof"),
-    ]
+    assert job.files == {
+        "audit.jsonl": whole.evidence.audit_jsonl,
+        "completed.tlog-proof": b"proof",
+        "openings.json": b'{"v":1}',
+    }
+    assert list(job.files) == [file.name for file in FILES]
+    assert (job.rendition, job.time) == (b"%PDF", clock.to_datetime(SIGNED))
     assert job == job_of(replace(whole))
     assert completion.TRAIL_NAME == "audit.jsonl"
     assert draft_of([new_id("doc")]).fields
