@@ -27,7 +27,7 @@ def page(content: int, **changes: Value) -> dict[str, Value]:
     }
 
 
-def rendition_objects(pages: int = 1, **changes: Value) -> list[Value]:
+def rendition_objects(pages: int = 1, /, **changes: Value) -> list[Value]:
     """The objects of a rendition whose pages draw a square each; ``changes`` are to the first page."""
     first = 3 + pages
     every: list[Value] = [page(first + index, **(changes if index == 0 else {})) for index in range(pages)]
@@ -35,7 +35,7 @@ def rendition_objects(pages: int = 1, **changes: Value) -> list[Value]:
     return [{"Type": Name("Catalog"), "Pages": Ref(PAGE_TREE)}, page_tree(pages), *every, *contents]
 
 
-def make_rendition(pages: int = 1, **changes: Value) -> bytes:
+def make_rendition(pages: int = 1, /, **changes: Value) -> bytes:
     return write_rendition(rendition_objects(pages, **changes)).data
 
 

@@ -35,9 +35,13 @@ HEADER: Final = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n"
 """What a file begins with; the second line tells transfer programs that it is no text."""
 MAX_OBJECTS: Final = 600_000
 """Objects of a file: a rendition has up to 500,000, and what is added some hundreds."""
-MAX_VALUES_BYTES: Final = 48 * 2**20
-"""Bytes of all objects as they are spelled, streams' data left out: 80 for each of 600,000. What they cost is to read
-them, some microseconds for every ten bytes."""
+MAX_SPELLED: Final = 48 * 2**20
+"""Bytes of the first revision's objects as they are spelled, streams' data left out: 90 for each of 500,000."""
+MAX_VALUES: Final = 6_000_000
+"""Values in them, told by the spaces and brackets around them: twelve for each of 500,000 objects. Reading one takes
+some microseconds."""
+_MORE: Final = 1.1
+"""How much more all revisions together may have of both: what is added to a rendition is little."""
 MAX_REVISIONS: Final = 64
 """Revisions of a file: three, and a renewal every few years."""
 ID_BYTES: Final = 16
@@ -115,6 +119,23 @@ class Written:
     table: int
 
 
+class _Spent:
+    """Counts what a file's objects take to read."""
+
+    def __init__(self, share: float) -> None:
+        self._bytes = int(MAX_SPELLED * share)
+        self._values = int(MAX_VALUES * share)
+
+    def add(self, text: bytes) -> None:
+        """Count an object as it is spelled; raise ``BoundError`` where there are too many."""
+        self._bytes -= len(text)
+        self._values -= text.count(b" ") + text.count(b"[")
+        if self._bytes < 0:
+            raise BoundError(f"objects without their streams' data are larger than {MAX_SPELLED // 2**20} MiB")
+        if self._values < 0:
+            raise BoundError(f"there are more than {MAX_VALUES:,} values")
+
+
 def write_object(number: int, value: Value) -> list[bytes | memoryview]:
     """An object as it is spelled, in pieces.
 
@@ -145,7 +166,7 @@ def write_first(objects: Sequence[Value]) -> Written:
     Raises:
         FormError: An object cannot be spelled.
     """
-    pieces, places, position = _body(enumerate(objects, 1), [HEADER])
+    pieces, places, position = _body(enumerate(objects, 1), [HEADER], spent=_Spent(1))
     state = hashlib.sha256()
     for piece in pieces:
         state.update(piece)
@@ -175,13 +196,19 @@ def write_further(base: Base, objects: Iterable[tuple[int, Value]], *, size: int
 
 
 def _body(
-    objects: Iterable[tuple[int, Value]], pieces: list[bytes | memoryview], start: int = 0
+    objects: Iterable[tuple[int, Value]],
+    pieces: list[bytes | memoryview],
+    start: int = 0,
+    spent: "_Spent | None" = None,
 ) -> tuple[list[bytes | memoryview], dict[int, int], int]:
     position = start + sum(map(len, pieces))
     places: dict[int, int] = {}
     for number, value in objects:
         places[number] = position
-        for piece in write_object(number, value):
+        written = write_object(number, value)
+        if spent:
+            spent.add(bytes(written[0]))
+        for piece in written:
             pieces.append(piece)
             position += len(piece)
     return pieces, places, position
@@ -227,12 +254,12 @@ def read_revisions(data: bytes) -> list[Revision]:
     if data[: len(HEADER)] != HEADER:
         raise FormError("the file does not begin as a sealed file does")
     found: list[Revision] = []
-    state = hashlib.sha256()
+    state, spent = hashlib.sha256(), _Spent(_MORE)
     with memoryview(data) as view:
         while not found or found[-1].end < len(data):
             if len(found) == MAX_REVISIONS:
                 raise FormError("the file has too many revisions")
-            revision = _read_one(data, view, found, state.digest()[:ID_BYTES])
+            revision = _read_one(data, found, state.digest()[:ID_BYTES], spent)
             found.append(revision)
             state.update(view[revision.start : revision.end])
     return found
@@ -250,12 +277,12 @@ def read_base(data: bytes, last: Revision) -> Base:
     return Base(last.end, digest, last.identifier, last.table, last.size, last.info)
 
 
-def _read_one(data: bytes, view: memoryview, before: Sequence[Revision], mark: bytes) -> Revision:
+def _read_one(data: bytes, before: Sequence[Revision], mark: bytes, spent: _Spent) -> Revision:
     """The revision that follows; ``mark`` is the beginning of the hash of all before it."""
     start = before[-1].end if before else 0
     position = start if before else len(HEADER)
     objects = Objects(data)
-    last, spelled = 0, 0
+    last = 0
     while (head := _HEAD.match(data, position)) is not None:
         number = int(head[1])
         if number <= last or number > MAX_OBJECTS or not (before or number == last + 1):
@@ -263,9 +290,7 @@ def _read_one(data: bytes, view: memoryview, before: Sequence[Revision], mark: b
         value, spans, end = _read_object(data, number, head.end())
         objects.add(number, position, spans[0], value, spans[1])
         position, last = end, number
-        spelled += spans[0][1] - spans[0][0]
-        if spelled > MAX_VALUES_BYTES:
-            raise BoundError(f"the file's objects are larger than {MAX_VALUES_BYTES // 2**20} MiB in all")
+        spent.add(data[head.start() : spans[0][1]])
     table = _table(list(objects), objects.places, first=not before)
     place = position + len(table)
     if not objects or data[position:place] != table:
@@ -275,7 +300,7 @@ def _read_one(data: bytes, view: memoryview, before: Sequence[Revision], mark: b
         identifier, previous, size = before[0].identifier, before[-1].table, max(before[-1].size, last + 1)
         marks = (identifier, mark)
     else:
-        identifier, previous, size = hashlib.sha256(view[:position]).digest()[:ID_BYTES], 0, last + 1
+        identifier, previous, size = hashlib.sha256(memoryview(data)[:position]).digest()[:ID_BYTES], 0, last + 1
         marks = (identifier, identifier)
     info = int(named[1] or 0) if named else 0
     trailer = _trailer(position, size=size, info=info, previous=previous, marks=marks)

@@ -189,13 +189,15 @@ def read_value(data: bytes, position: int) -> tuple[Value, int]:
         position = found.end()
         kind = found.lastgroup
         value: Value
-        if kind in {"open", "begin"}:
+        if kind == "integer":
+            value = int(found[0])
+        elif kind in {"open", "begin"}:
             if len(stack) >= MAX_DEPTH:
                 raise DepthError(f"byte {position}: arrays and dictionaries lie too deep in one another")
             stack.append([])
             opened.append(kind == "begin")
             continue
-        if kind in {"close", "end"}:
+        elif kind in {"close", "end"}:
             if not stack or opened.pop() != (kind == "end"):
                 raise FormError(f"byte {position}: an array or dictionary ends that has not begun")
             items = stack.pop()
@@ -216,8 +218,6 @@ def _scalar(found: re.Match[bytes]) -> Value:
         if b"#" in plain:
             plain = _ESCAPE.sub(lambda escaped: bytes([int(escaped[1], 16)]), plain)
         return Name(plain.decode("latin-1"))
-    if kind == "integer":
-        return int(text)
     if kind == "real":
         return Decimal(text.decode("ascii"))
     if kind == "text":

@@ -87,7 +87,10 @@ def data(number: Callable[[Numbers], int], text: bytes) -> Change:
 
 
 def drop(number: Callable[[Numbers], int]) -> Change:
-    return lambda objects, numbers: objects.pop(number(numbers)) and None
+    def change(objects: dict[int, Value], numbers: Numbers) -> None:
+        del objects[number(numbers)]
+
+    return change
 
 
 SCRIPT: Value = {"S": Name("JavaScript"), "JS": b"1"}

@@ -15,7 +15,7 @@ from support.tools import tool
 from zegel.sealed_file.overlays import Box
 from zegel.sealed_file.reading import MAX_FILE_BYTES, read_sealed_file
 from zegel.sealed_file.revisions import HEADER, write_first
-from zegel.sealed_file.syntax import FormError, Name, Ref
+from zegel.sealed_file.syntax import FormError, Name, Ref, Value
 
 BOXES = {1: [Box(1, 100_000, 100_000, 90_000, 30_000)], 2: [Box(2, 0, 0, 9_000, 9_000)]}
 
@@ -133,16 +133,18 @@ def test_a_hostile_file_is_refused_soon(pdf: bytes) -> None:
     start = time.process_time()
     with pytest.raises(FormError):
         read_sealed_file(pdf)
-    assert time.process_time() - start < 4
+    assert time.process_time() - start < 6
 
 
 def test_kids_within_kids_are_refused_at_once() -> None:
     levels = 30
-    tree = [{"Type": Name("Pages"), "Count": 1, "Kids": [Ref(number + 1)] * 40} for number in range(2, 2 + levels)]
+    tree: list[Value] = [
+        {"Type": Name("Pages"), "Count": 1, "Kids": [Ref(number + 1)] * 40} for number in range(2, 2 + levels)
+    ]
     pdf = write_first([{"Type": Name("Catalog"), "Pages": Ref(2)}, *tree, {"Type": Name("Page")}]).data
     start = time.process_time()
     with pytest.raises(FormError):
-        read_sealed_file(pdf * 1 + pdf)
+        read_sealed_file(pdf)
     assert time.process_time() - start < 1
 
 

@@ -16,7 +16,7 @@ LINK: dict[str, Value] = {"Type": Name("Annot"), "Subtype": Name("Link"), "Rect"
 def with_link(**changes: Value) -> list[Value]:
     objects = rendition_objects(2, Annots=[Ref(6)])
     # Breadth first: the first page names its link before its content, as keys are sorted.
-    first = {**page(6), "Annots": [Ref(5)]}
+    first: Value = {**page(6), "Annots": [Ref(5)]}
     return [*objects[:2], first, page(7), {**LINK, **changes}, *objects[4:]]
 
 

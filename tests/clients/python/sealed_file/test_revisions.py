@@ -165,6 +165,20 @@ def test_an_object_is_so_large_and_no_larger() -> None:
         read_revisions(larger)
 
 
+def test_values_have_a_bound_for_reader_and_writer(monkeypatch: pytest.MonkeyPatch) -> None:
+    many: list[Value] = [[1] * 500] * 20
+    data = write_first(many).data
+    monkeypatch.setattr("zegel.sealed_file.revisions.MAX_VALUES", 9_000)
+    for act in (lambda: write_first(many), lambda: read_revisions(data)):
+        with pytest.raises(BoundError, match="more than 9,000 values"):
+            act()
+    monkeypatch.undo()
+    monkeypatch.setattr("zegel.sealed_file.revisions.MAX_SPELLED", 15_000)
+    for act in (lambda: write_first(many), lambda: read_revisions(data)):
+        with pytest.raises(BoundError, match="larger than"):
+            act()
+
+
 def test_what_reading_costs_grows_with_the_file() -> None:
     def cost(count: int) -> float:
         data = write_first([{"K": Ref(1), "L": [1, 2, 3]}] * count).data

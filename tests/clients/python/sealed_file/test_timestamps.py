@@ -55,7 +55,7 @@ def test_each_timestamp_has_a_name_of_its_own() -> None:
 
 def test_the_room_for_a_signature_has_a_bound_for_reader_and_writer() -> None:
     pdf = make_small()
-    assert read_sealed_file(renewed(pdf, Validation(), MAX_ROOM))
+    assert len(read_sealed_file(renewed(pdf, Validation(), MAX_ROOM)).timestamps) == 2
     with pytest.raises(BoundError, match="room"):
         renewed(pdf, Validation(), MAX_ROOM + 1)
     with pytest.raises(FormError, match="longer than the room"):
