@@ -6,6 +6,7 @@ import pikepdf
 import pytest
 
 from support.pdfs import ink, one_page, stream
+from zegel_server.pdf.optional_content import frozen
 from zegel_server.pdf.workshop import Workshop
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -103,3 +104,10 @@ async def test_the_default_configuration_tells_what_is_hidden(
         b"<< /Type /OCG /Name (other) >>",
     )
     assert (ink(await rendered(workshop, pdf)) is not None) == shown
+
+
+@pytest.mark.parametrize("before", [b"", b"null ", b"<< /A 1 >> ", b"/A /B ", b"[1 2] 3 true "])
+async def test_a_hidden_layer_stays_hidden_whatever_stands_before_its_operands(before: bytes) -> None:
+    kept = frozen(b"1 w %s/OC /L BDC (HIDDEN) Tj EMC (SEEN) Tj" % before, frozenset({"/L"}))
+    assert b"HIDDEN" not in kept
+    assert b"(SEEN) Tj" in kept
