@@ -22,6 +22,7 @@ from zegel_server.errors import FailedPrecondition, NotFound
 from zegel_server.idempotency import Answers, Call
 from zegel_server.ids import new_id
 from zegel_server.keys.service import Keys
+from zegel_server.pdf.model import CompletionJob
 from zegel_server.permissions.owners import Owners
 from zegel_server.permissions.policies import Policies
 from zegel_server.signing.ceremony import Ceremony
@@ -155,7 +156,10 @@ class MergedInMemory:
 
 
 class Joining:
-    """Merges by putting one after the other."""
+    """Merges by putting one after the other, and needs no rehearsal."""
+
+    async def rehearse(self, job: CompletionJob) -> None:
+        pass
 
     async def merge(self, renditions: list[bytes]) -> bytes:
         return b"".join(renditions)

@@ -45,6 +45,7 @@ def main(arguments: list[str]) -> int:
     Args:
         arguments: Descriptor of the control socket, and the limits as a JSON object.
     """
+    gc.disable()  # while nothing but what stays is made, looking through it again and again is a fifteenth of the time
     from zegel_server.pdf import child  # noqa: PLC0415 - loads the PDF libraries, which only this process should do
 
     control = socket.socket(fileno=int(arguments[0]))
@@ -55,6 +56,7 @@ def main(arguments: list[str]) -> int:
     child.preload()
     gc.collect()
     gc.freeze()  # the collector would touch, and so copy, every page it shares with its children
+    gc.enable()
     _Zygote(control, limits).run()
     return 0
 
