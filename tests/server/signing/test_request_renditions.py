@@ -8,7 +8,7 @@ import pytest
 from support.signing_world import NO_CALL, NO_REQUEST, SQLITE_ONLY, World, draft_of, place
 from zegel.commitments import DocumentHash
 from zegel_server.errors import FailedPrecondition, InvalidArgument, Unavailable
-from zegel_server.pdf.limits import MAX_PAGES, MAX_PDF_BYTES
+from zegel_server.pdf.limits import MAX_PAGES, MAX_PDF_BYTES, MAX_RENDITION_BYTES
 from zegel_server.signing import renditions
 from zegel_server.signing.fields import FieldType, PageSize
 from zegel_server.signing.messages import ceremony_message, request_message
@@ -77,11 +77,11 @@ async def test_what_one_file_cannot_be_is_refused_before_anything_is_merged_or_w
     assert (pages.value.reason, pages.value.metadata) == ("DOCUMENT_TOO_COMPLEX", {"detail": "too_many_pages"})
     assert f"{MAX_PAGES + 2:,}" in pages.value.message
     large = world.documents.add(sender.principal_id, b"%PDF" + bytes(2_000))
-    monkeypatch.setattr(renditions, "MAX_PDF_BYTES", 2 * large.rendition_size - 1)
+    monkeypatch.setattr(renditions, "MAX_RENDITION_BYTES", 2 * large.rendition_size - 1)
     with pytest.raises(FailedPrecondition) as size:
         await world.send(sender, draft_of([large.document_id, large.document_id]))
     assert (size.value.reason, size.value.metadata) == ("DOCUMENT_TOO_COMPLEX", {"detail": "too_large"})
-    assert MAX_PDF_BYTES == 100 * 1024**2
+    assert MAX_RENDITION_BYTES > MAX_PDF_BYTES
     assert await world.event_rows() == []
     assert len(world.documents.versions) == 2
 
