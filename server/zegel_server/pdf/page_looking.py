@@ -131,7 +131,7 @@ class Look:
             if blank or vanished(bare, one, other, box):
                 raise RefusedError(Refusal.DIFFERS)
             rest.paste(other.crop(box), box[:2])
-        for box in self._lent_places(one, other, above):
+        for box in self._lent_places(rest.copy(), other, above):
             rest.paste(other.crop(box), box[:2])
         if differences(rest, other, top - above, bottom - above, window=self._window).gross:
             raise RefusedError(Refusal.DIFFERS)
