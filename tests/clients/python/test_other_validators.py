@@ -9,8 +9,15 @@ from pathlib import Path
 import pytest
 from asn1crypto import cms
 from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.sign.ades.report import AdESPassed
 from pyhanko.sign.validation import async_validate_pdf_signature, async_validate_pdf_timestamp
+from pyhanko.sign.validation.ades import ades_lta_validation
 from pyhanko.sign.validation.dss import DocumentSecurityStore
+from pyhanko.sign.validation.policy_decl import PdfSignatureValidationSpec, SignatureValidationSpec
+from pyhanko_certvalidator.context import CertValidationPolicySpec
+from pyhanko_certvalidator.ltv.types import ValidationTimingInfo
+from pyhanko_certvalidator.policy_decl import REQUIRE_REVINFO, CertRevTrustPolicy
+from pyhanko_certvalidator.registry import SimpleTrustManager
 
 from support.require import need
 from support.sealed import Sealed, make_sealed
@@ -44,6 +51,20 @@ async def test_pyhanko_believes_seal_and_timestamps_with_nothing_but_what_the_fi
     assert status.timestamp_validity.trusted
     stamped = await async_validate_pdf_timestamp(stamp, context)
     assert (stamped.valid, stamped.intact, stamped.trusted) == (True, True, True)
+
+
+async def test_pyhanko_believes_it_by_the_rules_for_archived_signatures(sealed: Sealed) -> None:
+    """EN 319 102-1, 5.6.3. Once the lists have ended, pyHanko asks for fresh ones about the last timestamp."""
+    policy = CertValidationPolicySpec(
+        trust_manager=SimpleTrustManager.build(trust_roots=load_certificates(sealed.root_pem)),
+        revinfo_policy=CertRevTrustPolicy(REQUIRE_REVINFO),
+    )
+    spec = PdfSignatureValidationSpec(SignatureValidationSpec(cert_validation_policy=policy))
+    moment = dt.datetime.now(dt.UTC) + dt.timedelta(days=5)
+    timing = ValidationTimingInfo(moment, moment, point_in_time_validation=True)
+    seal = PdfFileReader(io.BytesIO(sealed.pdf)).embedded_signatures[0]
+    result = await ades_lta_validation(seal, spec, timing_info=timing)
+    assert result.ades_subindic is AdESPassed.OK, result.failure_msg
 
 
 def test_openssl_believes_the_timestamps(sealed: Sealed, folder: Path, tmp_path: Path) -> None:
