@@ -17,7 +17,7 @@ from zegel.sealed_file.syntax import FormError
 from zegel.sealed_file.timestamps import State, Timestamp, first_state, read_timestamp
 
 MAX_FILE_BYTES: Final = 256 * 2**20
-"""Bytes of a sealed file: a rendition has at most 200 MiB, and evidence of more than 64 MiB is no evidence's."""
+"""Bytes of a sealed file: a rendition has at most 160 MiB, and evidence of more than 64 MiB is no evidence's."""
 _LEAST_REVISIONS: Final = 3
 
 
