@@ -165,8 +165,8 @@ def make_evidence(
     rendition: bytes,
     certificate: bytes,
     boxes: Sequence[Box] = (),
-    witnesses: Signers = (),
     *,
+    witnesses: Signers = (),
     ended: dt.datetime | None = None,
 ) -> Evidence:
     """The evidence of a request with one signer, who signed a rendition of a document.
@@ -239,7 +239,7 @@ def make_sealed(
     rendition = make_rendition(document)
     boxes = [box_of(stamp) for stamp in stamps]
     certificate = authority.seal.chain[0]
-    evidence = make_evidence(key, document, rendition, certificate, boxes, witnesses, ended=ended)
+    evidence = make_evidence(key, document, rendition, certificate, boxes, witnesses=witnesses, ended=ended)
     job = CompletionJob(rendition, list(stamps), audit, evidence.files, dt.datetime.now(dt.UTC))
     respond = LocalTimestampAuthority(authority.timestamp).respond
     pdf = rendition + seal_rendition(job, seal_spec(authority), authority.seal.sign, respond).appended

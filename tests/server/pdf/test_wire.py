@@ -111,7 +111,7 @@ def test_a_blob_that_is_not_there_is_refused(index: object) -> None:
 
 
 def test_an_unknown_word_is_refused() -> None:
-    good = dump(Stamp(0, 1, 0, 0, 1, 1, "text"), [])
+    good = dump(Stamp(1, 0, 0, 1, 1, "text"), [])
     assert isinstance(good, dict)
     with pytest.raises(WireError):
         load(Stamp, good | {"kind": "script"}, [])

@@ -115,7 +115,7 @@ def _is_strong(key: keys.PublicKeyInfo) -> bool:
     if key.algorithm in {"rsa", "rsassa_pss"}:
         return bool(RSA_BITS[0] <= key.bit_size <= RSA_BITS[1])
     if key.algorithm == "ec":
-        return key.curve[0] == "named" and key.bit_size >= MIN_CURVE_BITS
+        return bool(key.curve[0] == "named" and key.bit_size >= MIN_CURVE_BITS)
     return key.algorithm in {"ed25519", "ed448"}
 
 
