@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import io
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from PIL import Image
 
 from support.certificates import revocation_list
+from support.dying import Death, Killed, Mortal
 from support.sealing_world import SealingWorld, open_sealing_world
 from support.signing_world import SQLITE_ONLY, said
 from zegel.commitments import SealedOpening
@@ -283,63 +284,6 @@ async def test_two_that_seal_the_same_make_one_document(sealing_world: SealingWo
     await assert_complete(made, request)
     await made.sealer.seal(made.world.tenant_id, request.signature_request_id)
     await assert_complete(made, request)
-
-
-class Killed(BaseException):
-    """The process ends here, as far as the code under test can tell."""
-
-
-class Mortal:
-    """Calls through, and dies before or after the n-th call of everything that it wraps together."""
-
-    def __init__(self, inner: Any, death: "Death") -> None:
-        self._inner = inner
-        self._death = death
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._inner, name)
-        if not callable(found):
-            return found
-
-        def called(*args: Any, **values: Any) -> Any:
-            return self._death.around(lambda: found(*args, **values))
-
-        return called
-
-
-class Death:
-    def __init__(self, at: int) -> None:
-        self.at = at
-        self.steps = 0
-
-    def step(self) -> None:
-        self.steps += 1
-        if self.steps == self.at:
-            raise Killed
-
-    def around(self, call: Callable[[], Any]) -> Any:
-        made = call()
-        if hasattr(made, "__aenter__"):
-            return self._transaction(made)
-        return self._awaited(made) if asyncio.iscoroutine(made) else made
-
-    async def _awaited(self, made: Awaitable[Any]) -> Any:
-        try:
-            self.step()
-        except Killed:
-            made.close()  # type: ignore[attr-defined]
-            raise
-        done = await made
-        self.step()
-        return done
-
-    @asynccontextmanager
-    async def _transaction(self, made: Any) -> AsyncIterator[Any]:
-        self.step()
-        async with made as transaction:
-            yield Mortal(transaction, self)
-            self.step()
-        self.step()
 
 
 @SQLITE_ONLY
