@@ -80,7 +80,17 @@ def differences(one: Image.Image, other: Image.Image, top: int, bottom: int, *, 
         bottom: Row after the last that counts.
         window: Half the side of the square over which gross differences are averaged.
     """
-    rows = (0, top, one.width, bottom)
+    where = ImageChops.difference(one, other).getbbox()
+    if where is None:
+        return Difference()
+    # Beyond what a window reaches, nothing can differ.
+    reach = 2 * window + 2
+    left, upper = max(where[0] - reach, 0), max(where[1] - reach, 0)
+    part = (left, upper, min(where[2] + reach, one.width), min(where[3] + reach, one.height))
+    one, other = one.crop(part), other.crop(part)
+    rows = (0, max(top - upper, 0), one.width, min(bottom - upper, one.height))
+    if rows[1] >= rows[3]:
+        return Difference()
     outside = _either(_outside(one, other), _outside(other, one)).crop(rows)
     pixels = sum(_strongest(outside).histogram()[NOTICEABLE:])
     contrasts = _mean(_contrast(one), window), _mean(_contrast(other), window)
