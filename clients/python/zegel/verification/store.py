@@ -58,6 +58,10 @@ def check_store(held: Sequence[Validation], used: Iterable[x509.Certificate]) ->
         raise StoreError(f"The file's validation data is not DER: {error}.") from error
     except TooMuchError as error:
         raise StoreError("There is more validation data in the file than an honest one holds.") from error
+    except StoreError:
+        raise
+    except (ValueError, TypeError, KeyError) as error:
+        raise StoreError("Something in the file's validation data cannot be read.") from error
 
 
 def _check(held: Sequence[Validation], used: dict[bytes, x509.Certificate]) -> None:
