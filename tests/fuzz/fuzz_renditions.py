@@ -209,9 +209,7 @@ def judge(grown: Grown, made: bytes, *, poppler: bool) -> list[str]:
     pairs = {
         name: (before, after) for name, (before, after) in looks.items() if before is not None and after is not None
     }
-    differing = [name for name, (before, after) in pairs.items() if _differ(before, after)]
-    agree = len(pairs) > 1 and not _differ(*(before for before, _after in pairs.values()))
-    guilty = differing if agree or len(differing) == len(readers) else []
+    guilty = _guilty(pairs)
     for name, (before, after) in pairs.items():
         if any(word in after.text for word in grown.hidden):
             found.append(f"{name}: a hidden word shown")
@@ -225,6 +223,21 @@ def judge(grown: Grown, made: bytes, *, poppler: bool) -> list[str]:
         if name in guilty and not grown.features.intersection(LEFT_TO_READERS):
             found.append(f"{name}: different")
     return found
+
+
+def _guilty(pairs: dict[str, tuple[Seen, Seen]]) -> list[str]:
+    """The readers in whose eyes a rendition differs, unless another's taste explains it.
+
+    Where one reader alone sees a difference, either the readers saw different originals, or they agree on the
+    rendition, which then looks like the other's original; both is no fault of the rendition.
+    """
+    differing = [name for name, (before, after) in pairs.items() if _differ(before, after)]
+    others = [pairs[name] for name in pairs if name not in differing]
+    return [
+        name
+        for name in differing
+        if all(not _differ(pairs[name][0], before) and _differ(pairs[name][1], after) for before, after in others)
+    ]
 
 
 def _went_blank(one: Image.Image, other: Image.Image) -> bool:
