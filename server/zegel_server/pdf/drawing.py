@@ -17,6 +17,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import pypdfium2  # type: ignore[import-untyped]
 import pypdfium2.raw as pdfium  # type: ignore[import-untyped]
@@ -91,6 +92,7 @@ class Word:
         return self.left, self.top, self.right, self.bottom
 
 
+@cache
 def preload() -> None:
     """Take the machine's fonts away from PDFium, once for the process."""
     pdfium.FPDF_SetSystemFontInfo(_fonts)
