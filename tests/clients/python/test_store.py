@@ -76,7 +76,9 @@ def test_what_is_no_der_of_its_kind_is_refused(data: bytes) -> None:
 
 
 def test_nothing_is_kept_where_no_signature_covers_it() -> None:
-    hidden = lambda data: edited(data, (1,), with_children(MESSAGE))  # noqa: E731 - said three times below
+    def hidden(data: bytes) -> bytes:
+        return edited(data, (1,), with_children(MESSAGE))
+
     refuses(Validation((hidden(CA.der),)), "something could be kept")
     refuses(Validation((), (hidden(CA_LIST),)), "something could be kept")
     answer = HONEST.ocsps[1]

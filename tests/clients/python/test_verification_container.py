@@ -9,7 +9,6 @@ import pytest
 from cryptography import x509 as pyca_x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from support import sealed as sealed_support
 from support.forging import (
     CERTIFICATES,
     DIGEST,
@@ -243,7 +242,7 @@ def test_an_rsa_authoritys_second_name_for_its_algorithm_is_refused(
     authority = DevelopmentAuthority.open(tmp_path)
     identity = rsa_timestamps(authority, size)
     rsa_authority = replace(authority, timestamp=identity)
-    monkeypatch.setattr(sealed_support.DevelopmentAuthority, "open", lambda _: rsa_authority)
+    monkeypatch.setattr(DevelopmentAuthority, "open", lambda _: rsa_authority)
     sealed = make_sealed(tmp_path)
     assert check(sealed).ok, check(sealed).failures
     start, end = read_sealed_file(sealed.pdf).timestamps[-1].gap

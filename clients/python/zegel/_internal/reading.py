@@ -48,15 +48,15 @@ def read_regular(path: Path, most: int, what: str) -> bytes:
             _demand_regular(path, found)  # and after: it may have been exchanged
             if found.st_size > most:
                 raise UnreadableError(_too_large(path, most, what))
-            data = bytearray()
-            while piece := file.read(min(PIECE_BYTES, most + 1 - len(data))):
+            data = file.read(found.st_size)  # as a rule all of it, and in memory once
+            while len(data) <= most and (piece := file.read(min(PIECE_BYTES, most + 1 - len(data)))):
                 data += piece
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "cannot be read"
         raise UnreadableError(f"{path}: {reason}") from error
     if len(data) > most:
         raise UnreadableError(_too_large(path, most, what))
-    return bytes(data)
+    return data
 
 
 def _demand_regular(path: Path, found: os.stat_result) -> None:
