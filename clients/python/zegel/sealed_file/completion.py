@@ -24,7 +24,7 @@ from typing import Final
 from zegel.sealed_file.overlays import Box, overlay_content, overlay_form, overlay_name, stamped_page
 from zegel.sealed_file.rendition import FIRST_PAGE, PAGE_TREE, entries_of, page_tree, shape_of
 from zegel.sealed_file.revisions import CATALOGUE, Revision
-from zegel.sealed_file.syntax import FormError, Name, Ref, Stream, Value
+from zegel.sealed_file.syntax import BoundError, FormError, Name, Ref, Stream, Value
 
 SEAL_FIELD: Final = "ZegelSeal"
 """Name of the seal's field."""
@@ -50,8 +50,9 @@ FILES: Final = (
 
 HEADS: Final = 5 + 2 * len(FILES)
 """How many of its own objects come before those of stamped pages."""
-MAX_EVIDENCE_BYTES: Final = 64 * 2**20
-"""Bytes of an attached file: a trail of a hundred thousand events."""
+MAX_EVIDENCE_BYTES: Final = 96 * 2**20
+"""Bytes of the attached files as they stand, in all: a trail has at most 64 MiB, and the others two."""
+_PIECE: Final = 2**20
 _END_WORD: Final = b"endstream"
 
 
@@ -253,10 +254,14 @@ def _own(numbers: Numbers, texts: Texts, files: Mapping[str, bytes]) -> dict[int
         numbers.info: info,
         numbers.widgets: [Ref(numbers.field)],
     }
+    room = MAX_EVIDENCE_BYTES
     for index, file in enumerate(FILES):
         place = numbers.file(index)
-        found[place] = _described(file, place + 1)
-        found[place + 1] = _embedded(file, files[file.name], date)
+        data = _embedded(file, files[file.name], date)
+        room -= len(data.data)
+        found[place], found[place + 1] = _described(file, place + 1), data
+    if room < 0:
+        raise BoundError(f"the attached files have more than {MAX_EVIDENCE_BYTES // 2**20} MiB")
     return found
 
 
@@ -322,5 +327,15 @@ def _embedded(file: EvidenceFile, data: bytes, date: bytes) -> Stream:
         },
     }
     if _END_WORD in data:  # in the one word that a stream may not hold: spelled in digits instead
-        return Stream({**entries, "Filter": Name("ASCIIHexDecode")}, hexlify(data).upper() + b">")
+        return Stream({**entries, "Filter": Name("ASCIIHexDecode")}, _digits(data))
     return Stream(entries, data)
+
+
+def _digits(data: bytes) -> memoryview:
+    """Data in digits and their end, made in pieces: whole copies of what is large are what memory goes to."""
+    found = bytearray(2 * len(data) + 1)
+    for start in range(0, len(data), _PIECE):
+        piece = hexlify(data[start : start + _PIECE]).upper()
+        found[2 * start : 2 * start + len(piece)] = piece
+    found[-1:] = b">"
+    return memoryview(found)

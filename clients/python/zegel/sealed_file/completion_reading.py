@@ -60,7 +60,7 @@ def read_completion(rendition: Revision, revision: Revision) -> Completion:
     numbers = Numbers(rendition.size, len(stamped), audit_pages)
     if revision.info != numbers.info:
         raise FormError("the file's information is not where it should be")
-    files = {file.name: _file(objects, numbers.file(index)) for index, file in enumerate(FILES)}
+    files = _files(objects, numbers)
     overlays = {
         page - pages.start + 1: _boxes(rendition, objects, page, numbers.overlay(index))
         for index, page in enumerate(stamped)
@@ -95,15 +95,19 @@ def _demand_rebuilt(objects: Mapping[int, Value], expected: Mapping[int, Value],
             raise FormError(f"object {number} is not as it should be")
 
 
-def _file(objects: Mapping[int, Value], number: int) -> bytes:
-    """The data of an attached file."""
-    stream = objects.get(number + 1)
-    if not isinstance(stream, Stream):
+def _files(objects: Mapping[int, Value], numbers: Numbers) -> dict[str, bytes]:
+    """The data of the attached files; nothing is copied before all of it was counted."""
+    streams = [objects.get(numbers.file(index) + 1) for index in range(len(FILES))]
+    found = [each for each in streams if isinstance(each, Stream)]
+    if len(found) != len(FILES):
         raise FormError("the evidence is not attached")
-    in_hex = stream.entries.get("Filter") == _HEX
-    if len(stream.data) > MAX_EVIDENCE_BYTES * (2 if in_hex else 1) + 1:
-        raise BoundError(f"an attached file has more than {MAX_EVIDENCE_BYTES // 2**20} MiB")
-    if not in_hex:
+    if sum(len(each.data) for each in found) > MAX_EVIDENCE_BYTES:
+        raise BoundError(f"the attached files have more than {MAX_EVIDENCE_BYTES // 2**20} MiB")
+    return {file.name: _decoded(each) for file, each in zip(FILES, found, strict=True)}
+
+
+def _decoded(stream: Stream) -> bytes:
+    if stream.entries.get("Filter") != _HEX:
         return bytes(stream.data)
     try:
         return unhexlify(stream.data[:-1])

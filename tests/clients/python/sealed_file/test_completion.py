@@ -18,7 +18,7 @@ from zegel.sealed_file.completion import Completion, Numbers
 from zegel.sealed_file.completion_reading import read_completion
 from zegel.sealed_file.overlays import Box
 from zegel.sealed_file.revisions import read_revisions
-from zegel.sealed_file.syntax import FormError, Name, Ref, Stream, Value
+from zegel.sealed_file.syntax import BoundError, FormError, Name, Ref, Stream, Value
 
 BOXES = {1: [Box(1, 100_500, 200_000, 50_000, 20_000), Box(1, 0, 0, 1, 1)], 3: [Box(3, 10_000, 700_000, 9_999, 1)]}
 
@@ -166,6 +166,27 @@ def test_a_stamp_has_a_box_of_some_size_on_a_page_that_exists() -> None:
         read(make_completed(make_rendition(), {1: [Box(1, 0, 0, 0, 5)]}))
     with pytest.raises(FormError, match="does not exist"):
         make_completed(make_rendition(), {2: [Box(2, 0, 0, 5, 5)]})
+
+
+def test_evidence_has_a_bound_for_reader_and_writer(monkeypatch: pytest.MonkeyPatch) -> None:
+    large = {**EVIDENCE, "audit.jsonl": bytes(2_000)}
+    pdf = make_completed(make_rendition(), {}, files=large)
+    for module in ("completion", "completion_reading"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"zegel.sealed_file.{module}.MAX_EVIDENCE_BYTES", 1_000)
+            with pytest.raises(BoundError, match="attached files"):
+                read(pdf)
+            if module == "completion":
+                with pytest.raises(BoundError, match="attached files"):
+                    make_completed(make_rendition(), {}, files=large)
+
+
+@pytest.mark.parametrize("size", [0, 1, 2**20 - 9, 2**20, 2**20 + 1])
+def test_evidence_in_digits_is_read_back(size: int) -> None:
+    files = {**EVIDENCE, "audit.jsonl": b"endstream" + b"\n" * size}
+    pdf = make_completed(make_rendition(), {}, files=files)
+    assert read(pdf).files == files
+    assert files["audit.jsonl"].hex().upper().encode() + b">\nendstream" in pdf
 
 
 def test_the_seal_covers_all_but_its_own_place() -> None:
