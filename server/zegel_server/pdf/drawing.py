@@ -40,7 +40,23 @@ SMALL_SIDE = 256
 _INVISIBLE = {"Cf", "Cc", "Zs", "Zl", "Zp", "Cn", "Co"}
 """Kinds of characters that no word has: spaces, controls, hyphens at line ends, private codes of one font."""
 
+_SETTLED_AT_FIRST = 8
+"""How often PDFium's adjustable fonts are used before they look the same each time: three did, measured."""
+
 _CHAR_BOX = 4
+_SETTLING_FONT = (
+    b"<</Type/Font/Subtype/TrueType/BaseFont/Qqqq/Encoding/WinAnsiEncoding/FirstChar 65/LastChar 65/Widths[600]"
+    b"/FontDescriptor<</Type/FontDescriptor/FontName/Qqqq/Flags %d/StemV 80/ItalicAngle 0/Ascent 800/Descent -200"
+    b"/CapHeight 700/FontBBox[0 0 1000 1000]>>>>"
+)
+_SETTLING = (
+    b"%%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj 2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj "
+    b"3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 20 20]/Contents 4 0 R/Resources<</Font<</A %s/B %s>>>>>>endobj "
+    b"4 0 obj<</Length 48>>stream\nBT /A 9 Tf 2 2 Td (A) Tj /B 9 Tf (A) Tj ET       \nendstream endobj\n"
+    b"trailer<</Root 1 0 R/Size 5>>\n%%%%EOF\n"
+) % (_SETTLING_FONT % 32, _SETTLING_FONT % 34)
+"""A page with both of PDFium's adjustable fonts, without and with serifs."""
+
 _fonts = pdfium.FPDF_SYSFONTINFO(version=1)
 """A source of system fonts without one; PDFium keeps the pointer."""
 
@@ -96,6 +112,24 @@ class Word:
 def preload() -> None:
     """Take the machine's fonts away from PDFium, once for the process."""
     pdfium.FPDF_SetSystemFontInfo(_fonts)
+    for _time in range(_SETTLED_AT_FIRST):
+        _settle()
+
+
+def _settle() -> None:
+    """Set the fonts that PDFium adjusts, its stand-ins for unknown ones, to what they always begin with.
+
+    What they look like depends on what was drawn with them before, in other files as well, if the file tells no widths
+    (measured with pypdfium2 5.15, PDFium 8149). After the same letters twice it no longer does.
+    """
+    for _twice in range(2):
+        document = pypdfium2.PdfDocument(_SETTLING)
+        try:
+            page = document[0]
+            page.render(scale=SCALE)
+            page.close()
+        finally:
+            document.close()
 
 
 def closely(width: float, height: float) -> Size:
@@ -132,13 +166,15 @@ class Drawn:
     Args:
         data: The file; it must live as long as this does.
         forms: Whether form fields are drawn.
+        settled: Whether a page looks the same whatever was drawn before: the first page that is drawn does.
 
     Raises:
         UnreadableError: PDFium cannot open it.
     """
 
-    def __init__(self, data: bytes, *, forms: bool = True) -> None:
+    def __init__(self, data: bytes, *, forms: bool = True, settled: bool = False) -> None:
         preload()
+        self._settled = settled
         try:
             self._document = pypdfium2.PdfDocument(data)
         except pypdfium2.PdfiumError:
@@ -173,7 +209,7 @@ class Drawn:
         except pypdfium2.PdfiumError:
             raise UnreadableError from None
         try:
-            yield DrawnPage(page)
+            yield DrawnPage(page, settled=self._settled)
         finally:
             page.close()
 
@@ -183,10 +219,12 @@ class DrawnPage:
 
     Args:
         page: What PDFium made of it.
+        settled: See :class:`Drawn`.
     """
 
-    def __init__(self, page: pypdfium2.PdfPage) -> None:
+    def __init__(self, page: pypdfium2.PdfPage, *, settled: bool = False) -> None:
         self._page = page
+        self._settled = settled
         self._page_turn = int(pdfium.FPDFPage_GetRotation(page))
         self.width, self.height = (float(side) for side in page.get_size())
         if not (math.isfinite(self.width) and math.isfinite(self.height) and self.width > 0 and self.height > 0):
@@ -217,6 +255,8 @@ class DrawnPage:
         Returns:
             The same.
         """
+        if self._settled:
+            _settle()
         left, top, right, bottom = box
         columns, rows = right - left, bottom - top
         buffer = (ctypes.c_ubyte * (columns * rows * 4))()

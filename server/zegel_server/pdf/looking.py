@@ -18,14 +18,7 @@ from io import BytesIO
 
 import pikepdf
 
-from zegel_server.pdf.drawing import (
-    BAND_PIXELS,
-    SCALE,
-    Drawn,
-    DrawnPage,
-    UnreadableError,
-    fit,
-)
+from zegel_server.pdf.drawing import BAND_PIXELS, SCALE, Drawn, DrawnPage, UnreadableError, fit
 from zegel_server.pdf.furniture import Furnishings
 from zegel_server.pdf.geometry import number
 from zegel_server.pdf.model import Box, PageDifference
@@ -94,12 +87,10 @@ def compare_sealed(rendition: bytes, sealed: bytes, boxes: Sequence[Box]) -> Non
         by_page.setdefault(box.page, []).append(box)
     units = _user_units(rendition, sorted(by_page))
     try:
-        with closing(Drawn(rendition, forms=False)) as before, closing(Drawn(sealed, forms=False)) as after:
-            if by_page and not 1 <= min(by_page) <= max(by_page) <= min(len(before), len(after)):
-                raise RefusedError(Refusal.SEAL)
-            for page, parts in sorted(by_page.items()):
-                with before.page(page - 1) as one, after.page(page - 1) as other:
-                    _same_outside(one, other, parts, units.get(page, 1.0))
+        differing = _differing(rendition, sealed, by_page, units, settled=False)
+        # Whether it is the page, or what was drawn before it, shows when it is drawn alone.
+        if any(_differing(rendition, sealed, {page: by_page[page]}, units, settled=True) for page in differing):
+            raise RefusedError(Refusal.SEAL)
     except UnreadableError:
         raise RefusedError(Refusal.SEAL) from None
 
@@ -160,9 +151,27 @@ def _rewritten(data: bytes) -> bytes:
 # --------------------------------------------------------------------------------------- rendition and finished file
 
 
-def _same_outside(one: DrawnPage, other: DrawnPage, boxes: list[Box], unit: float) -> None:
+def _differing(
+    rendition: bytes, sealed: bytes, by_page: dict[int, list[Box]], units: dict[int, float], *, settled: bool
+) -> list[int]:
+    """The pages that are not the same outside of their boxes."""
+    found = []
+    with (
+        closing(Drawn(rendition, forms=False, settled=settled)) as before,
+        closing(Drawn(sealed, forms=False, settled=settled)) as after,
+    ):
+        if by_page and not 1 <= min(by_page) <= max(by_page) <= min(len(before), len(after)):
+            raise RefusedError(Refusal.SEAL)
+        for page, parts in sorted(by_page.items()):
+            with before.page(page - 1) as one, after.page(page - 1) as other:
+                if not _same_outside(one, other, parts, units.get(page, 1.0)):
+                    found.append(page)
+    return found
+
+
+def _same_outside(one: DrawnPage, other: DrawnPage, boxes: list[Box], unit: float) -> bool:
     if (one.width, one.height) != (other.width, other.height):
-        raise RefusedError(Refusal.SEAL)
+        return False
     size = fit(one.width, one.height, SEAL_SCALE / SCALE)
     rows = max(BAND_PIXELS // size.width, 1)
     across, upright = size.width / one.width / unit, size.height / one.height / unit
@@ -178,7 +187,8 @@ def _same_outside(one: DrawnPage, other: DrawnPage, boxes: list[Box], unit: floa
                 start = (row - top) * size.width * 4
                 before[start + first : start + last] = after[start + first : start + last]
         if before != after:
-            raise RefusedError(Refusal.SEAL)
+            return False
+    return True
 
 
 def _pixels(box: Box, across: float, upright: float) -> tuple[int, int, int, int]:

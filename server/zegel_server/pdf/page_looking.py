@@ -237,8 +237,7 @@ class Look:
 
     def _band(self, top: int, bottom: int) -> _Band:
         above, below = max(top - _MARGIN, 0), min(bottom + _MARGIN, self._size.height)
-        pictures = (page.band(self._size, above, below) for page in (self._one, self._other))
-        return _Band(above, below - above, *pictures)
+        return _Band(above, below - above, *(page.band(self._size, above, below) for page in (self._one, self._other)))
 
 
 def _once(text: str) -> str:

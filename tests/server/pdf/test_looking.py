@@ -235,7 +235,9 @@ def test_the_machines_fonts_are_not_read(name: bytes, unknown: bytes) -> None:
     """A machine's font would draw text otherwise than what stands in for a name that no machine knows."""
 
     def draw(font: bytes) -> bytes:
-        drawn = Drawn(page(text(["Some text"], 20)).replace(b"/BaseFont /Helvetica", b"/BaseFont /" + font))
+        drawn = Drawn(
+            page(text(["Some text"], 20)).replace(b"/BaseFont /Helvetica", b"/BaseFont /" + font), settled=True
+        )
         try:
             with drawn.page(0) as opened:
                 return opened.band(fit(595, 842), 0, 842)
@@ -331,6 +333,23 @@ def test_stamps_within_their_boxes_pass_and_nothing_beside_them_does() -> None:
     compare_sealed(before, before, [BOX])
     for other in (stamped(104), stamped(y=496), stamped(extra=b" 0 g 300 20 1 1 re f"), page(text(LINES[:-1]))):
         assert refused(lambda sealed=other: compare_sealed(before, sealed, [BOX])) is Refusal.SEAL  # type: ignore[misc]
+
+
+def test_a_font_that_pdfium_adjusts_does_not_look_like_a_change() -> None:
+    wide, narrow = (
+        b"<< /Type /Font /Subtype /TrueType /BaseFont /Qqqq /Encoding /WinAnsiEncoding /FirstChar 32 /LastChar 126 "
+        b"/Widths [%s] >>" % b" ".join([width] * 95)
+        for width in (b"900", b"300")
+    )
+    loose = b"<< /Type /Font /Subtype /TrueType /BaseFont /Qqqq /Encoding /WinAnsiEncoding >>"
+    entries = b"/MediaBox [0 0 595 842] /Resources << /Font << /F 5 0 R /G 6 0 R /H 7 0 R >> >>"
+    said = b"BT /F 20 Tf 50 700 Td (loose) Tj /G 20 Tf (wide) Tj /F 20 Tf (loose) Tj /H 20 Tf (narrow) Tj ET"
+    before = one_page(said, entries, b"", loose, wide, narrow)
+    after = one_page(said + b" 0 g 100 100 50 50 re f", entries, b"", loose, wide, narrow)
+    for _ in range(3):
+        compare_sealed(before, after, [Box(1, 100, 842 - 150, 50, 50)])
+        assert refused(lambda: compare_sealed(before, after, [Box(1, 100, 842 - 150, 50, 40)])) is Refusal.SEAL
+        compare_rendition(before, before)
 
 
 def test_a_stamp_is_found_that_has_no_box_on_its_page() -> None:
