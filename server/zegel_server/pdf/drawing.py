@@ -40,8 +40,8 @@ SMALL_SIDE = 256
 _INVISIBLE = {"Cf", "Cc", "Zs", "Zl", "Zp", "Cn", "Co"}
 """Kinds of characters that no word has: spaces, controls, hyphens at line ends, private codes of one font."""
 
-_SETTLED_AT_FIRST = 8
-"""How often PDFium's adjustable fonts are used before they look the same each time: three did, measured."""
+_SETTLINGS = 4
+"""How often PDFium's adjustable fonts are used before a page: two did, measured, but for the first page of a process."""
 
 _CHAR_BOX = 4
 _SETTLING_FONT = (
@@ -112,17 +112,16 @@ class Word:
 def preload() -> None:
     """Take the machine's fonts away from PDFium, once for the process."""
     pdfium.FPDF_SetSystemFontInfo(_fonts)
-    for _time in range(_SETTLED_AT_FIRST):
-        _settle()
+    _settle()
 
 
 def _settle() -> None:
     """Set the fonts that PDFium adjusts, its stand-ins for unknown ones, to what they always begin with.
 
     What they look like depends on what was drawn with them before, in other files as well, if the file tells no widths
-    (measured with pypdfium2 5.15, PDFium 8149). After the same letters twice it no longer does.
+    (measured with pypdfium2 5.15, PDFium 8149). After the same letters some times it no longer does.
     """
-    for _twice in range(2):
+    for _time in range(_SETTLINGS):
         document = pypdfium2.PdfDocument(_SETTLING)
         try:
             page = document[0]
