@@ -41,7 +41,7 @@ _INVISIBLE = {"Cf", "Cc", "Zs", "Zl", "Zp", "Cn", "Co"}
 """Kinds of characters that no word has: spaces, controls, hyphens at line ends, private codes of one font."""
 
 _SETTLINGS = 4
-"""How often PDFium's adjustable fonts are used before a page: two did, measured, but for the first page of a process."""
+"""How often PDFium's adjustable fonts are used before a page: two did, but for the first page of a process."""
 
 _CHAR_BOX = 4
 _SETTLING_FONT = (

@@ -12,7 +12,7 @@ from zegel_server.pdf import looking
 from zegel_server.pdf.drawing import MAX_PIXELS, MAX_SIDE, MIN_PIXELS, Drawn, fit, missing_words
 from zegel_server.pdf.limits import MAX_PAGE_SIDE, MAX_PAGES, MIN_PAGE_SIDE
 from zegel_server.pdf.looking import LOOK_SECONDS, MIN_FACTOR, compare_rendition, compare_sealed
-from zegel_server.pdf.model import Box, PageDifference
+from zegel_server.pdf.model import Box
 from zegel_server.pdf.refusal import Refusal, RefusedError
 
 FONT = b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>"
@@ -397,7 +397,3 @@ def test_looking_at_a_stamped_page_takes_milliseconds() -> None:
     for _ in range(10):
         compare_sealed(before, after, [BOX])
     assert (time.process_time() - start) / 10 < 0.1
-
-
-def test_a_difference_is_plain_values() -> None:
-    assert PageDifference(1, 0.5) == PageDifference(page=1, share=0.5)
