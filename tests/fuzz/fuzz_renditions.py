@@ -213,8 +213,8 @@ def judge(grown: Grown, made: bytes, *, poppler: bool) -> list[str]:
     for name, (before, after) in pairs.items():
         if any(word in after.text for word in grown.hidden):
             found.append(f"{name}: a hidden word shown")
-        # The icon of a note is all that some pages show, and poppler draws what it likes of a highlight.
-        icons = "annotation without appearance" in grown.features
+        # The icon of a note or a reader's own tick is all that some pages show.
+        icons = grown.features & {"annotation without appearance", "appearances left to readers"}
         if name in guilty and not icons and any(map(_went_blank, before.pages, after.pages)):
             found.append(f"{name}: blank")
         # Text alone tells little: readers leave out what is tiny, and take apart what overlaps.
