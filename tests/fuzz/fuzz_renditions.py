@@ -60,7 +60,7 @@ HANG = 20
 
 LEFT_TO_READERS = (
     *("annotation without appearance", "appearances left to readers", "font not embedded", "form without fields"),
-    *("field text", "field choice", "field check", "field password"),
+    *("field text", "field choice", "field check", "field password", "box beside the page"),
 )
 """What readers draw each in their own way: files with it are asked for words and blankness, not for sameness."""
 
