@@ -81,6 +81,7 @@ IGNORED: Final = frozenset(
         ("UpdateSignatureRequest", "signature_request.signatures.signature_id"),
         ("UpdateSignatureRequest", "signature_request.owner_id"),
         ("UpdateSignatureRequest", "signature_request.audit_id"),
+        ("UpdateSignatureRequest", "signature_request.rendition.document_id"),
         ("UpdateSignatureRequest", "signature_request.sealed_document_id"),
     }
 )
