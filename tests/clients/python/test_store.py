@@ -54,6 +54,13 @@ def test_a_root_above_the_trusted_one_is_accepted_where_it_issued_it() -> None:
         check_store([Validation((make_party("Root", ca=True).der,))], [CA.asn1, SEAL.asn1])
 
 
+def test_a_trusted_root_is_accepted_whether_it_was_used_or_not() -> None:
+    other = make_party("Another root", ca=True)
+    added = Validation((other.der,), (make_list(other, 100, 107),))
+    check_store([HONEST, added], [each.asn1 for each in USED], [other.asn1])
+    refuses(added, "leads to none")
+
+
 def test_a_responders_certificate_is_accepted() -> None:
     check(Validation((RESPONDER.der,)))
     stranger = make_party("Responder", make_party("CA", ca=True), purposes=[ANSWERS])

@@ -156,7 +156,8 @@ class Signatures:
         except PathError:
             return  # the seal is refused by its own check, which names the reason
         used = [each for path in (*paths, seal) for each in path.iter_certs(include_root=True)]
-        check_store([stamp.added for stamp in self._file.timestamps], used)
+        roots = (*self._seal_roots, *self._timestamp_roots)
+        check_store([stamp.added for stamp in self._file.timestamps], used, roots)
 
     @cached_property
     def _others(self) -> list[x509.Certificate]:

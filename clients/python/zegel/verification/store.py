@@ -3,7 +3,7 @@
 A timestamp's revision has streams with certificates, revocation lists and OCSP answers, and no signature of ours says
 which. So each has to be one that the signatures of this file were validated with, or could have been:
 
-* a certificate lies on a path that was used, or signed itself and issued one that does (a root above the trusted one),
+* a certificate lies on a path that was used, or is a root that the verifier trusts, or signed itself and issued one that does (a root above the trusted one),
   or answers for revocation (``id-kp-OCSPSigning``) by an authority on such a path;
 * a revocation list, or an answer, is signed by one of these.
 
@@ -42,18 +42,21 @@ class StoreError(ValueError):
     """Something in the store of validation data is not what validates this file; the message says what."""
 
 
-def check_store(held: Sequence[Validation], used: Iterable[x509.Certificate]) -> None:
+def check_store(
+    held: Sequence[Validation], used: Iterable[x509.Certificate], roots: Iterable[x509.Certificate] = ()
+) -> None:
     """Demand that the validation data of a file is that of its signatures.
 
     Args:
         held: What each timestamp's revision adds.
         used: The certificates of the paths of its signatures, roots and all.
+        roots: Roots that the verifier trusts, used or not: whoever seals may keep all of its roots in each file.
 
     Raises:
         StoreError: Something in it is not.
     """
     try:
-        _check(held, {each.dump(): each for each in used})
+        _check(held, {each.dump(): each for each in used}, {each.dump(): each for each in roots})
     except DerError as error:
         raise StoreError(f"The file's validation data is not DER: {error}.") from error
     except TooMuchError as error:
@@ -64,9 +67,11 @@ def check_store(held: Sequence[Validation], used: Iterable[x509.Certificate]) ->
         raise StoreError("Something in the file's validation data cannot be read.") from error
 
 
-def _check(held: Sequence[Validation], used: dict[bytes, x509.Certificate]) -> None:
+def _check(
+    held: Sequence[Validation], used: dict[bytes, x509.Certificate], roots: dict[bytes, x509.Certificate]
+) -> None:
     validator = Validator()
-    good = dict(used)
+    good = {**used, **roots}
     certificates = list(dict.fromkeys(each for added in held for each in added.certificates))
     for data in certificates:
         _demand(_is_tight(data), "a certificate is spelled so that something could be kept in it")
