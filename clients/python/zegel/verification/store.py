@@ -3,8 +3,9 @@
 A timestamp's revision has streams with certificates, revocation lists and OCSP answers, and no signature of ours says
 which. So each has to be one that the signatures of this file were validated with, or could have been:
 
-* a certificate lies on a path that was used, or is a root that the verifier trusts, or signed itself and issued one that does (a root above the trusted one),
-  or answers for revocation (``id-kp-OCSPSigning``) by an authority on such a path;
+* a certificate lies on a path that was used, or is a root that the verifier trusts, or signed itself and issued one
+  that does (a root above the trusted one), or answers for revocation (``id-kp-OCSPSigning``) by an authority on such a
+  path;
 * a revocation list, or an answer, is signed by one of these.
 
 What a signature in them does not cover leaves no room: DER, each length as it must be, the algorithm's identifier in a
