@@ -206,7 +206,7 @@ def by_store(desk: Desk, seed: Seed, choose: Choose) -> bytes:
             del kind[choose.randrange(len(kind))]
         elif what in {1, 2, 3} and kind:
             at = choose.randrange(len(kind))
-            kind[at] = choose.choice(BYTES)(kind[at], choose)
+            kind[at] = choose.choice(BYTES)(kind[at] or b" ", choose)
         elif what == 4:
             kind.append(choose.randbytes(choose.choice((0, 1, 30, 3000))))
         elif what == 5:
@@ -234,7 +234,7 @@ def inside(data: bytes, choose: Choose) -> bytes:
             path.append(choose.randrange(len(children)))
         return edited(data, path, lambda each: choose.choice(BYTES)(each, choose))
     except DerError:
-        return flip(data, choose)
+        return flip(data or b" ", choose)
 
 
 def by_seal(desk: Desk, seed: Seed, choose: Choose) -> bytes:
