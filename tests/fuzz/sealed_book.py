@@ -54,6 +54,7 @@ class Book:
             size = max(size, *(number + 1 for number, _ in leaf.objects)) if leaf.objects else size
             mark = hashlib.sha256(data).digest()[:16]
             ranged = leaf.objects
+            whole = body = data
             for _ in range(4):
                 body, numbers, places = data, [], []
                 for number, raw in ranged:

@@ -89,13 +89,12 @@ SPELLINGS = (
 
 
 def some_value(choose: Choose, top: int) -> Value:
-    return choose.choice(
-        (
+    values: tuple[Value, ...] = (
             None, True, 0, -1, 3, 10**9, Decimal("0.5"), b"", b"9,999 euro", Name("Page"), Name(""), SCRIPT, [], {},
             Ref(choose.randrange(1, top + 2)), [Ref(choose.randrange(1, top + 2))], [0, 0, 500, 500],
             {"N": Ref(choose.randrange(1, top + 2))},
-        )
-    )  # fmt: skip
+        )  # fmt: skip
+    return choose.choice(values)
 
 
 def change_value(value: Value, choose: Choose, top: int) -> Value:  # noqa: C901, PLR0911, PLR0912 - a case a kind
@@ -133,7 +132,7 @@ def change_value(value: Value, choose: Choose, top: int) -> Value:  # noqa: C901
         return Ref(max(1, value.number + choose.choice((-1, 1, 2, 10))))
     if isinstance(value, int | Decimal) and not isinstance(value, bool) and choose.random() < 0.7:
         return value + choose.choice((1, -1, Decimal("0.001"), 90, 1000))
-    if isinstance(value, bytes) and not isinstance(value, Name) and value and choose.random() < 0.7:
+    if isinstance(value, bytes) and value and choose.random() < 0.7:
         return flip(value, choose)
     return some_value(choose, top)
 

@@ -170,7 +170,12 @@ ON_SEAL = (*UNSIGNED, 0, 1, 0)
 def part(data: bytes, path: Sequence[int]) -> bytes:
     """The element that a path of indices leads to."""
     found: list[bytes] = []
-    edited(data, path, lambda each: found.append(each) or each)  # type: ignore[func-returns-value]
+
+    def keep(each: bytes) -> bytes:
+        found.append(each)
+        return each
+
+    edited(data, path, keep)
     return found[0]
 
 

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pikepdf
-import pypdfium2
+import pypdfium2  # type: ignore[import-untyped]
 import pytest
 
 from support.forging import World, make_world
