@@ -35,7 +35,7 @@ import grpc.aio
 
 import zegel
 from security.policy_changes import Changes
-from security.policy_clients import Campaign, Outcome, Work, document_read
+from security.policy_clients import Campaign, Goal, Outcome, Work, document_read
 from security.policy_oracle import DELEGABLE, Delegated, Oracle, State
 from security.tokens import ahead
 from security.world import LIMITS_OFF
@@ -134,7 +134,7 @@ def _methods(channel: grpc.aio.Channel) -> dict[str, Any]:
     return {name: method for stub in stubs for name, method in vars(stub).items()}
 
 
-async def _run(office: Office, cast: Cast, decisions: int, seed: int, *, tell: bool) -> Outcome:
+async def _run(office: Office, cast: Cast, goal: Goal, seed: int, *, tell: bool) -> Outcome:
     server = office.server
     credentials = grpc.ssl_channel_credentials(server.authority)
     choose = random.Random(seed)  # noqa: S311 - chooses changes, no secret
@@ -146,9 +146,10 @@ async def _run(office: Office, cast: Cast, decisions: int, seed: int, *, tell: b
         changes = Changes(choose, cast.owner, list(cast.tokens), cast.elsewhere)
         done = asyncio.Event()
         changing = asyncio.create_task(campaign.change(changes, cast.tokens, done))
+        changing.add_done_callback(lambda _: campaign.stop())  # no further version comes of one that failed
         began = time.monotonic()
         with _attended(campaign) if tell else contextlib.nullcontext():
-            await asyncio.gather(*(campaign.ask(who, token, decisions) for who, token in cast.tokens.items()))
+            await asyncio.gather(*(campaign.ask(who, token, goal) for who, token in cast.tokens.items()))
         seconds = time.monotonic() - began
         done.set()
         await changing
@@ -180,11 +181,12 @@ def _attended(campaign: Campaign) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def campaign(decisions: int, seed: int, *, tell: bool = False) -> Outcome:
-    """Runs one on a server of its own.
+def campaign(decisions: int, seed: int, *, versions: int = 1, tell: bool = False) -> Outcome:
+    """Runs one on a server of its own, until it has both.
 
     Args:
-        decisions: How many.
+        decisions: How many at least.
+        versions: How many of the policy at least, however fast the machine decides.
         seed: Of the changes.
         tell: Whether to tell how far it has come, and to end at a signal.
     """
@@ -193,7 +195,7 @@ def campaign(decisions: int, seed: int, *, tell: bool = False) -> Outcome:
         open_office(server, "Campaign") as office,
         open_office(server, "Beside") as other,
     ):
-        return asyncio.run(_run(office, _cast(office, other), decisions, seed, tell=tell))
+        return asyncio.run(_run(office, _cast(office, other), Goal(decisions, versions), seed, tell=tell))
 
 
 def _interrupt(number: int, _: object) -> None:

@@ -23,11 +23,11 @@ pytestmark = pytest.mark.slow
 
 
 def test_decisions_with_live_changes_are_those_of_plain_casbin() -> None:
-    outcome = campaign.campaign(40_000, seed=3)
+    outcome = campaign.campaign(40_000, seed=3, versions=10)
     assert outcome.disagreements == []
     assert (outcome.stale, outcome.exceptions) == (0, 0)
     assert outcome.decisions >= 40_000
-    assert outcome.versions > 5, "the policy did not change meanwhile"
+    assert outcome.versions >= 10
 
 
 READER = Role("role-1", "", frozenset({Grant("document.read", Scope.OWN)}))
