@@ -167,7 +167,7 @@ def lend_fonts(pdf: pikepdf.Pdf) -> None:
         for item in annotations_of(page.obj):
             stream = appearance(item) if item.get("/Subtype") == pikepdf.Name.Widget else None
             if stream is not None:
-                _lend(stream, fonts, inherited(page, "/Resources"))
+                _lend(stream, fonts, inherited(page.obj, "/Resources"))
 
 
 def _lend(stream: pikepdf.Stream, fonts: pikepdf.Object, around: pikepdf.Object | None) -> None:

@@ -22,7 +22,7 @@ from zegel_server.pdf.refusal import Refusal, RefusedError
 from zegel_server.pdf.sealing import SealSpec, seal_rendition
 from zegel_server.pdf.wire import PREFIX, WireError, header_length, load, pack, parse_header
 
-_LOADED_LATE = ("pyhanko.pdf_utils.filters", "pyhanko.pdf_utils.metadata.xmp_xml", "encodings.utf_16_le")
+_LOADED_LATE = ("encodings.utf_16_le",)
 """What libraries would otherwise load in each job."""
 
 _MAX_JOB_BYTES = 2**31

@@ -12,8 +12,7 @@ from io import BytesIO
 import pikepdf
 
 from zegel_server.pdf.drawing import Size
-from zegel_server.pdf.geometry import number, shown
-from zegel_server.pdf.limits import MAX_PAGE_TREE_DEPTH
+from zegel_server.pdf.geometry import inherited, number, shown
 
 _HIDDEN, _NO_VIEW = 1 << 1, 1 << 5
 _COMBO, _PASSWORD = 1 << 17, 1 << 13
@@ -174,22 +173,11 @@ def _box(page: pikepdf.Page, points: list[float], size: Size) -> tuple[int, int,
 def _writing(item: pikepdf.Dictionary, box: tuple[int, int, int, int]) -> tuple[int, int, int, int] | None:
     if str(item.get("/Subtype")) in _ICONS:
         return None
-    flags = int(number(_field(item, "/Ff")) or 0)
-    if flags & _PASSWORD and _field(item, "/FT") == "/Tx":
+    flags = int(number(inherited(item, "/Ff")) or 0)
+    if flags & _PASSWORD and inherited(item, "/FT") == "/Tx":
         return None  # stars, where readers draw them; what it holds is shown to nobody
     inset = _AROUND + _FRAME
     left, top, right, bottom = box[0] + inset, box[1] + inset, box[2] - inset, box[3] - inset
-    if flags & _COMBO and _field(item, "/FT") == "/Ch":
+    if flags & _COMBO and inherited(item, "/FT") == "/Ch":
         right -= box[3] - box[1]  # its arrow
     return (left, top, right, bottom) if left < right and top < bottom else None
-
-
-def _field(item: pikepdf.Dictionary, key: str) -> object:
-    node: object = item
-    for _level in range(MAX_PAGE_TREE_DEPTH):
-        if not isinstance(node, pikepdf.Dictionary):
-            return None
-        if key in node:
-            return node[key]
-        node = node.get("/Parent")
-    return None

@@ -66,7 +66,7 @@ def shown(page: pikepdf.Page) -> Shown:
     media = _box(page, "/MediaBox") or _LETTER
     box = _intersection(_box(page, "/CropBox") or media, media) or media
     unit = number(page.obj.get("/UserUnit")) or 1.0
-    turn = number(inherited(page, "/Rotate")) or 0.0
+    turn = number(inherited(page.obj, "/Rotate")) or 0.0
     result = Shown(*box, rotate=int(turn) % 360 if turn % 90 == 0 else 0, unit=unit if unit > 0 else 1.0)
     sides = (result.width, result.height)
     if not all(math.isfinite(side) and MIN_PAGE_SIDE <= side <= MAX_PAGE_SIDE for side in sides):
@@ -90,9 +90,9 @@ def clear_lost_crop(page: pikepdf.Page) -> bool:
     return lost
 
 
-def inherited(page: pikepdf.Page, key: str) -> pikepdf.Object | None:
-    """Look an attribute up on a page or, if it has none, on the nearest node above it that has."""
-    node: pikepdf.Object | None = page.obj
+def inherited(item: pikepdf.Object, key: str) -> pikepdf.Object | None:
+    """Look an attribute up on a page or a field or, if it has none, on the nearest node above it that has."""
+    node: pikepdf.Object | None = item
     for _level in range(MAX_PAGE_TREE_DEPTH):
         if not isinstance(node, pikepdf.Dictionary):
             return None
@@ -103,7 +103,7 @@ def inherited(page: pikepdf.Page, key: str) -> pikepdf.Object | None:
 
 
 def _box(page: pikepdf.Page, key: str) -> tuple[float, float, float, float] | None:
-    value = inherited(page, key)
+    value = inherited(page.obj, key)
     if not isinstance(value, pikepdf.Array) or len(value) != 4:  # noqa: PLR2004 - a rectangle
         return None
     numbers = [found for item in value.as_list() if (found := number(item)) is not None]

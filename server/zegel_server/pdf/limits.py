@@ -79,9 +79,6 @@ shaped or outlined scripts, so all of them a third of a job's time."""
 MAX_AUDIT_ROWS = 5_000
 """Documents, parties and events on the audit pages together: some 250 pages; more is not for reading."""
 
-MAX_ATTACHMENTS = 64
-"""Files attached to the signed PDF: the evidence has three; the rest is room."""
-
 MAX_RENDITION_BYTES = 160 * MEBIBYTE
 """A rendition, of one document or of several: an original's streams as they are, its dictionaries spelled out, fonts
 put in; with 64 MiB of evidence it is still a file that every verifier takes."""

@@ -140,7 +140,7 @@ class _Draft:
 def _page(pdf: pikepdf.Pdf, page: pikepdf.Page, sieve: Sieve, visibility: Visibility) -> pikepdf.Object:
     """A page as it is in the rendition, but for its links."""
     box = shown(page)
-    resources = _resources(inherited(page, "/Resources"))
+    resources = _resources(inherited(page.obj, "/Resources"))
     own = balanced(_joined(page.obj.get("/Contents")))
     if halts(own):
         own, resources = _set_apart(pdf, own, resources, box)

@@ -311,7 +311,7 @@ def _lacks_content(pdf: pikepdf.Pdf, data: bytes) -> bool:
             if _had_contents(page.obj, data):
                 return True
             continue
-        resources = inherited(page, "/Resources")
+        resources = inherited(page.obj, "/Resources")
         objects = resources.get("/XObject") if isinstance(resources, pikepdf.Dictionary) else None
         known = objects.keys() if isinstance(objects, pikepdf.Dictionary) else set()
         content = b"\n".join(decoded(stream) or b"" for stream in streams)
