@@ -20,7 +20,7 @@ from zegel.document.v1.document_service_pb2_grpc import (
     add_DocumentServiceServicer_to_server,
 )
 from zegel.segments import plaintext_range, segment_count
-from zegel_server.rpc.wire import MAX_MESSAGE
+from zegel_server.edge.wire import MAX_MESSAGE
 
 
 class Counter(DocumentServiceServicer):

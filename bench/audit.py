@@ -26,10 +26,10 @@ from bench import _run
 from support import postgres
 from support.audit_world import DOCUMENT, AuditWorld, open_world, prepare
 from support.merkle_log import make_trail
-from zegel.log_sources import FolderSource
-from zegel.mirror import verify_log
-from zegel.tiles import ENTRIES, TILE_WIDTH, Tile, encode_bundle
-from zegel.transparency import LogProof, leaf_hash
+from zegel.evidence.log_sources import FolderSource
+from zegel.evidence.mirror import verify_log
+from zegel.evidence.tiles import ENTRIES, TILE_WIDTH, Tile, encode_bundle
+from zegel.evidence.transparency import LogProof, leaf_hash
 from zegel_server import clock
 from zegel_server.audit.log import Head
 from zegel_server.audit.log_key import LogKey

@@ -33,11 +33,11 @@ from reportlab.pdfgen.canvas import Canvas
 
 from bench import _run
 from support.sealed import AUDIT, answer_about_seal, seal_spec
-from zegel_server.pdf.authority import DevelopmentAuthority
-from zegel_server.pdf.identity import KeyedCertificate
+from zegel_server.credentials.development_authority import DevelopmentAuthority
+from zegel_server.credentials.keyed_certificate import KeyedCertificate
+from zegel_server.credentials.timestamping import LocalTimestampAuthority
 from zegel_server.pdf.model import Box, CompletionJob, Stamp
-from zegel_server.pdf.timestamping import LocalTimestampAuthority
-from zegel_server.pdf.workshop import Workshop
+from zegel_server.pdf.sandbox.client import Sandbox
 
 PAGES: Final = (2, 10, 100)
 
@@ -78,8 +78,8 @@ def job_of(rendition: bytes, pages: int) -> CompletionJob:
 class Ours:
     """Completes and seals as the server does."""
 
-    def __init__(self, workshop: Workshop, authority: DevelopmentAuthority) -> None:
-        self._workshop = workshop
+    def __init__(self, sandbox: Sandbox, authority: DevelopmentAuthority) -> None:
+        self._sandbox = sandbox
         self._authority = authority
         self._timestamps = LocalTimestampAuthority(authority.timestamp)
         self._size = 0
@@ -92,11 +92,11 @@ class Ours:
     async def seal(self, job: CompletionJob) -> bytes:
         """A sealed file, looked at."""
         spec = seal_spec(self._authority, token_size=self._size, ocsps=[self._answer])
-        made = await self._workshop.complete(job, spec, self.sign, self._timestamps.timestamp)
+        made = await self._sandbox.complete(job, spec, self.sign, self._timestamps.timestamp)
         self._size = made.token_size
         sealed = job.rendition + made.appended
         boxes = [Box(stamp.page, stamp.x, stamp.y, stamp.width, stamp.height) for stamp in job.stamps]
-        await self._workshop.examine(sealed, boxes, [*spec.chain, *spec.certificates])
+        await self._sandbox.examine(sealed, boxes, [*spec.chain, *spec.certificates])
         return sealed
 
 
@@ -162,12 +162,12 @@ async def measure(rounds: int) -> dict[int, tuple[list[float], list[float], floa
     with tempfile.TemporaryDirectory() as folder:
         authority = DevelopmentAuthority.open(Path(folder))
         bare = floor(authority)
-        async with Workshop() as workshop:
-            ours = Ours(workshop, authority)
+        async with Sandbox() as sandbox:
+            ours = Ours(sandbox, authority)
             for pages in PAGES:
                 original = document(pages)
                 began = time.perf_counter()
-                rendition = (await workshop.render(original)).data
+                rendition = (await sandbox.render(original)).data
                 rendering = time.perf_counter() - began
                 job = job_of(rendition, pages)
                 await ours.seal(job)

@@ -23,41 +23,41 @@ from zegel.signing.v1 import (
     signing_service_pb2_grpc,
 )
 from zegel_server.audit.cosignatures import Cosignatures
-from zegel_server.audit.feeder import Feeder
 from zegel_server.audit.log import Log
 from zegel_server.audit.log_key import LogKey
 from zegel_server.audit.publisher import Publisher
 from zegel_server.audit.sequencer import Publishing, Sequencer
 from zegel_server.audit.service import AuditTrail
 from zegel_server.audit.servicer import AuditServicer
+from zegel_server.audit.witness_feeder import WitnessFeeder
 from zegel_server.audit.witnesses import parse_witnesses
 from zegel_server.config import Settings
 from zegel_server.core import AUDIT, CEREMONY, DOCUMENT, IDENTITY, PERMISSION, SIGNING, Core
-from zegel_server.credentials import Credentials, open_credentials
+from zegel_server.credentials.keyed_certificate import fingerprint
+from zegel_server.credentials.loading import Credentials, open_credentials
 from zegel_server.documents.downloads import Downloads
-from zegel_server.documents.ledger import Ledgers
-from zegel_server.documents.library import Library
+from zegel_server.documents.encrypted_store import EncryptedStore
 from zegel_server.documents.removal import Remover
 from zegel_server.documents.renditions import Renditions
+from zegel_server.documents.scrub import Scrub
 from zegel_server.documents.service import Documents
 from zegel_server.documents.servicer import DocumentServicer
 from zegel_server.documents.servicer import register as register_documents
-from zegel_server.documents.upkeep import Upkeep
+from zegel_server.documents.signing_documents import SigningDocuments
+from zegel_server.documents.upload_progress import ProgressStore
 from zegel_server.documents.uploads import Uploads
-from zegel_server.documents.vault import Vault
-from zegel_server.idempotency import Answers
+from zegel_server.edge.idempotency import Answers
+from zegel_server.edge.limits import Budget, Limits
+from zegel_server.edge.pipeline import Pipeline
+from zegel_server.edge.server import OPEN_PATHS, Server
+from zegel_server.edge.telemetry import Telemetry
 from zegel_server.identity.exchange import Exchange
 from zegel_server.identity.operator import ensure_operator, renew_operator, write_secret
 from zegel_server.identity.servicer import IdentityServicer
 from zegel_server.janitor import Chore, Janitor
-from zegel_server.pdf.identity import fingerprint
 from zegel_server.pdf.limits import WorkerLimits
-from zegel_server.pdf.workshop import Workshop
+from zegel_server.pdf.sandbox.client import Sandbox
 from zegel_server.permissions.servicer import PermissionServicer
-from zegel_server.rpc.limits import Budget, Limits
-from zegel_server.rpc.pipeline import Pipeline
-from zegel_server.rpc.server import OPEN_PATHS, Server
-from zegel_server.rpc.telemetry import Telemetry
 from zegel_server.signing.ceremony import Ceremony
 from zegel_server.signing.expiry import Expiry
 from zegel_server.signing.links import Awaited, SignerLinks
@@ -94,7 +94,7 @@ class Domains:
 
     Args:
         core: Rows, keys, identity and permissions.
-        workshop: The sandbox of the PDF work.
+        sandbox: The sandbox of the PDF work.
         blobs: Where ciphertext is stored.
         credentials: What to seal with.
         log_key: The audit log's key.
@@ -104,7 +104,7 @@ class Domains:
     def __init__(
         self,
         core: Core,
-        workshop: Workshop,
+        sandbox: Sandbox,
         blobs: BlobStore,
         credentials: Credentials,
         log_key: LogKey,
@@ -120,22 +120,22 @@ class Domains:
         if settings.publish_log:
             outlet = Publisher(self.audit_log, database, settings.data_dir / "log", cosignatures.newest)
         if witnesses:
-            outlet = Feeder(self.audit_log, cosignatures, witnesses, registry, outlet)
+            outlet = WitnessFeeder(self.audit_log, cosignatures, witnesses, registry, outlet)
         self.sequencer = Sequencer(database, self.audit_log, outlet)
         recorder.recorded = self.sequencer.nudge
         self.audit = AuditTrail(
             database, keys, self.audit_log, self.sequencer, cosignatures, openings=TrailOpenings(database, keys)
         )
 
-        self.vault = Vault(blobs, keys)
-        renditions = Renditions(workshop, self.vault)
-        ledgers = Ledgers(database, keys, recorder)
-        self.documents = Documents(database, ledgers, recorder, core.permissions.owners)
-        self.uploads = Uploads(self.vault, ledgers, renditions)
-        self.downloads = Downloads(database, self.vault, recorder)
-        self.remover = Remover(database, self.vault)
-        self.upkeep = Upkeep(database, self.vault)
-        library = Library(database, self.vault, keys, renditions)
+        self.encrypted_store = EncryptedStore(blobs, keys)
+        renditions = Renditions(sandbox, self.encrypted_store)
+        progress_store = ProgressStore(database, keys, recorder)
+        self.documents = Documents(database, progress_store, recorder, core.permissions.owners)
+        self.uploads = Uploads(self.encrypted_store, progress_store, renditions)
+        self.downloads = Downloads(database, self.encrypted_store, recorder)
+        self.remover = Remover(database, self.encrypted_store)
+        self.scrub = Scrub(database, self.encrypted_store)
+        signing_documents = SigningDocuments(database, self.encrypted_store, keys, renditions)
 
         materials = SealMaterials(
             credentials.seal,
@@ -148,9 +148,9 @@ class Domains:
             database,
             keys,
             recorder,
-            documents=library,
+            documents=signing_documents,
             trails=self.audit,
-            workshop=workshop,
+            sandbox=sandbox,
             materials=materials,
             evidence_wait_s=max(EVIDENCE_WAIT_S, settings.witness_wait) if settings.witnesses_needed else None,
         )
@@ -162,10 +162,10 @@ class Domains:
             database,
             keys,
             recorder,
-            library,
+            signing_documents,
             core.sessions,
             owners=core.permissions.owners,
-            renditions=RequestRenditions(library, workshop),
+            renditions=RequestRenditions(signing_documents, sandbox),
         )
         self.signer_links = SignerLinks(database, keys, recorder, core.links, self.signing)
         self.exchange = Exchange(
@@ -180,7 +180,7 @@ class Domains:
             database,
             keys,
             recorder,
-            Pictures(workshop),
+            Pictures(sandbox),
             seal_certificate=lambda: fingerprint(credentials.seal),
             all_signed=self.sealing.nudge,
         )
@@ -194,7 +194,7 @@ class Domains:
                 Chore("revocation lists", 60, credentials.keep_up),
                 Chore("answers kept for long enough", 3600, core.forget_answers),
                 Chore("sessions that ended", 3600, core.sessions.forget_ended),
-                Chore("objects that no row names", 6 * 3600, self.upkeep.remove_orphans),
+                Chore("objects that no row names", 6 * 3600, self.scrub.remove_orphans),
             ]
         )
 
@@ -202,7 +202,7 @@ class Domains:
     async def open(
         cls,
         core: Core,
-        workshop: Workshop,
+        sandbox: Sandbox,
         credentials: Credentials,
         registry: CollectorRegistry,
         stack: AsyncExitStack,
@@ -211,7 +211,7 @@ class Domains:
 
         Args:
             core: Rows, keys, identity and permissions.
-            workshop: The sandbox of the PDF work.
+            sandbox: The sandbox of the PDF work.
             credentials: What to seal with.
             registry: Where the metrics are kept.
             stack: Closes everything again.
@@ -224,8 +224,8 @@ class Domains:
         blobs = open_blob_store(settings.resolved_blobs_url)
         stack.push_async_callback(blobs.close)
         log_key = LogKey.open(settings.data_dir / "keys", settings.log_origin)
-        domains = cls(core, workshop, blobs, credentials, log_key, registry=registry)
-        stack.push_async_callback(domains.vault.close)
+        domains = cls(core, sandbox, blobs, credentials, log_key, registry=registry)
+        stack.push_async_callback(domains.encrypted_store.close)
         stack.push_async_callback(domains.sequencer.close)
         await domains.sequencer.start()
         sealing = asyncio.create_task(domains.sealing.run(), name="sealing")
@@ -306,11 +306,11 @@ class App:
     async def _start(self, *, reuse_port: bool) -> Address:
         settings, stack = self.settings, self._stack
         # First, while nothing of gRPC runs: from then on only the zygote forks.
-        workshop = await stack.enter_async_context(Workshop(WorkerLimits(concurrency=settings.pdf_workers)))
+        sandbox = await stack.enter_async_context(Sandbox(WorkerLimits(concurrency=settings.pdf_workers)))
         credentials = open_credentials(settings, self.registry)
         core = self.core = await Core.open(settings, stack)
         await core.policies.warm()
-        domains = self.domains = await Domains.open(core, workshop, credentials, self.registry, stack)
+        domains = self.domains = await Domains.open(core, sandbox, credentials, self.registry, stack)
         pipeline = Pipeline(
             core.methods,
             core.authentication.authenticate,

@@ -319,11 +319,11 @@ def orphans(
 
     async def work(core: Core) -> None:
         async with AsyncExitStack() as stack:
-            upkeep = core.open_upkeep(stack)
+            scrub = core.open_upkeep(stack)
             if remove:
-                say(removed=await upkeep.remove_orphans())
+                say(removed=await scrub.remove_orphans())
                 return
-            async for each in upkeep.orphans():
+            async for each in scrub.orphans():
                 say(key=each.key, size=each.size, modified=each.modified.isoformat())
 
     with_core(settings_of(data_dir=data_dir, development=development), work)

@@ -15,7 +15,7 @@ from zegel.signing.v1 import (
     ceremony_service_pb2,
     signing_service_pb2,
 )
-from zegel_server import clock, idempotency
+from zegel_server import clock
 from zegel_server.audit.check import AuditCheck
 from zegel_server.audit.log import Log
 from zegel_server.audit.log_key import LogKey
@@ -26,8 +26,10 @@ from zegel_server.config import Settings
 from zegel_server.crypto import RootKeys, open_root_keys
 from zegel_server.db import Database, open_database
 from zegel_server.db.migrate import current_revision, newest_revision, upgrade
-from zegel_server.documents.upkeep import Upkeep
-from zegel_server.documents.vault import Vault
+from zegel_server.documents.encrypted_store import EncryptedStore
+from zegel_server.documents.scrub import Scrub
+from zegel_server.edge import idempotency
+from zegel_server.edge.methods import read_contracts
 from zegel_server.identity.authentication import Authentication
 from zegel_server.identity.discovery import ProviderKeys
 from zegel_server.identity.links import Links
@@ -40,7 +42,6 @@ from zegel_server.keys.providers import KeyProviders
 from zegel_server.keys.service import Keys
 from zegel_server.permissions.policies import Policies
 from zegel_server.permissions.service import Permissions
-from zegel_server.rpc.methods import read_contracts
 from zegel_server.storage import open_blob_store
 
 IDENTITY: Final = identity_service_pb2.DESCRIPTOR.services_by_name["IdentityService"]
@@ -125,7 +126,7 @@ class Core:
         stack.push_async_callback(core.authentication.settle)
         return core
 
-    def open_upkeep(self, stack: AsyncExitStack) -> Upkeep:
+    def open_upkeep(self, stack: AsyncExitStack) -> Scrub:
         """What looks after stored documents, for a command.
 
         Args:
@@ -133,9 +134,9 @@ class Core:
         """
         blobs = open_blob_store(self.settings.resolved_blobs_url)
         stack.push_async_callback(blobs.close)
-        vault = Vault(blobs, self.keys)
-        stack.push_async_callback(vault.close)
-        return Upkeep(self.database, vault)
+        encrypted_store = EncryptedStore(blobs, self.keys)
+        stack.push_async_callback(encrypted_store.close)
+        return Scrub(self.database, encrypted_store)
 
     def audit_check(self, progress: Callable[[int], None]) -> AuditCheck:
         """What checks the whole audit log, for a command.

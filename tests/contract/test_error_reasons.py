@@ -12,8 +12,8 @@ from support.contracts import comments, error_of
 from support.tools import ROOT
 from zegel.error.v1 import error_reason_pb2
 from zegel_server import errors
+from zegel_server.edge import status as edge
 from zegel_server.errors import ZegelError
-from zegel_server.rpc import status as edge
 
 PREFIX = "ERROR_REASON_"
 REASONS = [

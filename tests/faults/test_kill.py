@@ -21,9 +21,9 @@ from support.killing import GONE_SECONDS, Killer, Partner, Witness, patient, pla
 from support.server import ServerProcess, members_of_session, postgresql_server, rows, sqlite_server
 from zegel.audit.v1.audit_service_pb2 import GetTransactionResponse
 from zegel.document.v1.document_service_pb2 import Document
-from zegel.evidence import check_trail
-from zegel.transparency import VerifierKey
-from zegel.verification import verify_pdf
+from zegel.evidence.trail import check_trail
+from zegel.evidence.transparency import VerifierKey
+from zegel.evidence.verification import verify_pdf
 
 CYCLES = int(os.environ.get("ZEGEL_KILL_CYCLES", "2"))
 SEED = os.environ.get("ZEGEL_KILL_SEED", "1")

@@ -9,11 +9,11 @@ from typer.testing import CliRunner
 
 from support.flow import Office, sign, until, usual_fields
 from support.sealed import make_pdf
-from zegel._internal.commands import app
-from zegel.evidence import check_detached, check_trail
-from zegel.openings import OPENINGS_NAME, check_openings
+from zegel.cli.commands import app
+from zegel.evidence.openings import OPENINGS_NAME, check_openings
+from zegel.evidence.trail import check_detached, check_trail
+from zegel.evidence.transparency import VerifierKey
 from zegel.signing.v1.signature_request_pb2 import RequestedDocument
-from zegel.transparency import VerifierKey
 
 
 def published(office: Office) -> bytes:

@@ -24,13 +24,13 @@ import zegel
 from support.flow import ALL_SIGNED, AWAITING, Office, open_office, ready, refused, sign, typed, until, usual_signers
 from support.pdfs import shown_text
 from support.server import ServerProcess, rows, sqlite_server
-from zegel.evidence import check_trail
+from zegel.evidence.trail import check_trail
+from zegel.evidence.transparency import VerifierKey
+from zegel.evidence.verification import verify_pdf
 from zegel.signing.v1.signature_request_pb2 import SignatureRequest
-from zegel.transparency import VerifierKey
-from zegel.verification import verify_pdf
-from zegel_server.credentials import AUTHORITY_FOLDER
-from zegel_server.pdf.authority import DevelopmentAuthority
-from zegel_server.pdf.timestamping import LocalTimestampAuthority
+from zegel_server.credentials.development_authority import DevelopmentAuthority
+from zegel_server.credentials.loading import AUTHORITY_FOLDER
+from zegel_server.credentials.timestamping import LocalTimestampAuthority
 
 Answer = Callable[[bytes], bytes | None]
 

@@ -36,6 +36,7 @@ from support.flow import (
 from support.pdfs import png, shown_text
 from support.sealed import make_pdf
 from support.tools import tool
+from zegel.evidence.verification import load_certificates
 from zegel.signing.v1.signature_request_pb2 import (
     FieldValue,
     Mark,
@@ -43,7 +44,6 @@ from zegel.signing.v1.signature_request_pb2 import (
     SignatureRequestState,
     SignatureStatus,
 )
-from zegel.verification import load_certificates
 
 TRAIL = [
     "SENT",

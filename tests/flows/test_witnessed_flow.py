@@ -16,13 +16,13 @@ from support import zegelcheck
 from support.flow import DOWNLOADABLE, open_office, sign, until
 from support.server import ServerProcess
 from support.witnesses import WitnessProcess, litewitness
-from zegel._internal.commands import app
 from zegel.audit.v1.audit_service_pb2 import GetTransactionResponse
-from zegel.exporting import check_export
-from zegel.log_sources import FolderSource
-from zegel.mirror import verify_log
-from zegel.transparency import COSIGNATURE_ED25519, VerifierKey
-from zegel.verification import verify_pdf
+from zegel.cli.commands import app
+from zegel.evidence.exporting import check_export
+from zegel.evidence.log_sources import FolderSource
+from zegel.evidence.mirror import verify_log
+from zegel.evidence.transparency import COSIGNATURE_ED25519, VerifierKey
+from zegel.evidence.verification import verify_pdf
 
 
 @dataclass

@@ -23,7 +23,7 @@ if __name__ == "__main__":
     ROOT = Path(__file__).resolve().parents[2]
     sys.path[:0] = [str(ROOT / each) for each in ("server", "clients/python", "tests")]
 
-from zegel.transparency import HASH_SIZE, verify_consistency, verify_inclusion
+from zegel.evidence.transparency import HASH_SIZE, verify_consistency, verify_inclusion
 from zegel_server.audit.tree import Edge, Prover, append
 
 GO_MODULE = Path(__file__).resolve().parents[1] / "server/audit/go"

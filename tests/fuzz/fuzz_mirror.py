@@ -23,9 +23,9 @@ if __name__ == "__main__":
 
 from fuzz.fuzz_transparency import MUTATORS
 from support.merkle_log import KEY, ORIGIN, MadeLog, make_trail
-from zegel.mirror import Follower, LogRewritten, Trails
-from zegel.note_signing import SignerKey, sign_note
-from zegel.transparency import ED25519, Checkpoint, TransparencyError, open_checkpoint
+from zegel.evidence.mirror import Follower, LogRewritten, Trails
+from zegel.evidence.note_signing import SignerKey, sign_note
+from zegel.evidence.transparency import ED25519, Checkpoint, TransparencyError, open_checkpoint
 
 KNOWN, SHOWN = 300, 600
 """Entries that the monitor knows, and that it is shown."""

@@ -35,8 +35,8 @@ import pypdfium2  # type: ignore[import-untyped]
 from PIL import Image, ImageChops, ImageFilter
 
 from fuzz.pdf_generator import Grown, grow
-from zegel_server.pdf import drawing
-from zegel_server.pdf.looking import compare_rendition
+from zegel_server.pdf.comparison import drawing
+from zegel_server.pdf.comparison.looking import compare_rendition
 from zegel_server.pdf.model import PageDifference
 from zegel_server.pdf.refusal import Refusal, RefusedError
 
@@ -310,7 +310,8 @@ def fuzz(count: int, seed: int, maker: Maker, *, poppler_every: int = 1) -> Resu
 
 def server() -> Maker:
     """What makes the server's renditions, loaded as the sandbox loads it."""
-    from zegel_server.pdf import child, rendition  # noqa: PLC0415 - takes a second
+    from zegel_server.pdf.pages import rendition  # noqa: PLC0415 - takes a second
+    from zegel_server.pdf.sandbox import child  # noqa: PLC0415 - the same
 
     child.preload()
     maker = Maker(lambda data: rendition.render(data).data)

@@ -49,14 +49,14 @@ from support.forging import (
     with_seal,
 )
 from support.sealed import AUDIT, STAMP, make_pdf, make_sealed
-from zegel.sealed_file import timestamps
-from zegel.sealed_file.placing import place_signature
-from zegel.sealed_file.reading import read_sealed_file
-from zegel.sealed_file.syntax import FormError, Value
-from zegel.sealed_file.timestamps import Validation, write_timestamp
-from zegel.verification import verify_pdf
-from zegel.verification.container import read_padded
-from zegel.verification.der import DerError, read_element
+from zegel.evidence.sealed_file import timestamps
+from zegel.evidence.sealed_file.placing import place_signature
+from zegel.evidence.sealed_file.reading import read_sealed_file
+from zegel.evidence.sealed_file.syntax import FormError, Value
+from zegel.evidence.sealed_file.timestamps import Validation, write_timestamp
+from zegel.evidence.verification import verify_pdf
+from zegel.evidence.verification.container import read_padded
+from zegel.evidence.verification.der import DerError, read_element
 
 _GAP = re.compile(rb"/Contents <[0-9A-F]{2000,}>")
 Choose = random.Random

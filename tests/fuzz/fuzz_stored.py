@@ -25,9 +25,9 @@ if __name__ == "__main__":
 
 from zegel.segments import SEGMENT_PLAINTEXT_SIZE, SegmentCipher, StreamEncryptor, segment_count
 from zegel_server.crypto import TenantKey, WrappedDek, new_dek, unwrap_dek
+from zegel_server.documents.encrypted_store import EncryptedStore
 from zegel_server.documents.parts import PART_SIZE, part_key, place_of
 from zegel_server.documents.streams import Place
-from zegel_server.documents.vault import Vault
 from zegel_server.errors import DataLoss
 from zegel_server.keys.service import StoredDek
 from zegel_server.storage import BlobInfo
@@ -106,7 +106,7 @@ class World:
     def __init__(self) -> None:
         self.blobs = Blobs()
         self.keys = Keys()
-        self.vault = Vault(self.blobs, self.keys)  # type: ignore[arg-type]  # as much of the keys as it needs here
+        self.encrypted_store = EncryptedStore(self.blobs, self.keys)  # type: ignore[arg-type]  # as much of the keys as it needs here
         self.small: list[Document] = []
         self.large: list[Document] = []
         for tenant in ("ten_a", "ten_b"):
@@ -252,7 +252,7 @@ async def read(world: World, row: Document) -> list[bytes]:
     """What comes out until it is refused."""
     out: list[bytes] = []
     try:
-        stream = await world.vault.open_stream(row.place, row.prefix, row.header, row.dek, row.size)
+        stream = await world.encrypted_store.open_stream(row.place, row.prefix, row.header, row.dek, row.size)
         async for segment in stream.segments(range(segment_count(row.size))):
             out.append(segment)  # noqa: PERF401 - what came before an error counts
     except DataLoss:
@@ -325,7 +325,7 @@ async def fuzz(count: int, seed: int) -> tuple[Counter[str], Counter[str]]:
             wrong[kind] += released
             print(f"case {number} of seed {seed}: {kind}, {released} bytes", file=sys.stderr)  # noqa: T201
         number += 1
-    await world.vault.close()
+    await world.encrypted_store.close()
     return done, wrong
 
 

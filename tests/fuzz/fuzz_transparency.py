@@ -19,10 +19,10 @@ if __name__ == "__main__":
     sys.path[:0] = [str(ROOT / each) for each in ("server", "clients/python", "tests")]
 
 from support.merkle_log import KEY, MadeLog, make_trail
-from zegel.evidence import check_trail
-from zegel.note_signing import SignerKey, sign_note
-from zegel.tiles import decode_bundle, encode_bundle
-from zegel.transparency import (
+from zegel.evidence.note_signing import SignerKey, sign_note
+from zegel.evidence.tiles import decode_bundle, encode_bundle
+from zegel.evidence.trail import check_trail
+from zegel.evidence.transparency import (
     COSIGNATURE_ED25519,
     COSIGNATURE_MLDSA44,
     HASH_SIZE,
@@ -166,7 +166,7 @@ def make_targets() -> list[Target]:
 def proof_check(leaf: bytes, *, extra: bool) -> Callable[[bytes], object]:
     def check(data: bytes) -> object:
         proof = LogProof.parse(data)
-        # Extra data is authenticated by being the leaf, as `zegel.evidence` does it.
+        # Extra data is authenticated by being the leaf, as `zegel.evidence.trail` does it.
         if not extra and proof.extra:
             raise InvalidProof("extra data where there was none")
         return proof.verify(proof.extra if extra else leaf, LOGS)

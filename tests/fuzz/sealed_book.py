@@ -8,9 +8,9 @@ import hashlib
 import re
 from dataclasses import dataclass, field
 
-from zegel.sealed_file import revisions as form
-from zegel.sealed_file.revisions import HEADER, read_revisions, write_object
-from zegel.sealed_file.syntax import Value
+from zegel.evidence.sealed_file import revisions as form
+from zegel.evidence.sealed_file.revisions import HEADER, read_revisions, write_object
+from zegel.evidence.sealed_file.syntax import Value
 
 _RANGE = re.compile(rb"/ByteRange \[0 [0-9]+ [0-9]+ [0-9]+\]")
 _CONTENTS = re.compile(rb"/Contents <[0-9A-F]{2000,}>")

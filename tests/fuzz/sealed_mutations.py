@@ -6,7 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from fuzz.sealed_book import Book, spelled
-from zegel.sealed_file.syntax import Name, Ref, Stream, Value, read_value
+from zegel.evidence.sealed_file.syntax import Name, Ref, Stream, Value, read_value
 
 Choose = random.Random
 SCRIPT: Value = {"S": Name("JavaScript"), "JS": b"app.alert(9999)"}

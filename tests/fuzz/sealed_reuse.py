@@ -12,16 +12,16 @@ import pytest
 from fuzz.sealed_book import Book
 from support.forging import SIGNATURE, SIGNED_DATA, SIGNER, Forger, der, edited, part, unstamped
 from support.sealed import Sealed
-from zegel.sealed_file import reading
-from zegel.sealed_file import revisions as form
-from zegel.sealed_file.completion import Completion
-from zegel.sealed_file.completion_reading import read_completion
-from zegel.sealed_file.reading import SealedFile, read_sealed_file
-from zegel.sealed_file.rendition import check_rendition
-from zegel.sealed_file.revisions import Base, Revision, read_base, read_revisions
-from zegel.sealed_file.syntax import FormError, Value
-from zegel.sealed_file.timestamps import State, Validation
-from zegel.verification.der import read_element
+from zegel.evidence.sealed_file import reading
+from zegel.evidence.sealed_file import revisions as form
+from zegel.evidence.sealed_file.completion import Completion
+from zegel.evidence.sealed_file.completion_reading import read_completion
+from zegel.evidence.sealed_file.reading import SealedFile, read_sealed_file
+from zegel.evidence.sealed_file.rendition import check_rendition
+from zegel.evidence.sealed_file.revisions import Base, Revision, read_base, read_revisions
+from zegel.evidence.sealed_file.syntax import FormError, Value
+from zegel.evidence.sealed_file.timestamps import State, Validation
+from zegel.evidence.verification.der import read_element
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import pytest
 
 from fuzz import fuzz_mirror as fuzzer
-from zegel.mirror import Follower, fetch_checkpoint
+from zegel.evidence.mirror import Follower, fetch_checkpoint
 
 
 def test_no_altered_log_is_believed() -> None:

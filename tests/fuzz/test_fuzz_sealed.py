@@ -3,7 +3,7 @@
 import pytest
 
 from fuzz import fuzz_sealed as fuzzer
-from zegel.verification.report import Report
+from zegel.evidence.verification.report import Report
 
 
 def test_no_forgery_is_accepted() -> None:

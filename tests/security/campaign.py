@@ -35,7 +35,7 @@ import grpc.aio
 
 import zegel
 from security.policy_changes import Changes
-from security.policy_clients import Campaign, Goal, Outcome, Work, document_read
+from security.policy_clients import Campaign, Outcome, Work, document_read
 from security.policy_oracle import DELEGABLE, Delegated, Oracle, State
 from security.tokens import ahead
 from security.world import LIMITS_OFF
@@ -134,7 +134,7 @@ def _methods(channel: grpc.aio.Channel) -> dict[str, Any]:
     return {name: method for stub in stubs for name, method in vars(stub).items()}
 
 
-async def _run(office: Office, cast: Cast, goal: Goal, seed: int, *, tell: bool) -> Outcome:
+async def _run(office: Office, cast: Cast, goal: tuple[int, int], seed: int, *, tell: bool) -> Outcome:
     server = office.server
     credentials = grpc.ssl_channel_credentials(server.authority)
     choose = random.Random(seed)  # noqa: S311 - chooses changes, no secret
@@ -149,7 +149,7 @@ async def _run(office: Office, cast: Cast, goal: Goal, seed: int, *, tell: bool)
         changing.add_done_callback(lambda _: campaign.stop())  # no further version comes of one that failed
         began = time.monotonic()
         with _attended(campaign) if tell else contextlib.nullcontext():
-            await asyncio.gather(*(campaign.ask(who, token, goal) for who, token in cast.tokens.items()))
+            await asyncio.gather(*(campaign.ask(who, token, *goal) for who, token in cast.tokens.items()))
         seconds = time.monotonic() - began
         done.set()
         await changing
@@ -195,7 +195,7 @@ def campaign(decisions: int, seed: int, *, versions: int = 1, tell: bool = False
         open_office(server, "Campaign") as office,
         open_office(server, "Beside") as other,
     ):
-        return asyncio.run(_run(office, _cast(office, other), Goal(decisions, versions), seed, tell=tell))
+        return asyncio.run(_run(office, _cast(office, other), (decisions, versions), seed, tell=tell))
 
 
 def _interrupt(number: int, _: object) -> None:

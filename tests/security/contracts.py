@@ -14,8 +14,8 @@ from google.protobuf.descriptor import Descriptor, MethodDescriptor
 
 from zegel_server.caller import Scope
 from zegel_server.core import SERVICES
+from zegel_server.edge.methods import Method, read_method
 from zegel_server.permissions.model import BUILT_IN
-from zegel_server.rpc.methods import Method, read_method
 
 NAMES: Final = frozenset({"role", "roles", "inherits"})
 """Fields that name something though they do not end in ``_id``."""

@@ -94,14 +94,6 @@ class Outcome:
     oracle_seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Goal:
-    """What a campaign goes on for: that many decisions, taken on that many versions of the policy."""
-
-    decisions: int
-    versions: int
-
-
 class Campaign:
     """Clients, a changer, and what they saw.
 
@@ -164,10 +156,10 @@ class Campaign:
 
     # ----------------------------------------------------------------------------------------------- asking
 
-    async def ask(self, who: str, token: str, goal: Goal) -> None:
+    async def ask(self, who: str, token: str, decisions: int, versions: int) -> None:
         """Asks until that much was told, or the changer has failed."""
         kinds = [self._permissions, self._check, self._documents, self._teams, self._read, self._explain]
-        while (self.decisions < goal.decisions or len(self.states) < goal.versions) and not self.stopped:
+        while (self.decisions < decisions or len(self.states) < versions) and not self.stopped:
             (kind,) = self._choose.choices(kinds, [3, 1, 3, 2, 4, 1])
             least, since = self.version, clock.now()
             for about, told, number, fits in await kind(who, token):

@@ -21,8 +21,8 @@ from zegel.permission.v1.permission_service_pb2 import Grant, Role
 from zegel.signing.v1.signature_request_pb2 import SignatureRequest
 from zegel_server.caller import Scope
 from zegel_server.core import SERVICES
+from zegel_server.edge.methods import read_contracts
 from zegel_server.permissions.model import BUILT_IN, NOT_BINDABLE
-from zegel_server.rpc.methods import read_contracts
 
 SMALL_ROLE: Final = "small-role"
 """A role of either tenant's own that everybody may hand out who may hand out roles."""

@@ -1,6 +1,6 @@
 """A tenant with documents in a database that was migrated, of each kind; a folder's own fixtures go before.
 
-Also a running workshop, which takes seconds to start: tests that take it run in the session's event loop
+Also a running sandbox, which takes seconds to start: tests that take it run in the session's event loop
 (``pytestmark = pytest.mark.asyncio(loop_scope="session")``), where it belongs.
 """
 
@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from support.documents_world import World, make_world, sqlite_url
 from zegel_server.db.migrate import upgrade
-from zegel_server.pdf.workshop import Workshop
+from zegel_server.pdf.sandbox.client import Sandbox
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
@@ -34,7 +34,7 @@ async def world(url: str, tmp_path: Path) -> AsyncIterator[World]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def workshop() -> AsyncIterator[Workshop]:
+async def sandbox() -> AsyncIterator[Sandbox]:
     """One for all tests that do not look at its processes."""
-    async with Workshop() as running:
+    async with Sandbox() as running:
         yield running

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zegel_server import clock
-from zegel_server.validation import LAST_TIME
+from zegel_server.edge.validation import LAST_TIME
 
 moments = st.integers(0, LAST_TIME)
 

@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import create_engine, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from zegel.commitments import ORIGINAL, DocumentHash
 from zegel.event.v1 import event_type_pb2
+from zegel.evidence.commitments import ORIGINAL, DocumentHash
 from zegel_server import clock
 from zegel_server.audit.log import Log
 from zegel_server.audit.log_key import LogKey

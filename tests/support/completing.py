@@ -15,9 +15,9 @@ from PIL import Image
 
 from support.sealed import AUDIT, make_rendition
 from support.tools import tool
-from zegel.sealed_file.completion import FILES, Texts
-from zegel.sealed_file.revisions import read_base, write_further
-from zegel_server.pdf.completing import add, read_rendition
+from zegel.evidence.sealed_file.completion import FILES, Texts
+from zegel.evidence.sealed_file.revisions import read_base, write_further
+from zegel_server.pdf.completion.completing import add, read_rendition
 from zegel_server.pdf.model import AuditPage, CompletionJob, Stamp
 
 TIME = datetime(2026, 11, 24, 7, 9, 33, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""A tenant with documents: real rows, keys, events, encryption and blobs; the PDF workshop where a test asks for it."""
+"""A tenant with documents: real rows, keys, events, encryption and blobs; the PDF sandbox where a test asks for it."""
 
 import asyncio
 import hashlib
@@ -28,15 +28,15 @@ from zegel_server.db.schema import (
     uploads,
 )
 from zegel_server.documents.downloads import Downloads
-from zegel_server.documents.ledger import Ledgers
-from zegel_server.documents.library import Library
+from zegel_server.documents.encrypted_store import EncryptedStore
 from zegel_server.documents.model import Chunk, Content, Finish, Received, Upload, UploadSpec
 from zegel_server.documents.removal import Remover
 from zegel_server.documents.renditions import Renditions
+from zegel_server.documents.scrub import Scrub
 from zegel_server.documents.service import Documents
-from zegel_server.documents.upkeep import Upkeep
+from zegel_server.documents.signing_documents import SigningDocuments
+from zegel_server.documents.upload_progress import ProgressStore
 from zegel_server.documents.uploads import Uploads
-from zegel_server.documents.vault import Vault
 from zegel_server.errors import FailedPrecondition
 from zegel_server.ids import new_id
 from zegel_server.keys.service import Keys
@@ -122,14 +122,14 @@ class World:
     database: Database
     keys: Keys
     blobs: TroubledBlobs
-    workshop: Any
-    vault: Vault
+    sandbox: Any
+    encrypted_store: EncryptedStore
     uploads: Uploads
     downloads: Downloads
     documents: Documents
-    library: Library
+    signing_documents: SigningDocuments
     remover: Remover
-    upkeep: Upkeep
+    scrub: Scrub
 
     def member(self, scope: Scope = Scope.OWN, **changes: Any) -> Caller:
         caller = Caller(
@@ -269,7 +269,7 @@ class World:
         return await self.database.fetch(_UPLOADS)
 
     async def close(self) -> None:
-        await self.vault.close()
+        await self.encrypted_store.close()
         await self.blobs.close()
         await self.database.close()
 
@@ -325,13 +325,13 @@ def sqlite_url(folder: Path) -> str:
 
 
 async def make_world(
-    url: str, folder: Path, *, workshop: Any = None, lifetime: int | None = None, root_keys_url: str = ""
+    url: str, folder: Path, *, sandbox: Any = None, lifetime: int | None = None, root_keys_url: str = ""
 ) -> World:
     """A new tenant in a database with tables; everything else lies in the folder."""
     database = await open_database(url)
     keys = Keys(database, open_root_keys(root_keys_url or f"local:{folder / 'keyring.json'}"))
     tenant = await found_tenant(database, keys)
-    return assemble(database, keys, folder, tenant, workshop=workshop, lifetime=lifetime)
+    return assemble(database, keys, folder, tenant, sandbox=sandbox, lifetime=lifetime)
 
 
 async def found_tenant(database: Database, keys: Keys) -> tuple[str, str]:
@@ -357,7 +357,7 @@ async def reopen(world: World, url: str, folder: Path) -> World:
     """The same tenant in a process that was started anew; the old one is as dead as `Crash` leaves it."""
     database = await open_database(url)
     keys = Keys(database, open_root_keys(f"local:{folder / 'keyring.json'}"))
-    return assemble(database, keys, folder, (world.tenant_id, world.tenant_subject), workshop=world.workshop)
+    return assemble(database, keys, folder, (world.tenant_id, world.tenant_subject), sandbox=world.sandbox)
 
 
 def assemble(
@@ -366,17 +366,17 @@ def assemble(
     folder: Path,
     tenant: tuple[str, str],
     *,
-    workshop: Any = None,
+    sandbox: Any = None,
     lifetime: int | None = None,
 ) -> World:
     """The use cases, built as a server builds them when it starts."""
     tenant_id, subject_id = tenant
-    workshop = workshop or EasyWorkshop()
+    sandbox = sandbox or EasyWorkshop()
     recorder = Recorder(keys)
     blobs = TroubledBlobs(open_blob_store((folder / "blobs").as_uri()))
-    vault = Vault(blobs, keys)
-    ledgers = Ledgers(database, keys, recorder)
-    renditions = Renditions(workshop, vault)
+    encrypted_store = EncryptedStore(blobs, keys)
+    progress_store = ProgressStore(database, keys, recorder)
+    renditions = Renditions(sandbox, encrypted_store)
     lasting = {} if lifetime is None else {"lifetime": lifetime}
     return World(
         tenant_id=tenant_id,
@@ -384,12 +384,12 @@ def assemble(
         database=database,
         keys=keys,
         blobs=blobs,
-        workshop=workshop,
-        vault=vault,
-        uploads=Uploads(vault, ledgers, renditions, **lasting),
-        downloads=Downloads(database, vault, recorder),
-        documents=Documents(database, ledgers, recorder, Owners(Policies(database), ("document.read",))),
-        library=Library(database, vault, keys, renditions),
-        remover=Remover(database, vault),
-        upkeep=Upkeep(database, vault),
+        sandbox=sandbox,
+        encrypted_store=encrypted_store,
+        uploads=Uploads(encrypted_store, progress_store, renditions, **lasting),
+        downloads=Downloads(database, encrypted_store, recorder),
+        documents=Documents(database, progress_store, recorder, Owners(Policies(database), ("document.read",))),
+        signing_documents=SigningDocuments(database, encrypted_store, keys, renditions),
+        remover=Remover(database, encrypted_store),
+        scrub=Scrub(database, encrypted_store),
     )

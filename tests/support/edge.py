@@ -10,12 +10,12 @@ from prometheus_client import CollectorRegistry
 from zegel.document.v1 import document_service_pb2 as pb
 from zegel.document.v1 import document_service_pb2_grpc as rpc
 from zegel_server.caller import Caller, Origin, PrincipalKind, Scope
+from zegel_server.edge.methods import Method, read_contracts
+from zegel_server.edge.pipeline import Pipeline
+from zegel_server.edge.server import OPEN_PATHS, Server, Tls
+from zegel_server.edge.telemetry import Telemetry
 from zegel_server.errors import ZegelError
 from zegel_server.ids import SESSION_PREFIX, new_token
-from zegel_server.rpc.methods import Method, read_contracts
-from zegel_server.rpc.pipeline import Pipeline
-from zegel_server.rpc.server import OPEN_PATHS, Server, Tls
-from zegel_server.rpc.telemetry import Telemetry
 
 SERVICE = pb.DESCRIPTOR.services_by_name["DocumentService"]
 PREFIX = f"/{SERVICE.full_name}/"

@@ -28,6 +28,7 @@ from zegel.document.v1.document_service_pb2 import (
     UploadDocumentResponse,
 )
 from zegel.errors import from_call
+from zegel.evidence.verification import Report, verify_pdf
 from zegel.signing.v1.ceremony_service_pb2 import Ceremony
 from zegel.signing.v1.signature_request_pb2 import (
     Field,
@@ -39,7 +40,6 @@ from zegel.signing.v1.signature_request_pb2 import (
     SignatureRequestState,
     Signer,
 )
-from zegel.verification import Report, verify_pdf
 
 DOWNLOADABLE = SignatureRequestState.SIGNATURE_REQUEST_STATE_DOWNLOADABLE
 ALL_SIGNED = SignatureRequestState.SIGNATURE_REQUEST_STATE_ALL_SIGNED

@@ -11,7 +11,7 @@ from PIL import Image, ImageChops, ImageFilter
 
 from support.pdfs import one_page
 from support.tools import tool
-from zegel_server.pdf.embedding import FontReport, embed_fonts
+from zegel_server.pdf.fonts.embedding import FontReport, embed_fonts
 
 SCALE = 2.0
 APART = 0.001

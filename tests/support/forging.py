@@ -13,18 +13,18 @@ from pathlib import Path
 from asn1crypto import cms, tsp, x509
 
 from support.sealed import Sealed, make_sealed
-from zegel.sealed_file import timestamps
-from zegel.sealed_file.placing import Unsigned, place_signature
-from zegel.sealed_file.reading import SealedFile, read_sealed_file
-from zegel.sealed_file.rendition import entries_of
-from zegel.sealed_file.revisions import CATALOGUE, Base, Revision, read_base, read_revisions
-from zegel.sealed_file.syntax import Value
-from zegel.sealed_file.timestamps import State, Validation, first_state, write_timestamp
-from zegel.verification import load_certificates
-from zegel.verification.container import Covered, algorithms_of, covered_digest, read_padded
-from zegel.verification.der import read_element
-from zegel_server.pdf.authority import DevelopmentAuthority
-from zegel_server.pdf.timestamping import LocalTimestampAuthority
+from zegel.evidence.sealed_file import timestamps
+from zegel.evidence.sealed_file.placing import Unsigned, place_signature
+from zegel.evidence.sealed_file.reading import SealedFile, read_sealed_file
+from zegel.evidence.sealed_file.rendition import entries_of
+from zegel.evidence.sealed_file.revisions import CATALOGUE, Base, Revision, read_base, read_revisions
+from zegel.evidence.sealed_file.syntax import Value
+from zegel.evidence.sealed_file.timestamps import State, Validation, first_state, write_timestamp
+from zegel.evidence.verification import load_certificates
+from zegel.evidence.verification.container import Covered, algorithms_of, covered_digest, read_padded
+from zegel.evidence.verification.der import read_element
+from zegel_server.credentials.development_authority import DevelopmentAuthority
+from zegel_server.credentials.timestamping import LocalTimestampAuthority
 
 ROOM = 4_096
 """Bytes that are kept for a forger's tokens."""

@@ -18,9 +18,9 @@ import zegel
 from support.flow import PEOPLE, typed, usual_fields, usual_signers
 from support.server import ServerProcess, members_of_session
 from zegel.document.v1.document_service_pb2 import Document
+from zegel.evidence.transparency import Checkpoint, VerifierKey, merkle_root, open_checkpoint, verify_consistency
 from zegel.identity.v1.identity_service_pb2 import CreateTenantResponse
 from zegel.signing.v1.signature_request_pb2 import RequestedDocument, SignatureRequest, SignatureRequestState
-from zegel.transparency import Checkpoint, VerifierKey, merkle_root, open_checkpoint, verify_consistency
 
 PATIENCE_SECONDS = 90.0
 """How long a partner tries one step: restarts on a loaded machine are in it, and the lease of a killed worker."""

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from zegel.leaves import BARE_HASHES, LEAF_VERSION, DocumentCommitment, LeafFields
-from zegel.note_signing import SignerKey, sign_note
-from zegel.tiles import ENTRIES, TILE_WIDTH, Tile, encode_bundle
-from zegel.transparency import ED25519, HASH_SIZE, Checkpoint, LogProof, leaf_hash
+from zegel.evidence.leaves import BARE_HASHES, LEAF_VERSION, DocumentCommitment, LeafFields
+from zegel.evidence.note_signing import SignerKey, sign_note
+from zegel.evidence.tiles import ENTRIES, TILE_WIDTH, Tile, encode_bundle
+from zegel.evidence.transparency import ED25519, HASH_SIZE, Checkpoint, LogProof, leaf_hash
 from zegel_server.audit.leaf import compose
 from zegel_server.audit.tree import Edge, Plan, TileNodes, append, plan_consistency, plan_inclusion
 

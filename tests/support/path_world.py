@@ -8,8 +8,8 @@ import pytest
 from pyhanko_certvalidator.path import ValidationPath
 
 from support.pki import ANSWERS, SEALING, TIME, Party, day, make_list, make_party
-from zegel.verification.path_rules import PathError, name_of
-from zegel.verification.paths import check_path
+from zegel.evidence.verification.path_rules import PathError, name_of
+from zegel.evidence.verification.paths import check_path
 
 YEAR = 365
 SEALED = 100

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from reportlab.pdfgen.canvas import Canvas
 
-from zegel import canonical, note_signing, transparency
-from zegel.commitments import (
+from zegel.evidence import canonical, note_signing, transparency
+from zegel.evidence.commitments import (
     ORIGINAL,
     RENDITION,
     SEALED,
@@ -22,10 +22,13 @@ from zegel.commitments import (
     commit_document,
     document_salt,
 )
-from zegel.evidence import SEALED_EVENT_TYPE
-from zegel.openings import OpenedDocument, Openings
-from zegel_server.pdf import fonts
-from zegel_server.pdf.authority import DevelopmentAuthority
+from zegel.evidence.openings import OpenedDocument, Openings
+from zegel.evidence.trail import SEALED_EVENT_TYPE
+from zegel_server.credentials.development_authority import DevelopmentAuthority
+from zegel_server.credentials.ocsp import LocalOcspResponder
+from zegel_server.credentials.timestamping import LocalTimestampAuthority
+from zegel_server.pdf.completion.sealing import SealSpec, seal_rendition
+from zegel_server.pdf.fonts import typesetting as fonts
 from zegel_server.pdf.model import (
     AuditDocument,
     AuditEvent,
@@ -34,10 +37,7 @@ from zegel_server.pdf.model import (
     CompletionJob,
     Stamp,
 )
-from zegel_server.pdf.ocsp import LocalOcspResponder
-from zegel_server.pdf.rendition import render
-from zegel_server.pdf.sealing import SealSpec, seal_rendition
-from zegel_server.pdf.timestamping import LocalTimestampAuthority
+from zegel_server.pdf.pages.rendition import render
 
 TRAIL = "trail-0001"
 SIGNATURE = "signature-1"

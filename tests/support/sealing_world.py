@@ -14,13 +14,13 @@ from zegel_server.audit.log_key import LogKey
 from zegel_server.audit.sequencer import Sequencer
 from zegel_server.audit.service import AuditTrail
 from zegel_server.caller import Caller
-from zegel_server.documents.library import Library
+from zegel_server.credentials.development_authority import DevelopmentAuthority
+from zegel_server.credentials.timestamping import LocalTimestampAuthority
+from zegel_server.documents.encrypted_store import EncryptedStore
 from zegel_server.documents.renditions import Renditions
-from zegel_server.documents.vault import Vault
+from zegel_server.documents.signing_documents import SigningDocuments
 from zegel_server.errors import Unavailable
-from zegel_server.pdf.authority import DevelopmentAuthority
-from zegel_server.pdf.timestamping import LocalTimestampAuthority
-from zegel_server.pdf.workshop import Workshop
+from zegel_server.pdf.sandbox.client import Sandbox
 from zegel_server.signing.fields import FieldType, Value
 from zegel_server.signing.sealing import Sealer, SealMaterials
 from zegel_server.signing.snapshot import Sealing, Snapshot
@@ -47,10 +47,10 @@ class SealingWorld:
     """A tenant whose requests can be sealed."""
 
     world: World
-    library: Library
+    library: SigningDocuments
     sequencer: Sequencer
     trail: AuditTrail
-    workshop: Workshop
+    sandbox: Sandbox
     authority: DevelopmentAuthority
     timestamps: Timestamps
     materials: SealMaterials
@@ -64,7 +64,7 @@ class SealingWorld:
         parts: dict[str, Any] = {
             "documents": self.library,
             "trails": self.trail,
-            "workshop": self.workshop,
+            "sandbox": self.sandbox,
             "materials": self.materials,
             **changes,
         }
@@ -126,17 +126,17 @@ class SealingWorld:
 
 
 @asynccontextmanager
-async def open_sealing_world(url: str, folder: Path, workshop: Workshop) -> AsyncIterator[SealingWorld]:
-    libraries: list[Library] = []
-    vaults: list[Vault] = []
+async def open_sealing_world(url: str, folder: Path, sandbox: Sandbox) -> AsyncIterator[SealingWorld]:
+    libraries: list[SigningDocuments] = []
+    stores: list[EncryptedStore] = []
     blobs = open_blob_store((folder / "blobs").as_uri())
 
-    def library(database: Any, keys: Any) -> Library:
-        vaults.append(Vault(blobs, keys))
-        libraries.append(Library(database, vaults[0], keys, Renditions(workshop, vaults[0])))
+    def library(database: Any, keys: Any) -> SigningDocuments:
+        stores.append(EncryptedStore(blobs, keys))
+        libraries.append(SigningDocuments(database, stores[0], keys, Renditions(sandbox, stores[0])))
         return libraries[0]
 
-    world = await make_world(url, folder / "keyring.json", library, workshop)
+    world = await make_world(url, folder / "keyring.json", library, sandbox)
     log = Log(world.database, LogKey.open(folder, "log.example.org/zegel"))
     sequencer = Sequencer(world.database, log)
     await sequencer.start()
@@ -149,7 +149,7 @@ async def open_sealing_world(url: str, folder: Path, workshop: Workshop) -> Asyn
             library=libraries[0],
             sequencer=sequencer,
             trail=AuditTrail(world.database, world.keys, log, sequencer),
-            workshop=workshop,
+            sandbox=sandbox,
             authority=authority,
             timestamps=timestamps,
             materials=SealMaterials(
@@ -163,5 +163,5 @@ async def open_sealing_world(url: str, folder: Path, workshop: Workshop) -> Asyn
         )
     finally:
         await sequencer.close()
-        await vaults[0].close()
+        await stores[0].close()
         await world.database.close()

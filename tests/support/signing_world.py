@@ -18,8 +18,8 @@ from zegel_server.caller import Caller, Origin, PrincipalKind, Scope
 from zegel_server.crypto import open_root_keys
 from zegel_server.db import Database, Statement, Transaction, insert_into, open_database
 from zegel_server.db.schema import audit_events, outbox, tenants
+from zegel_server.edge.idempotency import Answers, Call
 from zegel_server.errors import FailedPrecondition, NotFound
-from zegel_server.idempotency import Answers, Call
 from zegel_server.ids import new_id
 from zegel_server.keys.service import Keys
 from zegel_server.pdf.model import CompletionJob
@@ -315,7 +315,7 @@ async def make_world(
     url: str,
     keyring: Path,
     documents: Callable[[Database, Keys], Documents] | None = None,
-    workshop: Merges | None = None,
+    sandbox: Merges | None = None,
 ) -> World:
     """A new tenant in an empty database with tables."""
     database = await open_database(url)
@@ -353,7 +353,7 @@ async def make_world(
             library,
             sessions,
             owners=Owners(Policies(database), ("signature_request.read",)),
-            renditions=RequestRenditions(library, workshop or Joining()),
+            renditions=RequestRenditions(library, sandbox or Joining()),
         ),
         ceremony=Ceremony(
             database,

@@ -3,13 +3,13 @@
 import datetime as dt
 from collections.abc import Mapping, Sequence
 
-from zegel.sealed_file.completion import FILES, Numbers, Texts, head_objects
-from zegel.sealed_file.overlays import Box, stamp_extent
-from zegel.sealed_file.placing import place_signature
-from zegel.sealed_file.rendition import PAGE_TREE, page_tree, write_rendition
-from zegel.sealed_file.revisions import Revision, read_base, read_revisions
-from zegel.sealed_file.syntax import Name, Ref, Stream, Value
-from zegel.sealed_file.timestamps import Validation, first_state, write_timestamp
+from zegel.evidence.sealed_file.completion import FILES, Numbers, Texts, head_objects
+from zegel.evidence.sealed_file.overlays import Box, stamp_extent
+from zegel.evidence.sealed_file.placing import place_signature
+from zegel.evidence.sealed_file.rendition import PAGE_TREE, page_tree, write_rendition
+from zegel.evidence.sealed_file.revisions import Revision, read_base, read_revisions
+from zegel.evidence.sealed_file.syntax import Name, Ref, Stream, Value
+from zegel.evidence.sealed_file.timestamps import Validation, first_state, write_timestamp
 
 TIME = dt.datetime(2030, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
 TEXTS = Texts("An agreement", "Completed", TIME, TIME)

@@ -11,13 +11,13 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from support.audit_world import AuditWorld
-from zegel.transparency import COSIGNATURE_ED25519, VerifierKey
-from zegel.witness import Memory, create_witness
-from zegel.witness import Witness as Cosigner
+from zegel.evidence.transparency import COSIGNATURE_ED25519, VerifierKey
+from zegel.evidence.witness import Memory, create_witness
+from zegel.evidence.witness import Witness as Cosigner
 from zegel_server.audit.cosignatures import Cosignatures
-from zegel_server.audit.feeder import Feeder
 from zegel_server.audit.publisher import Publisher
 from zegel_server.audit.service import AuditTrail
+from zegel_server.audit.witness_feeder import WitnessFeeder
 from zegel_server.audit.witnesses import Witness, parse_witnesses
 
 Handler = Callable[[bytes], Awaitable[web.Response]]
@@ -74,15 +74,15 @@ class Asking:
         publisher = None
         if published:
             publisher = Publisher(world.log, world.database, world.files, self.cosignatures.newest)
-        self.feeder = Feeder(world.log, self.cosignatures, asked, self.registry, publisher)
+        self.witness_feeder = WitnessFeeder(world.log, self.cosignatures, asked, self.registry, publisher)
         self.trail = AuditTrail(world.database, world.keys, world.log, world.sequencer, self.cosignatures)
 
     async def __aenter__(self) -> Self:
-        await self.feeder.start()
+        await self.witness_feeder.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.feeder.close()
+        await self.witness_feeder.close()
 
     def count(self, witness: str, outcome: str) -> float:
         return self.registry.get_sample_value("zegel_witness_asks_total", {"witness": witness, "outcome": outcome}) or 0
@@ -91,5 +91,5 @@ class Asking:
         deadline = time.monotonic() + 20
         while not await true():
             assert time.monotonic() < deadline
-            self.feeder.committed()
+            self.witness_feeder.committed()
             await asyncio.sleep(0.02)

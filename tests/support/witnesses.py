@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Self
 
 from support.tools import tool
-from zegel.transparency import EMPTY_ROOT, VerifierKey
+from zegel.evidence.transparency import EMPTY_ROOT, VerifierKey
 
 START_SECONDS = 30.0
 """The machine's cores are shared."""

@@ -3,7 +3,7 @@
 * :class:`zegel.Client` and :class:`zegel.aio.Client`: the client, synchronous and for asyncio.
 * :mod:`zegel.errors`: what a call raises; the classes are here as well, as ``zegel.NotFound``.
 * ``zegel.<package>.v1``: messages, enums and stubs, generated from the contracts.
-* :mod:`zegel.verification`: checks a sealed file, offline (``pip install "zegel[cli]"``).
+* :mod:`zegel.evidence.verification`: checks a sealed file, offline (``pip install "zegel[cli]"``).
 
 Nothing is loaded before it is used (PEP 562), so a program that wants only the generated messages pays for no more.
 """

@@ -44,8 +44,8 @@ class TransactionRecord:
         events: Its events, the oldest first.
         evidence: The leaves and the proof.
         sealed_proof: Proof of the leaf that names the sealed file, which it carries; empty where there is none.
-        openings: What opens the leaves' commitments to documents and boxes (``zegel.openings``); empty for a request
-            from before there were any.
+        openings: What opens the leaves' commitments to documents and boxes (``zegel.evidence.openings``); empty for a
+            request from before there were any.
     """
 
     signature_request_id: str

@@ -16,9 +16,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from zegel.canonical import CanonicalError, loads
-from zegel.tiles import TILE_WIDTH, Tile
-from zegel.transparency import HASH_SIZE, leaf_hash
+from zegel.evidence.canonical import CanonicalError, loads
+from zegel.evidence.tiles import TILE_WIDTH, Tile
+from zegel.evidence.transparency import HASH_SIZE, leaf_hash
 from zegel_server import clock
 from zegel_server.audit import leaf, store
 from zegel_server.audit.log import Head, Log

@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from zegel.note_signing import sign_note, signature_line
-from zegel.transparency import TransparencyError, VerifierKey, open_note, split_note
+from zegel.evidence.note_signing import sign_note, signature_line
+from zegel.evidence.transparency import TransparencyError, VerifierKey, open_note, split_note
 from zegel_server.audit import store
 from zegel_server.audit.log import Head, Log, damaged
 from zegel_server.audit.witnesses import Witness

@@ -1,11 +1,11 @@
-"""Composing the leaves of the audit log: canonical JSON (RFC 8785) that ``zegel.leaves`` reads back.
+"""Composing the leaves of the audit log: canonical JSON (RFC 8785) that ``zegel.evidence.leaves`` reads back.
 
 Invariants:
 
 * ``parse(compose(fields)) == fields``, and ``compose(parse(data)) == data``.
 * ``complete(draft(fields), seq, prev)`` is the leaf of the same fields at that place.
 * No personal data in clear: what is personal stands there as a commitment, which says nothing once its key is gone.
-  Nor a document's hash: a commitment to it (``zegel.commitments``).
+  Nor a document's hash: a commitment to it (``zegel.evidence.commitments``).
 
 The leaf is drafted with the event. Its place in the trail and the hash of the leaf before it are known only when the
 sequencer integrates it, which then puts these two in and costs next to nothing.
@@ -16,10 +16,10 @@ from collections.abc import Mapping
 from datetime import UTC
 from typing import Final
 
-from zegel.canonical import MAX_INTEGER, Json, dumps, dumps_ordered
-from zegel.leaves import BARE_HASHES, MAX_LEAF_BYTES, DocumentCommitment, InvalidLeaf, LeafFields
-from zegel.leaves import parse_leaf as parse
-from zegel.transparency import HASH_SIZE
+from zegel.evidence.canonical import MAX_INTEGER, Json, dumps, dumps_ordered
+from zegel.evidence.leaves import BARE_HASHES, MAX_LEAF_BYTES, DocumentCommitment, InvalidLeaf, LeafFields
+from zegel.evidence.leaves import parse_leaf as parse
+from zegel.evidence.transparency import HASH_SIZE
 
 __all__ = [
     "COMMITMENT_KEY_SIZE",

@@ -12,8 +12,8 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Final, NoReturn, TypeVar
 
-from zegel.tiles import TILE_WIDTH, Tile
-from zegel.transparency import (
+from zegel.evidence.tiles import TILE_WIDTH, Tile
+from zegel.evidence.transparency import (
     EMPTY_ROOT,
     HASH_SIZE,
     InvalidProof,

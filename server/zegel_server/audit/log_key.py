@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from zegel.note_signing import SEED_SIZE, SignerKey, sign_note
-from zegel.transparency import ED25519, Checkpoint, InvalidKey, VerifierKey
+from zegel.evidence.note_signing import SEED_SIZE, SignerKey, sign_note
+from zegel.evidence.transparency import ED25519, Checkpoint, InvalidKey, VerifierKey
 
 DEFAULT_ORIGIN: Final = "zegel.localhost/log"
 """The log's name where none is told: that of a server nobody else knows."""

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 
 from zegel.event.v1 import event_type_pb2
-from zegel.leaves import BARE_HASHES
+from zegel.evidence.leaves import BARE_HASHES
 
 LAST: Final = 2**63 - 1
 """No event has a later time or place."""

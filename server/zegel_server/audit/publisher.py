@@ -27,8 +27,8 @@ from typing import Final
 
 import structlog
 
-from zegel.tiles import ENTRIES, TILE_WIDTH, Tile, encode_bundle
-from zegel.transparency import HASH_SIZE, leaf_hash
+from zegel.evidence.tiles import ENTRIES, TILE_WIDTH, Tile, encode_bundle
+from zegel.evidence.transparency import HASH_SIZE, leaf_hash
 from zegel_server.audit import store
 from zegel_server.audit.log import Head, Log, damaged
 from zegel_server.audit.tree import TILE_HEIGHT

@@ -17,10 +17,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from zegel.commitments import DocumentHash, commit_document, document_salt
 from zegel.event.v1 import event_type_pb2 as events
+from zegel.evidence.commitments import DocumentHash, commit_document, document_salt
 from zegel_server import clock
-from zegel_server.audit import allowance, leaf
+from zegel_server.audit import leaf
+from zegel_server.audit import trail_quota as allowance
 from zegel_server.audit.leaf import DocumentCommitment, LeafFields, commitment
 from zegel_server.audit.model import type_name
 from zegel_server.caller import Caller, PrincipalKind, Share

@@ -32,8 +32,8 @@ from typing import Any, Final, Protocol
 
 import structlog
 
-from zegel.evidence import InvalidLeaf
-from zegel.transparency import leaf_hash
+from zegel.evidence.trail import InvalidLeaf
+from zegel.evidence.transparency import leaf_hash
 from zegel_server import clock
 from zegel_server.audit import leaf, store
 from zegel_server.audit.log import Head, Log, damaged

@@ -19,22 +19,23 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
-from zegel.evidence import MAX_TRAIL_BYTES, SEALED_EVENT_TYPE, LeafFields, check_trail
-from zegel.openings import check_openings
-from zegel.tiles import TILE_WIDTH
-from zegel.transparency import HASH_SIZE, LogProof, leaf_hash
-from zegel_server import ids, validation
+from zegel.evidence.openings import check_openings
+from zegel.evidence.tiles import TILE_WIDTH
+from zegel.evidence.trail import MAX_TRAIL_BYTES, SEALED_EVENT_TYPE, LeafFields, check_trail
+from zegel.evidence.transparency import HASH_SIZE, LogProof, leaf_hash
+from zegel_server import ids
 from zegel_server.audit import store
-from zegel_server.audit.allowance import trail_full
 from zegel_server.audit.answers import ConsistencyProof, Evidence, Page, RequestOpenings, TransactionRecord
 from zegel_server.audit.cosignatures import Cosignatures
 from zegel_server.audit.leaf import commitment
 from zegel_server.audit.log import Head, Log, damaged
 from zegel_server.audit.model import AuditEvent, Contradiction, EventFilter, event_of, leaf_facts
 from zegel_server.audit.sequencer import Sequencer
+from zegel_server.audit.trail_quota import trail_full
 from zegel_server.caller import UNNAMED, Caller, Scope
 from zegel_server.db import Row
 from zegel_server.db.database import Database
+from zegel_server.edge import validation
 from zegel_server.errors import NotFound, OutOfRange, Unavailable
 from zegel_server.keys.service import Keys
 

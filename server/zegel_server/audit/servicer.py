@@ -6,10 +6,11 @@ from typing import Any
 from zegel.audit.v1 import audit_service_pb2 as pb
 from zegel.audit.v1 import audit_service_pb2_grpc as rpc
 from zegel.event.v1 import event_type_pb2
-from zegel_server import clock, paging, validation
+from zegel_server import clock
 from zegel_server.audit.model import LAST, AuditEvent, EventFilter
 from zegel_server.audit.service import AuditTrail
 from zegel_server.caller import current_caller
+from zegel_server.edge import paging, validation
 from zegel_server.errors import InvalidArgument
 
 

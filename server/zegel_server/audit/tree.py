@@ -9,7 +9,7 @@ Invariants:
 * A full tile never changes. A partial tile is the beginning of each wider one in its place.
 * What is kept in memory does not grow with the log: an edge is at most 8 tiles, the cache is bounded.
 * Nothing read is trusted further than its length. Whoever serves a proof checks it against the checkpoint first, with
-  ``zegel.transparency``, so a tile edited behind our back is served to nobody as good.
+  ``zegel.evidence.transparency``, so a tile edited behind our back is served to nobody as good.
 """
 
 import inspect
@@ -20,8 +20,8 @@ from hashlib import sha256
 from itertools import pairwise
 from typing import Final, Protocol
 
-from zegel.tiles import TILE_WIDTH, Tile
-from zegel.transparency import EMPTY_ROOT, HASH_SIZE, MAX_SIZE, InvalidTile, node_hash
+from zegel.evidence.tiles import TILE_WIDTH, Tile
+from zegel.evidence.transparency import EMPTY_ROOT, HASH_SIZE, MAX_SIZE, InvalidTile, node_hash
 
 TILE_HEIGHT: Final = 8
 """Tree levels that a tile spans: 256 = 2^8 hashes."""

@@ -15,8 +15,8 @@ from typing import Final
 
 import aiohttp
 
-from zegel.transparency import TransparencyError, VerifierKey, split_note
-from zegel.witness_messages import (
+from zegel.evidence.transparency import TransparencyError, VerifierKey, split_note
+from zegel.evidence.witness_messages import (
     MAX_ANSWER_BYTES,
     PATH,
     AddCheckpoint,

@@ -9,7 +9,7 @@ Invariants:
 
 from dataclasses import dataclass
 
-from zegel.commitments import ORIGINAL, RENDITION, SEALED
+from zegel.evidence.commitments import ORIGINAL, RENDITION, SEALED
 from zegel_server.caller import Caller, PrincipalKind
 from zegel_server.db import Row
 from zegel_server.documents.model import Content

@@ -15,19 +15,19 @@ from typing import NamedTuple
 
 import google_crc32c
 
-from zegel.commitments import DocumentHash
 from zegel.event.v1 import event_type_pb2 as events
+from zegel.evidence.commitments import DocumentHash
 from zegel.segments import SEGMENT_SIZE, locate, plaintext_range
-from zegel_server import validation
 from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller, PrincipalKind
 from zegel_server.db import Database, Row
 from zegel_server.documents import store
 from zegel_server.documents.contents import StoredContent, choose, stored_dek
+from zegel_server.documents.encrypted_store import EncryptedStore
 from zegel_server.documents.model import MAX_DOCUMENT, Chunk, Content, DocumentState, Version, destroyed, read_range
 from zegel_server.documents.service import version_of
 from zegel_server.documents.streams import Ciphertext, Place, Stream
-from zegel_server.documents.vault import Vault
+from zegel_server.edge import validation
 from zegel_server.errors import DataLoss, InvalidArgument, NotFound, Unavailable
 
 PERMISSION = "document.download"
@@ -90,13 +90,13 @@ class Downloads:
 
     Args:
         database: Where the rows are.
-        vault: Decrypts.
+        encrypted_store: Decrypts.
         recorder: Records events.
     """
 
-    def __init__(self, database: Database, vault: Vault, recorder: Recorder) -> None:
+    def __init__(self, database: Database, encrypted_store: EncryptedStore, recorder: Recorder) -> None:
         self._database = database
-        self._vault = vault
+        self._encrypted_store = encrypted_store
         self._recorder = recorder
 
     async def open(
@@ -171,7 +171,7 @@ class Downloads:
         if owner_id not in {"", row.owner_id}:
             # It may be out of reach by now: whoever begins again is told.
             raise Unavailable("The document was given another owner; begin again.", dependency="policy")
-        await self._vault.demand_key(place, stored_dek(row))
+        await self._encrypted_store.demand_key(place, stored_dek(row))
 
     async def _open(
         self, chosen: StoredContent, wanted: range, sealed_to: bytes
@@ -179,13 +179,13 @@ class Downloads:
         """The chunks that come, nothing of them read yet, and how to open them."""
         segments = _segments_of(wanted)
         if not sealed_to:
-            return _plain_chunks(await open_content(self._vault, chosen), wanted, segments), None
+            return _plain_chunks(await open_content(self._encrypted_store, chosen), wanted, segments), None
         try:
-            wrapped = await self._vault.seal_key(chosen.place, chosen.dek, sealed_to)
+            wrapped = await self._encrypted_store.seal_key(chosen.place, chosen.dek, sealed_to)
         except ValueError:
             raise InvalidArgument("sealed_to", "must be an X25519 public key of 32 bytes") from None
         sealed = SealedStream(wrapped, chosen.place.tenant_id, chosen.header, segments.start, len(segments))
-        return _sealed_chunks(Ciphertext(self._vault, chosen.prefix, chosen.size), segments), sealed
+        return _sealed_chunks(Ciphertext(self._encrypted_store, chosen.prefix, chosen.size), segments), sealed
 
     async def _trail(self, signature_request_id: str) -> str:
         """The audit ID of the request whose trail a download belongs to; empty for none."""
@@ -277,11 +277,11 @@ async def find_readable(database: Database, caller: Caller, document_id: str, ve
     return row
 
 
-async def open_content(vault: Vault, stored: StoredContent) -> Stream:
+async def open_content(encrypted_store: EncryptedStore, stored: StoredContent) -> Stream:
     """Opens the stream of one of a version's contents.
 
     Args:
-        vault: Where it is.
+        encrypted_store: Where it is.
         stored: Which.
 
     Raises:
@@ -289,7 +289,7 @@ async def open_content(vault: Vault, stored: StoredContent) -> Stream:
         KeyDestroyed: A key above it was destroyed.
         Unavailable: The key provider does not answer.
     """
-    return await vault.open_stream(stored.place, stored.prefix, stored.header, stored.dek, stored.size)
+    return await encrypted_store.open_stream(stored.place, stored.prefix, stored.header, stored.dek, stored.size)
 
 
 def _range_asked(offset: int, limit: int) -> dict[str, int]:

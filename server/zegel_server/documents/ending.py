@@ -10,7 +10,7 @@ Invariants:
 from collections.abc import Sequence
 from typing import Final
 
-from zegel.commitments import ORIGINAL, SEALED, DocumentHash
+from zegel.evidence.commitments import ORIGINAL, SEALED, DocumentHash
 from zegel_server import clock
 from zegel_server.db import Row, Transaction
 from zegel_server.documents import store

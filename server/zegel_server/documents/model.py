@@ -15,9 +15,10 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from zegel_server import clock, validation
+from zegel_server import clock
+from zegel_server.edge import validation
+from zegel_server.edge.paging import etag
 from zegel_server.errors import Aborted, FailedPrecondition, InvalidArgument, OutOfRange
-from zegel_server.paging import etag
 
 MAX_DOCUMENT: Final = 4 << 30
 """Bytes of a document: 4 GiB, as the contract says; far above any contract on paper, scanned at any resolution."""

@@ -12,7 +12,7 @@ from typing import Final
 from zegel_server import clock
 from zegel_server.db import Database, Transaction
 from zegel_server.documents import store
-from zegel_server.documents.vault import Vault
+from zegel_server.documents.encrypted_store import EncryptedStore
 from zegel_server.errors import ZegelError
 
 DELETE_BLOBS: Final = "delete_blobs"
@@ -50,12 +50,12 @@ class Remover:
 
     Args:
         database: Where they are written.
-        vault: Where the blobs are.
+        encrypted_store: Where the blobs are.
     """
 
-    def __init__(self, database: Database, vault: Vault) -> None:
+    def __init__(self, database: Database, encrypted_store: EncryptedStore) -> None:
         self._database = database
-        self._vault = vault
+        self._encrypted_store = encrypted_store
 
     async def run(self) -> int:
         """Carries out what is due; what fails is put off.
@@ -69,7 +69,7 @@ class Remover:
         done = 0
         for task in await self._database.fetch(store.DUE_TASKS, kind=DELETE_BLOBS, at=clock.now(), most=BATCH):
             try:
-                await self._vault.remove(task.resource_id)
+                await self._encrypted_store.remove(task.resource_id)
             except ZegelError as error:
                 wait = min(FIRST_RETRY << min(task.attempts, 16), LAST_RETRY)
                 async with self._database.transaction() as transaction:

@@ -1,9 +1,9 @@
-"""Making the rendition of a document that came in, before it becomes one: in the PDF workshop's sandbox.
+"""Making the rendition of a document that came in, before it becomes one: in the PDF sandbox's sandbox.
 
 The rendition is stored beside the original, under the same key: a stream of its own, with a header, a folder and
 associated data of its own, so that neither is ever taken for the other.
 
-A PDF above the workshop's limit is stored without rendition and pages, if it begins as a PDF does: it can be read and
+A PDF above the sandbox's limit is stored without rendition and pages, if it begins as a PDF does: it can be read and
 downloaded, and not be sent out for signing.
 
 Invariants:
@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
 from zegel.segments import segment_count
+from zegel_server.documents.encrypted_store import EncryptedStore
 from zegel_server.documents.findings import findings_to_text
 from zegel_server.documents.model import Page
 from zegel_server.documents.streams import Place, Stream
-from zegel_server.documents.vault import Vault
 from zegel_server.documents.writing import write_whole
 from zegel_server.errors import FailedPrecondition
 from zegel_server.pdf.limits import MAX_PDF_BYTES
@@ -35,8 +35,8 @@ REFUSED: Final = frozenset({"DOCUMENT_UNREADABLE", "DOCUMENT_ENCRYPTED", "DOCUME
 """Reasons for which a document is refused for good."""
 
 
-class Workshop(Protocol):
-    """What of ``pdf.Workshop`` is needed here."""
+class Sandbox(Protocol):
+    """What of ``pdf.Sandbox`` is needed here."""
 
     async def render(self, pdf: bytes) -> Rendition:
         """Makes the rendition of an untrusted PDF.
@@ -86,13 +86,13 @@ class Renditions:
     """Makes and stores the renditions of documents, or finds why one is refused.
 
     Args:
-        workshop: Makes them.
-        vault: Stores them.
+        sandbox: Makes them.
+        encrypted_store: Stores them.
     """
 
-    def __init__(self, workshop: Workshop, vault: Vault) -> None:
-        self._workshop = workshop
-        self._vault = vault
+    def __init__(self, sandbox: Sandbox, encrypted_store: EncryptedStore) -> None:
+        self._sandbox = sandbox
+        self._encrypted_store = encrypted_store
         self._gate = asyncio.Semaphore(AT_ONCE)
 
     async def pages(self, pdf: bytes) -> tuple[Page, ...]:
@@ -105,7 +105,7 @@ class Renditions:
             FailedPrecondition: It is refused.
             Unavailable: The worker stopped.
         """
-        return _pages(await self._workshop.render(pdf))
+        return _pages(await self._sandbox.render(pdf))
 
     async def make(self, place: Place, dek: bytes, pdf: bytes) -> Rendered:
         """Makes the rendition of a PDF in memory.
@@ -120,8 +120,8 @@ class Renditions:
             ResourceExhausted: The blob store is full.
             Unavailable: The worker stopped, or the blob store does not answer.
         """
-        made = await self._workshop.render(pdf)
-        stream = self._vault.stream_under(place.beside, dek)
+        made = await self._sandbox.render(pdf)
+        stream = self._encrypted_store.stream_under(place.beside, dek)
         sha256 = await write_whole(stream, made.data)
         stored = StoredRendition(
             stream.prefix, stream.cipher.header, len(made.data), sha256, findings_to_text(made.facts)
@@ -129,7 +129,7 @@ class Renditions:
         return Rendered(_pages(made), stored)
 
     async def make_of_stored(self, place: Place, stream: Stream) -> Rendered:
-        """Makes the rendition of a stored document, which is read back; none where it is too large for the workshop.
+        """Makes the rendition of a stored document, which is read back; none where it is too large for the sandbox.
 
         Args:
             place: The version that it is of.

@@ -16,13 +16,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from zegel.event.v1 import event_type_pb2 as events
-from zegel_server import clock, validation
+from zegel_server import clock
 from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller, PrincipalKind, Scope
 from zegel_server.db import Database, Row, Transaction
 from zegel_server.documents import store
 from zegel_server.documents.ending import destroy, expect_not_merged, hashes, is_whole, lock_merged
-from zegel_server.documents.ledger import Ledgers
 from zegel_server.documents.model import (
     MAX_TITLE,
     Document,
@@ -31,6 +30,8 @@ from zegel_server.documents.model import (
     Version,
     check_etag,
 )
+from zegel_server.documents.upload_progress import ProgressStore
+from zegel_server.edge import validation
 from zegel_server.errors import Aborted, FailedPrecondition, NotFound
 from zegel_server.permissions.owners import Owners, check_named
 
@@ -84,14 +85,14 @@ class Documents:
 
     Args:
         database: Where the rows are.
-        ledgers: Closes uploads.
+        progress_store: Closes uploads.
         recorder: Records events.
         owners: Whom a document can be given to.
     """
 
-    def __init__(self, database: Database, ledgers: Ledgers, recorder: Recorder, owners: Owners) -> None:
+    def __init__(self, database: Database, progress_store: ProgressStore, recorder: Recorder, owners: Owners) -> None:
         self._database = database
-        self._ledgers = ledgers
+        self._progress_store = progress_store
         self._recorder = recorder
         self._owners = owners
 
@@ -243,7 +244,7 @@ class Documents:
             if owner_id != row.owner_id:
                 # Whoever opened one may not reach the document any more.
                 for upload in await transaction.fetch(store.OPEN_UPLOADS_OF, document_id=document_id):
-                    await self._ledgers.close(transaction, upload, UploadState.CANCELED)
+                    await self._progress_store.close(transaction, upload, UploadState.CANCELED)
                 await transaction.execute(
                     store.MOVE, which=document_id, new_owner_id=owner_id, new_update_time=clock.now()
                 )
@@ -318,7 +319,7 @@ class Documents:
                 _expect(row, DocumentState.DELETED)
                 destroyed = await destroy(transaction, row)
                 for upload in await transaction.fetch(store.OPEN_UPLOADS_OF, document_id=document_id):
-                    await self._ledgers.close(transaction, upload, UploadState.CANCELED)
+                    await self._progress_store.close(transaction, upload, UploadState.CANCELED)
                 for merged in await lock_merged(transaction, caller.tenant_id, document_id):
                     if merged.state != DocumentState.PURGED:
                         await destroy(transaction, merged)

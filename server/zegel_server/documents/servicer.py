@@ -9,7 +9,6 @@ from grpc.aio import ServicerContext
 
 from zegel.document.v1 import document_service_pb2 as pb
 from zegel.document.v1.document_service_pb2_grpc import DocumentServiceServicer, add_DocumentServiceServicer_to_server
-from zegel_server import paging, validation
 from zegel_server.caller import current_caller, keep_checking
 from zegel_server.clock import to_timestamp
 from zegel_server.db import Transaction, UniqueViolation
@@ -19,8 +18,9 @@ from zegel_server.documents.findings import findings_from_text
 from zegel_server.documents.service import FIRST_PAGE, Documents
 from zegel_server.documents.uploads import Uploads
 from zegel_server.documents.wire import spec_of
+from zegel_server.edge import paging, validation
+from zegel_server.edge.idempotency import Answers
 from zegel_server.errors import Aborted, InvalidArgument
-from zegel_server.idempotency import Answers
 
 Context = ServicerContext[Any, Any]
 

@@ -296,7 +296,7 @@ EXPIRED_UPLOADS: Final = Statement(
     .limit(bind("most"))
 )
 
-# --------------------------------------------------------------------------------------------------------- upkeep
+# --------------------------------------------------------------------------------------------------------- scrub
 
 PREFIX_OF_VERSION: Final = Statement(
     select(_v.blob_prefix, _v.size, _v.rendition_size, _v.wrapped_key).where(

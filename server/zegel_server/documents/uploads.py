@@ -17,12 +17,13 @@ from typing import Final
 
 from zegel.event.v1 import event_type_pb2 as events
 from zegel.segments import ciphertext_size
-from zegel_server import clock, validation
+from zegel_server import clock
 from zegel_server.caller import Caller
 from zegel_server.db import Row, Transaction
 from zegel_server.documents import store
-from zegel_server.documents.intake import Intake, Messages, stream_order
-from zegel_server.documents.ledger import PERMISSION, Ledgers, OpenUpload, Remember, UploadLedger
+from zegel_server.documents.chunk_receiver import ChunkReceiver, Messages, stream_order
+from zegel_server.documents.client_encryption import CiphertextWriter, open_wrapped, received_size, sealing_of
+from zegel_server.documents.encrypted_store import EncryptedStore
 from zegel_server.documents.model import (
     MAX_DOCUMENT,
     UPLOAD_LIFETIME,
@@ -33,14 +34,14 @@ from zegel_server.documents.model import (
     UploadState,
     upload_closed,
 )
+from zegel_server.documents.part_writer import LastPart
 from zegel_server.documents.parts import PART_SEGMENTS
 from zegel_server.documents.renditions import REFUSED, Rendered, Renditions
 from zegel_server.documents.rows import lock_and_number, raced
-from zegel_server.documents.sealed_chunks import CiphertextWriter, open_wrapped, received_size, sealing_of
-from zegel_server.documents.shipping import LastPart
 from zegel_server.documents.streams import Ciphertext, Place, Stream
-from zegel_server.documents.vault import Vault
+from zegel_server.documents.upload_progress import PERMISSION, OpenUpload, ProgressStore, Remember, UploadProgress
 from zegel_server.documents.writing import StreamWriter
+from zegel_server.edge import validation
 from zegel_server.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound, ZegelError
 from zegel_server.ids import new_id
 from zegel_server.keys.service import StoredDek
@@ -56,19 +57,19 @@ class Uploads:
     """The use cases around uploads.
 
     Args:
-        vault: Encrypts and stores.
-        ledgers: Rows, keys and events.
+        store: Encrypts and stores.
+        progress: Rows, keys and events.
         renditions: Looks into PDFs, and makes and stores what signers are shown of them.
         lifetime: How long an upload may take, in microseconds.
     """
 
     def __init__(
-        self, vault: Vault, ledgers: Ledgers, renditions: Renditions, *, lifetime: int = UPLOAD_LIFETIME
+        self, store: EncryptedStore, progress: ProgressStore, renditions: Renditions, *, lifetime: int = UPLOAD_LIFETIME
     ) -> None:
-        self._vault = vault
-        self._ledgers = ledgers
-        self._database = ledgers.database
-        self._recorder = ledgers.recorder
+        self._store = store
+        self._progress_store = progress
+        self._database = progress.database
+        self._recorder = progress.recorder
         self._renditions = renditions
         self._lifetime = lifetime
 
@@ -88,8 +89,8 @@ class Uploads:
             FailedPrecondition: The document is deleted, or is a sealed one.
             UniqueViolation: The same call is being made at the same time.
         """
-        ledger = await self._begin(caller, spec.checked(), remember, at_once=True)
-        return ledger.upload.shown()
+        progress = await self._begin(caller, spec.checked(), remember, at_once=True)
+        return progress.upload.shown()
 
     async def get(self, caller: Caller, upload_id: str) -> Upload:
         """How far an upload has come; a finished one shows its whole size.
@@ -130,7 +131,7 @@ class Uploads:
                 raise NotFound("upload")
             if row.state == UploadState.FINISHED:
                 raise FailedPrecondition("The upload is finished; delete its document instead.", state=row.state)
-            if await self._ledgers.close(transaction, row, UploadState.CANCELED):
+            if await self._progress_store.close(transaction, row, UploadState.CANCELED):
                 await self._recorder.record(transaction, draft)
 
     async def sweep(self) -> int:
@@ -152,7 +153,7 @@ class Uploads:
             )
             async with self._database.transaction() as transaction:
                 row = await transaction.fetch_one(store.LOCK_UPLOAD, upload_id=each.upload_id)
-                if row is not None and await self._ledgers.close(transaction, row, UploadState.EXPIRED):
+                if row is not None and await self._progress_store.close(transaction, row, UploadState.EXPIRED):
                     await self._recorder.record(transaction, draft)
                     swept += 1
         return swept
@@ -177,7 +178,7 @@ class Uploads:
         if first.spec is not None:
             if first.spec.sealed:
                 raise stream_order("spec.sealed", "takes StartUpload, which says what to seal the chunks with")
-            ledger = await self._begin(caller, first.spec.checked(), None)
+            progress = await self._begin(caller, first.spec.checked(), None)
         else:
             row = await self._find(caller, first.upload_id or "")
             if row.state == UploadState.FINISHED:
@@ -185,52 +186,53 @@ class Uploads:
             if not _is_open(row):
                 raise upload_closed()
             caller = caller.acts_on(PERMISSION, row.owner_id)
-            ledger = UploadLedger(self._ledgers, caller, OpenUpload.of(row), stored=True)
-        if ledger.upload.sealed:
-            return await self._receive_sealed(ledger, source, first)
+            progress = UploadProgress(self._progress_store, caller, OpenUpload.of(row), stored=True)
+        if progress.upload.sealed:
+            return await self._receive_sealed(progress, source, first)
         if first.wrapped_dek:
             raise InvalidArgument("wrapped_dek", "the chunks of this upload are not sealed")
-        return await self._receive(ledger, source, first)
+        return await self._receive(progress, source, first)
 
-    async def _receive(self, ledger: UploadLedger, source: Messages, first: Received) -> str | Upload:
-        upload = ledger.upload
-        stream = await self._vault.open_stream(upload.place, upload.prefix, upload.header, upload.dek)
+    async def _receive(self, progress: UploadProgress, source: Messages, first: Received) -> str | Upload:
+        upload = progress.upload
+        stream = await self._store.open_stream(upload.place, upload.prefix, upload.header, upload.dek)
         digest = await self._digest(stream, upload.parts)
-        writer = StreamWriter(stream, ledger, parts=upload.parts, digest=digest)
-        intake = Intake(stream, upload.persisted_size, upload.declared_size, writer)
+        writer = StreamWriter(stream, progress, parts=upload.parts, digest=digest)
+        receiver = ChunkReceiver(stream, upload.persisted_size, upload.declared_size, writer)
         try:
-            finish = await _drain(source, first, intake)
+            finish = await _drain(source, first, receiver)
             if finish is not None:
-                finish.check(intake.size, upload.declared_sha256)
-                await self._finish(ledger, stream, writer, finish)
+                finish.check(receiver.size, upload.declared_sha256)
+                await self._finish(progress, stream, writer, finish)
                 return upload.place.document_id
             await writer.settle()
-            if not ledger.stored:
-                await ledger.open()
-            return ledger.upload.shown()
+            if not progress.stored:
+                await progress.open()
+            return progress.upload.shown()
         finally:
             await writer.abandon()
 
-    async def _receive_sealed(self, ledger: UploadLedger, source: Messages, first: Received) -> str | Upload:
-        upload = ledger.upload
+    async def _receive_sealed(self, progress: UploadProgress, source: Messages, first: Received) -> str | Upload:
+        upload = progress.upload
         place = upload.place
-        dek = await open_wrapped(self._vault, place, upload.dek, first.wrapped_dek)
-        stored = Ciphertext(self._vault, upload.prefix)
-        writer = CiphertextWriter(stored, ledger, parts=upload.parts)
+        dek = await open_wrapped(self._store, place, upload.dek, first.wrapped_dek)
+        stored = Ciphertext(self._store, upload.prefix)
+        writer = CiphertextWriter(stored, progress, parts=upload.parts)
         declared = ciphertext_size(upload.declared_size) if upload.declared_size else 0
-        intake = Intake(stored, upload.persisted_size, declared, writer, most=ciphertext_size(MAX_DOCUMENT))
+        receiver = ChunkReceiver(stored, upload.persisted_size, declared, writer, most=ciphertext_size(MAX_DOCUMENT))
         try:
-            finish = await _drain(source, first, intake)
+            finish = await _drain(source, first, receiver)
             if finish is None:
                 await writer.settle()
-                return (await self._with_sealing(ledger.upload)).shown()
-            finish.check(received_size(intake.size), upload.declared_sha256)
+                return (await self._with_sealing(progress.upload)).shown()
+            finish.check(received_size(receiver.size), upload.declared_sha256)
             last, stream = await writer.end(place, dek, finish)
-            rendered = await self._look_into(ledger, stream, last)
+            rendered = await self._look_into(progress, stream, last)
             for left in reversed(range(REWRAPS)):
-                own = (stream.cipher.header, await self._ledgers.keys.wrap_dek(place.tenant_id, place.key_id, dek))
+                wrapped = await self._progress_store.keys.wrap_dek(place.tenant_id, place.key_id, dek)
+                own = (stream.cipher.header, wrapped)
                 try:
-                    await ledger.finish(last, finish.size, rendered, own=own)
+                    await progress.finish(last, finish.size, rendered, own=own)
                 except Aborted as error:
                     if error.reason != "ETAG_MISMATCH" or not left:  # of the tenant key: it was rotated just now
                         raise
@@ -240,16 +242,16 @@ class Uploads:
         finally:
             await writer.abandon()
 
-    async def _look_into(self, ledger: UploadLedger, stream: Stream, last: LastPart) -> Rendered:
+    async def _look_into(self, progress: UploadProgress, stream: Stream, last: LastPart) -> Rendered:
         await last.store()
         try:
-            return await self._renditions.make_of_stored(ledger.upload.place, stream)
+            return await self._renditions.make_of_stored(progress.upload.place, stream)
         except FailedPrecondition as error:
             if error.reason in REFUSED:
-                await ledger.refuse(error.reason)
+                await progress.refuse(error.reason)
             raise
 
-    async def _finish(self, ledger: UploadLedger, stream: Stream, writer: StreamWriter, finish: Finish) -> None:
+    async def _finish(self, progress: UploadProgress, stream: Stream, writer: StreamWriter, finish: Finish) -> None:
         def check(digest: bytes) -> None:
             if digest != finish.sha256:
                 raise InvalidArgument("finish.sha256", "is not that of the bytes received", reason="CHECKSUM_MISMATCH")
@@ -257,25 +259,25 @@ class Uploads:
         whole = writer.whole()
         last = await writer.end(check)
         try:
-            rendered = await self._store_and_render(ledger.upload.place, stream, last, whole, finish.size)
+            rendered = await self._store_and_render(progress.upload.place, stream, last, whole, finish.size)
         except FailedPrecondition as error:
             if error.reason in REFUSED:
-                if ledger.stored:
-                    await ledger.refuse(error.reason)
+                if progress.stored:
+                    await progress.refuse(error.reason)
                 else:
                     # No row names the blob; where this fails, it is found as an orphan.
                     with suppress(ZegelError):
-                        await self._vault.remove(stream.prefix)
+                        await self._store.remove(stream.prefix)
             raise
         # Whatever fails from here on may have been committed all the same: nothing is removed.
-        await ledger.finish(last, finish.size, rendered)
+        await progress.finish(last, finish.size, rendered)
 
     async def _store_and_render(
         self, place: Place, stream: Stream, last: LastPart, whole: bytes | None, size: int
     ) -> Rendered:
         if whole is None:
             await last.store()
-            stored = Stream(self._vault, stream.prefix, stream.cipher, size, dek=stream.dek)
+            stored = Stream(self._store, stream.prefix, stream.cipher, size, dek=stream.dek)
             return await self._renditions.make_of_stored(place, stored)
         storing = asyncio.create_task(last.store())
         try:
@@ -285,14 +287,14 @@ class Uploads:
 
     async def _begin(
         self, caller: Caller, spec: UploadSpec, remember: Remember | None, *, at_once: bool = False
-    ) -> UploadLedger:
+    ) -> UploadProgress:
         """A new upload; its row waits, where it may, until something is stored."""
         if spec.team_id:
             await find_team(self._database, caller, PERMISSION, spec.team_id)
         document_id = spec.document_id or new_id("doc")
         version = await self._next_version(caller, document_id) if spec.document_id else 1
         place = Place(caller.tenant_id, document_id, version)
-        stream, dek = await self._vault.new_stream(place)
+        stream, dek = await self._store.new_stream(place)
         moment = clock.now()
         upload = OpenUpload(
             upload_id=new_id("upl"),
@@ -311,7 +313,7 @@ class Uploads:
             expire_time=moment + self._lifetime,
         )
         upload = await self._with_sealing(upload)
-        ledger = UploadLedger(self._ledgers, caller, upload, stored=False)
+        progress = UploadProgress(self._progress_store, caller, upload, stored=False)
         if spec.document_id:
             owners = caller.reach(PERMISSION)
 
@@ -319,15 +321,15 @@ class Uploads:
                 if await lock_and_number(transaction, caller.tenant_id, document_id, owners) != version:
                     raise raced()
 
-            await ledger.open(number=number, remember=remember)
+            await progress.open(number=number, remember=remember)
         elif at_once:
-            await ledger.open(remember=remember)
-        return ledger
+            await progress.open(remember=remember)
+        return progress
 
     async def _with_sealing(self, upload: OpenUpload) -> OpenUpload:
         if not upload.sealed:
             return upload
-        return replace(upload, sealing=await sealing_of(self._vault, upload.place, upload.dek))
+        return replace(upload, sealing=await sealing_of(self._store, upload.place, upload.dek))
 
     async def _next_version(self, caller: Caller, document_id: str) -> int:
         async with self._database.transaction() as transaction:
@@ -338,7 +340,7 @@ class Uploads:
         """SHA-256 of what is stored: its state cannot be kept, so what is there is read again, and so checked."""
         digest = hashlib.sha256()
         async for segment in stream.segments(range(parts * PART_SEGMENTS)):
-            await self._vault.compute(len(segment), digest.update, segment)
+            await self._store.compute(len(segment), digest.update, segment)
         return digest
 
     async def _repeat(self, row: Row, source: Messages, first: Received) -> str:
@@ -356,11 +358,13 @@ class Uploads:
         dek = StoredDek(version.key_version, version.wrapped_key, version.commitment)
         if OpenUpload.of(row).sealed:
             size = ciphertext_size(version.size)
-            intake = Intake(Ciphertext(self._vault, version.blob_prefix, version.size), size, size, None, most=size)
+            receiver = ChunkReceiver(
+                Ciphertext(self._store, version.blob_prefix, version.size), size, size, None, most=size
+            )
         else:
-            stream = await self._vault.open_stream(place, version.blob_prefix, version.header, dek, version.size)
-            intake = Intake(stream, version.size, row.declared_size, None)
-        finish = await _drain(source, first, intake)
+            stream = await self._store.open_stream(place, version.blob_prefix, version.header, dek, version.size)
+            receiver = ChunkReceiver(stream, version.size, row.declared_size, None)
+        finish = await _drain(source, first, receiver)
         if finish is not None:
             finish.check(version.size, version.sha256)
         return place.document_id
@@ -375,12 +379,12 @@ class Uploads:
         return row
 
 
-async def _drain(source: Messages, first: Received, intake: Intake) -> Finish | None:
+async def _drain(source: Messages, first: Received, receiver: ChunkReceiver) -> Finish | None:
     """Takes every message of a stream, and returns its end, where it has one."""
     message: Received | None = first
     while message is not None:
         if message.chunk is not None:
-            await intake.take(message.chunk)
+            await receiver.take(message.chunk)
         if message.finish is not None:
             await source.end()
             return message.finish

@@ -2,11 +2,11 @@
 
 While parts are stored, segments of the next one are encrypted, and a further one is received. Memory is bounded: a
 segment in the clear being filled, `AHEAD` before it and one being encrypted, the encrypted segments of one part, and
-`shipping.STORED_AT_ONCE` parts on their way to the store.
+`part_writer.STORED_AT_ONCE` parts on their way to the store.
 
 Invariants:
 
-* What ``shipping`` says of parts.
+* What ``part_writer`` says of parts.
 * The last segment is encrypted only when the SHA-256 of everything was found right.
 """
 
@@ -18,8 +18,8 @@ from functools import partial
 from typing import Final
 
 from zegel.segments import FIRST_SEGMENT_PLAINTEXT_SIZE, SEGMENT_PLAINTEXT_SIZE, TAG_SIZE, SegmentCipher
+from zegel_server.documents.part_writer import LastPart, PartWriter, Progress
 from zegel_server.documents.parts import PART_SEGMENTS, whole_parts_size
-from zegel_server.documents.shipping import LastPart, Ledger, Shipping
 from zegel_server.documents.streams import Stream
 from zegel_server.errors import InvalidArgument
 
@@ -36,13 +36,13 @@ class StreamWriter:
 
     Args:
         stream: Where it goes.
-        ledger: Where it is noted how far it has come.
+        progress: Where it is noted how far it has come.
         parts: How many whole parts are stored already.
         digest: SHA-256 of what they hold.
     """
 
     def __init__(
-        self, stream: Stream, ledger: Ledger, *, parts: int = 0, digest: "hashlib._Hash | None" = None
+        self, stream: Stream, progress: Progress, *, parts: int = 0, digest: "hashlib._Hash | None" = None
     ) -> None:
         self._stream = stream
         self._digest = digest or hashlib.sha256()
@@ -50,8 +50,8 @@ class StreamWriter:
         self._plain: bytearray | memoryview = bytearray()
         self._filled = 0
         self._kept: list[memoryview] | None = None if parts else []
-        self._line = stream.vault.line()
-        self._shipping = Shipping(stream.vault, stream.prefix, ledger, parts)
+        self._line = stream.encrypted_store.line()
+        self._part_writer = PartWriter(stream.encrypted_store, stream.prefix, progress, parts)
         # Memory that was used, to be used again: taking a MiB anew costs more than encrypting it.
         self._spare_plain: list[bytearray] = []
         self._lent: deque[tuple[int, bytearray]] = deque()
@@ -125,14 +125,14 @@ class StreamWriter:
             raise InvalidArgument("finish.size", "more bytes were sent before", reason="SIZE_MISMATCH")
         await self._line.reach(self._line.given)
         plain = memoryview(self._plain)[: self._filled]
-        vault = self._stream.vault
-        await vault.compute(len(plain), self._digest.update, plain)
+        encrypted_store = self._stream.encrypted_store
+        await encrypted_store.compute(len(plain), self._digest.update, plain)
         digest = self._digest.digest()
         check(digest)
         out = self._room(len(plain))
-        await vault.compute(len(plain), self._stream.cipher.encrypt_into, self._index, True, plain, out)
-        await self._shipping.claim_last()
-        return LastPart(self._shipping, digest)
+        await encrypted_store.compute(len(plain), self._stream.cipher.encrypt_into, self._index, True, plain, out)
+        await self._part_writer.claim_last()
+        return LastPart(self._part_writer, digest)
 
     async def settle(self) -> None:
         """Waits for the parts that are being stored.
@@ -140,17 +140,17 @@ class StreamWriter:
         Raises:
             ZegelError: One could not be stored.
         """
-        await self._shipping.settle()
+        await self._part_writer.settle()
 
     async def abandon(self) -> None:
         """Leaves the stream as far as it has come: what is being stored is stored and noted still."""
         with suppress(Exception):  # whoever takes bytes in was told
             await self._line.reach(self._line.given)
-        await self._shipping.abandon()
+        await self._part_writer.abandon()
 
     def _room(self, size: int) -> memoryview:
         """Room for the next encrypted segment, after the stream's header where that comes first."""
-        part = self._shipping.part
+        part = self._part_writer.part
         if not part.number and not part.filled:
             header = self._stream.cipher.header
             part.take(len(header))[:] = header
@@ -158,7 +158,7 @@ class StreamWriter:
 
     async def _seal(self) -> None:
         """Has a full segment encrypted that is not the last, and the part stored that it completes."""
-        line, shipping = self._line, self._shipping
+        line, part_writer = self._line, self._part_writer
         await line.reach(line.given - AHEAD)
         while self._lent and self._lent[0][0] <= line.done:
             self._give_back(self._lent.popleft()[1])
@@ -171,18 +171,18 @@ class StreamWriter:
             self._kept.append(memoryview(plain)[:size])
         elif isinstance(plain, bytearray):
             self._lent.append((line.given, plain))
-        if not shipping.part.room:
-            await shipping.next(partial(line.reach, line.given))
+        if not part_writer.part.room:
+            await part_writer.next(partial(line.reach, line.given))
 
 
 class _NoLedger:
     """For a stream that one call writes whole: it is never continued."""
 
     async def claim(self, part: int, tags: bytes, *, last: bool) -> None:
-        """See ``shipping.Ledger``."""
+        """See ``part_writer.Progress``."""
 
     async def note(self, part: int) -> None:
-        """See ``shipping.Ledger``."""
+        """See ``part_writer.Progress``."""
 
 
 async def write_whole(stream: Stream, data: bytes) -> bytes:

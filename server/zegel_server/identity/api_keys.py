@@ -19,11 +19,11 @@ from zegel_server import clock
 from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller, PrincipalKind
 from zegel_server.db import Database, Reader, Row, Transaction, UniqueViolation
+from zegel_server.edge.idempotency import Call
 from zegel_server.errors import Aborted, FailedPrecondition, NotFound
-from zegel_server.idempotency import Call
 from zegel_server.identity import store
-from zegel_server.identity.holding import hold_caller
 from zegel_server.identity.model import TOKEN_SHOWN, narrowing
+from zegel_server.identity.row_locks import hold_caller
 from zegel_server.ids import API_KEY_PREFIX, hash_token, new_id, new_token
 from zegel_server.keys.service import Keys
 from zegel_server.permissions.service import Permissions

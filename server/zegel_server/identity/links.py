@@ -15,8 +15,8 @@ from zegel_server.caller import Caller, Origin, PrincipalKind
 from zegel_server.db import Database, Row, Transaction
 from zegel_server.errors import NotFound, Unauthenticated
 from zegel_server.identity import store
-from zegel_server.identity.holding import hold_caller
 from zegel_server.identity.model import ListedLink, fingerprint
+from zegel_server.identity.row_locks import hold_caller
 from zegel_server.ids import LINK_PREFIX, hash_token, new_id, new_token
 from zegel_server.permissions.model import EXCHANGE, SIGNER
 from zegel_server.permissions.policies import Policies

@@ -13,12 +13,13 @@ from typing import TypeVar
 from google.protobuf.message import Message
 
 from zegel.event.v1 import event_type_pb2 as events
-from zegel_server import clock, paging
+from zegel_server import clock
 from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller
 from zegel_server.db import Database, Row, UniqueViolation
+from zegel_server.edge import paging
+from zegel_server.edge.idempotency import Call
 from zegel_server.errors import Aborted, AlreadyExists, InvalidArgument, NotFound
-from zegel_server.idempotency import Call
 from zegel_server.identity import store
 from zegel_server.ids import new_id
 from zegel_server.keys.service import Keys

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from zegel.event.v1 import event_type_pb2 as events
-from zegel_server import clock, paging
+from zegel_server import clock
 from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller, Origin, PrincipalKind, Scope
 from zegel_server.db import Database, Row, UniqueViolation
+from zegel_server.edge import paging
 from zegel_server.errors import InvalidArgument, NotFound, Unauthenticated
 from zegel_server.identity import id_tokens, store
 from zegel_server.identity.discovery import ProviderKeys, may_ask

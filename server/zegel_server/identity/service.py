@@ -12,12 +12,13 @@ from typing import Any, Final, TypeVar
 from google.protobuf.message import Message
 
 from zegel.event.v1 import event_type_pb2 as events
-from zegel_server import clock, paging
+from zegel_server import clock
 from zegel_server.audit.recorder import Draft, Recorder
 from zegel_server.caller import Caller
 from zegel_server.db import Database, Row, Transaction, UniqueViolation
+from zegel_server.edge import paging
+from zegel_server.edge.idempotency import Call
 from zegel_server.errors import Aborted, NotFound
-from zegel_server.idempotency import Call
 from zegel_server.identity import store
 from zegel_server.identity.api_keys import ApiKey, ApiKeys
 from zegel_server.identity.members import Members

@@ -6,10 +6,11 @@ from google.protobuf.duration_pb2 import Duration
 
 from zegel.identity.v1 import identity_service_pb2 as pb
 from zegel.identity.v1 import identity_service_pb2_grpc as rpc
-from zegel_server import clock, paging, validation
+from zegel_server import clock
 from zegel_server.caller import Caller, PrincipalKind, current_caller
+from zegel_server.edge import paging, validation
+from zegel_server.edge.idempotency import Answers
 from zegel_server.errors import InvalidArgument
-from zegel_server.idempotency import Answers
 from zegel_server.identity.api_keys import ApiKey
 from zegel_server.identity.exchange import EXCHANGED_DEFAULT, EXCHANGED_MOST, Exchange
 from zegel_server.identity.members import Member

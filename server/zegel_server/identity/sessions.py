@@ -17,8 +17,8 @@ from zegel_server.caller import Caller, PrincipalKind
 from zegel_server.db import Database, Transaction
 from zegel_server.errors import NotFound
 from zegel_server.identity import store
-from zegel_server.identity.holding import hold_caller
 from zegel_server.identity.model import MEMBER_IDLE, SIGNER_IDLE, USE_NOTED_EVERY, Session, narrowing
+from zegel_server.identity.row_locks import hold_caller
 from zegel_server.identity.rows import api_key_session, session_of
 from zegel_server.ids import SESSION_PREFIX, hash_token, new_id, new_token
 from zegel_server.permissions.service import Permissions

@@ -4,7 +4,7 @@ Invariants:
 
 * Importable without gRPC and without a PDF library: both sides of the sandbox use it.
 * Field types are only ``str``, ``int``, ``float``, ``bool``, ``bytes``, ``datetime``, and lists, tuples and
-  dataclasses of them, so that :mod:`zegel_server.pdf.wire` can carry them.
+  dataclasses of them, so that :mod:`zegel_server.pdf.sandbox.wire` can carry them.
 * Places are in points (1/72 inch) from the top left of the page as shown: after ``/Rotate``, within the ``/CropBox``,
   with ``/UserUnit`` applied.
 """
@@ -258,7 +258,7 @@ class CompletionJob:
         rendition: The rendition.
         stamps: What is drawn onto its pages, in order.
         audit: The audit page.
-        files: The evidence by its names, which are those of ``zegel.sealed_file.completion.FILES``.
+        files: The evidence by its names, which are those of ``zegel.evidence.sealed_file.completion.FILES``.
         time: When everybody had signed, with a time zone.
     """
 

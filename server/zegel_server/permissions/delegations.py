@@ -21,8 +21,8 @@ from zegel_server import clock
 from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import GIVING, Caller, Scope
 from zegel_server.db import Database, Row, Transaction, UniqueViolation
+from zegel_server.edge.idempotency import Call
 from zegel_server.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
-from zegel_server.idempotency import Call
 from zegel_server.ids import new_id
 from zegel_server.permissions import model, store
 from zegel_server.permissions.changes import change_policy, held_within

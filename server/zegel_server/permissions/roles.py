@@ -10,8 +10,8 @@ from zegel.event.v1 import event_type_pb2 as events
 from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller
 from zegel_server.db import Database, Transaction, UniqueViolation
+from zegel_server.edge.idempotency import Call
 from zegel_server.errors import Aborted, AlreadyExists, FailedPrecondition, NotFound, ResourceExhausted
-from zegel_server.idempotency import Call
 from zegel_server.permissions import model, store
 from zegel_server.permissions.changes import Losses, Trial, assess, change_policy, check_within
 from zegel_server.permissions.model import BUILT_IN, NOBODY, Policy, Role

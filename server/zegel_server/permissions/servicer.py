@@ -6,8 +6,9 @@ from typing import Any
 from zegel.permission.v1 import access_pb2 as access
 from zegel.permission.v1 import permission_service_pb2 as pb
 from zegel.permission.v1 import permission_service_pb2_grpc as rpc
-from zegel_server import clock, paging, validation
+from zegel_server import clock
 from zegel_server.caller import UNNAMED, Scope, current_caller
+from zegel_server.edge import paging, validation
 from zegel_server.errors import InvalidArgument, NotFound
 from zegel_server.permissions.model import (
     BUILT_IN,

@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from zegel.permission.v1 import sharing_pb2 as pb
-from zegel_server import clock, paging, validation
+from zegel_server import clock
 from zegel_server.caller import Caller, Share, current_caller
+from zegel_server.edge import paging, validation
+from zegel_server.edge.idempotency import Answers
 from zegel_server.errors import InvalidArgument
-from zegel_server.idempotency import Answers
 from zegel_server.permissions.delegations import MAX_LIFETIME, Delegation
 from zegel_server.permissions.model import is_principal
 from zegel_server.permissions.service import Permissions

@@ -18,8 +18,8 @@ from zegel_server import clock
 from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller, Scope
 from zegel_server.db import Database, Reader, Transaction, UniqueViolation
+from zegel_server.edge.idempotency import Call
 from zegel_server.errors import Aborted, NotFound, ResourceExhausted
-from zegel_server.idempotency import Call
 from zegel_server.ids import new_id
 from zegel_server.permissions import store
 from zegel_server.permissions.changes import change_policy, held_within

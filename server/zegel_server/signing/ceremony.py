@@ -17,12 +17,13 @@ from typing import Any, Final, Protocol
 from google.protobuf.message import Message
 
 from zegel.event.v1 import event_type_pb2 as events
-from zegel_server import clock, validation
+from zegel_server import clock
 from zegel_server.audit.recorder import Draft, Recorder
 from zegel_server.caller import Caller, PrincipalKind, denied
 from zegel_server.db import Database, Row, Transaction
+from zegel_server.edge import validation
+from zegel_server.edge.idempotency import Call
 from zegel_server.errors import Aborted, FailedPrecondition, NotFound, ResourceExhausted
-from zegel_server.idempotency import Call
 from zegel_server.keys.service import Keys
 from zegel_server.signing import disclosure, store
 from zegel_server.signing.fields import (

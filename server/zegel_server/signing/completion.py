@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from zegel.commitments import Box
-from zegel.evidence import LeafFields, parse_leaf
-from zegel.sealed_file.completion import FILES
+from zegel.evidence.commitments import Box
+from zegel.evidence.sealed_file.completion import FILES
+from zegel.evidence.trail import LeafFields, parse_leaf
 from zegel_server import clock
 from zegel_server.audit.answers import Evidence
 from zegel_server.pdf.model import (

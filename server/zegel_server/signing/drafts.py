@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from zegel_server import validation
+from zegel_server.edge import validation
 from zegel_server.errors import InvalidArgument
 from zegel_server.signing.fields import MAX_REQUEST_TEXT, Field, FieldType, caption_length, check_field
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Literal, Self, cast
 
-from zegel.canonical import Json, dumps
-from zegel_server import validation
+from zegel.evidence.canonical import Json, dumps
+from zegel_server.edge import validation
 from zegel_server.errors import InvalidArgument, ResourceExhausted
 from zegel_server.pdf.limits import MAX_STAMP_TEXT_TOTAL
 

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from google.protobuf.message import Message
 
 from zegel.event.v1 import event_type_pb2 as events
-from zegel_server import clock, validation
+from zegel_server import clock
 from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller
 from zegel_server.db import Database, Transaction
-from zegel_server.idempotency import Call
+from zegel_server.edge import validation
+from zegel_server.edge.idempotency import Call
 from zegel_server.identity.model import LinkState, ListedLink
 from zegel_server.keys.service import Keys
 from zegel_server.signing.ports import Links

@@ -13,8 +13,8 @@ from typing import Final
 from zegel.signing.v1 import ceremony_service_pb2 as ceremony_pb
 from zegel.signing.v1 import signature_request_pb2 as pb
 from zegel.signing.v1 import signing_service_pb2 as signing_pb
-from zegel_server import paging, validation
 from zegel_server.clock import to_timestamp
+from zegel_server.edge import paging, validation
 from zegel_server.errors import InvalidArgument
 from zegel_server.identity.model import LinkState, ListedLink
 from zegel_server.signing import disclosure

@@ -9,8 +9,8 @@ Invariants:
 from itertools import accumulate
 from typing import Final
 
-from zegel.commitments import SEALED, Box, SealedOpening, boxes_salt, commit_boxes, document_salt
-from zegel.openings import OpenedDocument, Openings
+from zegel.evidence.commitments import SEALED, Box, SealedOpening, boxes_salt, commit_boxes, document_salt
+from zegel.evidence.openings import OpenedDocument, Openings
 from zegel_server.db import Reader
 from zegel_server.keys.service import Keys
 from zegel_server.signing.reading import Snapshots

@@ -8,7 +8,7 @@ from typing import Final
 
 from zegel_server.errors import InvalidArgument
 from zegel_server.pdf.model import Stamp
-from zegel_server.pdf.workshop import Workshop
+from zegel_server.pdf.sandbox.client import Sandbox
 
 _SIDE: Final = 200
 """Points of the box's sides."""
@@ -18,11 +18,11 @@ class Pictures:
     """Looks at drawn signatures.
 
     Args:
-        workshop: Has the sandbox.
+        sandbox: Has the sandbox.
     """
 
-    def __init__(self, workshop: Workshop) -> None:
-        self._workshop = workshop
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
 
     async def check(self, pictures: Iterable[tuple[str, bytes]]) -> None:
         """Demands that pictures can be drawn.
@@ -40,7 +40,7 @@ class Pictures:
                 continue
             stamp = Stamp(1, 0, 0, _SIDE, _SIDE, "signature", image=picture)
             try:
-                await self._workshop.draw_stamps([stamp])
+                await self._sandbox.draw_stamps([stamp])
             except InvalidArgument as error:
                 raise InvalidArgument(path, "must be a PNG that can be drawn") from error
             known.add(picture)

@@ -6,8 +6,9 @@ from typing import Final
 
 from prometheus_client import Gauge
 
-from zegel_server import clock, validation
+from zegel_server import clock
 from zegel_server.db import Database
+from zegel_server.edge import validation
 from zegel_server.errors import NotFound
 from zegel_server.signing import store
 

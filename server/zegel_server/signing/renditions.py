@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from zegel.sealed_file.completion import FILES
+from zegel.evidence.sealed_file.completion import FILES
 from zegel_server import clock
 from zegel_server.documents.model import Page
 from zegel_server.errors import FailedPrecondition
@@ -77,12 +77,12 @@ class RequestRenditions:
 
     Args:
         documents: Has the documents' renditions, and takes what is merged of them.
-        workshop: Merges.
+        sandbox: Merges.
     """
 
-    def __init__(self, documents: Documents, workshop: Merges) -> None:
+    def __init__(self, documents: Documents, sandbox: Merges) -> None:
         self._documents = documents
-        self._workshop = workshop
+        self._sandbox = sandbox
         self._gate = asyncio.Semaphore(AT_ONCE)
 
     async def make(self, sent: Snapshot, described: Sequence[DescribedVersion]) -> Shown:
@@ -107,13 +107,13 @@ class RequestRenditions:
                 )
             )
         async with self._gate:
-            merged = await self._workshop.merge(
+            merged = await self._sandbox.merge(
                 [
                     await self._documents.read_rendition(sent.tenant_id, each.document_id, each.version)
                     for each in described
                 ]
             )
-            await self._workshop.rehearse(_trial(sent, merged))
+            await self._sandbox.rehearse(_trial(sent, merged))
             pages = [Page(page.width, page.height) for each in described for page in each.pages]
             stored = await self._documents.store_merged(
                 tenant_id=sent.tenant_id,

@@ -18,22 +18,22 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from zegel.commitments import SEALED, DocumentHash
 from zegel.event.v1 import event_type_pb2 as events
-from zegel.openings import named_seal
+from zegel.evidence.commitments import SEALED, DocumentHash
+from zegel.evidence.openings import named_seal
 from zegel_server import clock
 from zegel_server.audit.answers import Evidence
 from zegel_server.audit.recorder import Recorder
+from zegel_server.credentials.keyed_certificate import SealIdentity
+from zegel_server.credentials.timestamping import TimestampAuthority
 from zegel_server.db import Database
 from zegel_server.documents.model import Page
 from zegel_server.errors import DataLoss, FailedPrecondition, Unavailable
 from zegel_server.ids import new_id
 from zegel_server.keys.service import Keys
-from zegel_server.pdf.identity import SealIdentity
+from zegel_server.pdf.completion.sealing import SealSpec
 from zegel_server.pdf.model import Box
-from zegel_server.pdf.sealing import SealSpec
-from zegel_server.pdf.timestamping import TimestampAuthority
-from zegel_server.pdf.workshop import Workshop
+from zegel_server.pdf.sandbox.client import Sandbox
 from zegel_server.signing import store
 from zegel_server.signing.completion import ALL_SIGNED, Completed, job_of, read_trail
 from zegel_server.signing.fields import Values
@@ -124,7 +124,7 @@ class Sealer:
         recorder: Records the events.
         documents: Has the renditions, and takes the sealed document.
         trails: Has the evidence.
-        workshop: Has the sandbox.
+        sandbox: Has the sandbox.
         materials: What is sealed with.
         evidence_wait_s: How long a try waits for its evidence, in seconds; a little where left out.
     """
@@ -137,7 +137,7 @@ class Sealer:
         *,
         documents: Documents,
         trails: TrailEvidence,
-        workshop: Workshop,
+        sandbox: Sandbox,
         materials: SealMaterials,
         evidence_wait_s: float | None = None,
     ) -> None:
@@ -147,7 +147,7 @@ class Sealer:
         self._recorder = recorder
         self._documents = documents
         self._trails = trails
-        self._workshop = workshop
+        self._sandbox = sandbox
         self._materials = materials
         self._token_size = 0
         self._snapshots = Snapshots(database, keys)
@@ -213,7 +213,7 @@ class Sealer:
         )
         callbacks = _Callbacks(self._materials)
         try:
-            made = await self._workshop.complete(
+            made = await self._sandbox.complete(
                 job,
                 self._materials.spec(f"Signed by all parties. Audit ID {request.audit_id}", self._token_size),
                 callbacks.sign,
@@ -228,7 +228,7 @@ class Sealer:
         sealed = rendition + made.appended
         boxes = [Box(stamp.page, stamp.x, stamp.y, stamp.width, stamp.height) for stamp in job.stamps]
         certificates = [*self._materials.identity.chain, *self._materials.certificates]
-        shown = await self._workshop.examine(sealed, boxes, certificates)
+        shown = await self._sandbox.examine(sealed, boxes, certificates)
         return sealed, [Page(page.width, page.height) for page in shown]
 
     async def _rendition(self, request: Snapshot) -> bytes:

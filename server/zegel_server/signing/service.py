@@ -17,13 +17,14 @@ from typing import Any, Final
 from google.protobuf.message import Message
 
 from zegel.event.v1 import event_type_pb2 as events
-from zegel_server import clock, paging, validation
+from zegel_server import clock
 from zegel_server.audit.leaf import commitment
 from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller, PrincipalKind, Scope
 from zegel_server.db import Database
+from zegel_server.edge import paging, validation
+from zegel_server.edge.idempotency import Call
 from zegel_server.errors import Aborted
-from zegel_server.idempotency import Call
 from zegel_server.keys.service import Keys
 from zegel_server.permissions.owners import Owners, check_named
 from zegel_server.permissions.teams import find_team

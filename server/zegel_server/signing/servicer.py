@@ -9,11 +9,12 @@ from zegel.signing.v1 import ceremony_service_pb2 as ceremony_pb
 from zegel.signing.v1 import ceremony_service_pb2_grpc as ceremony_rpc
 from zegel.signing.v1 import signing_service_pb2 as pb
 from zegel.signing.v1 import signing_service_pb2_grpc as rpc
-from zegel_server import clock, paging, validation
+from zegel_server import clock
 from zegel_server.caller import current_caller
 from zegel_server.db import UniqueViolation
+from zegel_server.edge import paging, validation
+from zegel_server.edge.idempotency import Answers, Call
 from zegel_server.errors import FailedPrecondition
-from zegel_server.idempotency import Answers, Call
 from zegel_server.signing import messages
 from zegel_server.signing.ceremony import Ceremony
 from zegel_server.signing.links import SignerLinks

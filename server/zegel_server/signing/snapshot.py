@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from zegel.commitments import ORIGINAL, RENDITION, DocumentHash
+from zegel.evidence.commitments import ORIGINAL, RENDITION, DocumentHash
 from zegel_server.signing.fields import Field, Values
 from zegel_server.signing.model import Progress, Signature
 

@@ -25,7 +25,7 @@ import zegel.document.v1.document_service_pb2
 assert "grpc" not in sys.modules, "messages load gRPC"
 assert "cryptography" not in sys.modules
 import zegel.aio, zegel.client, zegel.errors
-import zegel.evidence, zegel.sealed_chunks, zegel.segments, zegel.transparency
+import zegel.evidence.trail, zegel.client_encryption, zegel.segments, zegel.evidence.transparency
 client = zegel.Client("localhost:1", insecure=True)
 client.close()
 assert all(getattr(zegel, name) is not None for name in zegel.__all__)

@@ -12,7 +12,7 @@ import typer.main
 import zegel
 from demo_contract import write_contract
 from demo_server import DemoServer
-from zegel._internal.commands import app
+from zegel.cli.commands import app
 
 README = (Path(__file__).resolve().parents[3] / "clients/python/README.md").read_text(encoding="utf-8")
 

@@ -16,10 +16,10 @@ from fuzz import accept_transparency
 from support import tools
 from support import zegelcheck as zegelcheck_program
 from support.merkle_log import KEY, MadeLog, make_trail
-from zegel.note_signing import SignerKey
-from zegel.transparency import COSIGNATURE_ED25519, COSIGNATURE_MLDSA44, ED25519, Checkpoint, split_note
-from zegel.witness import Memory, Witness, create_witness
-from zegel.witness_messages import AddCheckpoint
+from zegel.evidence.note_signing import SignerKey
+from zegel.evidence.transparency import COSIGNATURE_ED25519, COSIGNATURE_MLDSA44, ED25519, Checkpoint, split_note
+from zegel.evidence.witness import Memory, Witness, create_witness
+from zegel.evidence.witness_messages import AddCheckpoint
 
 SIZES = (1, 2, 255, 256, 257, 511, 600)
 SIZE = SIZES[-1]

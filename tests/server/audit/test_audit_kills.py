@@ -14,9 +14,9 @@ import pytest
 
 from support.audit_worker import start
 from support.audit_world import open_world, prepare
-from zegel.log_sources import FolderSource
-from zegel.mirror import Follower, verify_log
-from zegel.transparency import open_checkpoint, verify_consistency
+from zegel.evidence.log_sources import FolderSource
+from zegel.evidence.mirror import Follower, verify_log
+from zegel.evidence.transparency import open_checkpoint, verify_consistency
 from zegel_server.audit.check import AuditCheck
 
 TRIALS = int(os.environ.get("ZEGEL_KILL_TRIALS", "3"))

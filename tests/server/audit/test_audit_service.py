@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from support.audit_world import DOCUMENT, AuditWorld, names
-from zegel.commitments import SEALED, DocumentHash, SealedOpening, document_salt
 from zegel.event.v1 import event_type_pb2
-from zegel.evidence import check_detached, check_trail
-from zegel.transparency import LogProof, open_checkpoint, verify_consistency
+from zegel.evidence.commitments import SEALED, DocumentHash, SealedOpening, document_salt
+from zegel.evidence.trail import check_detached, check_trail
+from zegel.evidence.transparency import LogProof, open_checkpoint, verify_consistency
 from zegel_server.audit import service, store
 from zegel_server.audit.model import AuditEvent, EventDocument, EventFilter
 from zegel_server.audit.recorder import commitments_to

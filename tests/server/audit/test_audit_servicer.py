@@ -8,7 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from support.audit_world import DOCUMENT, AuditWorld
 from zegel.audit.v1 import audit_service_pb2 as pb
 from zegel.event.v1 import event_type_pb2 as events
-from zegel.transparency import LogProof, VerifierKey, open_checkpoint, verify_consistency
+from zegel.evidence.transparency import LogProof, VerifierKey, open_checkpoint, verify_consistency
 from zegel_server.audit.servicer import AuditServicer
 from zegel_server.caller import Caller, set_caller
 from zegel_server.errors import InvalidArgument, OutOfRange

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.merkle_log import make_fields
-from zegel.canonical import MAX_INTEGER, CanonicalError, dumps, loads
-from zegel.leaves import BARE_HASHES, LEAF_VERSION, MAX_LEAF_BYTES
-from zegel.transparency import leaf_hash
+from zegel.evidence.canonical import MAX_INTEGER, CanonicalError, dumps, loads
+from zegel.evidence.leaves import BARE_HASHES, LEAF_VERSION, MAX_LEAF_BYTES
+from zegel.evidence.transparency import leaf_hash
 from zegel_server.audit.leaf import (
     PREV_MARK,
     SEQ_MARK,

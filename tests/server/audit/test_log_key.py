@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from zegel.transparency import EMPTY_ROOT, open_checkpoint
+from zegel.evidence.transparency import EMPTY_ROOT, open_checkpoint
 from zegel_server.audit.log_key import DEFAULT_ORIGIN, LogKey, LogKeyError
 
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from support.audit_world import AuditWorld, open_world, prepare
 from support.merkle_log import MadeLog
-from zegel.log_sources import FolderSource
-from zegel.mirror import Follower, verify_log
-from zegel.tiles import ENTRIES, TILE_WIDTH, Tile
+from zegel.evidence.log_sources import FolderSource
+from zegel.evidence.mirror import Follower, verify_log
+from zegel.evidence.tiles import ENTRIES, TILE_WIDTH, Tile
 from zegel_server.audit.publisher import Publisher, _new_file, _sweep, full_tiles, upper_tiles
 from zegel_server.errors import DataLoss
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import pytest
 
 from support.audit_world import DOCUMENT, AuditWorld
-from zegel.commitments import commit_document, document_salt
 from zegel.event.v1.event_type_pb2 import EventType
-from zegel.leaves import DocumentCommitment, parse_leaf
+from zegel.evidence.commitments import commit_document, document_salt
+from zegel.evidence.leaves import DocumentCommitment, parse_leaf
 from zegel_server.audit.model import AuditEvent, EventFilter
 from zegel_server.audit.recorder import TAKES_AWAY, commitments_to
 from zegel_server.caller import Caller

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from support.audit_world import AuditWorld, open_world, prepare, run_sql
 from support.stopwatch import Stopwatch
-from zegel.transparency import leaf_hash, merkle_root, open_checkpoint
+from zegel.evidence.transparency import leaf_hash, merkle_root, open_checkpoint
 from zegel_server.audit import leaf, sequencer, store
 from zegel_server.audit.sequencer import BATCH
 from zegel_server.db import Statement, sqlite

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from support.merkle_log import MadeLog, naive_consistency, naive_inclusion, naive_root
-from zegel.tiles import TILE_WIDTH, Tile
-from zegel.transparency import (
+from zegel.evidence.tiles import TILE_WIDTH, Tile
+from zegel.evidence.transparency import (
     EMPTY_ROOT,
     HASH_SIZE,
     MAX_SIZE,

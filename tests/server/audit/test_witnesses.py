@@ -11,20 +11,20 @@ from aiohttp import web
 from support.audit_world import AuditWorld
 from support.stopwatch import Stopwatch
 from support.witness_world import Asking, Handler, Served
-from zegel.evidence import check_trail
-from zegel.log_sources import FolderSource
-from zegel.mirror import verify_log
-from zegel.note_signing import SignerKey
-from zegel.transparency import (
+from zegel.evidence.log_sources import FolderSource
+from zegel.evidence.mirror import verify_log
+from zegel.evidence.note_signing import SignerKey
+from zegel.evidence.trail import check_trail
+from zegel.evidence.transparency import (
     COSIGNATURE_ED25519,
     COSIGNATURE_MLDSA44,
     LogProof,
     open_checkpoint,
     split_note,
 )
-from zegel.witness_messages import SIZE_TYPE, AddCheckpoint
-from zegel_server.audit import feeder as feeding
+from zegel.evidence.witness_messages import SIZE_TYPE, AddCheckpoint
 from zegel_server.audit import store, witnesses
+from zegel_server.audit import witness_feeder as feeding
 from zegel_server.audit.cosignatures import KEPT, Cosignatures
 from zegel_server.audit.witnesses import Outcome, Witness, parse_witnesses
 from zegel_server.errors import DataLoss, Unavailable

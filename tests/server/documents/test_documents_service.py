@@ -32,7 +32,7 @@ async def test_absent_foreign_and_out_of_reach_look_the_same(world: World) -> No
             world.documents.delete(caller, which, ""),
             world.documents.undelete(caller, which, ""),
             world.documents.purge(caller, which, ""),
-            world.library.describe(caller, which),
+            world.signing_documents.describe(caller, which),
         ):
             with pytest.raises(NotFound) as refusal:
                 await attempt
@@ -115,7 +115,7 @@ async def test_deleting_can_be_taken_back(world: World) -> None:
     assert (deleted.state, deleted.delete_time) == ("DELETED", deleted.update_time)
     for attempt, reason in (
         (world.download(caller, document_id), "DOCUMENT_DESTROYED"),
-        (world.library.describe(caller, document_id), "DOCUMENT_DESTROYED"),
+        (world.signing_documents.describe(caller, document_id), "DOCUMENT_DESTROYED"),
         (world.documents.delete(caller, document_id, ""), "FAILED_PRECONDITION"),
         (world.documents.rename(caller, document_id, "x", ""), "FAILED_PRECONDITION"),
     ):
@@ -167,8 +167,8 @@ async def test_purging_destroys_the_key_at_once_and_the_bytes_after_it(world: Wo
     assert (await world.events()).count("DOCUMENT_PURGED") == 1
     for attempt, reason in (
         (world.download(caller, document_id), "DOCUMENT_DESTROYED"),
-        (world.library.read_all(world.tenant_id, document_id, 1), "DOCUMENT_DESTROYED"),
-        (world.library.read_rendition(world.tenant_id, document_id, 1), "DOCUMENT_DESTROYED"),
+        (world.signing_documents.read_all(world.tenant_id, document_id, 1), "DOCUMENT_DESTROYED"),
+        (world.signing_documents.read_rendition(world.tenant_id, document_id, 1), "DOCUMENT_DESTROYED"),
         (world.download(caller, document_id, content=Content.RENDITION), "DOCUMENT_DESTROYED"),
         (world.documents.undelete(caller, document_id, ""), "FAILED_PRECONDITION"),
         (world.upload(caller, PDF, upload_id=open_upload.upload_id), "UPLOAD_CLOSED"),

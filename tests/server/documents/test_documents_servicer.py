@@ -17,12 +17,12 @@ from zegel.document.v1 import document_service_pb2 as pb
 from zegel.document.v1.document_service_pb2_grpc import DocumentServiceStub
 from zegel_server.caller import Caller, Origin, Scope
 from zegel_server.documents.servicer import DocumentServicer, register
+from zegel_server.edge import watching
+from zegel_server.edge.idempotency import Answers
+from zegel_server.edge.methods import Method, read_contracts
+from zegel_server.edge.pipeline import Pipeline
+from zegel_server.edge.telemetry import Telemetry
 from zegel_server.errors import ZegelError
-from zegel_server.idempotency import Answers
-from zegel_server.rpc import watching
-from zegel_server.rpc.methods import Method, read_contracts
-from zegel_server.rpc.pipeline import Pipeline
-from zegel_server.rpc.telemetry import Telemetry
 
 TOKEN = (("authorization", "Bearer owner"),)
 SERVICE = pb.DESCRIPTOR.services_by_name["DocumentService"]

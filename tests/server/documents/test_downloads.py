@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from support.away import KeysAway
 from support.documents_world import MIB, World, assemble, pdf_of
 from zegel.segments import FIRST_SEGMENT_PLAINTEXT_SIZE, SEGMENT_SIZE
-from zegel_server.audit import allowance
+from zegel_server.audit import trail_quota as allowance
 from zegel_server.crypto import open_root_keys
 from zegel_server.documents.model import UploadSpec
 from zegel_server.documents.parts import PART_SEGMENTS
@@ -203,7 +203,7 @@ async def test_a_download_ends_when_its_document_is_given_away_but_for_a_party_t
     signer = world.signer(await world.send(document_id))
     downloads = [await world.downloads.open(each, document_id, 0, 0, 0) for each in (caller, signer)]
     async with world.database.transaction() as transaction:
-        await world.library.move_sealed(transaction, document_id, "tea_1")
+        await world.signing_documents.move_sealed(transaction, document_id, "tea_1")
     with pytest.raises(Unavailable) as refusal:
         await downloads[0].check()
     assert refusal.value.metadata == {"dependency": "policy"}
@@ -228,7 +228,7 @@ async def test_a_download_goes_on_only_while_its_key_is_to_be_had(sqlite_world: 
         keys.away = set()
         await download.check()
         await download.close()
-    await world.vault.close()
+    await world.encrypted_store.close()
     await world.blobs.close()
 
 

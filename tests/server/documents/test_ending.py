@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from support.merkle_log import make_fields
-from zegel.leaves import LeafFields
+from zegel.evidence.leaves import LeafFields
 from zegel_server.audit import leaf
 from zegel_server.audit.recorder import commitments_to
 from zegel_server.documents.ending import MAX_NAMED, hashes

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import update
 
 from support.documents_world import MIB, World, pdf_of, rendition_of
-from zegel.sealed_chunks import RecipientKey, UnwrapError, sealing_info
+from zegel.client_encryption import RecipientKey, UnwrapError, sealing_info
 from zegel.segments import SegmentCipher, SegmentError, StreamDecryptor, document_aad, rendition_aad
 from zegel_server.caller import Caller, Scope
 from zegel_server.db import Statement
@@ -38,7 +38,7 @@ async def test_every_version_has_one_of_its_own(world: World, size: int) -> None
     await world.upload(caller, data, spec=UploadSpec(document_id=document_id))
     for version, expected in ((2, rendition_of(data)),):
         assert await world.download(caller, document_id, version, content=Content.RENDITION) == expected
-        assert await world.library.read_rendition(world.tenant_id, document_id, version) == expected
+        assert await world.signing_documents.read_rendition(world.tenant_id, document_id, version) == expected
     assert await world.download(caller, document_id) == data, (
         "an owner reads what was uploaded, unless it says otherwise"
     )
@@ -137,25 +137,25 @@ async def test_a_version_from_before_gets_its_rendition_when_it_is_sent(world: W
     version = (await world.documents.get(caller, document_id)).versions[0]
     assert (version.rendition_size, version.findings_text) == (None, None)
 
-    facts = await world.library.describe(caller, document_id)
+    facts = await world.signing_documents.describe(caller, document_id)
     assert facts.rendition_sha256 == hashlib.sha256(rendition_of(data)).digest()
     assert facts.rendition_size == len(rendition_of(data))
     assert await world.download(signer, document_id) == rendition_of(data)
-    assert await world.library.describe(caller, document_id) == facts
-    assert world.workshop.seen == [data, data], "made once more, and not each time"
+    assert await world.signing_documents.describe(caller, document_id) == facts
+    assert world.sandbox.seen == [data, data], "made once more, and not each time"
 
 
 async def test_a_sealed_document_is_itself_to_its_signers_whatever_becomes_of_it(world: World) -> None:
     """It can be sent for signing again, and only then has a rendition: for whoever signs that."""
     sender, data = world.member(), pdf_of(700)
     request_id = await world.send(await world.upload(sender, pdf_of(100)))
-    prepared = await world.library.store_sealed(
+    prepared = await world.signing_documents.store_sealed(
         tenant_id=world.tenant_id, signature_request_id=request_id, title="Signed", data=data
     )
     async with world.database.transaction() as transaction:
         await prepared.insert(transaction, sender.principal_id)
     signer = world.signer(request_id)
-    await world.library.describe(sender, prepared.document_id)
+    await world.signing_documents.describe(sender, prepared.document_id)
     for content in (None, Content.ORIGINAL):
         assert await world.download(signer, prepared.document_id, content=content) == data
     with pytest.raises(NotFound):
@@ -172,7 +172,7 @@ async def merged(
     """A request over two documents: it, what was merged for it, those, and its bytes."""
     sources = [await world.upload(sender, pdf_of(300)) for _ in range(2)]
     request_id, data = new_id("req"), pdf_of(5 * MIB)
-    prepared = await world.library.store_merged(
+    prepared = await world.signing_documents.store_merged(
         tenant_id=world.tenant_id,
         signature_request_id=request_id,
         title="Both",
@@ -191,7 +191,7 @@ async def test_what_was_merged_is_its_parties_to_read_and_in_no_list(world: Worl
     signer = world.signer(request_id)
     for caller, content in ((signer, None), (signer, Content.RENDITION), (sender, None), (sender, Content.RENDITION)):
         assert await world.download(caller, document_id, content=content) == data
-    assert await world.library.read_rendition(world.tenant_id, document_id, 1) == data
+    assert await world.signing_documents.read_rendition(world.tenant_id, document_id, 1) == data
     assert (await world.documents.get(signer, document_id)).versions[0].rendition_size == len(data)
     for caller in (sender, signer, world.member(Scope.ANY)):
         for deleted in (False, True):
@@ -208,7 +208,7 @@ async def test_what_was_merged_is_its_parties_to_read_and_in_no_list(world: Worl
     stream, _, key = await sealed(world, signer, document_id, None)
     decryptor = StreamDecryptor(key, rendition_aad(world.tenant_id, document_id, 1))
     assert b"".join([*decryptor.update(stream), decryptor.finish()]) == data
-    assert [each.problem async for each in world.upkeep.scrub()] == [""] * 3
+    assert [each.problem async for each in world.scrub.scrub()] == [""] * 3
 
 
 async def test_what_was_merged_is_changed_by_nobody_and_goes_into_no_other_request(world: World) -> None:
@@ -220,7 +220,7 @@ async def test_what_was_merged_is_changed_by_nobody_and_goes_into_no_other_reque
         world.documents.purge(sender, document_id, ""),
         world.documents.move(sender, document_id, world.member().principal_id, ""),
         world.uploads.start(sender, UploadSpec(document_id=document_id)),
-        world.library.describe(sender, document_id),
+        world.signing_documents.describe(sender, document_id),
     ):
         with pytest.raises(ZegelError):
             await attempt

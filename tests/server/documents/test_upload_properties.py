@@ -22,7 +22,7 @@ from support.documents_world import (
     stream_of,
 )
 from zegel_server.caller import Caller
-from zegel_server.documents.intake import Patience
+from zegel_server.documents.chunk_receiver import Patience
 from zegel_server.documents.model import Content, Received, read_range
 from zegel_server.documents.parts import part_count, place_of, whole_parts_size
 from zegel_server.errors import OutOfRange, ResourceExhausted, Unavailable, ZegelError

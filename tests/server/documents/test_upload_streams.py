@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from support.documents_world import MIB, SPEC, World, chunk, finish_of, pdf_of, said, stream_of
-from zegel_server.documents import intake
+from zegel_server.documents import chunk_receiver as receiver
 from zegel_server.documents.model import Chunk, Received, UploadSpec
 from zegel_server.documents.parts import whole_parts_size
 from zegel_server.errors import ZegelError
@@ -84,7 +84,7 @@ async def test_a_chunk_may_come_with_the_first_message_and_with_the_last(sqlite_
 async def test_a_stream_that_stands_still_is_ended_and_can_be_resumed(
     sqlite_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intake, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(receiver, "PATIENCE_S", 0.2)
     data, caller = pdf_of(5 * MIB), sqlite_world.member()
     started = await sqlite_world.uploads.start(caller, SPEC)
 
@@ -100,7 +100,7 @@ async def test_a_stream_that_stands_still_is_ended_and_can_be_resumed(
 
 
 async def test_a_dribble_is_a_stall_too(sqlite_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "PATIENCE_S", 0.3)
+    monkeypatch.setattr(receiver, "PATIENCE_S", 0.3)
     sent = 0
 
     async def dribbling() -> AsyncIterator[Received]:

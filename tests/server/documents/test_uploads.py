@@ -45,7 +45,7 @@ async def test_a_document_comes_out_as_it_went_in(world: World, size: int) -> No
     assert (version.number, version.size, version.sha256) == (1, size, hashlib.sha256(data).digest())
     assert (document.title, document.state, document.owner_id) == (SPEC.title, "ACTIVE", caller.principal_id)
     assert [(page.width, page.height) for page in version.pages] == [(595.0, 842.0)]
-    assert world.workshop.seen == [data]
+    assert world.sandbox.seen == [data]
     assert (await world.events())[-2:] == ["DOCUMENT_UPLOADED", "DOCUMENT_DOWNLOADED"]
 
 
@@ -263,7 +263,7 @@ async def test_uploads_expire_while_their_tenants_key_is_away(
     monkeypatch.setattr(clock, "now", lambda: upload.expire_time)
     assert await sweeping.uploads.sweep() == 1
     assert (await world.events())[-1] == "UPLOAD_CANCELED"
-    await sweeping.vault.close()
+    await sweeping.encrypted_store.close()
     await sweeping.blobs.close()
     assert (await world.events())[-1] == "UPLOAD_CANCELED"
 

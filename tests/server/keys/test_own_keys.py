@@ -72,7 +72,7 @@ class Place:
 
     async def close(self) -> None:
         for world in self.worlds:
-            await world.vault.close()
+            await world.encrypted_store.close()
             await world.blobs.close()
         for providers, database in self.opened:
             with suppress(ZegelError):

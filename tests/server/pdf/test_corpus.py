@@ -17,11 +17,11 @@ from support.pdfs import shown_text
 from support.sealed import seal_spec
 from support.shared import SHARED
 from support.tools import tool
+from zegel_server.credentials.development_authority import DevelopmentAuthority
+from zegel_server.credentials.timestamping import LocalTimestampAuthority
 from zegel_server.errors import FailedPrecondition
-from zegel_server.pdf.authority import DevelopmentAuthority
 from zegel_server.pdf.model import AuditDocument, Box, CompletionJob, PageFacts, Stamp
-from zegel_server.pdf.timestamping import LocalTimestampAuthority
-from zegel_server.pdf.workshop import Workshop
+from zegel_server.pdf.sandbox.client import Sandbox
 
 FILES = sorted((SHARED / "pdfs").glob("*.pdf"))
 REASONS = {"DOCUMENT_UNREADABLE", "DOCUMENT_ENCRYPTED", "DOCUMENT_TOO_COMPLEX"}
@@ -69,18 +69,18 @@ async def test_each_real_file_is_sealed_or_refused_with_a_reason(tmp_path: Path)
     async def sign(data: bytes) -> bytes:
         return authority.seal.sign(data)
 
-    async def one(workshop: Workshop, name: str, original: bytes) -> None:
+    async def one(sandbox: Sandbox, name: str, original: bytes) -> None:
         try:
-            made = await workshop.render(original)
+            made = await sandbox.render(original)
         except FailedPrecondition as refused:
             outcomes[f"{refused.reason} {refused.metadata['detail']}"] += 1
             return
         # Nothing that was accepted may be refused later: from here on every error fails the test.
         job = make_job(made.data, made.facts.pages)
-        completed = await workshop.complete(job, spec, sign, timestamps.timestamp)
+        completed = await sandbox.complete(job, spec, sign, timestamps.timestamp)
         sealed = made.data + completed.appended
         boxes = [Box(stamp.page, stamp.x, stamp.y, stamp.width, stamp.height) for stamp in job.stamps]
-        pages = await workshop.examine(sealed, boxes, [*spec.chain, *spec.certificates])
+        pages = await sandbox.examine(sealed, boxes, [*spec.chain, *spec.certificates])
         assert [(page.width, page.height) for page in pages[:-1]] == [
             pytest.approx((page.width, page.height), abs=1e-3) for page in made.facts.pages
         ]
@@ -91,17 +91,17 @@ async def test_each_real_file_is_sealed_or_refused_with_a_reason(tmp_path: Path)
         assert verified.count("Signature is Valid") == 1, (name, verified)
         assert verified.count("Total document signed") == 1, (name, verified)
 
-    async with Workshop() as workshop:
+    async with Sandbox() as sandbox:
         waiting = chosen()
 
         async def take() -> None:
             while waiting:
                 path = waiting.pop()
-                await one(workshop, path.name, await asyncio.to_thread(path.read_bytes))
+                await one(sandbox, path.name, await asyncio.to_thread(path.read_bytes))
 
         await asyncio.gather(take(), take())
-        assert workshop._zygote is not None
-        assert children(workshop._zygote.process.pid) == ""
+        assert sandbox._zygote is not None
+        assert children(sandbox._zygote.process.pid) == ""
     for outcome, count in sorted(outcomes.items()):
         print(f"{count:4} {outcome}")  # noqa: T201 - the figures that the issue asks for; seen with -s
     assert outcomes.total() == len(chosen())

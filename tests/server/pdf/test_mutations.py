@@ -12,7 +12,7 @@ from support.sealed import AUDIT
 from support.shared import SHARED
 from zegel_server.errors import FailedPrecondition
 from zegel_server.pdf.model import CompletionJob, Stamp
-from zegel_server.pdf.workshop import Workshop
+from zegel_server.pdf.sandbox.client import Sandbox
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -70,7 +70,7 @@ def damaged(data: bytes, chance: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize("shard", range(4))
-async def test_damage_is_refused_or_survived(workshop: Workshop, shard: int) -> None:
+async def test_damage_is_refused_or_survived(sandbox: Sandbox, shard: int) -> None:
     seeds = HANDMADE + [path.read_bytes() for path in FILES]
     rounds = int(os.environ.get("ZEGEL_MUTATIONS", "60"))
     chance = random.Random(shard)  # noqa: S311 - the same damage in every run
@@ -78,15 +78,15 @@ async def test_damage_is_refused_or_survived(workshop: Workshop, shard: int) -> 
 
     async def one(data: bytes) -> int:
         try:
-            made = await workshop.render(data)
+            made = await sandbox.render(data)
         except FailedPrecondition as error:
             assert error.reason in {"DOCUMENT_UNREADABLE", "DOCUMENT_ENCRYPTED", "DOCUMENT_TOO_COMPLEX"}  # noqa: PT017
             return 1
         page = made.facts.pages[-1]
         box = (page.width / 9, page.height / 9, page.width / 3, page.height / 9)
         stamp = Stamp(len(made.facts.pages), *box, "initials", "Ana")
-        await workshop.rehearse(CompletionJob(made.data, [stamp], AUDIT, EVIDENCE, TIME))
-        again = await workshop.render(made.data)
+        await sandbox.rehearse(CompletionJob(made.data, [stamp], AUDIT, EVIDENCE, TIME))
+        again = await sandbox.render(made.data)
         assert [page.width for page in again.facts.pages] == pytest.approx(
             [page.width for page in made.facts.pages], rel=1e-4
         )

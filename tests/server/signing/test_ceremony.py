@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from support.signing_world import NO_CALL, NO_SIGN, SEAL_CERTIFICATE, SQLITE_ONLY, World, place, said
 from zegel.signing.v1 import ceremony_service_pb2 as pb
 from zegel_server import clock
-from zegel_server.audit import allowance
+from zegel_server.audit import trail_quota as allowance
 from zegel_server.audit.leaf import commitment
 from zegel_server.audit.recorder import commitments_to
 from zegel_server.caller import Caller

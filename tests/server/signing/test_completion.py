@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.signing_world import draft_of, place
-from zegel.sealed_file.completion import FILES
+from zegel.evidence.sealed_file.completion import FILES
 from zegel_server import clock
 from zegel_server.audit import leaf
 from zegel_server.audit.answers import Evidence

@@ -12,7 +12,7 @@ from support.sealing_world import SealingWorld, open_sealing_world
 from zegel_server.caller import Scope
 from zegel_server.db import Statement, bind
 from zegel_server.db.schema import documents
-from zegel_server.pdf.workshop import Workshop
+from zegel_server.pdf.sandbox.client import Sandbox
 from zegel_server.signing.model import RequestState
 from zegel_server.signing.store import MOVE_REQUEST
 
@@ -20,8 +20,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def sealing_world(url: str, tmp_path: Path, workshop: Workshop) -> AsyncIterator[SealingWorld]:
-    async with open_sealing_world(url, tmp_path, workshop) as made:
+async def sealing_world(url: str, tmp_path: Path, sandbox: Sandbox) -> AsyncIterator[SealingWorld]:
+    async with open_sealing_world(url, tmp_path, sandbox) as made:
         yield made
 
 

@@ -7,9 +7,9 @@ import pytest
 
 from support.merkle_log import make_fields
 from support.signing_world import SEAL_CERTIFICATE, SQLITE_ONLY, World, draft_of, place
-from zegel.commitments import Box, DocumentHash
-from zegel.evidence import LeafFields
-from zegel.openings import Openings, check_openings
+from zegel.evidence.commitments import Box, DocumentHash
+from zegel.evidence.openings import Openings, check_openings
+from zegel.evidence.trail import LeafFields
 from zegel_server.audit.recorder import commitments_to
 from zegel_server.errors import DataLoss
 from zegel_server.signing.fields import FieldType, PageSize

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from zegel_server.errors import InvalidArgument
-from zegel_server.pdf.workshop import Workshop
+from zegel_server.pdf.sandbox.client import Sandbox
 from zegel_server.signing.fields import check_png
 from zegel_server.signing.pictures import Pictures
 
@@ -14,8 +14,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @pytest.fixture
-def pictures(workshop: Workshop) -> Pictures:
-    return Pictures(workshop)
+def pictures(sandbox: Sandbox) -> Pictures:
+    return Pictures(sandbox)
 
 
 def png(width: int = 30, height: int = 20, mode: str = "RGBA") -> bytes:

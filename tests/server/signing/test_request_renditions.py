@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from support.signing_world import NO_CALL, NO_REQUEST, SQLITE_ONLY, World, draft_of, place
-from zegel.commitments import DocumentHash
+from zegel.evidence.commitments import DocumentHash
 from zegel_server.errors import FailedPrecondition, InvalidArgument, Unavailable
 from zegel_server.pdf.limits import MAX_PAGES, MAX_PDF_BYTES, MAX_RENDITION_BYTES
 from zegel_server.signing import renditions
@@ -94,7 +94,7 @@ async def test_a_merging_that_fails_sends_nothing(world: World, monkeypatch: pyt
     async def away(_renditions: list[bytes]) -> bytes:
         raise Unavailable("The PDF worker stopped.")
 
-    monkeypatch.setattr(world.signing._renditions._workshop, "merge", away)
+    monkeypatch.setattr(world.signing._renditions._sandbox, "merge", away)
     with pytest.raises(Unavailable):
         await world.send(sender, draft_of([one.document_id, two.document_id]))
     assert (await world.signing.list_page(sender, state="", before="req_z", limit=5))[0] == []

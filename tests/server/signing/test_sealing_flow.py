@@ -21,16 +21,16 @@ from support.certificates import revocation_list
 from support.dying import Death, Killed, Mortal
 from support.sealing_world import SealingWorld, open_sealing_world
 from support.signing_world import SQLITE_ONLY, said
-from zegel.commitments import SealedOpening
-from zegel.evidence import parse_leaf
-from zegel.openings import Openings
-from zegel.verification import verify_pdf
-from zegel_server.credentials import RevocationLists
+from zegel.evidence.commitments import SealedOpening
+from zegel.evidence.openings import Openings
+from zegel.evidence.trail import parse_leaf
+from zegel.evidence.verification import verify_pdf
+from zegel_server.credentials.development_authority import DevelopmentAuthority
+from zegel_server.credentials.loading import RevocationLists
 from zegel_server.errors import DataLoss, FailedPrecondition, Unavailable
-from zegel_server.pdf.authority import DevelopmentAuthority
+from zegel_server.pdf.completion.sealing import Sealed
 from zegel_server.pdf.model import CompletionJob
-from zegel_server.pdf.sealing import Sealed
-from zegel_server.pdf.workshop import Workshop
+from zegel_server.pdf.sandbox.client import Sandbox
 from zegel_server.signing import sealing, worker
 from zegel_server.signing.model import RequestState
 from zegel_server.signing.openings import openings_of
@@ -41,8 +41,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def sealing_world(url: str, tmp_path: Path, workshop: Workshop) -> AsyncIterator[SealingWorld]:
-    async with open_sealing_world(url, tmp_path, workshop) as made:
+async def sealing_world(url: str, tmp_path: Path, sandbox: Sandbox) -> AsyncIterator[SealingWorld]:
+    async with open_sealing_world(url, tmp_path, sandbox) as made:
         yield made
 
 
@@ -191,26 +191,26 @@ async def test_a_sandbox_that_leaves_something_out_is_not_believed(sealing_world
     class Forgetful:
         def __init__(self, change: Callable[[CompletionJob, Sealed], bytes]) -> None:
             self.change = change
-            self.examine = made.workshop.examine
+            self.examine = made.sandbox.examine
 
         async def complete(self, job: CompletionJob, spec: Any, sign: Any, timestamp: Any) -> Sealed:
-            whole = await made.workshop.complete(job, spec, sign, timestamp)
+            whole = await made.sandbox.complete(job, spec, sign, timestamp)
             return replace(whole, appended=self.change(job, whole))
 
     async def made_from(job: CompletionJob, spec: Any, sign: Any, timestamp: Any) -> Sealed:
         moved = [replace(stamp, y=stamp.y + 20) for stamp in job.stamps]
-        return await made.workshop.complete(replace(job, stamps=moved), spec, sign, timestamp)
+        return await made.sandbox.complete(replace(job, stamps=moved), spec, sign, timestamp)
 
     moving = Forgetful(lambda _job, whole: whole.appended)
     moving.complete = made_from  # type: ignore[method-assign]
-    for workshop in (
+    for sandbox in (
         Forgetful(lambda _job, _whole: b""),  # nothing at all
         Forgetful(lambda _job, whole: whole.appended[: whole.appended.index(b"%%EOF") + 6]),  # no timestamp over it
         Forgetful(lambda _job, whole: whole.appended + b"\n"),
         moving,  # stamps where the request names no box
     ):
         with pytest.raises(Unavailable):
-            await made.sealer_with(workshop=workshop).seal(made.world.tenant_id, request.signature_request_id)
+            await made.sealer_with(sandbox=sandbox).seal(made.world.tenant_id, request.signature_request_id)
         assert (await made.get(request)).progress.state is RequestState.ALL_SIGNED
     assert len(await made.world.outbox()) == 1
 
@@ -298,7 +298,7 @@ async def test_killed_at_any_step_it_goes_on_and_completes_once(sealing_world: S
         dying = made.sealer_with(
             database=Mortal(made.world.database, death),
             documents=Mortal(made.library, death),
-            workshop=Mortal(made.workshop, death),
+            sandbox=Mortal(made.sandbox, death),
         )
         try:
             await dying.seal(made.world.tenant_id, request.signature_request_id)

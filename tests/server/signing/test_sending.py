@@ -7,14 +7,15 @@ import pytest
 from sqlalchemy import select
 
 from support.signing_world import NO_REQUEST, SQLITE_ONLY, World, draft_of, place, said
-from zegel.commitments import boxes_salt, commit_boxes
+from zegel.evidence.commitments import boxes_salt, commit_boxes
 from zegel.signing.v1 import signing_service_pb2 as pb
-from zegel_server import clock, paging
+from zegel_server import clock
 from zegel_server.audit.leaf import commitment
 from zegel_server.audit.recorder import commitments_to
 from zegel_server.caller import Scope
 from zegel_server.db import Statement, UniqueViolation
 from zegel_server.db.schema import metadata
+from zegel_server.edge import paging
 from zegel_server.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound
 from zegel_server.ids import new_id
 from zegel_server.signing import drafts

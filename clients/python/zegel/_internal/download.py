@@ -19,9 +19,9 @@ from typing import BinaryIO, Final, Literal, Protocol, get_args
 import google_crc32c
 
 from zegel._internal.channel import PathLike
+from zegel._internal.client_encryption import Opener
 from zegel._internal.patience import Patience, cut_off
 from zegel._internal.port import Port
-from zegel._internal.sealing import Opener
 from zegel.document.v1.document_service_pb2 import (
     Chunk,
     DocumentContent,

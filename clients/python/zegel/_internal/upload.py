@@ -20,9 +20,9 @@ from typing import BinaryIO, Final, Self, cast
 import google_crc32c
 
 from zegel._internal.channel import PathLike
+from zegel._internal.client_encryption import SealedSource
 from zegel._internal.patience import Patience, cut_off
 from zegel._internal.port import Port
-from zegel._internal.sealing import SealedSource
 from zegel.document.v1.document_service_pb2 import (
     Document,
     FinishUpload,

@@ -1,0 +1,185 @@
+"""Sealed chunks: a document's bytes as ciphertext on their way, up and down; see ``zegel.client_encryption``.
+
+Invariants:
+
+* A segment that is sent again is sent with the same bytes: its nonce is spent on them.
+* A byte is given on only after its segment's tag was found right, for its place in this version of this document.
+"""
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from zegel.client_encryption import RecipientKey, UnwrapError, sealing_info, wrap_dek
+from zegel.document.v1.document_service_pb2 import Chunk, DocumentContent, DownloadStart, FinishUpload, Upload
+from zegel.errors import DataLoss, FailedPrecondition
+from zegel.segments import (
+    DEK_SIZE,
+    HEADER_SIZE,
+    MAX_PLAINTEXT_SIZE,
+    SEGMENT_SIZE,
+    TAG_SIZE,
+    SegmentCipher,
+    SegmentError,
+    ciphertext_size,
+    document_aad,
+    plaintext_range,
+    plaintext_size,
+    rendition_aad,
+    segment_count,
+)
+
+if TYPE_CHECKING:
+    from zegel._internal.upload import Source  # which sends what is made here
+
+
+class SealedSource:
+    """The bytes to send as ciphertext, under a key made for this one upload.
+
+    Args:
+        source: The bytes.
+        upload: The upload, with what to seal them with.
+
+    Attributes:
+        wrapped_dek: The key, wrapped to the upload's public key.
+
+    Raises:
+        FailedPrecondition: The server takes no sealed chunks.
+    """
+
+    def __init__(self, source: "Source", upload: Upload) -> None:
+        if not upload.HasField("sealing"):
+            raise FailedPrecondition("The server takes no sealed chunks.")
+        tenant_id = upload.sealing.tenant_id
+        place = (tenant_id, upload.document_id, upload.version)
+        dek = os.urandom(DEK_SIZE)
+        self.wrapped_dek: Final = wrap_dek(upload.sealing.public_key, dek, sealing_info(*place))
+        self.lock: Final = source.lock
+        self.seekable: Final = source.seekable
+        self.size: Final = source.size
+        self._source: Final = source
+        self._cipher: Final = SegmentCipher.create(dek, document_aad(*place))
+        self._tags: Final[dict[int, bytes]] = {}
+        self._ahead: bytes | None = None
+        self._end = -1 if source.size is None else ciphertext_size(source.size)
+
+    def read(self, offset: int) -> bytes:
+        """The next chunk: one segment, the first one with the stream's header.
+
+        Args:
+            offset: Where it begins in the ciphertext.
+
+        Returns:
+            The chunk; empty at the end.
+
+        Raises:
+            OSError: The source cannot be read, or not from there, or is another than before.
+        """
+        if offset == self._end:
+            self._source.read(self.told(offset))  # so that all of it is hashed
+            return b""
+        index = offset // SEGMENT_SIZE
+        plain, last = self._segment(index)
+        sealed = self._cipher.encrypt(index, last, plain)
+        if self._tags.setdefault(index, sealed[-TAG_SIZE:]) != sealed[-TAG_SIZE:]:
+            raise OSError("the file was changed while it was sent")
+        chunk = sealed if index else self._cipher.header + sealed
+        if last:
+            self._end = offset + len(chunk)
+        return chunk
+
+    def _segment(self, index: int) -> tuple[bytes, bool]:
+        """The plaintext of a segment, and whether it is the last."""
+        place = plaintext_range(index, MAX_PLAINTEXT_SIZE if self.size is None else self.size)
+        if self.size is not None:
+            plain = self._source.read(place.start) if place else b""
+            if len(plain) != len(place):
+                raise OSError("the file became shorter while it was sent")
+            return plain, place.stop == self.size
+        # Whether it is the last tells only what follows.
+        plain = self._source.read(place.start) if self._ahead is None else self._ahead
+        self._ahead = self._source.read(place.stop) if len(plain) == len(place) else b""
+        return plain, not self._ahead
+
+    def finish(self, size: int) -> FinishUpload:
+        """The last message's end mark; it tells of the plaintext.
+
+        Args:
+            size: How many bytes of ciphertext there were.
+        """
+        return self._source.finish(self.told(size))
+
+    def told(self, offset: int) -> int:
+        """How many bytes of the plaintext so much ciphertext holds.
+
+        Args:
+            offset: Bytes of the ciphertext, in whole segments.
+        """
+        return plaintext_size(offset) if offset else 0
+
+    @property
+    def sha256(self) -> bytes:
+        """SHA-256 of the plaintext read so far."""
+        return self._source.sha256
+
+
+class Opener:
+    """Opens the chunks of one download, under a key pair made for it."""
+
+    def __init__(self) -> None:
+        self._key: Final = RecipientKey.generate()
+        self._cipher: SegmentCipher | None = None
+        self._index = 0
+        self._size = 0
+
+    @property
+    def public_key(self) -> bytes:
+        """To which the server wraps the document's key."""
+        return self._key.public_bytes
+
+    def begin(self, start: DownloadStart) -> None:
+        """Takes the key.
+
+        Args:
+            start: The first message.
+
+        Raises:
+            DataLoss: The chunks would come in the clear, or cannot be opened.
+        """
+        if not start.HasField("sealed"):
+            raise DataLoss("The server sends the document in the clear.", reason="STREAM_ORDER")
+        sealed = start.sealed
+        place = (sealed.tenant_id, start.document_id, start.version.version)
+        rendition = start.content == DocumentContent.DOCUMENT_CONTENT_RENDITION
+        aad = rendition_aad if rendition else document_aad
+        try:
+            dek = self._key.unwrap(sealed.wrapped_dek, sealing_info(*place, rendition=rendition))
+            self._cipher = SegmentCipher(dek, aad(*place), sealed.header)
+        except (UnwrapError, SegmentError, ValueError):
+            raise DataLoss("The document's key is not what was sent.", reason="CHECKSUM_MISMATCH") from None
+        self._index = sealed.first_segment
+        self._size = start.size
+
+    def open(self, chunk: Chunk, wanted: range) -> memoryview:
+        """The plaintext of a chunk, as far as it is wanted.
+
+        Args:
+            chunk: The chunk.
+            wanted: Offsets in the document that are still wanted; those of the chunk must be the first of them.
+
+        Raises:
+            DataLoss: It is not the next one, or not what was stored.
+        """
+        index, self._index = self._index, self._index + 1
+        if self._cipher is None or chunk.offset != index * SEGMENT_SIZE or not 0 <= index < segment_count(self._size):
+            raise DataLoss("A chunk does not follow the one before.", reason="OFFSET_MISMATCH")
+        place = plaintext_range(index, self._size)
+        if wanted.start not in place:
+            raise DataLoss("Another part of the document came than was asked for.", reason="OFFSET_MISMATCH")
+        data = memoryview(chunk.data)[0 if index else HEADER_SIZE :]
+        try:
+            plain = self._cipher.decrypt(index, index == segment_count(self._size) - 1, data)
+        except SegmentError:
+            raise DataLoss(
+                "A chunk was altered on its way, or is not what was stored.", reason="CHECKSUM_MISMATCH"
+            ) from None
+        return memoryview(plain)[wanted.start - place.start : min(wanted.stop, place.stop) - place.start]

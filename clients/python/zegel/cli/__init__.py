@@ -1,0 +1,1 @@
+"""``zegel``: the command. It needs the extra ``zegel[cli]``."""

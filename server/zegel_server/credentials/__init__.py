@@ -1,0 +1,1 @@
+"""What the organisation signs with: the seal's key, timestamps, and the development authority."""

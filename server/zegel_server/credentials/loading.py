@@ -1,0 +1,323 @@
+"""What the server shows and seals with: its TLS certificate, the organisation's seal, and who vouches for the time.
+
+In development an authority of its own makes all three at the first start; otherwise the operator names them.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import structlog
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from zegel_server import clock
+from zegel_server.config import Settings
+from zegel_server.credentials.development_authority import DevelopmentAuthority
+from zegel_server.credentials.keyed_certificate import KeyedCertificate, SealIdentity
+from zegel_server.credentials.ocsp import (
+    Answer,
+    HttpOcspResponder,
+    LocalOcspResponder,
+    NotGoodError,
+    Responder,
+    check_response,
+    make_request,
+    responder_url,
+)
+from zegel_server.credentials.timestamping import HttpTimestampAuthority, LocalTimestampAuthority, TimestampAuthority
+from zegel_server.edge.server import Tls
+from zegel_server.errors import Unavailable
+
+AUTHORITY_FOLDER: Final = "authority"
+"""Folder of the development authority, under ``data_dir``."""
+
+NAMED_RESPONDER: Final = "named"
+"""Setting: the responder that the seal's certificate names."""
+
+_log = structlog.get_logger("zegel.credentials")
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What the server shows and seals with.
+
+    Attributes:
+        tls: Reads the server's certificate, at the start and for each new connection.
+        seal: The organisation's seal.
+        timestamps: Who vouches for the time.
+        certificates: Further certificates to embed, DER: the timestamp authority's chain and the roots.
+        revocation_lists: The revocation lists to embed.
+        ocsp_answers: Gives the OCSP answers to embed, DER, as they are now; raises ``Unavailable`` where there is none
+            and should be.
+        keep_up: Renews what lives for days or hours, so that the operator is told of what is wrong before somebody
+            signs.
+        authority: File of the development authority's certificate, or ``None``.
+    """
+
+    tls: Callable[[], Tls]
+    seal: SealIdentity
+    timestamps: TimestampAuthority
+    certificates: tuple[bytes, ...]
+    revocation_lists: "RevocationLists"
+    ocsp_answers: Callable[[], Sequence[bytes]]
+    keep_up: Callable[[], Awaitable[None]]
+    authority: Path | None
+
+
+def open_credentials(settings: Settings, registry: CollectorRegistry | None = None) -> Credentials:
+    """Opens what the settings name, and makes what development lacks.
+
+    Args:
+        settings: The installation's settings.
+        registry: Where the metrics are kept; ``None`` for nowhere.
+
+    Raises:
+        OSError: A file cannot be read or written.
+        ValueError: A file does not hold what it should.
+    """
+    authority = None
+    if settings.development:
+        # Here already, for it comes first: a folder that is made on the way to another gets everybody's permissions.
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        authority = DevelopmentAuthority.open(settings.data_dir / AUTHORITY_FOLDER, settings.tls_names)
+    if settings.seal_certificate is not None and settings.seal_key is not None:
+        seal = KeyedCertificate.from_pem_files(settings.seal_certificate, settings.seal_key)
+    elif authority is not None:
+        seal = authority.seal
+    else:
+        message = "seal_certificate is needed"
+        raise ValueError(message)
+    timestamps: TimestampAuthority
+    if settings.timestamp_url:
+        timestamps = HttpTimestampAuthority(settings.timestamp_url)
+    elif authority is not None:
+        timestamps = LocalTimestampAuthority(authority.timestamp)
+    else:
+        message = "timestamp_url is needed"
+        raise ValueError(message)
+    embedded = [*(authority.timestamp.chain if authority else ()), *_certificates(settings.seal_trust)]
+    lists = RevocationLists(settings.seal_crls, (lambda: authority.crls) if authority else tuple, registry)
+    answers = _answers(settings, authority, seal, registry)
+
+    async def keep_up() -> None:
+        await lists.keep_up()
+        if isinstance(answers, OcspAnswers):
+            await answers.keep_up()
+
+    return Credentials(
+        tls=lambda: _tls(settings, authority),
+        seal=seal,
+        timestamps=timestamps,
+        certificates=tuple(embedded),
+        revocation_lists=lists,
+        ocsp_answers=answers.current if isinstance(answers, OcspAnswers) else answers,
+        keep_up=keep_up,
+        authority=settings.data_dir / AUTHORITY_FOLDER / "authority.pem" if authority else None,
+    )
+
+
+def _tls(settings: Settings, authority: DevelopmentAuthority | None) -> Tls:
+    client_authority = settings.tls_client_authority.read_bytes() if settings.tls_client_authority else None
+    if settings.tls_certificate is not None and settings.tls_key is not None:
+        return Tls(settings.tls_certificate.read_bytes(), settings.tls_key.read_bytes(), client_authority)
+    if authority is None:
+        message = "tls_certificate is needed"
+        raise ValueError(message)
+    return Tls(authority.tls_certificate_pem, authority.tls_key_pem, client_authority)
+
+
+def _answers(
+    settings: Settings,
+    authority: DevelopmentAuthority | None,
+    seal: KeyedCertificate,
+    registry: CollectorRegistry | None,
+) -> "OcspAnswers | Callable[[], Sequence[bytes]]":
+    if settings.seal_ocsp:
+        if len(seal.certificates) == 1:
+            message = "seal_ocsp needs the issuer's certificate after the seal's own in seal_certificate"
+            raise ValueError(message)
+        url = responder_url(seal.certificate) if settings.seal_ocsp == NAMED_RESPONDER else settings.seal_ocsp
+        return OcspAnswers(HttpOcspResponder(url), seal.certificate, seal.certificates[1], registry)
+    if authority is not None and seal is authority.seal:
+        responder = LocalOcspResponder(lambda: authority.responder, [seal.certificate])
+        return lambda: (responder.answer(seal.certificate),)
+    return tuple
+
+
+def _certificates(paths: list[Path]) -> list[bytes]:
+    return [
+        certificate.public_bytes(Encoding.DER)
+        for path in paths
+        for certificate in x509.load_pem_x509_certificates(path.read_bytes())
+    ]
+
+
+class RevocationLists:
+    """The revocation lists to embed, read again whenever one of their files has changed.
+
+    A file that cannot be read leaves the last good list in force, which is told and counted. A list past its next
+    update is in force no more: who validates must take the status of what it covers as undetermined (RFC 5280, 6.3.3
+    (a)), so nothing is sealed with it; a request waits and is tried again, as without a timestamp.
+
+    Args:
+        paths: Their files, DER or PEM.
+        own: Gives lists that come before theirs, DER, as they are now: their maker sees to it that they are good.
+        registry: Where the metrics are kept; ``None`` for nowhere.
+
+    Raises:
+        OSError: A file cannot be read.
+        ValueError: A file holds no revocation list.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        own: Callable[[], Sequence[bytes]] = tuple,
+        registry: CollectorRegistry | None = None,
+    ) -> None:
+        self._paths = tuple(paths)
+        self._own = own
+        self._failing = self._expired = False
+        self._at = Path()  # the file that is looked at: of one that fails, the operator is told which
+        self._failures = Counter(
+            "zegel_revocation_list_failures",
+            "How often the revocation lists to embed could not be read again; the last good ones stay in force.",
+            registry=registry,
+        )
+        self._next_update = Gauge(
+            "zegel_revocation_list_next_update_seconds",
+            "Unix time from which on nothing is sealed unless the revocation lists are renewed; 0 for never.",
+            registry=registry,
+        )
+        self._marks = self._look()
+        self._take(self._read())
+
+    def current(self) -> tuple[bytes, ...]:
+        """The lists, DER: the last good ones while a file cannot be read, as while it is being written.
+
+        Raises:
+            Unavailable: One of them is past its next update (``REVOCATION_LIST_EXPIRED``).
+        """
+        self._refresh()
+        if self._expired:
+            raise Unavailable(
+                "A revocation list of the seal is past its next update; nothing is sealed until it is renewed.",
+                reason="REVOCATION_LIST_EXPIRED",
+            )
+        return (*self._own(), *self._lists)
+
+    async def keep_up(self) -> None:
+        """Reads them again where that is due, so that the operator is told of what is wrong before somebody signs."""
+        self._refresh()
+        await asyncio.to_thread(self._own)  # renewing writes files, and may wait for another process
+
+    def _refresh(self) -> None:
+        try:
+            marks = self._look()
+            if marks != self._marks:
+                self._take(self._read())
+                self._marks = marks
+        except (OSError, ValueError) as error:
+            self._failures.inc()
+            if not self._failing:
+                _log.warning("revocation list not read", file=str(self._at), error=type(error).__name__)
+            self._failing = True
+        else:
+            if self._failing:
+                _log.info("revocation lists read again")
+            self._failing = False
+        expired = self._until is not None and clock.now() >= self._until
+        if expired and not self._expired:
+            _log.error("a revocation list is past its next update: nothing is sealed")
+        self._expired = expired
+
+    def _take(self, lists: Sequence[x509.CertificateRevocationList]) -> None:
+        self._lists = tuple(each.public_bytes(Encoding.DER) for each in lists)
+        ends = [int(each.next_update_utc.timestamp()) for each in lists if each.next_update_utc is not None]
+        self._until = min(ends) * clock.SECOND if ends else None
+        self._next_update.set(min(ends, default=0))
+
+    def _look(self) -> list[tuple[int, int, int]]:
+        found = [path.stat() for path in self._each()]
+        return [(each.st_mtime_ns, each.st_size, each.st_ino) for each in found]
+
+    def _read(self) -> list[x509.CertificateRevocationList]:
+        return [_crl(path.read_bytes()) for path in self._each()]
+
+    def _each(self) -> Iterator[Path]:
+        for path in self._paths:
+            self._at = path
+            yield path
+
+
+def _crl(data: bytes) -> x509.CertificateRevocationList:
+    load = x509.load_pem_x509_crl if data.startswith(b"-----") else x509.load_der_x509_crl
+    return load(data)
+
+
+class OcspAnswers:
+    """The responder's answer about the seal's certificate, asked for again once half its life is over.
+
+    While it gives none the last good one stays in force, which is told and counted; once it says that the certificate
+    is not good, none is. Without one in force nothing is sealed: a request waits and is tried again, as without a
+    timestamp.
+
+    Args:
+        responder: Whom to ask.
+        certificate: The seal's certificate.
+        issuer: Who certified it.
+        registry: Where the metrics are kept; ``None`` for nowhere.
+    """
+
+    def __init__(
+        self,
+        responder: Responder,
+        certificate: x509.Certificate,
+        issuer: x509.Certificate,
+        registry: CollectorRegistry | None = None,
+    ) -> None:
+        self._responder = responder
+        self._certificate = certificate
+        self._issuer = issuer
+        self._answer: Answer | None = None
+        self._why = "The OCSP responder was not asked yet about the seal's certificate."
+        self._failing = False
+        self._failures = Counter(
+            "zegel_ocsp_failures",
+            "How often the OCSP responder gave no good answer about the seal; the last good one stays in force.",
+            registry=registry,
+        )
+
+    def current(self) -> tuple[bytes, ...]:
+        """The answer, DER.
+
+        Raises:
+            Unavailable: There is none in force (``REVOCATION_LIST_EXPIRED``); the message says why.
+        """
+        if self._answer is None or clock.to_datetime(clock.now()) >= self._answer.until:
+            raise Unavailable(self._why, reason="REVOCATION_LIST_EXPIRED")
+        return (self._answer.data,)
+
+    async def keep_up(self) -> None:
+        """Asks again where that is due; no failure of the responder's is raised."""
+        now = clock.to_datetime(clock.now())
+        if self._answer is not None and now < self._answer.since + (self._answer.until - self._answer.since) / 2:
+            return
+        try:
+            data = await self._responder.respond(make_request(self._certificate, self._issuer))
+            self._answer = check_response(data, self._certificate, self._issuer, clock.to_datetime(clock.now()))
+        except Unavailable as error:
+            self._failures.inc()
+            if isinstance(error, NotGoodError):
+                self._answer = None
+            if not self._failing or str(error) != self._why:
+                _log.warning("no good OCSP answer about the seal", why=str(error))
+            self._failing, self._why = True, str(error)
+        else:
+            if self._failing:
+                _log.info("the OCSP responder answers again")
+            self._failing = False

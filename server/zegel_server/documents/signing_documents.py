@@ -1,0 +1,347 @@
+"""What the signing domain needs of documents: their facts, their bytes, and a place for what is merged and sealed.
+
+Invariants:
+
+* Bytes come whole and checked: their SHA-256 is the one that the row has.
+* Blobs of what is merged, sealed or rendered here are durable before the transaction begins that makes it known:
+  whoever dies in between leaves an orphan, and may try again.
+* Whatever is sent out for signing has a rendition: a version that has none gets it first.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from zegel_server import clock
+from zegel_server.caller import Caller
+from zegel_server.db import Database, Row, Transaction
+from zegel_server.documents import store
+from zegel_server.documents.contents import StoredContent, is_merged, stored_content, stored_rendition
+from zegel_server.documents.downloads import find_readable, open_content
+from zegel_server.documents.encrypted_store import EncryptedStore
+from zegel_server.documents.model import MEDIA_TYPE, DocumentState, Page, destroyed, pages_from_text, pages_to_text
+from zegel_server.documents.removal import schedule_removal
+from zegel_server.documents.renditions import Renditions, StoredRendition, read_whole
+from zegel_server.documents.rows import StoredVersion, insert_document, insert_version
+from zegel_server.documents.streams import Place
+from zegel_server.documents.writing import write_whole
+from zegel_server.errors import DataLoss, FailedPrecondition, NotFound
+from zegel_server.ids import new_id
+from zegel_server.keys.service import Keys
+from zegel_server.pdf.limits import MAX_PDF_BYTES
+
+SENDING: Final = ("document.read", "signature_request.create")
+"""What a caller holds in a document that it has signed: its signers read it, and who opens their session does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """A version that can be signed.
+
+    Attributes:
+        document_id: Of which document.
+        version: Its number.
+        title: The document's title.
+        sha256: Of its bytes, 32 bytes.
+        size: Its bytes.
+        pages: Its pages; one at least.
+        rendition_size: Bytes of its rendition.
+        rendition_sha256: Of its rendition, 32 bytes.
+    """
+
+    document_id: str
+    version: int
+    title: str
+    sha256: bytes
+    size: int
+    pages: tuple[Page, ...]
+    rendition_size: int
+    rendition_sha256: bytes
+
+
+class PreparedDocument:
+    """A document that is stored, and has no rows yet.
+
+    Attributes:
+        document_id: Identifier that it will have.
+        version: Its one version.
+        sha256: Of its bytes.
+        size: Its bytes.
+    """
+
+    def __init__(
+        self,
+        keys: Keys,
+        place: Place,
+        stored: StoredVersion,
+        *,
+        title: str,
+        signature_request_id: str,
+        merged: bool = False,
+    ) -> None:
+        self._keys = keys
+        self._place = place
+        self._stored = stored
+        self._title = title
+        self._signature_request_id = signature_request_id
+        self._merged = merged
+        self.document_id = place.document_id
+        self.version = place.version
+        self.sha256 = stored.sha256
+        self.size = stored.size
+
+    async def insert(self, transaction: Transaction, owner_id: str) -> None:
+        """Writes its rows.
+
+        Args:
+            transaction: That of the change which it belongs to.
+            owner_id: The principal or team that will own it.
+
+        Raises:
+            Aborted: The tenant's key was changed at the same time; prepare it again.
+            UniqueViolation: The document is there already.
+        """
+        await self._keys.hold(transaction, self._place.tenant_id, self._stored.dek.key_version)
+        moment = clock.now()
+        await insert_document(
+            transaction,
+            self._place,
+            owner_id=owner_id,
+            title=self._title,
+            moment=moment,
+            signature_request_id=self._signature_request_id,
+            merged=self._merged,
+        )
+        await insert_version(transaction, self._place, stored=self._stored, moment=moment)
+
+
+class SigningDocuments:
+    """Documents, for the signing domain.
+
+    Args:
+        database: Where the rows are.
+        encrypted_store: Encrypts, decrypts and stores.
+        keys: Holds the tenants' keys.
+        renditions: Looks into PDFs, and makes and stores what signers are shown of them.
+    """
+
+    def __init__(self, database: Database, encrypted_store: EncryptedStore, keys: Keys, renditions: Renditions) -> None:
+        self._database = database
+        self._encrypted_store = encrypted_store
+        self._keys = keys
+        self._renditions = renditions
+
+    async def describe(self, caller: Caller, document_id: str, version: int = 0) -> Facts:
+        """What is known of a version that is to be signed; its rendition is made where it has none.
+
+        Args:
+            caller: Who wants it to be signed.
+            document_id: Which document.
+            version: Which version; 0 for the newest.
+
+        Raises:
+            NotFound: It is absent, or out of the caller's reach.
+            FailedPrecondition: It was deleted or purged (``DOCUMENT_DESTROYED``), was merged for another request, or
+                cannot be signed, such as with ``DOCUMENT_TOO_COMPLEX`` where it is too large.
+            DataLoss: What is stored is not what was written.
+            Unavailable: The blob store, the key provider or the sandbox does not answer.
+        """
+        row = await find_readable(self._database, caller, document_id, version, *SENDING)
+        if is_merged(row):
+            raise FailedPrecondition("What was merged for one signature request goes into no other.", state="MERGED")
+        if row.rendition_prefix is None:
+            await self._render(caller.tenant_id, row)
+            row = await find_readable(self._database, caller, document_id, row.version, *SENDING)
+        return Facts(
+            document_id,
+            row.version,
+            row.title,
+            row.sha256,
+            row.size,
+            pages_from_text(row.pages),
+            row.rendition_size,
+            row.rendition_sha256,
+        )
+
+    async def _render(self, tenant_id: str, row: Row) -> None:
+        """Makes the rendition of a version that has none: one from before, or a sealed document."""
+        if row.size > MAX_PDF_BYTES:
+            raise _too_large()
+        stored = stored_content(tenant_id, row)
+        made = await self._renditions.make_of_stored(stored.place, await open_content(self._encrypted_store, stored))
+        rendition = made.rendition
+        if rendition is None:
+            raise _too_large()
+        async with self._database.transaction() as transaction:
+            await self.pin(transaction, tenant_id, row.document_id)
+            added = await transaction.execute(
+                store.ADD_RENDITION,
+                which=row.document_id,
+                which_version=row.version,
+                prefix=rendition.prefix,
+                header=rendition.header,
+                size=rendition.size,
+                sha256=rendition.sha256,
+                found=rendition.findings,
+                new_pages=pages_to_text(made.pages),
+            )
+            if not added:  # another was faster
+                await schedule_removal(transaction, tenant_id, rendition.prefix)
+
+    async def pin(self, transaction: Transaction, tenant_id: str, document_id: str) -> None:
+        """Keeps a document from being deleted until the transaction ends, and makes sure that it is not.
+
+        Args:
+            transaction: The one that puts it into use; several are pinned in the order of their identifiers.
+            tenant_id: Whose.
+            document_id: Which.
+
+        Raises:
+            NotFound: It is absent.
+            FailedPrecondition: It was deleted.
+        """
+        row = await transaction.fetch_one(store.PIN_DOCUMENT, document_id=document_id, tenant_id=tenant_id)
+        if row is None:
+            raise NotFound("document")
+        if row.state != DocumentState.ACTIVE:
+            raise destroyed()
+
+    async def move_sealed(self, transaction: Transaction, document_id: str, owner_id: str) -> None:
+        """Gives a sealed or merged document to the owner of its signature request.
+
+        Args:
+            transaction: The one that moves the request.
+            document_id: Which document.
+            owner_id: Who owns both from then on.
+        """
+        await transaction.execute(store.MOVE, which=document_id, new_owner_id=owner_id, new_update_time=clock.now())
+
+    async def read_all(self, tenant_id: str, document_id: str, version: int) -> bytes:
+        """A whole version in memory; who may have it was decided before.
+
+        Args:
+            tenant_id: Whose.
+            document_id: Which document.
+            version: Which version.
+
+        Raises:
+            NotFound: It is absent.
+            FailedPrecondition: It was purged, or is too large to be signed.
+            DataLoss: What is stored is not what was written.
+            Unavailable: The blob store or the key provider does not answer.
+        """
+        return await self._read(stored_content(tenant_id, await self._row(tenant_id, document_id, version)))
+
+    async def read_rendition(self, tenant_id: str, document_id: str, version: int) -> bytes:
+        """A whole rendition in memory; who may have it was decided before.
+
+        Args:
+            tenant_id: Whose.
+            document_id: Which document.
+            version: Which version.
+
+        Raises:
+            NotFound: The version is absent.
+            FailedPrecondition: It was purged, or has no rendition (``NO_RENDITION``).
+            DataLoss: What is stored is not what was written.
+            Unavailable: The blob store or the key provider does not answer.
+        """
+        found = stored_rendition(tenant_id, await self._row(tenant_id, document_id, version))
+        if found is None:
+            raise FailedPrecondition("The version has no rendition.", reason="NO_RENDITION")
+        return await self._read(found)
+
+    async def _row(self, tenant_id: str, document_id: str, version: int) -> Row:
+        row = await self._database.fetch_one(
+            store.READABLE[False, True], document_id=document_id, tenant_id=tenant_id, version=version, owners=""
+        )
+        if row is None:
+            raise NotFound("document")
+        if row.wrapped_key is None:
+            raise destroyed()
+        return row
+
+    async def _read(self, stored: StoredContent) -> bytes:
+        if stored.size > MAX_PDF_BYTES:
+            raise _too_large()
+        data = await read_whole(await open_content(self._encrypted_store, stored))
+        if (await self._encrypted_store.compute(len(data), hashlib.sha256, data)).digest() != stored.sha256:
+            raise DataLoss("A stored document is not what was written.")
+        return data
+
+    async def store_sealed(
+        self,
+        *,
+        tenant_id: str,
+        signature_request_id: str,
+        title: str,
+        data: bytes,
+        pages: Sequence[Page] | None = None,
+        document_id: str = "",
+    ) -> PreparedDocument:
+        """Encrypts and stores a sealed document, before the transaction that makes it one.
+
+        Args:
+            tenant_id: Whose.
+            signature_request_id: The request that it completes; its signers reach it.
+            title: Title.
+            data: The sealed PDF.
+            pages: Its pages; looked up in it where left out.
+            document_id: Identifier that it is to have; a new one where left out.
+
+        Returns:
+            The document, to be inserted in that transaction.
+
+        Raises:
+            ResourceExhausted: The blob store is full.
+            Unavailable: The blob store or the key provider does not answer.
+        """
+        place = Place(tenant_id, document_id or new_id("doc"), 1)
+        stream, dek = await self._encrypted_store.new_stream(place)
+        sha256 = await write_whole(stream, data)
+        found = tuple(pages) if pages is not None else await self._renditions.pages(data)
+        stored = StoredVersion(stream.prefix, stream.cipher.header, dek, len(data), sha256, MEDIA_TYPE, found)
+        return PreparedDocument(self._keys, place, stored, title=title, signature_request_id=signature_request_id)
+
+    async def store_merged(
+        self, *, tenant_id: str, signature_request_id: str, title: str, data: bytes, pages: Sequence[Page]
+    ) -> PreparedDocument:
+        """Encrypts and stores the rendition of several documents, before the transaction that makes it one.
+
+        Args:
+            tenant_id: Whose.
+            signature_request_id: The request that it is for; its signers reach it.
+            title: Title.
+            data: The rendition.
+            pages: Its pages.
+
+        Returns:
+            The document, to be inserted in that transaction.
+
+        Raises:
+            ResourceExhausted: The blob store is full.
+            Unavailable: The blob store or the key provider does not answer.
+        """
+        place = Place(tenant_id, new_id("doc"), 1, rendition=True)
+        stream, dek = await self._encrypted_store.new_stream(place)
+        header, size, sha256 = stream.cipher.header, len(data), await write_whole(stream, data)
+        stored = StoredVersion(
+            prefix=stream.prefix,
+            header=header,
+            dek=dek,
+            size=size,
+            sha256=sha256,
+            media_type=MEDIA_TYPE,
+            pages=tuple(pages),
+            rendition=StoredRendition(stream.prefix, header, size, sha256, None),
+        )
+        return PreparedDocument(
+            self._keys, place, stored, title=title, signature_request_id=signature_request_id, merged=True
+        )
+
+
+def _too_large() -> FailedPrecondition:
+    return FailedPrecondition(
+        "The document is too large to be signed.", reason="DOCUMENT_TOO_COMPLEX", detail="too_large"
+    )

@@ -1,0 +1,154 @@
+"""``request_id``: a call made twice with the same arguments is done once, and answered twice (AIP-155).
+
+Invariants:
+
+* The answer is stored in the transaction of the change: either both are there or neither.
+* An answer that holds a token is stored without it: a secret that is told once is not kept.
+* Of the request a keyed hash is stored: names and addresses are guessed soon enough, and without the tenant's key no
+  guess can be checked. The key is one that no rotation changes.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Final, Protocol, TypeVar
+
+from google.protobuf.message import Message
+from sqlalchemy import delete, select
+
+from zegel_server import clock
+from zegel_server.caller import Caller
+from zegel_server.db import Database, Statement, Transaction, bind, insert_into
+from zegel_server.db.schema import idempotency
+from zegel_server.edge import validation
+from zegel_server.errors import AlreadyExists
+
+KEPT: Final = 2 * clock.DAY
+"""How long an answer is kept: the contract promises a day at least."""
+
+M = TypeVar("M", bound=Message)
+
+_LABEL: Final = b"zegel/request/v1"
+_KEYED: Final = b"\x01"
+"""Begins a keyed hash: 33 bytes then, where the plain SHA-256 that earlier servers stored has 32."""
+
+_SELECT: Final = Statement(
+    select(idempotency.c.request_hash, idempotency.c.response).where(
+        idempotency.c.tenant_id == bind("tenant_id"),
+        idempotency.c.principal_id == bind("principal_id"),
+        idempotency.c.request_id == bind("request_id"),
+    )
+)
+_INSERT: Final = insert_into(idempotency)
+FORGET: Final = Statement(delete(idempotency).where(idempotency.c.create_time < bind("before")))
+"""Deletes answers that were kept long enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call that may be a repetition of an earlier one, or be repeated.
+
+    Attributes:
+        database: Where answers are kept.
+        caller: Who calls; another's ``request_id`` is another.
+        request_id: The call's; empty where it is none that can be repeated.
+        plain: SHA-256 of the request: it is stored nowhere.
+        keyed: What is stored of the request.
+    """
+
+    database: Database
+    caller: Caller
+    request_id: str
+    plain: bytes = field(repr=False)
+    keyed: bytes
+
+    async def earlier(self, answer: type[M]) -> M | None:
+        """The answer to the same call made before, if there was one.
+
+        Args:
+            answer: The answer's type.
+
+        Raises:
+            AlreadyExists: The ``request_id`` was used with other arguments (``REQUEST_ID_REUSED``).
+        """
+        if not self.request_id:
+            return None
+        row = await self.database.fetch_one(
+            _SELECT,
+            tenant_id=self.caller.tenant_id,
+            principal_id=self.caller.principal_id,
+            request_id=self.request_id,
+        )
+        if row is None:
+            return None
+        # A row from before an upgrade has the plain hash, for two days at most.
+        if row.request_hash not in {self.keyed, self.plain}:
+            raise AlreadyExists("The request_id was used before with other arguments.", reason="REQUEST_ID_REUSED")
+        return answer.FromString(row.response)
+
+    async def remember(self, transaction: Transaction, answer: Message) -> None:
+        """Stores the answer for a repetition of the call.
+
+        Args:
+            transaction: That of the change.
+            answer: The answer, without any token.
+
+        Raises:
+            UniqueViolation: The same call is being made at the same time; ask ``earlier`` again.
+        """
+        if not self.request_id:
+            return
+        await transaction.execute(
+            _INSERT,
+            tenant_id=self.caller.tenant_id,
+            principal_id=self.caller.principal_id,
+            request_id=self.request_id,
+            request_hash=self.keyed,
+            response=answer.SerializeToString(),
+            create_time=clock.now(),
+        )
+
+
+class KeyedHashes(Protocol):
+    """Makes hashes that only their tenant's key makes again; the key domain stands above the edge."""
+
+    async def keyed_hash(self, tenant_id: str, label: bytes, data: bytes) -> bytes:
+        """A tenant's hash of bytes.
+
+        Args:
+            tenant_id: Whose key.
+            label: What for; another label is another hash.
+            data: What to hash.
+        """
+        ...
+
+
+class Answers:
+    """Answers that are kept for repetitions.
+
+    Args:
+        database: Where they are.
+        keys: Makes the hashes by which a request is known again.
+    """
+
+    def __init__(self, database: Database, keys: KeyedHashes) -> None:
+        self._database = database
+        self._keys = keys
+
+    async def call(self, caller: Caller, request: Message) -> Call:
+        """A call, known again by its caller, its ``request_id`` and its arguments; before any transaction.
+
+        Args:
+            caller: Who calls.
+            request: The request, with a field ``request_id``.
+
+        Raises:
+            InvalidArgument: The ``request_id`` is malformed.
+            Unavailable: The key provider does not answer.
+        """
+        request_id = validation.request_id(request.request_id)  # type: ignore[attr-defined]
+        if not request_id:
+            return Call(self._database, caller, "", b"", b"")
+        data = request.DESCRIPTOR.full_name.encode() + b"\0" + request.SerializeToString(deterministic=True)
+        plain = hashlib.sha256(data).digest()
+        keyed = await self._keys.keyed_hash(caller.tenant_id, _LABEL, plain)
+        return Call(self._database, caller, request_id, plain, _KEYED + keyed)

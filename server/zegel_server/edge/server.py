@@ -1,0 +1,177 @@
+"""The gRPC server: its limits, its certificate, health, reflection, and a graceful end."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
+from grpc_reflection.v1alpha import reflection
+
+from zegel_server.edge.pipeline import Pipeline
+from zegel_server.edge.wire import MAX_MESSAGE
+
+MAX_METADATA: Final = 8 * 2**10
+"""Bytes of a call's metadata: a token and a few headers."""
+MAX_STREAMS: Final = 100
+"""Calls at a time on one connection."""
+HANDSHAKE_MS: Final = 5_000
+"""How long a connection's handshake may take."""
+KEEPALIVE_MS: Final = 60_000
+"""After how long without traffic the peer is asked whether it is still there."""
+KEEPALIVE_TIMEOUT_MS: Final = 20_000
+"""How long it has to answer."""
+LEAST_PING_MS: Final = 10_000
+"""How often a client may ask the same."""
+GRACE_S: Final = 20.0
+"""How long calls under way may take to end once the server stops."""
+QUIET_S: Final = 2.0
+"""How long there must be none until it stops without waiting for connections: a last answer is sent in that time."""
+
+OPEN_PATHS: Final = ("/grpc.health.v1.Health/", "/grpc.reflection.")
+"""Served without a session: they show no resource of anybody's."""
+
+OPTIONS: Final[Sequence[tuple[str, int]]] = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE),
+    ("grpc.max_send_message_length", MAX_MESSAGE),
+    ("grpc.max_metadata_size", MAX_METADATA),
+    ("grpc.absolute_max_metadata_size", MAX_METADATA),
+    ("grpc.max_concurrent_streams", MAX_STREAMS),
+    ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
+    ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+    ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
+    ("grpc.http2.min_ping_interval_without_data_ms", LEAST_PING_MS),
+    ("grpc.keepalive_permit_without_calls", 1),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """What the server shows of itself, and asks of clients.
+
+    Attributes:
+        certificate: Chain, PEM.
+        key: Its key, PEM.
+        client_authority: Authority of client certificates, PEM; ``None`` where clients need none.
+    """
+
+    certificate: bytes
+    key: bytes
+    client_authority: bytes | None = None
+
+
+def credentials(read: Callable[[], Tls]) -> grpc.ServerCredentials:
+    """Credentials that follow the files: a certificate that was renewed is shown to the next connection.
+
+    Args:
+        read: Reads the files; called at the start and at each handshake. Where it raises, the last good one is kept.
+    """
+    first = read()
+    last = [first]
+
+    def fetch() -> grpc.ServerCertificateConfiguration | None:
+        try:
+            now = read()
+        except (OSError, ValueError):
+            return None
+        if now == last[0]:
+            return None
+        last[0] = now
+        return _configuration(now)
+
+    return grpc.dynamic_ssl_server_credentials(
+        _configuration(first),
+        fetch,  # type: ignore[arg-type]  # None keeps the last configuration
+        require_client_authentication=first.client_authority is not None,
+    )
+
+
+def _configuration(tls: Tls) -> grpc.ServerCertificateConfiguration:
+    return grpc.ssl_server_certificate_configuration([(tls.key, tls.certificate)], tls.client_authority)
+
+
+class Server:
+    """The server with its services.
+
+    Args:
+        pipeline: What every request passes.
+        tls: Reads the certificate; ``None`` for a server without TLS, behind something that has it.
+        reuse_port: Whether several workers listen on the same port.
+    """
+
+    def __init__(self, pipeline: Pipeline, tls: Callable[[], Tls] | None, *, reuse_port: bool = False) -> None:
+        options = [*OPTIONS, ("grpc.so_reuseport", int(reuse_port))]
+        self._server = grpc.aio.server(interceptors=[pipeline], options=options)
+        self._pipeline = pipeline
+        self._tls = tls
+        self._health = HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self._names: list[str] = [health_pb2.DESCRIPTOR.services_by_name["Health"].full_name]
+
+    def add(self, name: str, register: Callable[[grpc.aio.Server], None]) -> None:
+        """Adds a service.
+
+        Args:
+            name: Its full name.
+            register: Puts its servicer into the server.
+        """
+        register(self._server)
+        self._names.append(name)
+
+    def reflect(self) -> None:
+        """Serves reflection for every service added so far."""
+        reflection.enable_server_reflection([*self._names, reflection.SERVICE_NAME], self._server)
+
+    async def start(self, address: str) -> int:
+        """Begins to serve.
+
+        Args:
+            address: ``host:port``; port 0 picks a free one.
+
+        Returns:
+            The port.
+
+        Raises:
+            OSError: The address cannot be listened on.
+        """
+        try:
+            if self._tls is None:
+                port = self._server.add_insecure_port(address)
+            else:
+                port = self._server.add_secure_port(address, credentials(self._tls))
+        except RuntimeError as error:
+            message = f"cannot listen on {address}"
+            raise OSError(message) from error
+        await self._server.start()
+        await self._say(health_pb2.HealthCheckResponse.SERVING, ["", *self._names])
+        return port
+
+    async def stop(self, grace_s: float = GRACE_S) -> None:
+        """Ends gracefully: health says ``NOT_SERVING``, no new call is taken, those under way may end.
+
+        A connection on which there is no call, as one that watches the health, is not waited for.
+
+        Args:
+            grace_s: How long they may take.
+        """
+        await self._health.enter_graceful_shutdown()
+        stopping = asyncio.ensure_future(self._server.stop(grace_s))
+        # gRPC waits for connections too, also for one that nobody speaks on any more.
+        while await self._busy(stopping):
+            pass
+        await self._server.stop(0)
+        await stopping
+
+    async def _busy(self, stopping: "asyncio.Future[None]") -> bool:
+        """Waits for a while, and says whether a call was under way then."""
+        busy = False
+        until = asyncio.get_running_loop().time() + QUIET_S
+        while not stopping.done() and asyncio.get_running_loop().time() < until:
+            busy = busy or bool(self._pipeline.under_way)
+            await asyncio.wait([stopping], timeout=QUIET_S / 20)
+        return busy and not stopping.done()
+
+    async def _say(self, status: int, names: Iterable[str]) -> None:
+        await asyncio.gather(*(self._health.set(name, status) for name in names))

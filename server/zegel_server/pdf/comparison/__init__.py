@@ -1,0 +1,1 @@
+"""Looking at pages: drawn, and compared as somebody who reads them would."""

@@ -1,0 +1,1 @@
+"""What is added to a rendition once everybody has signed: stamps, audit pages, evidence, the seal."""

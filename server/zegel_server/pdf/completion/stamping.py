@@ -1,0 +1,176 @@
+"""Drawing a field's value onto the page: text, check marks, signatures.
+
+Drawn on a canvas whose page is the page as shown, so that a field's place needs no more than turning upside down.
+
+Invariants:
+
+* A text always shows whole: it shrinks until it fits its box.
+* A drawn signature is decoded only after its size has been looked at.
+"""
+
+from io import BytesIO
+
+from PIL import Image
+from reportlab.lib.utils import ImageReader
+from reportlab.pdfgen.canvas import Canvas
+
+from zegel_server.pdf.fonts.typesetting import draw_text, is_handwriting, text_width, wrap_text
+from zegel_server.pdf.limits import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MAX_STAMP_TEXT
+from zegel_server.pdf.model import Stamp
+from zegel_server.pdf.refusal import Refusal, RefusedError
+
+INK = (0.07, 0.10, 0.24)
+"""Blue-black, as of a pen: what was filled in can be told from what was printed."""
+_RULE = (0.45, 0.50, 0.60)
+_SMALL = (0.32, 0.36, 0.44)
+
+_LARGEST_TEXT = 11.0
+_LARGEST_HAND = 36.0
+_BREAK_WORDS_BELOW = 5.0
+_SMALLEST_TEXT = 0.25
+LEADING = 1.22
+_FIT_STEPS = 9
+"""Halvings between the largest and the smallest size: to a fiftieth of a point."""
+_CAP_HEIGHT = 0.71
+"""Of the font size, for centring a line by its capitals."""
+
+
+def draw_stamp(canvas: Canvas, stamp: Stamp, page_height: float) -> None:
+    """Draw a stamp.
+
+    Args:
+        canvas: Its page is the page as shown.
+        stamp: What and where.
+        page_height: Height of the page as shown, in points.
+
+    Raises:
+        RefusedError: ``STAMP_PLACE`` for a box without size or a text too long, ``IMAGE`` for a picture that is no PNG
+            or is too large.
+    """
+    if not (stamp.width > 0 and stamp.height > 0) or max(len(stamp.text), len(stamp.caption)) > MAX_STAMP_TEXT:
+        raise RefusedError(Refusal.STAMP_PLACE)
+    bottom = page_height - stamp.y - stamp.height
+    canvas.saveState()
+    canvas.setFillColorRGB(*INK)
+    canvas.setStrokeColorRGB(*INK)
+    if stamp.kind == "checkbox":
+        _draw_check(canvas, stamp, bottom)
+    elif stamp.kind in {"signature", "initials"}:
+        _draw_signature(canvas, stamp, bottom)
+    elif stamp.text:
+        _draw_paragraph(canvas, stamp, bottom)
+    canvas.restoreState()
+
+
+def _fit_line(text: str, stack: str, width: float, height: float) -> float:
+    """The largest font size at which a text fits into a box as one line."""
+    return min(height / LEADING, width / max(text_width(text, stack, 1.0), 0.01))
+
+
+def fit_paragraph(text: str, stack: str, width: float, height: float, largest: float) -> tuple[float, list[str]]:
+    """Find the largest font size at which a text fits into a box, and its lines; only small print breaks words.
+
+    Args:
+        text: The text.
+        stack: Name of a stack of fonts.
+        width: Width of the box in points.
+        height: Height of the box in points.
+        largest: Font size to begin with, in points.
+    """
+
+    def lines_at(size: float) -> list[str] | None:
+        lines = wrap_text(text, stack, size, width)
+        whole = size <= _BREAK_WORDS_BELOW or all(text_width(word, stack, size) <= width for word in text.split())
+        return lines if whole and len(lines) * size * LEADING <= height else None
+
+    best = (_SMALLEST_TEXT, wrap_text(text, stack, _SMALLEST_TEXT, width))
+    low, high = _SMALLEST_TEXT, largest
+    if (found := lines_at(largest)) is not None:
+        return largest, found
+    for _step in range(_FIT_STEPS):
+        middle = (low + high) / 2
+        if (found := lines_at(middle)) is None:
+            high = middle
+        else:
+            best, low = (middle, found), middle
+    return best
+
+
+def _draw_paragraph(canvas: Canvas, stamp: Stamp, bottom: float) -> None:
+    inset = min(2.0, stamp.width * 0.04)
+    width = stamp.width - 2 * inset
+    size, lines = fit_paragraph(stamp.text, "body", width, stamp.height, min(_LARGEST_TEXT, stamp.height * 0.72))
+    block = (len(lines) - 1) * size * LEADING + size * _CAP_HEIGHT
+    base = bottom + (stamp.height + block) / 2 - size * _CAP_HEIGHT
+    for line in lines:
+        draw_text(canvas, stamp.x + inset, base, line, "body", size)
+        base -= size * LEADING
+
+
+def _draw_check(canvas: Canvas, stamp: Stamp, bottom: float) -> None:
+    side = min(stamp.width, stamp.height)
+    left, low = stamp.x + (stamp.width - side) / 2, bottom + (stamp.height - side) / 2
+    frame = side * 0.05
+    canvas.setLineWidth(frame)
+    canvas.setStrokeColorRGB(*_RULE)
+    canvas.roundRect(left + frame, low + frame, side - 2 * frame, side - 2 * frame, side * 0.1)
+    if not stamp.text:
+        return
+    canvas.setStrokeColorRGB(*INK)
+    canvas.setLineWidth(side * 0.12)
+    canvas.setLineCap(1)
+    canvas.setLineJoin(1)
+    mark = canvas.beginPath()
+    mark.moveTo(left + side * 0.24, low + side * 0.50)
+    mark.lineTo(left + side * 0.42, low + side * 0.30)
+    mark.lineTo(left + side * 0.77, low + side * 0.72)
+    canvas.drawPath(mark)
+
+
+def _draw_signature(canvas: Canvas, stamp: Stamp, bottom: float) -> None:
+    captions = stamp.caption.split("\n") if stamp.caption else []
+    small = min(6.5, stamp.height * 0.13)
+    sizes = [_fit_line(line, "body", stamp.width, small * LEADING) for line in captions]
+    foot = len(captions) * small * LEADING + (small * 0.55 if captions else 0.0)
+    rule = bottom + foot
+    gap = min(1.0, stamp.height * 0.05)
+    ink_height = stamp.height - foot - gap
+    if stamp.image is None:
+        # Handwriting is drawn large: its small letters reach half the height of its capitals, and its tails hang below.
+        size = min(_LARGEST_HAND, _fit_line(stamp.text, "hand", stamp.width * 0.96, ink_height))
+        base = rule + size * (0.27 if is_handwriting(stamp.text) else 0.36)
+        draw_text(canvas, stamp.x + stamp.width * 0.02, base, stamp.text, "hand", size)
+    else:
+        _draw_picture(canvas, stamp.image, (stamp.x, rule + gap, stamp.width, ink_height))
+    canvas.setStrokeColorRGB(*_RULE)
+    canvas.setLineWidth(gap / 2)
+    canvas.line(stamp.x, rule, stamp.x + stamp.width, rule)
+    canvas.setFillColorRGB(*_SMALL)
+    base = rule - small * 0.45
+    for line, size in zip(captions, sizes, strict=True):
+        base -= small * (1.0 if line is captions[0] else LEADING)
+        draw_text(canvas, stamp.x, base, line, "body", size)
+
+
+def _draw_picture(canvas: Canvas, data: bytes, box: tuple[float, float, float, float]) -> None:
+    picture = _decode(data)
+    x, y, width, height = box
+    scale = min(width / picture.width, height / picture.height)
+    canvas.drawImage(
+        ImageReader(picture), x, y, picture.width * scale, picture.height * scale, mask="auto", preserveAspectRatio=True
+    )
+
+
+def _decode(data: bytes) -> Image.Image:
+    """Decode a PNG and cut off its empty margin."""
+    if len(data) > MAX_IMAGE_BYTES:
+        raise RefusedError(Refusal.IMAGE)
+    try:
+        picture = Image.open(BytesIO(data), formats=["PNG"])
+        if picture.width * picture.height > MAX_IMAGE_PIXELS:
+            raise RefusedError(Refusal.IMAGE)
+        colours = picture.convert("RGBA")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        raise RefusedError(Refusal.IMAGE) from None
+    ink = colours.getchannel("A").getbbox()
+    return colours.crop(ink) if ink else colours

@@ -1,0 +1,210 @@
+"""A job's child: one job from its socket, one answer to it, and the end.
+
+Invariants:
+
+* Runs only after :mod:`zegel_server.pdf.sandbox.confinement`, before which nothing of the job is read.
+* Answers with the result, or with the name of a :class:`~zegel_server.pdf.refusal.Refusal`; an unforeseen exception is
+  told as a ``defect`` with the places in the code it passed through, and never with its text.
+* Keys and the network are the server's: signing and timestamping are calls back to it.
+"""
+
+import importlib
+import socket
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from zegel_server.pdf.completion import completing, examining
+from zegel_server.pdf.completion.sealing import SealSpec, seal_rendition
+from zegel_server.pdf.fonts import embedding
+from zegel_server.pdf.fonts import typesetting as fonts
+from zegel_server.pdf.limits import MAX_CALL_BYTES
+from zegel_server.pdf.model import Box, CompletionJob, Stamp
+from zegel_server.pdf.pages import merging, rendition, source
+from zegel_server.pdf.refusal import Refusal, RefusedError
+from zegel_server.pdf.sandbox.wire import PREFIX, WireError, header_length, load, pack, parse_header
+
+_LOADED_LATE = ("encodings.utf_16_le",)
+"""What libraries would otherwise load in each job."""
+
+_MAX_JOB_BYTES = 2**31
+"""What the server may send: its own limits are lower; this only guards the arithmetic."""
+
+
+@dataclass(frozen=True, slots=True)
+class RenderJob:
+    """Make the rendition of an upload.
+
+    Args:
+        pdf: The file.
+    """
+
+    pdf: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MergeJob:
+    """Make one rendition of several.
+
+    Args:
+        renditions: The renditions, in order.
+    """
+
+    renditions: list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteJob:
+    """Complete a rendition and seal it.
+
+    Args:
+        job: The rendition, and what is added to it.
+        spec: Certificates and texts.
+    """
+
+    job: CompletionJob
+    spec: SealSpec
+
+
+@dataclass(frozen=True, slots=True)
+class ExamineJob:
+    """Look at a sealed file before it is believed.
+
+    Args:
+        sealed: The file.
+        boxes: Where it may differ from its rendition.
+        certificates: Certificates, DER, with the roots that it has to lead to.
+    """
+
+    sealed: bytes
+    boxes: list[Box]
+    certificates: list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class RehearseJob:
+    """Do for trial what completing will do.
+
+    Args:
+        job: The rendition, and what would be added to it.
+    """
+
+    job: CompletionJob
+
+
+@dataclass(frozen=True, slots=True)
+class StampsJob:
+    """Draw stamps for trial.
+
+    Args:
+        stamps: The stamps.
+    """
+
+    stamps: list[Stamp]
+
+
+class _Channel:
+    """The blocking end of the job protocol."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+
+    def send(self, kind: str, body: object = None) -> None:
+        for part in pack(kind, body):
+            self._connection.sendall(part)
+
+    def receive(self, max_bytes: int) -> tuple[str, object, list[bytes]]:
+        raw = self._exactly(header_length(self._exactly(PREFIX.size)))
+        kind, body, lengths = parse_header(raw, max_bytes)
+        return kind, body, [self._exactly(length) for length in lengths]
+
+    def call(self, name: str) -> Callable[[bytes], bytes]:
+        """A function of the server's, such as ``sign``."""
+
+        def remote(data: bytes) -> bytes:
+            self.send(f"call-{name}", data)
+            kind, body, blobs = self.receive(MAX_CALL_BYTES)
+            if kind != "answer":
+                raise WireError("no answer")
+            return load(bytes, body, blobs)
+
+        return remote
+
+    def _exactly(self, length: int) -> bytes:
+        data = bytearray(length)
+        view = memoryview(data)
+        while view:
+            got = self._connection.recv_into(view)
+            if not got:
+                raise WireError("the server is gone")
+            view = view[got:]
+        return bytes(data)
+
+
+def preload() -> None:
+    """Load everything that jobs share, before any fork."""
+    source.set_library_limits()
+    for name in _LOADED_LATE:
+        importlib.import_module(name)
+    fonts.preload()
+    embedding.preload()
+    completing.preload()
+    examining.preload()
+
+
+def serve(connection: socket.socket, granted: frozenset[str]) -> None:
+    """Do the one job that comes over a socket.
+
+    Args:
+        connection: The job's socket.
+        granted: What the process is confined by.
+    """
+    channel = _Channel(connection)
+    kind, body, blobs = channel.receive(_MAX_JOB_BYTES)
+    try:
+        result = _do(kind, body, blobs, channel, granted)
+    except RefusedError as refused:
+        trace = _trace(refused.__cause__) if refused.__cause__ else []
+        channel.send("refused", {"refusal": refused.refusal.value, "trace": trace})
+    except MemoryError:
+        channel.send("refused", {"refusal": Refusal.MEMORY.value, "trace": []})
+    except RecursionError:
+        channel.send("refused", {"refusal": Refusal.NESTED.value, "trace": []})
+    except Exception as error:  # noqa: BLE001 - libraries raise anything at a damaged file
+        sealing = any("sealing:" in place for place in _trace(error))
+        refusal = Refusal.SEAL if sealing else Refusal.DEFECT
+        channel.send("refused", {"refusal": refusal.value, "trace": _trace(error)})
+    else:
+        channel.send("result", result)
+
+
+def _do(kind: str, body: object, blobs: list[bytes], channel: _Channel, granted: frozenset[str]) -> object:  # noqa: PLR0911 - each its own
+    if kind == "render":
+        return rendition.render(load(RenderJob, body, blobs).pdf)
+    if kind == "merge":
+        return merging.merge(load(MergeJob, body, blobs).renditions)
+    if kind == "complete":
+        complete = load(CompleteJob, body, blobs)
+        return seal_rendition(complete.job, complete.spec, channel.call("sign"), channel.call("timestamp"))
+    if kind == "examine":
+        examine = load(ExamineJob, body, blobs)
+        return examining.examine(examine.sealed, examine.boxes, examine.certificates)
+    if kind == "rehearse":
+        examining.rehearse(load(RehearseJob, body, blobs).job)
+        return None
+    if kind == "stamps":
+        completing.draw_for_trial(load(StampsJob, body, blobs).stamps)
+        return None
+    if kind == "confinement":
+        return sorted(granted)
+    raise WireError("unknown job")
+
+
+def _trace(error: BaseException) -> list[str]:
+    """Where an exception came from: our own and libraries' code lines, and the exception's class; no text of it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [
+        *(f"{Path(frame.filename).stem}:{frame.lineno}:{frame.name}" for frame in frames[:4] + frames[4:][-4:]),
+        type(error).__name__,
+    ]

@@ -1,0 +1,372 @@
+"""The server's side of the PDF work: hands jobs to sandboxed workers and believes nothing they say.
+
+Example::
+
+    async with Sandbox() as sandbox:
+        rendition = await sandbox.render(pdf)
+
+Invariants:
+
+* No PDF is parsed in this process, and none touches the disk.
+* A job ends in its result or in a typed error; a worker that dies, loops or fills its memory costs that job and no
+  other.
+* At most ``concurrency`` jobs run; the others wait in the order they came. A cancelled job's worker is killed.
+* When the zygote dies, its jobs fail as retryable, and the next job starts another one.
+"""
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeVar
+
+import structlog
+
+from zegel_server.errors import FailedPrecondition, InvalidArgument, Unavailable, ZegelError
+from zegel_server.pdf.limits import (
+    MAX_AUDIT_ROWS,
+    MAX_CALL_BYTES,
+    MAX_PDF_BYTES,
+    MAX_RENDITION_BYTES,
+    MAX_RESULT_BYTES,
+    MAX_SIGN_CALLS,
+    MAX_STAMP_TEXT_TOTAL,
+    MAX_STAMPS,
+    MAX_TIMESTAMP_CALLS,
+    WorkerLimits,
+)
+from zegel_server.pdf.model import Box, CompletionJob, PageFacts, Rendition, Stamp
+from zegel_server.pdf.refusal import REASONS, Refusal
+from zegel_server.pdf.sandbox.process import Child, ZygoteGoneError, ZygoteProcess
+from zegel_server.pdf.sandbox.wire import PREFIX, WireError, header_length, load, pack, parse_header
+from zegel_server.pdf.sandbox.zygote import CANNOT_CONFINE, CANNOT_FORK, OUT_OF_MEMORY
+
+if TYPE_CHECKING:
+    from zegel_server.pdf.completion.sealing import Sealed, SealSpec
+
+Callback = Callable[[bytes], Awaitable[bytes]]
+"""What a worker may ask of the server, such as a signature."""
+
+_log = structlog.get_logger(__name__)
+
+_MAX_REPORT_BYTES = 1024 * 1024
+"""Header of a worker's frame: facts of 2,000 pages have some 100 KB."""
+_TRACE_PLACE = re.compile(r"[A-Za-z0-9_<>.:-]{1,120}")
+_CALL_LIMITS = {"sign": MAX_SIGN_CALLS, "timestamp": MAX_TIMESTAMP_CALLS}
+_CPU_SIGNALS = {-signal.SIGXCPU}
+_GONE = "The PDF worker stopped; the same call may go through later."
+
+_T = TypeVar("_T")
+
+
+class Sandbox:
+    """Runs PDF jobs in sandboxed workers.
+
+    Args:
+        limits: What a job may use, and how many run at a time.
+    """
+
+    def __init__(self, limits: WorkerLimits | None = None) -> None:
+        self._limits = limits or WorkerLimits()
+        self._slots = asyncio.Semaphore(self._limits.concurrency or len(os.sched_getaffinity(0)))
+        self._starting = asyncio.Lock()
+        self._zygote: ZygoteProcess | None = None
+        self._closed = False
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def start(self) -> None:
+        """Start the zygote, so that the first job need not wait for it.
+
+        Raises:
+            Unavailable: It does not start.
+        """
+        await self._running()
+
+    async def close(self) -> None:
+        """Kill what runs and end the zygote; jobs under way fail as retryable."""
+        self._closed = True
+        async with self._starting:
+            zygote, self._zygote = self._zygote, None
+            if zygote is not None:
+                await zygote.stop()
+
+    async def render(self, pdf: bytes) -> Rendition:
+        """Make the rendition of an untrusted PDF: what signers are shown, and the sealed file begins with.
+
+        Args:
+            pdf: The file; nothing about it is taken for granted.
+
+        Raises:
+            FailedPrecondition: ``DOCUMENT_UNREADABLE``, ``DOCUMENT_ENCRYPTED`` or ``DOCUMENT_TOO_COMPLEX``.
+            Unavailable: The worker stopped; trying again may help.
+            ZegelError: ``INTERNAL``: a defect of ours, which is in the log.
+        """
+        _check_size(len(pdf))
+        return await self._run("render", {"pdf": pdf}, Rendition)
+
+    async def merge(self, renditions: list[bytes]) -> bytes:
+        """Make one rendition of several.
+
+        Args:
+            renditions: Two or more, in order, as :meth:`render` made them.
+
+        Raises:
+            FailedPrecondition: ``DOCUMENT_TOO_COMPLEX``: together they are more than one file can be.
+            Unavailable: The worker stopped; trying again may help.
+        """
+        return await self._run("merge", {"renditions": renditions}, bytes)
+
+    async def rehearse(self, job: CompletionJob) -> None:
+        """Do for trial what :meth:`complete` will do, but for signing.
+
+        Args:
+            job: The rendition, and what would be added to it.
+
+        Raises:
+            FailedPrecondition: ``DOCUMENT_TOO_COMPLEX``: it takes more than completing may.
+            InvalidArgument: A stamp lies on a page that does not exist.
+            Unavailable: The worker stopped; trying again may help.
+        """
+        _check_job(job)
+        await self._run("rehearse", {"job": job}, type(None))
+
+    async def draw_stamps(self, stamps: list[Stamp]) -> None:
+        """Draw stamps for trial.
+
+        Args:
+            stamps: The stamps.
+
+        Raises:
+            InvalidArgument: A picture is not a PNG within the limits, or a box has no size.
+            Unavailable: The worker stopped; trying again may help.
+        """
+        _check_stamps(stamps)
+        await self._run("stamps", {"stamps": stamps}, type(None))
+
+    async def complete(self, job: CompletionJob, spec: "SealSpec", sign: Callback, timestamp: Callback) -> "Sealed":
+        """Complete a rendition and seal it; the keys and the network stay in this process.
+
+        Args:
+            job: The rendition, and what is added to it.
+            spec: Certificates, revocation data and texts.
+            sign: Signs bytes with the sealing key; asked once.
+            timestamp: Answers an RFC 3161 request.
+
+        Returns:
+            What is to be appended to the rendition.
+
+        Raises:
+            FailedPrecondition: ``DOCUMENT_TOO_COMPLEX``: it takes more than a job may.
+            InvalidArgument: A stamp lies on a page that does not exist, or its picture is not a PNG within the limits.
+            Unavailable: The worker stopped, or it cannot be sealed now.
+            Exception: Whatever ``sign`` or ``timestamp`` raises.
+        """
+        from zegel_server.pdf.completion.sealing import Sealed  # noqa: PLC0415 - loads pyHanko, which only the worker needs
+
+        _check_job(job)
+        calls = {"sign": sign, "timestamp": timestamp}
+        return await self._run("complete", {"job": job, "spec": spec}, Sealed, calls)
+
+    async def examine(self, sealed: bytes, boxes: list[Box], certificates: list[bytes]) -> list[PageFacts]:
+        """Look at a sealed file before it is believed: its form, and what its pages show.
+
+        Args:
+            sealed: The file.
+            boxes: Where it may differ from its rendition.
+            certificates: Certificates, DER, of which the self-issued ones are the roots that it has to lead to.
+
+        Returns:
+            Its pages.
+
+        Raises:
+            Unavailable: It is not what it should be, or the worker stopped.
+        """
+        body = {"sealed": sealed, "boxes": boxes, "certificates": certificates}
+        return await self._run("examine", body, list[PageFacts])
+
+    async def confinement(self) -> frozenset[str]:
+        """Tell what a worker is confined by on this machine.
+
+        Returns:
+            ``limits``, and those of ``namespaces``, ``capabilities``, ``landlock``, ``seccomp`` that the kernel grants.
+        """
+        return frozenset(await self._run("confinement", None, list[str]))
+
+    async def _running(self) -> ZygoteProcess:
+        async with self._starting:
+            if self._closed:
+                raise Unavailable(_GONE)
+            if self._zygote is not None and not self._zygote.alive:
+                _log.warning("pdf_zygote_restarted")
+                await self._zygote.stop()
+                self._zygote = None
+            if self._zygote is None:
+                self._zygote = await ZygoteProcess.start(self._limits)
+            return self._zygote
+
+    async def _run(self, kind: str, body: object, result: type[_T], calls: Mapping[str, Callback] | None = None) -> _T:
+        async with self._slots:
+            zygote = await self._running()
+            job = _Job(zygote, self._limits, calls or {})
+            try:
+                kind_of_answer, answer, blobs = await job.run(kind, body)
+            except ZygoteGoneError:
+                raise Unavailable(_GONE) from None
+        if kind_of_answer == "refused":
+            raise _error(kind, _refusal(answer))
+        try:
+            return load(result, answer, blobs)
+        except WireError:
+            raise _error(kind, Refusal.CRASHED) from None
+
+
+class _Job:
+    """One job's conversation with its worker."""
+
+    def __init__(self, zygote: ZygoteProcess, limits: WorkerLimits, calls: Mapping[str, Callback]) -> None:
+        self._zygote = zygote
+        self._limits = limits
+        self._calls = calls
+        self._asked: dict[str, int] = {}
+        self._connection, self._theirs = socket.socketpair()
+        self._connection.setblocking(False)
+
+    async def run(self, kind: str, body: object) -> tuple[str, object, list[bytes]]:
+        """Send the job, answer its calls, and return its last frame; its process is gone afterwards."""
+        with self._theirs:
+            child = self._zygote.begin(self._theirs)
+        timer = asyncio.timeout(self._limits.wall_seconds)
+        try:
+            async with timer:
+                await self._send(kind, body)
+                while (frame := await self._receive())[0].startswith("call-"):
+                    await self._answer(frame, timer)
+        except (WireError, OSError) as error:  # a TimeoutError is an OSError
+            if isinstance(error, TimeoutError) and not timer.expired():
+                raise  # a callback's own
+            self._zygote.kill(child)
+            refusal = Refusal.TIME if timer.expired() else _post_mortem(await asyncio.shield(child.ended))
+            return "refused", {"refusal": refusal.value, "trace": []}, []
+        else:
+            return frame
+        finally:
+            self._connection.close()
+            await self._bury(child)
+
+    async def _bury(self, child: Child) -> None:
+        self._zygote.kill(child)
+        with contextlib.suppress(ZygoteGoneError):
+            await asyncio.shield(child.ended)
+
+    async def _send(self, kind: str, body: object) -> None:
+        for part in pack(kind, body):
+            await asyncio.get_running_loop().sock_sendall(self._connection, part)
+
+    async def _receive(self) -> tuple[str, object, list[bytes]]:
+        length = header_length(await self._exactly(PREFIX.size))
+        if length > _MAX_REPORT_BYTES:
+            raise WireError("header too long")
+        kind, body, lengths = parse_header(await self._exactly(length), MAX_RESULT_BYTES)
+        if not kind.startswith("call-") and kind not in {"result", "refused"}:
+            raise WireError("unknown frame")
+        if kind.startswith("call-") and sum(lengths) > MAX_CALL_BYTES:
+            raise WireError("call too long")
+        return kind, body, [await self._exactly(length) for length in lengths]
+
+    async def _exactly(self, length: int) -> bytes:
+        data = bytearray(length)
+        view = memoryview(data)
+        while view:
+            got = await asyncio.get_running_loop().sock_recv_into(self._connection, view)
+            if not got:
+                raise WireError("the worker is gone")
+            view = view[got:]
+        return bytes(data)
+
+    async def _answer(self, frame: tuple[str, object, list[bytes]], timer: asyncio.Timeout) -> None:
+        kind, body, blobs = frame
+        name = kind.removeprefix("call-")
+        self._asked[name] = self._asked.get(name, 0) + 1
+        if name not in self._calls or self._asked[name] > _CALL_LIMITS[name]:
+            raise WireError("call not allowed")
+        data = load(bytes, body, blobs)
+        now = asyncio.get_running_loop().time
+        left = (timer.when() or now()) - now()
+        timer.reschedule(None)  # the worker waits for us now, not we for it
+        answer = await self._calls[name](data)
+        timer.reschedule(now() + left)
+        await self._send("answer", answer)
+
+
+def _post_mortem(status: int) -> Refusal:
+    if status in {CANNOT_FORK, CANNOT_CONFINE}:
+        _log.error("pdf_worker_cannot_start", status=status)
+        raise Unavailable(_GONE)
+    _log.warning("pdf_worker_died", status=status)
+    if status in _CPU_SIGNALS:
+        return Refusal.TIME
+    return Refusal.MEMORY if status in {-signal.SIGKILL, OUT_OF_MEMORY} else Refusal.CRASHED
+
+
+def _refusal(answer: object) -> Refusal:
+    """Read a worker's refusal, of which nothing but its name and places in our own code is believed."""
+    if not isinstance(answer, dict) or not isinstance(answer.get("trace"), list):
+        return Refusal.CRASHED
+    try:
+        refusal = Refusal(str(answer.get("refusal")))
+    except ValueError:
+        return Refusal.CRASHED
+    trace = [place for place in answer["trace"][:10] if isinstance(place, str) and _TRACE_PLACE.fullmatch(place)]
+    if refusal is Refusal.DEFECT:
+        _log.error("pdf_defect", trace=trace)
+    else:
+        _log.info("pdf_refused", refusal=refusal.value, trace=trace)
+    return refusal
+
+
+def _error(kind: str, refusal: Refusal) -> ZegelError:
+    if refusal is Refusal.DEFECT:
+        return ZegelError("The server failed at this PDF, which is a defect of the server; its operator can see more.")
+    if refusal is Refusal.STAMP_PLACE:
+        return InvalidArgument("stamps", "a stamp's page does not exist, or its box has no size")
+    if refusal is Refusal.IMAGE:
+        return InvalidArgument("stamps", "a drawn signature is a PNG of at most 2 MiB and 4,000,000 pixels")
+    if refusal is Refusal.SEAL or kind == "examine":
+        return Unavailable("The document cannot be sealed at the moment.")
+    reason, message = REASONS[refusal]
+    return FailedPrecondition(message, reason=reason, detail=refusal.value)
+
+
+def _check_size(size: int) -> None:
+    if size == 0:
+        raise _error("render", Refusal.EMPTY)
+    if size > MAX_PDF_BYTES:
+        raise _error("render", Refusal.TOO_LARGE)
+
+
+def _check_job(job: CompletionJob) -> None:
+    if not 0 < len(job.rendition) <= MAX_RENDITION_BYTES:
+        raise _error("complete", Refusal.TOO_LARGE)
+    _check_stamps(job.stamps)
+    audit = job.audit
+    if len(audit.documents) + len(audit.parties) + len(audit.events) > MAX_AUDIT_ROWS:
+        raise InvalidArgument("audit", f"at most {MAX_AUDIT_ROWS} rows")
+
+
+def _check_stamps(stamps: list[Stamp]) -> None:
+    if len(stamps) > MAX_STAMPS:
+        raise InvalidArgument("stamps", f"at most {MAX_STAMPS}")
+    if sum(len(stamp.text) + len(stamp.caption) for stamp in stamps) > MAX_STAMP_TEXT_TOTAL:
+        raise InvalidArgument("stamps", f"at most {MAX_STAMP_TEXT_TOTAL} characters")

@@ -1,0 +1,158 @@
+"""Budgets: what they let through, what they refuse and for how long, and that they stay small."""
+
+import itertools
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zegel_server.edge import limits
+from zegel_server.edge.limits import SHARED, Budget, Limits, Rate, site_of
+from zegel_server.errors import ResourceExhausted
+
+MANY = Budget(calls_at_a_time=500)
+
+
+def made(
+    monkeypatch: pytest.MonkeyPatch, *, wrong_tokens_per_s: float = 0, **budgets: Budget
+) -> tuple[Limits, list[float]]:
+    """Limits with a clock that stands still until it is moved."""
+    now = [1_000.0]
+    monkeypatch.setattr("zegel_server.edge.limits.time.monotonic", lambda: now[0])
+    named = {name: budgets.get(name, Budget()) for name in ("address", "session", "tenant")}
+    return Limits(**named, wrong_tokens_per_s=wrong_tokens_per_s), now
+
+
+def refusal(error: pytest.ExceptionInfo[ResourceExhausted]) -> tuple[str, float]:
+    assert error.value.retry_after_s is not None
+    return error.value.metadata["limit"], round(error.value.retry_after_s, 6)
+
+
+@given(st.lists(st.tuples(st.floats(0, 3), st.floats(0.1, 5)), max_size=60), st.floats(0.5, 20), st.floats(0.5, 10))
+def test_no_more_is_taken_in_any_while_than_the_rate_and_the_burst_allow(
+    asked: list[tuple[float, float]], per_s: float, burst_s: float
+) -> None:
+    rate, now = Rate(per_s, burst_s), 100.0
+    taken: list[tuple[float, float]] = []
+    for pause, amount in asked:
+        now += pause
+        late = rate.take("a", amount, now)
+        if not late:
+            taken.append((now, amount))
+        elif amount / per_s <= burst_s:  # it can be had at all
+            assert not Rate.take(rate, "a", amount, now + late + 1e-6)
+            now += late + 1e-6
+            taken.append((now, amount))
+    for first, last in itertools.combinations(range(len(taken)), 2):
+        amount = sum(each[1] for each in taken[first : last + 1])
+        assert amount <= (taken[last][0] - taken[first][0] + burst_s) * per_s + 1e-3
+
+
+def test_keys_are_told_apart_and_a_budget_of_nothing_is_no_limit() -> None:
+    rate = Rate(1, burst_s=2)
+    assert [rate.take("a", 1, 100.0) for _ in range(3)] == [0, 0, 1]
+    assert rate.take("b", 1, 100.0) == 0
+    assert [Rate(0).take("a", 1e9, 100.0) for _ in range(3)] == [0, 0, 0]
+    assert Rate(0).spend("a", 1e9, 100.0) == 0
+
+
+def test_memory_is_bounded_and_newcomers_share_what_is_left() -> None:
+    rate = Rate(1, burst_s=2, kept=100)
+    for number in range(10_000):
+        rate.take(f"k{number}", 1, 100.0)
+    assert len(rate) <= 100 + SHARED
+    assert rate.take("k0", 1, 100.0) == 0, "who was there first has its own budget still"
+    assert rate.take("k0", 1, 100.0) > 0
+    newcomers = [rate.take(f"n{number}", 1, 100.0) for number in range(1_000)]
+    assert all(newcomers), "who comes when all are in use is limited with the others, not let in"
+    assert rate.take("n0", 1, 200.0) == 0, "those that are as good as new make room"
+    assert len(rate) <= 100 + SHARED
+
+
+def test_a_call_is_refused_by_the_first_budget_that_is_used_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, now = made(monkeypatch, address=Budget(calls_per_s=2), session=Budget(calls_per_s=1))
+    for _ in range(10):
+        found.identify(found.enter("192.0.2.1"), "ses_a", "ten_a")
+    eleventh = found.enter("192.0.2.1")
+    with pytest.raises(ResourceExhausted) as refused:
+        found.identify(eleventh, "ses_a", "ten_a")
+    assert refusal(refused) == ("session_calls", 1.0)
+    found.identify(eleventh, "ses_b", "ten_a")
+    for _ in range(9):
+        found.enter("192.0.2.1")
+    with pytest.raises(ResourceExhausted) as refused:
+        found.enter("192.0.2.1")
+    assert refusal(refused) == ("address_calls", 0.5)
+    found.enter("192.0.2.2")
+    now[0] += 0.5
+    found.enter("192.0.2.1")
+
+
+def test_places_are_given_back_however_a_call_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, _ = made(monkeypatch, tenant=Budget(calls_at_a_time=2))
+    running = [found.enter("a") for _ in range(3)]
+    for each in running[:2]:
+        found.identify(each, "ses_a", "ten_a")
+    with pytest.raises(ResourceExhausted) as refused:
+        found.identify(running[2], "ses_b", "ten_a")
+    assert refusal(refused) == ("tenant_calls_at_a_time", 1.0)
+    found.leave(running[2])
+    found.leave(running[0])
+    found.leave(running[0])
+    found.identify(found.enter("a"), "ses_b", "ten_a")
+    with pytest.raises(ResourceExhausted):
+        found.identify(found.enter("a"), "ses_b", "ten_a")
+
+
+def test_a_stream_over_its_bytes_waits_and_a_new_call_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, now = made(monkeypatch, session=Budget(bytes_per_s=100))
+    call = found.enter("a")
+    found.identify(call, "ses_a", "ten_a")
+    assert found.spend(call, 1_000) == 0
+    assert found.spend(call, 200) == 2.0
+    assert found.spend(call, 100_000) == limits.LONGEST_WAIT_S
+    with pytest.raises(ResourceExhausted) as refused:
+        found.identify(found.enter("a"), "ses_a", "ten_a")
+    assert refusal(refused) == ("session_bytes", 1_002.0)
+    now[0] += 1_002.0
+    found.identify(found.enter("a"), "ses_a", "ten_a")
+
+
+def test_who_guesses_tokens_is_locked_out_and_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, now = made(monkeypatch, wrong_tokens_per_s=1)
+    for _ in range(301):
+        found.wrong_token(found.enter("192.0.2.1"), "SESSION_UNKNOWN")
+    with pytest.raises(ResourceExhausted) as refused:
+        found.enter("192.0.2.1")
+    assert refusal(refused) == ("wrong_tokens", 1.0)
+    found.enter("192.0.2.2")
+    now[0] += 1.0
+    found.wrong_token(found.enter("192.0.2.1"), "SESSION_MALFORMED")
+    with pytest.raises(ResourceExhausted):
+        found.enter("192.0.2.1")
+    for _ in range(1_000):
+        found.wrong_token(found.enter("192.0.2.3"), "SESSION_EXPIRED")
+    found.enter("192.0.2.3")
+
+
+def test_an_ipv6_site_counts_as_one() -> None:
+    assert site_of("2001:db8::1") == site_of("2001:db8::ffff:1") != site_of("2001:db8:0:1::1")
+    assert site_of("::ffff:192.0.2.1") == site_of("192.0.2.1") == "192.0.2.1"
+    assert site_of("fe80::1%eth0") == site_of("fe80::1")
+    assert site_of("") == ""
+    assert site_of("not an address") == "not an address"
+
+
+def test_what_is_under_way_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, _ = made(monkeypatch, address=MANY, session=MANY, tenant=MANY)
+    choose = random.Random(1)  # noqa: S311 - an order, not a secret
+    running = []
+    for number in range(500):
+        call = found.enter(f"192.0.2.{number % 7}")
+        found.identify(call, f"ses_{number % 5}", f"ten_{number % 3}")
+        running.append(call)
+    choose.shuffle(running)
+    for call in running:
+        found.leave(call)
+    assert [found._addresses.under_way, found._sessions.under_way, found._tenants.under_way] == [{}, {}, {}]
