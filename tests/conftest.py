@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Iterator
+from types import FunctionType
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from support import postgres, require
+from support import postgres, require, shared
 
 # Before gRPC is imported anywhere: its own log would otherwise mix with pytest's, and the tests start processes.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -40,10 +41,16 @@ def postgres_url(postgres_cluster: postgres.Cluster) -> Iterator[str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what uses PostgreSQL, so that ``-m "not postgresql"`` leaves exactly that out."""
+    """Marks what uses PostgreSQL or the shared folder, so that ``-m`` takes or leaves exactly that."""
     for item in items:
         if "postgres_cluster" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.postgresql)
+        if any(_of_shared(value) for value in vars(getattr(item, "module", None) or object).values()):
+            item.add_marker(pytest.mark.shared)
+
+
+def _of_shared(value: object) -> bool:
+    return isinstance(value, FunctionType) and value.__module__ == shared.__name__
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

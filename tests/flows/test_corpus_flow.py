@@ -15,13 +15,11 @@ import pytest
 
 import zegel
 from support.flow import Office, open_office, place, sign, usual_signers
-from support.require import need
 from support.server import ServerProcess, members_of_session
-from support.shared import SHARED
+from support.shared import real_pdfs
 from zegel.document.v1.document_service_pb2 import Page
 from zegel.signing.v1.signature_request_pb2 import Field
 
-FILES = sorted((SHARED / "pdfs").glob("*.pdf"))
 REASONS = {"DOCUMENT_UNREADABLE", "DOCUMENT_ENCRYPTED", "DOCUMENT_TOO_COMPLEX"}
 """What a document may be refused for."""
 AT_ONCE = 3
@@ -32,7 +30,7 @@ SLOWEST_SECONDS = 60.0
 
 def chosen() -> list[Path]:
     every = 8 if os.environ.get("ZEGEL_CORPUS", "small") == "small" else 1
-    return FILES[::every]
+    return real_pdfs()[::every]
 
 
 def fields_on(page: Page) -> list[Field]:
@@ -64,9 +62,14 @@ def whole_flow(office: Office, path: Path) -> str:
     return "sealed and verified"
 
 
+@pytest.fixture(scope="session")
+def corpus() -> list[Path]:
+    return chosen()
+
+
 @pytest.fixture
-def corpus_office(on_sqlite: ServerProcess) -> Iterator[Office]:
-    need(FILES, "the real PDFs", "ZEGEL_SHARED=folder")
+def corpus_office(corpus: list[Path], on_sqlite: ServerProcess) -> Iterator[Office]:
+    assert corpus
     with open_office(on_sqlite) as office:
         yield office
 
@@ -75,7 +78,7 @@ def corpus_office(on_sqlite: ServerProcess) -> Iterator[Office]:
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_each_real_file_is_sealed_and_verified_or_refused_with_a_reason(
-    corpus_office: Office, capsys: pytest.CaptureFixture[str]
+    corpus: list[Path], corpus_office: Office, capsys: pytest.CaptureFixture[str]
 ) -> None:
     office, began = corpus_office, time.monotonic()
     server = office.server.process
@@ -93,7 +96,7 @@ def test_each_real_file_is_sealed_and_verified_or_refused_with_a_reason(
         return path.name, outcome
 
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        outcomes = dict(threads.map(take, chosen()))
+        outcomes = dict(threads.map(take, corpus))
     table = Counter(outcomes.values())
     with capsys.disabled():
         print(f"\n{len(outcomes)} real PDFs, {AT_ONCE} at a time, in {time.monotonic() - began:.0f} s")  # noqa: T201

@@ -1,5 +1,7 @@
 """Small PDFs, good and hostile, made from their parts; and a look at what a PDF shows."""
 
+import math
+import time
 import warnings
 import zlib
 from collections.abc import Callable, Sequence
@@ -8,6 +10,9 @@ from io import BytesIO
 import pikepdf
 import pypdfium2  # type: ignore[import-untyped]
 from PIL import Image
+
+from zegel_server.pdf.limits import MAX_PAGES
+from zegel_server.pdf.pages import rendition
 
 A4 = (0, 0, 595, 842)
 
@@ -68,17 +73,34 @@ def bomb(size: int, levels: int = 1) -> bytes:
     )
 
 
-def slow_pdf(streams: int = 40) -> bytes:
-    """A PDF that takes a worker some seconds and is no bomb: many streams just below the limits of one."""
-    data = zlib.compress(bytes(16 * 1024 * 1024), 9)
-    return raw_pdf(
-        [
-            b"<< /Type /Catalog /Pages 2 0 R >>",
-            b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
-            b"<< /Type /Page /Parent 2 0 R /Contents 4 0 R /MediaBox [0 0 595 842] >>",
-            *([stream(data, b"/Filter /FlateDecode")] * streams),
-        ]
-    )
+def slow_pdf(seconds: float) -> bytes:
+    """A PDF that takes a worker at least some time on this machine, however fast it is, and breaks no limit.
+
+    All its pages share one content stream, so the file is small; each page is read for itself. A sample's cost tells
+    how many pages that takes.
+
+    Args:
+        seconds: Processor time in seconds.
+
+    Raises:
+        AssertionError: The machine is so fast that the pages which a document may have do not take that long.
+    """
+
+    def pages(count: int) -> bytes:
+        page = b"<< /Type /Page /Parent 2 0 R /Contents 3 0 R /MediaBox [0 0 595 842] >>"
+        kids = b" ".join(b"%d 0 R" % number for number in range(4, count + 4))
+        tree = b"<< /Type /Pages /Kids [%s] /Count %d >>" % (kids, count)
+        return raw_pdf([b"<< /Type /Catalog /Pages 2 0 R >>", tree, stream(b"0 0 1 1 re f\n" * 5_000), *[page] * count])
+
+    def cost(count: int) -> float:
+        began = time.process_time()
+        rendition.render(pages(count))
+        return time.process_time() - began
+
+    a_page = min(cost(3) - cost(1) for _sample in range(3)) / 2
+    count = math.ceil(2 * seconds / max(a_page, 1e-4))  # twice: the sample may have had a slow moment
+    assert count <= MAX_PAGES
+    return pages(count)
 
 
 def edited(pdf: bytes, change: Callable[[pikepdf.Pdf], None]) -> bytes:

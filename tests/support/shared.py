@@ -1,7 +1,43 @@
-"""Where the data that others made lies: real PDFs and test vectors, beside the project and never copied into it."""
+"""Data that others made: real PDFs, test vectors and cases, beside the project and never copied into it.
+
+A clone does not have them. What needs them is left out by name (:mod:`support.require`), and every test of a module
+that uses this one has the mark ``shared``: ``make stranger`` runs those as somebody has them who has only a clone.
+"""
 
 import os
 from pathlib import Path
+from typing import Final
 
-SHARED = Path(os.environ.get("ZEGEL_SHARED", Path(__file__).resolve().parents[3] / "shared"))
-"""The folder with ``pdfs/`` and ``vectors/``; ``ZEGEL_SHARED`` names another."""
+from support.require import need
+
+VARIABLE: Final = "ZEGEL_SHARED"
+"""Environment variable that names another folder than ``shared`` beside the project."""
+
+_FOLDER: Final = Path(os.environ.get(VARIABLE) or Path(__file__).resolve().parents[3] / "shared")
+
+
+def shared(path: str) -> Path:
+    """A file or a folder of what others made; the test is left out where it is not there.
+
+    Args:
+        path: Where it is in the shared folder, such as ``vectors/merkle``.
+    """
+    found = _FOLDER / path
+    # One line of the run's summary for all files of a folder that is missing.
+    missing = Path(path).parent if found.suffix and not found.parent.is_dir() else path
+    need(found.exists(), f"shared/{missing}", f"put the shared folder beside the clone, or name it by {VARIABLE}")
+    return found
+
+
+def real_pdfs() -> list[Path]:
+    """The real PDFs by name; the test is left out where there are none."""
+    return sorted(shared("pdfs").glob("*.pdf"))
+
+
+def small_real_pdfs(size: int) -> list[Path]:
+    """Real PDFs as further seeds for a test that has its own; empty where there are none.
+
+    Args:
+        size: Bytes that each has fewer of.
+    """
+    return [path for path in sorted((_FOLDER / "pdfs").glob("*.pdf")) if path.stat().st_size < size]

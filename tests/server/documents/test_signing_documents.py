@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from support.documents_world import World, make_world, pdf_of, sqlite_url
-from support.shared import SHARED
+from support.shared import shared
 from zegel_server.caller import Scope
 from zegel_server.db import UniqueViolation
 from zegel_server.documents import renditions
@@ -131,7 +131,7 @@ async def test_a_row_that_lies_about_the_hash_is_found_out(sqlite_world: World) 
 
 async def test_real_pdfs_through_the_real_sandbox(tmp_path: Path) -> None:
     """Files of every kind: taken with their pages, or refused with a reason of the catalogue and nothing left."""
-    files = sorted((SHARED / "pdfs").rglob("*.pdf"), key=lambda path: path.stat().st_size)[::25]
+    files = sorted(shared("pdfs").rglob("*.pdf"), key=lambda path: path.stat().st_size)[::25]
     assert files
     async with Sandbox() as sandbox:
         world = await make_world(sqlite_url(tmp_path), tmp_path, sandbox=sandbox)

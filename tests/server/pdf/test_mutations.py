@@ -9,7 +9,7 @@ import pytest
 from support.completing import EVIDENCE, TIME
 from support.pdfs import one_page, raw_pdf, stream
 from support.sealed import AUDIT
-from support.shared import SHARED
+from support.shared import small_real_pdfs
 from zegel_server.errors import FailedPrecondition
 from zegel_server.pdf.model import CompletionJob, Stamp
 from zegel_server.pdf.sandbox.client import Sandbox
@@ -17,7 +17,7 @@ from zegel_server.pdf.sandbox.client import Sandbox
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 LARGEST_SEED = 40_000
-FILES = [path for path in sorted((SHARED / "pdfs").glob("*.pdf")) if path.stat().st_size < LARGEST_SEED]
+FILES = small_real_pdfs(LARGEST_SEED)
 HANDMADE = [
     one_page(b"q 1 0 0 1 5 5 cm BT /F 9 Tf (x) Tj ET Q"),
     raw_pdf(

@@ -11,13 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.merkle_log import KEY, ORIGIN, MadeLog, naive_consistency, naive_inclusion, naive_root
-from support.require import need
-from support.shared import SHARED
+from support.shared import shared
 from zegel.evidence import transparency as tl
 from zegel.evidence.note_signing import SignerKey, sign_note, signature_line
 from zegel.evidence.tiles import ENTRIES, Tile, decode_bundle, encode_bundle
 
-VECTORS = SHARED / "vectors/merkle"
 VECTOR_COUNT = 518
 LOG = KEY.verifier
 WITNESS = SignerKey("witness.example/w1", tl.COSIGNATURE_ED25519, b"w" * 32)
@@ -46,18 +44,18 @@ def check_vector(kind: str, case: dict[str, Any]) -> None:
 
 
 def test_all_vectors_of_transparency_dev() -> None:
-    need(VECTORS.is_dir(), "the Merkle vectors", "set ZEGEL_SHARED to the folder that holds vectors/merkle")
+    vectors = shared("vectors/merkle")
     wrong: list[str] = []
-    paths = sorted(VECTORS.rglob("*.json"))
+    paths = sorted(vectors.rglob("*.json"))
     for path in paths:
         case = json.loads(path.read_text())
         try:
-            check_vector(path.relative_to(VECTORS).parts[0], case)
+            check_vector(path.relative_to(vectors).parts[0], case)
             refused = False
         except tl.InvalidProof:
             refused = True
         if refused != case["wantErr"]:
-            wrong.append(str(path.relative_to(VECTORS)))
+            wrong.append(str(path.relative_to(vectors)))
     assert wrong == []
     assert len(paths) == VECTOR_COUNT
 

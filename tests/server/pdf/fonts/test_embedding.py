@@ -14,8 +14,7 @@ from reportlab.pdfbase import _fontdata
 
 from support.font_pages import APART, edited_alone, embedded, face_names, ink_apart, page_with, pdfium, poppler
 from support.pdfs import one_page, shown_text, stream
-from support.require import need
-from support.shared import SHARED
+from support.shared import real_pdfs, shared
 from support.tools import tool
 from zegel_server.pdf.comparison import drawing
 from zegel_server.pdf.fonts.embedding import MAX_NAME, MAX_TOLD, FontReport, preload
@@ -268,9 +267,7 @@ def test_names_that_are_told_are_bounded_and_printable() -> None:
 
 
 def test_the_case_of_a_font_that_is_not_embedded() -> None:
-    path = SHARED / "cases" / "uploads" / "font_not_embedded.pdf"
-    need(path.exists(), "the shared cases", "ZEGEL_SHARED=...")
-    before = path.read_bytes()
+    before = shared("cases/uploads/font_not_embedded.pdf").read_bytes()
     after, report = embedded(before)
     assert report.substituted
     assert report.missing == ()
@@ -279,8 +276,7 @@ def test_the_case_of_a_font_that_is_not_embedded() -> None:
 
 @pytest.mark.corpus
 def test_real_files_are_left_with_no_font_missing_but_the_one_that_cannot_be_told() -> None:
-    files = sorted((SHARED / "pdfs").glob("*.pdf"))
-    need(files, "the 205 real PDFs", "ZEGEL_SHARED=...")
+    files = real_pdfs()
     missing: dict[str, tuple[str, ...]] = {}
     touched = 0
     for path in files:

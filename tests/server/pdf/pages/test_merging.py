@@ -11,7 +11,7 @@ from PIL import Image, ImageChops
 from support.completing import completed, make_job, opened, pdfium, poppler_pages, rendition_of
 from support.pdfs import edited, ink, one_page, shown_text, stream
 from support.sealed import make_pdf
-from support.shared import SHARED
+from support.shared import real_pdfs
 from zegel.evidence.sealed_file.rendition import check_rendition
 from zegel.evidence.sealed_file.revisions import read_revisions
 from zegel.evidence.sealed_file.syntax import FormError
@@ -176,7 +176,7 @@ def far_apart(one: Image.Image, other: Image.Image) -> bool:
 
 @pytest.mark.corpus
 def test_real_documents_look_the_same_page_by_page() -> None:
-    files = sorted((SHARED / "pdfs").glob("*.pdf"), key=lambda path: path.stat().st_size)[20:120:8]
+    files = sorted(real_pdfs(), key=lambda path: path.stat().st_size)[20:120:8]
     parts = []
     for path in files:
         try:

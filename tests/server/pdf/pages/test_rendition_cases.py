@@ -8,21 +8,16 @@ import pytest
 from PIL import ImageChops
 
 from support.pdfs import shown_text
-from support.require import need
-from support.shared import SHARED
+from support.shared import shared
 from zegel_server.errors import FailedPrecondition
 from zegel_server.pdf.model import Rendition
 from zegel_server.pdf.sandbox.client import Sandbox
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-CASES = SHARED / "cases" / "uploads"
-
 
 def case(name: str) -> bytes:
-    path = CASES / f"{name}.pdf"
-    need(path.exists(), f"the case {name}", "put the shared folder beside the project, or name it by ZEGEL_SHARED")
-    return path.read_bytes()
+    return shared(f"cases/uploads/{name}.pdf").read_bytes()
 
 
 def plain(pdf: bytes) -> bytes:

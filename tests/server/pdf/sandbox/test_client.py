@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import grpc
@@ -26,7 +25,12 @@ from zegel_server.pdf.sandbox.wire import PREFIX, pack, parse_header
 pytestmark = pytest.mark.faults
 
 GOOD = one_page(b"0 0 100 100 re f")
-SLOW = slow_pdf()
+
+
+@pytest.fixture(scope="module")
+def slow() -> bytes:
+    """A document that takes a worker more time than the tests' limits, and less than a worker usually has."""
+    return slow_pdf(2)
 
 
 def exists(pid: int) -> bool:
@@ -101,9 +105,9 @@ async def test_the_zygote_has_no_grpc_no_secret_and_no_descriptor(monkeypatch: p
     ("number", "detail"),
     [(signal.SIGKILL, "memory"), (signal.SIGSEGV, "crashed"), (signal.SIGABRT, "crashed"), (signal.SIGXCPU, "time")],
 )
-async def test_a_worker_that_dies_costs_its_job_only(number: signal.Signals, detail: str) -> None:
+async def test_a_worker_that_dies_costs_its_job_only(number: signal.Signals, detail: str, slow: bytes) -> None:
     async with Sandbox(WorkerLimits(concurrency=2)) as sandbox:
-        doomed = asyncio.create_task(sandbox.render(SLOW))
+        doomed = asyncio.create_task(sandbox.render(slow))
         os.kill(await worker_of(sandbox), number)
         with pytest.raises(FailedPrecondition) as caught:
             await doomed
@@ -113,10 +117,10 @@ async def test_a_worker_that_dies_costs_its_job_only(number: signal.Signals, det
         assert children(zygote_of(sandbox)) == []
 
 
-async def test_a_zygote_that_dies_fails_its_jobs_as_retryable_and_is_started_again() -> None:
+async def test_a_zygote_that_dies_fails_its_jobs_as_retryable_and_is_started_again(slow: bytes) -> None:
     async with Sandbox(WorkerLimits(concurrency=2)) as sandbox:
         first = zygote_of(sandbox)
-        doomed = asyncio.create_task(sandbox.render(SLOW))
+        doomed = asyncio.create_task(sandbox.render(slow))
         worker = await worker_of(sandbox)
         os.kill(first, signal.SIGKILL)
         with pytest.raises(Unavailable):
@@ -126,20 +130,18 @@ async def test_a_zygote_that_dies_fails_its_jobs_as_retryable_and_is_started_aga
         assert zygote_of(sandbox) != first
 
 
-async def test_a_job_has_its_time() -> None:
+async def test_a_job_has_its_time(slow: bytes) -> None:
     async with Sandbox(WorkerLimits(wall_seconds=0.5, concurrency=1)) as sandbox:
-        began = time.monotonic()
         with pytest.raises(FailedPrecondition) as caught:
-            await sandbox.render(SLOW)
+            await sandbox.render(slow)
         assert caught.value.metadata == {"detail": "time"}
-        assert time.monotonic() - began < 5
         assert children(zygote_of(sandbox)) == []
 
 
-async def test_a_job_has_its_processor_time() -> None:
+async def test_a_job_has_its_processor_time(slow: bytes) -> None:
     async with Sandbox(WorkerLimits(cpu_seconds=1, concurrency=1)) as sandbox:
         with pytest.raises(FailedPrecondition) as caught:
-            await sandbox.render(slow_pdf(60))
+            await sandbox.render(slow)
         assert caught.value.metadata == {"detail": "time"}
 
 
@@ -152,9 +154,9 @@ async def test_a_job_has_its_memory() -> None:
         assert (await sandbox.render(GOOD)).data
 
 
-async def test_a_cancelled_job_is_killed() -> None:
+async def test_a_cancelled_job_is_killed(slow: bytes) -> None:
     async with Sandbox(WorkerLimits(concurrency=1)) as sandbox:
-        task = asyncio.create_task(sandbox.render(SLOW))
+        task = asyncio.create_task(sandbox.render(slow))
         worker = await worker_of(sandbox)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -186,10 +188,10 @@ async def test_no_more_run_than_allowed() -> None:
     assert 1 <= most <= 2
 
 
-async def test_closing_kills_what_runs() -> None:
+async def test_closing_kills_what_runs(slow: bytes) -> None:
     sandbox = Sandbox(WorkerLimits(concurrency=1))
     await sandbox.start()
-    task = asyncio.create_task(sandbox.render(SLOW))
+    task = asyncio.create_task(sandbox.render(slow))
     worker = await worker_of(sandbox)
     await sandbox.close()
     with pytest.raises(Unavailable):

@@ -5,17 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from support.require import need
-from support.shared import SHARED
+from support.shared import shared
 from zegel.evidence.verification import Report, verify_pdf
-
-CASES = SHARED / "cases/sealed"
 
 
 def case(name: str) -> Path:
-    path = CASES / name
-    need(path.exists(), f"the case {name} of shared/cases/sealed", "put the shared folder beside the clone")
-    return path
+    return shared(f"cases/sealed/{name}")
 
 
 def check(name: str) -> Report:
