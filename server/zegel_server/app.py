@@ -60,7 +60,7 @@ from zegel_server.pdf.sandbox.client import Sandbox
 from zegel_server.permissions.servicer import PermissionServicer
 from zegel_server.signing.ceremony import Ceremony
 from zegel_server.signing.expiry import Expiry
-from zegel_server.signing.links import Awaited, SignerLinks
+from zegel_server.signing.links import PendingSignatureCheck, SignerLinks
 from zegel_server.signing.openings import TrailOpenings
 from zegel_server.signing.pictures import Pictures
 from zegel_server.signing.queue import SealingQueue
@@ -172,7 +172,7 @@ class Domains:
             database,
             links=core.links,
             sessions=core.sessions,
-            signable=Awaited(),
+            signable=PendingSignatureCheck(),
             recorder=recorder,
             providers=core.providers,
         )

@@ -21,9 +21,10 @@ from zegel_server.documents.renditions import Renditions
 from zegel_server.documents.signing_documents import SigningDocuments
 from zegel_server.errors import Unavailable
 from zegel_server.pdf.sandbox.client import Sandbox
-from zegel_server.signing.fields import FieldType, Value
+from zegel_server.signing.field_types import FieldType
+from zegel_server.signing.request import Sealing, SignatureRequest
 from zegel_server.signing.sealing import Sealer, SealMaterials
-from zegel_server.signing.snapshot import Sealing, Snapshot
+from zegel_server.signing.values import Value
 from zegel_server.storage import open_blob_store
 
 
@@ -82,7 +83,9 @@ class SealingWorld:
             await prepared.insert(transaction, self.sender.principal_id)
         return prepared.document_id
 
-    async def signed(self, pages: int = 1, picture: bytes | None = None, orders: Sequence[int] = (0, 1)) -> Snapshot:
+    async def signed(
+        self, pages: int = 1, picture: bytes | None = None, orders: Sequence[int] = (0, 1)
+    ) -> SignatureRequest:
         """A request that everybody has signed; the first signer also fills in a text and ticks a box."""
         new = draft_of([await self.document(make_pdf("Lease", pages))], orders)
         more = (
@@ -101,24 +104,24 @@ class SealingWorld:
             await self.world.ceremony.sign(signer, NO_CALL, lambda _: NO_SIGN)
         return await self.get(request)
 
-    async def get(self, request: Snapshot) -> Snapshot:
+    async def get(self, request: SignatureRequest) -> SignatureRequest:
         return await self.world.signing.get(self.sender, request.signature_request_id)
 
-    async def until(self, request: Snapshot, state: str) -> Snapshot:
+    async def until(self, request: SignatureRequest, state: str) -> SignatureRequest:
         """The request, once it is in a state."""
         async for found in self._watch(request):
             if found.progress.state == state:
                 return found
         raise AssertionError
 
-    async def sealing_of(self, request: Snapshot, attempts: int) -> Sealing:
+    async def sealing_of(self, request: SignatureRequest, attempts: int) -> Sealing:
         """How sealing goes, once it was tried so often."""
         async for found in self._watch(request):
             if found.sealing is not None and found.sealing.attempts >= attempts:
                 return found.sealing
         raise AssertionError
 
-    async def _watch(self, request: Snapshot, seconds: float = 60.0) -> AsyncIterator[Snapshot]:
+    async def _watch(self, request: SignatureRequest, seconds: float = 60.0) -> AsyncIterator[SignatureRequest]:
         end = asyncio.get_running_loop().time() + seconds
         while asyncio.get_running_loop().time() < end:
             yield await self.get(request)

@@ -18,6 +18,7 @@ from zegel_server.caller import Caller, Origin, PrincipalKind, Scope
 from zegel_server.crypto import open_root_keys
 from zegel_server.db import Database, Statement, Transaction, insert_into, open_database
 from zegel_server.db.schema import audit_events, outbox, tenants
+from zegel_server.documents.model import Page
 from zegel_server.edge.idempotency import Answers, Call
 from zegel_server.errors import FailedPrecondition, NotFound
 from zegel_server.ids import new_id
@@ -26,13 +27,14 @@ from zegel_server.pdf.model import CompletionJob
 from zegel_server.permissions.owners import Owners
 from zegel_server.permissions.policies import Policies
 from zegel_server.signing.ceremony import Ceremony
-from zegel_server.signing.drafts import DocumentChoice, NewRequest, Signer
 from zegel_server.signing.expiry import Expiry
-from zegel_server.signing.fields import Field, FieldType, PageSize, Value
-from zegel_server.signing.ports import Documents
-from zegel_server.signing.renditions import Merges, RequestRenditions
+from zegel_server.signing.field_types import FieldType
+from zegel_server.signing.fields import Field
+from zegel_server.signing.new_request import DocumentChoice, NewRequest, Signer
+from zegel_server.signing.renditions import MergingSandbox, RequestRenditions
+from zegel_server.signing.request import SignatureRequest
 from zegel_server.signing.service import Signing
-from zegel_server.signing.snapshot import Snapshot
+from zegel_server.signing.values import Value
 
 SQLITE_ONLY = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 """For what no database decides: refusals, messages, damage."""
@@ -59,7 +61,7 @@ class StoredVersion:
     title: str
     data: bytes
     owner_id: str
-    pages: Sequence[PageSize] = (PageSize(595.0, 842.0),)
+    pages: Sequence[Page] = (Page(595.0, 842.0),)
     deleted: bool = False
 
     @property
@@ -156,7 +158,7 @@ class MergedInMemory:
 
 
 class Joining:
-    """Merges by putting one after the other, and needs no rehearsal."""
+    """MergingSandbox by putting one after the other, and needs no rehearsal."""
 
     async def rehearse(self, job: CompletionJob) -> None:
         pass
@@ -218,7 +220,7 @@ class World:
         )
         return caller._replace(**changes)
 
-    def signer(self, request: Snapshot, index: int = 0) -> Caller:
+    def signer(self, request: SignatureRequest, index: int = 0) -> Caller:
         signature = request.progress.signatures[index]
         return Caller(
             tenant_id=self.tenant_id,
@@ -232,7 +234,7 @@ class World:
             origin=Origin("198.51.100.9", "browser/2.0"),
         )
 
-    async def send(self, caller: Caller, new: NewRequest | None = None) -> Snapshot:
+    async def send(self, caller: Caller, new: NewRequest | None = None) -> SignatureRequest:
         new = new or self.draft(caller)
         return await self.signing.create(caller, new, NO_CALL, lambda _: NO_REQUEST)
 
@@ -242,16 +244,16 @@ class World:
 
     async def ready(self, signer: Caller) -> None:
         """Opens, accepts and fills in, so that the signer can sign."""
-        seen = await self.ceremony.open(signer)
+        view = await self.ceremony.open(signer)
         await self.ceremony.accept_disclosure(signer)
-        marks = [(each.api_id, Value("typed", "Ann")) for each in seen.fields if each.type is FieldType.SIGNATURE]
+        marks = [(each.api_id, Value("typed", "Ann")) for each in view.fields if each.type is FieldType.SIGNATURE]
         await self.ceremony.fill(signer, marks)
 
-    async def sign(self, signer: Caller) -> Snapshot:
+    async def sign(self, signer: Caller) -> SignatureRequest:
         await self.ready(signer)
         return (await self.ceremony.sign(signer, NO_CALL, lambda _: NO_SIGN)).request
 
-    async def events(self, request: Snapshot) -> list[str]:
+    async def events(self, request: SignatureRequest) -> list[str]:
         rows = await self.database.fetch(_EVENTS)
         return [event_name(row) for row in rows if row.trail == request.audit_id]
 
@@ -314,8 +316,8 @@ def place(own_name: str, kind: FieldType, **changes: Any) -> Field:
 async def make_world(
     url: str,
     keyring: Path,
-    documents: Callable[[Database, Keys], Documents] | None = None,
-    sandbox: Merges | None = None,
+    documents: Callable[[Database, Keys], Any] | None = None,
+    sandbox: MergingSandbox | None = None,
 ) -> World:
     """A new tenant in an empty database with tables."""
     database = await open_database(url)
@@ -336,7 +338,7 @@ async def make_world(
         await keys.store_tenant(transaction, founded)
     recorder = Recorder(keys)
     stored, sessions = MemoryDocuments(), MemorySessions()
-    library = documents(database, keys) if documents else stored
+    library: Any = documents(database, keys) if documents else stored
     asked: list[int] = []
     return World(
         database=database,
@@ -351,7 +353,7 @@ async def make_world(
             keys,
             recorder,
             library,
-            sessions,
+            sessions,  # type: ignore[arg-type]
             owners=Owners(Policies(database), ("signature_request.read",)),
             renditions=RequestRenditions(library, sandbox or Joining()),
         ),
@@ -359,7 +361,7 @@ async def make_world(
             database,
             keys,
             recorder,
-            AnyPicture(),
+            AnyPicture(),  # type: ignore[arg-type]
             seal_certificate=lambda: SEAL_CERTIFICATE,
             all_signed=lambda: asked.append(1),
         ),

@@ -36,18 +36,18 @@ SENDING: Final = ("document.read", "signature_request.create")
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class SignableVersion:
     """A version that can be signed.
 
     Attributes:
-        document_id: Of which document.
+        document_id: The document.
         version: Its number.
         title: The document's title.
-        sha256: Of its bytes, 32 bytes.
-        size: Its bytes.
-        pages: Its pages; one at least.
-        rendition_size: Bytes of its rendition.
-        rendition_sha256: Of its rendition, 32 bytes.
+        sha256: SHA-256 of the original, 32 bytes.
+        size: Size of the original in bytes.
+        pages: The pages of its rendition; at least one.
+        rendition_size: Size of the rendition in bytes.
+        rendition_sha256: SHA-256 of the rendition, 32 bytes.
     """
 
     document_id: str
@@ -132,7 +132,7 @@ class SigningDocuments:
         self._keys = keys
         self._renditions = renditions
 
-    async def describe(self, caller: Caller, document_id: str, version: int = 0) -> Facts:
+    async def describe(self, caller: Caller, document_id: str, version: int = 0) -> SignableVersion:
         """What is known of a version that is to be signed; its rendition is made where it has none.
 
         Args:
@@ -153,7 +153,7 @@ class SigningDocuments:
         if row.rendition_prefix is None:
             await self._render(caller.tenant_id, row)
             row = await find_readable(self._database, caller, document_id, row.version, *SENDING)
-        return Facts(
+        return SignableVersion(
             document_id,
             row.version,
             row.title,

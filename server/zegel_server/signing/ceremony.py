@@ -12,7 +12,7 @@ Invariants:
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from google.protobuf.message import Message
 
@@ -25,27 +25,13 @@ from zegel_server.edge import validation
 from zegel_server.edge.idempotency import Call
 from zegel_server.errors import Aborted, FailedPrecondition, NotFound, ResourceExhausted
 from zegel_server.keys.service import Keys
-from zegel_server.signing import disclosure, store
-from zegel_server.signing.fields import (
-    FieldType,
-    Value,
-    Values,
-    check_room,
-    check_values,
-    digest_of,
-    missing,
-    text_length,
-)
+from zegel_server.signing import disclosure, repository, rows, store
+from zegel_server.signing.fields import check_text_budget, check_values, filled_at_signing, missing
 from zegel_server.signing.model import Progress, RequestState
-from zegel_server.signing.reading import (
-    Snapshots,
-    load_values,
-    lock,
-    profile_place,
-    values_place,
-    write,
-)
-from zegel_server.signing.snapshot import Person, Seen, Snapshot, hashes_of
+from zegel_server.signing.pictures import Pictures
+from zegel_server.signing.repository import RequestRepository
+from zegel_server.signing.request import CeremonyView, Person, SignatureRequest
+from zegel_server.signing.values import Value, Values, digest_of, text_length
 
 MAX_VALUES_BYTES: Final = 3 * 1024 * 1024
 """What a signer's values may have together: they are told in one message, of which 4 MiB is the most."""
@@ -54,30 +40,15 @@ MAX_REASON: Final = 1_000
 TRIES: Final = 5
 """How often an act begins anew because the same signer did another at the same time."""
 
-Answer = Callable[[Seen], Message]
+Answer = Callable[[CeremonyView], Message]
 """Makes the answer that a repetition of the call gets, without personal data."""
-
-
-class PictureCheck(Protocol):
-    """Looks at drawn signatures, in the sandbox."""
-
-    async def check(self, pictures: list[tuple[str, bytes]]) -> None:
-        """Demands that pictures can be drawn.
-
-        Args:
-            pictures: Each picture's path in the request, and the picture.
-
-        Raises:
-            InvalidArgument: One cannot be decoded.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
 class _Read:
     """What was read before a transaction: the view, the signer's key, and the values as stored."""
 
-    seen: Seen
+    view: CeremonyView
     key: bytes
     stored_values: bytes | None
 
@@ -103,7 +74,7 @@ class Ceremony:
         database: Database,
         keys: Keys,
         recorder: Recorder,
-        pictures: PictureCheck,
+        pictures: Pictures,
         *,
         seal_certificate: Callable[[], str],
         all_signed: Callable[[], None] = lambda: None,
@@ -114,9 +85,9 @@ class Ceremony:
         self._pictures = pictures
         self._seal_certificate = seal_certificate
         self._all_signed = all_signed
-        self._snapshots = Snapshots(database, keys)
+        self._requests = RequestRepository(database, keys)
 
-    async def get(self, caller: Caller) -> Seen:
+    async def get(self, caller: Caller) -> CeremonyView:
         """The request as the signer sees it.
 
         Args:
@@ -126,9 +97,9 @@ class Ceremony:
             NotFound: The request is gone.
             PermissionDenied: The caller is no signer.
         """
-        return (await self._read(caller)).seen
+        return (await self._read(caller)).view
 
-    async def open(self, caller: Caller) -> Seen:
+    async def open(self, caller: Caller) -> CeremonyView:
         """Opens the request: that it was viewed is recorded the first time, and never again.
 
         Args:
@@ -140,7 +111,7 @@ class Ceremony:
             lambda progress, at: progress.viewed(caller.principal_id, at),
         )
 
-    async def accept_disclosure(self, caller: Caller) -> Seen:
+    async def accept_disclosure(self, caller: Caller) -> CeremonyView:
         """Accepts the electronic record and signature disclosure; a second time changes nothing.
 
         Args:
@@ -156,7 +127,7 @@ class Ceremony:
             {"disclosure": disclosure.SHA256},
         )
 
-    async def fill(self, caller: Caller, values: list[tuple[str, Value]]) -> Seen:
+    async def fill(self, caller: Caller, values: list[tuple[str, Value]]) -> CeremonyView:
         """Puts values into the signer's own fields; values that are there already change nothing.
 
         Args:
@@ -169,9 +140,9 @@ class Ceremony:
             ResourceExhausted: The signer's values together are too large.
         """
         read = await self._read(caller)
-        checked = check_values(read.seen.fields, values)
+        checked = check_values(read.view.fields, values)
         # Refused before anything costly is done, and again under the lock.
-        read.seen.request.progress.demand_fillable(read.seen.signature_id, clock.now())
+        read.view.request.progress.demand_fillable(read.view.signature_id, clock.now())
         await self._pictures.check(
             [
                 (f"values[{index}].mark.drawn_png", value.content)
@@ -186,8 +157,8 @@ class Ceremony:
                 read = await self._read(caller)
         raise Aborted("The fields were filled in elsewhere at the same time; try again.")
 
-    async def _fill(self, caller: Caller, read: _Read, checked: Values) -> Seen:
-        after = {**read.seen.values, **checked}
+    async def _fill(self, caller: Caller, read: _Read, checked: Values) -> CeremonyView:
+        after = {**read.view.values, **checked}
         if sum(value.size for value in after.values()) > MAX_VALUES_BYTES:
             raise ResourceExhausted(
                 f"A signer's values together must have at most {MAX_VALUES_BYTES // 1024**2} MiB.", limit="values_bytes"
@@ -196,20 +167,19 @@ class Ceremony:
         stored = self._encrypt(read, after)
         async with self._database.transaction() as transaction:
             now, others = await self._lock(transaction, read)
-            now.progress.demand_fillable(read.seen.signature_id, clock.now())
-            names = [now.people[each.signature_id].name for each in now.progress.signatures]
-            check_room(now.fields, names, others + text_length(after))
-            if after != read.seen.values:
+            now.progress.demand_fillable(read.view.signature_id, clock.now())
+            check_text_budget(now.fields, now.signer_names, others + text_length(after))
+            if after != read.view.values:
                 await transaction.execute(
                     store.UPDATE_VALUES,
-                    id=read.seen.signature_id,
+                    id=read.view.signature_id,
                     new_values=stored,
                     new_length=text_length(after),
                 )
                 await self._recorder.record(transaction, draft)
-        return Seen(now, read.seen.signature_id, after)
+        return CeremonyView(now, read.view.signature_id, after)
 
-    async def sign(self, caller: Caller, call: Call, answer: Answer) -> Seen:
+    async def sign(self, caller: Caller, call: Call, answer: Answer) -> CeremonyView:
         """Signs; the next in order are asked, or the request waits to be sealed.
 
         Args:
@@ -230,12 +200,10 @@ class Ceremony:
                 continue
         raise Aborted("The fields were filled in elsewhere at the same time; try again.")
 
-    async def _sign(self, caller: Caller, read: _Read, call: Call, answer: Answer) -> Seen:
-        seen, at = read.seen, clock.now()
-        date = Value("text", clock.to_datetime(at).date().isoformat())
-        dates = {field.api_id: date for field in seen.fields if field.type is FieldType.DATE_SIGNED}
-        values = {**seen.values, **dates}
-        person = seen.person
+    async def _sign(self, caller: Caller, read: _Read, call: Call, answer: Answer) -> CeremonyView:
+        view, at = read.view, clock.now()
+        values = {**view.values, **filled_at_signing(view.fields, at)}
+        person = view.person
         draft = await self._draft(
             caller,
             read,
@@ -244,26 +212,26 @@ class Ceremony:
             with_documents=True,
         )
         everybody = await self._recorder.draft_own(
-            seen.request.tenant_id,
+            view.request.tenant_id,
             events.EVENT_TYPE_SIGNATURE_REQUEST_ALL_SIGNED,
-            resource_id=seen.request.signature_request_id,
-            signature_request_id=seen.request.signature_request_id,
-            trail=seen.request.audit_id,
-            documents=hashes_of(seen.request),
+            resource_id=view.request.signature_request_id,
+            signature_request_id=view.request.signature_request_id,
+            trail=view.request.audit_id,
+            documents=view.request.document_hashes,
             extra={"seal_certificate": self._seal_certificate()},
         )
         stored = self._encrypt(read, values)
         async with self._database.transaction() as transaction:
             before, _ = await self._lock(transaction, read)
             # Expiry is decided now, when the lock is had; the time told is the one whose date was committed to.
-            before.progress.demand_fillable(seen.signature_id, clock.now())
-            after = before.after(before.progress.signed(seen.signature_id, at, missing(seen.fields, values)))
-            await write(transaction, before, after)
+            before.progress.demand_fillable(view.signature_id, clock.now())
+            after = before.with_progress(before.progress.signed(view.signature_id, at, missing(view.fields, values)))
+            await repository.save(transaction, before, after)
             await transaction.execute(
                 store.UPDATE_VALUES,
-                id=seen.signature_id,
+                id=view.signature_id,
                 new_values=stored,
-                new_length=text_length(seen.values),
+                new_length=text_length(view.values),
             )
             await self._recorder.record(transaction, draft)
             if after.progress.state is RequestState.ALL_SIGNED:
@@ -279,11 +247,11 @@ class Ceremony:
                     last_reason="",
                 )
                 transaction.after_commit(self._all_signed)
-            told = Seen(after, seen.signature_id, values)
+            told = CeremonyView(after, view.signature_id, values)
             await call.remember(transaction, answer(told))
         return told
 
-    async def decline(self, caller: Caller, reason: str) -> Seen:
+    async def decline(self, caller: Caller, reason: str) -> CeremonyView:
         """Declines to sign: the request ends.
 
         Args:
@@ -296,7 +264,7 @@ class Ceremony:
         """
         reason = validation.text(reason, "reason", least=0, most=MAX_REASON, lines=True)
         read = await self._read(caller)
-        seen, person = read.seen, read.seen.person
+        view, person = read.view, read.view.person
         declined = Person(person.subject_id, person.name, person.email, reason)
         draft = await self._draft(
             caller,
@@ -304,15 +272,16 @@ class Ceremony:
             events.EVENT_TYPE_SIGNATURE_REQUEST_DECLINED,
             personal={"name": person.name, "email": person.email, "reason": reason},
         )
-        profile = {"name": person.name, "email": person.email, "decline_reason": reason}
-        stored = self._keys.encrypt_personal(read.key, profile, profile_place(seen.signature_id))
+        stored = rows.encrypt_person(self._keys, read.key, view.signature_id, declined)
         async with self._database.transaction() as transaction:
-            before, _ = await lock(transaction, seen.request)
-            after = before.after(before.progress.declined(seen.signature_id, clock.now()))
-            await write(transaction, before, after)
-            await transaction.execute(store.UPDATE_PROFILE, id=seen.signature_id, new_profile=stored)
+            before, _ = await repository.lock(transaction, view.request)
+            after = before.with_progress(before.progress.declined(view.signature_id, clock.now()))
+            await repository.save(transaction, before, after)
+            await transaction.execute(store.UPDATE_PROFILE, id=view.signature_id, new_profile=stored)
             await self._recorder.record(transaction, draft)
-        return Seen(after.known_as({**after.people, seen.signature_id: declined}), seen.signature_id, seen.values)
+        return CeremonyView(
+            after.with_people({**after.people, view.signature_id: declined}), view.signature_id, view.values
+        )
 
     # ----------------------------------------------------------------------------------------------------- parts
 
@@ -320,7 +289,7 @@ class Ceremony:
         """The signer's own request; ``PermissionDenied`` for any other caller, whatever policy says."""
         if caller.kind is not PrincipalKind.SIGNER or not caller.signature_request_id:
             raise denied("ceremony.read")
-        request = await self._snapshots.get(caller.tenant_id, caller.signature_request_id)
+        request = await self._requests.get(caller.tenant_id, caller.signature_request_id)
         if caller.principal_id not in request.people:
             raise NotFound("signature")
         row = await self._database.fetch_one(store.SIGNATURE_VALUES, signature_id=caller.principal_id)
@@ -328,25 +297,23 @@ class Ceremony:
         if row is None or key is None:
             raise FailedPrecondition("The signer's data was erased.")
         stored: bytes | None = row.field_values
-        place = values_place(caller.principal_id)
-        values = {} if stored is None else load_values(self._keys.decrypt_personal(key, stored, place))
-        return _Read(Seen(request, caller.principal_id, values), key, stored)
+        values = rows.decrypt_values(self._keys, key, caller.principal_id, stored)
+        return _Read(CeremonyView(request, caller.principal_id, values), key, stored)
 
-    async def _lock(self, transaction: Transaction, read: _Read) -> tuple[Snapshot, int]:
+    async def _lock(self, transaction: Transaction, read: _Read) -> tuple[SignatureRequest, int]:
         """Locks the request, and makes sure that the values are still those that were read.
 
         Returns the request, and how many characters of text the other signers have filled in.
         """
-        now, rows = await lock(transaction, read.seen.request)
-        row: Row = rows[read.seen.signature_id]
+        now, signatures = await repository.lock(transaction, read.view.request)
+        row: Row = signatures[read.view.signature_id]
         if row.field_values != read.stored_values:
             raise _ChangedError
-        others = sum(each.text_length for key, each in rows.items() if key != read.seen.signature_id)
+        others = sum(each.text_length for key, each in signatures.items() if key != read.view.signature_id)
         return now, others
 
     def _encrypt(self, read: _Read, values: Values) -> bytes:
-        data = {api_id: value.to_json() for api_id, value in values.items()}
-        return self._keys.encrypt_personal(read.key, data, values_place(read.seen.signature_id))
+        return rows.encrypt_values(self._keys, read.key, read.view.signature_id, values)
 
     async def _draft(
         self,
@@ -358,14 +325,14 @@ class Ceremony:
         extra: Mapping[str, Any] | None = None,
         with_documents: bool = False,
     ) -> Draft:
-        request = read.seen.request
+        request = read.view.request
         return await self._recorder.draft(
             caller,
             event,
-            resource_id=read.seen.signature_id,
+            resource_id=read.view.signature_id,
             signature_request_id=request.signature_request_id,
             trail=request.audit_id,
-            documents=hashes_of(request) if with_documents else (),
+            documents=request.document_hashes if with_documents else (),
             extra=extra,
             personal=personal,
         )
@@ -376,18 +343,18 @@ class Ceremony:
         event: int,
         transition: Callable[[Progress, int], Progress],
         extra: Mapping[str, Any] | None = None,
-    ) -> Seen:
+    ) -> CeremonyView:
         """An act that changes the progress alone; nothing is written where it changes nothing."""
         read = await self._read(caller)
-        if transition(read.seen.request.progress, clock.now()) == read.seen.request.progress:
-            return read.seen
+        if transition(read.view.request.progress, clock.now()) == read.view.request.progress:
+            return read.view
         draft = await self._draft(caller, read, event, extra=extra)
         async with self._database.transaction() as transaction:
-            before, _ = await lock(transaction, read.seen.request)
+            before, _ = await repository.lock(transaction, read.view.request)
             progress = transition(before.progress, clock.now())
             if progress == before.progress:
-                return Seen(before, read.seen.signature_id, read.seen.values)
-            after = before.after(progress)
-            await write(transaction, before, after)
+                return CeremonyView(before, read.view.signature_id, read.view.values)
+            after = before.with_progress(progress)
+            await repository.save(transaction, before, after)
             await self._recorder.record(transaction, draft)
-        return Seen(after, read.seen.signature_id, read.seen.values)
+        return CeremonyView(after, read.view.signature_id, read.view.values)

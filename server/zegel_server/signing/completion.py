@@ -10,24 +10,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from zegel.evidence.commitments import Box
 from zegel.evidence.sealed_file.completion import FILES
 from zegel.evidence.trail import LeafFields, parse_leaf
 from zegel_server import clock
 from zegel_server.audit.answers import Evidence
-from zegel_server.pdf.model import (
-    AuditDocument,
-    AuditEvent,
-    AuditPage,
-    AuditParty,
-    CompletionJob,
-    Stamp,
-    StampKind,
-)
-from zegel_server.signing.fields import Field, FieldType, Values
+from zegel_server.pdf.model import AuditDocument, AuditEvent, AuditPage, AuditParty, Box, CompletionJob, Stamp
+from zegel_server.signing.field_types import SignedBy, draw_value
 from zegel_server.signing.model import Signature
 from zegel_server.signing.openings import boxes_of
-from zegel_server.signing.snapshot import Snapshot
+from zegel_server.signing.request import SignatureRequest
+from zegel_server.signing.values import Values
 
 MAX_HISTORY: Final = 1_000
 """Rows of the history on the audit page: some 40 pages. Of more, the middle is only counted there."""
@@ -69,15 +61,7 @@ _WAYS: Final[Mapping[str, str]] = {
 """How a signer came by a session, as the trail has it."""
 
 THOUSAND: Final = 1000
-"""Boxes are told in thousandths of a point."""
-
-_STAMPS: Final[Mapping[FieldType, StampKind]] = {
-    FieldType.SIGNATURE: "signature",
-    FieldType.INITIALS: "initials",
-    FieldType.DATE_SIGNED: "date",
-    FieldType.TEXT: "text",
-    FieldType.CHECKBOX: "checkbox",
-}
+"""The evidence has boxes in thousandths of a point."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +77,7 @@ class Completed:
         origin: Name of the log.
     """
 
-    request: Snapshot
+    request: SignatureRequest
     values: Mapping[str, Values]
     rendition: bytes
     evidence: Evidence
@@ -140,41 +124,30 @@ def _time(microseconds: int | None) -> str:
 # -------------------------------------------------------------------------------------------------------------- stamps
 
 
-def _stamps(request: Snapshot, values: Mapping[str, Values]) -> Iterator[Stamp]:
+def _stamps(request: SignatureRequest, values: Mapping[str, Values]) -> Iterator[Stamp]:
+    """What is drawn into the boxes that the trail commits to; nothing where a field was left empty."""
     for field, box in zip(request.fields, boxes_of(request), strict=True):
         signature = request.progress.signatures[field.signer_index]
-        stamp = _stamp(request, signature, field, box, values[signature.signature_id])
-        if stamp is not None:
-            yield stamp
-
-
-def _stamp(request: Snapshot, signature: Signature, field: Field, box: Box, values: Values) -> Stamp | None:
-    """What is drawn in a field, in the box that the trail commits to; nothing where it was left empty."""
-    value = values.get(field.api_id)
-    if value is None or value.content == "":
-        return None
-    caption = ""
-    if field.type is FieldType.SIGNATURE:
+        value = values[signature.signature_id].get(field.api_id)
+        if value is None or value.content == "":
+            continue
         name = request.people[signature.signature_id].name or ERASED
-        caption = f"{name}\n{_time(signature.sign_time)}\n{signature.signature_id}"
-    content = value.content
-    return Stamp(
-        page=box.page,
-        x=box.x / THOUSAND,
-        y=box.y / THOUSAND,
-        width=box.width / THOUSAND,
-        height=box.height / THOUSAND,
-        kind=_STAMPS[field.type],
-        text=("x" if content else "") if isinstance(content, bool) else content if isinstance(content, str) else "",
-        image=content if isinstance(content, bytes) else None,
-        caption=caption,
-    )
+        in_points = Box(
+            page=box.page,
+            x=box.x / THOUSAND,
+            y=box.y / THOUSAND,
+            width=box.width / THOUSAND,
+            height=box.height / THOUSAND,
+        )
+        yield draw_value(
+            field.type, value, in_points, SignedBy(name, signature.signature_id, _time(signature.sign_time))
+        )
 
 
 # ---------------------------------------------------------------------------------------------------------- audit page
 
 
-def _audit_page(request: Snapshot, trail: Sequence[LeafFields], origin: str) -> AuditPage:
+def _audit_page(request: SignatureRequest, trail: Sequence[LeafFields], origin: str) -> AuditPage:
     return AuditPage(
         audit_id=request.audit_id,
         title=request.title,
@@ -190,7 +163,7 @@ def _audit_page(request: Snapshot, trail: Sequence[LeafFields], origin: str) -> 
     )
 
 
-def _documents(request: Snapshot) -> list[AuditDocument]:
+def _documents(request: SignatureRequest) -> list[AuditDocument]:
     """The originals, and what was made of them: the bytes with which the sealed file begins."""
     rows = [AuditDocument(each.title, each.sha256.hex(), each.page_count) for each in request.documents]
     shown = request.rendition
@@ -200,7 +173,7 @@ def _documents(request: Snapshot) -> list[AuditDocument]:
     return rows
 
 
-def _party(request: Snapshot, signature: Signature, trail: Iterable[LeafFields]) -> AuditParty:
+def _party(request: SignatureRequest, signature: Signature, trail: Iterable[LeafFields]) -> AuditParty:
     person = request.people[signature.signature_id]
     ways = {each.type for each in trail if each.resource == signature.signature_id}
     by = "\n".join(told.format(request.tenant_name) for way, told in _WAYS.items() if way in ways)
@@ -214,7 +187,7 @@ def _party(request: Snapshot, signature: Signature, trail: Iterable[LeafFields])
     )
 
 
-def _history(request: Snapshot, trail: Sequence[LeafFields]) -> list[AuditEvent]:
+def _history(request: SignatureRequest, trail: Sequence[LeafFields]) -> list[AuditEvent]:
     """The trail's events; what one party does again and again is one row, and far too many are counted."""
     rows: list[tuple[LeafFields, int]] = []
     for leaf in trail:
@@ -242,7 +215,7 @@ def _same(one: LeafFields, other: LeafFields) -> bool:
     )
 
 
-def _event(request: Snapshot, leaf: LeafFields, count: int) -> AuditEvent:
+def _event(request: SignatureRequest, leaf: LeafFields, count: int) -> AuditEvent:
     if leaf.type == _CREATED_SESSION:
         told = f"Opened a signing session for {_who(request, leaf.resource, 'a signer')}"
     elif leaf.type == _CREATED_LINK:
@@ -256,6 +229,6 @@ def _event(request: Snapshot, leaf: LeafFields, count: int) -> AuditEvent:
     return AuditEvent(f"{leaf.time:%Y-%m-%d %H:%M:%S}", told, who)
 
 
-def _who(request: Snapshot, identifier: str | None, other: str) -> str:
+def _who(request: SignatureRequest, identifier: str | None, other: str) -> str:
     person = request.people.get(identifier or "")
     return other if person is None else person.name or ERASED

@@ -16,8 +16,8 @@ from zegel_server.audit.recorder import Recorder
 from zegel_server.db import Database
 from zegel_server.errors import ZegelError
 from zegel_server.keys.service import Keys
-from zegel_server.signing import store
-from zegel_server.signing.reading import Snapshots, lock, write
+from zegel_server.signing import repository, store
+from zegel_server.signing.repository import RequestRepository
 
 _log = structlog.get_logger("zegel.signing")
 
@@ -40,7 +40,7 @@ class Expiry:
     def __init__(self, database: Database, keys: Keys, recorder: Recorder) -> None:
         self._database = database
         self._recorder = recorder
-        self._snapshots = Snapshots(database, keys)
+        self._requests = RequestRepository(database, keys)
         self._place = FIRST
 
     async def sweep_expired(self) -> int:
@@ -64,7 +64,7 @@ class Expiry:
             return False
 
     async def _end(self, tenant_id: str, signature_request_id: str) -> bool:
-        known = await self._snapshots.get(tenant_id, signature_request_id, named=False)
+        known = await self._requests.get(tenant_id, signature_request_id, with_people=False)
         draft = await self._recorder.draft_own(
             tenant_id,
             events.EVENT_TYPE_SIGNATURE_REQUEST_EXPIRED,
@@ -73,10 +73,10 @@ class Expiry:
             trail=known.audit_id,
         )
         async with self._database.transaction() as transaction:
-            before, _ = await lock(transaction, known)
+            before, _ = await repository.lock(transaction, known)
             progress = before.progress.expired(clock.now())
             if progress == before.progress:
                 return False  # another process was faster, somebody signed, or the expiry was moved
-            await write(transaction, before, before.after(progress))
+            await repository.save(transaction, before, before.with_progress(progress))
             await self._recorder.record(transaction, draft)
         return True

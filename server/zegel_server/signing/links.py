@@ -16,10 +16,10 @@ from zegel_server.caller import Caller
 from zegel_server.db import Database, Transaction
 from zegel_server.edge import validation
 from zegel_server.edge.idempotency import Call
+from zegel_server.identity.links import Links
 from zegel_server.identity.model import LinkState, ListedLink
 from zegel_server.keys.service import Keys
-from zegel_server.signing.ports import Links
-from zegel_server.signing.reading import lock_progress
+from zegel_server.signing.repository import lock_progress
 from zegel_server.signing.service import Signing
 
 
@@ -69,7 +69,7 @@ class SignerLinks:
             NotFound: Absent, or not the caller's to see.
             UniqueViolation: The same call is being made at the same time.
         """
-        known = await self._signing.reached(caller, "signature_request.open", signature_request_id)
+        known = await self._signing.find_reachable(caller, "signature_request.open", signature_request_id)
         validation.identifier(signature_id, "sig", "signature_id", "signature")
         known.progress.demand_awaited(signature_id, clock.now())
         draft = await self._recorder.draft(
@@ -109,7 +109,7 @@ class SignerLinks:
         Raises:
             NotFound: Absent, or not the caller's to see.
         """
-        known = await self._signing.reached(caller, "signature_request.open", signature_request_id)
+        known = await self._signing.find_reachable(caller, "signature_request.open", signature_request_id)
         draft = await self._recorder.draft(
             caller.acts_on("signature_request.open", known.owner_id),
             events.EVENT_TYPE_SIGNER_LINK_CREATED,
@@ -138,7 +138,7 @@ class SignerLinks:
         Raises:
             NotFound: Absent, or not the caller's to see.
         """
-        known = await self._signing.reached(caller, "signature_request.read", signature_request_id)
+        known = await self._signing.find_reachable(caller, "signature_request.read", signature_request_id)
         found = await self._links.list_page(known.tenant_id, signature_request_id, before=before, limit=limit)
         now = clock.now()
         return [(each, each.state(now, awaited=known.progress.awaits(each.signature_id, now))) for each in found]
@@ -155,7 +155,9 @@ class SignerLinks:
             NotFound: Absent, or not the caller's to see.
         """
         # Without the signers' names: a link can be revoked while the tenant's key is not to be had.
-        known = await self._signing.reached(caller, "signature_request.open", signature_request_id, named=False)
+        known = await self._signing.find_reachable(
+            caller, "signature_request.open", signature_request_id, with_people=False
+        )
         validation.identifier(signer_link_id, "lnk", "signer_link_id", "signer_link")
         await self._links.find(known.tenant_id, known.signature_request_id, signer_link_id)
         draft = await self._recorder.draft(
@@ -170,7 +172,7 @@ class SignerLinks:
                 await self._recorder.record(transaction, draft)
 
 
-class Awaited:
+class PendingSignatureCheck:
     """Whether a signature is still awaited, for whoever opens its signer's session."""
 
     async def demand(self, transaction: Transaction, caller: Caller) -> None:

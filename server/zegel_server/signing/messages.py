@@ -18,10 +18,12 @@ from zegel_server.edge import paging, validation
 from zegel_server.errors import InvalidArgument
 from zegel_server.identity.model import LinkState, ListedLink
 from zegel_server.signing import disclosure
-from zegel_server.signing.drafts import DocumentChoice, NewRequest, Signer
-from zegel_server.signing.fields import Field, FieldType, Value, Values
+from zegel_server.signing.field_types import type_named
+from zegel_server.signing.fields import Field
 from zegel_server.signing.model import RequestState, Signature
-from zegel_server.signing.snapshot import Person, PinnedDocument, Seen, Snapshot
+from zegel_server.signing.new_request import DocumentChoice, NewRequest, Signer
+from zegel_server.signing.request import CeremonyView, Person, PinnedDocument, SignatureRequest
+from zegel_server.signing.values import Value, Values
 
 _NOBODY: Final = Person("")
 
@@ -53,9 +55,12 @@ def new_request(request: signing_pb.CreateSignatureRequestRequest) -> NewRequest
 def _field(message: pb.Field, path: str) -> Field:
     if message.type not in pb.FieldType.values() or message.type == pb.FIELD_TYPE_UNSPECIFIED:
         raise InvalidArgument(f"{path}.type", "must be one of the field types", reason="MISSING_FIELD")
+    field_type = type_named(pb.FieldType.Name(message.type).removeprefix("FIELD_TYPE_"))
+    if field_type is None:
+        raise InvalidArgument(f"{path}.type", "is not a type of field that can be sent")
     return Field(
         api_id=message.api_id,
-        type=FieldType(pb.FieldType.Name(message.type).removeprefix("FIELD_TYPE_")),
+        type=field_type,
         document_index=message.document_index,
         page=message.page,
         x=message.x,
@@ -113,7 +118,7 @@ def state_name(state: pb.SignatureRequestState.ValueType) -> str:
 # -------------------------------------------------------------------------------------------------- to the contract
 
 
-def request_message(request: Snapshot, *, bare: bool = False) -> pb.SignatureRequest:
+def request_message(request: SignatureRequest, *, bare: bool = False) -> pb.SignatureRequest:
     """A request as its sender sees it.
 
     Args:
@@ -154,14 +159,14 @@ def request_message(request: Snapshot, *, bare: bool = False) -> pb.SignatureReq
     return message
 
 
-def ceremony_message(seen: Seen, *, bare: bool = False) -> ceremony_pb.Ceremony:
+def ceremony_message(view: CeremonyView, *, bare: bool = False) -> ceremony_pb.Ceremony:
     """A request as one signer sees it.
 
     Args:
-        seen: The request and what is the signer's own of it.
+        view: The request and what is the signer's own of it.
         bare: Whether to leave out personal data.
     """
-    request = seen.request
+    request = view.request
     return ceremony_pb.Ceremony(
         signature_request_id=request.signature_request_id,
         title=request.title,
@@ -169,9 +174,9 @@ def ceremony_message(seen: Seen, *, bare: bool = False) -> ceremony_pb.Ceremony:
         tenant_name=request.tenant_name,
         state=_state(request.progress.state),
         documents=map(_document, request.documents),
-        signature=_signature(seen.signature, _NOBODY if bare else seen.person),
-        fields=map(_field_message, seen.fields),
-        values=() if bare else value_messages(seen.values),
+        signature=_signature(view.signature, _NOBODY if bare else view.person),
+        fields=map(_field_message, view.fields),
+        values=() if bare else value_messages(view.values),
         disclosure=disclosure.TEXT,
         sealed_document_id=request.sealed_document_id,
         rendition=_rendition(request),
@@ -179,7 +184,7 @@ def ceremony_message(seen: Seen, *, bare: bool = False) -> ceremony_pb.Ceremony:
     )
 
 
-def restore_request(message: pb.SignatureRequest, request: Snapshot) -> None:
+def restore_request(message: pb.SignatureRequest, request: SignatureRequest) -> None:
     """Puts the personal data back into a remembered message.
 
     Args:
@@ -191,15 +196,15 @@ def restore_request(message: pb.SignatureRequest, request: Snapshot) -> None:
         signature.name, signature.email = person.name, person.email
 
 
-def restore_ceremony(message: ceremony_pb.Ceremony, seen: Seen) -> None:
+def restore_ceremony(message: ceremony_pb.Ceremony, view: CeremonyView) -> None:
     """Puts the personal data back into a remembered message: once signed, a signer's values stay as they are.
 
     Args:
         message: The message, bare.
-        seen: The request as the signer sees it now.
+        view: The request as the signer sees it now.
     """
-    message.signature.name, message.signature.email = seen.person.name, seen.person.email
-    message.values.extend(value_messages(seen.values))
+    message.signature.name, message.signature.email = view.person.name, view.person.email
+    message.values.extend(value_messages(view.values))
 
 
 def value_messages(values: Values) -> list[pb.FieldValue]:
@@ -254,7 +259,7 @@ def _document(document: PinnedDocument) -> pb.RequestedDocument:
     )
 
 
-def _rendition(request: Snapshot) -> pb.RequestRendition | None:
+def _rendition(request: SignatureRequest) -> pb.RequestRendition | None:
     shown = request.rendition
     if shown is None:
         return None

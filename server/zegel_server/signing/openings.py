@@ -13,14 +13,14 @@ from zegel.evidence.commitments import SEALED, Box, SealedOpening, boxes_salt, c
 from zegel.evidence.openings import OpenedDocument, Openings
 from zegel_server.db import Reader
 from zegel_server.keys.service import Keys
-from zegel_server.signing.reading import Snapshots
-from zegel_server.signing.snapshot import Snapshot, hashes_of
+from zegel_server.signing.repository import RequestRepository
+from zegel_server.signing.request import SignatureRequest
 
 SEALED_VERSION: Final = 1
 """A sealed document has one version."""
 
 
-def boxes_of(request: Snapshot) -> list[Box]:
+def boxes_of(request: SignatureRequest) -> list[Box]:
     """Where something may be drawn over a request's rendition: a box for each field, in the fields' order.
 
     Args:
@@ -46,7 +46,7 @@ def _thousandths(points: float) -> int:
     return round(points * 1000)
 
 
-async def committed_boxes(keys: Keys, request: Snapshot) -> str:
+async def committed_boxes(keys: Keys, request: SignatureRequest) -> str:
     """The commitment to a request's boxes, as the event says it that sends the request.
 
     Args:
@@ -59,7 +59,7 @@ async def committed_boxes(keys: Keys, request: Snapshot) -> str:
     return commit_boxes(boxes_salt(await keys.own_key(request.tenant_id), request.audit_id), boxes_of(request))
 
 
-async def openings_of(keys: Keys, request: Snapshot, sealed_document_id: str = "") -> bytes:
+async def openings_of(keys: Keys, request: SignatureRequest, sealed_document_id: str = "") -> bytes:
     """What opens the commitments of a request's trail: ``openings.json``.
 
     Args:
@@ -82,7 +82,7 @@ async def openings_of(keys: Keys, request: Snapshot, sealed_document_id: str = "
         sealed = SealedOpening(sealed_document_id, SEALED_VERSION, salt)
     documents = tuple(
         OpenedDocument(each, document_salt(key, each.content, each.document, each.version))
-        for each in hashes_of(request)
+        for each in request.document_hashes
     )
     return Openings(documents, tuple(boxes_of(request)), boxes_salt(key, request.audit_id), sealed).format()
 
@@ -96,7 +96,7 @@ class TrailOpenings:
     """
 
     def __init__(self, reader: Reader, keys: Keys) -> None:
-        self._snapshots = Snapshots(reader, keys)
+        self._requests = RequestRepository(reader, keys)
         self._keys = keys
 
     async def __call__(self, tenant_id: str, signature_request_id: str) -> bytes:
@@ -106,5 +106,5 @@ class TrailOpenings:
             tenant_id: Whose it is.
             signature_request_id: The request.
         """
-        request = await self._snapshots.get(tenant_id, signature_request_id, named=False)
+        request = await self._requests.get(tenant_id, signature_request_id, with_people=False)
         return await openings_of(self._keys, request, request.sealed_document_id)

@@ -18,19 +18,18 @@ from typing import Final, Protocol
 
 from zegel.evidence.sealed_file.completion import FILES
 from zegel_server import clock
-from zegel_server.documents.model import Page
+from zegel_server.documents.signing_documents import PreparedDocument, SignableVersion, SigningDocuments
 from zegel_server.errors import FailedPrecondition
 from zegel_server.pdf.limits import MAX_PAGES, MAX_RENDITION_BYTES
 from zegel_server.pdf.model import AuditPage, CompletionJob, Stamp
 from zegel_server.signing.openings import boxes_of
-from zegel_server.signing.ports import DescribedVersion, Documents, PreparedDocument
-from zegel_server.signing.snapshot import PinnedRendition, Snapshot
+from zegel_server.signing.request import PinnedRendition, SignatureRequest
 
 AT_ONCE: Final = 2
 """Requests merged at a time: each takes `MAX_RENDITION_BYTES` of the server's memory, and the merged one as much."""
 
 
-class Merges(Protocol):
+class MergingSandbox(Protocol):
     """What of the sandbox is needed here."""
 
     async def rehearse(self, job: CompletionJob) -> None:
@@ -46,7 +45,7 @@ class Merges(Protocol):
         ...
 
     async def merge(self, renditions: list[bytes]) -> bytes:
-        """Merges renditions into one, in order.
+        """MergingSandbox renditions into one, in order.
 
         Args:
             renditions: Two or more.
@@ -77,15 +76,15 @@ class RequestRenditions:
 
     Args:
         documents: Has the documents' renditions, and takes what is merged of them.
-        sandbox: Merges.
+        sandbox: MergingSandbox.
     """
 
-    def __init__(self, documents: Documents, sandbox: Merges) -> None:
+    def __init__(self, documents: SigningDocuments, sandbox: MergingSandbox) -> None:
         self._documents = documents
         self._sandbox = sandbox
         self._gate = asyncio.Semaphore(AT_ONCE)
 
-    async def make(self, sent: Snapshot, described: Sequence[DescribedVersion]) -> Shown:
+    async def make(self, sent: SignatureRequest, described: Sequence[SignableVersion]) -> Shown:
         """Makes what the signers of a new request are shown.
 
         Args:
@@ -114,7 +113,7 @@ class RequestRenditions:
                 ]
             )
             await self._sandbox.rehearse(_trial(sent, merged))
-            pages = [Page(page.width, page.height) for each in described for page in each.pages]
+            pages = [page for each in described for page in each.pages]
             stored = await self._documents.store_merged(
                 tenant_id=sent.tenant_id,
                 signature_request_id=sent.signature_request_id,
@@ -126,7 +125,7 @@ class RequestRenditions:
         return Shown(pinned, stored)
 
 
-def _trial(sent: Snapshot, merged: bytes) -> CompletionJob:
+def _trial(sent: SignatureRequest, merged: bytes) -> CompletionJob:
     """What would complete a merged rendition: something in each box.
 
     Of one document, its upload was the trial: all of its pages were drawn twice, under the limits of a completion,
@@ -150,7 +149,7 @@ def _trial(sent: Snapshot, merged: bytes) -> CompletionJob:
     return CompletionJob(merged, stamps, audit, files, clock.to_datetime(sent.create_time))
 
 
-def check_sealable(described: Sequence[DescribedVersion]) -> None:
+def check_sealable(described: Sequence[SignableVersion]) -> None:
     """Refuses documents that cannot become one sealed file: the one place that decides it before a request is sent.
 
     Args:

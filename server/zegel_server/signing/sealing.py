@@ -24,24 +24,25 @@ from zegel.evidence.openings import named_seal
 from zegel_server import clock
 from zegel_server.audit.answers import Evidence
 from zegel_server.audit.recorder import Recorder
+from zegel_server.audit.service import AuditTrail
 from zegel_server.credentials.keyed_certificate import SealIdentity
 from zegel_server.credentials.timestamping import TimestampAuthority
 from zegel_server.db import Database
 from zegel_server.documents.model import Page
+from zegel_server.documents.signing_documents import SigningDocuments
 from zegel_server.errors import DataLoss, FailedPrecondition, Unavailable
 from zegel_server.ids import new_id
 from zegel_server.keys.service import Keys
 from zegel_server.pdf.completion.sealing import SealSpec
 from zegel_server.pdf.model import Box
 from zegel_server.pdf.sandbox.client import Sandbox
-from zegel_server.signing import store
+from zegel_server.signing import repository, rows, store
 from zegel_server.signing.completion import ALL_SIGNED, Completed, job_of, read_trail
-from zegel_server.signing.fields import Values
 from zegel_server.signing.model import RequestState
 from zegel_server.signing.openings import openings_of
-from zegel_server.signing.ports import Documents, TrailEvidence
-from zegel_server.signing.reading import Snapshots, load_values, lock, values_place, write
-from zegel_server.signing.snapshot import Snapshot
+from zegel_server.signing.repository import RequestRepository
+from zegel_server.signing.request import SignatureRequest
+from zegel_server.signing.values import Values
 
 EVIDENCE_WAIT_S: Final = 3.0
 """How long a try waits for its events to come under a checkpoint: a sequencer signs one within 250 ms."""
@@ -135,8 +136,8 @@ class Sealer:
         keys: Keys,
         recorder: Recorder,
         *,
-        documents: Documents,
-        trails: TrailEvidence,
+        documents: SigningDocuments,
+        trails: AuditTrail,
         sandbox: Sandbox,
         materials: SealMaterials,
         evidence_wait_s: float | None = None,
@@ -150,7 +151,7 @@ class Sealer:
         self._sandbox = sandbox
         self._materials = materials
         self._token_size = 0
-        self._snapshots = Snapshots(database, keys)
+        self._requests = RequestRepository(database, keys)
 
     async def seal(self, tenant_id: str, signature_request_id: str) -> None:
         """Completes a request; one that waits for no seal only loses its order to seal.
@@ -164,7 +165,7 @@ class Sealer:
             FailedPrecondition: It can never be sealed as it is, such as with ``DOCUMENT_TOO_COMPLEX``.
             Unavailable: Not now: ``TIMESTAMP_UNAVAILABLE``, ``NOT_WITNESSED_YET`` and the like.
         """
-        request = await self._snapshots.get(tenant_id, signature_request_id)
+        request = await self._requests.get(tenant_id, signature_request_id)
         if request.progress.state is not RequestState.ALL_SIGNED:
             async with self._database.transaction() as transaction:
                 await transaction.execute(store.DONE, signature_request_id=signature_request_id)
@@ -188,16 +189,16 @@ class Sealer:
             documents=[DocumentHash(prepared.document_id, 1, hashlib.sha256(sealed).hexdigest(), len(sealed), SEALED)],
         )
         async with self._database.transaction() as transaction:
-            before, _ = await lock(transaction, request)
+            before, _ = await repository.lock(transaction, request)
             await transaction.execute(store.DONE, signature_request_id=signature_request_id)
             if before.progress.state is not RequestState.ALL_SIGNED:
                 return  # another process was faster: its document is the one
             await prepared.insert(transaction, before.owner_id)
-            after = before.after(before.progress.sealed(clock.now())).with_sealed(prepared.document_id)
-            await write(transaction, before, after)
+            after = before.with_progress(before.progress.sealed(clock.now())).with_sealed_document(prepared.document_id)
+            await repository.save(transaction, before, after)
             await self._recorder.record(transaction, draft)
 
-    async def _make(self, request: Snapshot, document_id: str) -> tuple[bytes, Sequence[Page]]:
+    async def _make(self, request: SignatureRequest, document_id: str) -> tuple[bytes, Sequence[Page]]:
         """The sealed file and its pages."""
         evidence = await self._evidence(request)
         rendition = await self._rendition(request)
@@ -231,7 +232,7 @@ class Sealer:
         shown = await self._sandbox.examine(sealed, boxes, certificates)
         return sealed, [Page(page.width, page.height) for page in shown]
 
-    async def _rendition(self, request: Snapshot) -> bytes:
+    async def _rendition(self, request: SignatureRequest) -> bytes:
         """What the signers were shown: its hash is the one that every signer's event binds."""
         pinned = request.rendition
         if pinned is None:
@@ -244,7 +245,7 @@ class Sealer:
             raise DataLoss("A stored rendition is not the one that was signed.")
         return data
 
-    async def _evidence(self, request: Snapshot) -> Evidence:
+    async def _evidence(self, request: SignatureRequest) -> Evidence:
         """The trail up to the event that everybody has signed and the naming of the seal, waited for a little."""
         wait = EVIDENCE_WAIT_S if self._evidence_wait_s is None else self._evidence_wait_s
         deadline = asyncio.get_running_loop().time() + wait
@@ -264,7 +265,7 @@ class Sealer:
                 raise found
             await asyncio.sleep(EVIDENCE_POLL_S)
 
-    async def _tell_certificate(self, request: Snapshot, certificate: str) -> None:
+    async def _tell_certificate(self, request: SignatureRequest, certificate: str) -> None:
         """Has the trail name the certificate that will seal, before it does."""
         draft = await self._recorder.draft_own(
             request.tenant_id,
@@ -290,14 +291,14 @@ class Sealer:
             return evidence
         return _not_integrated()
 
-    async def _values(self, request: Snapshot, signature_id: str) -> Values:
+    async def _values(self, request: SignatureRequest, signature_id: str) -> Values:
         key = await self._keys.subject_key(request.people[signature_id].subject_id)
         if key is None:
             raise FailedPrecondition("A signer's data was erased before the document was sealed.")
         row = await self._database.fetch_one(store.SIGNATURE_VALUES, signature_id=signature_id)
         if row is None or row.field_values is None:
             raise DataLoss("The values of a signature are missing.")
-        return load_values(self._keys.decrypt_personal(key, row.field_values, values_place(signature_id)))
+        return rows.decrypt_values(self._keys, key, signature_id, row.field_values)
 
 
 def _not_what_was_asked() -> Unavailable:

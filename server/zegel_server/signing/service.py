@@ -9,7 +9,6 @@ Invariants:
 * Nothing deletes a request, a signature or an event.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -22,20 +21,21 @@ from zegel_server.audit.leaf import commitment
 from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller, PrincipalKind, Scope
 from zegel_server.db import Database
+from zegel_server.documents.signing_documents import SigningDocuments
 from zegel_server.edge import paging, validation
 from zegel_server.edge.idempotency import Call
 from zegel_server.errors import Aborted
+from zegel_server.identity.sessions import Sessions
 from zegel_server.keys.service import Keys
 from zegel_server.permissions.owners import Owners, check_named
 from zegel_server.permissions.teams import find_team
-from zegel_server.signing import drafts, sending, store
-from zegel_server.signing.drafts import NewRequest
+from zegel_server.signing import repository, store
 from zegel_server.signing.model import Progress
+from zegel_server.signing.new_request import NewRequest, build_request, check_boxes, check_new_request
 from zegel_server.signing.openings import committed_boxes
-from zegel_server.signing.ports import Documents, Sessions
-from zegel_server.signing.reading import Snapshots, lock, write
 from zegel_server.signing.renditions import RequestRenditions
-from zegel_server.signing.snapshot import Snapshot, hashes_of
+from zegel_server.signing.repository import RequestRepository
+from zegel_server.signing.request import SignatureRequest
 
 KIND: Final = "signature_request"
 MOVE: Final = "signature_request.move"
@@ -43,7 +43,7 @@ MOVE: Final = "signature_request.move"
 FIRST_PAGE: Final = "req_" + "z" * 26
 """Sorts after every identifier, whatever the database's collation: an identifier's first digit is at most 7."""
 
-Answer = Callable[[Snapshot], Message]
+Answer = Callable[[SignatureRequest], Message]
 """Makes the answer that a repetition of the call gets, without personal data: that stays in its encrypted columns."""
 
 
@@ -74,7 +74,7 @@ class Signing:
         database: Database,
         keys: Keys,
         recorder: Recorder,
-        documents: Documents,
+        documents: SigningDocuments,
         sessions: Sessions,
         *,
         owners: Owners,
@@ -87,9 +87,9 @@ class Signing:
         self._sessions = sessions
         self._owners = owners
         self._renditions = renditions
-        self._snapshots = Snapshots(database, keys)
+        self._requests = RequestRepository(database, keys)
 
-    async def create(self, caller: Caller, new: NewRequest, call: Call, answer: Answer) -> Snapshot:
+    async def create(self, caller: Caller, new: NewRequest, call: Call, answer: Answer) -> SignatureRequest:
         """Sends a signature request.
 
         Args:
@@ -107,26 +107,25 @@ class Signing:
             NotFound: A document or the team is absent, or not the caller's to see.
             UniqueViolation: The same call is being made at the same time.
         """
-        new = drafts.check(new)
+        new = check_new_request(new)
         if new.team_id:
             await find_team(self._database, caller, "signature_request.create", new.team_id)
         described = [
             await self._documents.describe(caller, choice.document_id, choice.version) for choice in new.documents
         ]
-        sending.check_places(new, described)
+        check_boxes(new, described)
         subjects = [await self._keys.subject(caller.tenant_id, signer.email) for signer in new.signers]
-        tenant_name = await self._snapshots.tenant_name(caller.tenant_id)
-        sent = sending.compose(caller, new, described=described, subjects=subjects, tenant_name=tenant_name)
+        tenant_name = await self._requests.tenant_name(caller.tenant_id)
+        sent = build_request(caller, new, described=described, subjects=subjects, tenant_name=tenant_name)
         shown = await self._renditions.make(sent, described)
         sent = replace(sent, rendition=shown.rendition)
-        fields = json.dumps([field.to_json() for field in new.fields], ensure_ascii=False, separators=(",", ":"))
         draft = await self._recorder.draft(
             caller,
             events.EVENT_TYPE_SIGNATURE_REQUEST_SENT,
             resource_id=sent.signature_request_id,
             signature_request_id=sent.signature_request_id,
             trail=sent.audit_id,
-            documents=hashes_of(sent),
+            documents=sent.document_hashes,
             extra={
                 "boxes": await committed_boxes(self._keys, sent),
                 "signers": [
@@ -139,21 +138,18 @@ class Signing:
                 ],
             },
         )
-        rows = sending.signature_rows(self._keys, sent, new, subjects)
         async with self._database.transaction() as transaction:
             # In one order, so that two requests over the same documents never wait for each other.
             for document_id in sorted({document.document_id for document in sent.documents}):
                 await self._documents.pin(transaction, caller.tenant_id, document_id)
             if shown.merged is not None:
                 await shown.merged.insert(transaction, sent.owner_id)
-            await transaction.execute(store.INSERT_REQUEST, **sending.request_row(sent, fields))
-            await transaction.execute_many(store.INSERT_DOCUMENT, sending.document_rows(sent))
-            await transaction.execute_many(store.INSERT_SIGNATURE, rows)
+            await repository.insert(transaction, self._keys, sent, subjects)
             await self._recorder.record(transaction, draft)
             await call.remember(transaction, answer(sent))
         return sent
 
-    async def get(self, caller: Caller, signature_request_id: str) -> Snapshot:
+    async def get(self, caller: Caller, signature_request_id: str) -> SignatureRequest:
         """A signature request.
 
         Args:
@@ -163,9 +159,11 @@ class Signing:
         Raises:
             NotFound: Absent, or not the caller's to see.
         """
-        return await self.reached(caller, "signature_request.read", signature_request_id)
+        return await self.find_reachable(caller, "signature_request.read", signature_request_id)
 
-    async def list_page(self, caller: Caller, *, state: str, before: str, limit: int) -> tuple[list[Snapshot], bool]:
+    async def list_page(
+        self, caller: Caller, *, state: str, before: str, limit: int
+    ) -> tuple[list[SignatureRequest], bool]:
         """A page of the requests that the caller reaches, the newest first.
 
         Args:
@@ -179,16 +177,16 @@ class Signing:
         """
         if caller.kind is PrincipalKind.SIGNER:
             # A signer is a party to exactly one request, whatever else policy says.
-            own = await self.reached(caller, "signature_request.read", caller.signature_request_id)
+            own = await self.find_reachable(caller, "signature_request.read", caller.signature_request_id)
             fits = own.signature_request_id < before and state in {"", own.progress.state}
             return ([own] if fits else []), False
         permission = "signature_request.read"
         owners = None if caller.scopes(permission) & Scope.ANY else caller.owners(permission)
-        return await self._snapshots.page(caller.tenant_id, owners=owners, state=state, before=before, limit=limit)
+        return await self._requests.page(caller.tenant_id, owners=owners, state=state, before=before, limit=limit)
 
     async def reschedule(
         self, caller: Caller, signature_request_id: str, expire_time: int | None, etag: str
-    ) -> Snapshot:
+    ) -> SignatureRequest:
         """Changes when a request expires.
 
         Args:
@@ -212,7 +210,7 @@ class Signing:
             extra={"expire_time": None if expire_time is None else clock.to_rfc3339(expire_time)},
         )
 
-    async def cancel(self, caller: Caller, signature_request_id: str, etag: str) -> Snapshot:
+    async def cancel(self, caller: Caller, signature_request_id: str, etag: str) -> SignatureRequest:
         """Calls a request off; a second time changes nothing.
 
         Args:
@@ -234,7 +232,7 @@ class Signing:
             transition=lambda progress: progress.canceled(clock.now()),
         )
 
-    async def move(self, caller: Caller, signature_request_id: str, owner_id: str, etag: str) -> Snapshot:
+    async def move(self, caller: Caller, signature_request_id: str, owner_id: str, etag: str) -> SignatureRequest:
         """Gives a request another owner, in whatever state it is, and its sealed document with it.
 
         Args:
@@ -251,7 +249,7 @@ class Signing:
         """
         validation.identifier(signature_request_id, "req", "signature_request_id", KIND)
         check_named(owner_id)
-        known = await self.reached(caller, MOVE, signature_request_id)
+        known = await self.find_reachable(caller, MOVE, signature_request_id)
         await self._owners.check_move(
             self._database,
             caller,
@@ -269,12 +267,12 @@ class Signing:
             extra={"owner": owner_id, "previous_owner": known.owner_id},
         )
         async with self._database.transaction() as transaction:
-            before, _ = await lock(transaction, known)
+            before, _ = await repository.lock(transaction, known)
             if before.owner_id != known.owner_id or etag not in {"", paging.etag(before.revision)}:
                 raise Aborted("The signature request was changed since the etag was read.")
             if owner_id == before.owner_id:
                 return before
-            after = before.given_to(owner_id)
+            after = before.with_owner(owner_id)
             await transaction.execute(
                 store.MOVE_REQUEST,
                 id=after.signature_request_id,
@@ -300,7 +298,7 @@ class Signing:
         Raises:
             NotFound: Absent, or not the caller's to see.
         """
-        known = await self.reached(caller, "signature_request.open", signature_request_id)
+        known = await self.find_reachable(caller, "signature_request.open", signature_request_id)
         validation.identifier(signature_id, "sig", "signature_id", "signature")
         signature = known.progress.signature(signature_id)
         draft = await self._recorder.draft(
@@ -323,16 +321,16 @@ class Signing:
             await self._recorder.record(transaction, draft.about(extra={**draft.extra, "opened_session": session_id}))
         return OpenedSession(session_id, token, expire_time)
 
-    async def reached(
-        self, caller: Caller, permission: str, signature_request_id: str, *, named: bool = True
-    ) -> Snapshot:
+    async def find_reachable(
+        self, caller: Caller, permission: str, signature_request_id: str, *, with_people: bool = True
+    ) -> SignatureRequest:
         """A request that the caller reaches.
 
         Args:
             caller: Who asks.
             permission: By which permission.
             signature_request_id: Its identifier.
-            named: Whether with its signers as persons, which takes the tenant's key.
+            with_people: Whether to decrypt its signers' names and addresses, which takes the tenant's key.
 
         Raises:
             NotFound: Absent, or not the caller's to see.
@@ -340,7 +338,7 @@ class Signing:
         validation.identifier(signature_request_id, "req", "signature_request_id", KIND)
         party = caller.kind is PrincipalKind.SIGNER and caller.signature_request_id == signature_request_id
         owners = caller.reach(permission, party=party)
-        return await self._snapshots.get(caller.tenant_id, signature_request_id, owners, named=named)
+        return await self._requests.get(caller.tenant_id, signature_request_id, owners, with_people=with_people)
 
     async def _change(
         self,
@@ -352,8 +350,8 @@ class Signing:
         etag: str,
         transition: Callable[[Progress], Progress],
         extra: Mapping[str, Any] | None = None,
-    ) -> Snapshot:
-        known = await self.reached(caller, permission, signature_request_id)
+    ) -> SignatureRequest:
+        known = await self.find_reachable(caller, permission, signature_request_id)
         draft = await self._recorder.draft(
             caller.acts_on(permission, known.owner_id),
             event,
@@ -363,13 +361,13 @@ class Signing:
             extra=extra,
         )
         async with self._database.transaction() as transaction:
-            before, _ = await lock(transaction, known)
+            before, _ = await repository.lock(transaction, known)
             progress = transition(before.progress)
             if progress == before.progress:
                 return before
             if etag and etag != paging.etag(before.revision):
                 raise Aborted("The signature request was changed since the etag was read.")
-            after = before.after(progress)
-            await write(transaction, before, after)
+            after = before.with_progress(progress)
+            await repository.save(transaction, before, after)
             await self._recorder.record(transaction, draft)
         return after

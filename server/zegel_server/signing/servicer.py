@@ -18,8 +18,8 @@ from zegel_server.errors import FailedPrecondition
 from zegel_server.signing import messages
 from zegel_server.signing.ceremony import Ceremony
 from zegel_server.signing.links import SignerLinks
+from zegel_server.signing.request import CeremonyView
 from zegel_server.signing.service import FIRST_PAGE, Signing
-from zegel_server.signing.snapshot import Seen
 
 SESSION_DEFAULT: Final = clock.HOUR
 """How long a signer's session lasts where the sender says nothing, as the contract says."""
@@ -222,27 +222,27 @@ class CeremonyServicer(ceremony_rpc.CeremonyServiceServicer):
         self, request: ceremony_pb.OpenCeremonyRequest, context: Any
     ) -> ceremony_pb.OpenCeremonyResponse:
         """See the contract."""
-        seen = await self._ceremony.open(current_caller())
-        return ceremony_pb.OpenCeremonyResponse(ceremony=messages.ceremony_message(seen))
+        view = await self._ceremony.open(current_caller())
+        return ceremony_pb.OpenCeremonyResponse(ceremony=messages.ceremony_message(view))
 
     async def GetCeremony(
         self, request: ceremony_pb.GetCeremonyRequest, context: Any
     ) -> ceremony_pb.GetCeremonyResponse:
         """See the contract."""
-        seen = await self._ceremony.get(current_caller())
-        return ceremony_pb.GetCeremonyResponse(ceremony=messages.ceremony_message(seen))
+        view = await self._ceremony.get(current_caller())
+        return ceremony_pb.GetCeremonyResponse(ceremony=messages.ceremony_message(view))
 
     async def AcceptDisclosure(
         self, request: ceremony_pb.AcceptDisclosureRequest, context: Any
     ) -> ceremony_pb.AcceptDisclosureResponse:
         """See the contract."""
-        seen = await self._ceremony.accept_disclosure(current_caller())
-        return ceremony_pb.AcceptDisclosureResponse(ceremony=messages.ceremony_message(seen))
+        view = await self._ceremony.accept_disclosure(current_caller())
+        return ceremony_pb.AcceptDisclosureResponse(ceremony=messages.ceremony_message(view))
 
     async def FillFields(self, request: ceremony_pb.FillFieldsRequest, context: Any) -> ceremony_pb.FillFieldsResponse:
         """See the contract."""
-        seen = await self._ceremony.fill(current_caller(), messages.new_values(request.values))
-        return ceremony_pb.FillFieldsResponse(ceremony=messages.ceremony_message(seen))
+        view = await self._ceremony.fill(current_caller(), messages.new_values(request.values))
+        return ceremony_pb.FillFieldsResponse(ceremony=messages.ceremony_message(view))
 
     async def SignDocuments(
         self, request: ceremony_pb.SignDocumentsRequest, context: Any
@@ -251,12 +251,12 @@ class CeremonyServicer(ceremony_rpc.CeremonyServiceServicer):
         caller = current_caller()
         call = await self._answers.call(caller, request)
 
-        def bare(seen: Seen) -> ceremony_pb.SignDocumentsResponse:
-            return ceremony_pb.SignDocumentsResponse(ceremony=messages.ceremony_message(seen, bare=True))
+        def bare(view: CeremonyView) -> ceremony_pb.SignDocumentsResponse:
+            return ceremony_pb.SignDocumentsResponse(ceremony=messages.ceremony_message(view, bare=True))
 
         async def act() -> ceremony_pb.SignDocumentsResponse:
-            seen = await self._ceremony.sign(caller, call, bare)
-            return ceremony_pb.SignDocumentsResponse(ceremony=messages.ceremony_message(seen))
+            view = await self._ceremony.sign(caller, call, bare)
+            return ceremony_pb.SignDocumentsResponse(ceremony=messages.ceremony_message(view))
 
         async def restore(answer: ceremony_pb.SignDocumentsResponse) -> None:
             messages.restore_ceremony(answer.ceremony, await self._ceremony.get(caller))
@@ -267,5 +267,5 @@ class CeremonyServicer(ceremony_rpc.CeremonyServiceServicer):
         self, request: ceremony_pb.DeclineSignatureRequest, context: Any
     ) -> ceremony_pb.DeclineSignatureResponse:
         """See the contract."""
-        seen = await self._ceremony.decline(current_caller(), request.reason)
-        return ceremony_pb.DeclineSignatureResponse(ceremony=messages.ceremony_message(seen))
+        view = await self._ceremony.decline(current_caller(), request.reason)
+        return ceremony_pb.DeclineSignatureResponse(ceremony=messages.ceremony_message(view))

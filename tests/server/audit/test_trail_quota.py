@@ -17,7 +17,7 @@ from zegel_server.audit.model import EventFilter
 from zegel_server.caller import Caller, PrincipalKind, Scope, Share
 from zegel_server.errors import ResourceExhausted
 from zegel_server.ids import new_id
-from zegel_server.signing.drafts import MAX_SIGNERS
+from zegel_server.signing.new_request import MAX_SIGNERS
 
 Request = tuple[str, str]
 

@@ -25,15 +25,16 @@ from zegel_server.errors import (
 )
 from zegel_server.ids import new_id
 from zegel_server.signing import ceremony, disclosure
-from zegel_server.signing.fields import FieldType, Value, digest_of
+from zegel_server.signing.field_types import FieldType
 from zegel_server.signing.model import RequestState, SignatureStatus
-from zegel_server.signing.snapshot import Seen, Snapshot, hashes_of
+from zegel_server.signing.request import CeremonyView, SignatureRequest
+from zegel_server.signing.values import Value, digest_of
 
 S = SignatureStatus
 TYPED = Value("typed", "Ann Nowak")
 
 
-async def sign(world: World, signer: Caller) -> Seen:
+async def sign(world: World, signer: Caller) -> CeremonyView:
     return await world.ceremony.sign(signer, NO_CALL, lambda _: NO_SIGN)
 
 
@@ -92,7 +93,7 @@ async def test_the_event_of_a_signature_commits_to_who_and_what_and_tells_neithe
     assert key is not None
     assert said(row).personal == commitment(key, told)
     assert said(row).actor == signer.principal_id
-    assert said(row).documents == commitments_to(hashes_of(request), await world.keys.own_key(world.tenant_id))
+    assert said(row).documents == commitments_to(request.document_hashes, await world.keys.own_key(world.tenant_id))
     assert all(secret not in row.body for secret in (person.name, person.email, "198.51", digest_of(values)))
 
 
@@ -114,9 +115,9 @@ async def test_the_day_of_signing_is_the_servers_in_utc(world: World) -> None:
     signer = world.signer(request)
     await world.ready(signer)
     before = datetime.now(UTC).date()
-    seen = await sign(world, signer)
-    assert str(seen.values["date_signed-0"].content) in {str(before), str(datetime.now(UTC).date())}
-    assert (await world.ceremony.get(signer)).values == seen.values
+    view = await sign(world, signer)
+    assert str(view.values["date_signed-0"].content) in {str(before), str(datetime.now(UTC).date())}
+    assert (await world.ceremony.get(signer)).values == view.values
     error = await refused(
         world.ceremony.fill(world.signer(request, 1), [("date_signed-1", Value("text", "1999-01-01"))])
     )
@@ -201,10 +202,10 @@ async def test_what_is_signed_is_what_was_there_under_the_lock(world: World) -> 
         return made
 
     world.recorder.draft = slip_in  # type: ignore[method-assign, assignment]
-    seen = await sign(world, signer)
+    view = await sign(world, signer)
     row = next(row for row in reversed(await world.event_rows()) if said(row).type == "SIGNATURE_REQUEST_SIGNED")
     stored = (await world.ceremony.get(signer)).values
-    assert stored == seen.values
+    assert stored == view.values
     assert stored["note"] == Value("text", "slipped in")
     assert (await world.personal_of(row))["values"] == digest_of(stored)
 
@@ -301,9 +302,9 @@ async def test_declining_ends_the_request_and_tells_the_sender_why(world: World)
     sender = world.member()
     request = await world.send(sender)
     signer = world.signer(request)
-    seen = await world.ceremony.decline(signer, "The rent is wrong.")
+    view = await world.ceremony.decline(signer, "The rent is wrong.")
     found = await world.signing.get(sender, request.signature_request_id)
-    assert found == seen.request
+    assert found == view.request
     assert found.progress.state is RequestState.DECLINED
     assert found.people[signer.principal_id].decline_reason == "The rent is wrong."
     assert found.people[signer.principal_id].name == "Ann 0"
@@ -335,8 +336,8 @@ async def test_after_the_expiry_nothing_more_is_taken_but_reading(
     assert (await refused(acts[act]())).reason == "RECIPIENT_EXPIRED"
     assert await world.expiry.sweep_expired() == 1
     assert (await refused(acts[act]())).reason == "RECIPIENT_EXPIRED"
-    seen = await world.ceremony.get(signer)
-    assert (seen.request.progress.state, seen.signature.status) == (RequestState.EXPIRED, S.EXPIRED)
+    view = await world.ceremony.get(signer)
+    assert (view.request.progress.state, view.signature.status) == (RequestState.EXPIRED, S.EXPIRED)
 
 
 async def test_after_a_cancel_acts_are_refused_and_reading_is_not(world: World) -> None:
@@ -393,15 +394,15 @@ async def test_who_fills_in_for_ever_is_stopped_and_stops_nobody(world: World, m
         assert isinstance(full, ResourceExhausted)
         assert (full.reason, full.metadata) == ("TRAIL_FULL", {"limit": "events_of_request"})
         # What is there already changes nothing, and leaves no event.
-        seen = await world.ceremony.fill(signer, [(field_of(request, signer), Value("typed", "Ann 5"))])
-        assert seen.values[field_of(request, signer)].content == "Ann 5"
+        view = await world.ceremony.fill(signer, [(field_of(request, signer), Value("typed", "Ann 5"))])
+        assert view.values[field_of(request, signer)].content == "Ann 5"
     assert (await sign(world, ann)).signature.status is S.SIGNED
     assert [each.status for each in (await world.sign(ben)).progress.signatures][:2] == [S.SIGNED, S.SIGNED]
     assert (await world.ceremony.decline(eve, "No.")).signature.status is S.DECLINED
     assert (await world.events(request)).count("FIELDS_FILLED") == 5 + 5 + 1
 
 
-def field_of(request: Snapshot, signer: Caller) -> str:
+def field_of(request: SignatureRequest, signer: Caller) -> str:
     return next(
         each.api_id
         for each in request.fields

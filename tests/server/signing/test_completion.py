@@ -13,22 +13,24 @@ from zegel_server.audit.answers import Evidence
 from zegel_server.audit.leaf import LeafFields
 from zegel_server.ids import new_id
 from zegel_server.pdf.limits import MAX_AUDIT_ROWS
-from zegel_server.signing import completion, drafts
+from zegel_server.signing import completion, new_request
 from zegel_server.signing.completion import ERASED, MAX_HISTORY, Completed, job_of
-from zegel_server.signing.fields import Field, FieldType, Value
+from zegel_server.signing.field_types import FieldType
+from zegel_server.signing.fields import Field
 from zegel_server.signing.model import Progress
 from zegel_server.signing.openings import boxes_of
-from zegel_server.signing.snapshot import Person, PinnedDocument, PinnedRendition, Snapshot
+from zegel_server.signing.request import Person, PinnedDocument, PinnedRendition, SignatureRequest
+from zegel_server.signing.values import Value
 
 SIGNED = 1_795_504_089_000_000
 ONE, TWO = "sig_" + "1" * 26, "sig_" + "2" * 26
 
 
-def request(*fields: Field, orders: tuple[int, int] = (0, 1)) -> Snapshot:
+def request(*fields: Field, orders: tuple[int, int] = (0, 1)) -> SignatureRequest:
     progress = Progress.sent([(ONE, orders[0]), (TWO, orders[1])], None)
     for key in sorted((ONE, TWO), key=lambda key: progress.signature(key).order):
         progress = progress.accepted(key, 1).signed(key, SIGNED)
-    return Snapshot(
+    return SignatureRequest(
         signature_request_id=new_id("req"),
         tenant_id=new_id("ten"),
         tenant_name="Lettings & Co",
@@ -59,7 +61,9 @@ def event(kind: str, actor: str | None, second: int = 0, resource: str | None = 
     )
 
 
-def completed(made: Snapshot, *events: LeafFields, values: dict[str, dict[str, Value]] | None = None) -> Completed:
+def completed(
+    made: SignatureRequest, *events: LeafFields, values: dict[str, dict[str, Value]] | None = None
+) -> Completed:
     lines = b"".join(leaf.compose(each) + b"\n" for each in events)
     whole: dict[str, dict[str, Value]] = {ONE: {}, TWO: {}} | (values or {})
     return Completed(
@@ -184,7 +188,7 @@ def test_a_history_too_long_to_read_says_how_much_it_leaves_out(rows: int) -> No
     events = [event("FIELDS_FILLED", (ONE, TWO)[number % 2], number) for number in range(rows)]
     page = job_of(completed(request(), *events)).audit
     assert page is not None
-    most = drafts.MAX_DOCUMENTS + drafts.MAX_SIGNERS + len(page.events)
+    most = new_request.MAX_DOCUMENTS + new_request.MAX_SIGNERS + len(page.events)
     assert most <= MAX_AUDIT_ROWS
     if rows <= MAX_HISTORY:
         assert len(page.events) == rows

@@ -15,7 +15,7 @@ from zegel_server.errors import DataLoss
 from zegel_server.signing import expiry
 from zegel_server.signing.expiry import Expiry
 from zegel_server.signing.model import RequestState
-from zegel_server.signing.snapshot import Snapshot
+from zegel_server.signing.request import SignatureRequest
 
 
 @pytest.fixture
@@ -27,12 +27,12 @@ async def other(url: str, world: World, tmp_path: Path) -> AsyncIterator[World]:
     await made.database.close()
 
 
-async def sent(world: World, count: int) -> list[Snapshot]:
+async def sent(world: World, count: int) -> list[SignatureRequest]:
     sender = world.member()
     return [await world.send(sender, world.draft(sender, expire_time=clock.now() + clock.HOUR)) for _ in range(count)]
 
 
-async def states(world: World, requests: list[Snapshot]) -> set[RequestState]:
+async def states(world: World, requests: list[SignatureRequest]) -> set[RequestState]:
     reader = world.member(Scope.ANY)
     return {(await world.signing.get(reader, each.signature_request_id)).progress.state for each in requests}
 

@@ -7,22 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.signing_world import place
+from zegel_server.documents.model import Page
 from zegel_server.errors import InvalidArgument
-from zegel_server.signing.fields import (
-    MARKS,
-    MAX_PNG_BYTES,
-    Field,
-    FieldType,
-    PageSize,
-    Value,
-    check_field,
-    check_place,
-    check_value,
-    digest_of,
-    missing,
-)
+from zegel_server.signing.field_types import MAX_PNG_BYTES, FieldType
+from zegel_server.signing.fields import Field, check_box, check_field, check_value, missing
+from zegel_server.signing.values import Value, digest_of
 
-A4 = [PageSize(595.0, 842.0), PageSize(842.0, 595.0)]
+A4 = [Page(595.0, 842.0), Page(842.0, 595.0)]
 T = FieldType
 
 
@@ -80,7 +71,7 @@ def test_a_field_is_accepted_exactly_where_its_box_is_on_the_page(field: Field) 
         and field.y + field.height <= A4[field.page - 1].height + 0.01
     )
     try:
-        check_place(field, "fields[0]", A4)
+        check_box(field, "fields[0]", A4)
     except InvalidArgument:
         assert not inside
     else:
@@ -117,15 +108,15 @@ def test_a_wrong_field_is_refused_by_the_name_of_what_is_wrong(changes: dict[str
 @pytest.mark.parametrize(("page", "named"), [({"page": 3}, "page"), ({"x": 400.0}, "width"), ({"y": 790.0}, "height")])
 def test_a_box_off_the_page_is_refused(page: dict[str, object], named: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
-        check_place(place("a", T.TEXT, **page), "fields[0]", A4)
+        check_box(place("a", T.TEXT, **page), "fields[0]", A4)
     assert caught.value.metadata["field"] == f"fields[0].{named}"
 
 
 @pytest.mark.parametrize("kind", FieldType)
 def test_a_mark_is_always_required(kind: FieldType) -> None:
     field = check_field(place("a", kind, required=False), "fields[0]", documents=1, signers=1)
-    assert field.required is (kind in MARKS)
-    assert field.needs_value is (kind in MARKS)
+    assert field.required is (kind in {T.SIGNATURE, T.INITIALS})
+    assert field.needs_value is (kind in {T.SIGNATURE, T.INITIALS})
 
 
 def test_what_is_required_has_to_say_something() -> None:

@@ -11,16 +11,17 @@ from zegel.evidence.commitments import Box, DocumentHash
 from zegel.evidence.openings import Openings, check_openings
 from zegel.evidence.trail import LeafFields
 from zegel_server.audit.recorder import commitments_to
+from zegel_server.documents.model import Page
 from zegel_server.errors import DataLoss
-from zegel_server.signing.fields import FieldType, PageSize
+from zegel_server.signing.field_types import FieldType
 from zegel_server.signing.openings import boxes_of, committed_boxes, openings_of
-from zegel_server.signing.snapshot import PinnedRendition, Snapshot, hashes_of
+from zegel_server.signing.request import PinnedRendition, SignatureRequest
 
-PAGE = PageSize(595.0, 842.0)
+PAGE = Page(595.0, 842.0)
 RENDITION = PinnedRendition("doc_r", 1, b"\7" * 32, 4_321, 5)
 
 
-async def sent(world: World) -> Snapshot:
+async def sent(world: World) -> SignatureRequest:
     """A request of a document of three pages and one of two, with a field on the last page of each."""
     sender = world.member()
     documents = [world.documents.add(sender.principal_id, pages=[PAGE] * count).document_id for count in (3, 2)]
@@ -33,9 +34,9 @@ async def sent(world: World) -> Snapshot:
     return replace(request, rendition=RENDITION)
 
 
-async def trail_of(world: World, request: Snapshot) -> list[LeafFields]:
+async def trail_of(world: World, request: SignatureRequest) -> list[LeafFields]:
     """The events of a request that everybody has signed, as far as openings are concerned."""
-    documents = commitments_to(hashes_of(request), await world.keys.own_key(world.tenant_id))
+    documents = commitments_to(request.document_hashes, await world.keys.own_key(world.tenant_id))
     signatures = [each.signature_id for each in request.progress.signatures]
     told: list[tuple[str, dict[str, Any]]] = [
         (

@@ -7,7 +7,7 @@ from PIL import Image
 
 from zegel_server.errors import InvalidArgument
 from zegel_server.pdf.sandbox.client import Sandbox
-from zegel_server.signing.fields import check_png
+from zegel_server.signing.field_types import check_png
 from zegel_server.signing.pictures import Pictures
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -7,14 +7,15 @@ import pytest
 
 from support.signing_world import NO_CALL, NO_REQUEST, SQLITE_ONLY, World, draft_of, place
 from zegel.evidence.commitments import DocumentHash
+from zegel_server.documents.model import Page
 from zegel_server.errors import FailedPrecondition, InvalidArgument, Unavailable
 from zegel_server.pdf.limits import MAX_PAGES, MAX_PDF_BYTES, MAX_RENDITION_BYTES
 from zegel_server.signing import renditions
-from zegel_server.signing.fields import FieldType, PageSize
+from zegel_server.signing.field_types import FieldType
 from zegel_server.signing.messages import ceremony_message, request_message
-from zegel_server.signing.snapshot import PinnedRendition, hashes_of
+from zegel_server.signing.request import PinnedRendition
 
-A4 = PageSize(595.0, 842.0)
+A4 = Page(595.0, 842.0)
 
 
 async def test_of_one_document_it_is_that_documents_own(world: World) -> None:
@@ -44,9 +45,9 @@ async def test_of_several_it_is_merged_in_their_order_and_belongs_to_the_request
     message = request_message(request)
     assert list(message.rendition.first_pages) == [1, 4]
     assert (message.rendition.page_count, message.rendition.size) == (5, len(stored.data))
-    seen = await world.ceremony.get(world.signer(request))
-    assert ceremony_message(seen).rendition == message.rendition
-    assert not ceremony_message(seen).blocked
+    view = await world.ceremony.get(world.signer(request))
+    assert ceremony_message(view).rendition == message.rendition
+    assert not ceremony_message(view).blocked
 
 
 async def test_events_bind_the_originals_and_what_was_shown(world: World) -> None:
@@ -56,7 +57,7 @@ async def test_events_bind_the_originals_and_what_was_shown(world: World) -> Non
     await world.sign(world.signer(request))
     shown = request.rendition
     assert shown is not None
-    assert hashes_of(request) == (
+    assert request.document_hashes == (
         DocumentHash(lease.document_id, 1, lease.sha256.hex(), lease.size, "original"),
         DocumentHash(annex.document_id, 1, annex.sha256.hex(), annex.size, "original"),
         DocumentHash(shown.document_id, 1, shown.sha256.hex(), shown.size, "rendition"),
@@ -104,7 +105,7 @@ async def test_a_merging_that_fails_sends_nothing(world: World, monkeypatch: pyt
 @SQLITE_ONLY
 async def test_a_place_is_one_on_the_renditions_pages(world: World) -> None:
     sender = world.member()
-    small = world.documents.add(sender.principal_id, pages=[A4, PageSize(200.0, 100.0)])
+    small = world.documents.add(sender.principal_id, pages=[A4, Page(200.0, 100.0)])
     new = draft_of([small.document_id], (0,))
     outside = place("outside", FieldType.TEXT, page=2, x=100.0, y=50.0, width=101.0, height=10.0)
     with pytest.raises(InvalidArgument):

@@ -34,7 +34,7 @@ from zegel_server.pdf.sandbox.client import Sandbox
 from zegel_server.signing import sealing, worker
 from zegel_server.signing.model import RequestState
 from zegel_server.signing.openings import openings_of
-from zegel_server.signing.snapshot import Snapshot
+from zegel_server.signing.request import SignatureRequest
 from zegel_server.signing.worker import SealingWorker
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -61,11 +61,11 @@ def worker_of(made: SealingWorld) -> SealingWorker:
     return SealingWorker(made.world.database, made.sealer, made.world.recorder)
 
 
-async def sealed_file(made: SealingWorld, request: Snapshot) -> bytes:
+async def sealed_file(made: SealingWorld, request: SignatureRequest) -> bytes:
     return await made.library.read_all(made.world.tenant_id, request.sealed_document_id, 1)
 
 
-async def assert_completed_once(made: SealingWorld, request: Snapshot) -> None:
+async def assert_completed_once(made: SealingWorld, request: SignatureRequest) -> None:
     """The rows tell of one completion, and the file that they name is there."""
     found = await made.get(request)
     assert found.progress.state is RequestState.DOWNLOADABLE
@@ -81,14 +81,14 @@ async def assert_completed_once(made: SealingWorld, request: Snapshot) -> None:
     assert [each.commitment for each in leaf.documents] == [opening.commit(hashlib.sha256(data).digest(), len(data))]
 
 
-async def opening_of(made: SealingWorld, request: Snapshot) -> SealedOpening:
+async def opening_of(made: SealingWorld, request: SignatureRequest) -> SealedOpening:
     """What opens the log's commitment to a request's sealed file."""
     openings = Openings.parse(await openings_of(made.world.keys, request, request.sealed_document_id))
     assert openings.sealed is not None
     return openings.sealed
 
 
-async def assert_complete(made: SealingWorld, request: Snapshot) -> bytes:
+async def assert_complete(made: SealingWorld, request: SignatureRequest) -> bytes:
     """The request is completed, exactly once, and its file proves it to anybody."""
     await assert_completed_once(made, request)
     found = await made.get(request)

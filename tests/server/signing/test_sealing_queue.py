@@ -14,13 +14,13 @@ from zegel_server.ids import new_id
 from zegel_server.signing import worker
 from zegel_server.signing.messages import ceremony_message, request_message
 from zegel_server.signing.queue import SealingQueue
-from zegel_server.signing.snapshot import Snapshot
+from zegel_server.signing.request import SignatureRequest
 from zegel_server.signing.worker import SealingWorker
 
 TOO_COMPLEX = FailedPrecondition("x", reason="DOCUMENT_TOO_COMPLEX")
 
 
-async def all_signed(world: World) -> Snapshot:
+async def all_signed(world: World) -> SignatureRequest:
     sender = world.member()
     request = await world.send(sender, world.draft(sender, orders=(0,)))
     return await world.sign(world.signer(request))

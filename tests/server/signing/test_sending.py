@@ -15,16 +15,15 @@ from zegel_server.audit.recorder import commitments_to
 from zegel_server.caller import Scope
 from zegel_server.db import Statement, UniqueViolation
 from zegel_server.db.schema import metadata
+from zegel_server.documents.model import Page
 from zegel_server.edge import paging
 from zegel_server.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound
 from zegel_server.ids import new_id
-from zegel_server.signing import drafts
-from zegel_server.signing.drafts import DocumentChoice, NewRequest, Signer
-from zegel_server.signing.fields import FieldType, PageSize
+from zegel_server.signing.field_types import FieldType
 from zegel_server.signing.model import RequestState, SignatureStatus
+from zegel_server.signing.new_request import DocumentChoice, NewRequest, Signer, check_new_request
 from zegel_server.signing.openings import boxes_of
 from zegel_server.signing.service import FIRST_PAGE
-from zegel_server.signing.snapshot import hashes_of
 
 
 async def test_a_request_pins_versions_and_asks_the_first_signers(world: World) -> None:
@@ -56,7 +55,7 @@ async def test_the_first_event_names_hashes_and_commits_to_each_signer_without_t
     leaf = said(row)
     assert leaf.type == "SIGNATURE_REQUEST_SENT"
     assert leaf.actor == sender.principal_id
-    assert leaf.documents == commitments_to(hashes_of(request), await world.keys.own_key(world.tenant_id))
+    assert leaf.documents == commitments_to(request.document_hashes, await world.keys.own_key(world.tenant_id))
     signers: Any = leaf.extra["signers"]
     for signer in signers:
         person = request.people[signer["signature"]]
@@ -93,7 +92,7 @@ async def test_a_forgotten_signer_leaves_a_request_without_a_name(world: World) 
     assert [person.name for person in found.people.values()] == ["", "Ann 1"]
 
 
-A4 = (PageSize(595.0, 842.0),)
+A4 = (Page(595.0, 842.0),)
 
 
 @SQLITE_ONLY
@@ -156,7 +155,7 @@ async def test_a_document_of_another_owner_is_as_absent_as_none(world: World) ->
 @SQLITE_ONLY
 async def test_documents_that_could_never_become_one_sealed_file_are_refused_at_once(world: World) -> None:
     sender = world.member()
-    thick = world.documents.add(sender.principal_id, pages=[PageSize(595, 842)] * 1_001)
+    thick = world.documents.add(sender.principal_id, pages=[Page(595, 842)] * 1_001)
     new = draft_of([thick.document_id, thick.document_id])
     with pytest.raises(FailedPrecondition) as caught:
         await world.send(sender, new)
@@ -266,9 +265,9 @@ async def test_calling_off_twice_is_once_and_keeps_every_row(world: World) -> No
         "SIGNED",
         "CANCELED",
     ]
-    seen = await world.ceremony.get(signer)
-    assert seen.signature.sign_time is not None
-    assert seen.values
+    view = await world.ceremony.get(signer)
+    assert view.signature.sign_time is not None
+    assert view.values
 
 
 async def test_an_expired_request_is_ended_once_whoever_sweeps(world: World, later: Callable[[int], None]) -> None:
@@ -342,5 +341,5 @@ async def test_fields_are_committed_to_as_boxes(world: World) -> None:
 def test_refusals_tell_no_personal_data() -> None:
     new = replace(draft_of([new_id("doc")]), signers=(Signer("Mara", "mara@"), Signer("Bob", "bob@b.example")))
     with pytest.raises(InvalidArgument) as caught:
-        drafts.check(new)
+        check_new_request(new)
     assert "mara" not in f"{caught.value.message} {caught.value.metadata}"

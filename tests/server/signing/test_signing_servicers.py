@@ -23,8 +23,8 @@ from zegel_server.ids import new_id
 from zegel_server.permissions.policies import Policies
 from zegel_server.signing import disclosure
 from zegel_server.signing.links import SignerLinks
+from zegel_server.signing.request import SignatureRequest
 from zegel_server.signing.servicer import CeremonyServicer, SigningServicer
-from zegel_server.signing.snapshot import Snapshot
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def asked(world: World, sender: Caller, request_id: str = "") -> pb.CreateSignat
     )
 
 
-async def snapshot(world: World, sender: Caller, message: types.SignatureRequest) -> Snapshot:
+async def snapshot(world: World, sender: Caller, message: types.SignatureRequest) -> SignatureRequest:
     return await world.signing.get(sender, message.signature_request_id)
 
 
@@ -203,11 +203,11 @@ async def test_a_signer_goes_the_whole_way(world: World, signing: SigningService
     )
     assert abs(clock.from_timestamp(opened.expire_time) - clock.now() - clock.HOUR) < clock.MINUTE
     ann = world.signer(await snapshot(world, sender, sent), 1)
-    seen = (await call(ann, ceremony.OpenCeremony, ceremony_pb.OpenCeremonyRequest())).ceremony
-    assert (seen.tenant_name, seen.title, seen.signature.name) == ("Lettings & Co", "Lease", "Ann")
-    assert [each.api_id for each in seen.fields] == ["a", "d"]
-    assert seen.disclosure == disclosure.TEXT
-    assert seen.signature.HasField("view_time")
+    view = (await call(ann, ceremony.OpenCeremony, ceremony_pb.OpenCeremonyRequest())).ceremony
+    assert (view.tenant_name, view.title, view.signature.name) == ("Lettings & Co", "Lease", "Ann")
+    assert [each.api_id for each in view.fields] == ["a", "d"]
+    assert view.disclosure == disclosure.TEXT
+    assert view.signature.HasField("view_time")
     await call(ann, ceremony.AcceptDisclosure, ceremony_pb.AcceptDisclosureRequest())
     picture = io.BytesIO()
     Image.new("RGB", (4, 4)).save(picture, "PNG")

@@ -1,11 +1,13 @@
-"""A signature request as it is at one moment, whole and as one signer sees it. No I/O."""
+"""A signature request, whole and as one signer sees it. No I/O: a value is a request as it was at one moment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Self
 
 from zegel.evidence.commitments import ORIGINAL, RENDITION, DocumentHash
-from zegel_server.signing.fields import Field, Values
+from zegel_server.signing.fields import Field
 from zegel_server.signing.model import Progress, Signature
+from zegel_server.signing.values import Values
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,8 @@ class Sealing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
-    """A request at one moment.
+class SignatureRequest:
+    """A signature request as it was at one moment.
 
     Attributes:
         signature_request_id: Identifier.
@@ -121,32 +123,49 @@ class Snapshot:
         own = {document.document_id for document in self.documents}
         return "" if self.rendition is None or self.rendition.document_id in own else self.rendition.document_id
 
-    def after(self, progress: Progress) -> "Snapshot":
-        """The same request, one change later.
+    @property
+    def document_hashes(self) -> tuple[DocumentHash, ...]:
+        """The documents as the request's events name them: the originals in order, then the rendition."""
+        originals = tuple(
+            DocumentHash(each.document_id, each.version, each.sha256.hex(), each.size, ORIGINAL)
+            for each in self.documents
+        )
+        shown = self.rendition
+        if shown is None:
+            return originals
+        return (*originals, DocumentHash(shown.document_id, shown.version, shown.sha256.hex(), shown.size, RENDITION))
+
+    @property
+    def signer_names(self) -> list[str]:
+        """The signers' names, in the order in which the sender named them."""
+        return [self.people[each.signature_id].name for each in self.progress.signatures]
+
+    def with_progress(self, progress: Progress) -> Self:
+        """The request at its next revision.
 
         Args:
-            progress: How far it has come by that change.
+            progress: How far it has come then.
         """
         return replace(self, progress=progress, revision=self.revision + 1)
 
-    def with_sealed(self, document_id: str) -> "Snapshot":
-        """The same request with its sealed document.
+    def with_owner(self, owner_id: str) -> Self:
+        """The request at its next revision, with another owner.
 
         Args:
-            document_id: Identifier of that.
-        """
-        return replace(self, sealed_document_id=document_id)
-
-    def given_to(self, owner_id: str) -> "Snapshot":
-        """The same request, one change later, with another owner.
-
-        Args:
-            owner_id: Who owns it from then on.
+            owner_id: Who owns it then.
         """
         return replace(self, owner_id=owner_id, revision=self.revision + 1)
 
-    def known_as(self, people: Mapping[str, Person]) -> "Snapshot":
-        """The same request with other data of its signers.
+    def with_sealed_document(self, document_id: str) -> Self:
+        """The request with its sealed document, at the same revision.
+
+        Args:
+            document_id: The sealed document's identifier.
+        """
+        return replace(self, sealed_document_id=document_id)
+
+    def with_people(self, people: Mapping[str, Person]) -> Self:
+        """The request with other data about its signers, at the same revision.
 
         Args:
             people: The signers, by signature.
@@ -155,7 +174,7 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class CeremonyView:
     """A request as one signer sees it.
 
     Attributes:
@@ -164,7 +183,7 @@ class Seen:
         values: What the signer has filled in so far.
     """
 
-    request: Snapshot
+    request: SignatureRequest
     signature_id: str
     values: Values
 
@@ -182,19 +201,3 @@ class Seen:
     def fields(self) -> tuple[Field, ...]:
         """The signer's own fields."""
         return self.request.fields_of(self.signature_id)
-
-
-def hashes_of(request: Snapshot) -> tuple[DocumentHash, ...]:
-    """The documents of a request, as its events name them: the originals in order, and the rendition.
-
-    Args:
-        request: The request.
-    """
-    originals = tuple(
-        DocumentHash(each.document_id, each.version, each.sha256.hex(), each.size, ORIGINAL)
-        for each in request.documents
-    )
-    shown = request.rendition
-    if shown is None:
-        return originals
-    return (*originals, DocumentHash(shown.document_id, shown.version, shown.sha256.hex(), shown.size, RENDITION))

@@ -1,12 +1,20 @@
-"""What a sender asks for, checked before anything is looked up: the rules of a new request, without I/O."""
+"""What a sender asks for: the rules of a new request, and the request that comes of it. No I/O."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from zegel_server import clock
+from zegel_server.caller import Caller
+from zegel_server.documents.signing_documents import SignableVersion
 from zegel_server.edge import validation
 from zegel_server.errors import InvalidArgument
-from zegel_server.signing.fields import MAX_REQUEST_TEXT, Field, FieldType, caption_length, check_field
+from zegel_server.ids import new_id
+from zegel_server.keys.service import Subject
+from zegel_server.signing.field_types import FieldType
+from zegel_server.signing.fields import MAX_REQUEST_TEXT, Field, added_text_length, check_box, check_field
+from zegel_server.signing.model import Progress
+from zegel_server.signing.request import Person, PinnedDocument, SignatureRequest
 
 MAX_TITLE: Final = 255
 """Characters of a title, as the contract says."""
@@ -19,7 +27,7 @@ MAX_DOCUMENTS: Final = 20
 MAX_SIGNERS: Final = 50
 """Signers of a request, as the contract says: each is a row of the audit page."""
 MAX_FIELDS: Final = 1_000
-"""Fields of a request, as the contract says: they are told in one message."""
+"""Fields of a request, as the contract says: they go into one message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +70,7 @@ class NewRequest:
     team_id: str = ""
 
 
-def check(new: NewRequest) -> NewRequest:
+def check_new_request(new: NewRequest) -> NewRequest:
     """Checks a request as far as that goes without its documents.
 
     Args:
@@ -73,7 +81,7 @@ def check(new: NewRequest) -> NewRequest:
 
     Raises:
         InvalidArgument: Names what is wrong; ``MISSING_SIGNATURE_FIELD`` for a signer without a signature field.
-        NotFound: A document's or the team's identifier has not the form of one.
+        NotFound: A document's or the team's identifier is malformed.
     """
     _count(new.documents, "documents", 1, MAX_DOCUMENTS)
     _count(new.signers, "signers", 1, MAX_SIGNERS)
@@ -91,7 +99,7 @@ def check(new: NewRequest) -> NewRequest:
         validation.identifier(choice.document_id, "doc", f"documents[{index}].document_id", "document")
         if choice.version < 0:
             raise InvalidArgument(f"documents[{index}].version", "must be a version's number, or 0 for the newest")
-    if caption_length(checked.fields, [signer.name for signer in checked.signers]) > MAX_REQUEST_TEXT // 2:
+    if added_text_length(checked.fields, [signer.name for signer in checked.signers]) > MAX_REQUEST_TEXT // 2:
         raise InvalidArgument("fields", "have more signatures under longer names than one file can show")
     signed_by = {field.signer_index for field in checked.fields if field.type is FieldType.SIGNATURE}
     for index in range(len(checked.signers)):
@@ -129,3 +137,57 @@ def _fields(new: NewRequest) -> Iterator[Field]:
             raise InvalidArgument(f"{path}.api_id", "must be unlike every other field's")
         seen.add(checked.api_id)
         yield checked
+
+
+def check_boxes(new: NewRequest, described: Sequence[SignableVersion]) -> None:
+    """Checks that each field's box lies on its page.
+
+    Args:
+        new: The request as it is asked for.
+        described: Its documents, in order.
+
+    Raises:
+        InvalidArgument: A field lies on no page, or not within it.
+    """
+    for index, field in enumerate(new.fields):
+        check_box(field, f"fields[{index}]", described[field.document_index].pages)
+
+
+def build_request(
+    caller: Caller,
+    new: NewRequest,
+    *,
+    described: Sequence[SignableVersion],
+    subjects: Sequence[Subject],
+    tenant_name: str,
+) -> SignatureRequest:
+    """The request that is sent; its rendition is made afterwards.
+
+    Args:
+        caller: Who sends it.
+        new: What is asked for, checked.
+        described: Its documents, in order.
+        subjects: Its signers as subjects, in order.
+        tenant_name: The tenant's name.
+    """
+    identifiers = [new_id("sig") for _ in new.signers]
+    signers = zip(identifiers, new.signers, subjects, strict=True)
+    return SignatureRequest(
+        signature_request_id=new_id("req"),
+        tenant_id=caller.tenant_id,
+        tenant_name=tenant_name,
+        owner_id=new.team_id or caller.principal_id,
+        audit_id=new_id("aud"),
+        title=new.title,
+        message=new.message,
+        create_time=clock.now(),
+        documents=tuple(
+            PinnedDocument(each.document_id, each.version, each.title, each.sha256, len(each.pages), each.size)
+            for each in described
+        ),
+        fields=new.fields,
+        people={key: Person(subject.subject_id, signer.name, signer.email) for key, signer, subject in signers},
+        progress=Progress.sent(
+            [(key, signer.order) for key, signer in zip(identifiers, new.signers, strict=True)], new.expire_time
+        ),
+    )

@@ -1,51 +1,30 @@
-"""Reading requests from their rows, and writing back what a transition changed.
+"""Signature requests in the database: found, locked, inserted, and saved when they have changed.
 
 Invariants:
 
-* A snapshot's parts belong together: all were read at one revision, whichever database they come from.
-* Names and mail addresses are decrypted for the snapshot alone; those of a forgotten person are empty.
+* The parts of a request belong together: all were read at one revision, whichever database they come from.
 """
 
 import heapq
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby, islice
 from operator import attrgetter
-from typing import Any, Final
+from typing import Final
 
 from zegel_server.db import Reader, Row, Transaction
 from zegel_server.errors import Aborted, NotFound
-from zegel_server.keys.service import Keys
-from zegel_server.signing import store
-from zegel_server.signing.fields import Field, Value
-from zegel_server.signing.model import Progress, RequestState, Signature, SignatureStatus
-from zegel_server.signing.snapshot import Person, PinnedDocument, PinnedRendition, Sealing, Snapshot
+from zegel_server.keys.service import Keys, Subject
+from zegel_server.signing import rows, store
+from zegel_server.signing.model import Progress, RequestState
+from zegel_server.signing.request import Person, SignatureRequest
 
 READ_TRIES: Final = 5
 """How often a request is read anew because it changed between two queries; each change takes a whole commit."""
 
 
-def profile_place(signature_id: str) -> str:
-    """What a signer's encrypted profile is bound to.
-
-    Args:
-        signature_id: The signer's signature.
-    """
-    return f"signature/{signature_id}/profile"
-
-
-def values_place(signature_id: str) -> str:
-    """What a signer's encrypted values are bound to.
-
-    Args:
-        signature_id: The signer's signature.
-    """
-    return f"signature/{signature_id}/values"
-
-
-class Snapshots:
-    """Reads requests.
+class RequestRepository:
+    """Finds requests.
 
     Args:
         reader: Where the rows are.
@@ -56,14 +35,17 @@ class Snapshots:
         self._reader = reader
         self._keys = keys
 
-    async def get(self, tenant_id: str, signature_request_id: str, owners: str = "", *, named: bool = True) -> Snapshot:
+    async def get(
+        self, tenant_id: str, signature_request_id: str, owners: str = "", *, with_people: bool = True
+    ) -> SignatureRequest:
         """A request as it is at this moment.
 
         Args:
             tenant_id: Whose it is.
             signature_request_id: Its identifier.
             owners: Whose requests are found, as ``Caller.reach`` says it; empty for everybody's.
-            named: Whether with its signers as persons, which takes the tenant's key; without them ``people`` is empty.
+            with_people: Whether to decrypt its signers' names and addresses, which takes the tenant's key; otherwise
+                ``people`` is empty.
 
         Raises:
             NotFound: The tenant has no such request, or it is none of theirs.
@@ -81,13 +63,13 @@ class Snapshots:
             if row.state == RequestState.ALL_SIGNED:
                 sealing = await self._reader.fetch_one(store.SEALING, signature_request_id=signature_request_id)
             if all(each.request_revision == row.revision for each in signatures):
-                people = await self.people(signatures) if named else {}
-                return _snapshot(row, signatures, documents, people, sealing)
+                people = await self.people(signatures) if with_people else {}
+                return rows.request_from_rows(row, signatures, documents, people, sealing)
         raise Aborted("The signature request was changed at the same time; try again.")
 
     async def page(
         self, tenant_id: str, *, owners: Sequence[str] | None, state: str, before: str, limit: int
-    ) -> tuple[list[Snapshot], bool]:
+    ) -> tuple[list[SignatureRequest], bool]:
         """A page of requests, the newest first.
 
         Args:
@@ -107,8 +89,8 @@ class Snapshots:
             lists = [(store.PAGES_OF_OWNER, {**asked, "owner_id": owner_id}) for owner_id in owners]
         # A page of each owner, in the index's order: what it costs does not grow with what they own.
         pages = [await self._reader.fetch(each.requests, **values, limit=limit + 1) for each, values in lists]
-        rows = list(islice(heapq.merge(*pages, key=attrgetter("signature_request_id"), reverse=True), limit + 1))
-        page = rows[:limit]
+        merged = list(islice(heapq.merge(*pages, key=attrgetter("signature_request_id"), reverse=True), limit + 1))
+        page = merged[:limit]
         if not page:
             return [], False
         last = page[-1].signature_request_id
@@ -126,10 +108,10 @@ class Snapshots:
             if own and all(each.request_revision == row.revision for each in own):
                 people = await self.people(own)
                 of_it = documents.get(key, [])
-                found.append(_snapshot(row, own, of_it, people, sealing.get(key)))
+                found.append(rows.request_from_rows(row, own, of_it, people, sealing.get(key)))
             else:
                 found.append(await self.get(tenant_id, key))
-        return found, len(rows) > limit
+        return found, len(merged) > limit
 
     async def tenant_name(self, tenant_id: str) -> str:
         """The name of a tenant, as its signers read it.
@@ -148,47 +130,61 @@ class Snapshots:
         Args:
             signatures: Rows of signatures.
         """
-        found = {}
-        for row in signatures:
-            key = await self._keys.subject_key(row.subject_id)
-            found[row.signature_id] = Person(
-                row.subject_id, **self._keys.decrypt_personal(key, row.profile, profile_place(row.signature_id))
-            )
-        return found
+        return {
+            row.signature_id: rows.decrypt_person(self._keys, await self._keys.subject_key(row.subject_id), row)
+            for row in signatures
+        }
 
 
-async def lock(transaction: Transaction, known: Snapshot) -> tuple[Snapshot, Mapping[str, Row]]:
-    """Reads a request again inside a transaction, and keeps it from changing until the end of that.
+async def insert(transaction: Transaction, keys: Keys, request: SignatureRequest, subjects: Sequence[Subject]) -> None:
+    """Inserts a new request.
 
     Args:
-        transaction: Under way.
-        known: The request as it was read before: what never changes is taken from there.
+        transaction: The one that sends it.
+        keys: Encrypts the signers' names and addresses.
+        request: The request.
+        subjects: Its signers as subjects, in order.
+    """
+    await transaction.execute(store.INSERT_REQUEST, **rows.request_row(request))
+    await transaction.execute_many(store.INSERT_DOCUMENT, rows.document_rows(request))
+    await transaction.execute_many(store.INSERT_SIGNATURE, rows.signature_rows(keys, request, subjects))
+
+
+async def lock(transaction: Transaction, known: SignatureRequest) -> tuple[SignatureRequest, Mapping[str, Row]]:
+    """Locks a request until the transaction ends, and reads it again.
+
+    Args:
+        transaction: The transaction.
+        known: The request as it was read before; what never changes is taken from there.
 
     Returns:
-        The request as it is now, and the rows of its signatures.
+        The request as it is now, and its signatures' rows by signature.
+
+    Raises:
+        NotFound: It is gone.
     """
     request_id = known.signature_request_id
     row = await transaction.fetch_one(store.LOCK_REQUEST, tenant_id=known.tenant_id, signature_request_id=request_id)
     if row is None:
         raise NotFound("signature_request")
-    rows = await transaction.fetch(store.SIGNATURES, signature_request_id=request_id)
+    signatures = await transaction.fetch(store.SIGNATURES, signature_request_id=request_id)
     now = replace(
         known,
         owner_id=row.owner_id,
-        progress=_progress(row, rows),
+        progress=rows.progress_from_rows(row, signatures),
         sealed_document_id=row.sealed_document_id,
         revision=row.revision,
         sealing=None,
     )
-    return now, {each.signature_id: each for each in rows}
+    return now, {each.signature_id: each for each in signatures}
 
 
 async def lock_progress(transaction: Transaction, tenant_id: str, signature_request_id: str) -> Progress:
-    """How far a request has come, which is kept so until the transaction ends.
+    """Locks a request until the transaction ends, and reads how far it has come.
 
     Args:
-        transaction: Under way.
-        tenant_id: Whose request.
+        transaction: The transaction.
+        tenant_id: The request's tenant.
         signature_request_id: Its identifier.
 
     Raises:
@@ -199,11 +195,13 @@ async def lock_progress(transaction: Transaction, tenant_id: str, signature_requ
     )
     if row is None:
         raise NotFound("signature_request")
-    return _progress(row, await transaction.fetch(store.SIGNATURES, signature_request_id=signature_request_id))
+    return rows.progress_from_rows(
+        row, await transaction.fetch(store.SIGNATURES, signature_request_id=signature_request_id)
+    )
 
 
-async def write(transaction: Transaction, before: Snapshot, after: Snapshot) -> None:
-    """Writes what a transition changed.
+async def save(transaction: Transaction, before: SignatureRequest, after: SignatureRequest) -> None:
+    """Saves what a transition changed.
 
     Args:
         transaction: The one in which ``before`` was locked.
@@ -232,80 +230,6 @@ async def write(transaction: Transaction, before: Snapshot, after: Snapshot) -> 
                 new_sign_time=new.sign_time,
                 new_decline_time=new.decline_time,
             )
-
-
-def load_values(data: Mapping[str, Any]) -> dict[str, Value]:
-    """A signer's values from their stored form.
-
-    Args:
-        data: As it was decrypted; empty where there is none.
-    """
-    return {api_id: Value.from_json(value) for api_id, value in data.items()}
-
-
-def _snapshot(
-    row: Row,
-    signatures: Sequence[Row],
-    documents: Sequence[Row],
-    people: Mapping[str, Person],
-    sealing: Row | None,
-) -> Snapshot:
-    return Snapshot(
-        signature_request_id=row.signature_request_id,
-        tenant_id=row.tenant_id,
-        tenant_name=row.tenant_name,
-        owner_id=row.owner_id,
-        audit_id=row.audit_id,
-        title=row.title,
-        message=row.message,
-        create_time=row.create_time,
-        documents=tuple(
-            PinnedDocument(each.document_id, each.version, each.title, each.sha256, each.page_count, each.size)
-            for each in documents
-        ),
-        fields=tuple(map(Field.from_json, json.loads(row.fields))),
-        people=people,
-        progress=_progress(row, signatures),
-        sealed_document_id=row.sealed_document_id,
-        revision=row.revision,
-        sealing=None
-        if sealing is None
-        else Sealing(sealing.attempts, sealing.last_reason, sealing.due_time, bool(sealing.blocked)),
-        rendition=_rendition(row),
-    )
-
-
-def _rendition(row: Row) -> PinnedRendition | None:
-    if not row.rendition_document_id:
-        return None
-    return PinnedRendition(
-        row.rendition_document_id,
-        row.rendition_version,
-        row.rendition_sha256,
-        row.rendition_size,
-        row.rendition_pages,
-    )
-
-
-def _progress(row: Row, signatures: Iterable[Row]) -> Progress:
-    return Progress(
-        signatures=tuple(
-            Signature(
-                signature_id=each.signature_id,
-                order=each.signing_order,
-                status=SignatureStatus(each.status),
-                view_time=each.view_time,
-                disclosure_time=each.disclosure_time,
-                sign_time=each.sign_time,
-                decline_time=each.decline_time,
-            )
-            for each in signatures
-        ),
-        state=RequestState(row.state),
-        expire_time=row.expire_time,
-        all_signed_time=row.all_signed_time,
-        seal_time=row.seal_time,
-    )
 
 
 def _grouped(rows: Iterable[Row]) -> dict[str, list[Row]]:
