@@ -26,8 +26,6 @@ import zegel
 from demo_contract import TITLE, write_contract
 from demo_partner import SIGNERS, send, sign
 from demo_server import DemoServer, ServerError
-from zegel.audit.v1.audit_service_pb2 import GetTransactionResponse
-from zegel.signing.v1.signature_request_pb2 import Signature, SignatureRequest, SignatureRequestState
 
 SEAL_S: Final = 120.0
 """The longest that sealing and logging may take, for a large document on a busy machine."""
@@ -94,7 +92,7 @@ class Steps:
         self._console.print(f"[dim]{self.seconds:6.1f} s[/]  {escape(text)}", soft_wrap=True)
 
 
-def until_downloadable(sender: zegel.Client, request_id: str, steps: Steps) -> SignatureRequest:
+def until_downloadable(sender: zegel.Client, request_id: str, steps: Steps) -> zegel.SignatureRequest:
     """Waits until the sealed document exists.
 
     Args:
@@ -109,9 +107,9 @@ def until_downloadable(sender: zegel.Client, request_id: str, steps: Steps) -> S
     deadline = time.monotonic() + SEAL_S
     while True:
         request = sender.signing.get_signature_request(signature_request_id=request_id).signature_request
-        if request.state == SignatureRequestState.SIGNATURE_REQUEST_STATE_DOWNLOADABLE:
+        if request.state == zegel.SignatureRequestState.DOWNLOADABLE:
             return request
-        if request.state != SignatureRequestState.SIGNATURE_REQUEST_STATE_ALL_SIGNED:
+        if request.state != zegel.SignatureRequestState.ALL_SIGNED:
             raise DemoError(f"the request is in state {request.state} after everybody signed")
         if time.monotonic() > deadline:
             why = request.sealing.last_reason or "no reason given"
@@ -122,7 +120,7 @@ def until_downloadable(sender: zegel.Client, request_id: str, steps: Steps) -> S
         time.sleep(POLL_S)
 
 
-def until_proved(owner: zegel.Client, audit_id: str) -> GetTransactionResponse:
+def until_proved(owner: zegel.Client, audit_id: str) -> zegel.GetTransactionResponse:
     """Waits until the log has the sealed file's hash under a checkpoint.
 
     Args:
@@ -141,7 +139,7 @@ def until_proved(owner: zegel.Client, audit_id: str) -> GetTransactionResponse:
     raise DemoError(f"the log had no proof of the sealed file within {SEAL_S:.0f} s")
 
 
-def session_of(client: zegel.Client, sender: zegel.Client, signature: Signature, request_id: str) -> zegel.Client:
+def session_of(client: zegel.Client, sender: zegel.Client, signature: zegel.Signature, request_id: str) -> zegel.Client:
     """A client that speaks for one signer.
 
     Args:

@@ -3,16 +3,6 @@
 from typing import Final
 
 import zegel
-from zegel.document.v1.document_service_pb2 import Document, Page
-from zegel.signing.v1.signature_request_pb2 import (
-    Field,
-    FieldType,
-    FieldValue,
-    Mark,
-    RequestedDocument,
-    SignatureRequest,
-    Signer,
-)
 
 SIGNERS: Final = (("Sanne de Vries", "sanne@example.com"), ("Robin Jansen", "robin@example.com"))
 
@@ -26,7 +16,7 @@ NEXT_SIGNER: Final = 0.46
 """How far to the right the next signer's boxes are, in parts of the page."""
 
 
-def boxes(page: Page, signer: int) -> tuple[Field, Field]:
+def boxes(page: zegel.Page, signer: int) -> tuple[zegel.Field, zegel.Field]:
     """A signature field and a date field for one signer, in the lower part of a page.
 
     Args:
@@ -34,9 +24,9 @@ def boxes(page: Page, signer: int) -> tuple[Field, Field]:
         signer: Which signer, from 0.
     """
 
-    def place(box: tuple[float, float, float, float], field_type: FieldType.ValueType, name: str) -> Field:
+    def place(box: tuple[float, float, float, float], field_type: zegel.FieldType, name: str) -> zegel.Field:
         left, top, width, height = box
-        return Field(
+        return zegel.Field(
             api_id=f"{name}-{signer + 1}",
             name=f"{name} of {SIGNERS[signer][0]}",
             type=field_type,
@@ -49,12 +39,12 @@ def boxes(page: Page, signer: int) -> tuple[Field, Field]:
         )
 
     return (
-        place(SIGNATURE_BOX, FieldType.FIELD_TYPE_SIGNATURE, "signature"),
-        place(DATE_BOX, FieldType.FIELD_TYPE_DATE_SIGNED, "date"),
+        place(SIGNATURE_BOX, zegel.FieldType.SIGNATURE, "signature"),
+        place(DATE_BOX, zegel.FieldType.DATE_SIGNED, "date"),
     )
 
 
-def send(sender: zegel.Client, document: Document) -> SignatureRequest:
+def send(sender: zegel.Client, document: zegel.Document) -> zegel.SignatureRequest:
     """Sends the document to both signers, the second after the first.
 
     Args:
@@ -68,8 +58,8 @@ def send(sender: zegel.Client, document: Document) -> SignatureRequest:
     return sender.signing.create_signature_request(
         title=document.title,
         message="Please sign at the bottom of the last page.",
-        documents=[RequestedDocument(document_id=document.document_id)],
-        signers=[Signer(name=name, email=email, order=order) for order, (name, email) in enumerate(SIGNERS)],
+        documents=[zegel.RequestedDocument(document_id=document.document_id)],
+        signers=[zegel.Signer(name=name, email=email, order=order) for order, (name, email) in enumerate(SIGNERS)],
         fields=fields,
     ).signature_request
 
@@ -84,6 +74,6 @@ def sign(signer: zegel.Client, number: int) -> None:
     shown = signer.ceremony.open_ceremony().ceremony.rendition
     signer.documents.download(shown.document_id, version=shown.version)
     signer.ceremony.accept_disclosure()
-    mark = FieldValue(api_id=f"signature-{number + 1}", mark=Mark(typed=SIGNERS[number][0]))
+    mark = zegel.FieldValue(api_id=f"signature-{number + 1}", mark=zegel.Mark(typed=SIGNERS[number][0]))
     signer.ceremony.fill_fields(values=[mark])
     signer.ceremony.sign_documents()

@@ -1,30 +1,25 @@
 """Writes the SDK's generated messages, stubs and types from the contracts under ``protos/``.
 
 The proto package is the Python package (``zegel.document.v1``), so what protoc writes is taken as it is: no import is
-rewritten. Invariants:
+rewritten. The SDK's flat names are written with it, by ``scripts/face.py``. Invariants:
 
 * The output depends on the contracts and the locked generators alone; ``--check`` holds the tree to that.
 * A generated file that no contract yields any more is removed.
 """
 
 import argparse
+import re
 import shutil
 import sys
 import tempfile
-from importlib import resources
 from pathlib import Path
 
-from grpc_tools import protoc
+from contracts import ROOT, Contracts, contract_paths, run_protoc
+from face import ENUMS, NAMES, write_face
 
-ROOT = Path(__file__).resolve().parents[1]
-PROTOS = ROOT / "protos"
 SDK = ROOT / "clients/python"
 PACKAGES = "zegel/*/v1"
 GENERATED = ("*_pb2.py", "*_pb2.pyi", "*_pb2_grpc.py", "*_pb2_grpc.pyi", "__init__.py")
-
-
-class GenerationError(Exception):
-    """The contracts could not be compiled."""
 
 
 def generate(target: Path) -> list[Path]:
@@ -39,31 +34,41 @@ def generate(target: Path) -> list[Path]:
     Raises:
         GenerationError: protoc refused the contracts.
     """
-    contracts = sorted(path.relative_to(PROTOS).as_posix() for path in PROTOS.rglob("*.proto"))
+    contracts = contract_paths()
     if not contracts:
         return []
     plugins = Path(sys.executable).parent
-    arguments = ["protoc", f"--proto_path={PROTOS}", f"--proto_path={resources.files('grpc_tools') / '_proto'}"]
-    # google.rpc and google.api come as .proto files beside their generated modules.
-    arguments += [f"--proto_path={Path(sys.prefix, 'lib', python_folder(), 'site-packages')}"]
-    arguments += [f"--plugin=protoc-gen-mypy={plugins / 'protoc-gen-mypy'}"]
+    arguments = [f"--plugin=protoc-gen-mypy={plugins / 'protoc-gen-mypy'}"]
     arguments += [f"--plugin=protoc-gen-mypy_grpc={plugins / 'protoc-gen-mypy_grpc'}"]
     arguments += [f"--python_out={target}", f"--grpc_python_out={target}"]
     arguments += [f"--mypy_out=quiet:{target}", f"--mypy_grpc_out=quiet:{target}"]
-    if protoc.main([*arguments, *contracts]) != 0:
-        raise GenerationError("protoc refused the contracts; its words are above")
+    run_protoc(arguments)
+    for stub in target.rglob("*_pb2.pyi"):
+        stub.write_text(take_datetimes(stub.read_text(encoding="utf-8")), encoding="utf-8")
     versions = {target / Path(contract).parent for contract in contracts}
     for folder in versions:
         _drop_empty_services(folder)
     for folder in versions | {folder.parent for folder in versions}:
         package = ".".join(folder.relative_to(target).parts)
         (folder / "__init__.py").write_text(f'"""Generated from the contracts of ``{package}``."""\n', encoding="utf-8")
+    write_face(target, Contracts.compiled())
     return sorted(path.relative_to(target) for path in target.rglob("*") if path.is_file())
 
 
-def python_folder() -> str:
-    """Names the folder of this Python's packages, such as ``python3.11``."""
-    return f"python{sys.version_info.major}.{sys.version_info.minor}"
+def take_datetimes(stub: str) -> str:
+    """Lets a message be made with a ``datetime`` for a ``Timestamp``: protobuf takes it, its types do not say so.
+
+    Args:
+        stub: The types of a generated module.
+    """
+    told, count = re.subn(
+        r"(: _timestamp_pb2\.Timestamp) \| None = \.\.\.", r"\1 | _datetime.datetime | None = ...", stub
+    )
+    return (
+        told.replace("import builtins as _builtins\n", "import builtins as _builtins\nimport datetime as _datetime\n")
+        if count
+        else told
+    )
 
 
 def _drop_empty_services(folder: Path) -> None:
@@ -83,6 +88,7 @@ def committed() -> list[Path]:
     versions = sorted(SDK.glob(PACKAGES))
     found = {path for folder in versions for pattern in GENERATED for path in folder.glob(pattern)}
     found |= {path for folder in versions for path in folder.parent.glob("__init__.py")}
+    found |= {path for path in (SDK / ENUMS, SDK / NAMES) if path.exists()}
     return sorted(path.relative_to(SDK) for path in found)
 
 

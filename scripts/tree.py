@@ -9,6 +9,9 @@ ROOT = Path(__file__).resolve().parents[1]
 GENERATED = ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py", "_pb2_grpc.pyi")
 """How the name of a file ends that ``scripts/generate_protos.py`` wrote."""
 
+GENERATED_FILES = frozenset({Path("clients/python/zegel/_names.py"), Path("clients/python/zegel/enums.py")})
+"""What else it wrote."""
+
 CODE = frozenset({".py", ".proto", ".sh", ".go", ".ts", ".java", ".sql"})
 """What counts as code, beside programs whose first line names an interpreter."""
 
@@ -26,6 +29,8 @@ def files() -> Iterator[Path]:
 
 def is_generated(path: Path) -> bool:
     """Tells whether a generator wrote the file."""
+    if path in GENERATED_FILES:
+        return True
     return path.name.endswith(GENERATED) or (path.name == "__init__.py" and path.parent.name == "v1")
 
 

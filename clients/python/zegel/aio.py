@@ -8,6 +8,7 @@ A client belongs to the event loop in which it makes its first call. Files are r
 that they do not hold the loop up.
 """
 
+from datetime import datetime
 from types import TracebackType
 from typing import Any, BinaryIO, ClassVar, Self, overload
 
@@ -138,7 +139,9 @@ class Client(ClientBase):
         self.audit = Audit(port)
         self.permissions = Permissions(port)
 
-    async def exchange(self, token: str, *, tenant_id: str = "", expire_time: Timestamp | None = None) -> Self:
+    async def exchange(
+        self, token: str, *, tenant_id: str = "", expire_time: datetime | Timestamp | None = None
+    ) -> Self:
         """Turns what is exchanged for a session into one; see :meth:`zegel.Client.exchange`."""
         made = await self.with_token(token).identity.exchange_token(tenant_id=tenant_id, expire_time=expire_time)
         return self.with_token(made.token)

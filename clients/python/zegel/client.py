@@ -15,6 +15,7 @@ Invariants:
 * A client may be used from several threads, and shares one connection with those made from it.
 """
 
+from datetime import datetime
 from types import TracebackType
 from typing import Any, BinaryIO, ClassVar, Self, overload
 
@@ -215,14 +216,14 @@ class Client(ClientBase):
         self.audit = Audit(port)
         self.permissions = Permissions(port)
 
-    def exchange(self, token: str, *, tenant_id: str = "", expire_time: Timestamp | None = None) -> Self:
+    def exchange(self, token: str, *, tenant_id: str = "", expire_time: datetime | Timestamp | None = None) -> Self:
         """Turns what is exchanged for a session into one, once, and speaks in it from then on.
 
         Args:
             token: A signer link (``zl_...``), or an ID token of the tenant's identity provider.
             tenant_id: The member's tenant, for an ID token.
-            expire_time: When the session ends at the latest; where it is left out, 1 hour from now for a signer, and
-                12 hours for a member.
+            expire_time: When the session ends at the latest, such as a ``datetime`` with its zone; where it is left
+                out, 1 hour from now for a signer, and 12 hours for a member.
 
         Returns:
             A client over the same connection, in the new session.

@@ -73,7 +73,8 @@ class ZegelError(Exception):
     Attributes:
         message: The sentence.
         code: The status code.
-        reason: The reason. Empty where no server told one: nothing answered, or something in between did.
+        reason: The reason; compares with :class:`zegel.ErrorReason`. Empty where no server gave one: nothing answered,
+            or something in between did.
         metadata: The facts.
         retry_after: The seconds, or ``None``.
     """

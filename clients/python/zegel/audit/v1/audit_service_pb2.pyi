@@ -10,6 +10,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from zegel.event.v1 import event_type_pb2 as _event_type_pb2
 import builtins as _builtins
+import datetime as _datetime
 import sys
 import typing as _typing
 
@@ -77,7 +78,7 @@ class Event(_message.Message):
         event_id: _builtins.str = ...,
         log_index: _builtins.int = ...,
         type: _event_type_pb2.EventType.ValueType = ...,
-        event_time: _timestamp_pb2.Timestamp | None = ...,
+        event_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
         principal_id: _builtins.str = ...,
         session_id: _builtins.str = ...,
         signature_request_id: _builtins.str = ...,
@@ -209,8 +210,8 @@ class ListEventsRequest(_message.Message):
         signature_request_id: _builtins.str = ...,
         types: _abc.Iterable[_event_type_pb2.EventType.ValueType] | None = ...,
         principal_id: _builtins.str = ...,
-        start_time: _timestamp_pb2.Timestamp | None = ...,
-        end_time: _timestamp_pb2.Timestamp | None = ...,
+        start_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
+        end_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
     ) -> None: ...

@@ -11,6 +11,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
+import datetime as _datetime
 import sys
 import typing as _typing
 
@@ -150,9 +151,9 @@ class Document(_message.Message):
         state: Global___DocumentState.ValueType = ...,
         owner_id: _builtins.str = ...,
         versions: _abc.Iterable[Global___DocumentVersion] | None = ...,
-        create_time: _timestamp_pb2.Timestamp | None = ...,
-        update_time: _timestamp_pb2.Timestamp | None = ...,
-        delete_time: _timestamp_pb2.Timestamp | None = ...,
+        create_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
+        update_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
+        delete_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
         etag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "update_time", b"update_time"]  # noqa: Y015
@@ -211,7 +212,7 @@ class DocumentVersion(_message.Message):
         sha256: _builtins.bytes = ...,
         media_type: _builtins.str = ...,
         pages: _abc.Iterable[Global___Page] | None = ...,
-        create_time: _timestamp_pb2.Timestamp | None = ...,
+        create_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
         rendition: Global___DocumentRendition | None = ...,
         findings: Global___DocumentFindings | None = ...,
     ) -> None: ...
@@ -535,7 +536,7 @@ class Upload(_message.Message):
         document_id: _builtins.str = ...,
         version: _builtins.int = ...,
         persisted_size: _builtins.int = ...,
-        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
         sealing: Global___Sealing | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "sealing", b"sealing"]  # noqa: Y015

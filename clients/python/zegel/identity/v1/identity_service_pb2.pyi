@@ -12,6 +12,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
+import datetime as _datetime
 import sys
 import typing as _typing
 
@@ -88,7 +89,7 @@ class Tenant(_message.Message):
         *,
         tenant_id: _builtins.str = ...,
         name: _builtins.str = ...,
-        create_time: _timestamp_pb2.Timestamp | None = ...,
+        create_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
         etag: _builtins.str = ...,
         key_provider: _builtins.str = ...,
         sensitive_permissions: _abc.Iterable[Global___SensitivePermission] | None = ...,
@@ -164,7 +165,7 @@ class Member(_message.Message):
         name: _builtins.str = ...,
         email: _builtins.str = ...,
         roles: _abc.Iterable[_builtins.str] | None = ...,
-        create_time: _timestamp_pb2.Timestamp | None = ...,
+        create_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
         etag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
@@ -244,14 +245,14 @@ class ApiKey(_message.Message):
         name: _builtins.str = ...,
         roles: _abc.Iterable[_builtins.str] | None = ...,
         token_prefix: _builtins.str = ...,
-        expire_time: _timestamp_pb2.Timestamp | None = ...,
-        create_time: _timestamp_pb2.Timestamp | None = ...,
-        revoke_time: _timestamp_pb2.Timestamp | None = ...,
-        last_use_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
+        create_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
+        revoke_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
+        last_use_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
         permissions: _abc.Iterable[_builtins.str] | None = ...,
-        rotate_time: _timestamp_pb2.Timestamp | None = ...,
-        previous_expire_time: _timestamp_pb2.Timestamp | None = ...,
-        previous_use_time: _timestamp_pb2.Timestamp | None = ...,
+        rotate_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
+        previous_expire_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
+        previous_use_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "last_use_time", b"last_use_time", "previous_expire_time", b"previous_expire_time", "previous_use_time", b"previous_use_time", "revoke_time", b"revoke_time", "rotate_time", b"rotate_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -321,11 +322,11 @@ class Session(_message.Message):
         principal_id: _builtins.str = ...,
         signature_request_id: _builtins.str = ...,
         creator_id: _builtins.str = ...,
-        create_time: _timestamp_pb2.Timestamp | None = ...,
-        expire_time: _timestamp_pb2.Timestamp | None = ...,
-        idle_expire_time: _timestamp_pb2.Timestamp | None = ...,
+        create_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
+        idle_expire_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
         permissions: _abc.Iterable[_builtins.str] | None = ...,
-        auth_time: _timestamp_pb2.Timestamp | None = ...,
+        auth_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["auth_time", b"auth_time", "create_time", b"create_time", "expire_time", b"expire_time", "idle_expire_time", b"idle_expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -783,7 +784,7 @@ class CreateApiKeyRequest(_message.Message):
         *,
         name: _builtins.str = ...,
         roles: _abc.Iterable[_builtins.str] | None = ...,
-        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
         request_id: _builtins.str = ...,
         permissions: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
@@ -1011,7 +1012,7 @@ class CreateSessionRequest(_message.Message):
         *,
         member_id: _builtins.str = ...,
         permissions: _abc.Iterable[_builtins.str] | None = ...,
-        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -1075,7 +1076,7 @@ class ExchangeTokenRequest(_message.Message):
     def __init__(
         self,
         *,
-        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
         tenant_id: _builtins.str = ...,
         permissions: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
@@ -1144,7 +1145,7 @@ class IdentityProvider(_message.Message):
         *,
         issuer: _builtins.str = ...,
         audiences: _abc.Iterable[_builtins.str] | None = ...,
-        update_time: _timestamp_pb2.Timestamp | None = ...,
+        update_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
         etag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["update_time", b"update_time"]  # noqa: Y015

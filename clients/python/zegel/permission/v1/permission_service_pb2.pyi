@@ -12,6 +12,7 @@ from google.protobuf.internal import containers as _containers
 from zegel.permission.v1 import access_pb2 as _access_pb2
 from zegel.permission.v1 import sharing_pb2 as _sharing_pb2
 import builtins as _builtins
+import datetime as _datetime
 import sys
 import typing as _typing
 
@@ -123,8 +124,8 @@ class Binding(_message.Message):
         *,
         principal_id: _builtins.str = ...,
         role: _builtins.str = ...,
-        expire_time: _timestamp_pb2.Timestamp | None = ...,
-        create_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
+        create_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -516,7 +517,7 @@ class GrantRoleRequest(_message.Message):
         *,
         principal_id: _builtins.str = ...,
         role: _builtins.str = ...,
-        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...

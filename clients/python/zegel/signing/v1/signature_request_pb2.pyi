@@ -10,6 +10,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
+import datetime as _datetime
 import sys
 import typing as _typing
 
@@ -226,10 +227,10 @@ class SignatureRequest(_message.Message):
         owner_id: _builtins.str = ...,
         audit_id: _builtins.str = ...,
         sealed_document_id: _builtins.str = ...,
-        expire_time: _timestamp_pb2.Timestamp | None = ...,
-        create_time: _timestamp_pb2.Timestamp | None = ...,
-        all_signed_time: _timestamp_pb2.Timestamp | None = ...,
-        seal_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
+        create_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
+        all_signed_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
+        seal_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
         sealing: Global___Sealing | None = ...,
         etag: _builtins.str = ...,
         rendition: Global___RequestRendition | None = ...,
@@ -317,7 +318,7 @@ class Sealing(_message.Message):
         *,
         attempts: _builtins.int = ...,
         last_reason: _builtins.str = ...,
-        next_attempt_time: _timestamp_pb2.Timestamp | None = ...,
+        next_attempt_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
         blocked: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["next_attempt_time", b"next_attempt_time"]  # noqa: Y015
@@ -418,10 +419,10 @@ class Signature(_message.Message):
         email: _builtins.str = ...,
         order: _builtins.int = ...,
         status: Global___SignatureStatus.ValueType = ...,
-        view_time: _timestamp_pb2.Timestamp | None = ...,
-        disclosure_time: _timestamp_pb2.Timestamp | None = ...,
-        sign_time: _timestamp_pb2.Timestamp | None = ...,
-        decline_time: _timestamp_pb2.Timestamp | None = ...,
+        view_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
+        disclosure_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
+        sign_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
+        decline_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
         decline_reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["decline_time", b"decline_time", "disclosure_time", b"disclosure_time", "sign_time", b"sign_time", "view_time", b"view_time"]  # noqa: Y015

@@ -12,6 +12,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from zegel.signing.v1 import signature_request_pb2 as _signature_request_pb2
 import builtins as _builtins
+import datetime as _datetime
 import sys
 import typing as _typing
 
@@ -102,7 +103,7 @@ class CreateSignatureRequestRequest(_message.Message):
         documents: _abc.Iterable[_signature_request_pb2.RequestedDocument] | None = ...,
         signers: _abc.Iterable[_signature_request_pb2.Signer] | None = ...,
         fields: _abc.Iterable[_signature_request_pb2.Field] | None = ...,
-        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
         request_id: _builtins.str = ...,
         team_id: _builtins.str = ...,
     ) -> None: ...
@@ -422,7 +423,7 @@ class CreateSignerSessionRequest(_message.Message):
         *,
         signature_request_id: _builtins.str = ...,
         signature_id: _builtins.str = ...,
-        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -454,7 +455,7 @@ class CreateSignerSessionResponse(_message.Message):
         *,
         session_id: _builtins.str = ...,
         token: _builtins.str = ...,
-        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -489,7 +490,7 @@ class CreateSignerLinkRequest(_message.Message):
         *,
         signature_request_id: _builtins.str = ...,
         signature_id: _builtins.str = ...,
-        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
         request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
@@ -524,7 +525,7 @@ class CreateSignerLinkResponse(_message.Message):
         *,
         signer_link_id: _builtins.str = ...,
         token: _builtins.str = ...,
-        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -579,10 +580,10 @@ class SignerLink(_message.Message):
         signature_id: _builtins.str = ...,
         state: Global___SignerLinkState.ValueType = ...,
         creator_id: _builtins.str = ...,
-        create_time: _timestamp_pb2.Timestamp | None = ...,
-        expire_time: _timestamp_pb2.Timestamp | None = ...,
-        redeem_time: _timestamp_pb2.Timestamp | None = ...,
-        revoke_time: _timestamp_pb2.Timestamp | None = ...,
+        create_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
+        redeem_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
+        revoke_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "redeem_time", b"redeem_time", "revoke_time", b"revoke_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
