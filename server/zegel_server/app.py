@@ -5,23 +5,15 @@ keys and blobs; then the domains; the port last, once everything behind it answe
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from google.protobuf.descriptor import ServiceDescriptor
 from prometheus_client import CollectorRegistry, Gauge, start_http_server
 
-from zegel.audit.v1 import audit_service_pb2_grpc
-from zegel.identity.v1 import identity_service_pb2_grpc
-from zegel.permission.v1 import permission_service_pb2_grpc
-from zegel.signing.v1 import (
-    ceremony_service_pb2_grpc,
-    signing_service_pb2_grpc,
-)
 from zegel_server.audit.cosignatures import Cosignatures
 from zegel_server.audit.log import Log
 from zegel_server.audit.log_key import LogKey
@@ -41,15 +33,16 @@ from zegel_server.documents.removal import Remover
 from zegel_server.documents.renditions import Renditions
 from zegel_server.documents.scrub import Scrub
 from zegel_server.documents.service import Documents
+from zegel_server.documents.servicer import CODECS as DOCUMENT_CODECS
 from zegel_server.documents.servicer import DocumentServicer
-from zegel_server.documents.servicer import register as register_documents
 from zegel_server.documents.signing_documents import SigningDocuments
 from zegel_server.documents.upload_progress import ProgressStore
 from zegel_server.documents.uploads import Uploads
+from zegel_server.edge.endpoints import NO_CODECS, Codec, endpoints_of
+from zegel_server.edge.grpc_adapter.server import Server
 from zegel_server.edge.idempotency import Answers
 from zegel_server.edge.limits import Budget, Limits
 from zegel_server.edge.pipeline import Pipeline
-from zegel_server.edge.server import OPEN_PATHS, Server
 from zegel_server.edge.telemetry import Telemetry
 from zegel_server.identity.exchange import Exchange
 from zegel_server.identity.operator import ensure_operator, renew_operator, write_secret
@@ -234,8 +227,8 @@ class Domains:
         stack.push_async_callback(domains.janitor.close)
         return domains
 
-    def servicers(self) -> list[tuple[ServiceDescriptor, Callable[[Any, Any], None], Any]]:
-        """Each service with what registers it and its servicer."""
+    def servicers(self) -> list[tuple[ServiceDescriptor, object, Mapping[str, Codec]]]:
+        """Each service with its servicer, and the codecs of its methods that have their own."""
         core = self.core
         answers = Answers(core.database, core.keys)
         identity = IdentityServicer(core.identity, core.sessions, self.exchange, answers)
@@ -245,12 +238,12 @@ class Domains:
         ceremony = CeremonyServicer(self.ceremony, answers)
         audit = AuditServicer(self.audit)
         return [
-            (IDENTITY, identity_service_pb2_grpc.add_IdentityServiceServicer_to_server, identity),
-            (DOCUMENT, register_documents, documents),
-            (SIGNING, signing_service_pb2_grpc.add_SigningServiceServicer_to_server, signing),
-            (CEREMONY, ceremony_service_pb2_grpc.add_CeremonyServiceServicer_to_server, ceremony),
-            (AUDIT, audit_service_pb2_grpc.add_AuditServiceServicer_to_server, audit),
-            (PERMISSION, permission_service_pb2_grpc.add_PermissionServiceServicer_to_server, permissions),
+            (IDENTITY, identity, NO_CODECS),
+            (DOCUMENT, documents, DOCUMENT_CODECS),
+            (SIGNING, signing, NO_CODECS),
+            (CEREMONY, ceremony, NO_CODECS),
+            (AUDIT, audit, NO_CODECS),
+            (PERMISSION, permissions, NO_CODECS),
         ]
 
 
@@ -312,18 +305,16 @@ class App:
         await core.policies.warm()
         domains = self.domains = await Domains.open(core, sandbox, credentials, self.registry, stack)
         pipeline = Pipeline(
-            core.methods,
             core.authentication.authenticate,
             Telemetry(self.registry),
             core.refusals.record,
-            OPEN_PATHS,
-            certificates=settings.tls_client_authority is not None,
             limits=_limits(settings),
             exchange=domains.exchange.present,
         )
-        server = Server(pipeline, credentials.tls, reuse_port=reuse_port)
-        for service, add, servicer in domains.servicers():
-            server.add(service.full_name, partial(add, servicer))
+        certificates = settings.tls_client_authority is not None
+        server = Server(pipeline, credentials.tls, certificates=certificates, reuse_port=reuse_port)
+        for service, servicer, codecs in domains.servicers():
+            server.add(service.full_name, endpoints_of(service, servicer, core.methods, codecs))
         if settings.serves_reflection:
             server.reflect()
         operator_key = await self._operator_key() if settings.development else None

@@ -21,9 +21,30 @@ Invariants:
 * Its message and metadata are public: no secret, no personal data, no text of an exception from below.
 """
 
+from enum import IntEnum
 from typing import ClassVar
 
-import grpc
+
+class StatusCode(IntEnum):
+    """What became of a call, as ``google.rpc.Code`` numbers it; every transport has its own way to say it."""
+
+    OK = 0
+    CANCELLED = 1
+    UNKNOWN = 2
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    OUT_OF_RANGE = 11
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    DATA_LOSS = 15
+    UNAUTHENTICATED = 16
 
 
 class ZegelError(Exception):
@@ -35,7 +56,7 @@ class ZegelError(Exception):
         metadata: Further facts for programs, keys in lowerCamelCase or snake_case, as ``ErrorInfo.metadata`` wants.
     """
 
-    status: ClassVar[grpc.StatusCode] = grpc.StatusCode.INTERNAL
+    status: ClassVar[StatusCode] = StatusCode.INTERNAL
     default_reason: ClassVar[str] = "INTERNAL"
 
     def __init__(self, message: str, *, reason: str | None = None, **metadata: str) -> None:
@@ -54,7 +75,7 @@ class InvalidArgument(ZegelError):
         reason: A more exact reason than ``INVALID_FIELD``.
     """
 
-    status = grpc.StatusCode.INVALID_ARGUMENT
+    status = StatusCode.INVALID_ARGUMENT
     default_reason = "INVALID_FIELD"
 
     def __init__(self, field: str, message: str, *, reason: str | None = None, **metadata: str) -> None:
@@ -64,21 +85,21 @@ class InvalidArgument(ZegelError):
 class OutOfRange(InvalidArgument):
     """A position lies past the end of what is there; ``OUT_OF_RANGE``, as AIP-193 has it for reads."""
 
-    status = grpc.StatusCode.OUT_OF_RANGE
+    status = StatusCode.OUT_OF_RANGE
     default_reason = "OUT_OF_RANGE"
 
 
 class Unauthenticated(ZegelError):
     """No session, or one that is not good at this moment."""
 
-    status = grpc.StatusCode.UNAUTHENTICATED
+    status = StatusCode.UNAUTHENTICATED
     default_reason = "SESSION_MISSING"
 
 
 class PermissionDenied(ZegelError):
     """The session is good, but nothing allows it this act."""
 
-    status = grpc.StatusCode.PERMISSION_DENIED
+    status = StatusCode.PERMISSION_DENIED
     default_reason = "PERMISSION_DENIED"
 
 
@@ -89,7 +110,7 @@ class NotFound(ZegelError):
         kind: The kind of resource, such as ``document``; the identifier itself is not repeated.
     """
 
-    status = grpc.StatusCode.NOT_FOUND
+    status = StatusCode.NOT_FOUND
     default_reason = "RESOURCE_NOT_FOUND"
 
     def __init__(self, kind: str) -> None:
@@ -99,21 +120,21 @@ class NotFound(ZegelError):
 class AlreadyExists(ZegelError):
     """The name is taken, or the request was made before with other arguments."""
 
-    status = grpc.StatusCode.ALREADY_EXISTS
+    status = StatusCode.ALREADY_EXISTS
     default_reason = "ALREADY_EXISTS"
 
 
 class FailedPrecondition(ZegelError):
     """The resource is in a state that forbids the act."""
 
-    status = grpc.StatusCode.FAILED_PRECONDITION
+    status = StatusCode.FAILED_PRECONDITION
     default_reason = "FAILED_PRECONDITION"
 
 
 class Aborted(ZegelError):
     """Somebody else changed the resource in between: read it again and retry."""
 
-    status = grpc.StatusCode.ABORTED
+    status = StatusCode.ABORTED
     default_reason = "ETAG_MISMATCH"
 
 
@@ -127,7 +148,7 @@ class ResourceExhausted(ZegelError):
         metadata: As ``limit``, which limit.
     """
 
-    status = grpc.StatusCode.RESOURCE_EXHAUSTED
+    status = StatusCode.RESOURCE_EXHAUSTED
     default_reason = "LIMIT_REACHED"
 
     def __init__(
@@ -140,12 +161,12 @@ class ResourceExhausted(ZegelError):
 class DataLoss(ZegelError):
     """What is stored is not what was written; nothing of it is handed out."""
 
-    status = grpc.StatusCode.DATA_LOSS
+    status = StatusCode.DATA_LOSS
     default_reason = "STORED_DATA_DAMAGED"
 
 
 class Unavailable(ZegelError):
     """A part that is needed does not answer now; the same call may go through later."""
 
-    status = grpc.StatusCode.UNAVAILABLE
+    status = StatusCode.UNAVAILABLE
     default_reason = "DEPENDENCY_UNAVAILABLE"

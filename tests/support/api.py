@@ -46,8 +46,24 @@ class Refusal:
     details: bytes
 
 
+def read_refusal(details: bytes) -> Refusal:
+    """Reads a ``google.rpc.Status``, which has exactly one ``ErrorInfo``, of ours.
+
+    Args:
+        details: Its bytes.
+    """
+    status = status_pb2.Status.FromString(details)
+    infos = [each for each in status.details if each.Is(error_details_pb2.ErrorInfo.DESCRIPTOR)]
+    assert len(infos) == 1
+    info = error_details_pb2.ErrorInfo()
+    infos[0].Unpack(info)
+    assert info.domain == "zegel"
+    [code] = [each for each in grpc.StatusCode if each.value[0] == status.code]
+    return Refusal(code, status.message, info.reason, dict(info.metadata), details)
+
+
 def refusal_of(error: grpc.RpcError) -> Refusal:
-    """Reads a refusal, which has exactly one ``ErrorInfo``, of ours.
+    """Reads a refusal.
 
     Args:
         error: What the call raised.
@@ -56,15 +72,10 @@ def refusal_of(error: grpc.RpcError) -> Refusal:
     trailing: Any = error.trailing_metadata()
     details = trailing["grpc-status-details-bin"]
     assert isinstance(details, bytes)
-    status = status_pb2.Status.FromString(details)
-    assert status.code == error.code().value[0]
-    assert status.message == error.details()
-    infos = [each for each in status.details if each.Is(error_details_pb2.ErrorInfo.DESCRIPTOR)]
-    assert len(infos) == 1
-    info = error_details_pb2.ErrorInfo()
-    infos[0].Unpack(info)
-    assert info.domain == "zegel"
-    return Refusal(error.code(), error.details() or "", info.reason, dict(info.metadata), details)
+    read = read_refusal(details)
+    assert read.status is error.code()
+    assert read.message == (error.details() or "")
+    return read
 
 
 async def refusal(call: Awaitable[Any]) -> Refusal:

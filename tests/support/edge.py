@@ -1,19 +1,30 @@
-"""The server's edge by itself: its real pipeline on a real port, around servicers that do as a test says."""
+"""The server's edge by itself: its real pipeline, around servicers that do as a test says.
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+``Edge`` serves by gRPC on a real port; ``InProcessEdge`` hands the same calls to the same stages without it.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import grpc
+import pytest
+from grpc.aio import AioRpcError
 from prometheus_client import CollectorRegistry
 
+from support import api
+from support.api import Refusal
+from support.in_process import USER_AGENT, InProcess, Refused, Stub, either
 from zegel.document.v1 import document_service_pb2 as pb
 from zegel.document.v1 import document_service_pb2_grpc as rpc
 from zegel_server.caller import Caller, Origin, PrincipalKind, Scope
+from zegel_server.edge.endpoints import Endpoint, endpoints_of
+from zegel_server.edge.grpc_adapter.server import Server
+from zegel_server.edge.limits import Limits
 from zegel_server.edge.methods import Method, read_contracts
 from zegel_server.edge.pipeline import Pipeline
-from zegel_server.edge.server import OPEN_PATHS, Server, Tls
 from zegel_server.edge.telemetry import Telemetry
+from zegel_server.edge.tls import Tls
 from zegel_server.errors import ZegelError
 from zegel_server.ids import SESSION_PREFIX, new_token
 
@@ -60,9 +71,11 @@ class Servicer:
 
 
 class Edge:
-    """The edge.
+    """The edge, by gRPC.
 
     Attributes:
+        user_agent: A part of its client's name for itself.
+        limits: The budgets; none where left out.
         servicer: Does what a test says.
         scopes: What the caller holds, for every permission.
         denial: What the session stage raises, where it does.
@@ -72,8 +85,11 @@ class Edge:
         registry: The metrics.
     """
 
+    user_agent = "grpc-python"
+
     def __init__(self) -> None:
         self.servicer = Servicer()
+        self.limits: Limits | None = None
         self.scopes = Scope.ANY
         self.denial: Exception | None = None
         self.seen: list[tuple[str, Origin]] = []
@@ -92,11 +108,17 @@ class Edge:
         Args:
             tls: Reads its certificate; none where left out.
         """
-        pipeline = Pipeline(self.methods, self._authenticate, Telemetry(self.registry), self._hear, OPEN_PATHS)
-        server = Server(pipeline, tls)
-        servicer = cast("rpc.DocumentServiceServicer", self.servicer)  # whose other methods nobody calls
-        server.add(SERVICE.full_name, lambda each: rpc.add_DocumentServiceServicer_to_server(servicer, each))
+        server = Server(self.pipeline(), tls)
+        server.add(SERVICE.full_name, self.endpoints())
         return server
+
+    def pipeline(self) -> Pipeline:
+        """The stages."""
+        return Pipeline(self._authenticate, Telemetry(self.registry), self._hear, limits=self.limits)
+
+    def endpoints(self) -> Iterable[Endpoint]:
+        """What is offered: the servicer's methods that have a contract."""
+        return endpoints_of(SERVICE, self.servicer, self.methods)
 
     async def start(self, *, reflect: bool = False) -> None:
         """Begins to serve."""
@@ -105,11 +127,15 @@ class Edge:
             self.server.reflect()
         self.target = f"127.0.0.1:{await self.server.start('127.0.0.1:0')}"
         self.channel = self.connect()
-        self.stub = rpc.DocumentServiceStub(self.channel)
+        self.stub: Any = rpc.DocumentServiceStub(self.channel)
 
     def connect(self, *options: tuple[str, int]) -> grpc.aio.Channel:
         """Another channel."""
         return grpc.aio.insecure_channel(self.target, options=options)
+
+    async def idle(self) -> bool:
+        """Whether no call is under way, so that each has been counted and logged."""
+        return self.registry.get_sample_value("zegel_requests_running") == 0
 
     def raw(self, kind: str, path: str) -> Any:
         """A method by its path, of messages as bytes.
@@ -138,3 +164,54 @@ class Edge:
 
     async def _hear(self, caller: Caller, method: Method, error: ZegelError) -> None:
         self.refused.append((caller, method, error))
+
+
+class InProcessEdge(Edge):
+    """The edge, without gRPC."""
+
+    user_agent = USER_AGENT
+
+    async def start(self, *, reflect: bool = False) -> None:
+        assert not reflect, "gRPC alone has reflection"
+        self.transport = InProcess(self.pipeline(), self.endpoints())
+        self.stub = Stub(self.transport, SERVICE)
+
+    def raw(self, kind: str, path: str) -> Any:
+        def call(request: Any, *, metadata: tuple[tuple[str, str], ...] = ()) -> Any:
+            sent = either(request) if kind == "stream_unary" else request
+            return self.transport.call(path, sent, bytes, metadata, None)
+
+        return call
+
+    async def stop(self) -> None:
+        await self.transport.stop()
+
+
+ADAPTERS = (Edge, InProcessEdge)
+"""Whatever must hold of a call must hold by each."""
+
+REFUSED = (AioRpcError, Refused)
+"""What a client sees of a call that ended with an error."""
+
+
+def refusal_of(error: BaseException) -> Refusal:
+    """Reads a refusal, whichever way it came.
+
+    Args:
+        error: What the call raised.
+    """
+    if isinstance(error, Refused):
+        return api.read_refusal(error.details)
+    assert isinstance(error, AioRpcError)
+    return api.refusal_of(error)
+
+
+async def refusal(call: Awaitable[Any]) -> Refusal:
+    """Awaits a call that must be refused.
+
+    Args:
+        call: The call.
+    """
+    with pytest.raises(REFUSED) as raised:
+        await call
+    return refusal_of(raised.value)

@@ -29,7 +29,7 @@ from zegel_server.credentials.ocsp import (
     responder_url,
 )
 from zegel_server.credentials.timestamping import HttpTimestampAuthority, LocalTimestampAuthority, TimestampAuthority
-from zegel_server.edge.server import Tls
+from zegel_server.edge.tls import Tls
 from zegel_server.errors import Unavailable
 
 AUTHORITY_FOLDER: Final = "authority"

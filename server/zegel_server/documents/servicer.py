@@ -1,14 +1,11 @@
 """``DocumentService``: messages to the model and back, and nothing else."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from functools import lru_cache
 from typing import Any, Final
 
-import grpc
-from grpc.aio import ServicerContext
-
 from zegel.document.v1 import document_service_pb2 as pb
-from zegel.document.v1.document_service_pb2_grpc import DocumentServiceServicer, add_DocumentServiceServicer_to_server
+from zegel.document.v1.document_service_pb2_grpc import DocumentServiceServicer
 from zegel_server.caller import current_caller, keep_checking
 from zegel_server.clock import to_timestamp
 from zegel_server.db import Transaction, UniqueViolation
@@ -19,10 +16,18 @@ from zegel_server.documents.service import FIRST_PAGE, Documents
 from zegel_server.documents.uploads import Uploads
 from zegel_server.documents.wire import spec_of
 from zegel_server.edge import paging, validation
+from zegel_server.edge.endpoints import Codec
 from zegel_server.edge.idempotency import Answers
 from zegel_server.errors import Aborted, InvalidArgument
 
-Context = ServicerContext[Any, Any]
+Context = Any
+"""gRPC's generated classes have one; nothing is handed in."""
+
+CODECS: Final = {
+    "UploadDocument": Codec(parse=wire.upload_message),
+    "DownloadDocument": Codec(serialise=wire.download_bytes),
+}
+"""The methods that carry chunks are parsed and serialised by ``wire``."""
 
 _STATES: Final = {state.value: pb.DocumentState.Value(f"DOCUMENT_STATE_{state.value}") for state in model.DocumentState}
 _CONTENTS: Final = {pb.DocumentContent.Value(f"DOCUMENT_CONTENT_{each}"): each for each in model.Content}
@@ -81,7 +86,7 @@ class DocumentServicer(DocumentServiceServicer):
         await self._uploads.cancel(current_caller(), request.upload_id)
         return pb.CancelUploadResponse()
 
-    async def UploadDocument(  # type: ignore[override]  # see ``register``
+    async def UploadDocument(  # type: ignore[override]  # see ``CODECS``
         self, request_iterator: AsyncIterator[model.Received], context: Context
     ) -> pb.UploadDocumentResponse:
         """See the contract."""
@@ -92,7 +97,7 @@ class DocumentServicer(DocumentServiceServicer):
         document = await self._documents.changed(caller.tenant_id, outcome)
         return pb.UploadDocumentResponse(document=document_message(document))
 
-    async def DownloadDocument(  # type: ignore[override]  # see ``register``
+    async def DownloadDocument(  # type: ignore[override]  # see ``CODECS``
         self, request: pb.DownloadDocumentRequest, context: Context
     ) -> AsyncIterator[pb.DownloadDocumentResponse | model.Chunk]:
         """See the contract."""
@@ -173,45 +178,6 @@ class DocumentServicer(DocumentServiceServicer):
         """See the contract."""
         document = await self._documents.purge(current_caller(), request.document_id, request.etag)
         return pb.PurgeDocumentResponse(document=document_message(document))
-
-
-def register(servicer: DocumentServicer, server: grpc.aio.Server) -> None:
-    """Puts the servicer into a server, with the methods that carry chunks speaking through ``wire``.
-
-    Args:
-        servicer: The servicer.
-        server: The server.
-    """
-    add_DocumentServiceServicer_to_server(servicer, _OwnCodecs(server))  # type: ignore[arg-type]
-
-
-class _OwnCodecs:
-    """What a server is to the generated code."""
-
-    def __init__(self, server: grpc.aio.Server) -> None:
-        self._server = server
-
-    def add_generic_rpc_handlers(self, handlers: object) -> None:
-        """They follow by their names."""
-
-    def add_registered_method_handlers(self, name: str, handlers: Mapping[str, Any]) -> None:
-        """Puts them into the server.
-
-        Args:
-            name: The service's.
-            handlers: Its methods.
-        """
-        up, down = handlers["UploadDocument"], handlers["DownloadDocument"]
-        handlers = {
-            **handlers,
-            "UploadDocument": grpc.stream_unary_rpc_method_handler(
-                up.stream_unary, wire.upload_message, up.response_serializer
-            ),
-            "DownloadDocument": grpc.unary_stream_rpc_method_handler(
-                down.unary_stream, down.request_deserializer, wire.download_bytes
-            ),
-        }
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
 
 
 def upload_message(upload: model.Upload) -> pb.Upload:

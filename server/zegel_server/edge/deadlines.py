@@ -1,6 +1,6 @@
 """The longest that calls may take: one look at all of them every so often, instead of a timer for each.
 
-The client's own deadline needs nothing here: gRPC cancels the call when it passes.
+A client's own deadline is one of them, unless the transport cancels the call when it passes.
 """
 
 import asyncio

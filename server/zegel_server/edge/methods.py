@@ -55,7 +55,8 @@ def read_method(descriptor: MethodDescriptor) -> Method:
         descriptor: The method.
 
     Raises:
-        ContractError: It has no access option, one without a permission, or a stream that exchanges.
+        ContractError: It has no access option, one without a permission, or a stream that exchanges; or both sides
+            stream.
     """
     options = descriptor.GetOptions()
     path = f"/{descriptor.containing_service.full_name}/{descriptor.name}"
@@ -64,6 +65,9 @@ def read_method(descriptor: MethodDescriptor) -> Method:
         message = f"{path} declares no access: no caller could be allowed it"
         raise ContractError(message)
     exchanges = access.credential == access_pb2.CREDENTIAL_EXCHANGE
+    if descriptor.client_streaming and descriptor.server_streaming:
+        message = f"{path} streams both ways, which browsers cannot"
+        raise ContractError(message)
     streams = bool(descriptor.client_streaming or descriptor.server_streaming)
     if exchanges and streams:
         message = f"{path} exchanges a credential and streams: what was spent cannot be decided again"

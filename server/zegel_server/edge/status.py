@@ -2,53 +2,54 @@
 
 from typing import Final
 
-import grpc
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 
-from zegel_server.errors import ZegelError
+from zegel_server.errors import StatusCode, ZegelError
 
 DOMAIN: Final = "zegel"
 """``ErrorInfo.domain`` of every error of ours."""
-
-DETAILS_KEY: Final = "grpc-status-details-bin"
-"""The trailing metadata in which gRPC carries a ``google.rpc.Status``."""
 
 
 class Deadline(ZegelError):
     """The call took longer than it may."""
 
-    status = grpc.StatusCode.DEADLINE_EXCEEDED
+    status = StatusCode.DEADLINE_EXCEEDED
     default_reason = "DEADLINE_EXCEEDED"
 
 
 class Unimplemented(ZegelError):
     """No method of that name is offered here."""
 
-    status = grpc.StatusCode.UNIMPLEMENTED
+    status = StatusCode.UNIMPLEMENTED
     default_reason = "UNKNOWN_METHOD"
 
 
+def unknown_method() -> Unimplemented:
+    """The refusal of a request whose path no endpoint has."""
+    return Unimplemented("No method of that name is offered here.")
+
+
 def as_public(error: BaseException, request_id: str) -> tuple[ZegelError, bool]:
-    """What a caller is told of an exception.
+    """The error that a caller is sent for an exception.
 
     Args:
         error: Whatever was raised.
         request_id: By which the operator finds the log line.
 
     Returns:
-        The error to tell, and whether it is a defect that the operator must hear of.
+        The error to send, and whether it is a defect that the operator must hear of.
     """
     if isinstance(error, ZegelError):
-        return error, error.status is grpc.StatusCode.INTERNAL
+        return error, error.status is StatusCode.INTERNAL
     return ZegelError("The server failed; the operator finds why by the request id.", request_id=request_id), True
 
 
-def rich_status(error: ZegelError) -> tuple[grpc.StatusCode, str, tuple[tuple[str, bytes], ...]]:
-    """The status, its message, and the trailing metadata that carry its details.
+def status_of(error: ZegelError) -> status_pb2.Status:
+    """An error as ``google.rpc.Status``, which every transport has a place for.
 
     Args:
-        error: What to tell.
+        error: The error.
     """
     info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)
     details = [_packed(info)]
@@ -57,8 +58,7 @@ def rich_status(error: ZegelError) -> tuple[grpc.StatusCode, str, tuple[tuple[st
         delay = duration_pb2.Duration()
         delay.FromMilliseconds(int(retry_after_s * 1_000))
         details.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))
-    status = status_pb2.Status(code=error.status.value[0], message=error.message, details=details)
-    return error.status, error.message, ((DETAILS_KEY, status.SerializeToString()),)
+    return status_pb2.Status(code=error.status, message=error.message, details=details)
 
 
 def _packed(message: error_details_pb2.ErrorInfo | error_details_pb2.RetryInfo) -> any_pb2.Any:

@@ -1,4 +1,4 @@
-"""Messages as bytes and back, inside the stages: gRPC itself would tell a caller the text of what fails there."""
+"""Messages as bytes and back, inside the stages: a transport's own library would send the text of what fails there."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from typing import Any, Final, Self
@@ -33,7 +33,7 @@ def parsed(parse: Parse, data: bytes) -> Any:
 
 
 def fitting(answer: bytes) -> bytes:
-    """An answer that one message holds: gRPC would refuse a larger one without a reason.
+    """An answer that one message holds: a transport would refuse a larger one without a reason.
 
     Args:
         answer: The answer.
@@ -65,6 +65,6 @@ class Parsed:
         return self
 
     async def __anext__(self) -> Any:
-        if self._iterator is None:  # not before: gRPC minds one that nobody reads
+        if self._iterator is None:  # not before: gRPC takes one that was begun for read
             self._iterator = aiter(self._requests)
         return parsed(self._parse, await anext(self._iterator))

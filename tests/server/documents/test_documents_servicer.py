@@ -16,8 +16,10 @@ from support.documents_world import MIB, World, pdf_of, rendition_of
 from zegel.document.v1 import document_service_pb2 as pb
 from zegel.document.v1.document_service_pb2_grpc import DocumentServiceStub
 from zegel_server.caller import Caller, Origin, Scope
-from zegel_server.documents.servicer import DocumentServicer, register
+from zegel_server.documents.servicer import CODECS, DocumentServicer
 from zegel_server.edge import watching
+from zegel_server.edge.endpoints import endpoints_of
+from zegel_server.edge.grpc_adapter.server import Server
 from zegel_server.edge.idempotency import Answers
 from zegel_server.edge.methods import Method, read_contracts
 from zegel_server.edge.pipeline import Pipeline
@@ -40,15 +42,14 @@ async def stub(sqlite_world: World) -> AsyncIterator[DocumentServiceStub]:
         return None
 
     telemetry = Telemetry(CollectorRegistry())
-    server = grpc.aio.server(interceptors=[Pipeline(read_contracts([SERVICE]), authenticate, telemetry, refused)])
+    server = Server(Pipeline(authenticate, telemetry, refused), None)
     world = sqlite_world
     servicer = DocumentServicer(Answers(world.database, world.keys), world.documents, world.uploads, world.downloads)
-    register(servicer, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
+    server.add(SERVICE.full_name, endpoints_of(SERVICE, servicer, read_contracts([SERVICE]), CODECS))
+    port = await server.start("127.0.0.1:0")
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield DocumentServiceStub(channel)
-    await server.stop(None)
+    await server.stop(0)
 
 
 def chunk(data: bytes, offset: int = 0) -> pb.Chunk:

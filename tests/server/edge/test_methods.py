@@ -12,7 +12,9 @@ from zegel_server.edge.methods import STREAM_CAP_S, UNARY_CAP_S, ContractError, 
 DOCUMENTS = document_service_pb2.DESCRIPTOR.services_by_name["DocumentService"]
 
 
-def method(options: descriptor_pb2.MethodOptions, *, streams: bool = False) -> MethodDescriptor:
+def method(
+    options: descriptor_pb2.MethodOptions, *, streams: bool = False, client_streams: bool = False
+) -> MethodDescriptor:
     file = descriptor_pb2.FileDescriptorProto(name="made/up.proto", package="made.up", syntax="proto3")
     file.message_type.add(name="Nothing")
     service = file.service.add(name="Service")
@@ -21,6 +23,7 @@ def method(options: descriptor_pb2.MethodOptions, *, streams: bool = False) -> M
         input_type=".made.up.Nothing",
         output_type=".made.up.Nothing",
         server_streaming=streams,
+        client_streaming=client_streams,
         options=options,
     )
     pool = descriptor_pool.DescriptorPool()
@@ -53,6 +56,14 @@ def test_a_method_is_read_whole(*, streams: bool) -> None:
     assert found.event == event_type_pb2.EVENT_TYPE_SIGNED_IN
     assert found.streams is streams
     assert found.cap_s == (STREAM_CAP_S if streams else UNARY_CAP_S)
+
+
+def test_a_method_that_streams_both_ways_is_refused() -> None:
+    options = descriptor_pb2.MethodOptions()
+    options.Extensions[access_pb2.access].permission = "thing.do"
+    assert read_method(method(options, client_streams=True)).streams
+    with pytest.raises(ContractError, match=r"/made\.up\.Service/Do streams both ways"):
+        read_method(method(options, streams=True, client_streams=True))
 
 
 def test_every_method_of_a_service_is_read() -> None:

@@ -15,8 +15,10 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from support.api import refusal, refusal_of
 from support.certificates import self_signed
 from support.edge import METADATA, SERVICE, Edge
+from support.work import until
 from zegel.document.v1 import document_service_pb2 as pb
-from zegel_server.edge.server import MAX_METADATA, MAX_STREAMS, OPEN_PATHS, QUIET_S, Tls
+from zegel_server.edge.grpc_adapter.server import MAX_METADATA, MAX_STREAMS, QUIET_S
+from zegel_server.edge.tls import Tls
 from zegel_server.edge.wire import MAX_MESSAGE
 
 Code = grpc.StatusCode
@@ -77,7 +79,12 @@ async def test_a_connection_has_so_many_calls_at_a_time(edge: Edge) -> None:
 
     edge.servicer.get = get
     calls = [edge.stub.GetDocument(GET, metadata=METADATA) for _ in range(MAX_STREAMS + 20)]
-    await asyncio.sleep(0.5)
+
+    async def full() -> bool:
+        return going >= MAX_STREAMS
+
+    await until(full, 60)
+    await asyncio.sleep(0.5)  # time for one more to begin
     assert going == MAX_STREAMS
     gate.set()
     # The others waited in the client, or were refused unseen, so that they may be sent again.
@@ -262,8 +269,18 @@ async def test_without_tls_the_secure_port_tells_nothing(secure: tuple[str, list
         assert await code_of(health.Check(health_pb2.HealthCheckRequest(), timeout=5)) is Code.UNAVAILABLE
 
 
-def test_what_is_open_shows_no_resource() -> None:
-    assert OPEN_PATHS == ("/grpc.health.v1.Health/", "/grpc.reflection.")
+async def test_whatever_is_listed_takes_a_session_but_health_and_reflection() -> None:
+    edge = Edge()
+    await edge.start(reflect=True)
+    rest = set(await listed(edge)) - {"grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
+    assert rest == {SERVICE.full_name}
+    for method in SERVICE.methods:
+        kind = "stream_unary" if method.client_streaming else "unary_unary"
+        request = iter([b""]) if method.client_streaming else b""
+        refused = await refusal(edge.raw(kind, f"/{SERVICE.full_name}/{method.name}")(request))
+        assert refused.reason == "SESSION_MISSING", method.name
+    assert edge.seen == []
+    await edge.stop()
 
 
 async def test_a_path_that_only_looks_open_is_not(edge: Edge) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import grpc
 import pytest
 
-from support.api import refusal_of
-from support.edge import METADATA, Edge
+from support.edge import METADATA, REFUSED, Edge, refusal_of
 from support.stopwatch import Stopwatch
+from support.work import until
 from zegel.document.v1 import document_service_pb2 as pb
 from zegel_server.caller import Check, Scope, keep_checking
 from zegel_server.edge import pipeline
@@ -53,14 +53,23 @@ class Worker:
         return pb.UploadDocumentResponse()
 
 
-async def all_of(call: Any) -> grpc.aio.AioRpcError:
+async def all_of(call: Any) -> Exception:
     """Reads a stream to its bad end."""
     try:
         while await call.read():  # its end counts as false
             pass
-    except grpc.aio.AioRpcError as error:
+    except REFUSED as error:
         return error
     raise AssertionError("it ended well")
+
+
+@pytest.fixture
+async def edge(adapter: type[Edge]) -> AsyncIterator[Edge]:
+    """The edge, serving by each adapter in turn."""
+    edge = adapter()
+    await edge.start()
+    yield edge
+    await edge.stop()
 
 
 @pytest.fixture
@@ -119,7 +128,7 @@ async def test_an_upload_is_cut_off(edge: Edge, worker: Worker, pause: float) ->
         await worker.began.wait()
         began = await watch.seconds()
         edge.denial = REVOKED
-        with pytest.raises(grpc.aio.AioRpcError) as refused:
+        with pytest.raises(REFUSED) as refused:
             await call
         assert await watch.seconds() - began < 1.0
     assert refusal_of(refused.value).reason == "SESSION_REVOKED"
@@ -228,7 +237,7 @@ async def test_a_stream_of_one_that_is_good_goes_on_to_its_end(edge: Edge) -> No
     edge.servicer.download = download
     call = edge.stub.DownloadDocument(pb.DownloadDocumentRequest(), metadata=METADATA)
     assert len([answer async for answer in call]) == 3
-    assert await call.code() is Code.OK
+    assert (await call.code()).name == "OK"
     assert len(edge.seen) >= 3  # at its start, and again and again
 
 
@@ -247,13 +256,12 @@ async def test_a_client_that_goes_away_leaves_nobody_watching(edge: Edge, worker
 async def test_who_reads_nothing_keeps_no_call_for_ever(
     edge: Edge, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "TELL_S", 0.2)
+    monkeypatch.setattr(pipeline, "ERROR_TIMEOUT_S", 0.2)
     edge.servicer.download = worker.send
     call = edge.stub.DownloadDocument(pb.DownloadDocumentRequest(), metadata=METADATA)
     await call.read()
     await asyncio.sleep(0.2)
     edge.denial = REVOKED
     await asyncio.wait_for(worker.ended.wait(), 1.5)
-    await asyncio.sleep(0.5)
-    assert edge.registry.get_sample_value("zegel_requests_running") == 0
+    await until(edge.idle, 3.0)  # sooner than an error is usually given up
     call.cancel()

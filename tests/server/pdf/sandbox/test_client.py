@@ -8,12 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import grpc
 import pytest
 from structlog.testing import capture_logs
 
 from support.pdfs import one_page, slow_pdf
-from zegel_server.errors import FailedPrecondition, InvalidArgument, Unavailable
+from zegel_server.errors import FailedPrecondition, InvalidArgument, StatusCode, Unavailable
 from zegel_server.pdf.limits import MAX_PDF_BYTES, MEBIBYTE, WorkerLimits
 from zegel_server.pdf.model import Rendition, Stamp
 from zegel_server.pdf.pages import rendition
@@ -259,4 +258,4 @@ def test_an_exception_that_was_not_foreseen_is_a_defect_of_ours_and_not_of_the_f
     assert [(entry["log_level"], entry["event"]) for entry in logs] == [("error", "pdf_defect")]
     assert "ValueError" in logs[0]["trace"]
     error = _error("render", refusal)
-    assert (error.status, error.reason) == (grpc.StatusCode.INTERNAL, "INTERNAL")
+    assert (error.status, error.reason) == (StatusCode.INTERNAL, "INTERNAL")

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import grpc
@@ -10,7 +9,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
+from zegel_server.edge.endpoints import Endpoint
+from zegel_server.edge.grpc_adapter.handlers import Handlers, UnknownMethods
 from zegel_server.edge.pipeline import Pipeline
+from zegel_server.edge.tls import Tls
 from zegel_server.edge.wire import MAX_MESSAGE
 
 MAX_METADATA: Final = 8 * 2**10
@@ -30,9 +32,6 @@ GRACE_S: Final = 20.0
 QUIET_S: Final = 2.0
 """How long there must be none until it stops without waiting for connections: a last answer is sent in that time."""
 
-OPEN_PATHS: Final = ("/grpc.health.v1.Health/", "/grpc.reflection.")
-"""Served without a session: they show no resource of anybody's."""
-
 OPTIONS: Final[Sequence[tuple[str, int]]] = (
     ("grpc.max_receive_message_length", MAX_MESSAGE),
     ("grpc.max_send_message_length", MAX_MESSAGE),
@@ -45,21 +44,6 @@ OPTIONS: Final[Sequence[tuple[str, int]]] = (
     ("grpc.http2.min_ping_interval_without_data_ms", LEAST_PING_MS),
     ("grpc.keepalive_permit_without_calls", 1),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Tls:
-    """What the server shows of itself, and asks of clients.
-
-    Attributes:
-        certificate: Chain, PEM.
-        key: Its key, PEM.
-        client_authority: Authority of client certificates, PEM; ``None`` where clients need none.
-    """
-
-    certificate: bytes
-    key: bytes
-    client_authority: bytes | None = None
 
 
 def credentials(read: Callable[[], Tls]) -> grpc.ServerCredentials:
@@ -93,31 +77,42 @@ def _configuration(tls: Tls) -> grpc.ServerCertificateConfiguration:
 
 
 class Server:
-    """The server with its services.
+    """The server with its services. Health and reflection take no session: they show no resource of anybody's.
 
     Args:
-        pipeline: What every request passes.
+        pipeline: The stages that every other request passes.
         tls: Reads the certificate; ``None`` for a server without TLS, behind something that has it.
+        certificates: Whether clients show certificates: mutual TLS.
         reuse_port: Whether several workers listen on the same port.
     """
 
-    def __init__(self, pipeline: Pipeline, tls: Callable[[], Tls] | None, *, reuse_port: bool = False) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        tls: Callable[[], Tls] | None,
+        *,
+        certificates: bool = False,
+        reuse_port: bool = False,
+    ) -> None:
         options = [*OPTIONS, ("grpc.so_reuseport", int(reuse_port))]
-        self._server = grpc.aio.server(interceptors=[pipeline], options=options)
+        self._server = grpc.aio.server(options=options)
         self._pipeline = pipeline
         self._tls = tls
+        self._handlers = Handlers(pipeline, certificates=certificates)
+        self._server.add_generic_rpc_handlers((self._handlers,))  # first: nearly every call is for one of these
         self._health = HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self._names: list[str] = [health_pb2.DESCRIPTOR.services_by_name["Health"].full_name]
 
-    def add(self, name: str, register: Callable[[grpc.aio.Server], None]) -> None:
+    def add(self, name: str, endpoints: Iterable[Endpoint]) -> None:
         """Adds a service.
 
         Args:
             name: Its full name.
-            register: Puts its servicer into the server.
+            endpoints: Its methods.
         """
-        register(self._server)
+        for endpoint in endpoints:
+            self._handlers.add(endpoint)
         self._names.append(name)
 
     def reflect(self) -> None:
@@ -144,6 +139,7 @@ class Server:
         except RuntimeError as error:
             message = f"cannot listen on {address}"
             raise OSError(message) from error
+        self._server.add_generic_rpc_handlers((UnknownMethods(),))
         await self._server.start()
         await self._say(health_pb2.HealthCheckResponse.SERVING, ["", *self._names])
         return port

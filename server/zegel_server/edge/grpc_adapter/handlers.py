@@ -1,0 +1,128 @@
+"""Endpoints as gRPC's handlers: each request becomes a ``Call`` and goes through the stages.
+
+Messages stay bytes here: gRPC would tell a caller the text of what fails where it parses or serialises.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, Final, cast
+
+import grpc
+from grpc.aio import InternalError, ServicerContext
+
+from zegel_server.edge.call import Call, Metadata
+from zegel_server.edge.endpoints import Endpoint
+from zegel_server.edge.grpc_adapter.peer import address_of, certificate_of
+from zegel_server.edge.grpc_adapter.status import rich_status
+from zegel_server.edge.pipeline import Pipeline
+from zegel_server.edge.status import unknown_method
+from zegel_server.errors import ZegelError
+
+Context = ServicerContext[Any, Any]
+Handler = Any
+"""A ``grpc.RpcMethodHandler``: its published types know nothing of asyncio."""
+
+
+class GrpcCall(Call):
+    """A request that came by gRPC, which itself cancels the call at the client's deadline.
+
+    Args:
+        endpoint: What is called.
+        context: gRPC's side of it.
+        certificates: Whether clients show certificates: mutual TLS.
+    """
+
+    __slots__ = ("_context",)
+
+    def __init__(self, endpoint: Endpoint, context: Context, *, certificates: bool) -> None:
+        self._context = context
+        super().__init__(
+            endpoint,
+            cast("Metadata", context.invocation_metadata() or ()),
+            address_of(context.peer()),
+            certificate_of(context) if certificates else None,
+        )
+
+    async def send(self, message: bytes) -> None:
+        """See ``Call``."""
+        try:
+            await self._context.write(message)
+        except InternalError:
+            # The connection is gone: nobody is left to send to, and gRPC cancels the call only a moment later.
+            raise asyncio.CancelledError from None
+
+    async def send_error(self, error: ZegelError) -> None:
+        """See ``Call``; raises ``grpc.aio.AbortError`` once it is sent."""
+        status, message, trailing = rich_status(error)
+        await self._context.abort(status, message, trailing)
+
+
+class Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in its stubs alone
+    """What the server offers of ours.
+
+    Args:
+        pipeline: The stages.
+        certificates: Whether clients show certificates: mutual TLS.
+    """
+
+    def __init__(self, pipeline: Pipeline, *, certificates: bool = False) -> None:
+        self._pipeline = pipeline
+        self._certificates = certificates
+        self._handlers: dict[str, Handler] = {}
+
+    def add(self, endpoint: Endpoint) -> None:
+        """Offers a method.
+
+        Args:
+            endpoint: The method.
+        """
+        make = self._unary
+        if endpoint.client_streams:
+            make = self._client_stream
+        elif endpoint.server_streams:
+            make = self._server_stream
+        self._handlers[endpoint.method.path] = make(endpoint)
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler:
+        """See ``grpc.GenericRpcHandler``."""
+        return self._handlers.get(handler_call_details.method)
+
+    def _unary(self, endpoint: Endpoint) -> Handler:
+        pipeline, certificates = self._pipeline, self._certificates
+
+        async def run(request: bytes, context: Context) -> bytes | None:
+            return await pipeline.unary(GrpcCall(endpoint, context, certificates=certificates), request)
+
+        return grpc.unary_unary_rpc_method_handler(cast("Any", run))
+
+    def _client_stream(self, endpoint: Endpoint) -> Handler:
+        async def run(requests: AsyncIterator[bytes], context: Context) -> bytes | None:
+            call = GrpcCall(endpoint, context, certificates=self._certificates)
+            return await self._pipeline.client_stream(call, requests)
+
+        return grpc.stream_unary_rpc_method_handler(cast("Any", run))
+
+    def _server_stream(self, endpoint: Endpoint) -> Handler:
+        async def run(request: bytes, context: Context) -> None:
+            call = GrpcCall(endpoint, context, certificates=self._certificates)
+            await self._pipeline.server_stream(call, request)
+
+        return grpc.unary_stream_rpc_method_handler(cast("Any", run))
+
+
+class UnknownMethods(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in its stubs alone
+    """Refuses whatever nobody else serves; it is asked last."""
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler:
+        """See ``grpc.GenericRpcHandler``."""
+        del handler_call_details
+        return _UNKNOWN_METHOD
+
+
+async def _unknown(_requests: Any, context: Context) -> None:
+    status, message, trailing = rich_status(unknown_method())
+    await context.abort(status, message, trailing)
+
+
+# Any kind of call can be answered so: whatever the caller sends is left unread.
+_UNKNOWN_METHOD: Final[Handler] = grpc.stream_stream_rpc_method_handler(cast("Any", _unknown))
