@@ -8,7 +8,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateTable
 
 from zegel_server.db import Statement, bind, insert_into
-from zegel_server.db.database import sqlite_path
+from zegel_server.db.factory import sqlite_path
 
 things = Table(
     "things",

@@ -6,7 +6,7 @@ import sqlite3
 import asyncpg
 
 from support.server import ServerProcess
-from zegel_server.db.database import sqlite_path
+from zegel_server.db.factory import sqlite_path
 
 
 async def change_row(server: ServerProcess, table: str, key: tuple[str, str], column: str, value: int) -> None:

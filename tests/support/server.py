@@ -29,7 +29,7 @@ import asyncpg
 
 import zegel
 from support import postgres
-from zegel_server.db.database import sqlite_path
+from zegel_server.db.factory import sqlite_path
 
 START_SECONDS = 60.0
 """The first start makes keys, certificates and tables, and the machine's cores are shared."""

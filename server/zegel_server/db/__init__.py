@@ -1,6 +1,7 @@
 """Rows: the schema, statements compiled once, and one small asynchronous unit of work over SQLite and PostgreSQL."""
 
-from zegel_server.db.database import Database, Reader, Row, Transaction, TransactionOver, UniqueViolation, open_database
+from zegel_server.db.database import Database, Reader, Row, Transaction, TransactionOver, UniqueViolation
+from zegel_server.db.factory import open_database
 from zegel_server.db.statement import Statement, bind, insert_into, owned_by, upsert_into
 
 __all__ = [

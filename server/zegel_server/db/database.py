@@ -14,7 +14,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeVar
-from urllib.parse import urlsplit
 
 from zegel_server.db.statement import Dialect, Statement
 
@@ -147,57 +146,3 @@ def run_callbacks(callbacks: Iterable[Callable[[], None]]) -> None:
             asyncio.get_running_loop().call_exception_handler(
                 {"message": "what was to follow a commit failed", "exception": error}
             )
-
-
-async def open_database(url: str, *, pool_size: int = 10) -> Database:
-    """Opens a database by its URL.
-
-    Args:
-        url: ``sqlite:///path/to/file`` or ``postgresql://user:password@host:port/name``.
-        pool_size: The most connections to PostgreSQL.
-
-    Raises:
-        ValueError: The URL's scheme is another one.
-        Unavailable: The database does not answer.
-    """
-    if scheme_of(url) == "sqlite":
-        from zegel_server.db.sqlite import SqliteDatabase  # noqa: PLC0415 - only the one in use is loaded
-
-        return SqliteDatabase(sqlite_path(url))
-    from zegel_server.db.postgresql import PostgresqlDatabase  # noqa: PLC0415 - only the one in use is loaded
-
-    return await PostgresqlDatabase.connect(url, pool_size=pool_size)
-
-
-def scheme_of(url: str) -> Dialect:
-    """Which of the two databases a URL names.
-
-    Args:
-        url: As ``open_database`` takes it.
-
-    Raises:
-        ValueError: Neither.
-    """
-    scheme = urlsplit(url).scheme
-    if scheme == "sqlite":
-        return "sqlite"
-    if scheme in {"postgresql", "postgres"}:
-        return "postgresql"
-    message = f"a database URL begins with sqlite:/// or postgresql://, not {scheme}://"
-    raise ValueError(message)
-
-
-def sqlite_path(url: str) -> str:
-    """The file that a ``sqlite:///`` URL names, as SQLAlchemy reads it: three slashes and a relative or absolute path.
-
-    Args:
-        url: The URL.
-
-    Raises:
-        ValueError: It names no file.
-    """
-    path = url.removeprefix("sqlite:///")
-    if path in {"", url, ":memory:"}:
-        message = "a SQLite URL is sqlite:/// and the path of a file"
-        raise ValueError(message)
-    return path

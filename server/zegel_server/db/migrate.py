@@ -15,7 +15,7 @@ from sqlalchemy import Connection, NullPool, create_engine, event, func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from zegel_server.db.database import scheme_of, sqlite_path
+from zegel_server.db.factory import scheme_of, sqlite_path
 from zegel_server.db.postgresql import CONNECT_TIMEOUT_S, telling
 from zegel_server.db.sqlite import connect, translate
 

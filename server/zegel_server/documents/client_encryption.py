@@ -94,7 +94,7 @@ class CiphertextWriter:
 
     def __init__(self, stored: Ciphertext, progress: Progress, *, parts: int) -> None:
         self._stored = stored
-        self._part_writer = PartWriter(stored.encrypted_store, stored.prefix, progress, parts)
+        self._part_writer = PartWriter(stored.part_store, stored.prefix, progress, parts)
 
     async def write(self, data: memoryview) -> None:
         """Takes bytes in; waits where storing does not keep up.
@@ -133,10 +133,10 @@ class CiphertextWriter:
         if not last.filled:
             raise InvalidArgument("finish.size", "more bytes were sent before", reason="SIZE_MISMATCH")
         header = bytes(last.data[:HEADER_SIZE]) if not last.number else (await self._stored.segment(0))[:HEADER_SIZE]
-        encrypted_store = self._stored.encrypted_store
+        part_store = self._stored.part_store
         try:
             stream = Stream(
-                encrypted_store, self._stored.prefix, SegmentCipher(dek, place.aad, header), finish.size, dek=dek
+                part_store, self._stored.prefix, SegmentCipher(dek, place.aad, header), finish.size, dek=dek
             )
             digest = await self._digest(stream)
         except (SegmentError, DataLoss) as error:
@@ -152,7 +152,7 @@ class CiphertextWriter:
 
     async def _digest(self, stream: Stream) -> bytes:
         digest = hashlib.sha256()
-        compute = stream.encrypted_store.compute
+        compute = stream.part_store.compute
         last = self._part_writer.part
         first, count = last.number * PART_SEGMENTS, segment_count(stream.size)
         async for segment in stream.segments(range(first)):

@@ -185,7 +185,9 @@ class Downloads:
         except ValueError:
             raise InvalidArgument("sealed_to", "must be an X25519 public key of 32 bytes") from None
         sealed = SealedStream(wrapped, chosen.place.tenant_id, chosen.header, segments.start, len(segments))
-        return _sealed_chunks(Ciphertext(self._encrypted_store, chosen.prefix, chosen.size), segments), sealed
+        return _sealed_chunks(
+            Ciphertext(self._encrypted_store.part_store, chosen.prefix, chosen.size), segments
+        ), sealed
 
     async def _trail(self, signature_request_id: str) -> str:
         """The audit ID of the request whose trail a download belongs to; empty for none."""

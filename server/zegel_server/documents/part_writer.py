@@ -15,8 +15,8 @@ from contextlib import suppress
 from typing import Final, Protocol
 
 from zegel.segments import SEGMENT_SIZE, TAG_SIZE
-from zegel_server.documents.encrypted_store import EncryptedStore
 from zegel_server.documents.model import offset_mismatch
+from zegel_server.documents.part_store import PartStore
 from zegel_server.documents.parts import PART_SIZE, part_key, whole_parts_size
 from zegel_server.errors import AlreadyExists
 
@@ -111,7 +111,7 @@ class PartWriter:
     """Stores parts, one after the other as they are full.
 
     Args:
-        encrypted_store: Stores them.
+        part_store: Stores them.
         prefix: Their folder.
         progress: Where it is noted how far the stream has come.
         parts: How many whole parts are stored already.
@@ -120,9 +120,9 @@ class PartWriter:
         part: The one that is being filled.
     """
 
-    def __init__(self, encrypted_store: EncryptedStore, prefix: str, progress: Progress, parts: int) -> None:
+    def __init__(self, part_store: PartStore, prefix: str, progress: Progress, parts: int) -> None:
         self.part: Part = Part(parts)
-        self._encrypted_store = encrypted_store
+        self._part_store = part_store
         self._prefix = prefix
         self._progress = progress
         self._storing: deque[asyncio.Task[None]] = deque()
@@ -141,7 +141,7 @@ class PartWriter:
         """
         part, self.part = self.part, Part(self.part.number + 1)
         # Where many streams are busy, one part each keeps the store busy enough.
-        await self.settle(leave=0 if self._encrypted_store.crowded else STORED_AT_ONCE - 1)
+        await self.settle(leave=0 if self._part_store.crowded else STORED_AT_ONCE - 1)
         if self._spare:
             self.part.memory = self._spare.pop()
         before = self._storing[-1] if self._storing else None
@@ -155,7 +155,7 @@ class PartWriter:
                 await filled()
             await self._progress.claim(part.number, part.tags, last=False)
         await self._put(part)
-        if not self._encrypted_store.crowded and part.memory is not None:
+        if not self._part_store.crowded and part.memory is not None:
             self._spare.append(part.memory)
         if before is not None:
             await asyncio.shield(before)
@@ -199,7 +199,7 @@ class PartWriter:
 
     async def _put(self, part: Part) -> None:
         try:
-            await self._encrypted_store.put(part_key(self._prefix, part.number), part.data)
+            await self._part_store.put(part_key(self._prefix, part.number), part.data)
         except AlreadyExists:
             # Only what was claimed is ever stored here, so whoever wrote this is no writer of ours.
             raise offset_mismatch(whole_parts_size(part.number)) from None

@@ -69,7 +69,7 @@ class Remover:
         done = 0
         for task in await self._database.fetch(store.DUE_TASKS, kind=DELETE_BLOBS, at=clock.now(), most=BATCH):
             try:
-                await self._encrypted_store.remove(task.resource_id)
+                await self._encrypted_store.part_store.remove(task.resource_id)
             except ZegelError as error:
                 wait = min(FIRST_RETRY << min(task.attempts, 16), LAST_RETRY)
                 async with self._database.transaction() as transaction:

@@ -72,7 +72,7 @@ class Scrub:
         """
         before = datetime.now(UTC) - grace
         known: dict[str, range] = {}
-        async for info in self._encrypted_store.blobs.list(ROOT):
+        async for info in self._encrypted_store.part_store.blobs.list(ROOT):
             if info.modified > before:
                 continue
             place = prefix_of(info.key)
@@ -100,7 +100,7 @@ class Scrub:
         """
         removed = 0
         async for info in self.orphans(grace=grace):
-            await self._encrypted_store.blobs.delete(info.key)
+            await self._encrypted_store.part_store.blobs.delete(info.key)
             removed += 1
         return removed
 
@@ -153,7 +153,7 @@ class Scrub:
         try:
             stream = await open_content(self._encrypted_store, stored)
             async for segment in stream.segments(range(segment_count(stored.size))):
-                await self._encrypted_store.compute(len(segment), digest.update, segment)
+                await self._encrypted_store.part_store.compute(len(segment), digest.update, segment)
                 size += len(segment)
             if digest.digest() != stored.sha256:
                 problem = "The SHA-256 is not the one that the row has."
@@ -174,7 +174,7 @@ class Scrub:
         size = 0
         problem = ""
         try:
-            stream: Stream | Ciphertext = Ciphertext(self._encrypted_store, upload.prefix)
+            stream: Stream | Ciphertext = Ciphertext(self._encrypted_store.part_store, upload.prefix)
             if not upload.sealed:  # else its sender has the key
                 stream = await self._encrypted_store.open_stream(upload.place, upload.prefix, upload.header, upload.dek)
             async for segment in stream.segments(range(upload.parts * PART_SEGMENTS)):

@@ -266,7 +266,7 @@ class SigningDocuments:
         if stored.size > MAX_PDF_BYTES:
             raise _too_large()
         data = await read_whole(await open_content(self._encrypted_store, stored))
-        if (await self._encrypted_store.compute(len(data), hashlib.sha256, data)).digest() != stored.sha256:
+        if (await self._encrypted_store.part_store.compute(len(data), hashlib.sha256, data)).digest() != stored.sha256:
             raise DataLoss("A stored document is not what was written.")
         return data
 

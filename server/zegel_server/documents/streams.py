@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from zegel.client_encryption import sealing_info
 from zegel.segments import (
@@ -24,11 +24,9 @@ from zegel.segments import (
     rendition_aad,
     segment_count,
 )
+from zegel_server.documents.part_store import PartStore
 from zegel_server.documents.parts import part_key, place_of
 from zegel_server.errors import DataLoss
-
-if TYPE_CHECKING:
-    from zegel_server.documents.encrypted_store import EncryptedStore  # which makes streams, and moves their bytes
 
 READ_AHEAD: Final = 2
 """Segments fetched and decrypted before they are wanted: hides the store's latency, for 2 MiB a reader."""
@@ -78,25 +76,25 @@ class Stream:
     """A stream whose key is open.
 
     Args:
-        encrypted_store: Where its parts are.
+        part_store: Where its parts are.
         prefix: Their folder.
         cipher: Encrypts and decrypts its segments.
         size: Bytes of the document; left out while it grows: then none of its segments is known as the last.
         dek: The version's key, for a stream of another of its contents.
     """
 
-    __slots__ = ("cipher", "dek", "encrypted_store", "prefix", "size")
+    __slots__ = ("cipher", "dek", "part_store", "prefix", "size")
 
     def __init__(
         self,
-        encrypted_store: "EncryptedStore",
+        part_store: PartStore,
         prefix: str,
         cipher: SegmentCipher,
         size: int = MAX_PLAINTEXT_SIZE,
         *,
         dek: bytes,
     ) -> None:
-        self.encrypted_store = encrypted_store
+        self.part_store = part_store
         self.prefix = prefix
         self.cipher = cipher
         self.size = size
@@ -113,10 +111,10 @@ class Stream:
             Unavailable: The blob store does not answer.
         """
         part, place = place_of(index, self.size)
-        stored = await self.encrypted_store.get(part_key(self.prefix, part), place.start, len(place))
+        stored = await self.part_store.get(part_key(self.prefix, part), place.start, len(place))
         last = index == segment_count(self.size) - 1
         try:
-            return await self.encrypted_store.compute(len(stored), self.cipher.decrypt, index, last, stored)
+            return await self.part_store.compute(len(stored), self.cipher.decrypt, index, last, stored)
         except SegmentError as error:
             raise DataLoss("A stored segment is not what was written.") from error
 
@@ -130,7 +128,7 @@ class Stream:
             DataLoss: What is stored is not what was written; nothing of that segment is given.
             Unavailable: The blob store does not answer.
         """
-        return _in_order(self.encrypted_store, self.segment, wanted)
+        return _in_order(self.part_store, self.segment, wanted)
 
     async def around(self, offset: int) -> tuple[int, bytes]:
         """The segment that a byte of the document lies in.
@@ -153,15 +151,15 @@ class Ciphertext:
     """A stream as it is stored; no key is needed to read it.
 
     Args:
-        encrypted_store: Where its parts are.
+        part_store: Where its parts are.
         prefix: Their folder.
         size: Bytes of the document; left out while it grows.
     """
 
-    __slots__ = ("encrypted_store", "prefix", "size")
+    __slots__ = ("part_store", "prefix", "size")
 
-    def __init__(self, encrypted_store: "EncryptedStore", prefix: str, size: int = MAX_PLAINTEXT_SIZE) -> None:
-        self.encrypted_store = encrypted_store
+    def __init__(self, part_store: PartStore, prefix: str, size: int = MAX_PLAINTEXT_SIZE) -> None:
+        self.part_store = part_store
         self.prefix = prefix
         self.size = size
 
@@ -177,7 +175,7 @@ class Ciphertext:
         """
         part, place = place_of(index, self.size)
         start = place.start if index else 0
-        return await self.encrypted_store.get(part_key(self.prefix, part), start, place.stop - start)
+        return await self.part_store.get(part_key(self.prefix, part), start, place.stop - start)
 
     def segments(self, wanted: range) -> AsyncGenerator[bytes, None]:
         """Segments in order, fetched a little ahead.
@@ -189,7 +187,7 @@ class Ciphertext:
             DataLoss: One is not there.
             Unavailable: The blob store does not answer.
         """
-        return _in_order(self.encrypted_store, self.segment, wanted)
+        return _in_order(self.part_store, self.segment, wanted)
 
     async def around(self, offset: int) -> tuple[int, bytes]:
         """The segment that a byte of the stream lies in.
@@ -209,21 +207,21 @@ class Ciphertext:
 
 
 async def _in_order(
-    encrypted_store: "EncryptedStore", fetch: Callable[[int], Coroutine[Any, Any, bytes]], wanted: range
+    part_store: PartStore, fetch: Callable[[int], Coroutine[Any, Any, bytes]], wanted: range
 ) -> AsyncGenerator[bytes, None]:
     numbers = iter(wanted)
     ahead: deque[asyncio.Task[bytes]] = deque()
-    encrypted_store.readers += 1
+    part_store.readers += 1
     try:
         while True:
-            allowed = READ_AHEAD if encrypted_store.readers <= MANY else 0
+            allowed = READ_AHEAD if part_store.readers <= MANY else 0
             while len(ahead) <= allowed and (index := next(numbers, None)) is not None:
                 ahead.append(asyncio.create_task(fetch(index)))
             if not ahead:
                 return
             yield await ahead.popleft()
     finally:
-        encrypted_store.readers -= 1
+        part_store.readers -= 1
         for task in ahead:
             task.cancel()
         await asyncio.gather(*ahead, return_exceptions=True)

@@ -216,7 +216,7 @@ class Uploads:
         upload = progress.upload
         place = upload.place
         dek = await open_wrapped(self._store, place, upload.dek, first.wrapped_dek)
-        stored = Ciphertext(self._store, upload.prefix)
+        stored = Ciphertext(self._store.part_store, upload.prefix)
         writer = CiphertextWriter(stored, progress, parts=upload.parts)
         declared = ciphertext_size(upload.declared_size) if upload.declared_size else 0
         receiver = ChunkReceiver(stored, upload.persisted_size, declared, writer, most=ciphertext_size(MAX_DOCUMENT))
@@ -267,7 +267,7 @@ class Uploads:
                 else:
                     # No row names the blob; where this fails, it is found as an orphan.
                     with suppress(ZegelError):
-                        await self._store.remove(stream.prefix)
+                        await self._store.part_store.remove(stream.prefix)
             raise
         # Whatever fails from here on may have been committed all the same: nothing is removed.
         await progress.finish(last, finish.size, rendered)
@@ -277,7 +277,7 @@ class Uploads:
     ) -> Rendered:
         if whole is None:
             await last.store()
-            stored = Stream(self._store, stream.prefix, stream.cipher, size, dek=stream.dek)
+            stored = Stream(self._store.part_store, stream.prefix, stream.cipher, size, dek=stream.dek)
             return await self._renditions.make_of_stored(place, stored)
         storing = asyncio.create_task(last.store())
         try:
@@ -340,7 +340,7 @@ class Uploads:
         """SHA-256 of what is stored: its state cannot be kept, so what is there is read again, and so checked."""
         digest = hashlib.sha256()
         async for segment in stream.segments(range(parts * PART_SEGMENTS)):
-            await self._store.compute(len(segment), digest.update, segment)
+            await self._store.part_store.compute(len(segment), digest.update, segment)
         return digest
 
     async def _repeat(self, row: Row, source: Messages, first: Received) -> str:
@@ -359,7 +359,7 @@ class Uploads:
         if OpenUpload.of(row).sealed:
             size = ciphertext_size(version.size)
             receiver = ChunkReceiver(
-                Ciphertext(self._store, version.blob_prefix, version.size), size, size, None, most=size
+                Ciphertext(self._store.part_store, version.blob_prefix, version.size), size, size, None, most=size
             )
         else:
             stream = await self._store.open_stream(place, version.blob_prefix, version.header, dek, version.size)

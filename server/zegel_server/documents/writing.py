@@ -50,8 +50,8 @@ class StreamWriter:
         self._plain: bytearray | memoryview = bytearray()
         self._filled = 0
         self._kept: list[memoryview] | None = None if parts else []
-        self._line = stream.encrypted_store.line()
-        self._part_writer = PartWriter(stream.encrypted_store, stream.prefix, progress, parts)
+        self._line = stream.part_store.line()
+        self._part_writer = PartWriter(stream.part_store, stream.prefix, progress, parts)
         # Memory that was used, to be used again: taking a MiB anew costs more than encrypting it.
         self._spare_plain: list[bytearray] = []
         self._lent: deque[tuple[int, bytearray]] = deque()
@@ -125,12 +125,12 @@ class StreamWriter:
             raise InvalidArgument("finish.size", "more bytes were sent before", reason="SIZE_MISMATCH")
         await self._line.reach(self._line.given)
         plain = memoryview(self._plain)[: self._filled]
-        encrypted_store = self._stream.encrypted_store
-        await encrypted_store.compute(len(plain), self._digest.update, plain)
+        part_store = self._stream.part_store
+        await part_store.compute(len(plain), self._digest.update, plain)
         digest = self._digest.digest()
         check(digest)
         out = self._room(len(plain))
-        await encrypted_store.compute(len(plain), self._stream.cipher.encrypt_into, self._index, True, plain, out)
+        await part_store.compute(len(plain), self._stream.cipher.encrypt_into, self._index, True, plain, out)
         await self._part_writer.claim_last()
         return LastPart(self._part_writer, digest)
 

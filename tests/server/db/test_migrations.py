@@ -11,7 +11,7 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from zegel_server.db import migrate
-from zegel_server.db.database import sqlite_path
+from zegel_server.db.factory import sqlite_path
 from zegel_server.db.migrate import current_revision, newest_revision, upgrade
 from zegel_server.db.schema import metadata
 from zegel_server.errors import Unavailable

@@ -6,7 +6,8 @@ import pytest
 
 from support.rows import ALL, INSERT, LOCKED, ONE, SET
 from zegel_server.db import Database, Statement, TransactionOver, UniqueViolation, open_database
-from zegel_server.db.database import Reader, sqlite_path
+from zegel_server.db.database import Reader
+from zegel_server.db.factory import sqlite_path
 from zegel_server.errors import Unavailable
 
 

@@ -19,10 +19,10 @@ from io import BytesIO
 import pikepdf
 
 from zegel_server.pdf.comparison.drawing import BAND_PIXELS, SCALE, Drawn, DrawnPage, UnreadableError, fit
+from zegel_server.pdf.comparison.furniture import Furnishings
 from zegel_server.pdf.comparison.page_looking import Look
+from zegel_server.pdf.geometry import number
 from zegel_server.pdf.model import Box, PageDifference
-from zegel_server.pdf.pages.furniture import Furnishings
-from zegel_server.pdf.pages.geometry import number
 from zegel_server.pdf.refusal import Refusal, RefusedError
 
 LOOK_SECONDS = 20.0

@@ -25,7 +25,7 @@ from zegel_server.pdf.comparison.comparing import (
     vanished,
 )
 from zegel_server.pdf.comparison.drawing import BAND_PIXELS, DrawnPage, Size, Word, closely, fit, missing_words
-from zegel_server.pdf.pages.furniture import Furniture
+from zegel_server.pdf.comparison.furniture import Furniture
 from zegel_server.pdf.refusal import Refusal, RefusedError
 
 _SIZE_PART, _SIZE_POINTS = 0.001, 0.5

@@ -21,12 +21,12 @@ from zegel.evidence.sealed_file.overlays import Box, stamp_extent
 from zegel.evidence.sealed_file.rendition import PAGE_TREE, check_rendition
 from zegel.evidence.sealed_file.revisions import Revision, read_revisions
 from zegel.evidence.sealed_file.syntax import FormError, Name, Ref, Stream, Value
+from zegel_server.pdf.canonical import Converter, packed
 from zegel_server.pdf.completion.audit_page import PAGE_HEIGHT, PAGE_WIDTH, draw_audit_pages
 from zegel_server.pdf.completion.stamping import draw_stamp
 from zegel_server.pdf.fonts.typesetting import PLAIN_FONT
 from zegel_server.pdf.limits import MAX_PAGE_SIDE
 from zegel_server.pdf.model import CompletionJob, Stamp
-from zegel_server.pdf.pages.canonical import Converter, packed
 from zegel_server.pdf.refusal import Refusal, RefusedError
 
 

@@ -14,10 +14,10 @@ from collections.abc import Iterator
 
 import pikepdf
 
+from zegel_server.pdf.geometry import Matrix, inherited, number, parts_of
 from zegel_server.pdf.limits import MAX_PAGE_TREE_DEPTH
 from zegel_server.pdf.pages.content import instructions, names
 from zegel_server.pdf.pages.decoding import decoded
-from zegel_server.pdf.pages.geometry import Matrix, inherited, number, parts_of
 from zegel_server.pdf.pages.optional_content import Visibility
 from zegel_server.pdf.pages.sieve import entry, shallow
 

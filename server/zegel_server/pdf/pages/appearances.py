@@ -20,9 +20,9 @@ from reportlab.pdfgen.canvas import Canvas
 
 from zegel_server.pdf.completion.stamping import LEADING, fit_paragraph
 from zegel_server.pdf.fonts.typesetting import PLAIN_FONT, draw_text, text_width, wrap_text
+from zegel_server.pdf.geometry import number, word
 from zegel_server.pdf.limits import MAX_PAGE_SIDE, MAX_STAMP_TEXT
 from zegel_server.pdf.pages.annotations import annotations_of, appearance, inherited_field, is_password, tells
-from zegel_server.pdf.pages.geometry import number, word
 
 _HIDDEN = 0b11
 """Flags ``Invisible`` and ``Hidden``."""

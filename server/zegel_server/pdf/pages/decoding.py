@@ -14,9 +14,9 @@ from contextlib import suppress
 
 import pikepdf
 
+from zegel_server.pdf.geometry import number
 from zegel_server.pdf.limits import MAX_CONTENT_BYTES
 from zegel_server.pdf.pages.expansion import filters
-from zegel_server.pdf.pages.geometry import number
 
 _STEP = 64
 """Bytes fed at a time where the data are damaged: what comes before the damage is not to be lost with it."""

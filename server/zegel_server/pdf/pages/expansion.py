@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator
 
 import pikepdf
 
+from zegel_server.pdf.geometry import number, word
 from zegel_server.pdf.limits import MAX_CONTENT_BYTES, MAX_EXPANSION_BYTES, MAX_FILTERS, MAX_STREAM_BYTES
-from zegel_server.pdf.pages.geometry import number, word
 from zegel_server.pdf.refusal import Refusal, RefusedError
 
 _CHUNK = 256 * 1024

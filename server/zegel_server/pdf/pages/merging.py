@@ -13,9 +13,9 @@ from zegel.evidence.sealed_file.graph import references
 from zegel.evidence.sealed_file.rendition import FIRST_PAGE, PAGE_TREE, entries_of, page_tree
 from zegel.evidence.sealed_file.revisions import CATALOGUE
 from zegel.evidence.sealed_file.syntax import Name, Ref, Stream, Value
+from zegel_server.pdf.canonical import finish
 from zegel_server.pdf.completion.completing import read_rendition
 from zegel_server.pdf.limits import MAX_OBJECTS, MAX_PAGES
-from zegel_server.pdf.pages.canonical import finish
 from zegel_server.pdf.refusal import Refusal, RefusedError
 
 Entries: TypeAlias = dict[str, Value]

@@ -13,9 +13,9 @@ from itertools import pairwise
 
 import pikepdf
 
+from zegel_server.pdf.geometry import number, parts_of
 from zegel_server.pdf.limits import MAX_LINKS, MAX_NAMES, MAX_OUTLINE_ITEMS, MAX_PAGE_TREE_DEPTH, MAX_TEXT_BYTES
 from zegel_server.pdf.pages.annotations import annotations_of, is_seen, numbers_of
-from zegel_server.pdf.pages.geometry import number, parts_of
 from zegel_server.pdf.pages.optional_content import Visibility
 
 _SCHEMES = (b"https://", b"http://", b"mailto:")

@@ -10,9 +10,9 @@ Invariants:
 
 import pikepdf
 
+from zegel_server.pdf.geometry import word
 from zegel_server.pdf.limits import MAX_FORM_DEPTH, MAX_OBJECTS
 from zegel_server.pdf.pages.content import Instruction, instructions, operand_names
-from zegel_server.pdf.pages.geometry import word
 from zegel_server.pdf.refusal import Refusal, RefusedError
 
 _PAINT_PATH = {b"S", b"s", b"f", b"F", b"f*", b"B", b"B*", b"b", b"b*"}

@@ -17,15 +17,15 @@ from typing import Any
 
 import pikepdf
 
+from zegel_server.pdf import canonical
 from zegel_server.pdf.comparison.looking import compare_rendition
 from zegel_server.pdf.fonts.embedding import FontReport, embed_fonts
+from zegel_server.pdf.geometry import Matrix, Shown, clear_lost_crop, inherited, shown
 from zegel_server.pdf.model import PageDifference, Rendition
-from zegel_server.pdf.pages import canonical
 from zegel_server.pdf.pages.annotations import appearances, lend_fonts
 from zegel_server.pdf.pages.appearances import complete_appearances
 from zegel_server.pdf.pages.content import balanced
 from zegel_server.pdf.pages.decoding import decoded
-from zegel_server.pdf.pages.geometry import Matrix, Shown, clear_lost_crop, inherited, shown
 from zegel_server.pdf.pages.halting import halts
 from zegel_server.pdf.pages.navigation import Link, Navigation, attach_labels, attach_links, attach_outline
 from zegel_server.pdf.pages.optional_content import Visibility

@@ -15,9 +15,9 @@ from asn1crypto import cms
 from pyhanko.sign.general import extract_signer_info
 from pyhanko.sign.validation.generic_cms import extract_certs_for_validation, validate_sig_integrity
 
+from zegel_server.pdf.geometry import number, parts_of
 from zegel_server.pdf.limits import MAX_FOUND_SIGNATURE_BYTES, MAX_FOUND_SIGNATURES
 from zegel_server.pdf.model import FoundSignature, FoundSignatureKind
-from zegel_server.pdf.pages.geometry import number, parts_of
 
 _DIGESTS = {"sha1", "sha224", "sha256", "sha384", "sha512"}
 _MAX_KEY_BITS = 16_384

@@ -15,6 +15,7 @@ from typing import Self
 
 import pikepdf
 
+from zegel_server.pdf.geometry import inherited, number, parts_of, shown, word
 from zegel_server.pdf.limits import (
     MAX_CONTENT_BYTES,
     MAX_FILTERS,
@@ -28,7 +29,6 @@ from zegel_server.pdf.pages.annotations import annotations_of
 from zegel_server.pdf.pages.content import name_of
 from zegel_server.pdf.pages.decoding import decoded
 from zegel_server.pdf.pages.expansion import check_expansion
-from zegel_server.pdf.pages.geometry import inherited, number, parts_of, shown, word
 from zegel_server.pdf.pages.navigation import pairs
 from zegel_server.pdf.pages.optional_content import Visibility
 from zegel_server.pdf.pages.sieve import shallow

@@ -202,7 +202,7 @@ def test_more_pages_or_objects_or_bytes_than_one_file_may_have_are_refused(monke
             with pytest.raises(RefusedError) as caught:
                 merging.merge(parts)
             assert caught.value.refusal is refusal
-    monkeypatch.setattr("zegel_server.pdf.pages.canonical.MAX_RENDITION_BYTES", sum(map(len, parts)) // 2)
+    monkeypatch.setattr("zegel_server.pdf.canonical.MAX_RENDITION_BYTES", sum(map(len, parts)) // 2)
     with pytest.raises(RefusedError) as caught:
         merging.merge(parts)
     assert caught.value.refusal is Refusal.EXPANDS

@@ -17,8 +17,8 @@ from support.pdfs import ink, one_page, raw_pdf, shown_text, stream
 from zegel.evidence.sealed_file.rendition import check_rendition
 from zegel.evidence.sealed_file.revisions import Revision, read_revisions
 from zegel.evidence.sealed_file.syntax import MAX_DEPTH, FormError, Name, Ref, Stream, Value
-from zegel_server.pdf.pages import canonical
-from zegel_server.pdf.pages.canonical import Converter, packed, write
+from zegel_server.pdf import canonical
+from zegel_server.pdf.canonical import Converter, packed, write
 from zegel_server.pdf.refusal import Refusal, RefusedError
 
 WORD = b"endstream"

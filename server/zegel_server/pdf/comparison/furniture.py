@@ -12,7 +12,7 @@ from io import BytesIO
 import pikepdf
 
 from zegel_server.pdf.comparison.drawing import Size
-from zegel_server.pdf.pages.geometry import inherited, number, shown
+from zegel_server.pdf.geometry import inherited, number, shown
 
 _HIDDEN, _NO_VIEW = 1 << 1, 1 << 5
 _COMBO, _PASSWORD = 1 << 17, 1 << 13
