@@ -16,8 +16,6 @@ from zegel_server.audit.service import AuditTrail
 from zegel_server.caller import Caller
 from zegel_server.credentials.development_authority import DevelopmentAuthority
 from zegel_server.credentials.timestamping import LocalTimestampAuthority
-from zegel_server.documents.encrypted_store import EncryptedStore
-from zegel_server.documents.renditions import Renditions
 from zegel_server.documents.signing_documents import SigningDocuments
 from zegel_server.errors import Unavailable
 from zegel_server.pdf.sandbox.client import Sandbox
@@ -25,7 +23,6 @@ from zegel_server.signing.field_types import FieldType
 from zegel_server.signing.request import Sealing, SignatureRequest
 from zegel_server.signing.sealing import Sealer, SealMaterials
 from zegel_server.signing.values import Value
-from zegel_server.storage import open_blob_store
 
 
 @dataclass
@@ -130,16 +127,7 @@ class SealingWorld:
 
 @asynccontextmanager
 async def open_sealing_world(url: str, folder: Path, sandbox: Sandbox) -> AsyncIterator[SealingWorld]:
-    libraries: list[SigningDocuments] = []
-    stores: list[EncryptedStore] = []
-    blobs = open_blob_store((folder / "blobs").as_uri())
-
-    def library(database: Any, keys: Any) -> SigningDocuments:
-        stores.append(EncryptedStore(blobs, keys))
-        libraries.append(SigningDocuments(database, stores[0], keys, Renditions(sandbox, stores[0])))
-        return libraries[0]
-
-    world = await make_world(url, folder / "keyring.json", library, sandbox)
+    world = await make_world(url, folder, sandbox)
     log = Log(world.database, LogKey.open(folder, "log.example.org/zegel"))
     sequencer = Sequencer(world.database, log)
     await sequencer.start()
@@ -149,7 +137,7 @@ async def open_sealing_world(url: str, folder: Path, sandbox: Sandbox) -> AsyncI
     try:
         yield SealingWorld(
             world=world,
-            library=libraries[0],
+            library=world.documents.for_signing,
             sequencer=sequencer,
             trail=AuditTrail(world.database, world.keys, log, sequencer),
             sandbox=sandbox,
@@ -166,5 +154,4 @@ async def open_sealing_world(url: str, folder: Path, sandbox: Sandbox) -> AsyncI
         )
     finally:
         await sequencer.close()
-        await stores[0].close()
-        await world.database.close()
+        await world.close()

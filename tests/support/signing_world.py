@@ -1,14 +1,16 @@
-"""A small tenant to send and sign requests in: real rows, real keys, real events; documents kept in memory."""
+"""A small tenant to send and sign requests in, with documents and sessions as they are; PDF work where a test asks."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import select
 
+from support import documents_world
+from support.documents_world import rendition_of
 from zegel.event.v1 import event_type_pb2
 from zegel.signing.v1 import ceremony_service_pb2, signing_service_pb2
 from zegel_server import clock
@@ -16,22 +18,25 @@ from zegel_server.audit import leaf
 from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller, Origin, PrincipalKind, Scope
 from zegel_server.crypto import open_root_keys
-from zegel_server.db import Database, Statement, Transaction, insert_into, open_database
-from zegel_server.db.schema import audit_events, outbox, tenants
-from zegel_server.documents.model import Page
+from zegel_server.db import Database, Statement, open_database
+from zegel_server.db.schema import audit_events, outbox
+from zegel_server.documents.model import Page, UploadSpec
+from zegel_server.documents.signing_documents import SigningDocuments
 from zegel_server.edge.idempotency import Answers, Call
-from zegel_server.errors import FailedPrecondition, NotFound
+from zegel_server.identity.sessions import Sessions
 from zegel_server.ids import new_id
 from zegel_server.keys.service import Keys
-from zegel_server.pdf.model import CompletionJob
-from zegel_server.permissions.owners import Owners
+from zegel_server.pdf.model import CompletionJob, PageFacts, PdfFacts, Rendition, Stamp
+from zegel_server.pdf.sandbox.client import Sandbox
 from zegel_server.permissions.policies import Policies
+from zegel_server.permissions.service import Permissions
 from zegel_server.signing.ceremony import Ceremony
 from zegel_server.signing.expiry import Expiry
 from zegel_server.signing.field_types import FieldType
 from zegel_server.signing.fields import Field
 from zegel_server.signing.new_request import DocumentChoice, NewRequest, Signer
-from zegel_server.signing.renditions import MergingSandbox, RequestRenditions
+from zegel_server.signing.pictures import Pictures
+from zegel_server.signing.renditions import RequestRenditions
 from zegel_server.signing.request import SignatureRequest
 from zegel_server.signing.service import Signing
 from zegel_server.signing.values import Value
@@ -49,20 +54,16 @@ SEAL_CERTIFICATE = hashlib.sha256(b"the certificate that seals").hexdigest()
 
 _EVENTS = Statement(select(audit_events).order_by(audit_events.c.event_number))
 _OUTBOX = Statement(select(outbox))
-_TENANT = insert_into(tenants)
 
 
 @dataclass(frozen=True)
-class StoredVersion:
-    """A document's version in memory."""
+class UploadedVersion:
+    """A version of a document as a test uploaded it."""
 
     document_id: str
     version: int
-    title: str
     data: bytes
     owner_id: str
-    pages: Sequence[Page] = (Page(595.0, 842.0),)
-    deleted: bool = False
 
     @property
     def sha256(self) -> bytes:
@@ -74,7 +75,7 @@ class StoredVersion:
 
     @property
     def rendition(self) -> bytes:
-        return b"%PDF rendition of " + self.data
+        return rendition_of(self.data)
 
     @property
     def rendition_size(self) -> int:
@@ -86,104 +87,61 @@ class StoredVersion:
 
 
 @dataclass
-class MemoryDocuments:
-    """Documents as signing needs them, without their encryption: that is the documents' own business."""
+class QuickSandbox:
+    """Does no PDF work: takes anything for a PDF, of one page where a test does not say how many."""
 
-    versions: dict[tuple[str, int], StoredVersion] = field(default_factory=dict)
+    pages: dict[bytes, Sequence[Page]] = field(default_factory=dict)
 
-    def add(self, owner_id: str, data: bytes = b"%PDF", **more: Any) -> StoredVersion:
-        version = StoredVersion(new_id("doc"), 1, more.pop("title", "Lease"), data, owner_id, **more)
-        self.versions[version.document_id, 1] = version
-        return version
-
-    def add_version(self, document: StoredVersion, data: bytes) -> StoredVersion:
-        newest = max(number for key, number in self.versions if key == document.document_id)
-        version = replace(document, version=newest + 1, data=data)
-        self.versions[document.document_id, newest + 1] = version
-        return version
-
-    async def describe(self, caller: Caller, document_id: str, version: int = 0) -> StoredVersion:
-        version = version or max((number for key, number in self.versions if key == document_id), default=0)
-        found = self.versions.get((document_id, version))
-        if found is None:
-            raise NotFound("document")
-        caller.require("document.read", "document", owner_id=found.owner_id)
-        if found.deleted:
-            raise FailedPrecondition("The document was deleted.", reason="DOCUMENT_DESTROYED")
-        return found
-
-    async def pin(self, transaction: Transaction, tenant_id: str, document_id: str) -> None:
-        if any(each.deleted for (key, _), each in self.versions.items() if key == document_id):
-            raise FailedPrecondition("The document was deleted.", reason="DOCUMENT_DESTROYED")
-
-    async def move_sealed(self, transaction: Transaction, document_id: str, owner_id: str) -> NoReturn:
-        raise NotImplementedError  # as sealing
-
-    async def read_all(self, tenant_id: str, document_id: str, version: int) -> bytes:
-        return self.versions[document_id, version].data
-
-    async def read_rendition(self, tenant_id: str, document_id: str, version: int) -> bytes:
-        return self.versions[document_id, version].rendition
-
-    async def store_merged(self, **about: Any) -> "MergedInMemory":
-        version = StoredVersion(new_id("doc"), 1, about["title"], about["data"], "", tuple(about["pages"]))
-        return MergedInMemory(self, version)
-
-    async def store_sealed(self, **about: Any) -> NoReturn:
-        raise NotImplementedError  # sealing is tested with the documents' own library
-
-
-@dataclass
-class MergedInMemory:
-    """What was merged, until its request is sent."""
-
-    documents: MemoryDocuments
-    stored: StoredVersion
-    version: int = 1
-
-    @property
-    def document_id(self) -> str:
-        return self.stored.document_id
-
-    @property
-    def size(self) -> int:
-        return self.stored.size
-
-    @property
-    def sha256(self) -> bytes:
-        return self.stored.sha256
-
-    async def insert(self, transaction: Transaction, owner_id: str) -> None:
-        self.documents.versions[self.document_id, 1] = replace(self.stored, owner_id=owner_id)
-
-
-class Joining:
-    """MergingSandbox by putting one after the other, and needs no rehearsal."""
-
-    async def rehearse(self, job: CompletionJob) -> None:
-        pass
+    async def render(self, pdf: bytes) -> Rendition:
+        pages = self.pages.get(pdf, (Page(595.0, 842.0),))
+        return Rendition(
+            rendition_of(pdf), PdfFacts(tuple(PageFacts(page.width, page.height) for page in pages), "1.7")
+        )
 
     async def merge(self, renditions: list[bytes]) -> bytes:
         return b"".join(renditions)
 
+    async def rehearse(self, job: CompletionJob) -> None:
+        pass
+
+    async def draw_stamps(self, stamps: list[Stamp]) -> None:
+        pass
+
 
 @dataclass
-class MemorySessions:
-    """Sessions as signing needs them."""
+class UploadedDocuments:
+    """The documents' own use cases, and quick ways to upload with them."""
 
-    opened: list[dict[str, Any]] = field(default_factory=list)
+    world: documents_world.World
+    sandbox: QuickSandbox
 
-    async def open_signer_session(self, transaction: Transaction, caller: Caller, **about: Any) -> tuple[str, str]:
-        session_id = new_id("ses")
-        self.opened.append({"session_id": session_id, "creator": caller.principal_id, **about})
-        return session_id, "zs_token"
+    @property
+    def for_signing(self) -> SigningDocuments:
+        return self.world.signing_documents
 
+    async def add(
+        self, owner_id: str, data: bytes = b"", *, title: str = "Lease", pages: Sequence[Page] = ()
+    ) -> UploadedVersion:
+        data = data or f"%PDF-1.7 {new_id('doc')}".encode()
+        if pages:
+            self.sandbox.pages[data] = pages
+        document_id = await self._upload(owner_id, data, UploadSpec(title=title))
+        return UploadedVersion(document_id, 1, data, owner_id)
 
-class AnyPicture:
-    """Looks at no picture: for tests without a sandbox."""
+    async def add_version(self, document: UploadedVersion, data: bytes) -> UploadedVersion:
+        await self._upload(document.owner_id, data, UploadSpec(document_id=document.document_id))
+        rows = await self.world.version_rows()
+        newest = max(row.version for row in rows if row.document_id == document.document_id)
+        return replace(document, version=newest, data=data)
 
-    async def check(self, pictures: Sequence[tuple[str, bytes]]) -> None:
-        del pictures
+    async def delete(self, document: UploadedVersion) -> None:
+        await self.world.documents.delete(self._owner(document.owner_id), document.document_id, "")
+
+    async def _upload(self, owner_id: str, data: bytes, spec: UploadSpec) -> str:
+        return await self.world.upload(self._owner(owner_id), data, spec=spec)
+
+    def _owner(self, owner_id: str) -> Caller:
+        return self.world.member(principal_id=owner_id)
 
 
 @dataclass
@@ -195,8 +153,8 @@ class World:
     recorder: Recorder
     tenant_id: str
     tenant_subject: str
-    documents: MemoryDocuments
-    sessions: MemorySessions
+    documents: UploadedDocuments
+    sessions: Sessions
     signing: Signing
     ceremony: Ceremony
     expiry: Expiry
@@ -235,11 +193,11 @@ class World:
         )
 
     async def send(self, caller: Caller, new: NewRequest | None = None) -> SignatureRequest:
-        new = new or self.draft(caller)
+        new = new or await self.draft(caller)
         return await self.signing.create(caller, new, NO_CALL, lambda _: NO_REQUEST)
 
-    def draft(self, caller: Caller, *, orders: Sequence[int] = (0, 1), **changes: Any) -> NewRequest:
-        document = self.documents.add(caller.principal_id)
+    async def draft(self, caller: Caller, *, orders: Sequence[int] = (0, 1), **changes: Any) -> NewRequest:
+        document = await self.documents.add(caller.principal_id)
         return draft_of([document.document_id], orders, **changes)
 
     async def ready(self, signer: Caller) -> None:
@@ -258,7 +216,29 @@ class World:
         return [event_name(row) for row in rows if row.trail == request.audit_id]
 
     async def event_rows(self) -> list[Any]:
-        return await self.database.fetch(_EVENTS)
+        """The events of requests, in order."""
+        return [row for row in await self.database.fetch(_EVENTS) if row.signature_request_id]
+
+    async def sign_in(self, caller: Caller) -> Caller:
+        """The caller with a session that has a row."""
+        async with self.database.transaction() as transaction:
+            opened = await self.sessions.insert(
+                transaction,
+                caller,
+                kind=caller.kind,
+                principal_id=caller.principal_id,
+                subject_id=caller.subject_id,
+                signature_request_id="",
+                creator_id=caller.principal_id,
+                api_key_id="",
+                permissions=frozenset(),
+                expire_time=clock.now() + clock.DAY,
+                idle_us=clock.DAY,
+            )
+        return caller._replace(session_id=opened.session.session_id)
+
+    async def close(self) -> None:
+        await self.documents.world.close()
 
     async def outbox(self) -> list[Any]:
         return await self.database.fetch(_OUTBOX)
@@ -313,55 +293,46 @@ def place(own_name: str, kind: FieldType, **changes: Any) -> Field:
     return Field(**whole)
 
 
-async def make_world(
-    url: str,
-    keyring: Path,
-    documents: Callable[[Database, Keys], Any] | None = None,
-    sandbox: MergingSandbox | None = None,
-) -> World:
-    """A new tenant in an empty database with tables."""
+async def make_world(url: str, folder: Path, sandbox: Sandbox | None = None) -> World:
+    """A new tenant in a database with tables; everything else lies in the folder.
+
+    Args:
+        url: The database.
+        folder: Has the root keys and the blobs.
+        sandbox: Does the PDF work; none is done where left out.
+    """
     database = await open_database(url)
-    keys = Keys(database, open_root_keys(f"local:{keyring}"))
-    tenant_id = new_id("ten")
-    founded = await keys.found_tenant(tenant_id)
-    async with database.transaction() as transaction:
-        await transaction.execute(
-            _TENANT,
-            tenant_id=tenant_id,
-            pseudonym=f"t-{tenant_id[-8:]}",
-            name="Lettings & Co",
-            policy_version=1,
-            create_time=clock.now(),
-            revision=1,
-            sensitive="",
-        )
-        await keys.store_tenant(transaction, founded)
+    keys = Keys(database, open_root_keys(f"local:{folder / 'keyring.json'}"))
+    tenant_id, tenant_subject = await documents_world.found_tenant(database, keys)
     recorder = Recorder(keys)
-    stored, sessions = MemoryDocuments(), MemorySessions()
-    library: Any = documents(database, keys) if documents else stored
+    quick = QuickSandbox()
+    used = cast("Sandbox", sandbox or quick)
+    stored = documents_world.assemble(database, keys, folder, (tenant_id, tenant_subject), sandbox=used)
+    permissions = Permissions(database, Policies(database), recorder, ("signature_request.read",))
+    sessions = Sessions(database, permissions, recorder)
     asked: list[int] = []
     return World(
         database=database,
         keys=keys,
         recorder=recorder,
         tenant_id=tenant_id,
-        tenant_subject=founded.subject_id,
-        documents=stored,
+        tenant_subject=tenant_subject,
+        documents=UploadedDocuments(stored, quick),
         sessions=sessions,
         signing=Signing(
             database,
             keys,
             recorder,
-            library,
-            sessions,  # type: ignore[arg-type]
-            owners=Owners(Policies(database), ("signature_request.read",)),
-            renditions=RequestRenditions(library, sandbox or Joining()),
+            stored.signing_documents,
+            sessions,
+            owners=permissions.owners,
+            renditions=RequestRenditions(stored.signing_documents, used),
         ),
         ceremony=Ceremony(
             database,
             keys,
             recorder,
-            AnyPicture(),  # type: ignore[arg-type]
+            Pictures(used),
             seal_certificate=lambda: SEAL_CERTIFICATE,
             all_signed=lambda: asked.append(1),
         ),

@@ -50,6 +50,6 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 @pytest.fixture
 async def world(url: str, tmp_path: Path) -> AsyncIterator[World]:
     """A tenant in it."""
-    made = await make_world(url, tmp_path / "keyring.json")
+    made = await make_world(url, tmp_path)
     yield made
-    await made.database.close()
+    await made.close()

@@ -155,7 +155,7 @@ async def test_the_disclosure_is_accepted_once_and_by_its_text(world: World) -> 
 async def test_a_later_value_takes_the_place_of_an_earlier_one(world: World) -> None:
     sender = world.member()
     more = (place("note", FieldType.TEXT), place("box", FieldType.CHECKBOX, required=True))
-    new = world.draft(sender)
+    new = await world.draft(sender)
     request = await world.send(sender, replace(new, fields=(*new.fields, *more)))
     signer = world.signer(request)
     await world.ceremony.accept_disclosure(signer)
@@ -174,7 +174,7 @@ async def test_a_later_value_takes_the_place_of_an_earlier_one(world: World) -> 
 async def test_filling_in_at_the_same_time_loses_nothing(world: World) -> None:
     sender = world.member()
     notes = tuple(place(f"note-{index}", FieldType.TEXT) for index in range(4))
-    new = world.draft(sender)
+    new = await world.draft(sender)
     request = await world.send(sender, replace(new, fields=(*new.fields, *notes)))
     signer = world.signer(request)
     await world.ceremony.accept_disclosure(signer)
@@ -186,7 +186,7 @@ async def test_filling_in_at_the_same_time_loses_nothing(world: World) -> None:
 async def test_what_is_signed_is_what_was_there_under_the_lock(world: World) -> None:
     """A value that slips in while the signature is made either is in its commitment or comes too late."""
     sender = world.member()
-    new = world.draft(sender)
+    new = await world.draft(sender)
     request = await world.send(sender, replace(new, fields=(*new.fields, place("note", FieldType.TEXT))))
     signer = world.signer(request)
     await world.ready(signer)
@@ -214,7 +214,7 @@ async def test_what_is_signed_is_what_was_there_under_the_lock(world: World) -> 
 async def test_values_together_stay_within_one_message(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ceremony, "MAX_VALUES_BYTES", 20)
     sender = world.member()
-    new = world.draft(sender)
+    new = await world.draft(sender)
     notes = tuple(place(f"note-{index}", FieldType.TEXT) for index in range(2))
     request = await world.send(sender, replace(new, fields=(*new.fields, *notes)))
     signer = world.signer(request)
@@ -287,7 +287,7 @@ async def test_many_signing_calls_at_once_make_one_signature(world: World) -> No
 
 async def test_signers_of_equal_order_who_sign_at_once_make_the_request_all_signed_once(world: World) -> None:
     sender = world.member()
-    request = await world.send(sender, world.draft(sender, orders=(0, 0, 0)))
+    request = await world.send(sender, await world.draft(sender, orders=(0, 0, 0)))
     signers = [world.signer(request, index) for index in range(3)]
     for signer in signers:
         await world.ready(signer)
@@ -322,7 +322,7 @@ async def test_after_the_expiry_nothing_more_is_taken_but_reading(
     world: World, later: Callable[[int], None], act: str
 ) -> None:
     sender = world.member()
-    request = await world.send(sender, world.draft(sender, expire_time=clock.now() + clock.HOUR))
+    request = await world.send(sender, await world.draft(sender, expire_time=clock.now() + clock.HOUR))
     signer = world.signer(request)
     if act != "accept":
         await world.ready(signer)
@@ -384,7 +384,7 @@ async def test_values_moved_to_another_signature_are_damage(world: World) -> Non
 async def test_who_fills_in_for_ever_is_stopped_and_stops_nobody(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(allowance, "SIGNER", 5)
     sender = world.member()
-    request = await world.send(sender, world.draft(sender, orders=(0, 0, 0)))
+    request = await world.send(sender, await world.draft(sender, orders=(0, 0, 0)))
     ann, ben, eve = [world.signer(request, number) for number in range(3)]
     for signer in (ann, eve):
         await world.ready(signer)

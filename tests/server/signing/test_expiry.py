@@ -22,14 +22,16 @@ from zegel_server.signing.request import SignatureRequest
 async def other(url: str, world: World, tmp_path: Path) -> AsyncIterator[World]:
     """Another tenant of the same installation."""
     assert world.tenant_id  # there first
-    made = await make_world(url, tmp_path / "keyring.json")
+    made = await make_world(url, tmp_path)
     yield made
-    await made.database.close()
+    await made.close()
 
 
 async def sent(world: World, count: int) -> list[SignatureRequest]:
     sender = world.member()
-    return [await world.send(sender, world.draft(sender, expire_time=clock.now() + clock.HOUR)) for _ in range(count)]
+    return [
+        await world.send(sender, await world.draft(sender, expire_time=clock.now() + clock.HOUR)) for _ in range(count)
+    ]
 
 
 async def states(world: World, requests: list[SignatureRequest]) -> set[RequestState]:

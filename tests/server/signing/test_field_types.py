@@ -113,7 +113,7 @@ async def test_nothing_is_sent_that_nothing_draws(
     world: World, monkeypatch: pytest.MonkeyPatch, remove: Remove
 ) -> None:
     sender = world.member()
-    new = world.draft(sender)
+    new = await world.draft(sender)
     remove(monkeypatch, FieldType.DATE_SIGNED)
     with pytest.raises(InvalidArgument):
         await world.send(sender, new)

@@ -24,7 +24,7 @@ RENDITION = PinnedRendition("doc_r", 1, b"\7" * 32, 4_321, 5)
 async def sent(world: World) -> SignatureRequest:
     """A request of a document of three pages and one of two, with a field on the last page of each."""
     sender = world.member()
-    documents = [world.documents.add(sender.principal_id, pages=[PAGE] * count).document_id for count in (3, 2)]
+    documents = [(await world.documents.add(sender.principal_id, pages=[PAGE] * count)).document_id for count in (3, 2)]
     fields = (
         place("one", FieldType.SIGNATURE, page=3, x=10.0004, y=0.0006, width=200.1234567, height=0.0001),
         place("two", FieldType.DATE_SIGNED, document_index=1, page=2, signer_index=1),

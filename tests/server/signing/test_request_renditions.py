@@ -4,10 +4,13 @@ import hashlib
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import select
 
 from support.signing_world import NO_CALL, NO_REQUEST, SQLITE_ONLY, World, draft_of, place
 from zegel.evidence.commitments import DocumentHash
-from zegel_server.documents.model import Page
+from zegel_server.db import Statement, bind
+from zegel_server.db.schema import documents
+from zegel_server.documents.model import Page, pages_from_text
 from zegel_server.errors import FailedPrecondition, InvalidArgument, Unavailable
 from zegel_server.pdf.limits import MAX_PAGES, MAX_PDF_BYTES, MAX_RENDITION_BYTES
 from zegel_server.signing import renditions
@@ -20,31 +23,35 @@ A4 = Page(595.0, 842.0)
 
 async def test_of_one_document_it_is_that_documents_own(world: World) -> None:
     sender = world.member()
-    document = world.documents.add(sender.principal_id, b"%PDF lease", pages=[A4, A4])
+    document = await world.documents.add(sender.principal_id, b"%PDF lease", pages=[A4, A4])
     request = await world.send(sender, draft_of([document.document_id]))
     shown = PinnedRendition(document.document_id, 1, document.rendition_sha256, document.rendition_size, 2)
     assert request.rendition == shown
     assert (await world.signing.get(sender, request.signature_request_id)).rendition == shown
     assert request.merged_document_id == ""
-    assert len(world.documents.versions) == 1
+    assert len(await world.documents.world.version_rows()) == 1
 
 
 async def test_of_several_it_is_merged_in_their_order_and_belongs_to_the_request(world: World) -> None:
     sender = world.member()
-    lease = world.documents.add(sender.principal_id, b"%PDF lease", pages=[A4, A4])
-    annex = world.documents.add(sender.principal_id, b"%PDF annex", pages=[A4, A4, A4])
+    lease = await world.documents.add(sender.principal_id, b"%PDF lease", pages=[A4, A4])
+    annex = await world.documents.add(sender.principal_id, b"%PDF annex", pages=[A4, A4, A4])
     request = await world.send(sender, draft_of([annex.document_id, lease.document_id]))
     shown = request.rendition
     assert shown is not None
     assert request.merged_document_id == shown.document_id
-    stored = world.documents.versions[shown.document_id, shown.version]
-    assert stored.data == annex.rendition + lease.rendition
-    assert stored.owner_id == sender.principal_id
-    assert (shown.sha256, shown.size) == (hashlib.sha256(stored.data).digest(), len(stored.data))
-    assert (shown.page_count, len(stored.pages)) == (5, 5)
+    stored = await world.documents.for_signing.read_rendition(world.tenant_id, shown.document_id, shown.version)
+    assert stored == annex.rendition + lease.rendition
+    owner = Statement(select(documents.c.owner_id).where(documents.c.document_id == bind("document_id")))
+    assert [row.owner_id for row in await world.database.fetch(owner, document_id=shown.document_id)] == [
+        sender.principal_id
+    ]
+    assert (shown.sha256, shown.size) == (hashlib.sha256(stored).digest(), len(stored))
+    (version,) = [row for row in await world.documents.world.version_rows() if row.document_id == shown.document_id]
+    assert (shown.page_count, len(pages_from_text(version.pages))) == (5, 5)
     message = request_message(request)
     assert list(message.rendition.first_pages) == [1, 4]
-    assert (message.rendition.page_count, message.rendition.size) == (5, len(stored.data))
+    assert (message.rendition.page_count, message.rendition.size) == (5, len(stored))
     view = await world.ceremony.get(world.signer(request))
     assert ceremony_message(view).rendition == message.rendition
     assert not ceremony_message(view).blocked
@@ -52,7 +59,7 @@ async def test_of_several_it_is_merged_in_their_order_and_belongs_to_the_request
 
 async def test_events_bind_the_originals_and_what_was_shown(world: World) -> None:
     sender = world.member()
-    lease, annex = (world.documents.add(sender.principal_id, data) for data in (b"%PDF lease", b"%PDF annex"))
+    lease, annex = [await world.documents.add(sender.principal_id, data) for data in (b"%PDF lease", b"%PDF annex")]
     request = await world.send(sender, draft_of([lease.document_id, annex.document_id], (0,)))
     await world.sign(world.signer(request))
     shown = request.rendition
@@ -72,25 +79,25 @@ async def test_what_one_file_cannot_be_is_refused_before_anything_is_merged_or_w
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sender = world.member()
-    thick = world.documents.add(sender.principal_id, pages=[A4] * (MAX_PAGES // 2 + 1))
+    thick = await world.documents.add(sender.principal_id, pages=[A4] * (MAX_PAGES // 2 + 1))
     with pytest.raises(FailedPrecondition) as pages:
         await world.send(sender, draft_of([thick.document_id, thick.document_id]))
     assert (pages.value.reason, pages.value.metadata) == ("DOCUMENT_TOO_COMPLEX", {"detail": "too_many_pages"})
     assert f"{MAX_PAGES + 2:,}" in pages.value.message
-    large = world.documents.add(sender.principal_id, b"%PDF" + bytes(2_000))
+    large = await world.documents.add(sender.principal_id, b"%PDF" + bytes(2_000))
     monkeypatch.setattr(renditions, "MAX_RENDITION_BYTES", 2 * large.rendition_size - 1)
     with pytest.raises(FailedPrecondition) as size:
         await world.send(sender, draft_of([large.document_id, large.document_id]))
     assert (size.value.reason, size.value.metadata) == ("DOCUMENT_TOO_COMPLEX", {"detail": "too_large"})
     assert MAX_RENDITION_BYTES > MAX_PDF_BYTES
     assert await world.event_rows() == []
-    assert len(world.documents.versions) == 2
+    assert len(await world.documents.world.version_rows()) == 2
 
 
 @SQLITE_ONLY
 async def test_a_merging_that_fails_sends_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     sender = world.member()
-    one, two = (world.documents.add(sender.principal_id) for _ in range(2))
+    one, two = [await world.documents.add(sender.principal_id) for _ in range(2)]
 
     async def away(_renditions: list[bytes]) -> bytes:
         raise Unavailable("The PDF worker stopped.")
@@ -105,7 +112,7 @@ async def test_a_merging_that_fails_sends_nothing(world: World, monkeypatch: pyt
 @SQLITE_ONLY
 async def test_a_place_is_one_on_the_renditions_pages(world: World) -> None:
     sender = world.member()
-    small = world.documents.add(sender.principal_id, pages=[A4, Page(200.0, 100.0)])
+    small = await world.documents.add(sender.principal_id, pages=[A4, Page(200.0, 100.0)])
     new = draft_of([small.document_id], (0,))
     outside = place("outside", FieldType.TEXT, page=2, x=100.0, y=50.0, width=101.0, height=10.0)
     with pytest.raises(InvalidArgument):

@@ -22,7 +22,7 @@ TOO_COMPLEX = FailedPrecondition("x", reason="DOCUMENT_TOO_COMPLEX")
 
 async def all_signed(world: World) -> SignatureRequest:
     sender = world.member()
-    request = await world.send(sender, world.draft(sender, orders=(0,)))
+    request = await world.send(sender, await world.draft(sender, orders=(0,)))
     return await world.sign(world.signer(request))
 
 

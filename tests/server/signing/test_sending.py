@@ -12,9 +12,9 @@ from zegel.signing.v1 import signing_service_pb2 as pb
 from zegel_server import clock
 from zegel_server.audit.leaf import commitment
 from zegel_server.audit.recorder import commitments_to
-from zegel_server.caller import Scope
+from zegel_server.caller import PrincipalKind, Scope
 from zegel_server.db import Statement, UniqueViolation
-from zegel_server.db.schema import metadata
+from zegel_server.db.schema import metadata, sessions
 from zegel_server.documents.model import Page
 from zegel_server.edge import paging
 from zegel_server.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound
@@ -25,15 +25,17 @@ from zegel_server.signing.new_request import DocumentChoice, NewRequest, Signer,
 from zegel_server.signing.openings import boxes_of
 from zegel_server.signing.service import FIRST_PAGE
 
+_SESSIONS = Statement(select(sessions))
+
 
 async def test_a_request_pins_versions_and_asks_the_first_signers(world: World) -> None:
     sender = world.member()
-    document = world.documents.add(sender.principal_id, b"first")
-    newer = world.documents.add_version(document, b"second")
+    document = await world.documents.add(sender.principal_id, b"first")
+    newer = await world.documents.add_version(document, b"second")
     new = draft_of([document.document_id])
     new = replace(new, documents=(DocumentChoice(document.document_id), DocumentChoice(document.document_id, 1)))
     request = await world.send(sender, new)
-    world.documents.add_version(document, b"third")
+    await world.documents.add_version(document, b"third")
 
     found = await world.signing.get(sender, request.signature_request_id)
     assert found == request
@@ -134,14 +136,14 @@ async def test_a_wrong_request_is_refused_by_name_and_leaves_nothing(
 ) -> None:
     sender = world.member()
     with pytest.raises(InvalidArgument) as caught:
-        await world.send(sender, world.draft(sender, **changes))
+        await world.send(sender, await world.draft(sender, **changes))
     assert (caught.value.metadata["field"], caught.value.reason) == (field, reason)
     assert await world.event_rows() == []
 
 
 async def test_a_document_of_another_owner_is_as_absent_as_none(world: World) -> None:
     sender = world.member()
-    foreign = world.documents.add(new_id("mem"))
+    foreign = await world.documents.add(new_id("mem"))
     told = []
     for document_id in (foreign.document_id, new_id("doc"), "doc_nonsense"):
         with pytest.raises(NotFound) as caught:
@@ -155,7 +157,7 @@ async def test_a_document_of_another_owner_is_as_absent_as_none(world: World) ->
 @SQLITE_ONLY
 async def test_documents_that_could_never_become_one_sealed_file_are_refused_at_once(world: World) -> None:
     sender = world.member()
-    thick = world.documents.add(sender.principal_id, pages=[Page(595, 842)] * 1_001)
+    thick = await world.documents.add(sender.principal_id, pages=[Page(595, 842)] * 1_001)
     new = draft_of([thick.document_id, thick.document_id])
     with pytest.raises(FailedPrecondition) as caught:
         await world.send(sender, new)
@@ -163,17 +165,17 @@ async def test_documents_that_could_never_become_one_sealed_file_are_refused_at_
 
 
 @SQLITE_ONLY
-async def test_a_document_deleted_in_between_is_not_sent(world: World) -> None:
+async def test_a_document_deleted_in_between_is_not_sent(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     sender = world.member()
-    document = world.documents.add(sender.principal_id)
-    describe = world.documents.describe
+    document = await world.documents.add(sender.principal_id)
+    describe = world.documents.for_signing.describe
 
     async def deleted_right_after(*args: object) -> object:
         found = await describe(*args)  # type: ignore[arg-type]
-        world.documents.versions[document.document_id, 1] = replace(document, deleted=True)
+        await world.documents.delete(document)
         return found
 
-    world.documents.describe = deleted_right_after  # type: ignore[method-assign, assignment]
+    monkeypatch.setattr(world.documents.for_signing, "describe", deleted_right_after)
     with pytest.raises(FailedPrecondition) as caught:
         await world.send(sender, draft_of([document.document_id]))
     assert caught.value.reason == "DOCUMENT_DESTROYED"
@@ -273,7 +275,7 @@ async def test_calling_off_twice_is_once_and_keeps_every_row(world: World) -> No
 async def test_an_expired_request_is_ended_once_whoever_sweeps(world: World, later: Callable[[int], None]) -> None:
     sender = world.member()
     soon, never, late = [
-        await world.send(sender, world.draft(sender, expire_time=expires))
+        await world.send(sender, await world.draft(sender, expire_time=expires))
         for expires in (clock.now() + clock.HOUR, None, clock.now() + clock.DAY)
     ]
     assert await world.expiry.sweep_expired() == 0
@@ -291,15 +293,18 @@ async def test_an_expired_request_is_ended_once_whoever_sweeps(world: World, lat
 
 
 async def test_who_opened_a_signers_session_stands_in_the_trail(world: World) -> None:
-    sender = world.member()
+    sender = await world.sign_in(world.member())
     request = await world.send(sender)
     signature = request.progress.signatures[1].signature_id
     expires = clock.now() + clock.HOUR
     opened = await world.signing.open_session(sender, request.signature_request_id, signature, expires)
-    (session,) = world.sessions.opened
-    assert session["signature_id"] == signature
-    assert session["signature_request_id"] == request.signature_request_id
-    assert session["subject_id"] == request.people[signature].subject_id
+    (session,) = [row for row in await world.database.fetch(_SESSIONS) if row.session_id != sender.session_id]
+    assert (session.session_id, session.kind) == (opened.session_id, PrincipalKind.SIGNER)
+    assert session.principal_id == signature
+    assert session.signature_request_id == request.signature_request_id
+    assert session.subject_id == request.people[signature].subject_id
+    assert session.creator_id == sender.principal_id
+    assert session.expire_time == expires
     row = (await world.event_rows())[-1]
     assert said(row).actor == sender.principal_id
     assert said(row).resource == signature
@@ -312,7 +317,7 @@ async def test_who_opened_a_signers_session_stands_in_the_trail(world: World) ->
 
 async def test_the_same_call_at_the_same_time_sends_one_request(world: World) -> None:
     sender = world.member()
-    new = world.draft(sender)
+    new = await world.draft(sender)
     call = await world.answers.call(sender, pb.CreateSignatureRequestRequest(title=new.title, request_id="one"))
 
     async def send(what: NewRequest) -> str | None:

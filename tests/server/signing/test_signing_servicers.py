@@ -53,8 +53,8 @@ async def refused(caller: Caller, method: Any, request: Any) -> ZegelError:
     return caught.value
 
 
-def asked(world: World, sender: Caller, request_id: str = "") -> pb.CreateSignatureRequestRequest:
-    document = world.documents.add(sender.principal_id)
+async def asked(world: World, sender: Caller, request_id: str = "") -> pb.CreateSignatureRequestRequest:
+    document = await world.documents.add(sender.principal_id)
     common: dict[str, Any] = {"document_index": 0, "page": 1, "x": 10, "width": 200, "height": 50}
     return pb.CreateSignatureRequestRequest(
         title="Lease",
@@ -81,7 +81,7 @@ async def test_a_request_is_told_whole_and_its_signatures_in_signing_order(
     world: World, signing: SigningServicer
 ) -> None:
     sender = world.member()
-    sent = (await call(sender, signing.CreateSignatureRequest, asked(world, sender))).signature_request
+    sent = (await call(sender, signing.CreateSignatureRequest, await asked(world, sender))).signature_request
     assert sent.state == types.SIGNATURE_REQUEST_STATE_AWAITING_SIGNATURES
     assert [(each.name, each.email, each.order, each.status) for each in sent.signatures] == [
         ("Ann", "ann@example.com", 1, types.SIGNATURE_STATUS_AWAITING_SIGNATURE),
@@ -100,7 +100,7 @@ async def test_a_request_is_told_whole_and_its_signatures_in_signing_order(
 
 async def test_a_repeated_call_gets_the_first_answer_and_sends_nothing(world: World, signing: SigningServicer) -> None:
     sender = world.member()
-    request = asked(world, sender, "r-1")
+    request = await asked(world, sender, "r-1")
     first = await call(sender, signing.CreateSignatureRequest, request)
     await call(
         sender,
@@ -109,7 +109,7 @@ async def test_a_repeated_call_gets_the_first_answer_and_sends_nothing(world: Wo
     )
     again = await asyncio.gather(*(call(sender, signing.CreateSignatureRequest, request) for _ in range(3)))
     assert all(each == first for each in again)
-    other = asked(world, sender, "r-1")
+    other = await asked(world, sender, "r-1")
     assert isinstance(await refused(sender, signing.CreateSignatureRequest, other), AlreadyExists)
     stranger = world.member()
     error = await refused(stranger, signing.CreateSignatureRequest, request)
@@ -118,7 +118,7 @@ async def test_a_repeated_call_gets_the_first_answer_and_sends_nothing(world: Wo
 
 async def test_the_same_call_made_at_once_is_answered_alike(world: World, signing: SigningServicer) -> None:
     sender = world.member()
-    request = asked(world, sender, "r-2")
+    request = await asked(world, sender, "r-2")
     answers = await asyncio.gather(*(call(sender, signing.CreateSignatureRequest, request) for _ in range(4)))
     assert all(each == answers[0] for each in answers)
     listed = await call(sender, signing.ListSignatureRequests, pb.ListSignatureRequestsRequest())
@@ -128,7 +128,8 @@ async def test_the_same_call_made_at_once_is_answered_alike(world: World, signin
 async def test_lists_page_by_token_and_by_state(world: World, signing: SigningServicer) -> None:
     sender = world.member()
     sent = [
-        (await call(sender, signing.CreateSignatureRequest, asked(world, sender))).signature_request for _ in range(3)
+        (await call(sender, signing.CreateSignatureRequest, await asked(world, sender))).signature_request
+        for _ in range(3)
     ]
     request = pb.ListSignatureRequestsRequest(page_size=2, state=types.SIGNATURE_REQUEST_STATE_AWAITING_SIGNATURES)
     first = await call(sender, signing.ListSignatureRequests, request)
@@ -146,7 +147,7 @@ async def test_lists_page_by_token_and_by_state(world: World, signing: SigningSe
 @SQLITE_ONLY
 async def test_the_expiry_is_changed_by_mask_and_etag(world: World, signing: SigningServicer) -> None:
     sender = world.member()
-    sent = (await call(sender, signing.CreateSignatureRequest, asked(world, sender))).signature_request
+    sent = (await call(sender, signing.CreateSignatureRequest, await asked(world, sender))).signature_request
     later = clock.to_timestamp(clock.now() + clock.DAY)
     assert later is not None
     wanted = types.SignatureRequest(
@@ -186,14 +187,14 @@ async def test_what_is_wrong_with_a_request_is_told_by_its_path(
     world: World, signing: SigningServicer, change: Any, field: str
 ) -> None:
     sender = world.member()
-    request = asked(world, sender)
+    request = await asked(world, sender)
     change(request)
     assert (await refused(sender, signing.CreateSignatureRequest, request)).metadata["field"] == field
 
 
 async def test_a_signer_goes_the_whole_way(world: World, signing: SigningServicer, ceremony: CeremonyServicer) -> None:
-    sender = world.member()
-    sent = (await call(sender, signing.CreateSignatureRequest, asked(world, sender))).signature_request
+    sender = await world.sign_in(world.member())
+    sent = (await call(sender, signing.CreateSignatureRequest, await asked(world, sender))).signature_request
     opened = await call(
         sender,
         signing.CreateSignerSession,
@@ -247,7 +248,7 @@ async def test_a_value_that_does_not_fit_is_refused(
     world: World, signing: SigningServicer, ceremony: CeremonyServicer, value: types.FieldValue
 ) -> None:
     sender = world.member()
-    sent = (await call(sender, signing.CreateSignatureRequest, asked(world, sender))).signature_request
+    sent = (await call(sender, signing.CreateSignatureRequest, await asked(world, sender))).signature_request
     ann = world.signer(await snapshot(world, sender, sent), 1)
     await call(ann, ceremony.AcceptDisclosure, ceremony_pb.AcceptDisclosureRequest())
     error = await refused(ann, ceremony.FillFields, ceremony_pb.FillFieldsRequest(values=[value]))
@@ -257,7 +258,7 @@ async def test_a_value_that_does_not_fit_is_refused(
 @SQLITE_ONLY
 async def test_a_session_lasts_a_day_at_most(world: World, signing: SigningServicer) -> None:
     sender = world.member()
-    sent = (await call(sender, signing.CreateSignatureRequest, asked(world, sender))).signature_request
+    sent = (await call(sender, signing.CreateSignatureRequest, await asked(world, sender))).signature_request
     request = pb.CreateSignerSessionRequest(
         signature_request_id=sent.signature_request_id,
         signature_id=sent.signatures[0].signature_id,
@@ -274,7 +275,7 @@ async def test_what_is_remembered_of_a_call_holds_no_personal_data(
     world: World, signing: SigningServicer, ceremony: CeremonyServicer
 ) -> None:
     sender = world.member()
-    sent = (await call(sender, signing.CreateSignatureRequest, asked(world, sender, "c"))).signature_request
+    sent = (await call(sender, signing.CreateSignatureRequest, await asked(world, sender, "c"))).signature_request
     ann = world.signer(await snapshot(world, sender, sent), 1)
     await call(ann, ceremony.AcceptDisclosure, ceremony_pb.AcceptDisclosureRequest())
     value = types.FieldValue(api_id="a", mark=types.Mark(typed="Annabel"))
