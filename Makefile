@@ -80,8 +80,9 @@ fuzz: $(DEV) ## property tests with many more examples, and the mutation fuzzers
 	@HYPOTHESIS_PROFILE=fuzz-$(SIZE) $(PY) -m pytest -n $(JOBS) -m hypothesis $(ARGS) $(TESTS)
 
 .PHONY: protos
-protos: $(DEV) ## write clients/python/zegel/*/v1 from protos/
+protos: $(DEV) ## write the SDK's generated modules and docs/reference from protos/
 	@$(PY) scripts/generate_protos.py
+	@$(PY) scripts/reference.py
 
 .PHONY: format
 format: $(DEV) ## format the code and mend what ruff can

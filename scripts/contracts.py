@@ -164,11 +164,6 @@ def value_name(enum: EnumDescriptor, name: str) -> str:
     return short
 
 
-def snake_case(name: str) -> str:
-    """``CreateTenant`` as ``create_tenant``."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
-
-
 def _comments(file: descriptor_pb2.FileDescriptorProto) -> Iterator[tuple[str, str]]:
     told = {
         tuple(each.path): "\n".join(line.removeprefix(" ") for line in each.leading_comments.rstrip("\n").split("\n"))
