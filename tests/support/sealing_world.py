@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from support.sealed import answer_about_seal, make_pdf
-from support.signing_world import NO_CALL, NO_SIGN, World, draft_of, make_world, place
+from support.signing_world import NO_CALL, NO_SIGN, World, draft_of, make_field, make_world
 from zegel_server.audit.log import Log
 from zegel_server.audit.log_key import LogKey
 from zegel_server.audit.sequencer import Sequencer
@@ -86,8 +86,8 @@ class SealingWorld:
         """A request that everybody has signed; the first signer also fills in a text and ticks a box."""
         new = draft_of([await self.document(make_pdf("Lease", pages))], orders)
         more = (
-            place("note", FieldType.TEXT, y=300.0, height=20.0),
-            place("box", FieldType.CHECKBOX, y=330.0, width=15.0, height=15.0),
+            make_field("note", FieldType.TEXT, y=300.0, height=20.0),
+            make_field("box", FieldType.CHECKBOX, y=330.0, width=15.0, height=15.0),
         )
         request = await self.world.send(self.sender, replace(new, fields=(*new.fields, *more)))
         for index in range(len(orders)):

@@ -262,7 +262,7 @@ def draft_of(document_ids: Sequence[str], orders: Sequence[int] = (0, 1), **chan
     signers = [Signer(f"Ann {index}", f"ann{index}@example.com", order) for index, order in enumerate(orders)]
     kinds = (FieldType.SIGNATURE, FieldType.DATE_SIGNED)
     fields = [
-        place(f"{kind.lower()}-{index}", kind, signer_index=index, y=10 + 100 * row)
+        make_field(f"{kind.lower()}-{index}", kind, signer_index=index, y=10 + 100 * row)
         for index in range(len(orders))
         for row, kind in enumerate(kinds)
     ]
@@ -276,7 +276,7 @@ def draft_of(document_ids: Sequence[str], orders: Sequence[int] = (0, 1), **chan
     return replace(new, **changes)
 
 
-def place(own_name: str, kind: FieldType, **changes: Any) -> Field:
+def make_field(own_name: str, kind: FieldType, **changes: Any) -> Field:
     whole: dict[str, Any] = {
         "api_id": own_name,
         "type": kind,

@@ -1,13 +1,13 @@
 """What a signer does: use cases of the ceremony, one transaction each.
 
-The session says which request and which signature; nothing a signer sends can name another.
+The session determines the request and the signature; nothing that a signer sends can name others.
 
 Invariants:
 
-* Every act decides on the request as it is under its row's lock, and takes the values that it signs from there too.
+* Every act decides by the request under its row's lock, and signs the values that are stored at that moment.
 * What is signed is committed to: the event of a signature names the documents' hashes, and commits to name, address and
   values under the signer's own key.
-* The last signature, the state ``ALL_SIGNED``, its event and the order to seal commit together.
+* The last signature, the state ``ALL_SIGNED``, its event and the order to seal are committed together.
 """
 
 from collections.abc import Callable, Mapping
@@ -34,11 +34,11 @@ from zegel_server.signing.request import CeremonyView, Person, SignatureRequest
 from zegel_server.signing.values import Value, Values, digest_of, text_length
 
 MAX_VALUES_BYTES: Final = 3 * 1024 * 1024
-"""What a signer's values may have together: they are told in one message, of which 4 MiB is the most."""
+"""Bytes of all of a signer's values together: they travel in one message, which has at most 4 MiB."""
 MAX_REASON: Final = 1_000
 """Characters of a reason to decline, as the contract says."""
 TRIES: Final = 5
-"""How often an act begins anew because the same signer did another at the same time."""
+"""How often an act starts again because the same signer did something else at the same time."""
 
 Answer = Callable[[CeremonyView], Message]
 """Makes the answer that a repetition of the call gets, without personal data."""
@@ -46,7 +46,7 @@ Answer = Callable[[CeremonyView], Message]
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What was read before a transaction: the view, the signer's key, and the values as stored."""
+    """What was read before the transaction: the view, the signer's key, and the values as stored."""
 
     view: CeremonyView
     key: bytes
@@ -65,8 +65,8 @@ class Ceremony:
         keys: Gives the signers' keys.
         recorder: Records the events.
         pictures: Looks at drawn signatures.
-        seal_certificate: Tells the SHA-256 of the certificate that will seal, in hex: the trail names it before.
-        all_signed: Told, once it is durable, that a request waits to be sealed.
+        seal_certificate: Gives the SHA-256 of the certificate that will seal, in hex: the trail names it beforehand.
+        all_signed: Called once it is durable that a request waits to be sealed.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Ceremony:
         return (await self._read(caller)).view
 
     async def open(self, caller: Caller) -> CeremonyView:
-        """Opens the request: that it was viewed is recorded the first time, and never again.
+        """Opens the request; the first time, it is recorded as viewed.
 
         Args:
             caller: The signer.
@@ -118,7 +118,7 @@ class Ceremony:
             caller: The signer.
 
         Raises:
-            FailedPrecondition: The request takes no acts of this signer any more.
+            FailedPrecondition: The signer has nothing left to do in the request, such as when it has ended.
         """
         return await self._step(
             caller,
@@ -223,7 +223,7 @@ class Ceremony:
         stored = self._encrypt(read, values)
         async with self._database.transaction() as transaction:
             before, _ = await self._lock(transaction, read)
-            # Expiry is decided now, when the lock is had; the time told is the one whose date was committed to.
+            # Expiry is decided now, under the lock; the recorded time is the one whose date was committed to.
             before.progress.demand_fillable(view.signature_id, clock.now())
             after = before.with_progress(before.progress.signed(view.signature_id, at, missing(view.fields, values)))
             await repository.save(transaction, before, after)
@@ -247,9 +247,9 @@ class Ceremony:
                     last_reason="",
                 )
                 transaction.after_commit(self._all_signed)
-            told = CeremonyView(after, view.signature_id, values)
-            await call.remember(transaction, answer(told))
-        return told
+            signed = CeremonyView(after, view.signature_id, values)
+            await call.remember(transaction, answer(signed))
+        return signed
 
     async def decline(self, caller: Caller, reason: str) -> CeremonyView:
         """Declines to sign: the request ends.
@@ -344,7 +344,7 @@ class Ceremony:
         transition: Callable[[Progress, int], Progress],
         extra: Mapping[str, Any] | None = None,
     ) -> CeremonyView:
-        """An act that changes the progress alone; nothing is written where it changes nothing."""
+        """Does what changes the progress alone; writes nothing where nothing changes."""
         read = await self._read(caller)
         if transition(read.view.request.progress, clock.now()) == read.view.request.progress:
             return read.view

@@ -2,7 +2,7 @@
 
 Invariants:
 
-* The audit page tells what the attached leaves tell, and nothing else: it is written from their bytes.
+* The audit page says what the attached leaves say, and nothing else: it is written from their bytes.
 * The same request and evidence make the same job, and so the same file before its seal.
 """
 
@@ -25,7 +25,7 @@ MAX_HISTORY: Final = 1_000
 """Rows of the history on the audit page: some 40 pages. Of more, the middle is only counted there."""
 
 ERASED: Final = "(erased)"
-"""Stands for the name of a person who is forgotten."""
+"""Printed in place of a name whose key was destroyed."""
 
 VERIFY_HINT: Final = "zegel verify FILE --log-key log.vkey --trust authority.pem"
 
@@ -33,12 +33,12 @@ TRAIL_NAME, PROOF_NAME, OPENINGS_NAME = (file.name for file in FILES)
 """The evidence's names among the attachments of a sealed file."""
 
 ALL_SIGNED: Final = "SIGNATURE_REQUEST_ALL_SIGNED"
-"""The event without which a trail is not that of a request that everybody has signed."""
+"""The event that the trail of a completed request must have."""
 
 _CREATED_SESSION: Final = "SIGNER_SESSION_CREATED"
 _CREATED_LINK: Final = "SIGNER_LINK_CREATED"
 
-_TOLD: Final[Mapping[str, str]] = {
+_DESCRIPTIONS: Final[Mapping[str, str]] = {
     "SIGNATURE_REQUEST_SENT": "Sent for signature",
     "SIGNATURE_REQUEST_VIEWED": "Opened and viewed",
     "DISCLOSURE_ACCEPTED": "Accepted the electronic record and signature disclosure",
@@ -54,11 +54,11 @@ _TOLD: Final[Mapping[str, str]] = {
     "SIGNER_LINK_REVOKED": "Revoked a single-use link",
 }
 
-_WAYS: Final[Mapping[str, str]] = {
+_SESSION_SOURCES: Final[Mapping[str, str]] = {
     _CREATED_SESSION: "Signing session handed over by {}",
     "SIGNER_LINK_REDEEMED": "Single-use link of {} opened",
 }
-"""How a signer came by a session, as the trail has it."""
+"""How a signer got a session, by the event that shows it."""
 
 THOUSAND: Final = 1000
 """The evidence has boxes in thousandths of a point."""
@@ -175,8 +175,8 @@ def _documents(request: SignatureRequest) -> list[AuditDocument]:
 
 def _party(request: SignatureRequest, signature: Signature, trail: Iterable[LeafFields]) -> AuditParty:
     person = request.people[signature.signature_id]
-    ways = {each.type for each in trail if each.resource == signature.signature_id}
-    by = "\n".join(told.format(request.tenant_name) for way, told in _WAYS.items() if way in ways)
+    events = {each.type for each in trail if each.resource == signature.signature_id}
+    by = "\n".join(text.format(request.tenant_name) for event, text in _SESSION_SOURCES.items() if event in events)
     return AuditParty(
         name=person.name or ERASED,
         email=person.email or ERASED,
@@ -188,7 +188,7 @@ def _party(request: SignatureRequest, signature: Signature, trail: Iterable[Leaf
 
 
 def _history(request: SignatureRequest, trail: Sequence[LeafFields]) -> list[AuditEvent]:
-    """The trail's events; what one party does again and again is one row, and far too many are counted."""
+    """The trail's events; repetitions in a row are one row, and the middle of a long trail is only counted."""
     rows: list[tuple[LeafFields, int]] = []
     for leaf in trail:
         if rows and _same(rows[-1][0], leaf):
@@ -217,16 +217,16 @@ def _same(one: LeafFields, other: LeafFields) -> bool:
 
 def _event(request: SignatureRequest, leaf: LeafFields, count: int) -> AuditEvent:
     if leaf.type == _CREATED_SESSION:
-        told = f"Opened a signing session for {_who(request, leaf.resource, 'a signer')}"
+        text = f"Opened a signing session for {_who(request, leaf.resource, 'a signer')}"
     elif leaf.type == _CREATED_LINK:
-        told = f"Made a single-use link for {_who(request, leaf.resource, 'a signer')}"
+        text = f"Made a single-use link for {_who(request, leaf.resource, 'a signer')}"
     else:
-        told = _TOLD.get(leaf.type) or leaf.type.replace("_", " ").capitalize()
+        text = _DESCRIPTIONS.get(leaf.type) or leaf.type.replace("_", " ").capitalize()
     if count > 1:
-        told += f" ({count:,} times)"
+        text += f" ({count:,} times)"
     kind = leaf.actor_kind.replace("_", " ")
     who = "Zegel" if leaf.actor is None else _who(request, leaf.actor, f"{request.tenant_name} ({kind})")
-    return AuditEvent(f"{leaf.time:%Y-%m-%d %H:%M:%S}", told, who)
+    return AuditEvent(f"{leaf.time:%Y-%m-%d %H:%M:%S}", text, who)
 
 
 def _who(request: SignatureRequest, identifier: str | None, other: str) -> str:

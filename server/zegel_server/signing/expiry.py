@@ -1,9 +1,9 @@
-"""Ending requests whose expiry has passed, each exactly once and with its event.
+"""Ends requests whose expiry has passed, each exactly once and with its event.
 
 Invariants:
 
-* Nobody's key is needed for it: a tenant whose own key provider is away has its requests ended like any other.
-* What could not be ended holds up nothing: a sweep goes on behind it, and it is tried again in the next round.
+* No key is needed: the requests of a tenant whose key provider does not answer end like any others.
+* A request that could not be ended holds up no other: the sweep goes on after it, and the next round tries it again.
 """
 
 from typing import Final
@@ -24,8 +24,8 @@ _log = structlog.get_logger("zegel.signing")
 BATCH: Final = 100
 """Requests that one sweep ends at most: another follows soon, and acts are refused without it already."""
 
-FIRST: Final = (0, "")
-"""Before the request that expired first: where a round of sweeps begins."""
+START: Final = (0, "")
+"""Where a round of sweeps begins: before the request that expired first."""
 
 
 class Expiry:
@@ -41,7 +41,7 @@ class Expiry:
         self._database = database
         self._recorder = recorder
         self._requests = RequestRepository(database, keys)
-        self._place = FIRST
+        self._position = START
 
     async def sweep_expired(self) -> int:
         """Ends requests whose expiry has passed; several processes may sweep at a time.
@@ -49,13 +49,13 @@ class Expiry:
         Returns:
             How many were ended.
         """
-        at, after = self._place
+        at, after = self._position
         rows = await self._database.fetch(store.EXPIRED, now=clock.now(), after_time=at, after_id=after, limit=BATCH)
         # A full batch may have more behind it; a round ends with one that is not.
-        self._place = (rows[-1].expire_time, rows[-1].signature_request_id) if len(rows) == BATCH else FIRST
-        return sum([await self._tried(row.tenant_id, row.signature_request_id) for row in rows])
+        self._position = (rows[-1].expire_time, rows[-1].signature_request_id) if len(rows) == BATCH else START
+        return sum([await self._try_to_end(row.tenant_id, row.signature_request_id) for row in rows])
 
-    async def _tried(self, tenant_id: str, signature_request_id: str) -> bool:
+    async def _try_to_end(self, tenant_id: str, signature_request_id: str) -> bool:
         """Ends a request, or leaves it for another round."""
         try:
             return await self._end(tenant_id, signature_request_id)

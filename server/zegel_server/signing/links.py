@@ -1,8 +1,8 @@
-"""Links with which signers are invited: use cases of their sender, and whether a signature is still awaited.
+"""The links that invite signers: use cases of the sender, and the check that a signature is still pending.
 
 Invariants:
 
-* A link is made for a signature that is awaited, and redeemed only while it is.
+* A link is made and redeemed only while its signature is pending.
 """
 
 from collections.abc import Callable
@@ -51,7 +51,7 @@ class SignerLinks:
         call: Call,
         answer: Callable[[str], Message],
     ) -> tuple[str, str]:
-        """Makes a link for one signer. Who made it stands in the trail.
+        """Makes a link for one signer; the trail records who made it.
 
         Args:
             caller: Who makes it.
@@ -65,7 +65,7 @@ class SignerLinks:
             The link's identifier, and its token.
 
         Raises:
-            FailedPrecondition: The signature is awaited no more.
+            FailedPrecondition: The signature is no longer pending.
             NotFound: Absent, or not the caller's to see.
             UniqueViolation: The same call is being made at the same time.
         """
@@ -89,13 +89,13 @@ class SignerLinks:
                 trail=known.audit_id,
                 expire_time=expire_time,
             )
-            told = {**draft.extra, "link": made[0], "expire_time": clock.to_rfc3339(expire_time)}
-            await self._recorder.record(transaction, draft.about(extra=told))
+            extra = {**draft.extra, "link": made[0], "expire_time": clock.to_rfc3339(expire_time)}
+            await self._recorder.record(transaction, draft.about(extra=extra))
             await call.remember(transaction, answer(made[0]))
         return made[0], made[1]
 
     async def renew(self, caller: Caller, signature_request_id: str, signature_id: str, signer_link_id: str) -> str:
-        """Gives a link another token, for a caller whom the first answer did not reach.
+        """Gives a link a new token, for a caller who did not receive the first answer.
 
         Args:
             caller: Who made it.
@@ -104,7 +104,7 @@ class SignerLinks:
             signer_link_id: The link.
 
         Returns:
-            The token; empty where the link is not good any more.
+            The token; empty where the link is no longer valid.
 
         Raises:
             NotFound: Absent, or not the caller's to see.
@@ -144,7 +144,7 @@ class SignerLinks:
         return [(each, each.state(now, awaited=known.progress.awaits(each.signature_id, now))) for each in found]
 
     async def revoke(self, caller: Caller, signature_request_id: str, signer_link_id: str) -> None:
-        """Revokes a link, and the session it was turned into; one that was revoked before stays so.
+        """Revokes a link and the session that it was exchanged for; revoking it again changes nothing.
 
         Args:
             caller: Who revokes it.
@@ -154,7 +154,7 @@ class SignerLinks:
         Raises:
             NotFound: Absent, or not the caller's to see.
         """
-        # Without the signers' names: a link can be revoked while the tenant's key is not to be had.
+        # Without the signers' names, so that a link can be revoked while the tenant's key is unavailable.
         known = await self._signing.find_reachable(
             caller, "signature_request.open", signature_request_id, with_people=False
         )
@@ -173,10 +173,10 @@ class SignerLinks:
 
 
 class PendingSignatureCheck:
-    """Whether a signature is still awaited, for whoever opens its signer's session."""
+    """Checks that a signature is still pending before its signer's session is opened."""
 
     async def demand(self, transaction: Transaction, caller: Caller) -> None:
-        """Refuses a signature that is awaited no more, and keeps its request as it is until the transaction ends.
+        """Refuses a signature that is no longer pending, and locks its request until the transaction ends.
 
         Args:
             transaction: The one that opens the session.

@@ -1,6 +1,6 @@
-"""Where a signature request stands, and what may happen to it: a pure state machine.
+"""The states of a signature request and the transitions between them: a pure state machine.
 
-States, and the only ways between them::
+The only transitions::
 
     AWAITING_SIGNATURES --sign (the last one)--> ALL_SIGNED --seal--> DOWNLOADABLE
             |------------decline--------------> DECLINED
@@ -9,9 +9,9 @@ States, and the only ways between them::
 
 Invariants:
 
-* *All signed* and *downloadable* are two states: in between the document is sealed, for as long as that takes.
+* *All signed* and *downloadable* are two states: in between, the document is sealed, however long that takes.
 * While signatures are awaited, those whose turn it is are exactly the unsigned ones of the lowest unsigned order.
-* What happened stays: a time that was set is never set again, and who has signed stays ``SIGNED``.
+* History stays: a time that was set is never set again, and a signature that is ``SIGNED`` stays so.
 * A transition returns a new value or raises; it never half happens.
 """
 
@@ -55,7 +55,7 @@ class Signature:
 
     Attributes:
         signature_id: Identifier.
-        order: Place in the signing order, from 0.
+        order: Position in the signing order, from 0; several may share one.
         status: Where it stands.
         view_time: When the signer first opened the request.
         disclosure_time: When the signer accepted the disclosure.
@@ -81,7 +81,7 @@ class Progress:
         state: Where the request stands.
         expire_time: When it expires; ``None`` for never.
         all_signed_time: When everybody had signed.
-        seal_time: When the sealed document came to be.
+        seal_time: When the sealed document was made.
     """
 
     signatures: tuple[Signature, ...]
@@ -92,7 +92,7 @@ class Progress:
 
     @classmethod
     def sent(cls, signers: Iterable[tuple[str, int]], expire_time: int | None) -> Self:
-        """A request that was just sent: those of the lowest order are asked first.
+        """A request that was just sent: the signers of the lowest order go first.
 
         Args:
             signers: Identifier and order of each signature.
@@ -127,7 +127,7 @@ class Progress:
     # ------------------------------------------------------------------------------------------- what signers do
 
     def viewed(self, signature_id: str, at: int) -> Self:
-        """The signer opens the request; only the first time is told, whatever happened since.
+        """The signer opens the request; only the first time is recorded, whatever has happened since.
 
         Args:
             signature_id: Whose signature.
@@ -144,7 +144,7 @@ class Progress:
             at: The time now.
 
         Raises:
-            FailedPrecondition: The request takes no acts of this signer any more.
+            FailedPrecondition: The signer has nothing left to do in the request, such as when it has ended.
         """
         own = self.signature(signature_id)
         if own.disclosure_time is not None:
@@ -153,7 +153,7 @@ class Progress:
         return self._with(replace(own, disclosure_time=at))
 
     def demand_fillable(self, signature_id: str, at: int) -> None:
-        """Refuses a signer who may not fill fields in at this moment.
+        """Refuses a signer who may not fill in fields at this moment.
 
         Args:
             signature_id: Whose signature.
@@ -170,7 +170,7 @@ class Progress:
             )
 
     def demand_awaited(self, signature_id: str, at: int) -> None:
-        """Refuses to ask a signer for what is awaited no more; whose turn it is does not matter.
+        """Refuses a signer whose signature is no longer pending, be it their turn or not.
 
         Args:
             signature_id: Whose signature.
@@ -251,7 +251,7 @@ class Progress:
         return replace(self, expire_time=expire_time)
 
     def canceled(self, at: int) -> Self:
-        """The sender calls the request off; a second time changes nothing.
+        """The sender cancels the request; a second time changes nothing.
 
         Args:
             at: The time now.
@@ -273,13 +273,13 @@ class Progress:
         return _end(self, RequestState.EXPIRED) if self.is_past(at) else self
 
     def sealed(self, at: int) -> Self:
-        """The sealed document came to be.
+        """The sealed document was made.
 
         Args:
             at: The time now.
 
         Raises:
-            FailedPrecondition: The request does not wait for it.
+            FailedPrecondition: The request is not waiting to be sealed.
         """
         if self.state is not RequestState.ALL_SIGNED:
             raise closed(self.state)
@@ -300,7 +300,7 @@ class Progress:
             raise closed(self.state)
 
     def _demand_open(self, own: Signature, at: int) -> None:
-        """Where the request ended by others, that is told; where it did not, the signer's own act."""
+        """Names how the request ended, or what the signer has done already."""
         if own.status is SignatureStatus.DECLINED:
             raise FailedPrecondition("The signer has declined.", reason="RECIPIENT_DECLINED")
         if self.state is RequestState.EXPIRED or self.is_past(at):
@@ -317,7 +317,7 @@ class Progress:
 
 
 def closed(state: RequestState) -> FailedPrecondition:
-    """The refusal of an act for which the request is past its state.
+    """The error for an act that is no longer possible in the request's state.
 
     Args:
         state: Where it stands.
@@ -330,7 +330,7 @@ def closed(state: RequestState) -> FailedPrecondition:
 
 
 def _end(progress: P, state: RequestState) -> P:
-    """Puts a request into a state that ends it: whoever was still to act no longer is."""
+    """Ends a request: signatures that were pending are so no longer."""
     signatures = tuple(
         replace(s, status=SignatureStatus.EXPIRED) if s.status in _OPEN else s for s in progress.signatures
     )

@@ -40,7 +40,7 @@ class DocumentChoice:
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """A person who is to sign: name, mail address, and place in the signing order from 0."""
+    """A person who is to sign: name, mail address, and position in the signing order from 0."""
 
     name: str
     email: str

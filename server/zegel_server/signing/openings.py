@@ -1,9 +1,9 @@
-"""What opens the commitments of a request's trail: the boxes that it names, and ``openings.json`` of the evidence.
+"""Opens the commitments of a request's trail: the boxes that it names, and ``openings.json`` in the evidence.
 
 Invariants:
 
-* Everything follows from the request as it was sent and from the tenant's own key: it is the same whenever it is made.
-* Once the tenant's keys are destroyed, nothing can be opened any more by what the server has.
+* The result depends only on the request as it was sent and on the tenant's own key, never on when it is made.
+* Once the tenant's keys are destroyed, nothing that the server has can open a commitment.
 """
 
 from itertools import accumulate
@@ -68,7 +68,7 @@ async def openings_of(keys: Keys, request: SignatureRequest, sealed_document_id:
         sealed_document_id: Identifier of its sealed document, which there need not be yet; empty while none is known.
 
     Returns:
-        The file; empty for a request from before there were renditions, whose trail tells bare hashes.
+        The file; empty for a request from before there were renditions, whose trail has bare hashes.
 
     Raises:
         Unavailable: The key provider does not answer.

@@ -7,7 +7,7 @@ Invariants:
 
 * A request is sent only if the file that it ends in can be made: what is too much for that is refused here, by the
   code that will make it where several documents come together.
-* What was merged is durable before the transaction begins that sends the request; whoever dies in between leaves an
+* What was merged is durable before the transaction begins that sends the request; a crash in between leaves an
   orphan.
 """
 
@@ -30,10 +30,10 @@ AT_ONCE: Final = 2
 
 
 class MergingSandbox(Protocol):
-    """What of the sandbox is needed here."""
+    """The part of the sandbox that merges renditions."""
 
     async def rehearse(self, job: CompletionJob) -> None:
-        """Does for trial what completing will do, under the same limits.
+        """Tries what completing will do, under the same limits.
 
         Args:
             job: The rendition, and what would be added to it.
@@ -58,7 +58,7 @@ class MergingSandbox(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class RequestRendition:
     """What the signers are shown.
 
     Attributes:
@@ -84,7 +84,7 @@ class RequestRenditions:
         self._sandbox = sandbox
         self._gate = asyncio.Semaphore(AT_ONCE)
 
-    async def make(self, sent: SignatureRequest, described: Sequence[SignableVersion]) -> Shown:
+    async def make(self, sent: SignatureRequest, described: Sequence[SignableVersion]) -> RequestRendition:
         """Makes what the signers of a new request are shown.
 
         Args:
@@ -100,7 +100,7 @@ class RequestRenditions:
         check_sealable(described)
         if len(described) == 1:
             [only] = described
-            return Shown(
+            return RequestRendition(
                 PinnedRendition(
                     only.document_id, only.version, only.rendition_sha256, only.rendition_size, len(only.pages)
                 )
@@ -122,11 +122,11 @@ class RequestRenditions:
                 pages=pages,
             )
         pinned = PinnedRendition(stored.document_id, stored.version, stored.sha256, stored.size, len(pages))
-        return Shown(pinned, stored)
+        return RequestRendition(pinned, stored)
 
 
 def _trial(sent: SignatureRequest, merged: bytes) -> CompletionJob:
-    """What would complete a merged rendition: something in each box.
+    """A job that completes a merged rendition with something in each box.
 
     Of one document, its upload was the trial: all of its pages were drawn twice, under the limits of a completion,
     which draws those that have boxes.
@@ -150,7 +150,7 @@ def _trial(sent: SignatureRequest, merged: bytes) -> CompletionJob:
 
 
 def check_sealable(described: Sequence[SignableVersion]) -> None:
-    """Refuses documents that cannot become one sealed file: the one place that decides it before a request is sent.
+    """Refuses documents that cannot become one sealed file; nothing else decides that before a request is sent.
 
     Args:
         described: The documents of a request, in order.

@@ -8,7 +8,7 @@ Invariants:
 * Nothing completes without the audit page, the evidence, the seal and its timestamps: what the sandbox returns is
   looked at again, in another sandbox, before it is believed: its form, and what its pages show beside the rendition's.
 * The certificate that seals is the one that the trail names; where it was replaced meanwhile, the trail says so first.
-* A time comes from a timestamp authority or the request waits.
+* Times come from a timestamp authority; without one, the request waits.
 """
 
 import asyncio
@@ -78,7 +78,7 @@ class SealMaterials:
         return hashlib.sha256(self.identity.chain[0]).hexdigest()
 
     def spec(self, reason: str, token_size: int = 0) -> SealSpec:
-        """What the sandbox is told; it gets no key.
+        """The seal's parameters for the sandbox; it gets no key.
 
         Args:
             reason: Why it is sealed, for a viewer's signature panel.
@@ -98,7 +98,7 @@ class SealMaterials:
 
 @dataclass(slots=True)
 class _Callbacks:
-    """Answers the sandbox, and counts what it really asked for."""
+    """Answers the sandbox's calls and counts them."""
 
     materials: SealMaterials
     signed: int = field(default=0)
@@ -154,7 +154,7 @@ class Sealer:
         self._requests = RequestRepository(database, keys)
 
     async def seal(self, tenant_id: str, signature_request_id: str) -> None:
-        """Completes a request; one that waits for no seal only loses its order to seal.
+        """Completes a request; where it is not waiting to be sealed, only removes the order to seal it.
 
         Args:
             tenant_id: Whose it is.
@@ -246,27 +246,27 @@ class Sealer:
         return data
 
     async def _evidence(self, request: SignatureRequest) -> Evidence:
-        """The trail up to the event that everybody has signed and the naming of the seal, waited for a little."""
+        """The trail, once it proves that everybody has signed and names the seal's certificate; waits a little."""
         wait = EVIDENCE_WAIT_S if self._evidence_wait_s is None else self._evidence_wait_s
         deadline = asyncio.get_running_loop().time() + wait
         certificate = self._materials.certificate_sha256
-        told = False
+        recorded = False
         while True:
-            found = await self._proved(self._trails.evidence(request.audit_id))
+            found = await self._try_evidence(self._trails.evidence(request.audit_id))
             if isinstance(found, Evidence):
                 named = named_seal(read_trail(found))
                 if named == certificate:
                     return found
-                if not told:
-                    await self._tell_certificate(request, certificate)
-                    told = True
+                if not recorded:
+                    await self._record_certificate(request, certificate)
+                    recorded = True
                 found = _not_integrated()
             if asyncio.get_running_loop().time() > deadline:
                 raise found
             await asyncio.sleep(EVIDENCE_POLL_S)
 
-    async def _tell_certificate(self, request: SignatureRequest, certificate: str) -> None:
-        """Has the trail name the certificate that will seal, before it does."""
+    async def _record_certificate(self, request: SignatureRequest, certificate: str) -> None:
+        """Records the certificate that will seal in the trail."""
         draft = await self._recorder.draft_own(
             request.tenant_id,
             events.EVENT_TYPE_SEAL_CERTIFICATE_CHANGED,
@@ -279,8 +279,8 @@ class Sealer:
             await self._recorder.record(transaction, draft)
 
     @staticmethod
-    async def _proved(asked: Awaitable[Evidence]) -> Evidence | Unavailable:
-        """The evidence, or why it is not there yet."""
+    async def _try_evidence(asked: Awaitable[Evidence]) -> Evidence | Unavailable:
+        """The evidence, or why it is not available yet."""
         try:
             evidence = await asked
         except Unavailable as error:

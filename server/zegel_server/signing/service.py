@@ -44,12 +44,12 @@ FIRST_PAGE: Final = "req_" + "z" * 26
 """Sorts after every identifier, whatever the database's collation: an identifier's first digit is at most 7."""
 
 Answer = Callable[[SignatureRequest], Message]
-"""Makes the answer that a repetition of the call gets, without personal data: that stays in its encrypted columns."""
+"""Makes the answer to a repetition of the call, without personal data, which stays in its encrypted columns."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedSession:
-    """A signer's session that was just opened; the token is told only here."""
+    """A signer's session that was just opened; its token is not available afterwards."""
 
     session_id: str
     token: str
@@ -211,7 +211,7 @@ class Signing:
         )
 
     async def cancel(self, caller: Caller, signature_request_id: str, etag: str) -> SignatureRequest:
-        """Calls a request off; a second time changes nothing.
+        """Cancels a request; a second time changes nothing.
 
         Args:
             caller: Who does it.
@@ -287,7 +287,7 @@ class Signing:
     async def open_session(
         self, caller: Caller, signature_request_id: str, signature_id: str, expire_time: int
     ) -> OpenedSession:
-        """Opens a session for one signer, for the partner to hand over. Who opened it stands in the trail.
+        """Opens a session for one signer, which the partner hands over; the trail records who opened it.
 
         Args:
             caller: Who opens it.
@@ -324,7 +324,7 @@ class Signing:
     async def find_reachable(
         self, caller: Caller, permission: str, signature_request_id: str, *, with_people: bool = True
     ) -> SignatureRequest:
-        """A request that the caller reaches.
+        """Finds a request that the caller may act on.
 
         Args:
             caller: Who asks.

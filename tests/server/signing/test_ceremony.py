@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import select, update
 
-from support.signing_world import NO_CALL, NO_SIGN, SEAL_CERTIFICATE, SQLITE_ONLY, World, place, said
+from support.signing_world import NO_CALL, NO_SIGN, SEAL_CERTIFICATE, SQLITE_ONLY, World, make_field, said
 from zegel.signing.v1 import ceremony_service_pb2 as pb
 from zegel_server import clock
 from zegel_server.audit import trail_quota as allowance
@@ -154,7 +154,7 @@ async def test_the_disclosure_is_accepted_once_and_by_its_text(world: World) -> 
 
 async def test_a_later_value_takes_the_place_of_an_earlier_one(world: World) -> None:
     sender = world.member()
-    more = (place("note", FieldType.TEXT), place("box", FieldType.CHECKBOX, required=True))
+    more = (make_field("note", FieldType.TEXT), make_field("box", FieldType.CHECKBOX, required=True))
     new = await world.draft(sender)
     request = await world.send(sender, replace(new, fields=(*new.fields, *more)))
     signer = world.signer(request)
@@ -173,7 +173,7 @@ async def test_a_later_value_takes_the_place_of_an_earlier_one(world: World) -> 
 
 async def test_filling_in_at_the_same_time_loses_nothing(world: World) -> None:
     sender = world.member()
-    notes = tuple(place(f"note-{index}", FieldType.TEXT) for index in range(4))
+    notes = tuple(make_field(f"note-{index}", FieldType.TEXT) for index in range(4))
     new = await world.draft(sender)
     request = await world.send(sender, replace(new, fields=(*new.fields, *notes)))
     signer = world.signer(request)
@@ -187,7 +187,7 @@ async def test_what_is_signed_is_what_was_there_under_the_lock(world: World) -> 
     """A value that slips in while the signature is made either is in its commitment or comes too late."""
     sender = world.member()
     new = await world.draft(sender)
-    request = await world.send(sender, replace(new, fields=(*new.fields, place("note", FieldType.TEXT))))
+    request = await world.send(sender, replace(new, fields=(*new.fields, make_field("note", FieldType.TEXT))))
     signer = world.signer(request)
     await world.ready(signer)
     await world.ceremony.fill(signer, [("note", Value("text", "before"))])
@@ -215,7 +215,7 @@ async def test_values_together_stay_within_one_message(world: World, monkeypatch
     monkeypatch.setattr(ceremony, "MAX_VALUES_BYTES", 20)
     sender = world.member()
     new = await world.draft(sender)
-    notes = tuple(place(f"note-{index}", FieldType.TEXT) for index in range(2))
+    notes = tuple(make_field(f"note-{index}", FieldType.TEXT) for index in range(2))
     request = await world.send(sender, replace(new, fields=(*new.fields, *notes)))
     signer = world.signer(request)
     await world.ceremony.accept_disclosure(signer)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.signing_world import draft_of, place
+from support.signing_world import draft_of, make_field
 from zegel.evidence.sealed_file.completion import FILES
 from zegel_server import clock
 from zegel_server.audit import leaf
@@ -79,15 +79,15 @@ def completed(
 def test_each_value_is_stamped_in_its_place_and_nothing_where_none_is() -> None:
     T = FieldType  # noqa: N806 - a short name for a table
     made = request(
-        place("s", T.SIGNATURE, x=1.0, y=2.0, width=3.0, height=4.0, page=2),
-        place("i", T.INITIALS),
-        place("d", T.DATE_SIGNED),
-        place("t", T.TEXT),
-        place("c", T.CHECKBOX),
-        place("u", T.CHECKBOX),
-        place("empty", T.TEXT),
-        place("absent", T.TEXT),
-        place("other", T.SIGNATURE, signer_index=1),
+        make_field("s", T.SIGNATURE, x=1.0, y=2.0, width=3.0, height=4.0, page=2),
+        make_field("i", T.INITIALS),
+        make_field("d", T.DATE_SIGNED),
+        make_field("t", T.TEXT),
+        make_field("c", T.CHECKBOX),
+        make_field("u", T.CHECKBOX),
+        make_field("empty", T.TEXT),
+        make_field("absent", T.TEXT),
+        make_field("other", T.SIGNATURE, signer_index=1),
     )
     values = {
         ONE: {
@@ -124,9 +124,9 @@ def test_stamps_lie_in_the_boxes_that_the_trail_commits_to_page_by_page_of_all_d
         for title, pages in (("One", 3), ("Two", 1), ("Three", 2))
     )
     fields = [
-        place("a", FieldType.TEXT, page=3, x=1.00049, y=0.0, width=0.0001, height=7.9996),
-        place("b", FieldType.TEXT, document_index=1, page=1),
-        place("c", FieldType.TEXT, document_index=2, page=2),
+        make_field("a", FieldType.TEXT, page=3, x=1.00049, y=0.0, width=0.0001, height=7.9996),
+        make_field("b", FieldType.TEXT, document_index=1, page=1),
+        make_field("c", FieldType.TEXT, document_index=2, page=2),
     ]
     made = replace(request(*fields), documents=documents)
     stamps = job_of(completed(made, values={ONE: {key: Value("text", key) for key in "abc"}})).stamps

@@ -8,7 +8,7 @@ import pytest
 
 from support.completing import stamped
 from support.pdfs import ink, one_page, png
-from support.signing_world import SQLITE_ONLY, World, place
+from support.signing_world import SQLITE_ONLY, World, make_field
 from zegel.signing.v1 import signature_request_pb2 as pb
 from zegel.signing.v1 import signing_service_pb2 as signing_pb
 from zegel_server import clock
@@ -35,7 +35,7 @@ IN_THE_CONTRACT = [number for number in pb.FieldType.values() if number != pb.FI
 
 def filled(field_type: FieldType) -> list[Value]:
     """What a field of a type can hold when everybody has signed: a value of each kind, or what Zegel fills in."""
-    field = place("field", field_type)
+    field = make_field("field", field_type)
     own = filled_at_signing([field], clock.now())
     if own:
         return list(own.values())
@@ -136,7 +136,7 @@ def test_whatever_can_be_sent_leaves_ink_in_its_box(field_type: FieldType) -> No
 
 @pytest.mark.parametrize("field_type", FIELD_TYPES)
 def test_the_text_that_is_counted_in_advance_is_enough_for_what_is_drawn(field_type: FieldType) -> None:
-    field = place("field", field_type)
+    field = make_field("field", field_type)
     counted = added_text_length([field], [SIGNED_BY.name])
     for value in filled(field_type):
         stamp = draw_value(field_type, value, Box(1, 0, 0, 100, 40), SIGNED_BY)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.signing_world import place
+from support.signing_world import make_field
 from zegel_server.documents.model import Page
 from zegel_server.errors import InvalidArgument
 from zegel_server.signing.field_types import MAX_PNG_BYTES, FieldType
@@ -101,31 +101,31 @@ def test_a_field_is_accepted_exactly_where_its_box_is_on_the_page(field: Field) 
 )
 def test_a_wrong_field_is_refused_by_the_name_of_what_is_wrong(changes: dict[str, object], named: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
-        check_field(place("a", T.TEXT, **changes), "fields[3]", documents=1, signers=2)
+        check_field(make_field("a", T.TEXT, **changes), "fields[3]", documents=1, signers=2)
     assert caught.value.metadata["field"] == f"fields[3].{named}"
 
 
 @pytest.mark.parametrize(("page", "named"), [({"page": 3}, "page"), ({"x": 400.0}, "width"), ({"y": 790.0}, "height")])
 def test_a_box_off_the_page_is_refused(page: dict[str, object], named: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
-        check_box(place("a", T.TEXT, **page), "fields[0]", A4)
+        check_box(make_field("a", T.TEXT, **page), "fields[0]", A4)
     assert caught.value.metadata["field"] == f"fields[0].{named}"
 
 
 @pytest.mark.parametrize("kind", FieldType)
 def test_a_mark_is_always_required(kind: FieldType) -> None:
-    field = check_field(place("a", kind, required=False), "fields[0]", documents=1, signers=1)
+    field = check_field(make_field("a", kind, required=False), "fields[0]", documents=1, signers=1)
     assert field.required is (kind in {T.SIGNATURE, T.INITIALS})
     assert field.needs_value is (kind in {T.SIGNATURE, T.INITIALS})
 
 
 def test_what_is_required_has_to_say_something() -> None:
     fields = [
-        place("sign", T.SIGNATURE),
-        place("text", T.TEXT, required=True),
-        place("box", T.CHECKBOX, required=True),
-        place("date", T.DATE_SIGNED, required=True),
-        place("note", T.TEXT),
+        make_field("sign", T.SIGNATURE),
+        make_field("text", T.TEXT, required=True),
+        make_field("box", T.CHECKBOX, required=True),
+        make_field("date", T.DATE_SIGNED, required=True),
+        make_field("note", T.TEXT),
     ]
     empty = {"text": Value("text", ""), "box": Value("checked", content=False)}
     assert missing(fields, empty) == ["sign", "text", "box"]
@@ -157,7 +157,7 @@ def test_what_is_required_has_to_say_something() -> None:
 )
 def test_a_value_of_another_type_or_beyond_its_limits_is_refused(kind: FieldType, value: Value) -> None:
     with pytest.raises(InvalidArgument) as caught:
-        check_value(place("a", kind), value, "values[2]")
+        check_value(make_field("a", kind), value, "values[2]")
     assert caught.value.metadata["field"].startswith("values[2].")
 
 
@@ -172,4 +172,4 @@ def test_a_value_of_another_type_or_beyond_its_limits_is_refused(kind: FieldType
     ],
 )
 def test_a_value_of_the_fields_type_is_kept_as_it_is(kind: FieldType, value: Value) -> None:
-    assert check_value(place("a", kind), value, "values[0]") == value
+    assert check_value(make_field("a", kind), value, "values[0]") == value

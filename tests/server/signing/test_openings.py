@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from support.merkle_log import make_fields
-from support.signing_world import SEAL_CERTIFICATE, SQLITE_ONLY, World, draft_of, place
+from support.signing_world import SEAL_CERTIFICATE, SQLITE_ONLY, World, draft_of, make_field
 from zegel.evidence.commitments import Box, DocumentHash
 from zegel.evidence.openings import Openings, check_openings
 from zegel.evidence.trail import LeafFields
@@ -26,9 +26,9 @@ async def sent(world: World) -> SignatureRequest:
     sender = world.member()
     documents = [(await world.documents.add(sender.principal_id, pages=[PAGE] * count)).document_id for count in (3, 2)]
     fields = (
-        place("one", FieldType.SIGNATURE, page=3, x=10.0004, y=0.0006, width=200.1234567, height=0.0001),
-        place("two", FieldType.DATE_SIGNED, document_index=1, page=2, signer_index=1),
-        place("three", FieldType.SIGNATURE, document_index=1, page=2, signer_index=1, y=200.0),
+        make_field("one", FieldType.SIGNATURE, page=3, x=10.0004, y=0.0006, width=200.1234567, height=0.0001),
+        make_field("two", FieldType.DATE_SIGNED, document_index=1, page=2, signer_index=1),
+        make_field("three", FieldType.SIGNATURE, document_index=1, page=2, signer_index=1, y=200.0),
     )
     request = await world.send(sender, draft_of(documents, fields=fields))
     return replace(request, rendition=RENDITION)

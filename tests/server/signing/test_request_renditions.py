@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select
 
-from support.signing_world import NO_CALL, NO_REQUEST, SQLITE_ONLY, World, draft_of, place
+from support.signing_world import NO_CALL, NO_REQUEST, SQLITE_ONLY, World, draft_of, make_field
 from zegel.evidence.commitments import DocumentHash
 from zegel_server.db import Statement, bind
 from zegel_server.db.schema import documents
@@ -114,6 +114,6 @@ async def test_a_place_is_one_on_the_renditions_pages(world: World) -> None:
     sender = world.member()
     small = await world.documents.add(sender.principal_id, pages=[A4, Page(200.0, 100.0)])
     new = draft_of([small.document_id], (0,))
-    outside = place("outside", FieldType.TEXT, page=2, x=100.0, y=50.0, width=101.0, height=10.0)
+    outside = make_field("outside", FieldType.TEXT, page=2, x=100.0, y=50.0, width=101.0, height=10.0)
     with pytest.raises(InvalidArgument):
         await world.signing.create(sender, replace(new, fields=(*new.fields, outside)), NO_CALL, lambda _: NO_REQUEST)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from support.signing_world import NO_REQUEST, SQLITE_ONLY, World, draft_of, place, said
+from support.signing_world import NO_REQUEST, SQLITE_ONLY, World, draft_of, make_field, said
 from zegel.evidence.commitments import boxes_salt, commit_boxes
 from zegel.signing.v1 import signing_service_pb2 as pb
 from zegel_server import clock
@@ -111,24 +111,24 @@ A4 = (Page(595.0, 842.0),)
         ({"signers": (Signer("A", "a@b.example"), Signer("B", "A@B.example"))}, "signers[1].email", "INVALID_FIELD"),
         ({"signers": (Signer("A", "a@b.example", -1),)}, "signers[0].order", "INVALID_FIELD"),
         ({"fields": ()}, "signers[0]", "MISSING_SIGNATURE_FIELD"),
-        ({"fields": (place("a", FieldType.SIGNATURE),)}, "signers[1]", "MISSING_SIGNATURE_FIELD"),
-        ({"fields": (place("a", FieldType.INITIALS),)}, "signers[0]", "MISSING_SIGNATURE_FIELD"),
+        ({"fields": (make_field("a", FieldType.SIGNATURE),)}, "signers[1]", "MISSING_SIGNATURE_FIELD"),
+        ({"fields": (make_field("a", FieldType.INITIALS),)}, "signers[0]", "MISSING_SIGNATURE_FIELD"),
         (
-            {"fields": (place("a", FieldType.SIGNATURE), place("a", FieldType.SIGNATURE, signer_index=1))},
+            {"fields": (make_field("a", FieldType.SIGNATURE), make_field("a", FieldType.SIGNATURE, signer_index=1))},
             "fields[1].api_id",
             "INVALID_FIELD",
         ),
         (
-            {"fields": tuple(place(f"{i}", FieldType.SIGNATURE, signer_index=i, page=1 + i) for i in range(2))},
+            {"fields": tuple(make_field(f"{i}", FieldType.SIGNATURE, signer_index=i, page=1 + i) for i in range(2))},
             "fields[1].page",
             "INVALID_FIELD",
         ),
         (
-            {"fields": tuple(place(f"{i}", FieldType.SIGNATURE, signer_index=i, x=500.0 * i) for i in range(2))},
+            {"fields": tuple(make_field(f"{i}", FieldType.SIGNATURE, signer_index=i, x=500.0 * i) for i in range(2))},
             "fields[1].width",
             "INVALID_FIELD",
         ),
-        ({"fields": tuple(place(f"{i}", FieldType.TEXT) for i in range(1_001))}, "fields", "INVALID_FIELD"),
+        ({"fields": tuple(make_field(f"{i}", FieldType.TEXT) for i in range(1_001))}, "fields", "INVALID_FIELD"),
     ],
 )
 async def test_a_wrong_request_is_refused_by_name_and_leaves_nothing(
