@@ -1,9 +1,9 @@
-"""What was found in an original, as a version's row keeps it: JSON. No I/O.
+"""What was found in an original, as JSON in its version's row. No I/O.
 
 Invariants:
 
-* ``findings_from_text(findings_to_text(facts))`` tells what ``facts`` does, but for the pages.
-* A row from before something was looked for says that nothing of it was found.
+* ``findings_from_text(findings_to_text(facts))`` equals ``facts``, except for the pages.
+* A row older than a check reads as if the check had found nothing.
 """
 
 import json

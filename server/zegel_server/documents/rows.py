@@ -1,4 +1,4 @@
-"""Rows of documents and their versions: how they come to be, and which number a new version has."""
+"""Inserts and locks the rows of documents and versions, and numbers new versions."""
 
 from dataclasses import dataclass
 
@@ -116,7 +116,7 @@ async def add_to_document(transaction: Transaction, place: Place, moment: int, o
         owners: Whose documents are found, as ``Caller.reach`` says it.
 
     Raises:
-        NotFound: The document is absent, or none of theirs: its uploader may have reached it once.
+        NotFound: The document is absent or not theirs, even if its uploader could reach it earlier.
         FailedPrecondition: It is deleted.
     """
     row = await transaction.fetch_one(
@@ -130,7 +130,7 @@ async def add_to_document(transaction: Transaction, place: Place, moment: int, o
 
 
 async def lock_and_number(transaction: Transaction, tenant_id: str, document_id: str, owners: str) -> int:
-    """Locks a document's row, and tells the number that its next version has, open uploads reckoned in.
+    """Locks a document's row and returns the number of its next version, counting open uploads.
 
     Args:
         transaction: Under way.

@@ -1,11 +1,11 @@
-"""What the signing domain needs of documents: their facts, their bytes, and a place for what is merged and sealed.
+"""Documents as signing uses them: describes and reads versions, and stores what is merged and sealed.
 
 Invariants:
 
-* Bytes come whole and checked: their SHA-256 is the one that the row has.
-* Blobs of what is merged, sealed or rendered here are durable before the transaction begins that makes it known:
-  whoever dies in between leaves an orphan, and may try again.
-* Whatever is sent out for signing has a rendition: a version that has none gets it first.
+* Bytes are returned whole, after their SHA-256 was compared with the row's.
+* What is merged, sealed or rendered here is durable before the transaction begins that inserts its rows: a crash in
+  between leaves an orphan, and the work can be done again.
+* Whatever is sent for signing has a rendition: one is made first for a version that has none.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ from zegel_server.keys.service import Keys
 from zegel_server.pdf.limits import MAX_PDF_BYTES
 
 SENDING: Final = ("document.read", "signature_request.create")
-"""What a caller holds in a document that it has signed: its signers read it, and who opens their session does."""
+"""Permissions that a caller needs to have a document signed, since the request's signers can read it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class SignableVersion:
 
 
 class PreparedDocument:
-    """A document that is stored, and has no rows yet.
+    """A document whose bytes are stored and whose rows are not inserted yet.
 
     Attributes:
         document_id: Identifier that it will have.
@@ -92,15 +92,15 @@ class PreparedDocument:
         self.size = stored.size
 
     async def insert(self, transaction: Transaction, owner_id: str) -> None:
-        """Writes its rows.
+        """Inserts its rows.
 
         Args:
-            transaction: That of the change which it belongs to.
+            transaction: The transaction of the change that it belongs to.
             owner_id: The principal or team that will own it.
 
         Raises:
             Aborted: The tenant's key was changed at the same time; prepare it again.
-            UniqueViolation: The document is there already.
+            UniqueViolation: The document exists already.
         """
         await self._keys.hold(transaction, self._place.tenant_id, self._stored.dek.key_version)
         moment = clock.now()
@@ -133,7 +133,7 @@ class SigningDocuments:
         self._renditions = renditions
 
     async def describe(self, caller: Caller, document_id: str, version: int = 0) -> SignableVersion:
-        """What is known of a version that is to be signed; its rendition is made where it has none.
+        """Describes a version that is to be signed; makes its rendition where it has none.
 
         Args:
             caller: Who wants it to be signed.
@@ -144,7 +144,7 @@ class SigningDocuments:
             NotFound: It is absent, or out of the caller's reach.
             FailedPrecondition: It was deleted or purged (``DOCUMENT_DESTROYED``), was merged for another request, or
                 cannot be signed, such as with ``DOCUMENT_TOO_COMPLEX`` where it is too large.
-            DataLoss: What is stored is not what was written.
+            DataLoss: The stored bytes are not those that were written.
             Unavailable: The blob store, the key provider or the sandbox does not answer.
         """
         row = await find_readable(self._database, caller, document_id, version, *SENDING)
@@ -165,7 +165,7 @@ class SigningDocuments:
         )
 
     async def _render(self, tenant_id: str, row: Row) -> None:
-        """Makes the rendition of a version that has none: one from before, or a sealed document."""
+        """Makes the rendition of a version that has none: an old version, or a sealed document."""
         if row.size > MAX_PDF_BYTES:
             raise _too_large()
         stored = stored_content(tenant_id, row)
@@ -186,14 +186,14 @@ class SigningDocuments:
                 found=rendition.findings,
                 new_pages=pages_to_text(made.pages),
             )
-            if not added:  # another was faster
+            if not added:  # another process was faster
                 await schedule_removal(transaction, tenant_id, rendition.prefix)
 
     async def pin(self, transaction: Transaction, tenant_id: str, document_id: str) -> None:
-        """Keeps a document from being deleted until the transaction ends, and makes sure that it is not.
+        """Locks a document against deletion until the transaction ends, and refuses one that is deleted.
 
         Args:
-            transaction: The one that puts it into use; several are pinned in the order of their identifiers.
+            transaction: The transaction that uses it; pin several documents in the order of their identifiers.
             tenant_id: Whose.
             document_id: Which.
 
@@ -218,7 +218,7 @@ class SigningDocuments:
         await transaction.execute(store.MOVE, which=document_id, new_owner_id=owner_id, new_update_time=clock.now())
 
     async def read_all(self, tenant_id: str, document_id: str, version: int) -> bytes:
-        """A whole version in memory; who may have it was decided before.
+        """Reads a whole version into memory; the caller has checked access.
 
         Args:
             tenant_id: Whose.
@@ -228,13 +228,13 @@ class SigningDocuments:
         Raises:
             NotFound: It is absent.
             FailedPrecondition: It was purged, or is too large to be signed.
-            DataLoss: What is stored is not what was written.
+            DataLoss: The stored bytes are not those that were written.
             Unavailable: The blob store or the key provider does not answer.
         """
         return await self._read(stored_content(tenant_id, await self._row(tenant_id, document_id, version)))
 
     async def read_rendition(self, tenant_id: str, document_id: str, version: int) -> bytes:
-        """A whole rendition in memory; who may have it was decided before.
+        """Reads a whole rendition into memory; the caller has checked access.
 
         Args:
             tenant_id: Whose.
@@ -244,7 +244,7 @@ class SigningDocuments:
         Raises:
             NotFound: The version is absent.
             FailedPrecondition: It was purged, or has no rendition (``NO_RENDITION``).
-            DataLoss: What is stored is not what was written.
+            DataLoss: The stored bytes are not those that were written.
             Unavailable: The blob store or the key provider does not answer.
         """
         found = stored_rendition(tenant_id, await self._row(tenant_id, document_id, version))
@@ -280,7 +280,7 @@ class SigningDocuments:
         pages: Sequence[Page] | None = None,
         document_id: str = "",
     ) -> PreparedDocument:
-        """Encrypts and stores a sealed document, before the transaction that makes it one.
+        """Encrypts and stores a sealed document; its rows are inserted when the request is completed.
 
         Args:
             tenant_id: Whose.
@@ -291,7 +291,7 @@ class SigningDocuments:
             document_id: Identifier that it is to have; a new one where left out.
 
         Returns:
-            The document, to be inserted in that transaction.
+            The document, to be inserted in the transaction.
 
         Raises:
             ResourceExhausted: The blob store is full.
@@ -307,7 +307,7 @@ class SigningDocuments:
     async def store_merged(
         self, *, tenant_id: str, signature_request_id: str, title: str, data: bytes, pages: Sequence[Page]
     ) -> PreparedDocument:
-        """Encrypts and stores the rendition of several documents, before the transaction that makes it one.
+        """Encrypts and stores the merged rendition of several documents; its rows are inserted later.
 
         Args:
             tenant_id: Whose.
@@ -317,7 +317,7 @@ class SigningDocuments:
             pages: Its pages.
 
         Returns:
-            The document, to be inserted in that transaction.
+            The document, to be inserted in the transaction.
 
         Raises:
             ResourceExhausted: The blob store is full.
