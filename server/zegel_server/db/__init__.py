@@ -1,6 +1,14 @@
 """Rows: the schema, statements compiled once, and one small asynchronous unit of work over SQLite and PostgreSQL."""
 
-from zegel_server.db.database import Database, Reader, Row, Transaction, TransactionOver, UniqueViolation
+from zegel_server.db.database import (
+    Database,
+    Reader,
+    Row,
+    StillReferenced,
+    Transaction,
+    TransactionOver,
+    UniqueViolation,
+)
 from zegel_server.db.factory import open_database
 from zegel_server.db.statement import Statement, bind, insert_into, owned_by, upsert_into
 
@@ -9,6 +17,7 @@ __all__ = [
     "Reader",
     "Row",
     "Statement",
+    "StillReferenced",
     "Transaction",
     "TransactionOver",
     "UniqueViolation",

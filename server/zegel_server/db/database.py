@@ -27,6 +27,10 @@ class UniqueViolation(Exception):  # noqa: N818 - named as SQL names it
     """A row of that key exists already; the transaction it happened in is over."""
 
 
+class StillReferenced(Exception):  # noqa: N818 - as the others
+    """A row that another one names was to be deleted, or one that is not there was named; the transaction is over."""
+
+
 class TransactionOver(Exception):  # noqa: N818 - named as the others of its kind
     """A statement was given to a transaction that had ended, or in which another had failed: a defect."""
 

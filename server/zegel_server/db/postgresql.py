@@ -12,7 +12,15 @@ from typing import Any, Final
 
 import asyncpg
 
-from zegel_server.db.database import Row, Transaction, TransactionOver, UniqueViolation, run_callbacks, to_its_end
+from zegel_server.db.database import (
+    Row,
+    StillReferenced,
+    Transaction,
+    TransactionOver,
+    UniqueViolation,
+    run_callbacks,
+    to_its_end,
+)
 from zegel_server.db.statement import Dialect, Statement
 from zegel_server.errors import Aborted, ResourceExhausted, Unavailable
 
@@ -31,6 +39,8 @@ def translate(error: BaseException) -> BaseException:
     """
     if isinstance(error, asyncpg.UniqueViolationError):
         return UniqueViolation(error.constraint_name or "")
+    if isinstance(error, asyncpg.ForeignKeyViolationError):
+        return StillReferenced(error.constraint_name or "")
     if isinstance(error, asyncpg.DiskFullError):
         return ResourceExhausted("The disk is full.", reason="STORAGE_FULL")
     if isinstance(error, asyncpg.DeadlockDetectedError | asyncpg.SerializationError):

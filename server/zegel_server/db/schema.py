@@ -2,18 +2,21 @@
 
 Columns hold text, integers and bytes only: both drivers give these back unchanged. Times are microseconds since the
 epoch, UTC. ``revision`` counts the changes of a row; an etag is made from it. Personal data stands only in columns
-named ``profile``, ``personal`` or ``field_values``, encrypted under the subject's key.
+named ``profile``, ``personal`` or ``field_values``, encrypted under the subject's key. Keys that are wrapped under a
+tenant key are declared by ``wrapped_key``, for rotation to find them.
 """
 
 from typing import Final
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text
 
+from zegel_server.db.wrapped_keys import wrapped_key
+
 metadata: Final = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
         "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
         "pk": "pk_%(table_name)s",
     }
 )
@@ -58,9 +61,7 @@ subjects = Table(
     Column("subject_id", Text, primary_key=True),
     Column("tenant_id", Text, ForeignKey("tenants.tenant_id"), nullable=False),
     Column("email_index", LargeBinary, nullable=False),  # empty for the tenant as a subject itself
-    Column("key_version", BigInteger, nullable=False),
-    Column("wrapped_key", LargeBinary),  # NULL once it was destroyed
-    Column("commitment", LargeBinary, nullable=False),
+    *wrapped_key("subject_id"),
     Column("create_time", BigInteger, nullable=False),
     Index("uq_subjects_tenant_id_email_index", "tenant_id", "email_index", unique=True),
 )
@@ -282,9 +283,7 @@ document_versions = Table(
     Column("sha256", LargeBinary, nullable=False),
     Column("media_type", Text, nullable=False),
     Column("pages", Text, nullable=False),
-    Column("key_version", BigInteger, nullable=False),
-    Column("wrapped_key", LargeBinary),
-    Column("commitment", LargeBinary, nullable=False),
+    *wrapped_key("document_id", "version"),
     Column("create_time", BigInteger, nullable=False),
     # The rendition's stream, under the same DEK; all NULL where there is none. The prefix is the original's where the
     # two are one stream.
@@ -293,7 +292,6 @@ document_versions = Table(
     Column("rendition_size", BigInteger),
     Column("rendition_sha256", LargeBinary),
     Column("findings", Text),  # JSON
-    Index("ix_document_versions_tenant_id_key_version", "tenant_id", "key_version"),
     Index("uq_document_versions_rendition_prefix", "rendition_prefix", unique=True),
 )
 
@@ -313,14 +311,11 @@ uploads = Table(
     Column("header", LargeBinary, nullable=False),
     Column("persisted_parts", BigInteger, nullable=False),
     Column("claim", LargeBinary, nullable=False),  # tags of the parts after those: their nonces are spent
-    Column("key_version", BigInteger, nullable=False),
-    Column("wrapped_key", LargeBinary),
-    Column("commitment", LargeBinary, nullable=False),
+    *wrapped_key("document_id", "version"),
     Column("state", Text, nullable=False),
     Column("create_time", BigInteger, nullable=False),
     Column("expire_time", BigInteger, nullable=False),
     Index("ix_uploads_state_expire_time", "state", "expire_time"),
-    Index("ix_uploads_tenant_id_key_version", "tenant_id", "key_version"),
 )
 
 signature_requests = Table(

@@ -19,7 +19,15 @@ from contextlib import asynccontextmanager, suppress
 from copy import copy
 from typing import Any, Final, NoReturn
 
-from zegel_server.db.database import Row, Transaction, TransactionOver, UniqueViolation, run_callbacks, to_its_end
+from zegel_server.db.database import (
+    Row,
+    StillReferenced,
+    Transaction,
+    TransactionOver,
+    UniqueViolation,
+    run_callbacks,
+    to_its_end,
+)
 from zegel_server.db.statement import Dialect, Statement
 from zegel_server.errors import DataLoss, ResourceExhausted, Unavailable, ZegelError
 
@@ -39,6 +47,12 @@ _SETTINGS: Final = (
     "PRAGMA cache_size = -65536",
     "PRAGMA mmap_size = 268435456",
 )
+
+_VIOLATIONS: Final[dict[int, type[Exception]]] = {
+    sqlite3.SQLITE_CONSTRAINT_UNIQUE: UniqueViolation,
+    sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY: UniqueViolation,
+    sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY: StillReferenced,
+}
 
 
 def connect(path: str) -> sqlite3.Connection:
@@ -70,10 +84,8 @@ def translate(error: sqlite3.Error) -> Exception:
     """
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_CONSTRAINT:
-        extended = getattr(error, "sqlite_errorcode", 0)
-        if extended in {sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY}:
-            return UniqueViolation(str(error))
-        return error
+        violated = _VIOLATIONS.get(getattr(error, "sqlite_errorcode", 0))
+        return error if violated is None else violated(str(error))
     if code == sqlite3.SQLITE_FULL:
         return ResourceExhausted("The disk is full.", reason="STORAGE_FULL")
     if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:

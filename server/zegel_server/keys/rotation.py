@@ -1,23 +1,25 @@
 """Rotation and erasure: keys wrapped anew while documents are read and written.
 
-A tenant gets a new tenant key; everything wrapped under the old one (DEKs of documents and uploads, keys of subjects)
-is wrapped under the new one, 40 bytes each, and no document is rewritten. Where the old copies of the database are to
-become unreadable too, the new tenant key stands under a new root key and the old root key is destroyed.
+A tenant gets a new tenant key; everything wrapped under the old one (DEKs of documents and uploads, keys of subjects,
+and whatever else the schema declares by ``wrapped_key``) is wrapped under the new one, 40 bytes each, and no document
+is rewritten. Where the old copies of the database are to become unreadable too, the new tenant key stands under a new
+root key and the old root key is destroyed.
 
 Invariants:
 
 * At every moment each wrapped key opens with a tenant key that stands; a step that is interrupted is done again.
-* A tenant key is deleted only once nothing is wrapped under it, checked under a lock that waits for who ``hold``s it.
+* A tenant key is deleted only once nothing is wrapped under it, checked under a lock that waits for who ``hold``s it;
+  the database refuses to delete one that a row names, whether this module knows the row's table or not.
 * A root key is destroyed only once no tenant key that stands is wrapped with it.
 * No tenant key is stored under a key provider that the tenant was moved away from meanwhile.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Table, delete, func, select, update
+from sqlalchemy import delete, func, select, update
 
 from zegel_server import clock
 from zegel_server.crypto import (
@@ -29,9 +31,10 @@ from zegel_server.crypto import (
     WrappedTenantKey,
     rewrap_dek,
 )
-from zegel_server.db import Database, Row, Statement, Transaction, bind, insert_into
-from zegel_server.db.schema import document_versions, own_key_providers, subjects, tenant_keys, tenants, uploads
-from zegel_server.errors import Aborted, DataLoss
+from zegel_server.db import Database, Row, Statement, StillReferenced, Transaction, bind, insert_into
+from zegel_server.db.schema import metadata, own_key_providers, tenant_keys, tenants
+from zegel_server.db.wrapped_keys import WrappedKeyTable, wrapped_key_tables
+from zegel_server.errors import Aborted, DataLoss, FailedPrecondition
 from zegel_server.keys.providers import provider_of
 
 BATCH: Final = 500
@@ -41,41 +44,29 @@ READERS_S: Final = 5.0
 """Seconds between the last rewrapping and the end of the old key: who read the old row has used it."""
 
 
-@dataclass(frozen=True, slots=True)
 class _Holding:
-    """A table whose rows hold wrapped keys."""
+    """The statements over a table whose rows hold wrapped keys."""
 
-    key_id: Callable[[Row], str]
-    waiting: Statement
-    rewrap: Statement
-    left: Statement
-    row_key: tuple[str, ...]
-
-
-def _holding(
-    table: Table, row_key: tuple[str, ...], key_id: Callable[[Row], str], named_by: tuple[str, ...] = ()
-) -> _Holding:
-    columns = [table.c[name] for name in (*row_key, *named_by, "wrapped_key", "commitment")]
-    under = (table.c.tenant_id == bind("tenant"), table.c.key_version == bind("old_version"))
-    same_row = [table.c[name] == bind(f"row_{name}") for name in row_key]
-    return _Holding(
-        key_id,
-        Statement(select(*columns).where(*under).order_by(*columns[: len(row_key)]).limit(bind("limit"))),
-        Statement(
+    def __init__(self, declared: WrappedKeyTable) -> None:
+        table = declared.table
+        names = dict.fromkeys((*declared.row_key, *declared.key_id, "wrapped_key", "commitment"))
+        row_key = [table.c[name] for name in declared.row_key]
+        under = (table.c.tenant_id == bind("tenant"), table.c.key_version == bind("old_version"))
+        self.row_key = declared.row_key
+        self.key_id_of = declared.key_id_of
+        self.waiting = Statement(
+            select(*(table.c[name] for name in names)).where(*under).order_by(*row_key).limit(bind("limit"))
+        )
+        self.rewrap = Statement(
             update(table)
-            .where(*same_row, table.c.key_version == bind("old_version"))
+            .where(
+                *(column == bind(f"row_{column.name}") for column in row_key),
+                table.c.key_version == bind("old_version"),
+            )
             .values(wrapped_key=bind("new_wrapped_key"), key_version=bind("new_version"))
-        ),
-        Statement(select(func.count().label("left")).select_from(table).where(*under)),
-        row_key,
-    )
+        )
+        self.left = Statement(select(func.count().label("left")).select_from(table).where(*under))
 
-
-_HOLDINGS: Final = (
-    _holding(document_versions, ("document_id", "version"), lambda row: f"{row.document_id}/{row.version}"),
-    _holding(uploads, ("upload_id",), lambda row: f"{row.document_id}/{row.version}", ("document_id", "version")),
-    _holding(subjects, ("subject_id",), lambda row: f"{row.subject_id}"),
-)
 
 TENANT_KEYS: Final = Statement(
     select(tenant_keys).where(tenant_keys.c.tenant_id == bind("tenant_id")).order_by(tenant_keys.c.key_version)
@@ -137,6 +128,7 @@ class Rotation:
         self._root_keys = root_keys
         self._hierarchy = KeyHierarchy(root_keys)
         self._readers_s = readers_s
+        self._holdings = [_Holding(each) for each in wrapped_key_tables(metadata)]
 
     async def rewrap_root(self, tenant_id: str) -> int:
         """Puts a tenant's keys under a new root key; old copies of the database stay readable.
@@ -172,6 +164,7 @@ class Rotation:
 
         Raises:
             DataLoss: A stored key is damaged; nothing of it was changed.
+            FailedPrecondition: Keys that the schema does not declare are wrapped under the old tenant key, which stays.
             Unavailable: The key provider or the database does not answer; do it again.
         """
         if erase:
@@ -207,18 +200,26 @@ class Rotation:
             async with self._database.transaction() as transaction:
                 await transaction.fetch(_LOCK, tenant_id=tenant_id, key_version=old_version)
                 left = 0
-                for holding in _HOLDINGS:
+                for holding in self._holdings:
                     row = await transaction.fetch_one(holding.left, tenant=tenant_id, old_version=old_version)
                     left += row.left if row else 0
                 if not left:
-                    await transaction.execute(_DELETE, tenant_id=tenant_id, key_version=old_version)
+                    await self._delete(transaction, tenant_id, old_version)
                     return done
             # Somebody held the old key and stored under it just before the new one was there.
             done += await self._rewrap_all(tenant_id, old_version, old, version, new)
 
+    async def _delete(self, transaction: Transaction, tenant_id: str, key_version: int) -> None:
+        try:
+            await transaction.execute(_DELETE, tenant_id=tenant_id, key_version=key_version)
+        except StillReferenced as error:
+            raise FailedPrecondition(
+                "A table that the schema does not declare to hold wrapped keys names a tenant key: it was kept."
+            ) from error
+
     async def _rewrap_all(self, tenant_id: str, old_version: int, old: TenantKey, version: int, new: TenantKey) -> int:
         done = 0
-        for holding in _HOLDINGS:
+        for holding in self._holdings:
             while True:
                 rows = await self._database.fetch(
                     holding.waiting, tenant=tenant_id, old_version=old_version, limit=BATCH
@@ -270,7 +271,7 @@ def _change(
     wrapped = None
     if row.wrapped_key is not None:  # a destroyed key has no bytes to wrap, but its row moves along
         wrapped = rewrap_dek(
-            old, new, WrappedDek(holding.key_id(row), old.key_id, row.wrapped_key, row.commitment)
+            old, new, WrappedDek(holding.key_id_of(row), old.key_id, row.wrapped_key, row.commitment)
         ).blob
     return {
         **{f"row_{name}": getattr(row, name) for name in holding.row_key},

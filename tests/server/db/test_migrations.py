@@ -5,6 +5,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, create_engine
@@ -15,6 +16,14 @@ from zegel_server.db.factory import sqlite_path
 from zegel_server.db.migrate import current_revision, newest_revision, upgrade
 from zegel_server.db.schema import metadata
 from zegel_server.errors import Unavailable
+
+BEFORE_WRAPPED_KEYS = "0012"
+
+
+def to_revision(connection: Connection, revision: str) -> None:
+    config = migrate._config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
 
 
 def differences(connection: Connection) -> list[object]:
@@ -89,3 +98,35 @@ async def test_a_server_that_is_not_there_does_not_answer() -> None:
 async def test_a_postgresql_url_may_say_how_to_connect(postgres_url: str) -> None:
     await upgrade(postgres_url + "?sslmode=disable")
     assert await current_revision(postgres_url + "?sslmode=disable") == newest_revision()
+
+
+async def test_rows_from_before_are_held_to_the_keys_that_they_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On SQLite, whose tables a constraint is written into: with rows there, and with one whose key is lost already."""
+    url = f"sqlite:///{tmp_path / 'rows.db'}"
+    with monkeypatch.context() as patch:
+        patch.setattr(migrate, "_upgrade", lambda connection: to_revision(connection, BEFORE_WRAPPED_KEYS))
+        await upgrade(url)
+    rows = sqlite3.connect(sqlite_path(url), isolation_level=None)
+    rows.execute("INSERT INTO tenants VALUES ('ten_1', 'p', 'n', 1, 1, 1, '')")
+    rows.execute("INSERT INTO tenant_keys VALUES ('ten_1', 1, 'root', x'00', x'00', 1)")
+    rows.execute("INSERT INTO subjects VALUES ('sub_1', 'ten_1', x'', 1, x'00', x'00', 1)")
+    rows.execute("INSERT INTO subjects VALUES ('sub_2', 'ten_1', x'01', 2, x'00', x'00', 1)")
+    with pytest.raises(RuntimeError, match="rows of subjects name a tenant key that is not there"):
+        await upgrade(url)
+    assert await current_revision(url) == BEFORE_WRAPPED_KEYS
+    rows.execute("DELETE FROM subjects WHERE subject_id = 'sub_2'")
+    await upgrade(url)
+
+    rows.execute("PRAGMA foreign_keys = ON")
+    for statement in (
+        "DELETE FROM tenant_keys",
+        "UPDATE subjects SET key_version = 2",
+        "INSERT INTO subjects VALUES ('sub_3', 'ten_1', x'02', 2, x'00', x'00', 1)",
+    ):
+        with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
+            rows.execute(statement)
+    assert rows.execute("SELECT subject_id, key_version FROM subjects").fetchall() == [("sub_1", 1)]
+    assert rows.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    rows.close()
