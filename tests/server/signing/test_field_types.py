@@ -91,11 +91,11 @@ def test_each_type_in_the_table_is_in_the_contract() -> None:
 
 
 @pytest.mark.parametrize("remove", [without_entry, without_drawing])
-@pytest.mark.parametrize("number", IN_THE_CONTRACT, ids=pb.FieldType.Name)
+@pytest.mark.parametrize("field_type", FIELD_TYPES)
 def test_what_nothing_draws_is_refused_by_its_field_when_it_is_sent(
-    monkeypatch: pytest.MonkeyPatch, number: pb.FieldType.ValueType, remove: Remove
+    monkeypatch: pytest.MonkeyPatch, field_type: FieldType, remove: Remove
 ) -> None:
-    field_type = FieldType(pb.FieldType.Name(number).removeprefix("FIELD_TYPE_"))
+    number = pb.FieldType.Value(f"FIELD_TYPE_{field_type}")
     new = messages.new_request(asked_for(number))
     remove(monkeypatch, field_type)
     index = [field.type for field in new.fields].index(field_type)
