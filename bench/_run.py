@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
+PATH: Final = os.pathsep.join(str(ROOT / each) for each in (".", "server", "clients/python"))
+"""Where a server's process finds this tree's own code, whatever is installed."""
 TOOLS: Final = ROOT / ".tools/bin"
 GHZ: Final = "github.com/bojand/ghz/cmd/ghz@v0.121.0"
 START_S: Final = 60
@@ -110,7 +112,7 @@ def process(command: Sequence[str], **environment: str) -> Iterator[tuple[dict[s
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+            env={**os.environ, "PYTHONPATH": PATH, **environment},
             cwd=ROOT,
         )
         try:
