@@ -5,14 +5,16 @@ from typing import Final
 from sqlalchemy import BigInteger, Text, and_, bindparam, cast, delete, exists, literal, or_, select, text, update
 
 from zegel_server.db import Statement, bind, owned_by, upsert_into
+from zegel_server.db.ownership import shown
 from zegel_server.db.schema import (
     audit_cosignatures,
     audit_events,
     audit_log,
     audit_tiles,
     audit_trails,
-    signature_requests,
 )
+
+signature_requests = shown("signature_requests", to="audit")
 
 LOG_ID: Final = 1
 """The one row of ``audit_log``: an installation has one log."""

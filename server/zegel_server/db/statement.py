@@ -67,7 +67,7 @@ def _strpos(element: Any, compiler: Any, **options: Any) -> str:
     return f"strpos({compiler.process(element.clauses, **options)})"
 
 
-def owned_by(column: Column[str], name: str = "owners") -> ColumnElement[bool]:
+def owned_by(column: ColumnElement[str], name: str = "owners") -> ColumnElement[bool]:
     """Whether one of some owners owns a row: the condition that cuts a query to a caller's reach.
 
     Args:

@@ -5,14 +5,16 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, or_, select, update
 
 from zegel_server.db import Statement, bind, insert_into, owned_by
+from zegel_server.db.ownership import shown
 from zegel_server.db.schema import (
     document_versions,
     documents,
     outbox,
-    requested_documents,
-    signature_requests,
     uploads,
 )
+
+requested_documents = shown("requested_documents", to="documents")
+signature_requests = shown("signature_requests", to="documents")
 
 _d, _v, _u = documents.c, document_versions.c, uploads.c
 

@@ -72,15 +72,7 @@ async def renew_operator(database: Database, identity: Identity) -> str:
             roles=(OPERATOR,),
             expire_time=None,
         )
-        await transaction.execute(
-            store.INSERT_BINDING,
-            tenant_id=INSTALLATION,
-            principal_id=api_key.api_key_id,
-            role=OPERATOR,
-            expire_time=None,
-            create_time=now,
-            creator_id="",
-        )
+        await identity.permissions.bind_first(transaction, INSTALLATION, api_key.api_key_id, OPERATOR, "")
     return token
 
 

@@ -61,7 +61,7 @@ class Identity:
     def __init__(self, database: Database, keys: Keys, permissions: Permissions, recorder: Recorder) -> None:
         self._database = database
         self._keys = keys
-        self._permissions = permissions
+        self.permissions = permissions
         self._recorder = recorder
         self.members = Members(database, keys, permissions, recorder)
         self.api_keys = ApiKeys(database, keys, permissions, recorder)
@@ -127,14 +127,8 @@ class Identity:
                 roles=(role,),
                 expire_time=None,
             )
-            await transaction.execute(
-                store.INSERT_BINDING,
-                tenant_id=tenant_id,
-                principal_id=api_key.api_key_id,
-                role=role,
-                expire_time=None,
-                create_time=now,
-                creator_id=caller.principal_id if caller else "",
+            await self.permissions.bind_first(
+                transaction, tenant_id, api_key.api_key_id, role, caller.principal_id if caller else ""
             )
             await self._recorder.record(transaction, draft)
             if finish is not None:
@@ -201,7 +195,7 @@ class Identity:
         """
         if sensitive is not None:
             caller.demand_fresh()  # or an old session would first make nothing of it
-            self._permissions.check_known(sensitive, "tenant.sensitive_permissions")
+            self.permissions.check_known(sensitive, "tenant.sensitive_permissions")
         present = await self.tenant(caller.tenant_id)
         paging.check_revision(revision, present.revision, "tenant")
         extra = {} if sensitive is None else {"sensitive": dict(sensitive)}

@@ -5,18 +5,19 @@ from typing import Final
 from sqlalchemy import delete, func, literal, select, update
 
 from zegel_server.db import Statement, bind, insert_into, upsert_into
+from zegel_server.db.ownership import shown
 from zegel_server.db.schema import (
     api_keys,
-    bindings,
     identity_providers,
     members,
-    own_key_providers,
     retired_tokens,
     sessions,
     signer_links,
     spent_id_tokens,
     tenants,
 )
+
+own_key_providers = shown("own_key_providers", to="identity")
 
 # The look-up of each request: the session and the version of the policy that decides, in one query.
 SESSION_BY_TOKEN: Final = Statement(
@@ -79,7 +80,6 @@ UPDATE_TENANT: Final = Statement(
     .where(tenants.c.tenant_id == bind("id"), tenants.c.revision == bind("read_revision"))
     .values(name=bind("new_name"), sensitive=bind("new_sensitive"), revision=tenants.c.revision + 1)
 )
-INSERT_BINDING: Final = insert_into(bindings)
 
 INSERT_MEMBER: Final = insert_into(members)
 # What a caller reaches is decided in the query: what is out of reach is not found, and costs no more than what is not.

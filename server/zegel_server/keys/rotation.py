@@ -32,10 +32,13 @@ from zegel_server.crypto import (
     rewrap_dek,
 )
 from zegel_server.db import Database, Row, Statement, StillReferenced, Transaction, bind, insert_into
-from zegel_server.db.schema import metadata, own_key_providers, tenant_keys, tenants
+from zegel_server.db.ownership import shown
+from zegel_server.db.schema import metadata, own_key_providers, tenant_keys
 from zegel_server.db.wrapped_keys import WrappedKeyTable, wrapped_key_tables
 from zegel_server.errors import Aborted, DataLoss, FailedPrecondition
 from zegel_server.keys.providers import provider_of
+
+tenants = shown("tenants", to="keys")
 
 BATCH: Final = 500
 """Keys wrapped anew in one transaction: some milliseconds of computing."""

@@ -5,7 +5,10 @@ from typing import Final
 from sqlalchemy import select, update
 
 from zegel_server.db import Statement, bind, insert_into
-from zegel_server.db.schema import subjects, tenant_keys, tenants
+from zegel_server.db.ownership import shown
+from zegel_server.db.schema import subjects, tenant_keys
+
+tenants = shown("tenants", to="keys")
 
 INSERT_TENANT_KEY: Final = insert_into(tenant_keys)
 INSERT_SUBJECT: Final = insert_into(subjects)

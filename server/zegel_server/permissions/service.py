@@ -274,6 +274,28 @@ class Permissions:
         losses = lost(held, kept)
         return {principal_id: losses} if losses else {}
 
+    async def bind_first(
+        self, transaction: Transaction, tenant_id: str, principal_id: str, role: str, creator_id: str
+    ) -> None:
+        """Gives a role to a principal that was just made, without asking what anybody holds.
+
+        Args:
+            transaction: The one that makes the principal.
+            tenant_id: In which tenant.
+            principal_id: To whom.
+            role: Which role.
+            creator_id: Who makes the principal; empty for the installation itself.
+        """
+        await transaction.execute(
+            store.INSERT_BINDING,
+            tenant_id=tenant_id,
+            principal_id=principal_id,
+            role=role,
+            expire_time=None,
+            create_time=clock.now(),
+            creator_id=creator_id,
+        )
+
     async def unbind_all(self, transaction: Transaction, tenant_id: str, principal_id: str) -> None:
         """Takes every role, team and delegation from a principal that is removed, inside that use case's transaction.
 

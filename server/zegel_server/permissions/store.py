@@ -5,19 +5,21 @@ from typing import Any, Final
 from sqlalchemy import Select, Text, delete, func, literal, select, union_all, update
 
 from zegel_server.db import Statement, bind, insert_into, owned_by, upsert_into
+from zegel_server.db.ownership import shown
 from zegel_server.db.schema import (
-    api_keys,
     bindings,
     delegations,
-    identity_providers,
-    members,
     role_grants,
     role_parents,
     roles,
     team_members,
     teams,
-    tenants,
 )
+
+api_keys = shown("api_keys", to="permissions")
+identity_providers = shown("identity_providers", to="permissions")
+members = shown("members", to="permissions")
+tenants = shown("tenants", to="permissions")
 
 POLICY_VERSION: Final = Statement(select(tenants.c.policy_version).where(tenants.c.tenant_id == bind("tenant_id")))
 BUMP_VERSION: Final = Statement(
@@ -58,6 +60,7 @@ DELETE_BINDINGS_OF_ROLE: Final = Statement(
     delete(bindings).where(bindings.c.tenant_id == bind("tenant"), bindings.c.role == bind("name"))
 )
 
+INSERT_BINDING: Final = insert_into(bindings)
 UPSERT_BINDING: Final = upsert_into(bindings, update=["expire_time"])
 DELETE_BINDING: Final = Statement(
     delete(bindings).where(

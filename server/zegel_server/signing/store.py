@@ -5,7 +5,10 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import ColumnElement, Select, delete, func, literal, or_, select, update
 
 from zegel_server.db import Statement, bind, insert_into, owned_by
-from zegel_server.db.schema import outbox, requested_documents, signature_requests, signatures, tenants
+from zegel_server.db.ownership import shown
+from zegel_server.db.schema import outbox, requested_documents, signature_requests, signatures
+
+tenants = shown("tenants", to="signing")
 
 SEAL: Final = "seal"
 """Kind of an outbox row that asks for a request to be sealed."""
