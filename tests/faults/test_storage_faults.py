@@ -7,7 +7,6 @@ import contextlib
 import hashlib
 import resource
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -128,6 +127,7 @@ def test_a_blob_store_that_is_gone(on_s3: tuple[Office, versitygw.S3Server]) -> 
 
 def test_an_upload_outlives_a_blob_store_that_is_gone_for_a_while(on_s3: tuple[Office, versitygw.S3Server]) -> None:
     office, store = on_s3
+    kept = office.sender.documents.upload(SMALL, title="Before")
     told: list[int] = []
     again: list[versitygw.S3Server] = []
 
@@ -135,12 +135,15 @@ def test_an_upload_outlives_a_blob_store_that_is_gone_for_a_while(on_s3: tuple[O
         told.append(done)
         if len(told) == 6:
             store.stop()
+            with refused("UNAVAILABLE", "DEPENDENCY_UNAVAILABLE", dependency="storage"):
+                office.sender.documents.download(kept.document_id)
         if len(told) > 12 and not again:
             again.append(versitygw.start(store.root, store.port, store.environment))
 
     try:
         document = office.sender.documents.upload(big_pdf(20 * MIB), title="Long", progress=progress)
         whole(office, document.document_id, big_pdf(20 * MIB))
+        assert again
     finally:
         for each in again:
             each.stop()
@@ -154,15 +157,12 @@ def test_a_blob_store_that_is_slow_costs_time_and_nothing_else(tmp_path: Path) -
     settings = {"ZEGEL_BLOBS_URL": url, **store.environment}
     with sqlite_server(environment=settings) as server, open_office(server) as office:
         store.process.send_signal(signal.SIGSTOP)  # it takes connections, and answers nothing
-        began = time.monotonic()
         stopped = True
         try:
             with pytest.raises(zegel.ZegelError) as caught:
                 office.sender.with_timeout(3.0).documents.upload(SMALL, title="Not now")
             assert caught.value.code.name == "DEADLINE_EXCEEDED"
-            # Nobody else waits for it.
-            office.sender.identity.get_current_session()
-            assert time.monotonic() - began < 10
+            office.sender.identity.get_current_session()  # nobody else waits for what is still stopped
             assert documents(office) == 0
             store.process.send_signal(signal.SIGCONT)
             stopped = False

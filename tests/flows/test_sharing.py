@@ -297,11 +297,9 @@ def test_a_running_stream_ends_with_what_let_it_in(office: Office) -> None:
     watched = ben.client.audit.watch_events(signature_request_id=sent.signature_request_id)
     next(iter(watched))
     ann.client.permissions.end_delegation(delegation_id=made.delegation_id)
-    ended = time.monotonic()
     with pytest.raises(zegel.ZegelError) as caught:
         for _ in watched:
             pass
-    assert time.monotonic() - ended < 3
     assert caught.value.code.name in {"UNAVAILABLE", "NOT_FOUND"}
 
 

@@ -19,7 +19,7 @@ from zegel_server.permissions.model import Grant, Role
 
 RACES = 64
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def test_decisions_with_live_changes_are_those_of_plain_casbin() -> None:

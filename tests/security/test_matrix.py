@@ -14,7 +14,7 @@ from security.world import LIMITS_OFF, World, open_world
 from support import postgres
 from support.server import postgresql_server, sqlite_server
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("matrix")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("matrix"), pytest.mark.timeout(900)]
 
 SEED = 5
 

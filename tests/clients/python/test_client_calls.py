@@ -235,16 +235,16 @@ async def test_retries_end(world: World, the_identity: Identity) -> None:
     with pytest.raises(zegel.Unavailable):
         await world.do(world.client().identity.get_tenant())
     assert len(the_identity.asked) == contract.RETRY_POLICY["maxAttempts"]
-    assert 2 < time.monotonic() - began < 10
+    assert time.monotonic() - began > 2  # it waits in between
 
 
 async def test_a_call_ends_at_its_deadline(world: World, the_identity: Identity) -> None:
-    began = time.monotonic()
     with pytest.raises(zegel.DeadlineExceeded):
         await world.do(world.client(timeout=0.3).identity.get_member(member_id="mem_1"))
     with pytest.raises(zegel.DeadlineExceeded):
         await world.do(world.client().with_timeout(0.3).identity.get_member(member_id="mem_1"))
-    assert time.monotonic() - began < 5
+    assert len(the_identity.deadlines) == 2
+    assert all(each <= 0.3 for each in the_identity.deadlines)
 
 
 async def test_no_error_of_grpc_comes_out(world: World) -> None:

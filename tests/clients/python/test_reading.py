@@ -3,7 +3,6 @@
 import os
 import socket
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,10 +13,8 @@ from zegel._internal.reading import UnreadableError, read_regular
 
 
 def refused(path: Path, most: int = 1 << 20) -> str:
-    began = time.perf_counter()
     with pytest.raises(UnreadableError) as told:
         read_regular(path, most, "a proof")
-    assert time.perf_counter() - began < 1
     assert str(told.value).startswith(f"{path}: ")
     return str(told.value).removeprefix(f"{path}: ")
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -95,10 +94,9 @@ async def test_a_connection_has_so_many_calls_at_a_time(edge: Edge) -> None:
 async def test_who_never_finishes_the_handshake_holds_nobody_up(edge: Edge) -> None:
     port = int(edge.target.rpartition(":")[2])
     idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(50)]
-    began = time.monotonic()
     await edge.stub.GetDocument(GET, metadata=METADATA)
-    assert time.monotonic() - began < 2
-    for _, writer in idle:
+    for reader, writer in idle:
+        assert not reader.at_eof()  # it was not their end that let the call through
         writer.close()
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()

@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 import pytest
 
-from support.edge import METADATA, REFUSED, Edge, refusal_of
+from support.edge import METADATA, PREFIX, REFUSED, Edge, refusal_of
 from support.stopwatch import Stopwatch
 from support.work import until
 from zegel.document.v1 import document_service_pb2 as pb
@@ -131,7 +131,14 @@ async def test_an_upload_is_cut_off(edge: Edge, worker: Worker, pause: float) ->
         with pytest.raises(REFUSED) as refused:
             await call
         assert await watch.seconds() - began < 1.0
-    assert refusal_of(refused.value).reason == "SESSION_REVOKED"
+    error = refused.value
+    # A client that writes while the stream ends is now and then told INTERNAL by its own side of grpc.aio: what the
+    # server answered stands in its metrics.
+    if not (isinstance(error, grpc.aio.AioRpcError) and error.code() is Code.INTERNAL):
+        assert refusal_of(error).reason == "SESSION_REVOKED"
+    await until(edge.idle)
+    counted = {"method": PREFIX + "UploadDocument", "code": "UNAUTHENTICATED"}
+    assert edge.registry.get_sample_value("zegel_requests_total", counted) == 1
     assert worker.ended.is_set()
 
 
@@ -250,7 +257,7 @@ async def test_a_client_that_goes_away_leaves_nobody_watching(edge: Edge, worker
     asked = len(edge.seen)
     await asyncio.sleep(0.7)
     assert len(edge.seen) == asked
-    assert edge.registry.get_sample_value("zegel_requests_running") == 0
+    await until(edge.idle)
 
 
 async def test_who_reads_nothing_keeps_no_call_for_ever(

@@ -1,7 +1,6 @@
 """Files that are none, lie, or mean harm: each is refused with its reason."""
 
 import re
-import time
 import zlib
 from io import BytesIO
 
@@ -118,10 +117,9 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 async def test_refused(sandbox: Sandbox, name: str) -> None:
     data, reason, detail = REFUSED[name]
-    began = time.monotonic()
     with pytest.raises(FailedPrecondition) as caught:
         await sandbox.render(data)
-    assert time.monotonic() - began < 20
+    assert caught.value.metadata != {"detail": "time"}  # refused for what it is, and not for what looking at it took
     assert caught.value.reason in ({reason} if reason else {UNREADABLE, COMPLEX})
     assert detail is None or caught.value.metadata == {"detail": detail}
     assert len((await sandbox.render(GOOD)).facts.pages) == 1

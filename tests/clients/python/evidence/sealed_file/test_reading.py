@@ -2,13 +2,13 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pikepdf
 import pypdfium2  # type: ignore[import-untyped]
 import pytest
 
+from support.effort import Effort
 from support.forging import World, make_world
 from support.small_files import make_rendition, make_small
 from support.tools import tool
@@ -130,10 +130,9 @@ def test_what_anybody_may_make_of_a_file_shows_the_same(
     ids=["hex", "nested", "stream", "heads", "objects", "ends", "headers"],
 )
 def test_a_hostile_file_is_refused_soon(pdf: bytes) -> None:
-    start = time.process_time()
-    with pytest.raises(FormError):
+    with Effort() as effort, pytest.raises(FormError):
         read_sealed_file(pdf)
-    assert time.process_time() - start < 6
+    assert effort.seconds < 6
 
 
 def test_kids_within_kids_are_refused_at_once() -> None:
@@ -142,10 +141,9 @@ def test_kids_within_kids_are_refused_at_once() -> None:
         {"Type": Name("Pages"), "Count": 1, "Kids": [Ref(number + 1)] * 40} for number in range(2, 2 + levels)
     ]
     pdf = write_first([{"Type": Name("Catalog"), "Pages": Ref(2)}, *tree, {"Type": Name("Page")}]).data
-    start = time.process_time()
-    with pytest.raises(FormError):
+    with Effort() as effort, pytest.raises(FormError):
         read_sealed_file(pdf)
-    assert time.process_time() - start < 1
+    assert effort.seconds < 1
 
 
 def test_a_file_beyond_the_bound_is_refused_unread() -> None:
