@@ -22,6 +22,10 @@ JOBS ?= 2
 TESTS ?= tests
 ARGS ?=
 
+# What `make check` runs after lint.
+QUICK := not slow and not corpus and not postgresql and not faults and not hypothesis
+QUICK_TESTS := tests/contract tests/clients tests/server/edge tests/server/identity tests/server/permissions
+
 FUZZ_COUNT := $(if $(filter large,$(SIZE)),10000000,200000)
 
 # The virtual environment follows the lock files: a stamp older than what it stands for is made anew.
@@ -52,6 +56,11 @@ help: ## show this list
 .PHONY: demo
 demo: $(RUNTIME) ## a document goes in, a sealed one comes out and is verified (PDF=file, OUT=folder)
 	@$(PY) scripts/demo.py $(if $(PDF),--pdf "$(PDF)") --out "$(OUT)"
+
+.PHONY: check
+check: $(DEV) ## while writing: lint, and the unit and contract tests that start no database and kill nothing
+	@scripts/lint
+	@$(PY) -m pytest -n $(JOBS) --dist worksteal -m "$(QUICK)" $(ARGS) $(QUICK_TESTS)
 
 .PHONY: test
 test: $(DEV) ## every test; ends with what was left out and why (TESTS=path, ARGS=..., JOBS=2)

@@ -104,7 +104,10 @@ async def test_who_reads_slowly_gets_no_more_than_was_under_way(edge: Edge, work
     edge.servicer.download = worker.send
     call = edge.stub.DownloadDocument(pb.DownloadDocumentRequest(), metadata=METADATA)
     await call.read()
-    await asyncio.sleep(0.2)  # by now the server waits for the client to read
+    sent = -1
+    while worker.sent > sent:  # until the server waits for the client to read
+        sent = worker.sent
+        await asyncio.sleep(0.5)
     async with Stopwatch() as watch:
         edge.denial, sent = REVOKED, worker.sent
         await asyncio.wait_for(worker.ended.wait(), 15)
