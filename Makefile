@@ -21,6 +21,7 @@ SIZE ?= small
 JOBS ?= 2
 TESTS ?= tests
 ARGS ?=
+REASON ?=
 
 # What `make check` runs after lint.
 QUICK := not slow and not corpus and not postgresql and not faults and not hypothesis
@@ -92,6 +93,10 @@ fuzz: $(DEV) ## property tests with many more examples, and the mutation fuzzers
 protos: $(DEV) ## write the SDK's generated modules and docs/reference from protos/
 	@$(PY) scripts/generate_protos.py
 	@$(PY) scripts/reference.py
+
+.PHONY: baseline
+baseline: $(DEV) ## let the contracts of now be what a change may not break (REASON="what breaks, and why")
+	@$(PY) scripts/contract_baseline.py --move "$(REASON)"
 
 .PHONY: format
 format: $(DEV) ## format the code and mend what ruff can
