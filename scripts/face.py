@@ -27,9 +27,6 @@ ERRORS: Final = ROOT / "clients/python/zegel/errors.py"
 BY_HAND: Final = frozenset({"Client", "aio", "errors"})
 """The names of ``zegel`` that are not made here."""
 
-SECOND_OF_ITS_NAME: Final = frozenset({"zegel.document.v1.Sealing"})
-"""What only the SDK's own upload uses, and shares its name with something that programs use."""
-
 PERMISSIONS: Final = "Permission"
 
 WIDTH: Final = 116
@@ -62,7 +59,7 @@ def _face_enums(contracts: Contracts) -> Iterator[EnumDescriptor]:
 
 def _places(contracts: Contracts, enums: list[EnumDescriptor]) -> dict[str, str]:
     """The module of each name."""
-    told = [(each.name, _module_of(each)) for each in contracts.spoken if each.full_name not in SECOND_OF_ITS_NAME]
+    told = [(each.name, _module_of(each)) for each in contracts.spoken]
     told += [(each.name, "zegel.enums") for each in enums] + [(PERMISSIONS, "zegel.enums")]
     told += [(name, "zegel.errors") for name in error_names()]
     places: dict[str, str] = {}

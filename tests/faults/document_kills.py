@@ -8,9 +8,9 @@ An interrupt (``SIGINT``, ``SIGTERM``) ends the killing. What was done until the
 ``interrupted`` and the exit status 3 where nothing was amiss. A second one leaves out fetching each document once more;
 the scrub still reads every one.
 
-Senders send documents message by message, and note how much the server says is stored; others use the SDK, sealed and
-not, which goes on by itself. Readers fetch what was finished, again and again, and check it. Meanwhile the server is
-killed (``SIGKILL``) after a random time, and started again.
+Senders send documents message by message, and note how much the server says is stored; others use the SDK,
+client-encrypted and not, which goes on by itself. Readers fetch what was finished, again and again, and check it.
+Meanwhile the server is killed (``SIGKILL``) after a random time, and started again.
 """
 
 import argparse
@@ -153,9 +153,11 @@ def send_by_hand(office: Office, tally: Tally, data: bytes, name: str) -> str:
         stored = now
 
 
-def send_with_sdk(office: Office, tally: Tally, data: bytes, *, sealed: bool) -> str:
+def send_with_sdk(office: Office, tally: Tally, data: bytes, *, client_encrypted: bool) -> str:
     """Sends a document as a partner does."""
-    return insist(tally, lambda: office.sender.documents.upload(data, title="Lease", sealed=sealed)).document_id
+    return insist(
+        tally, lambda: office.sender.documents.upload(data, title="Lease", client_encrypted=client_encrypted)
+    ).document_id
 
 
 def sender(office: Office, tally: Tally, pool: list[bytes], number: int, seed: int) -> None:
@@ -167,7 +169,7 @@ def sender(office: Office, tally: Tally, pool: list[bytes], number: int, seed: i
         count += 1
         try:
             if number % 2:
-                document_id = send_with_sdk(office, tally, data, sealed=bool(dice.getrandbits(1)))
+                document_id = send_with_sdk(office, tally, data, client_encrypted=bool(dice.getrandbits(1)))
             else:
                 document_id = send_by_hand(office, tally, data, f"{number}-{count}")
         except zegel.Unavailable:
@@ -188,14 +190,19 @@ def reader(office: Office, tally: Tally, number: int, seed: int) -> None:
         if not known:
             time.sleep(0.05)
             continue
-        fetch(office, tally, dice.choice(known), sealed=bool(number % 2))
+        fetch(office, tally, dice.choice(known), client_encrypted=bool(number % 2))
 
 
-def fetch(office: Office, tally: Tally, document_id: str, *, sealed: bool, killed: bool = True) -> None:
+def fetch(office: Office, tally: Tally, document_id: str, *, client_encrypted: bool, killed: bool = True) -> None:
     """Fetches one document and what signers are shown of it; of a server that is not killed any more, it must come."""
     try:
-        data = insist(tally, lambda: office.sender.documents.download(document_id, sealed=sealed))
-        insist(tally, lambda: office.sender.documents.download(document_id, sealed=sealed, content="rendition"))
+        data = insist(tally, lambda: office.sender.documents.download(document_id, client_encrypted=client_encrypted))
+        insist(
+            tally,
+            lambda: office.sender.documents.download(
+                document_id, client_encrypted=client_encrypted, content="rendition"
+            ),
+        )
     except zegel.DataLoss:
         tally.add(damaged=1)
         return
@@ -295,7 +302,7 @@ def campaign(count: int, seed: int, tally: Tally | None = None) -> tuple[Tally, 
         for document_id in tally.finished:
             if tally.interrupts > 1:
                 break
-            fetch(office, tally, document_id, sealed=False, killed=False)
+            fetch(office, tally, document_id, client_encrypted=False, killed=False)
             tally.add(fetched=1)
             tally.tell()
         # What was begun and never finished: a partner that gives up, or a week that passes.

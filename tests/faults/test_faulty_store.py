@@ -122,7 +122,7 @@ def test_a_store_that_fails_is_told_and_outlived(setting: Setting, fault: str) -
 def test_a_store_that_is_full_is_told_apart(setting: Setting) -> None:
     before = setting.documents()
     with setting.fault("507"), refused("RESOURCE_EXHAUSTED", "STORAGE_FULL"):
-        setting.office.sender.documents.upload(LARGE, title="Not now", sealed=True)
+        setting.office.sender.documents.upload(LARGE, title="Not now", client_encrypted=True)
     setting.check_counted()
     assert setting.documents() == before
 
@@ -143,7 +143,7 @@ def test_an_upload_outlives_a_store_that_fails_for_a_while(setting: Setting, fau
 
     struck = way.struck
     document = setting.office.sender.documents.upload(
-        LONG, title="Long", progress=progress, sealed=fault in {"cut", "lost"}
+        LONG, title="Long", progress=progress, client_encrypted=fault in {"cut", "lost"}
     )
     assert way.fault == "none"
     assert way.struck > struck

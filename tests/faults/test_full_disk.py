@@ -60,23 +60,23 @@ def check_uploads(office: Office, disk: Disk) -> list[tuple[str, int]]:
     return [(upload_id, parts) for upload_id, parts, _ in found]
 
 
-@pytest.mark.parametrize("sealed", [False, True])
-def test_no_room_for_a_document(filling_blobs: tuple[Office, Disk], sealed: bool) -> None:
+@pytest.mark.parametrize("client_encrypted", [False, True])
+def test_no_room_for_a_document(filling_blobs: tuple[Office, Disk], client_encrypted: bool) -> None:
     office, disk = filling_blobs
     kept = office.sender.documents.upload(LARGE, title="Before")
     disk.fill(leave=6 * MIB)  # for one part of three
     with refused("RESOURCE_EXHAUSTED", "STORAGE_FULL"):
-        office.sender.documents.upload(LARGE, title="Too large", sealed=sealed)
+        office.sender.documents.upload(LARGE, title="Too large", client_encrypted=client_encrypted)
     ((upload_id, parts),) = check_uploads(office, disk)
     assert parts <= 1
     whole(office, kept.document_id, LARGE)
-    small = office.sender.documents.upload(SMALL, title="Small enough", sealed=sealed)
+    small = office.sender.documents.upload(SMALL, title="Small enough", client_encrypted=client_encrypted)
     disk.fill()
     with refused("RESOURCE_EXHAUSTED", "STORAGE_FULL"):
-        office.sender.documents.upload(SMALL, title="Nothing fits", sealed=sealed)
+        office.sender.documents.upload(SMALL, title="Nothing fits", client_encrypted=client_encrypted)
     office.sender.documents.get_document(document_id=small.document_id)
     disk.free()
-    after = office.sender.documents.upload(LARGE, title="After", sealed=sealed)
+    after = office.sender.documents.upload(LARGE, title="After", client_encrypted=client_encrypted)
     for document, data in ((kept, LARGE), (small, SMALL), (after, LARGE)):
         whole(office, document.document_id, data)
     # The one that broke off is still open where it said that it was, and can be given up.

@@ -54,18 +54,18 @@ def documents(office: Office) -> int:
 # --------------------------------------------------------------------------------------------------------- a full disk
 
 
-@pytest.mark.parametrize("sealed", [False, True])
-def test_a_disk_that_is_full_for_documents(sealed: bool) -> None:
+@pytest.mark.parametrize("client_encrypted", [False, True])
+def test_a_disk_that_is_full_for_documents(client_encrypted: bool) -> None:
     with sqlite_server() as server, open_office(server) as office:
         upload = office.sender.documents.upload
         kept = upload(SMALL, title="Before")
         with largest_file(server, 3 * MIB):
             with refused("RESOURCE_EXHAUSTED", "STORAGE_FULL"):
-                upload(LARGE, title="Too large for it", sealed=sealed)
+                upload(LARGE, title="Too large for it", client_encrypted=client_encrypted)
             whole(office, kept.document_id, SMALL)
-            small = upload(SMALL, title="Small enough", sealed=sealed)
+            small = upload(SMALL, title="Small enough", client_encrypted=client_encrypted)
         assert documents(office) == 2
-        after = upload(LARGE, title="After", sealed=sealed)
+        after = upload(LARGE, title="After", client_encrypted=client_encrypted)
         for document, data in ((kept, SMALL), (small, SMALL), (after, LARGE)):
             whole(office, document.document_id, data)
         assert server.defects() == []
@@ -120,7 +120,7 @@ def test_a_blob_store_that_is_gone(on_s3: tuple[Office, versitygw.S3Server]) -> 
     again = versitygw.start(store.root, store.port, store.environment)
     try:
         whole(office, kept.document_id, LARGE)
-        whole(office, office.sender.documents.upload(LARGE, title="After", sealed=True).document_id, LARGE)
+        whole(office, office.sender.documents.upload(LARGE, title="After", client_encrypted=True).document_id, LARGE)
     finally:
         again.stop()
 

@@ -30,7 +30,7 @@ def test_the_sealed_file_begins_with_what_every_signer_was_shown(office: Office,
         signer = office.signer(request, index)
         seen = ready(signer, [typed(f"signature-{index}", "Ann")])
         assert seen.rendition == shown
-        read += [signer.documents.download(seen.rendition.document_id, sealed=sealed) for sealed in (False, True)]
+        read += [signer.documents.download(seen.rendition.document_id, client_encrypted=each) for each in (False, True)]
         signer.ceremony.sign_documents()
     assert len(set(read)) == 1
     assert (hashlib.sha256(read[0]).digest(), len(read[0])) == (shown.sha256, shown.size)

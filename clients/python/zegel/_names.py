@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from zegel.document.v1.document_service_pb2 import CancelUploadRequest as CancelUploadRequest
     from zegel.document.v1.document_service_pb2 import CancelUploadResponse as CancelUploadResponse
     from zegel.document.v1.document_service_pb2 import Chunk as Chunk
+    from zegel.document.v1.document_service_pb2 import ClientEncryptedStream as ClientEncryptedStream
+    from zegel.document.v1.document_service_pb2 import ClientEncryption as ClientEncryption
     from zegel.document.v1.document_service_pb2 import DeleteDocumentRequest as DeleteDocumentRequest
     from zegel.document.v1.document_service_pb2 import DeleteDocumentResponse as DeleteDocumentResponse
     from zegel.document.v1.document_service_pb2 import Document as Document
@@ -47,7 +49,6 @@ if TYPE_CHECKING:
     from zegel.document.v1.document_service_pb2 import PageDifference as PageDifference
     from zegel.document.v1.document_service_pb2 import PurgeDocumentRequest as PurgeDocumentRequest
     from zegel.document.v1.document_service_pb2 import PurgeDocumentResponse as PurgeDocumentResponse
-    from zegel.document.v1.document_service_pb2 import SealedStream as SealedStream
     from zegel.document.v1.document_service_pb2 import StartUploadRequest as StartUploadRequest
     from zegel.document.v1.document_service_pb2 import StartUploadResponse as StartUploadResponse
     from zegel.document.v1.document_service_pb2 import UndeleteDocumentRequest as UndeleteDocumentRequest
@@ -266,6 +267,8 @@ PLACES: Final = {
     "CheckPermissionsResponse": "zegel.permission.v1.permission_service_pb2",
     "ChecksumMismatch": "zegel.errors",
     "Chunk": "zegel.document.v1.document_service_pb2",
+    "ClientEncryptedStream": "zegel.document.v1.document_service_pb2",
+    "ClientEncryption": "zegel.document.v1.document_service_pb2",
     "CreateApiKeyRequest": "zegel.identity.v1.identity_service_pb2",
     "CreateApiKeyResponse": "zegel.identity.v1.identity_service_pb2",
     "CreateDelegationRequest": "zegel.permission.v1.sharing_pb2",
@@ -440,7 +443,6 @@ PLACES: Final = {
     "RotateApiKeyRequest": "zegel.identity.v1.identity_service_pb2",
     "RotateApiKeyResponse": "zegel.identity.v1.identity_service_pb2",
     "Scope": "zegel.enums",
-    "SealedStream": "zegel.document.v1.document_service_pb2",
     "Sealing": "zegel.signing.v1.signature_request_pb2",
     "SensitivePermission": "zegel.identity.v1.identity_service_pb2",
     "Session": "zegel.identity.v1.identity_service_pb2",

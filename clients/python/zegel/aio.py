@@ -68,11 +68,11 @@ class Documents(AioService, DocumentMethods):
         title: str = "",
         document_id: str = "",
         progress: UploadProgress | None = None,
-        sealed: bool = False,
+        client_encrypted: bool = False,
         team_id: str = "",
     ) -> Document:
         """Sends a document; see :meth:`zegel.client.Documents.upload`."""
-        spec = UploadSpec(title=title, document_id=document_id, sealed=sealed, team_id=team_id)
+        spec = UploadSpec(title=title, document_id=document_id, client_encrypted=client_encrypted, team_id=team_id)
         return await upload(self._port, content, spec, progress)
 
     @overload
@@ -85,7 +85,7 @@ class Documents(AioService, DocumentMethods):
         offset: int = 0,
         length: int | None = None,
         progress: DownloadProgress | None = None,
-        sealed: bool = False,
+        client_encrypted: bool = False,
         content: DownloadContent = "",
     ) -> bytes: ...
     @overload
@@ -98,7 +98,7 @@ class Documents(AioService, DocumentMethods):
         offset: int = 0,
         length: int | None = None,
         progress: DownloadProgress | None = None,
-        sealed: bool = False,
+        client_encrypted: bool = False,
         content: DownloadContent = "",
     ) -> DocumentVersion: ...
     async def download(
@@ -110,12 +110,12 @@ class Documents(AioService, DocumentMethods):
         offset: int = 0,
         length: int | None = None,
         progress: DownloadProgress | None = None,
-        sealed: bool = False,
+        client_encrypted: bool = False,
         content: DownloadContent = "",
     ) -> bytes | DocumentVersion:
         """Fetches a document, or a range of it; see :meth:`zegel.client.Documents.download`."""
         request = download_request(document_id, version, offset, length, content)
-        return await download(self._port, request, to, progress, sealed=sealed)
+        return await download(self._port, request, to, progress, client_encrypted=client_encrypted)
 
 
 class Client(ClientBase):

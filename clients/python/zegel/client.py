@@ -75,7 +75,7 @@ class Documents(SyncService, DocumentMethods):
         title: str = "",
         document_id: str = "",
         progress: UploadProgress | None = None,
-        sealed: bool = False,
+        client_encrypted: bool = False,
         team_id: str = "",
     ) -> Document:
         """Sends a document. A stream that is cut off is taken up where the server has it, if the source can seek.
@@ -87,7 +87,8 @@ class Documents(SyncService, DocumentMethods):
             document_id: The document of which this is a new version; left out for a new document.
             progress: Called with the bytes that are on their way and those in all (``None`` where that is not known),
                 from another thread. The first number steps back where bytes have to be sent again.
-            sealed: Encrypt the document here, so that whatever ends TLS on the way to the server sees none of it.
+            client_encrypted: Encrypt the document here, so that whatever ends TLS on the way to the server sees none of
+                it.
             team_id: The team that is to own the new document; left out for the caller itself.
 
         Returns:
@@ -100,7 +101,7 @@ class Documents(SyncService, DocumentMethods):
             ZegelError: The call failed otherwise.
             OSError: The file cannot be read.
         """
-        spec = UploadSpec(title=title, document_id=document_id, sealed=sealed, team_id=team_id)
+        spec = UploadSpec(title=title, document_id=document_id, client_encrypted=client_encrypted, team_id=team_id)
         return drive(upload(self._port, content, spec, progress))
 
     @overload
@@ -113,7 +114,7 @@ class Documents(SyncService, DocumentMethods):
         offset: int = 0,
         length: int | None = None,
         progress: DownloadProgress | None = None,
-        sealed: bool = False,
+        client_encrypted: bool = False,
         content: DownloadContent = "",
     ) -> bytes: ...
     @overload
@@ -126,7 +127,7 @@ class Documents(SyncService, DocumentMethods):
         offset: int = 0,
         length: int | None = None,
         progress: DownloadProgress | None = None,
-        sealed: bool = False,
+        client_encrypted: bool = False,
         content: DownloadContent = "",
     ) -> DocumentVersion: ...
     def download(
@@ -138,7 +139,7 @@ class Documents(SyncService, DocumentMethods):
         offset: int = 0,
         length: int | None = None,
         progress: DownloadProgress | None = None,
-        sealed: bool = False,
+        client_encrypted: bool = False,
         content: DownloadContent = "",
     ) -> bytes | DocumentVersion:
         """Fetches a document, or a range of it. A stream that is cut off is taken up where it broke.
@@ -154,7 +155,8 @@ class Documents(SyncService, DocumentMethods):
             offset: The first byte; counted from the end where negative.
             length: The most bytes to fetch; ``None`` for all that follow.
             progress: Called with the bytes that have come and those that there will be.
-            sealed: Have the document come encrypted, and decrypt it here: whatever ends TLS on the way sees none of it.
+            client_encrypted: Have the document come encrypted, and decrypt it here: whatever ends TLS on the way sees
+                none of it.
             content: ``original`` for the file as it was uploaded or sealed, ``rendition`` for what signers are shown of
                 it. Where it is left out, the original; for a signer, what it is to sign, or the sealed document.
 
@@ -168,7 +170,7 @@ class Documents(SyncService, DocumentMethods):
             ValueError: The length is less than 1, or ``content`` is none of these.
         """
         request = download_request(document_id, version, offset, length, content)
-        return drive(download(self._port, request, to, progress, sealed=sealed))
+        return drive(download(self._port, request, to, progress, client_encrypted=client_encrypted))
 
 
 class Client(ClientBase):

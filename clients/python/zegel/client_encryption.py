@@ -1,4 +1,4 @@
-"""Sealed chunks: handing a document's key to the far end, so that its chunks can travel as ciphertext inside TLS.
+"""Client encryption: handing a document's key to the far end, so that its chunks can travel as ciphertext inside TLS.
 
 Whatever terminates TLS in between then sees no byte of the document. The receiver makes a key pair for its session and
 tells the public key; the sender wraps the document's data encryption key (DEK) to it with HPKE (RFC 9180): base mode,
@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
 from zegel.segments import DEK_SIZE, document_aad, rendition_aad
 
-__all__ = ["PUBLIC_KEY_SIZE", "WRAPPED_DEK_SIZE", "RecipientKey", "UnwrapError", "sealing_info", "wrap_dek"]
+__all__ = ["PUBLIC_KEY_SIZE", "WRAPPED_DEK_SIZE", "ReceiverKey", "UnwrapError", "client_encryption_info", "wrap_dek"]
 
 PUBLIC_KEY_SIZE: Final = 32
 """Bytes of an X25519 public key."""
@@ -31,15 +31,15 @@ WRAPPED_DEK_SIZE: Final = PUBLIC_KEY_SIZE + DEK_SIZE + 16
 """Bytes of a wrapped DEK: encapsulated key, ciphertext, tag."""
 
 _SUITE: Final = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
-_PURPOSE: Final = b"zegel/sealed-chunks/v1/"
+_PURPOSE: Final = b"zegel/client-encryption/v1/"
 
 
 class UnwrapError(Exception):
     """The wrapped DEK is damaged, or was wrapped to another key or for another document."""
 
 
-def sealing_info(tenant_id: str, document_id: str, version: int, *, rendition: bool = False) -> bytes:
-    """Build HPKE's ``info`` for one stream: ``"zegel/sealed-chunks/v1/"`` and then the stream's associated data.
+def client_encryption_info(tenant_id: str, document_id: str, version: int, *, rendition: bool = False) -> bytes:
+    """Build HPKE's ``info`` for one stream: ``"zegel/client-encryption/v1/"`` and then the stream's associated data.
 
     Args:
         tenant_id: The tenant's identifier.
@@ -55,7 +55,7 @@ def sealing_info(tenant_id: str, document_id: str, version: int, *, rendition: b
     return _PURPOSE + aad(tenant_id, document_id, version)
 
 
-class RecipientKey:
+class ReceiverKey:
     """A session's key pair, to which DEKs are wrapped.
 
     Args:
@@ -81,7 +81,7 @@ class RecipientKey:
 
         Args:
             wrapped: 80 bytes, as of `wrap_dek`.
-            info: What it was wrapped for, as of `sealing_info`.
+            info: What it was wrapped for, as of `client_encryption_info`.
 
         Raises:
             UnwrapError: It is damaged, or was wrapped to another key or for another document.
@@ -100,7 +100,7 @@ def wrap_dek(public_bytes: bytes, dek: bytes, info: bytes) -> bytes:
     Args:
         public_bytes: The far end's public key, 32 bytes.
         dek: The data encryption key, 32 bytes.
-        info: What it is wrapped for, as of `sealing_info`.
+        info: What it is wrapped for, as of `client_encryption_info`.
 
     Returns:
         80 bytes.

@@ -352,27 +352,27 @@ class ErrorReason(StrEnum):
     """
 
     RECIPIENT_ALREADY_SIGNED = "RECIPIENT_ALREADY_SIGNED"
-    """The signer has signed. Status `FAILED_PRECONDITION`. `{"reason": "RECIPIENT_ALREADY_SIGNED", "domain": "zegel",
-    "metadata": {}}`
+    """The recipient has signed already. Status `FAILED_PRECONDITION`. `{"reason": "RECIPIENT_ALREADY_SIGNED", "domain":
+    "zegel", "metadata": {}}`
     """
 
     RECIPIENT_OUT_OF_TURN = "RECIPIENT_OUT_OF_TURN"
-    """Somebody with a lower order has not signed yet. Status `FAILED_PRECONDITION`. `{"reason": "RECIPIENT_OUT_OF_TURN",
-    "domain": "zegel", "metadata": {}}`
+    """It is not the recipient's turn: somebody with a lower order has not signed yet. Status `FAILED_PRECONDITION`.
+    `{"reason": "RECIPIENT_OUT_OF_TURN", "domain": "zegel", "metadata": {}}`
     """
 
     RECIPIENT_HAS_UNSIGNED_FIELDS = "RECIPIENT_HAS_UNSIGNED_FIELDS"
-    """A required field of the signer has no value. Status `FAILED_PRECONDITION`. `{"reason":
+    """A required field of the recipient has no value. Status `FAILED_PRECONDITION`. `{"reason":
     "RECIPIENT_HAS_UNSIGNED_FIELDS", "domain": "zegel", "metadata": {"field_api_id": "sign-here"}}`
     """
 
     RECIPIENT_EXPIRED = "RECIPIENT_EXPIRED"
-    """The signature request has expired. Status `FAILED_PRECONDITION`. `{"reason": "RECIPIENT_EXPIRED", "domain": "zegel",
-    "metadata": {}}`
+    """The signature request has expired, and the recipient can no longer act. Status `FAILED_PRECONDITION`. `{"reason":
+    "RECIPIENT_EXPIRED", "domain": "zegel", "metadata": {}}`
     """
 
     RECIPIENT_DECLINED = "RECIPIENT_DECLINED"
-    """The signer has declined. Status `FAILED_PRECONDITION`. `{"reason": "RECIPIENT_DECLINED", "domain": "zegel",
+    """The recipient has declined. Status `FAILED_PRECONDITION`. `{"reason": "RECIPIENT_DECLINED", "domain": "zegel",
     "metadata": {}}`
     """
 

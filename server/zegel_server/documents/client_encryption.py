@@ -21,7 +21,7 @@ from zegel.segments import (
     segment_count,
 )
 from zegel_server.documents.encrypted_store import EncryptedStore
-from zegel_server.documents.model import Finish, Sealing
+from zegel_server.documents.model import ClientEncryption, Finish
 from zegel_server.documents.part_writer import LastPart, PartWriter, Progress
 from zegel_server.documents.parts import PART_SEGMENTS, PART_SIZE
 from zegel_server.documents.streams import Ciphertext, Place, Stream
@@ -29,8 +29,8 @@ from zegel_server.errors import DataLoss, InvalidArgument
 from zegel_server.keys.service import StoredDek
 
 
-async def sealing_of(encrypted_store: EncryptedStore, place: Place, stored: StoredDek) -> Sealing:
-    """What the sender of an upload needs.
+async def client_encryption_of(encrypted_store: EncryptedStore, place: Place, stored: StoredDek) -> ClientEncryption:
+    """What the client needs to encrypt an upload.
 
     Args:
         encrypted_store: Has the upload's key.
@@ -42,7 +42,7 @@ async def sealing_of(encrypted_store: EncryptedStore, place: Place, stored: Stor
         Unavailable: The key provider does not answer.
     """
     key = await encrypted_store.receiving_key(place, stored)
-    return Sealing(key.public_bytes, place.tenant_id)
+    return ClientEncryption(key.public_bytes, place.tenant_id)
 
 
 async def open_wrapped(encrypted_store: EncryptedStore, place: Place, stored: StoredDek, wrapped: bytes) -> bytes:
@@ -60,10 +60,12 @@ async def open_wrapped(encrypted_store: EncryptedStore, place: Place, stored: St
         Unavailable: The key provider does not answer.
     """
     if not wrapped:
-        raise InvalidArgument("wrapped_dek", "the chunks of this upload are sealed", reason="MISSING_FIELD")
+        raise InvalidArgument(
+            "wrapped_dek", "the chunks of this upload are encrypted by the client", reason="MISSING_FIELD"
+        )
     key = await encrypted_store.receiving_key(place, stored)
     try:
-        return key.unwrap(wrapped, place.sealing_info)
+        return key.unwrap(wrapped, place.client_encryption_info)
     except UnwrapError:
         raise InvalidArgument("wrapped_dek", "was not wrapped to this upload's public key") from None
 

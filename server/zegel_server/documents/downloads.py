@@ -36,7 +36,7 @@ MAX_VERSION = 2**31 - 1
 """The contract's ``int32``."""
 
 
-class SealedStream(NamedTuple):
+class ClientEncryptedStream(NamedTuple):
     """What opens chunks that are ciphertext.
 
     Attributes:
@@ -67,7 +67,7 @@ class Download:
         wanted: The bytes that come.
         chunks: They, in order.
         check: Demands that the document is still there to be read, and its key to be had; as ``Downloads.open`` does.
-        sealed: How to open the chunks, where they are ciphertext.
+        client_encrypted_stream: How to open the chunks, where they are ciphertext.
     """
 
     document_id: str
@@ -78,7 +78,7 @@ class Download:
     wanted: range
     chunks: AsyncGenerator[Chunk, None]
     check: Callable[[], Awaitable[None]]
-    sealed: SealedStream | None = None
+    client_encrypted_stream: ClientEncryptedStream | None = None
 
     async def close(self) -> None:
         """Lets go of what was read ahead; always to be called."""
@@ -107,7 +107,7 @@ class Downloads:
         offset: int,
         limit: int,
         *,
-        sealed_to: bytes = b"",
+        client_public_key: bytes = b"",
         content: Content | None = None,
     ) -> Download:
         """Begins a download, and records it.
@@ -118,7 +118,7 @@ class Downloads:
             version: Which version; 0 for the newest that the caller reaches.
             offset: Of the first byte; negative values count from the end.
             limit: The most bytes; 0 for all that follow.
-            sealed_to: The reader's public key, where the chunks are to be ciphertext; empty for none.
+            client_public_key: The reader's public key, where the chunks are to be ciphertext; empty for none.
             content: Which of the version's contents; ``None`` for what the caller is meant to read.
 
         Raises:
@@ -133,7 +133,7 @@ class Downloads:
         row = await find_readable(self._database, caller, document_id, version, PERMISSION)
         chosen = choose(caller, row, content)
         wanted = read_range(offset, limit, chosen.size)
-        chunks, sealed = await self._open(chosen, wanted, sealed_to)
+        chunks, encrypted = await self._open(chosen, wanted, client_public_key)
         request_id = caller.signature_request_id or row.signature_request_id
         told = DocumentHash(document_id, row.version, chosen.sha256.hex(), chosen.size, chosen.committed_as)
         draft = await self._recorder.draft(
@@ -157,7 +157,7 @@ class Downloads:
             wanted=wanted,
             chunks=self._told(chunks, chosen.prefix),
             check=partial(self._demand_standing, chosen.place, owner_id),
-            sealed=sealed,
+            client_encrypted_stream=encrypted,
         )
 
     async def _demand_standing(self, place: Place, owner_id: str) -> None:
@@ -174,20 +174,19 @@ class Downloads:
         await self._encrypted_store.demand_key(place, stored_dek(row))
 
     async def _open(
-        self, chosen: StoredContent, wanted: range, sealed_to: bytes
-    ) -> tuple[AsyncGenerator[Chunk, None], SealedStream | None]:
+        self, chosen: StoredContent, wanted: range, client_public_key: bytes
+    ) -> tuple[AsyncGenerator[Chunk, None], ClientEncryptedStream | None]:
         """The chunks that come, nothing of them read yet, and how to open them."""
         segments = _segments_of(wanted)
-        if not sealed_to:
+        if not client_public_key:
             return _plain_chunks(await open_content(self._encrypted_store, chosen), wanted, segments), None
         try:
-            wrapped = await self._encrypted_store.seal_key(chosen.place, chosen.dek, sealed_to)
+            wrapped = await self._encrypted_store.wrap_key_to_client(chosen.place, chosen.dek, client_public_key)
         except ValueError:
-            raise InvalidArgument("sealed_to", "must be an X25519 public key of 32 bytes") from None
-        sealed = SealedStream(wrapped, chosen.place.tenant_id, chosen.header, segments.start, len(segments))
-        return _sealed_chunks(
-            Ciphertext(self._encrypted_store.part_store, chosen.prefix, chosen.size), segments
-        ), sealed
+            raise InvalidArgument("client_public_key", "must be an X25519 public key of 32 bytes") from None
+        encrypted = ClientEncryptedStream(wrapped, chosen.place.tenant_id, chosen.header, segments.start, len(segments))
+        stored = Ciphertext(self._encrypted_store.part_store, chosen.prefix, chosen.size)
+        return _client_encrypted_chunks(stored, segments), encrypted
 
     async def _trail(self, signature_request_id: str) -> str:
         """The audit ID of the request whose trail a download belongs to; empty for none."""
@@ -232,7 +231,7 @@ async def _plain_chunks(stream: Stream, wanted: range, segments: range) -> Async
         await plains.aclose()
 
 
-async def _sealed_chunks(stored: Ciphertext, segments: range) -> AsyncGenerator[Chunk, None]:
+async def _client_encrypted_chunks(stored: Ciphertext, segments: range) -> AsyncGenerator[Chunk, None]:
     pieces = stored.segments(segments)
     offset = segments.start * SEGMENT_SIZE
     try:

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
-from zegel.client_encryption import RecipientKey, wrap_dek
+from zegel.client_encryption import ReceiverKey, wrap_dek
 from zegel.segments import (
     DEK_SIZE,
     MAX_PLAINTEXT_SIZE,
@@ -25,7 +25,7 @@ from zegel_server.errors import DataLoss
 from zegel_server.keys.service import Keys, StoredDek
 from zegel_server.storage import BlobStore
 
-_RECEIVING: Final = b"zegel/upload-sealing/v1"
+_RECEIVING: Final = b"zegel/upload-client-encryption/v1"
 """Label of the key pair of an upload whose chunks come as ciphertext."""
 _RENDITION: Final = b"zegel/rendition-key/v1"
 """Label of the key of a version's rendition: who is handed it, as signers may be, opens no original with it."""
@@ -112,7 +112,7 @@ class EncryptedStore:
         """
         await self._keys.open_dek(place.tenant_id, place.key_id, stored)
 
-    async def seal_key(self, place: Place, stored: StoredDek, public_key: bytes) -> bytes:
+    async def wrap_key_to_client(self, place: Place, stored: StoredDek, public_key: bytes) -> bytes:
         """The key of a stream for a far end, which then reads the ciphertext by itself.
 
         Args:
@@ -130,9 +130,9 @@ class EncryptedStore:
             Unavailable: The key provider does not answer.
         """
         key = await self._keys.open_dek(place.tenant_id, place.key_id, stored)
-        return wrap_dek(public_key, content_key(place, key), place.sealing_info)
+        return wrap_dek(public_key, content_key(place, key), place.client_encryption_info)
 
-    async def receiving_key(self, place: Place, stored: StoredDek) -> RecipientKey:
+    async def receiving_key(self, place: Place, stored: StoredDek) -> ReceiverKey:
         """The key pair to which the sender of an upload wraps the document's key.
 
         It comes of the key in the upload's row, which encrypts nothing itself.
@@ -148,7 +148,7 @@ class EncryptedStore:
         """
         key = await self._keys.open_dek(place.tenant_id, place.key_id, stored)
         seed = HKDFExpand(SHA256(), DEK_SIZE, _RECEIVING).derive(key)
-        return RecipientKey(X25519PrivateKey.from_private_bytes(seed))
+        return ReceiverKey(X25519PrivateKey.from_private_bytes(seed))
 
 
 def content_key(place: Place, dek: bytes) -> bytes:

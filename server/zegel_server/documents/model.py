@@ -167,7 +167,7 @@ class UploadSpec:
         size: Bytes, 0 for unknown.
         sha256: 32 bytes, or none.
         media_type: Media type; empty for the only one.
-        sealed: Whether its chunks come as ciphertext, under a key that the sender makes.
+        client_encrypted: Whether its chunks come as ciphertext, under a key that the sender makes.
         team_id: The team that is to own a new document; empty for its sender.
     """
 
@@ -176,7 +176,7 @@ class UploadSpec:
     size: int = 0
     sha256: bytes = b""
     media_type: str = ""
-    sealed: bool = False
+    client_encrypted: bool = False
     team_id: str = ""
 
     def checked(self, where: str = "spec") -> "UploadSpec":
@@ -208,11 +208,13 @@ class UploadSpec:
             raise InvalidArgument(f"{where}.sha256", "must have 32 bytes or none")
         if self.media_type not in {"", MEDIA_TYPE}:
             raise InvalidArgument(f"{where}.media_type", f"must be {MEDIA_TYPE}")
-        return UploadSpec(title, self.document_id, self.size, self.sha256, MEDIA_TYPE, self.sealed, self.team_id)
+        return UploadSpec(
+            title, self.document_id, self.size, self.sha256, MEDIA_TYPE, self.client_encrypted, self.team_id
+        )
 
 
-class Sealing(NamedTuple):
-    """What a sender needs to seal the chunks of an upload.
+class ClientEncryption(NamedTuple):
+    """What a client needs to encrypt the chunks of an upload.
 
     Attributes:
         public_key: To which the sender wraps the document's key, 32 bytes.
@@ -233,7 +235,7 @@ class Upload:
         version: Number of the version that it will become.
         persisted_size: How many bytes are stored durably; of the ciphertext, where that is what comes.
         expire_time: Microseconds since the epoch.
-        sealing: What its sender seals the chunks with, where they come as ciphertext.
+        client_encryption: What the client encrypts the chunks with, where they come as ciphertext.
     """
 
     upload_id: str
@@ -241,7 +243,7 @@ class Upload:
     version: int
     persisted_size: int
     expire_time: int
-    sealing: Sealing | None = None
+    client_encryption: ClientEncryption | None = None
 
 
 @dataclass(frozen=True, slots=True)

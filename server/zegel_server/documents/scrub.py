@@ -175,7 +175,7 @@ class Scrub:
         problem = ""
         try:
             stream: Stream | Ciphertext = Ciphertext(self._encrypted_store.part_store, upload.prefix)
-            if not upload.sealed:  # else its sender has the key
+            if not upload.client_encrypted:  # else its sender has the key
                 stream = await self._encrypted_store.open_stream(upload.place, upload.prefix, upload.header, upload.dek)
             async for segment in stream.segments(range(upload.parts * PART_SEGMENTS)):
                 size += len(segment)

@@ -107,7 +107,7 @@ class DocumentServicer(DocumentServiceServicer):
             request.version,
             request.read_offset,
             request.read_limit,
-            sealed_to=request.sealed_to,
+            client_public_key=request.client_public_key,
             content=_content_of(request.content),
         )
         try:
@@ -118,7 +118,8 @@ class DocumentServicer(DocumentServiceServicer):
                     version=_version_message(download.version),
                     offset=download.wanted.start,
                     length=len(download.wanted),
-                    sealed=download.sealed and pb.SealedStream(**download.sealed._asdict()),
+                    client_encrypted_stream=download.client_encrypted_stream
+                    and pb.ClientEncryptedStream(**download.client_encrypted_stream._asdict()),
                     content=pb.DocumentContent.Value(f"DOCUMENT_CONTENT_{download.content}"),
                     size=download.size,
                     sha256=download.sha256,
@@ -192,7 +193,7 @@ def upload_message(upload: model.Upload) -> pb.Upload:
         version=upload.version,
         persisted_size=upload.persisted_size,
         expire_time=to_timestamp(upload.expire_time),
-        sealing=upload.sealing and pb.Sealing(public_key=upload.sealing.public_key, tenant_id=upload.sealing.tenant_id),
+        client_encryption=upload.client_encryption and pb.ClientEncryption(**upload.client_encryption._asdict()),
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from zegel.client_encryption import sealing_info
+from zegel.client_encryption import client_encryption_info
 from zegel.segments import (
     MAX_PLAINTEXT_SIZE,
     SEGMENT_SIZE,
@@ -62,9 +62,9 @@ class Place:
         return aad(self.tenant_id, self.document_id, self.version)
 
     @property
-    def sealing_info(self) -> bytes:
+    def client_encryption_info(self) -> bytes:
         """What HPKE binds its key to."""
-        return sealing_info(self.tenant_id, self.document_id, self.version, rendition=self.rendition)
+        return client_encryption_info(self.tenant_id, self.document_id, self.version, rendition=self.rendition)
 
     @property
     def beside(self) -> "Place":

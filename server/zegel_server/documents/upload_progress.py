@@ -20,7 +20,7 @@ from zegel_server.caller import Caller
 from zegel_server.db import Database, Row, Transaction
 from zegel_server.documents import store
 from zegel_server.documents.model import (
-    Sealing,
+    ClientEncryption,
     Upload,
     UploadState,
     offset_mismatch,
@@ -59,7 +59,7 @@ class OpenUpload:
         header: First 40 bytes of the stream; none where its sender chooses them, with the key.
         dek: Its key, as the row has or will have it; where the sender makes the key, that of the key pair for it.
         parts: Whole parts that are stored.
-        sealing: What its sender seals the chunks with; ``None`` where they come in the clear.
+        client_encryption: What the client encrypts the chunks with; ``None`` where they come in the clear.
         create_time: Microseconds since the epoch.
         expire_time: Microseconds since the epoch.
     """
@@ -78,7 +78,7 @@ class OpenUpload:
     parts: int
     create_time: int
     expire_time: int
-    sealing: Sealing | None = None
+    client_encryption: ClientEncryption | None = None
 
     @classmethod
     def of(cls, row: Row) -> "OpenUpload":
@@ -105,14 +105,14 @@ class OpenUpload:
         )
 
     @property
-    def sealed(self) -> bool:
+    def client_encrypted(self) -> bool:
         """Whether its chunks come as ciphertext."""
         return not self.header
 
     @property
     def persisted_size(self) -> int:
         """Bytes that are stored, of what comes."""
-        return whole_parts_ciphertext(self.parts) if self.sealed else whole_parts_size(self.parts)
+        return whole_parts_ciphertext(self.parts) if self.client_encrypted else whole_parts_size(self.parts)
 
     def shown(self) -> Upload:
         """The upload as its owner sees it."""
@@ -122,7 +122,7 @@ class OpenUpload:
             self.place.version,
             self.persisted_size,
             self.expire_time,
-            self.sealing,
+            self.client_encryption,
         )
 
 

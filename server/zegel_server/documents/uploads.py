@@ -22,7 +22,7 @@ from zegel_server.caller import Caller
 from zegel_server.db import Row, Transaction
 from zegel_server.documents import store
 from zegel_server.documents.chunk_receiver import ChunkReceiver, Messages, stream_order
-from zegel_server.documents.client_encryption import CiphertextWriter, open_wrapped, received_size, sealing_of
+from zegel_server.documents.client_encryption import CiphertextWriter, client_encryption_of, open_wrapped, received_size
 from zegel_server.documents.encrypted_store import EncryptedStore
 from zegel_server.documents.model import (
     MAX_DOCUMENT,
@@ -106,11 +106,11 @@ class Uploads:
         row = await self._find(caller, upload_id)
         upload = OpenUpload.of(row)
         if row.state == UploadState.FINISHED and row.final_size is not None:
-            size = ciphertext_size(row.final_size) if upload.sealed else row.final_size
+            size = ciphertext_size(row.final_size) if upload.client_encrypted else row.final_size
             return replace(upload.shown(), persisted_size=size)
         if not _is_open(row):
             raise upload_closed()
-        return (await self._with_sealing(upload)).shown()
+        return (await self._with_client_encryption(upload)).shown()
 
     async def cancel(self, caller: Caller, upload_id: str) -> None:
         """Gives an upload up; one that is given up already stays so.
@@ -176,8 +176,10 @@ class Uploads:
         source = Messages(messages)
         first = await source.first()
         if first.spec is not None:
-            if first.spec.sealed:
-                raise stream_order("spec.sealed", "takes StartUpload, which says what to seal the chunks with")
+            if first.spec.client_encrypted:
+                raise stream_order(
+                    "spec.client_encrypted", "takes StartUpload, whose answer has what to encrypt the chunks with"
+                )
             progress = await self._begin(caller, first.spec.checked(), None)
         else:
             row = await self._find(caller, first.upload_id or "")
@@ -187,10 +189,10 @@ class Uploads:
                 raise upload_closed()
             caller = caller.acts_on(PERMISSION, row.owner_id)
             progress = UploadProgress(self._progress_store, caller, OpenUpload.of(row), stored=True)
-        if progress.upload.sealed:
-            return await self._receive_sealed(progress, source, first)
+        if progress.upload.client_encrypted:
+            return await self._receive_client_encrypted(progress, source, first)
         if first.wrapped_dek:
-            raise InvalidArgument("wrapped_dek", "the chunks of this upload are not sealed")
+            raise InvalidArgument("wrapped_dek", "the chunks of this upload are not encrypted by the client")
         return await self._receive(progress, source, first)
 
     async def _receive(self, progress: UploadProgress, source: Messages, first: Received) -> str | Upload:
@@ -212,7 +214,9 @@ class Uploads:
         finally:
             await writer.abandon()
 
-    async def _receive_sealed(self, progress: UploadProgress, source: Messages, first: Received) -> str | Upload:
+    async def _receive_client_encrypted(
+        self, progress: UploadProgress, source: Messages, first: Received
+    ) -> str | Upload:
         upload = progress.upload
         place = upload.place
         dek = await open_wrapped(self._store, place, upload.dek, first.wrapped_dek)
@@ -224,7 +228,7 @@ class Uploads:
             finish = await _drain(source, first, receiver)
             if finish is None:
                 await writer.settle()
-                return (await self._with_sealing(progress.upload)).shown()
+                return (await self._with_client_encryption(progress.upload)).shown()
             finish.check(received_size(receiver.size), upload.declared_sha256)
             last, stream = await writer.end(place, dek, finish)
             rendered = await self._look_into(progress, stream, last)
@@ -306,13 +310,13 @@ class Uploads:
             declared_size=spec.size,
             declared_sha256=spec.sha256,
             prefix=stream.prefix,
-            header=b"" if spec.sealed else stream.cipher.header,
+            header=b"" if spec.client_encrypted else stream.cipher.header,
             dek=dek,
             parts=0,
             create_time=moment,
             expire_time=moment + self._lifetime,
         )
-        upload = await self._with_sealing(upload)
+        upload = await self._with_client_encryption(upload)
         progress = UploadProgress(self._progress_store, caller, upload, stored=False)
         if spec.document_id:
             owners = caller.reach(PERMISSION)
@@ -326,10 +330,10 @@ class Uploads:
             await progress.open(remember=remember)
         return progress
 
-    async def _with_sealing(self, upload: OpenUpload) -> OpenUpload:
-        if not upload.sealed:
+    async def _with_client_encryption(self, upload: OpenUpload) -> OpenUpload:
+        if not upload.client_encrypted:
             return upload
-        return replace(upload, sealing=await sealing_of(self._store, upload.place, upload.dek))
+        return replace(upload, client_encryption=await client_encryption_of(self._store, upload.place, upload.dek))
 
     async def _next_version(self, caller: Caller, document_id: str) -> int:
         async with self._database.transaction() as transaction:
@@ -356,7 +360,7 @@ class Uploads:
             raise upload_closed()
         place = Place(row.tenant_id, row.document_id, row.version)
         dek = StoredDek(version.key_version, version.wrapped_key, version.commitment)
-        if OpenUpload.of(row).sealed:
+        if OpenUpload.of(row).client_encrypted:
             size = ciphertext_size(version.size)
             receiver = ChunkReceiver(
                 Ciphertext(self._store.part_store, version.blob_prefix, version.size), size, size, None, most=size

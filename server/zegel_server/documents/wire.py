@@ -94,7 +94,7 @@ def spec_of(message: pb.UploadSpec) -> UploadSpec:
         message.size,
         message.sha256,
         message.media_type,
-        message.sealed,
+        message.client_encrypted,
         message.team_id,
     )
 

@@ -74,7 +74,7 @@ class StreamWriter:
         while view:
             room = _full(self._index) - self._filled
             if not room:
-                await self._seal()
+                await self._encrypt()
                 continue
             piece = view[:room]
             if len(piece) == _full(self._index):
@@ -156,7 +156,7 @@ class StreamWriter:
             part.take(len(header))[:] = header
         return part.take(size + TAG_SIZE)
 
-    async def _seal(self) -> None:
+    async def _encrypt(self) -> None:
         """Has a full segment encrypted that is not the last, and the part stored that it completes."""
         line, part_writer = self._line, self._part_writer
         await line.reach(line.given - AHEAD)
@@ -166,7 +166,7 @@ class StreamWriter:
         self._plain, self._filled = self._spare_plain.pop() if self._spare_plain else bytearray(), 0
         index, self._index = self._index, self._index + 1
         out = self._room(size)
-        line.put(partial(_seal, self._digest, self._stream.cipher, index, memoryview(plain)[:size], out))
+        line.put(partial(_encrypt, self._digest, self._stream.cipher, index, memoryview(plain)[:size], out))
         if self._kept is not None:
             self._kept.append(memoryview(plain)[:size])
         elif isinstance(plain, bytearray):
@@ -209,7 +209,7 @@ async def write_whole(stream: Stream, data: bytes) -> bytes:
     return last.digest
 
 
-def _seal(digest: "hashlib._Hash", cipher: SegmentCipher, index: int, plain: memoryview, out: memoryview) -> None:
+def _encrypt(digest: "hashlib._Hash", cipher: SegmentCipher, index: int, plain: memoryview, out: memoryview) -> None:
     digest.update(plain)
     cipher.encrypt_into(index, False, plain, out)
     plain.release()

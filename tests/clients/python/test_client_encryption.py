@@ -14,22 +14,22 @@ from tink.proto import hpke_pb2, tink_pb2
 from zegel.client_encryption import (
     PUBLIC_KEY_SIZE,
     WRAPPED_DEK_SIZE,
-    RecipientKey,
+    ReceiverKey,
     UnwrapError,
-    sealing_info,
+    client_encryption_info,
     wrap_dek,
 )
 
 DEK = bytes(range(32))
-INFO = sealing_info("tenant", "document", 3)
-KEY = RecipientKey.generate()
+INFO = client_encryption_info("tenant", "document", 3)
+KEY = ReceiverKey.generate()
 
 
 @dataclasses.dataclass(frozen=True)
 class TinkKey:
     """The same key pair in Tink's hands."""
 
-    ours: RecipientKey
+    ours: ReceiverKey
     decrypt: hybrid.HybridDecrypt
     encrypt: hybrid.HybridEncrypt
 
@@ -66,7 +66,7 @@ def tink_key() -> TinkKey:
     )
     handle = proto_keyset_format.parse(keyset.SerializeToString(), secret_key_access.TOKEN)
     return TinkKey(
-        RecipientKey(private_key),
+        ReceiverKey(private_key),
         cast("hybrid.HybridDecrypt", handle.primitive(hybrid.HybridDecrypt)),
         cast("hybrid.HybridEncrypt", handle.public_keyset_handle().primitive(hybrid.HybridEncrypt)),
     )
@@ -98,9 +98,9 @@ def test_wrapping_twice_gives_other_bytes() -> None:
     [
         b"",
         INFO + b"\0",
-        sealing_info("other", "document", 3),
-        sealing_info("tenant", "other", 3),
-        sealing_info("tenant", "document", 4),
+        client_encryption_info("other", "document", 3),
+        client_encryption_info("tenant", "other", 3),
+        client_encryption_info("tenant", "document", 4),
     ],
 )
 def test_a_key_wrapped_for_another_document_does_not_open(info: bytes) -> None:
@@ -110,7 +110,7 @@ def test_a_key_wrapped_for_another_document_does_not_open(info: bytes) -> None:
 
 def test_nobody_else_opens_it() -> None:
     with pytest.raises(UnwrapError):
-        RecipientKey.generate().unwrap(wrap_dek(KEY.public_bytes, DEK, INFO), INFO)
+        ReceiverKey.generate().unwrap(wrap_dek(KEY.public_bytes, DEK, INFO), INFO)
 
 
 @given(st.integers(0, WRAPPED_DEK_SIZE * 8 - 1))

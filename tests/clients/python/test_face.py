@@ -28,8 +28,6 @@ from support.tools import ROOT
 from zegel.error.v1 import error_reason_pb2
 from zegel.permission.v1 import access_pb2
 
-SHARED_NAMES = {"zegel.document.v1.Sealing"}
-
 
 def held(messages: list[Descriptor]) -> Iterator[Descriptor | EnumDescriptor]:
     """Messages and enums that these messages can hold, themselves among them."""
@@ -47,12 +45,7 @@ def held(messages: list[Descriptor]) -> Iterator[Descriptor | EnumDescriptor]:
                 yield field.enum_type
 
 
-HELD = {
-    each.full_name: each
-    for method in METHODS
-    for each in held([method.input_type, method.output_type])
-    if each.full_name not in SHARED_NAMES
-}
+HELD = {each.full_name: each for method in METHODS for each in held([method.input_type, method.output_type])}
 ENUMS = {name: each for name, each in HELD.items() if isinstance(each, EnumDescriptor)}
 
 

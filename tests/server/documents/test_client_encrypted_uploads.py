@@ -22,7 +22,7 @@ from support.documents_world import (
     said,
     stream_of,
 )
-from zegel.client_encryption import RecipientKey, sealing_info, wrap_dek
+from zegel.client_encryption import ReceiverKey, client_encryption_info, wrap_dek
 from zegel.segments import (
     FIRST_SEGMENT_PLAINTEXT_SIZE,
     SEGMENT_SIZE,
@@ -38,7 +38,7 @@ from zegel_server.documents.parts import PART_SIZE
 from zegel_server.errors import ZegelError
 from zegel_server.keys.rotation import Rotation
 
-SEALED = replace(SPEC, sealed=True)
+CLIENT_ENCRYPTED = replace(SPEC, client_encrypted=True)
 SIZES = [9, FIRST_SEGMENT_PLAINTEXT_SIZE, FIRST_SEGMENT_PLAINTEXT_SIZE + 1, 4 * MIB - 104, 4 * MIB - 103, 9 * MIB]
 
 
@@ -51,16 +51,16 @@ class Sender:
     dek: bytes = field(default_factory=lambda: os.urandom(32))
 
     def __post_init__(self) -> None:
-        assert self.upload.sealing is not None
-        self.place = (self.upload.sealing.tenant_id, self.upload.document_id, self.upload.version)
+        assert self.upload.client_encryption is not None
+        self.place = (self.upload.client_encryption.tenant_id, self.upload.document_id, self.upload.version)
         cipher = SegmentCipher.create(self.dek, document_aad(*self.place))
         encryptor = StreamEncryptor(cipher)
         self.stream = b"".join([cipher.header, *encryptor.update(self.data), encryptor.finish()])
 
     @property
     def wrapped(self) -> bytes:
-        assert self.upload.sealing is not None
-        return wrap_dek(self.upload.sealing.public_key, self.dek, sealing_info(*self.place))
+        assert self.upload.client_encryption is not None
+        return wrap_dek(self.upload.client_encryption.public_key, self.dek, client_encryption_info(*self.place))
 
     def messages(self, start: int = 0, stop: int | None = None, **changes: Any) -> AsyncIterator[Received]:
         """The messages of a stream; ``finish`` with its last byte."""
@@ -72,7 +72,7 @@ class Sender:
 
 
 async def started(world: World, caller: Caller, data: bytes, **changes: Any) -> Sender:
-    return Sender(await world.uploads.start(caller, replace(SEALED, **changes)), data)
+    return Sender(await world.uploads.start(caller, replace(CLIENT_ENCRYPTED, **changes)), data)
 
 
 async def sent(world: World, caller: Caller, data: bytes) -> str:
@@ -83,7 +83,7 @@ async def sent(world: World, caller: Caller, data: bytes) -> str:
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_a_document_comes_out_as_it_was_sealed(world: World, size: int) -> None:
+async def test_a_document_comes_out_as_it_was_encrypted(world: World, size: int) -> None:
     data, caller = pdf_of(size), world.member()
     sender = await started(world, caller, data, size=size, sha256=hashlib.sha256(data).digest())
     assert await world.uploads.receive(caller, sender.messages()) == sender.upload.document_id
@@ -102,11 +102,11 @@ async def test_it_goes_on_where_it_broke_off(url: str, tmp_path: Path) -> None:
     outcome = await world.uploads.receive(caller, sender.messages(stop=6 * MIB + 5))
     assert isinstance(outcome, Upload)
     assert outcome.persisted_size == PART_SIZE
-    assert outcome.sealing == sender.upload.sealing
+    assert outcome.client_encryption == sender.upload.client_encryption
     assert [each.problem async for each in world.scrub.scrub()] == [""]
     again = await reopen(world, url, tmp_path)
     found = await again.uploads.get(caller, sender.upload.upload_id)
-    assert (found.persisted_size, found.sealing) == (PART_SIZE, sender.upload.sealing)
+    assert (found.persisted_size, found.client_encryption) == (PART_SIZE, sender.upload.client_encryption)
     # Bytes from before may be sent again, and are compared.
     await again.uploads.receive(caller, sender.messages(start=PART_SIZE - 2 * MIB))
     assert await again.download(caller, sender.upload.document_id) == data
@@ -133,12 +133,14 @@ def flipped(at: int) -> Callable[[bytes], bytes]:
 
 
 def other_key(sender: Sender) -> bytes:
-    return wrap_dek(RecipientKey.generate().public_bytes, sender.dek, sealing_info(*sender.place))
+    return wrap_dek(ReceiverKey.generate().public_bytes, sender.dek, client_encryption_info(*sender.place))
 
 
 def other_place(sender: Sender) -> bytes:
-    assert sender.upload.sealing is not None
-    return wrap_dek(sender.upload.sealing.public_key, sender.dek, sealing_info("ten_x", *sender.place[1:]))
+    assert sender.upload.client_encryption is not None
+    return wrap_dek(
+        sender.upload.client_encryption.public_key, sender.dek, client_encryption_info("ten_x", *sender.place[1:])
+    )
 
 
 def other_dek(sender: Sender) -> bytes:
@@ -216,14 +218,14 @@ async def test_no_pdf_is_refused_for_good(sqlite_world: World) -> None:
 
 async def test_it_is_begun_by_start_upload(sqlite_world: World) -> None:
     with pytest.raises(ZegelError) as caught:
-        await sqlite_world.uploads.receive(sqlite_world.member(), stream_of(b"x", spec=SEALED))
-    assert (caught.value.reason, caught.value.metadata["field"]) == ("STREAM_ORDER", "spec.sealed")
+        await sqlite_world.uploads.receive(sqlite_world.member(), stream_of(b"x", spec=CLIENT_ENCRYPTED))
+    assert (caught.value.reason, caught.value.metadata["field"]) == ("STREAM_ORDER", "spec.client_encrypted")
 
 
 async def test_a_key_for_chunks_in_the_clear_is_refused(sqlite_world: World) -> None:
     caller = sqlite_world.member()
     upload = await sqlite_world.uploads.start(caller, SPEC)
-    assert upload.sealing is None
+    assert upload.client_encryption is None
     with pytest.raises(ZegelError) as caught:
         await sqlite_world.uploads.receive(
             caller, said(Received(upload_id=upload.upload_id, wrapped_dek=b"k" * 80), Received(finish=Finish(0, b"")))
@@ -238,7 +240,9 @@ async def test_rotation_in_between_changes_nothing(url: str, tmp_path: Path) -> 
     await world.uploads.receive(caller, sender.messages(stop=6 * MIB))
     rotation = Rotation(world.database, world.keys._root_keys, readers_s=0)
     await rotation.rotate(world.tenant_id, erase=True)
-    assert (await world.uploads.get(caller, sender.upload.upload_id)).sealing == sender.upload.sealing
+    assert (
+        await world.uploads.get(caller, sender.upload.upload_id)
+    ).client_encryption == sender.upload.client_encryption
     await world.uploads.receive(caller, sender.messages(start=PART_SIZE))
     assert await world.download(caller, sender.upload.document_id) == data
     await world.close()
@@ -248,13 +252,16 @@ async def test_rotation_in_between_changes_nothing(url: str, tmp_path: Path) -> 
 
 
 async def fetched(world: World, caller: Caller, document_id: str, offset: int = 0, limit: int = 0) -> tuple[Any, bytes]:
-    """A sealed download, its chunks one after the other, and its key opened by a reader."""
-    reader = RecipientKey.generate()
-    download = await world.downloads.open(caller, document_id, 0, offset, limit, sealed_to=reader.public_bytes)
-    assert download.sealed is not None
-    dek = reader.unwrap(download.sealed.wrapped_dek, sealing_info(download.sealed.tenant_id, document_id, 1))
+    """A client-encrypted download, its chunks one after the other, and its key opened by a reader."""
+    reader = ReceiverKey.generate()
+    download = await world.downloads.open(caller, document_id, 0, offset, limit, client_public_key=reader.public_bytes)
+    assert download.client_encrypted_stream is not None
+    dek = reader.unwrap(
+        download.client_encrypted_stream.wrapped_dek,
+        client_encryption_info(download.client_encrypted_stream.tenant_id, document_id, 1),
+    )
     stream = bytearray()
-    begin = download.sealed.first_segment * SEGMENT_SIZE
+    begin = download.client_encrypted_stream.first_segment * SEGMENT_SIZE
     count = 0
     try:
         async for each in download.chunks:
@@ -265,20 +272,22 @@ async def fetched(world: World, caller: Caller, document_id: str, offset: int = 
             count += 1
     finally:
         await download.close()
-    assert count == download.sealed.segment_count
+    assert count == download.client_encrypted_stream.segment_count
     aad = document_aad(world.tenant_id, document_id, 1)
     return (download, dek, aad), bytes(stream)
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("sealed_up", [True, False])
-async def test_the_chunks_of_a_whole_document_are_its_stream(sqlite_world: World, size: int, sealed_up: bool) -> None:
+@pytest.mark.parametrize("encrypted_up", [True, False])
+async def test_the_chunks_of_a_whole_document_are_its_stream(
+    sqlite_world: World, size: int, encrypted_up: bool
+) -> None:
     world, data = sqlite_world, pdf_of(size)
     caller = world.member()
-    document_id = await (sent(world, caller, data) if sealed_up else world.upload(caller, data))
+    document_id = await (sent(world, caller, data) if encrypted_up else world.upload(caller, data))
     (download, dek, aad), stream = await fetched(world, caller, document_id)
     assert stream == b"".join([await world.blobs.get(key) for key in await world.originals()])
-    assert stream.startswith(download.sealed.header)
+    assert stream.startswith(download.client_encrypted_stream.header)
     decryptor = StreamDecryptor(dek, aad)
     assert b"".join([*decryptor.update(stream), decryptor.finish()]) == data
 
@@ -289,15 +298,15 @@ async def test_a_range_is_whole_segments(sqlite_world: World, offset: int, limit
     caller = world.member()
     document_id = await world.upload(caller, data)
     (download, dek, aad), stream = await fetched(world, caller, document_id, offset, limit)
-    wanted, sealed = download.wanted, download.sealed
+    wanted, encrypted = download.wanted, download.client_encrypted_stream
     if not wanted:
-        assert (stream, sealed.segment_count) == (b"", 0)
+        assert (stream, encrypted.segment_count) == (b"", 0)
         return
-    whole = sealed.first_segment + sealed.segment_count == 7
-    start = {"header": sealed.header, "next_index": sealed.first_segment} if sealed.first_segment else {}
+    whole = encrypted.first_segment + encrypted.segment_count == 7
+    start = {"header": encrypted.header, "next_index": encrypted.first_segment} if encrypted.first_segment else {}
     decryptor = StreamDecryptor(dek, aad, **start)
     plain = b"".join([*decryptor.update(stream), decryptor.finish(end_of_stream=whole)])
-    begin = plaintext_range(sealed.first_segment, len(data)).start
+    begin = plaintext_range(encrypted.first_segment, len(data)).start
     assert plain[wanted.start - begin : wanted.stop - begin] == data[wanted.start : wanted.stop]
 
 
@@ -306,8 +315,8 @@ async def test_a_key_that_is_none_is_refused(sqlite_world: World, key: bytes) ->
     world, caller = sqlite_world, sqlite_world.member()
     document_id = await world.upload(caller, pdf_of(1000))
     with pytest.raises(ZegelError) as caught:
-        await world.downloads.open(caller, document_id, 0, 0, 0, sealed_to=key)
-    assert (caught.value.reason, caught.value.metadata["field"]) == ("INVALID_FIELD", "sealed_to")
+        await world.downloads.open(caller, document_id, 0, 0, 0, client_public_key=key)
+    assert (caught.value.reason, caught.value.metadata["field"]) == ("INVALID_FIELD", "client_public_key")
 
 
 async def test_nothing_is_decrypted_to_serve_it(sqlite_world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ def as_protobuf_reads(data: bytes) -> Received:
     spec = message.spec
     return Received(
         message.upload_id if target == "upload_id" else None,
-        UploadSpec(spec.title, spec.document_id, spec.size, spec.sha256, spec.media_type, spec.sealed)
+        UploadSpec(spec.title, spec.document_id, spec.size, spec.sha256, spec.media_type, spec.client_encrypted)
         if target == "spec"
         else None,
         Chunk(message.chunk.offset, message.chunk.data, message.chunk.crc32c) if message.HasField("chunk") else None,
@@ -94,7 +94,7 @@ def test_whatever_comes_is_read_as_protobuf_reads_it(data: bytes) -> None:
         pb.UploadDocumentRequest(finish=pb.FinishUpload(size=3, sha256=b"s")),
         pb.UploadDocumentRequest(chunk=pb.Chunk()),
         pb.UploadDocumentRequest(upload_id="upl_1", wrapped_dek=b"k" * 80),
-        pb.UploadDocumentRequest(spec=pb.UploadSpec(title="t", sealed=True)),
+        pb.UploadDocumentRequest(spec=pb.UploadSpec(title="t", client_encrypted=True)),
         pb.UploadDocumentRequest(),
     ],
 )

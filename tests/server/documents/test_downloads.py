@@ -217,9 +217,9 @@ async def test_a_download_goes_on_only_while_its_key_is_to_be_had(sqlite_world: 
     document_id = await sqlite_world.upload(caller, pdf_of(1000))
     keys = KeysAway(sqlite_world.database, open_root_keys(f"local:{tmp_path / 'keyring.json'}"))
     world = assemble(sqlite_world.database, keys, tmp_path, (sqlite_world.tenant_id, sqlite_world.tenant_subject))
-    sealed_to = X25519PrivateKey.generate().public_key().public_bytes_raw()
-    for to in (b"", sealed_to):
-        download = await world.downloads.open(caller, document_id, 0, 0, 0, sealed_to=to)
+    client_public_key = X25519PrivateKey.generate().public_key().public_bytes_raw()
+    for to in (b"", client_public_key):
+        download = await world.downloads.open(caller, document_id, 0, 0, 0, client_public_key=to)
         await download.check()
         keys.away = {world.tenant_id}
         with pytest.raises(Unavailable) as refusal:

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import update
 
 from support.documents_world import MIB, World, pdf_of, rendition_of
-from zegel.client_encryption import RecipientKey, UnwrapError, sealing_info
+from zegel.client_encryption import ReceiverKey, UnwrapError, client_encryption_info
 from zegel.segments import SegmentCipher, SegmentError, StreamDecryptor, document_aad, rendition_aad
 from zegel_server.caller import Caller, Scope
 from zegel_server.db import Statement
@@ -93,33 +93,44 @@ async def test_the_two_contents_do_not_pass_for_each_other(sqlite_world: World, 
             await sqlite_world.download(caller, document_id, content=content)
 
 
-async def sealed(world: World, caller: Caller, document_id: str, content: Content | None) -> tuple[bytes, bytes, bytes]:
-    """A sealed download: the stream, its header, and the wrapped key's opening."""
-    reader = RecipientKey.generate()
-    download = await world.downloads.open(caller, document_id, 0, 0, 0, sealed_to=reader.public_bytes, content=content)
-    assert download.sealed is not None
+async def client_encrypted(
+    world: World, caller: Caller, document_id: str, content: Content | None
+) -> tuple[bytes, bytes, bytes]:
+    """A client-encrypted download: the stream, its header, and the wrapped key's opening."""
+    reader = ReceiverKey.generate()
+    download = await world.downloads.open(
+        caller, document_id, 0, 0, 0, client_public_key=reader.public_bytes, content=content
+    )
+    assert download.client_encrypted_stream is not None
     rendition = download.content is Content.RENDITION
-    info = sealing_info(world.tenant_id, document_id, 1, rendition=rendition)
+    info = client_encryption_info(world.tenant_id, document_id, 1, rendition=rendition)
     with pytest.raises(UnwrapError):
         reader.unwrap(
-            download.sealed.wrapped_dek, sealing_info(world.tenant_id, document_id, 1, rendition=not rendition)
+            download.client_encrypted_stream.wrapped_dek,
+            client_encryption_info(world.tenant_id, document_id, 1, rendition=not rendition),
         )
     try:
         stream = b"".join([each.data async for each in download.chunks])
     finally:
         await download.close()
-    return stream, download.sealed.header, reader.unwrap(download.sealed.wrapped_dek, info)
+    return (
+        stream,
+        download.client_encrypted_stream.header,
+        reader.unwrap(download.client_encrypted_stream.wrapped_dek, info),
+    )
 
 
-async def test_a_reader_of_sealed_chunks_opens_the_rendition_and_no_original_with_its_key(sqlite_world: World) -> None:
+async def test_a_reader_of_client_encrypted_chunks_opens_the_rendition_and_no_original_with_its_key(
+    sqlite_world: World,
+) -> None:
     world, owner, data = sqlite_world, sqlite_world.member(), pdf_of(3 * MIB)
     document_id = await world.upload(owner, data)
     signer = world.signer(await world.send(document_id))
     place = (world.tenant_id, document_id, 1)
-    stream, _, key = await sealed(world, signer, document_id, None)
+    stream, _, key = await client_encrypted(world, signer, document_id, None)
     decryptor = StreamDecryptor(key, rendition_aad(*place))
     assert b"".join([*decryptor.update(stream), decryptor.finish()]) == rendition_of(data)
-    original, header, own = await sealed(world, owner, document_id, None)
+    original, header, own = await client_encrypted(world, owner, document_id, None)
     assert own != key
     with pytest.raises(SegmentError):
         SegmentCipher(key, document_aad(*place), header).decrypt(0, False, original[40 : 1 << 20])
@@ -205,7 +216,7 @@ async def test_what_was_merged_is_its_parties_to_read_and_in_no_list(world: Worl
     with pytest.raises(FailedPrecondition) as only:
         await world.download(sender, document_id, content=Content.ORIGINAL)
     assert only.value.metadata["state"] == "MERGED"
-    stream, _, key = await sealed(world, signer, document_id, None)
+    stream, _, key = await client_encrypted(world, signer, document_id, None)
     decryptor = StreamDecryptor(key, rendition_aad(world.tenant_id, document_id, 1))
     assert b"".join([*decryptor.update(stream), decryptor.finish()]) == data
     assert [each.problem async for each in world.scrub.scrub()] == [""] * 3

@@ -1,4 +1,4 @@
-"""Sealed chunks: a document's bytes as ciphertext on their way, up and down; see ``zegel.client_encryption``.
+"""Client encryption: a document's bytes as ciphertext on their way, up and down; see ``zegel.client_encryption``.
 
 Invariants:
 
@@ -9,7 +9,7 @@ Invariants:
 import os
 from typing import TYPE_CHECKING, Final
 
-from zegel.client_encryption import RecipientKey, UnwrapError, sealing_info, wrap_dek
+from zegel.client_encryption import ReceiverKey, UnwrapError, client_encryption_info, wrap_dek
 from zegel.document.v1.document_service_pb2 import Chunk, DocumentContent, DownloadStart, FinishUpload, Upload
 from zegel.errors import DataLoss, FailedPrecondition
 from zegel.segments import (
@@ -32,27 +32,27 @@ if TYPE_CHECKING:
     from zegel._internal.upload import Source  # which sends what is made here
 
 
-class SealedSource:
+class EncryptedSource:
     """The bytes to send as ciphertext, under a key made for this one upload.
 
     Args:
         source: The bytes.
-        upload: The upload, with what to seal them with.
+        upload: The upload, with what to encrypt them with.
 
     Attributes:
         wrapped_dek: The key, wrapped to the upload's public key.
 
     Raises:
-        FailedPrecondition: The server takes no sealed chunks.
+        FailedPrecondition: The server takes no client encryption.
     """
 
     def __init__(self, source: "Source", upload: Upload) -> None:
-        if not upload.HasField("sealing"):
-            raise FailedPrecondition("The server takes no sealed chunks.")
-        tenant_id = upload.sealing.tenant_id
+        if not upload.HasField("client_encryption"):
+            raise FailedPrecondition("The server takes no client encryption.")
+        tenant_id = upload.client_encryption.tenant_id
         place = (tenant_id, upload.document_id, upload.version)
         dek = os.urandom(DEK_SIZE)
-        self.wrapped_dek: Final = wrap_dek(upload.sealing.public_key, dek, sealing_info(*place))
+        self.wrapped_dek: Final = wrap_dek(upload.client_encryption.public_key, dek, client_encryption_info(*place))
         self.lock: Final = source.lock
         self.seekable: Final = source.seekable
         self.size: Final = source.size
@@ -79,10 +79,10 @@ class SealedSource:
             return b""
         index = offset // SEGMENT_SIZE
         plain, last = self._segment(index)
-        sealed = self._cipher.encrypt(index, last, plain)
-        if self._tags.setdefault(index, sealed[-TAG_SIZE:]) != sealed[-TAG_SIZE:]:
+        encrypted = self._cipher.encrypt(index, last, plain)
+        if self._tags.setdefault(index, encrypted[-TAG_SIZE:]) != encrypted[-TAG_SIZE:]:
             raise OSError("the file was changed while it was sent")
-        chunk = sealed if index else self._cipher.header + sealed
+        chunk = encrypted if index else self._cipher.header + encrypted
         if last:
             self._end = offset + len(chunk)
         return chunk
@@ -122,11 +122,11 @@ class SealedSource:
         return self._source.sha256
 
 
-class Opener:
-    """Opens the chunks of one download, under a key pair made for it."""
+class Decrypter:
+    """Decrypts the chunks of one download, under a key pair made for it."""
 
     def __init__(self) -> None:
-        self._key: Final = RecipientKey.generate()
+        self._key: Final = ReceiverKey.generate()
         self._cipher: SegmentCipher | None = None
         self._index = 0
         self._size = 0
@@ -145,18 +145,18 @@ class Opener:
         Raises:
             DataLoss: The chunks would come in the clear, or cannot be opened.
         """
-        if not start.HasField("sealed"):
+        if not start.HasField("client_encrypted_stream"):
             raise DataLoss("The server sends the document in the clear.", reason="STREAM_ORDER")
-        sealed = start.sealed
-        place = (sealed.tenant_id, start.document_id, start.version.version)
+        stream = start.client_encrypted_stream
+        place = (stream.tenant_id, start.document_id, start.version.version)
         rendition = start.content == DocumentContent.DOCUMENT_CONTENT_RENDITION
         aad = rendition_aad if rendition else document_aad
         try:
-            dek = self._key.unwrap(sealed.wrapped_dek, sealing_info(*place, rendition=rendition))
-            self._cipher = SegmentCipher(dek, aad(*place), sealed.header)
+            dek = self._key.unwrap(stream.wrapped_dek, client_encryption_info(*place, rendition=rendition))
+            self._cipher = SegmentCipher(dek, aad(*place), stream.header)
         except (UnwrapError, SegmentError, ValueError):
             raise DataLoss("The document's key is not what was sent.", reason="CHECKSUM_MISMATCH") from None
-        self._index = sealed.first_segment
+        self._index = stream.first_segment
         self._size = start.size
 
     def open(self, chunk: Chunk, wanted: range) -> memoryview:

@@ -19,7 +19,7 @@ from typing import BinaryIO, Final, Literal, Protocol, get_args
 import google_crc32c
 
 from zegel._internal.channel import PathLike
-from zegel._internal.client_encryption import Opener
+from zegel._internal.client_encryption import Decrypter
 from zegel._internal.patience import Patience, cut_off
 from zegel._internal.port import Port
 from zegel.document.v1.document_service_pb2 import (
@@ -102,16 +102,20 @@ class Arrival:
         request: What was asked for.
         sink: Where the bytes go.
         progress: Told after each chunk, or ``None``.
-        opener: Opens the chunks, where they are to come sealed.
+        decrypter: Decrypts the chunks, where they are to come client-encrypted.
     """
 
     def __init__(
-        self, request: DownloadDocumentRequest, sink: Sink, progress: Progress | None, opener: Opener | None = None
+        self,
+        request: DownloadDocumentRequest,
+        sink: Sink,
+        progress: Progress | None,
+        decrypter: Decrypter | None = None,
     ) -> None:
         self._request: Final = request
         self._sink: Final = sink
         self._progress: Final = progress
-        self._opener: Final = opener
+        self._decrypter: Final = decrypter
         self._start: DownloadStart | None = None
         self._hash: Final = hashlib.sha256()
         self.received = 0
@@ -143,7 +147,7 @@ class Arrival:
             version=start.version.version,
             read_offset=start.offset + self.received,
             read_limit=start.length - self.received,
-            sealed_to=self._request.sealed_to,
+            client_public_key=self._request.client_public_key,
             content=start.content,
         )
 
@@ -169,8 +173,8 @@ class Arrival:
     def _begin(self, start: DownloadStart) -> None:
         if self._request.content not in {DocumentContent.DOCUMENT_CONTENT_UNSPECIFIED, start.content}:
             raise DataLoss("Another content of the document comes than was asked for.", reason="STREAM_ORDER")
-        if self._opener is not None:
-            self._opener.begin(start)
+        if self._decrypter is not None:
+            self._decrypter.begin(start)
         begun = self._start
         if begun is None:
             self._start = start
@@ -184,7 +188,7 @@ class Arrival:
         if start is None:
             raise DataLoss("A chunk came before the start.", reason="STREAM_ORDER")
         wanted = range(start.offset + self.received, start.offset + start.length)
-        data = self._opener.open(chunk, wanted) if self._opener else _checked(chunk, wanted)
+        data = self._decrypter.open(chunk, wanted) if self._decrypter else _checked(chunk, wanted)
         self._sink.write(data)
         self._hash.update(data)
         self.received += len(data)
@@ -215,22 +219,22 @@ async def download(
     to: PathLike | BinaryIO | None,
     progress: Progress | None,
     *,
-    sealed: bool,
+    client_encrypted: bool,
 ) -> bytes | DocumentVersion:
     """Fetches a document; see ``zegel.client.Documents.download``."""
-    opener = None
-    if sealed:
-        opener = Opener()
-        request.sealed_to = opener.public_key
+    decrypter = None
+    if client_encrypted:
+        decrypter = Decrypter()
+        request.client_public_key = decrypter.public_key
     if to is None:
         memory = io.BytesIO()
-        await _receive(port, Arrival(request, memory, progress, opener))
+        await _receive(port, Arrival(request, memory, progress, decrypter))
         return memory.getvalue()
     if not isinstance(to, str | os.PathLike):
-        return await _receive(port, Arrival(request, to, progress, opener))
+        return await _receive(port, Arrival(request, to, progress, decrypter))
     file = await port.run(NewFile, to)
     try:
-        version = await _receive(port, Arrival(request, file, progress, opener))
+        version = await _receive(port, Arrival(request, file, progress, decrypter))
         await port.run(file.keep)
     finally:
         file.discard()

@@ -20,7 +20,7 @@ from typing import BinaryIO, Final, Self, cast
 import google_crc32c
 
 from zegel._internal.channel import PathLike
-from zegel._internal.client_encryption import SealedSource
+from zegel._internal.client_encryption import EncryptedSource
 from zegel._internal.patience import Patience, cut_off
 from zegel._internal.port import Port
 from zegel.document.v1.document_service_pb2 import (
@@ -184,7 +184,7 @@ class Attempt(Iterator[UploadDocumentRequest]):
         finished: Whether the end mark was handed out.
     """
 
-    def __init__(self, source: Source | SealedSource, upload: Upload, progress: Progress | None) -> None:
+    def __init__(self, source: Source | EncryptedSource, upload: Upload, progress: Progress | None) -> None:
         self.error: Exception | None = None
         self.finished = False
         self._source = source
@@ -234,11 +234,11 @@ async def upload(port: Port, content: Content, spec: UploadSpec, progress: Progr
         spec.title = spec.title or ("" if spec.document_id else source.name)
         spec.size = source.size or 0
         started = await port.unary(StartUploadRequest(spec=spec), StartUploadResponse)
-        sent = SealedSource(source, started.upload) if spec.sealed else source
+        sent = EncryptedSource(source, started.upload) if spec.client_encrypted else source
         return await _send(port, sent, started.upload, progress)
 
 
-async def _send(port: Port, source: Source | SealedSource, upload: Upload, progress: Progress | None) -> Document:
+async def _send(port: Port, source: Source | EncryptedSource, upload: Upload, progress: Progress | None) -> Document:
     """Sends until the document is there, or nothing moves any more."""
     tries, finished = _Tries(source), False
     while True:
@@ -264,7 +264,7 @@ class _Tries:
         source: The bytes: without seeking there is one try.
     """
 
-    def __init__(self, source: Source | SealedSource) -> None:
+    def __init__(self, source: Source | EncryptedSource) -> None:
         self._seekable = source.seekable
         self._patience = Patience()
         self._told: ZegelError | None = None
@@ -328,7 +328,7 @@ async def _stream(port: Port, attempt: Attempt) -> Document | ZegelError:
     return outcome
 
 
-async def _stored(port: Port, source: Source | SealedSource, upload: Upload, cause: ZegelError) -> Document:
+async def _stored(port: Port, source: Source | EncryptedSource, upload: Upload, cause: ZegelError) -> Document:
     """Finds the document of an upload that is closed: its last answer may have been lost on the way.
 
     Raises:

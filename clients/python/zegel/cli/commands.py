@@ -53,7 +53,9 @@ Authority = Annotated[
     Path | None,
     typer.Option("--ca", envvar="ZEGEL_CA", help="PEM of the authority to trust; the system's if not given."),
 ]
-Sealed = Annotated[bool, typer.Option("--sealed", help="Have the document travel as ciphertext inside TLS.")]
+ClientEncrypted = Annotated[
+    bool, typer.Option("--client-encrypted", help="Have the document travel as ciphertext inside TLS.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 _console = Console(highlight=False)
@@ -86,12 +88,14 @@ def upload_document(
     ca: Authority = None,
     title: Annotated[str, typer.Option(help="Title; the file's name if not given.")] = "",
     version_of: Annotated[str, typer.Option(help="Identifier of the document to which to add a version.")] = "",
-    sealed: Sealed = False,
+    client_encrypted: ClientEncrypted = False,
     as_json: AsJson = False,
 ) -> None:
     """Send a document."""
     with Client(server, token=token, root_certificates=ca) as client, progress("Sending") as told:
-        document = client.documents.upload(file, title=title, document_id=version_of, progress=told, sealed=sealed)
+        document = client.documents.upload(
+            file, title=title, document_id=version_of, progress=told, client_encrypted=client_encrypted
+        )
     show(document, document_facts(document), as_json=as_json)
 
 
@@ -107,14 +111,14 @@ def download_document(
     rendition: Annotated[
         bool, typer.Option("--rendition", help="What signers are shown of it, instead of the file as it was uploaded.")
     ] = False,
-    sealed: Sealed = False,
+    client_encrypted: ClientEncrypted = False,
     as_json: AsJson = False,
 ) -> None:
     """Fetch a document: the file appears only when it is whole and checked."""
     content: Content = "rendition" if rendition else ""
     with Client(server, token=token, root_certificates=ca) as client, progress("Fetching") as told:
         got = client.documents.download(
-            document_id, to=to, version=version, progress=told, sealed=sealed, content=content
+            document_id, to=to, version=version, progress=told, client_encrypted=client_encrypted, content=content
         )
     with to.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()

@@ -433,7 +433,7 @@ class UploadSpec(_message.Message):
     SIZE_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
     MEDIA_TYPE_FIELD_NUMBER: _builtins.int
-    SEALED_FIELD_NUMBER: _builtins.int
+    CLIENT_ENCRYPTED_FIELD_NUMBER: _builtins.int
     TEAM_ID_FIELD_NUMBER: _builtins.int
     title: _builtins.str
     """Title of the new document. Required, but for a new version: 1 to 255 characters."""
@@ -445,8 +445,8 @@ class UploadSpec(_message.Message):
     """SHA-256 of the bytes, where it is known beforehand: 32 bytes or none."""
     media_type: _builtins.str
     """Media type. `application/pdf` where it is empty, and nothing else now."""
-    sealed: _builtins.bool
-    """Whether the chunks will be sealed. Needs `StartUpload`, whose answer has what they are sealed with."""
+    client_encrypted: _builtins.bool
+    """Whether the client encrypts the chunks. Needs `StartUpload`, whose answer has the key to wrap the document's to."""
     team_id: _builtins.str
     """The team that is to own the new document (`tea_...`): one that the caller is in, or any of the tenant's with
     `SCOPE_ANY`. Empty for the caller itself, and for a new version.
@@ -459,27 +459,27 @@ class UploadSpec(_message.Message):
         size: _builtins.int = ...,
         sha256: _builtins.bytes = ...,
         media_type: _builtins.str = ...,
-        sealed: _builtins.bool = ...,
+        client_encrypted: _builtins.bool = ...,
         team_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["document_id", b"document_id", "media_type", b"media_type", "sealed", b"sealed", "sha256", b"sha256", "size", b"size", "team_id", b"team_id", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_encrypted", b"client_encrypted", "document_id", b"document_id", "media_type", b"media_type", "sha256", b"sha256", "size", b"size", "team_id", b"team_id", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UploadSpec: _TypeAlias = UploadSpec  # noqa: Y015
 
 @_typing.final
-class Sealing(_message.Message):
-    """What the sender of a sealed upload needs, beside the upload's own `document_id` and `version`."""
+class ClientEncryption(_message.Message):
+    """What the client needs to encrypt an upload, beside the upload's own `document_id` and `version`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PUBLIC_KEY_FIELD_NUMBER: _builtins.int
     TENANT_ID_FIELD_NUMBER: _builtins.int
     public_key: _builtins.bytes
-    """X25519 public key of this upload, 32 bytes, to which the sender wraps the document's key."""
+    """X25519 public key of this upload, 32 bytes, to which the client wraps the document's key."""
     tenant_id: _builtins.str
     """Identifier of the tenant, which the associated data names."""
     def __init__(
@@ -494,7 +494,7 @@ class Sealing(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Sealing: _TypeAlias = Sealing  # noqa: Y015
+Global___ClientEncryption: _TypeAlias = ClientEncryption  # noqa: Y015
 
 @_typing.final
 class Upload(_message.Message):
@@ -507,7 +507,7 @@ class Upload(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     PERSISTED_SIZE_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
-    SEALING_FIELD_NUMBER: _builtins.int
+    CLIENT_ENCRYPTION_FIELD_NUMBER: _builtins.int
     upload_id: _builtins.str
     """Identifier, `upl_...`."""
     document_id: _builtins.str
@@ -515,7 +515,7 @@ class Upload(_message.Message):
     version: _builtins.int
     """Number of the version that the upload will become."""
     persisted_size: _builtins.int
-    """How many bytes are stored durably: where to continue. It never goes backwards. Of a sealed upload, bytes of the
+    """How many bytes are stored durably: where to continue. It never goes backwards. Of a client-encrypted upload, bytes of the
     ciphertext. Bytes are stored in parts of four segments, and a part only once a byte after it has come, since its
     last segment says whether the stream ends there: so the first 4,194,200 bytes of a document (4,194,304 of a
     ciphertext) and one more bring it to 4,194,200, each 4,194,240 (4,194,304) further ones to the next part, and a
@@ -526,8 +526,8 @@ class Upload(_message.Message):
         """When the upload expires, and what it stored is removed, unless it is finished before."""
 
     @_builtins.property
-    def sealing(self) -> Global___Sealing:
-        """What to seal the chunks with; unset where the upload is not a sealed one."""
+    def client_encryption(self) -> Global___ClientEncryption:
+        """What the client needs to encrypt the chunks; unset where the upload is not client-encrypted."""
 
     def __init__(
         self,
@@ -537,11 +537,11 @@ class Upload(_message.Message):
         version: _builtins.int = ...,
         persisted_size: _builtins.int = ...,
         expire_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
-        sealing: Global___Sealing | None = ...,
+        client_encryption: Global___ClientEncryption | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "sealing", b"sealing"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["client_encryption", b"client_encryption", "expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["document_id", b"document_id", "expire_time", b"expire_time", "persisted_size", b"persisted_size", "sealing", b"sealing", "upload_id", b"upload_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_encryption", b"client_encryption", "document_id", b"document_id", "expire_time", b"expire_time", "persisted_size", b"persisted_size", "upload_id", b"upload_id", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -557,7 +557,7 @@ class Chunk(_message.Message):
     DATA_FIELD_NUMBER: _builtins.int
     CRC32C_FIELD_NUMBER: _builtins.int
     offset: _builtins.int
-    """Offset of the first byte in the document; of a sealed chunk, in the ciphertext, which begins with its header."""
+    """Offset of the first byte in the document; of a client-encrypted chunk, in the ciphertext, which begins with its header."""
     data: _builtins.bytes
     """The bytes: 1 byte to 1 MiB; 64 KiB or more is best."""
     crc32c: _builtins.int
@@ -579,7 +579,7 @@ Global___Chunk: _TypeAlias = Chunk  # noqa: Y015
 
 @_typing.final
 class FinishUpload(_message.Message):
-    """The end of an upload. Of a sealed one too, it tells of the document, not of the ciphertext."""
+    """The end of an upload. Of a client-encrypted one too, it describes the document, not the ciphertext."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -755,7 +755,7 @@ class UploadDocumentRequest(_message.Message):
     """An upload that `StartUpload` opened."""
     wrapped_dek: _builtins.bytes
     """The document's key, wrapped to the `public_key` of the upload: the encapsulated key and the ciphertext, 80 bytes.
-    Required in the first message of each stream of a sealed upload, and the same key each time; empty otherwise.
+    Required in the first message of each stream of a client-encrypted upload, and the same key each time; empty otherwise.
     """
     @_builtins.property
     def spec(self) -> Global___UploadSpec:
@@ -828,7 +828,7 @@ class DownloadDocumentRequest(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     READ_OFFSET_FIELD_NUMBER: _builtins.int
     READ_LIMIT_FIELD_NUMBER: _builtins.int
-    SEALED_TO_FIELD_NUMBER: _builtins.int
+    CLIENT_PUBLIC_KEY_FIELD_NUMBER: _builtins.int
     CONTENT_FIELD_NUMBER: _builtins.int
     document_id: _builtins.str
     """Identifier of the document. Required."""
@@ -838,8 +838,10 @@ class DownloadDocumentRequest(_message.Message):
     """Offset of the first byte to read. Negative values count from the end."""
     read_limit: _builtins.int
     """The most bytes to read; 0 for all that follow."""
-    sealed_to: _builtins.bytes
-    """Asks for sealed chunks: the X25519 public key, 32 bytes, to which the document's key is wrapped. Empty for none."""
+    client_public_key: _builtins.bytes
+    """Asks for client encryption: the client's X25519 public key, 32 bytes, to which the document's key is wrapped. Empty
+    for none.
+    """
     content: Global___DocumentContent.ValueType
     """Which of the version's contents."""
     def __init__(
@@ -849,12 +851,12 @@ class DownloadDocumentRequest(_message.Message):
         version: _builtins.int = ...,
         read_offset: _builtins.int = ...,
         read_limit: _builtins.int = ...,
-        sealed_to: _builtins.bytes = ...,
+        client_public_key: _builtins.bytes = ...,
         content: Global___DocumentContent.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "document_id", b"document_id", "read_limit", b"read_limit", "read_offset", b"read_offset", "sealed_to", b"sealed_to", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_public_key", b"client_public_key", "content", b"content", "document_id", b"document_id", "read_limit", b"read_limit", "read_offset", b"read_offset", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -902,7 +904,7 @@ class DownloadStart(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     OFFSET_FIELD_NUMBER: _builtins.int
     LENGTH_FIELD_NUMBER: _builtins.int
-    SEALED_FIELD_NUMBER: _builtins.int
+    CLIENT_ENCRYPTED_STREAM_FIELD_NUMBER: _builtins.int
     CONTENT_FIELD_NUMBER: _builtins.int
     SIZE_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
@@ -923,8 +925,8 @@ class DownloadStart(_message.Message):
         """The version that is sent."""
 
     @_builtins.property
-    def sealed(self) -> Global___SealedStream:
-        """How to open the chunks, where they are sealed; unset otherwise."""
+    def client_encrypted_stream(self) -> Global___ClientEncryptedStream:
+        """How to decrypt the chunks, where they are client-encrypted; unset otherwise."""
 
     def __init__(
         self,
@@ -933,22 +935,22 @@ class DownloadStart(_message.Message):
         version: Global___DocumentVersion | None = ...,
         offset: _builtins.int = ...,
         length: _builtins.int = ...,
-        sealed: Global___SealedStream | None = ...,
+        client_encrypted_stream: Global___ClientEncryptedStream | None = ...,
         content: Global___DocumentContent.ValueType = ...,
         size: _builtins.int = ...,
         sha256: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["sealed", b"sealed", "version", b"version"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["client_encrypted_stream", b"client_encrypted_stream", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "document_id", b"document_id", "length", b"length", "offset", b"offset", "sealed", b"sealed", "sha256", b"sha256", "size", b"size", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_encrypted_stream", b"client_encrypted_stream", "content", b"content", "document_id", b"document_id", "length", b"length", "offset", b"offset", "sha256", b"sha256", "size", b"size", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DownloadStart: _TypeAlias = DownloadStart  # noqa: Y015
 
 @_typing.final
-class SealedStream(_message.Message):
-    """What opens sealed chunks. Each of them is one whole segment of the stored ciphertext, up to 1 MiB, the first of the
+class ClientEncryptedStream(_message.Message):
+    """What decrypts client-encrypted chunks. Each of them is one whole segment of the stored ciphertext, up to 1 MiB, the first of the
     document with the stream's header before it; so `offset` and `length` of the start may begin and end within one.
     The chunks of a whole document, one after the other, are the stream that Tink reads.
     """
@@ -961,7 +963,7 @@ class SealedStream(_message.Message):
     FIRST_SEGMENT_FIELD_NUMBER: _builtins.int
     SEGMENT_COUNT_FIELD_NUMBER: _builtins.int
     wrapped_dek: _builtins.bytes
-    """The key of the content that is sent, wrapped to `sealed_to`: the encapsulated key and the ciphertext, 80 bytes. A
+    """The key of the content that is sent, wrapped to `client_public_key`: the encapsulated key and the ciphertext, 80 bytes. A
     rendition's key opens no original. What was merged for a signature request has one stream, the original's.
     """
     tenant_id: _builtins.str
@@ -987,7 +989,7 @@ class SealedStream(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___SealedStream: _TypeAlias = SealedStream  # noqa: Y015
+Global___ClientEncryptedStream: _TypeAlias = ClientEncryptedStream  # noqa: Y015
 
 @_typing.final
 class GetDocumentRequest(_message.Message):

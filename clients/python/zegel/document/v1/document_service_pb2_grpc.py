@@ -32,12 +32,12 @@ class DocumentServiceStub:
     its offset and crc32c; the SHA-256 of the whole binds them. An upload that is cut off is continued where `GetUpload`
     says it stands: that place never goes backwards.
 
-    Both ways, a client can ask for sealed chunks: what then travels inside TLS is the ciphertext as it is stored, with
-    its key wrapped to the far end by HPKE (RFC 9180: base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM).
+    Both ways, a client can ask for client encryption: what then travels inside TLS is the ciphertext as it is stored,
+    with its key wrapped to the far end by HPKE (RFC 9180: base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM).
     Whatever ends TLS in between sees no byte of the document. The ciphertext is a stream of Tink's
     `AES256_GCM_HKDF_1MB` (RAW), its associated data
     `"zegel/document/v1" | be16(length) | tenant_id | be16(length) | document_id | be64(version)`; HPKE's `info` is
-    `"zegel/sealed-chunks/v1/"` and then the same.
+    `"zegel/client-encryption/v1/"` and then the same.
 
     A version has two contents: the *original*, as it was uploaded, and the *rendition*, which Zegel makes of it once, at
     upload: cleaned, flattened, complete, in one canonical form. The rendition is what signers are shown, what they sign,
@@ -121,12 +121,12 @@ class DocumentServiceServicer:
     its offset and crc32c; the SHA-256 of the whole binds them. An upload that is cut off is continued where `GetUpload`
     says it stands: that place never goes backwards.
 
-    Both ways, a client can ask for sealed chunks: what then travels inside TLS is the ciphertext as it is stored, with
-    its key wrapped to the far end by HPKE (RFC 9180: base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM).
+    Both ways, a client can ask for client encryption: what then travels inside TLS is the ciphertext as it is stored,
+    with its key wrapped to the far end by HPKE (RFC 9180: base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM).
     Whatever ends TLS in between sees no byte of the document. The ciphertext is a stream of Tink's
     `AES256_GCM_HKDF_1MB` (RAW), its associated data
     `"zegel/document/v1" | be16(length) | tenant_id | be16(length) | document_id | be64(version)`; HPKE's `info` is
-    `"zegel/sealed-chunks/v1/"` and then the same.
+    `"zegel/client-encryption/v1/"` and then the same.
 
     A version has two contents: the *original*, as it was uploaded, and the *rendition*, which Zegel makes of it once, at
     upload: cleaned, flattened, complete, in one canonical form. The rendition is what signers are shown, what they sign,
@@ -323,12 +323,12 @@ class DocumentService:
     its offset and crc32c; the SHA-256 of the whole binds them. An upload that is cut off is continued where `GetUpload`
     says it stands: that place never goes backwards.
 
-    Both ways, a client can ask for sealed chunks: what then travels inside TLS is the ciphertext as it is stored, with
-    its key wrapped to the far end by HPKE (RFC 9180: base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM).
+    Both ways, a client can ask for client encryption: what then travels inside TLS is the ciphertext as it is stored,
+    with its key wrapped to the far end by HPKE (RFC 9180: base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM).
     Whatever ends TLS in between sees no byte of the document. The ciphertext is a stream of Tink's
     `AES256_GCM_HKDF_1MB` (RAW), its associated data
     `"zegel/document/v1" | be16(length) | tenant_id | be16(length) | document_id | be64(version)`; HPKE's `info` is
-    `"zegel/sealed-chunks/v1/"` and then the same.
+    `"zegel/client-encryption/v1/"` and then the same.
 
     A version has two contents: the *original*, as it was uploaded, and the *rendition*, which Zegel makes of it once, at
     upload: cleaned, flattened, complete, in one canonical form. The rendition is what signers are shown, what they sign,

@@ -224,23 +224,23 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     `{"reason": "NO_RENDITION", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_RECIPIENT_ALREADY_SIGNED: _ErrorReason.ValueType  # 400
-    """The signer has signed. Status `FAILED_PRECONDITION`.
+    """The recipient has signed already. Status `FAILED_PRECONDITION`.
     `{"reason": "RECIPIENT_ALREADY_SIGNED", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_RECIPIENT_OUT_OF_TURN: _ErrorReason.ValueType  # 401
-    """Somebody with a lower order has not signed yet. Status `FAILED_PRECONDITION`.
+    """It is not the recipient's turn: somebody with a lower order has not signed yet. Status `FAILED_PRECONDITION`.
     `{"reason": "RECIPIENT_OUT_OF_TURN", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_RECIPIENT_HAS_UNSIGNED_FIELDS: _ErrorReason.ValueType  # 402
-    """A required field of the signer has no value. Status `FAILED_PRECONDITION`.
+    """A required field of the recipient has no value. Status `FAILED_PRECONDITION`.
     `{"reason": "RECIPIENT_HAS_UNSIGNED_FIELDS", "domain": "zegel", "metadata": {"field_api_id": "sign-here"}}`
     """
     ERROR_REASON_RECIPIENT_EXPIRED: _ErrorReason.ValueType  # 403
-    """The signature request has expired. Status `FAILED_PRECONDITION`.
+    """The signature request has expired, and the recipient can no longer act. Status `FAILED_PRECONDITION`.
     `{"reason": "RECIPIENT_EXPIRED", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_RECIPIENT_DECLINED: _ErrorReason.ValueType  # 404
-    """The signer has declined. Status `FAILED_PRECONDITION`.
+    """The recipient has declined. Status `FAILED_PRECONDITION`.
     `{"reason": "RECIPIENT_DECLINED", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_MISSING_SIGNATURE_FIELD: _ErrorReason.ValueType  # 405
@@ -500,23 +500,23 @@ made and was not sent since. Status `FAILED_PRECONDITION`.
 `{"reason": "NO_RENDITION", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_RECIPIENT_ALREADY_SIGNED: ErrorReason.ValueType  # 400
-"""The signer has signed. Status `FAILED_PRECONDITION`.
+"""The recipient has signed already. Status `FAILED_PRECONDITION`.
 `{"reason": "RECIPIENT_ALREADY_SIGNED", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_RECIPIENT_OUT_OF_TURN: ErrorReason.ValueType  # 401
-"""Somebody with a lower order has not signed yet. Status `FAILED_PRECONDITION`.
+"""It is not the recipient's turn: somebody with a lower order has not signed yet. Status `FAILED_PRECONDITION`.
 `{"reason": "RECIPIENT_OUT_OF_TURN", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_RECIPIENT_HAS_UNSIGNED_FIELDS: ErrorReason.ValueType  # 402
-"""A required field of the signer has no value. Status `FAILED_PRECONDITION`.
+"""A required field of the recipient has no value. Status `FAILED_PRECONDITION`.
 `{"reason": "RECIPIENT_HAS_UNSIGNED_FIELDS", "domain": "zegel", "metadata": {"field_api_id": "sign-here"}}`
 """
 ERROR_REASON_RECIPIENT_EXPIRED: ErrorReason.ValueType  # 403
-"""The signature request has expired. Status `FAILED_PRECONDITION`.
+"""The signature request has expired, and the recipient can no longer act. Status `FAILED_PRECONDITION`.
 `{"reason": "RECIPIENT_EXPIRED", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_RECIPIENT_DECLINED: ErrorReason.ValueType  # 404
-"""The signer has declined. Status `FAILED_PRECONDITION`.
+"""The recipient has declined. Status `FAILED_PRECONDITION`.
 `{"reason": "RECIPIENT_DECLINED", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_MISSING_SIGNATURE_FIELD: ErrorReason.ValueType  # 405

@@ -1,4 +1,4 @@
-"""Sealed chunks through the SDK: what ends TLS on the way sees no byte of a document, and bad lines change nothing."""
+"""Client encryption through the SDK: what ends TLS sees no byte of a document, and bad lines change nothing."""
 
 import asyncio
 import io
@@ -67,11 +67,11 @@ def test_whatever_ends_tls_sees_no_byte_of_the_document(office: Office, kind: st
     data = filled_pdf(200_000)
     with tap_of(office) as tap:
         person = Person(office, tap.target, kind)
-        document: Document = person.do("upload", data, title="Lease", sealed=True)
-        assert person.do("download", document.document_id, sealed=True) == data
-        version = person.do("download", document.document_id, to=tmp_path / "lease.pdf", sealed=True)
+        document: Document = person.do("upload", data, title="Lease", client_encrypted=True)
+        assert person.do("download", document.document_id, client_encrypted=True) == data
+        version = person.do("download", document.document_id, to=tmp_path / "lease.pdf", client_encrypted=True)
         assert (
-            person.do("download", document.document_id, offset=1000, length=100_000, sealed=True)
+            person.do("download", document.document_id, offset=1000, length=100_000, client_encrypted=True)
             == (data[1000:101_000])
         )
     assert (version.size, (tmp_path / "lease.pdf").read_bytes()) == (len(data), data)
@@ -84,23 +84,25 @@ def test_the_tap_would_see_it(office: Office) -> None:
     for way in ("up", "down"):
         with tap_of(office) as tap:
             tapped, direct = Person(office, tap.target, "sync"), Person(office, office.server.listen, "sync")
-            document = (tapped if way == "up" else direct).do("upload", data, title="Lease", sealed=way == "down")
+            document = (tapped if way == "up" else direct).do(
+                "upload", data, title="Lease", client_encrypted=way == "down"
+            )
             assert (tapped if way == "down" else direct).do("download", document.document_id) == data
         assert shared(tap.captured, data) > 40_000
 
 
-def test_sealed_and_not_are_the_same_documents(office: Office) -> None:
+def test_client_encrypted_and_not_are_the_same_documents(office: Office) -> None:
     first, second = filled_pdf(3 * MIB), filled_pdf(10)
     documents = office.sender.documents
-    document = documents.upload(first, title="Lease", sealed=True)
+    document = documents.upload(first, title="Lease", client_encrypted=True)
     documents.upload(io.BytesIO(second), document_id=document.document_id)
-    document = documents.upload(first, document_id=document.document_id, sealed=True)
+    document = documents.upload(first, document_id=document.document_id, client_encrypted=True)
     sizes = [len(first), len(second), len(first)]
     assert [each.size for each in document.versions] == sizes
     assert all(len(each.pages) == 1 for each in document.versions)
     for number, data in enumerate([first, second, first], 1):
-        for sealed in (False, True):
-            assert documents.download(document.document_id, version=number, sealed=sealed) == data
+        for client_encrypted in (False, True):
+            assert documents.download(document.document_id, version=number, client_encrypted=client_encrypted) == data
 
 
 class Pipe(io.RawIOBase):
@@ -117,10 +119,10 @@ class Pipe(io.RawIOBase):
 
 
 @pytest.mark.parametrize("size", [1, 2 * MIB - 56 - 600, 5 * MIB])
-def test_a_pipe_is_sealed_too(sqlite_office: Office, size: int) -> None:
+def test_a_pipe_is_client_encrypted_too(sqlite_office: Office, size: int) -> None:
     data = filled_pdf(size)
-    document = sqlite_office.sender.documents.upload(Pipe(data), title="Piped", sealed=True)  # type: ignore[arg-type]
-    assert sqlite_office.sender.documents.download(document.document_id, sealed=True) == data
+    document = sqlite_office.sender.documents.upload(Pipe(data), title="Piped", client_encrypted=True)  # type: ignore[arg-type]
+    assert sqlite_office.sender.documents.download(document.document_id, client_encrypted=True) == data
 
 
 def test_a_bad_line_changes_nothing(office: Office) -> None:
@@ -128,12 +130,14 @@ def test_a_bad_line_changes_nothing(office: Office) -> None:
     told: list[tuple[int, int | None]] = []
     with relaying(office.server.listen, up=[6 * MIB, 40 * MIB, 20 * MIB], down=[10 * MIB]) as relay:
         person = Person(office, relay.target, "sync")
-        document = person.do("upload", data, title="Long", sealed=True, progress=lambda *each: told.append(each))
+        document = person.do(
+            "upload", data, title="Long", client_encrypted=True, progress=lambda *each: told.append(each)
+        )
         assert relay.cuts == 3
     assert told[-1] == (len(data), len(data))
     with relaying(office.server.listen, down=[6 * MIB, 40 * MIB, 20 * MIB]) as relay:
         person = Person(office, relay.target, "sync")
-        assert person.do("download", document.document_id, sealed=True, offset=MIB + 5) == data[MIB + 5 :]
+        assert person.do("download", document.document_id, client_encrypted=True, offset=MIB + 5) == data[MIB + 5 :]
         assert relay.cuts == 3
 
 
@@ -150,16 +154,16 @@ def test_a_file_that_changes_on_the_way_is_not_sent_under_the_same_nonces(office
     with relaying(office.server.listen, up=[7 * MIB]) as relay:
         person = Person(office, relay.target, "sync")
         with pytest.raises(OSError, match="changed"):
-            person.do("upload", path, sealed=True, progress=change)
+            person.do("upload", path, client_encrypted=True, progress=change)
 
 
 def test_an_upload_tells_what_to_seal_it_with(office: Office) -> None:
-    started = office.sender.documents.start_upload(spec=UploadSpec(title="x", sealed=True)).upload
-    assert (len(started.sealing.public_key), started.sealing.tenant_id) == (32, office.tenant_id)
+    started = office.sender.documents.start_upload(spec=UploadSpec(title="x", client_encrypted=True)).upload
+    assert (len(started.client_encryption.public_key), started.client_encryption.tenant_id) == (32, office.tenant_id)
     again = office.sender.documents.get_upload(upload_id=started.upload_id).upload
-    assert again.sealing == started.sealing
-    other = office.sender.documents.start_upload(spec=UploadSpec(title="x", sealed=True)).upload
-    assert other.sealing.public_key != started.sealing.public_key
+    assert again.client_encryption == started.client_encryption
+    other = office.sender.documents.start_upload(spec=UploadSpec(title="x", client_encrypted=True)).upload
+    assert other.client_encryption.public_key != started.client_encryption.public_key
 
 
 def test_a_capture_is_of_every_direction(office: Office) -> None:
