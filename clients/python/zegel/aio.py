@@ -30,9 +30,10 @@ from zegel._internal.services import (
     PermissionMethods,
     SigningMethods,
 )
+from zegel._internal.source import Content
 from zegel._internal.surface import AioService
-from zegel._internal.upload import Content, upload
 from zegel._internal.upload import Progress as UploadProgress
+from zegel._internal.upload import upload
 from zegel.document.v1.document_service_pb2 import Document, DocumentVersion, UploadSpec
 
 __all__ = ["Audit", "Ceremony", "Client", "Documents", "Identity", "Permissions", "Signing"]

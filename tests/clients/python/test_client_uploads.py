@@ -15,7 +15,8 @@ import zegel
 from support.fake_documents import CONTENT, MIB, World
 from support.fake_server import relaying
 from zegel._internal import patience
-from zegel._internal.upload import CHUNK_BYTES, Attempt, Source
+from zegel._internal.source import CHUNK_BYTES, Source
+from zegel._internal.upload import Attempt
 from zegel.document.v1 import document_service_pb2 as pb
 from zegel.segments import plaintext_range
 

@@ -7,8 +7,9 @@ Invariants:
 """
 
 import os
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from zegel._internal.source import Source
 from zegel.client_encryption import ReceiverKey, UnwrapError, client_encryption_info, wrap_dek
 from zegel.document.v1.document_service_pb2 import Chunk, DocumentContent, DownloadStart, FinishUpload, Upload
 from zegel.errors import DataLoss, FailedPrecondition
@@ -28,9 +29,6 @@ from zegel.segments import (
     segment_count,
 )
 
-if TYPE_CHECKING:
-    from zegel._internal.upload import Source  # which sends what is made here
-
 
 class EncryptedSource:
     """The bytes to send as ciphertext, under a key made for this one upload.
@@ -46,7 +44,7 @@ class EncryptedSource:
         FailedPrecondition: The server takes no client encryption.
     """
 
-    def __init__(self, source: "Source", upload: Upload) -> None:
+    def __init__(self, source: Source, upload: Upload) -> None:
         if not upload.HasField("client_encryption"):
             raise FailedPrecondition("The server takes no client encryption.")
         tenant_id = upload.client_encryption.tenant_id
