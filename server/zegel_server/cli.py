@@ -179,11 +179,11 @@ def migrate(data_dir: DataDir = None, development: Development = None) -> None:
 
 @tenants.command("create")
 def create_tenant(name: str, data_dir: DataDir = None, development: Development = None) -> None:
-    """Creates a tenant and prints its owner's API key, which is told only now."""
+    """Creates a tenant and prints its owner's API key, which is shown only now."""
 
     async def work(core: Core) -> None:
-        tenant, api_key, token = await core.identity.create_tenant(None, name)
-        say(tenant_id=tenant.tenant_id, name=tenant.name, api_key_id=api_key.api_key_id, api_key=token)
+        made = await core.identity.create_tenant(None, name)
+        say(tenant_id=made.tenant.tenant_id, name=name, api_key_id=made.api_key.api_key_id, api_key=made.token)
 
     with_core(settings_of(data_dir=data_dir, development=development), work)
 

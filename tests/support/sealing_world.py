@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from support.sealed import answer_about_seal, make_pdf
-from support.signing_world import NO_CALL, NO_SIGN, World, draft_of, make_field, make_world
+from support.signing_world import World, draft_of, make_field, make_world
 from zegel_server.audit.log import Log
 from zegel_server.audit.log_key import LogKey
 from zegel_server.audit.sequencer import Sequencer
@@ -98,7 +98,7 @@ class SealingWorld:
                 if picture:
                     values.append(("signature-0", Value("drawn", picture)))
                 await self.world.ceremony.fill(signer, values)
-            await self.world.ceremony.sign(signer, NO_CALL, lambda _: NO_SIGN)
+            await self.world.ceremony.sign(signer)
         return await self.get(request)
 
     async def get(self, request: SignatureRequest) -> SignatureRequest:

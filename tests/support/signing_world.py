@@ -12,7 +12,6 @@ from sqlalchemy import select
 from support import documents_world
 from support.documents_world import rendition_of
 from zegel.event.v1 import event_type_pb2
-from zegel.signing.v1 import ceremony_service_pb2, signing_service_pb2
 from zegel_server import clock
 from zegel_server.audit import leaf
 from zegel_server.audit.recorder import Recorder
@@ -22,7 +21,7 @@ from zegel_server.db import Database, Statement, open_database
 from zegel_server.db.schema import audit_events, outbox
 from zegel_server.documents.model import Page, UploadSpec
 from zegel_server.documents.signing_documents import SigningDocuments
-from zegel_server.edge.idempotency import Answers, Call
+from zegel_server.edge.idempotency import Answers
 from zegel_server.identity.sessions import Sessions
 from zegel_server.ids import new_id
 from zegel_server.keys.service import Keys
@@ -43,11 +42,6 @@ from zegel_server.signing.values import Value
 
 SQLITE_ONLY = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 """For what no database decides: refusals, messages, damage."""
-
-NO_REQUEST = signing_service_pb2.CreateSignatureRequestRequest()
-NO_SIGN = ceremony_service_pb2.SignDocumentsRequest()
-NO_CALL: Call = Call(None, None, "", b"", b"")  # type: ignore[arg-type]
-"""A call that is not repeated: nothing is kept of it."""
 
 SEAL_CERTIFICATE = hashlib.sha256(b"the certificate that seals").hexdigest()
 """What the trail says of it."""
@@ -194,7 +188,7 @@ class World:
 
     async def send(self, caller: Caller, new: NewRequest | None = None) -> SignatureRequest:
         new = new or await self.draft(caller)
-        return await self.signing.create(caller, new, NO_CALL, lambda _: NO_REQUEST)
+        return await self.signing.create(caller, new)
 
     async def draft(self, caller: Caller, *, orders: Sequence[int] = (0, 1), **changes: Any) -> NewRequest:
         document = await self.documents.add(caller.principal_id)
@@ -209,7 +203,7 @@ class World:
 
     async def sign(self, signer: Caller) -> SignatureRequest:
         await self.ready(signer)
-        return (await self.ceremony.sign(signer, NO_CALL, lambda _: NO_SIGN)).request
+        return (await self.ceremony.sign(signer)).request
 
     async def events(self, request: SignatureRequest) -> list[str]:
         rows = await self.database.fetch(_EVENTS)

@@ -8,7 +8,6 @@ from zegel.document.v1 import document_service_pb2 as pb
 from zegel.document.v1.document_service_pb2_grpc import DocumentServiceServicer
 from zegel_server.caller import current_caller, keep_checking
 from zegel_server.clock import to_timestamp
-from zegel_server.db import Transaction, UniqueViolation
 from zegel_server.documents import model, wire
 from zegel_server.documents.downloads import Downloads
 from zegel_server.documents.findings import findings_from_text
@@ -18,7 +17,7 @@ from zegel_server.documents.wire import spec_of
 from zegel_server.edge import paging, validation
 from zegel_server.edge.endpoints import Codec
 from zegel_server.edge.idempotency import Answers
-from zegel_server.errors import Aborted, InvalidArgument
+from zegel_server.errors import InvalidArgument
 
 Context = Any
 """gRPC's generated classes have one; nothing is handed in."""
@@ -59,22 +58,13 @@ class DocumentServicer(DocumentServiceServicer):
     async def StartUpload(self, request: pb.StartUploadRequest, context: Context) -> pb.StartUploadResponse:
         """See the contract."""
         caller = current_caller()
-        call = await self._answers.call(caller, request)
-        earlier = await call.earlier(pb.StartUploadResponse)
-        if earlier is not None:
-            return earlier
-
-        async def remember(transaction: Transaction, upload: model.Upload) -> None:
-            await call.remember(transaction, pb.StartUploadResponse(upload=upload_message(upload)))
-
-        try:
-            upload = await self._uploads.start(caller, spec_of(request.spec), remember)
-        except UniqueViolation:
-            earlier = await call.earlier(pb.StartUploadResponse)
-            if earlier is None:
-                raise Aborted("The same call is being made at the same time; try again.") from None
-            return earlier
-        return pb.StartUploadResponse(upload=upload_message(upload))
+        return await self._answers.once(
+            caller,
+            request,
+            pb.StartUploadResponse,
+            lambda keep: self._uploads.start(caller, spec_of(request.spec), keep),
+            lambda upload: pb.StartUploadResponse(upload=upload_message(upload)),
+        )
 
     async def GetUpload(self, request: pb.GetUploadRequest, context: Context) -> pb.GetUploadResponse:
         """See the contract."""

@@ -33,13 +33,11 @@ from zegel_server.documents.removal import schedule_removal
 from zegel_server.documents.renditions import Rendered
 from zegel_server.documents.rows import StoredVersion, add_to_document, insert_document, insert_version
 from zegel_server.documents.streams import Place
+from zegel_server.edge.idempotency import Keep, keep_nothing
 from zegel_server.keys.service import Keys, StoredDek
 
 PERMISSION = "document.create"
 """What an upload's owner holds; of a new version's, in its document too."""
-
-Remember = Callable[[Transaction, Upload], Awaitable[None]]
-"""Stores the answer of an idempotent call in the transaction of its change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,14 +181,14 @@ class UploadProgress:
         tags: bytes = b"",
         *,
         number: Callable[[Transaction], Awaitable[None]] | None = None,
-        remember: Remember | None = None,
+        keep: Keep[Upload] = keep_nothing,
     ) -> None:
         """Gives the upload its row.
 
         Args:
             tags: Those of part 0, where it is ready to be stored.
             number: Makes sure, inside the transaction, that the version's number is still free.
-            remember: Stores the answer of an idempotent call.
+            keep: Keeps the result for a repetition of the call.
 
         Raises:
             UniqueViolation: The same call is being made at the same time.
@@ -224,8 +222,7 @@ class UploadProgress:
                 expire_time=upload.expire_time,
             )
             await self._recorder.record(transaction, draft)
-            if remember is not None:
-                await remember(transaction, upload.shown())
+            await keep(transaction, upload.shown())
         self.stored = True
 
     async def claim(self, part: int, tags: bytes, *, last: bool) -> None:

@@ -39,9 +39,10 @@ from zegel_server.documents.parts import PART_SEGMENTS
 from zegel_server.documents.renditions import REFUSED, Rendered, Renditions
 from zegel_server.documents.rows import lock_and_number, raced
 from zegel_server.documents.streams import Ciphertext, Place, Stream
-from zegel_server.documents.upload_progress import PERMISSION, OpenUpload, ProgressStore, Remember, UploadProgress
+from zegel_server.documents.upload_progress import PERMISSION, OpenUpload, ProgressStore, UploadProgress
 from zegel_server.documents.writing import StreamWriter
 from zegel_server.edge import validation
+from zegel_server.edge.idempotency import Keep, keep_nothing
 from zegel_server.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound, ZegelError
 from zegel_server.ids import new_id
 from zegel_server.keys.service import StoredDek
@@ -75,13 +76,13 @@ class Uploads:
 
     # --------------------------------------------------------------------------------------- opened and given up
 
-    async def start(self, caller: Caller, spec: UploadSpec, remember: Remember | None = None) -> Upload:
+    async def start(self, caller: Caller, spec: UploadSpec, keep: Keep[Upload] = keep_nothing) -> Upload:
         """Opens an upload.
 
         Args:
             caller: Who calls.
             spec: What it is to become.
-            remember: Stores the answer for a repetition of the call.
+            keep: Keeps the result for a repetition of the call.
 
         Raises:
             InvalidArgument: A field of the spec is wrong.
@@ -89,7 +90,7 @@ class Uploads:
             FailedPrecondition: The document is deleted, or is a sealed one.
             UniqueViolation: The same call is being made at the same time.
         """
-        progress = await self._begin(caller, spec.checked(), remember, at_once=True)
+        progress = await self._begin(caller, spec.checked(), keep, at_once=True)
         return progress.upload.shown()
 
     async def get(self, caller: Caller, upload_id: str) -> Upload:
@@ -180,7 +181,7 @@ class Uploads:
                 raise stream_order(
                     "spec.client_encrypted", "takes StartUpload, whose answer has what to encrypt the chunks with"
                 )
-            progress = await self._begin(caller, first.spec.checked(), None)
+            progress = await self._begin(caller, first.spec.checked(), keep_nothing)
         else:
             row = await self._find(caller, first.upload_id or "")
             if row.state == UploadState.FINISHED:
@@ -290,7 +291,7 @@ class Uploads:
             await storing
 
     async def _begin(
-        self, caller: Caller, spec: UploadSpec, remember: Remember | None, *, at_once: bool = False
+        self, caller: Caller, spec: UploadSpec, keep: Keep[Upload], *, at_once: bool = False
     ) -> UploadProgress:
         """A new upload; its row waits, where it may, until something is stored."""
         if spec.team_id:
@@ -325,9 +326,9 @@ class Uploads:
                 if await lock_and_number(transaction, caller.tenant_id, document_id, owners) != version:
                     raise raced()
 
-            await progress.open(number=number, remember=remember)
+            await progress.open(number=number, keep=keep)
         elif at_once:
-            await progress.open(remember=remember)
+            await progress.open(keep=keep)
         return progress
 
     async def _with_client_encryption(self, upload: OpenUpload) -> OpenUpload:

@@ -3,12 +3,13 @@
 Invariants:
 
 * The answer is stored in the transaction of the change: either both are there or neither.
-* An answer that holds a token is stored without it: a secret that is told once is not kept.
+* An answer that holds a token is stored without it: a secret that is shown once is not kept.
 * Of the request a keyed hash is stored: names and addresses are guessed soon enough, and without the tenant's key no
   guess can be checked. The key is one that no rotation changes.
 """
 
 import hashlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeVar
 
@@ -17,19 +18,31 @@ from sqlalchemy import delete, select
 
 from zegel_server import clock
 from zegel_server.caller import Caller
-from zegel_server.db import Database, Statement, Transaction, bind, insert_into
+from zegel_server.db import Database, Statement, Transaction, UniqueViolation, bind, insert_into
 from zegel_server.db.schema import idempotency
 from zegel_server.edge import validation
-from zegel_server.errors import AlreadyExists
+from zegel_server.errors import Aborted, AlreadyExists, FailedPrecondition, ResourceExhausted
 
 KEPT: Final = 2 * clock.DAY
 """How long an answer is kept: the contract promises a day at least."""
 
 M = TypeVar("M", bound=Message)
+T = TypeVar("T")
+
+Keep = Callable[[Transaction, T], Awaitable[None]]
+"""Stores the answer that a use case's result makes, in the use case's own transaction, for a repetition of the call."""
+
+
+async def keep_nothing(_transaction: Transaction, _result: object) -> None:
+    """The ``Keep`` of a use case that no repeatable call stands behind: it stores nothing."""
+
 
 _LABEL: Final = b"zegel/request/v1"
 _KEYED: Final = b"\x01"
 """Begins a keyed hash: 33 bytes then, where the plain SHA-256 that earlier servers stored has 32."""
+
+_LATE: Final = (UniqueViolation, Aborted, AlreadyExists, FailedPrecondition, ResourceExhausted)
+"""What a call can run into because the same call, made at the same time, was done first."""
 
 _SELECT: Final = Statement(
     select(idempotency.c.request_hash, idempotency.c.response).where(
@@ -90,10 +103,10 @@ class Call:
 
         Args:
             transaction: That of the change.
-            answer: The answer, without any token.
+            answer: The answer; its tokens are not stored.
 
         Raises:
-            UniqueViolation: The same call is being made at the same time; ask ``earlier`` again.
+            UniqueViolation: The same call was made at the same time; ask ``earlier`` again.
         """
         if not self.request_id:
             return
@@ -103,9 +116,19 @@ class Call:
             principal_id=self.caller.principal_id,
             request_id=self.request_id,
             request_hash=self.keyed,
-            response=answer.SerializeToString(),
+            response=_without_tokens(answer).SerializeToString(),
             create_time=clock.now(),
         )
+
+
+def _without_tokens(answer: M) -> M:
+    """An answer without what its fields named ``token`` or ``…_token`` hold."""
+    bare = type(answer)()
+    bare.CopyFrom(answer)
+    for each in answer.DESCRIPTOR.fields:
+        if each.name == "token" or each.name.endswith("_token"):
+            bare.ClearField(each.name)
+    return bare
 
 
 class KeyedHashes(Protocol):
@@ -152,3 +175,55 @@ class Answers:
         plain = hashlib.sha256(data).digest()
         keyed = await self._keys.keyed_hash(caller.tenant_id, _LABEL, plain)
         return Call(self._database, caller, request_id, plain, _KEYED + keyed)
+
+    async def once(
+        self,
+        caller: Caller,
+        request: Message,
+        kind: type[M],
+        act: Callable[[Keep[T]], Awaitable[T]],
+        answer: Callable[[T], M],
+        *,
+        kept: Callable[[T], M] | None = None,
+        restore: Callable[[M], Awaitable[None]] | None = None,
+    ) -> M:
+        """Does a call once, and answers it as often as it is made, also where it is made twice at the same time.
+
+        Args:
+            caller: Who calls.
+            request: The request, with a field ``request_id``.
+            kind: The answer's type.
+            act: Does it; it must await what it is given with its transaction and its result, as the last step of the
+                transaction.
+            answer: Makes the answer of the result.
+            kept: Makes what of the answer is stored, where that is not all of it. Tokens are never stored.
+            restore: Adds to a stored answer what was not stored of it, such as a new token.
+
+        Returns:
+            The answer: of the result, or the one stored before with what ``restore`` added.
+
+        Raises:
+            Aborted: The same call was being made at the same time.
+            AlreadyExists: The ``request_id`` was used with other arguments (``REQUEST_ID_REUSED``).
+            InvalidArgument: The ``request_id`` is malformed.
+            Unavailable: The key provider does not answer.
+        """
+        call = await self.call(caller, request)
+        make_kept = kept or answer
+
+        async def keep(transaction: Transaction, result: T) -> None:
+            await call.remember(transaction, make_kept(result))
+
+        before = await call.earlier(kind)
+        if before is None:
+            try:
+                return answer(await act(keep))
+            except _LATE as error:
+                before = await call.earlier(kind)
+                if before is None and isinstance(error, UniqueViolation):
+                    raise Aborted("The same call is being made at the same time; try again.") from None
+                if before is None:
+                    raise
+        if restore is not None:
+            await restore(before)
+        return before

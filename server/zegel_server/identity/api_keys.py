@@ -8,27 +8,22 @@ Invariants:
 * After a rotation exactly one token is the key's own; those before are good until the overlap ends, and never again.
 """
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
-from typing import TypeVar
-
-from google.protobuf.message import Message
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 
 from zegel.event.v1 import event_type_pb2 as events
 from zegel_server import clock
 from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller, PrincipalKind
-from zegel_server.db import Database, Reader, Row, Transaction, UniqueViolation
-from zegel_server.edge.idempotency import Call
-from zegel_server.errors import Aborted, FailedPrecondition, NotFound
+from zegel_server.db import Database, Reader, Row, Transaction
+from zegel_server.edge.idempotency import Keep, keep_nothing
+from zegel_server.errors import FailedPrecondition, NotFound
 from zegel_server.identity import store
 from zegel_server.identity.model import TOKEN_SHOWN, narrowing
 from zegel_server.identity.row_locks import hold_caller
 from zegel_server.ids import API_KEY_PREFIX, hash_token, new_id, new_token
 from zegel_server.keys.service import Keys
 from zegel_server.permissions.service import Permissions
-
-M = TypeVar("M", bound=Message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +42,19 @@ class ApiKey:
     rotate_time: int | None = None
     previous_expire_time: int | None = None
     previous_use_time: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """An API key that was just given a token.
+
+    Attributes:
+        api_key: The key.
+        token: The token, shown only now.
+    """
+
+    api_key: ApiKey
+    token: str = field(repr=False)
 
 
 class ApiKeys:
@@ -73,11 +81,9 @@ class ApiKeys:
         expire_time: int | None,
         permissions: frozenset[str] = frozenset(),
         *,
-        call: Call,
-        kind: type[M],
-        answer: Callable[[ApiKey, str], M],
-    ) -> M:
-        """Makes an API key, once a ``request_id``.
+        keep: Keep[NewToken] = keep_nothing,
+    ) -> NewToken:
+        """Makes an API key.
 
         Args:
             caller: Who makes it.
@@ -85,9 +91,7 @@ class ApiKeys:
             roles: Roles to grant.
             expire_time: When it ends by itself; ``None`` for never.
             permissions: What to narrow it to; empty for no narrowing but the caller's own.
-            call: The call, which may be a repetition.
-            kind: The answer's type.
-            answer: Makes the answer; it is kept with an empty token.
+            keep: Keeps the result for a repetition of the call.
 
         Raises:
             InvalidArgument: A permission is none.
@@ -101,7 +105,8 @@ class ApiKeys:
         api_key_id, token = new_id("key"), new_token(API_KEY_PREFIX)
         draft = await self._recorder.draft(caller, events.EVENT_TYPE_API_KEY_CREATED, resource_id=api_key_id)
 
-        async def make(transaction: Transaction) -> ApiKey:
+        async with self._database.transaction() as transaction:
+            await hold_caller(transaction, caller)
             api_key = await self.insert(
                 transaction,
                 tenant_id=caller.tenant_id,
@@ -116,19 +121,9 @@ class ApiKeys:
             )
             await self._permissions.bind(transaction, caller, api_key_id, names)
             await self._recorder.record(transaction, draft)
-            await call.remember(transaction, answer(api_key, ""))
-            return api_key
-
-        try:
-            async with self._database.transaction() as transaction:
-                await hold_caller(transaction, caller)
-                made = await make(transaction)
-        except UniqueViolation:
-            before = await call.earlier(kind)
-            if before is None:
-                raise Aborted("The same key is being made at the same time; try again.") from None
-            return before
-        return answer(made, token)
+            made = NewToken(api_key, token)
+            await keep(transaction, made)
+        return made
 
     async def renew_unused(self, caller: Caller, tenant_id: str, api_key_id: str, rotated: int = 0) -> str:
         """Gives a key whose token was never used another, for a caller whom the first answer did not reach.
@@ -188,19 +183,15 @@ class ApiKeys:
         api_key_id: str,
         overlap_us: int,
         *,
-        call: Call,
-        kind: type[M],
-        answer: Callable[[ApiKey, str], M],
-    ) -> M:
-        """Gives an API key a new token, once a ``request_id``.
+        keep: Keep[NewToken] = keep_nothing,
+    ) -> NewToken:
+        """Gives an API key a new token.
 
         Args:
             caller: Who rotates it.
             api_key_id: Which.
             overlap_us: How long the token before stays good.
-            call: The call, which may be a repetition.
-            kind: The answer's type.
-            answer: Makes the answer; it is kept with an empty token.
+            keep: Keeps the result for a repetition of the call.
 
         Raises:
             FailedPrecondition: It was revoked, or has ended.
@@ -215,24 +206,18 @@ class ApiKeys:
             resource_id=api_key_id,
             extra={"overlap_s": overlap_us // clock.SECOND},
         )
-        try:
-            async with self._database.transaction() as transaction:
-                # Keys in one order and before sessions, as a revocation takes them: nobody waits in a circle.
-                own = caller.session_id if caller.kind is PrincipalKind.API_KEY else api_key_id
-                rows = {
-                    each: await transaction.fetch_one(store.LOCK_API_KEY, tenant_id=caller.tenant_id, api_key_id=each)
-                    for each in sorted({own, api_key_id})
-                }
-                await hold_caller(transaction, caller)
-                made = await self._rotate(transaction, rows[api_key_id], token, overlap_us)
-                await self._recorder.record(transaction, draft)
-                await call.remember(transaction, answer(made, ""))
-        except UniqueViolation:
-            before = await call.earlier(kind)
-            if before is None:
-                raise Aborted("The same key is being rotated at the same time; try again.") from None
-            return before
-        return answer(made, token)
+        async with self._database.transaction() as transaction:
+            # Keys in one order and before sessions, as a revocation takes them: nobody waits in a circle.
+            own = caller.session_id if caller.kind is PrincipalKind.API_KEY else api_key_id
+            rows = {
+                each: await transaction.fetch_one(store.LOCK_API_KEY, tenant_id=caller.tenant_id, api_key_id=each)
+                for each in sorted({own, api_key_id})
+            }
+            await hold_caller(transaction, caller)
+            made = NewToken(await self._rotate(transaction, rows[api_key_id], token, overlap_us), token)
+            await self._recorder.record(transaction, draft)
+            await keep(transaction, made)
+        return made
 
     async def _rotate(self, transaction: Transaction, row: Row, token: str, overlap_us: int) -> ApiKey:
         now = clock.now()

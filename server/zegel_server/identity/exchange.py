@@ -8,8 +8,6 @@ Invariants:
 
 from typing import Final, Protocol
 
-from google.protobuf.message import Message
-
 from zegel.event.v1 import event_type_pb2 as events
 from zegel_server import clock
 from zegel_server.audit.recorder import Recorder
@@ -75,14 +73,14 @@ class Exchange:
         self._signable = signable
         self._recorder = recorder
 
-    async def present(self, token: str, origin: Origin, certificate: bytes | None, message: Message) -> Caller:
+    async def present(self, token: str, origin: Origin, certificate: bytes | None, message: object) -> Caller:
         """Says who calls; the session stage of methods that exchange.
 
         Args:
             token: What is to be exchanged.
             origin: Where the call came from.
             certificate: The client's certificate in DER, or ``None``.
-            message: The request.
+            message: The request, whose ``tenant_id`` says in which tenant an ID token is to be good.
 
         Raises:
             Unauthenticated: It is not good at this moment.

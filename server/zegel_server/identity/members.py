@@ -6,11 +6,8 @@ Invariants:
 * Who removes a member takes its roles and sessions in the same transaction.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
-
-from google.protobuf.message import Message
 
 from zegel.event.v1 import event_type_pb2 as events
 from zegel_server import clock
@@ -18,14 +15,12 @@ from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller
 from zegel_server.db import Database, Row, UniqueViolation
 from zegel_server.edge import paging
-from zegel_server.edge.idempotency import Call
+from zegel_server.edge.idempotency import Keep, keep_nothing
 from zegel_server.errors import Aborted, AlreadyExists, InvalidArgument, NotFound
 from zegel_server.identity import store
 from zegel_server.ids import new_id
 from zegel_server.keys.service import Keys
 from zegel_server.permissions.service import Permissions
-
-M = TypeVar("M", bound=Message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +58,16 @@ class Members:
         email: str,
         roles: Sequence[str],
         *,
-        call: Call,
-        answer: Callable[[Member], M],
-    ) -> M:
-        """Adds a member, once a ``request_id``.
+        keep: Keep[Member] = keep_nothing,
+    ) -> Member:
+        """Adds a member.
 
         Args:
             caller: Who adds it.
             name: Name of the person.
             email: Mail address of the person.
             roles: Roles to grant.
-            call: The call, which may be a repetition.
-            answer: Makes the answer.
+            keep: Keeps the result for a repetition of the call.
 
         Raises:
             AlreadyExists: A member has the address.
@@ -85,7 +78,6 @@ class Members:
         member = Member(new_id("mem"), name, email, tuple(sorted(set(roles))), clock.now(), 1)
         profile = self._keys.encrypt_personal(subject.key, {"name": name, "email": email}, member.member_id)
         draft = await self._recorder.draft(caller, events.EVENT_TYPE_MEMBER_CREATED, resource_id=member.member_id)
-        made = answer(member)
         try:
             async with self._database.transaction() as transaction:
                 await transaction.execute(
@@ -100,13 +92,10 @@ class Members:
                 )
                 await self._permissions.bind(transaction, caller, member.member_id, member.roles)
                 await self._recorder.record(transaction, draft)
-                await call.remember(transaction, made)
+                await keep(transaction, member)
         except UniqueViolation:
-            before = await call.earlier(type(made))
-            if before is not None:
-                return before
             raise AlreadyExists("A member has this address.", resource="member") from None
-        return made
+        return member
 
     async def get(self, caller: Caller, member_id: str, permission: str = "member.read") -> Member:
         """A member that the caller reaches.

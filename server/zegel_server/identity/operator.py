@@ -38,10 +38,10 @@ async def ensure_operator(identity: Identity) -> str | None:
     else:
         return None
     try:
-        _, _, token = await identity.create_tenant(None, "Installation", role=OPERATOR, tenant_id=INSTALLATION)
+        made = await identity.create_tenant(None, "Installation", role=OPERATOR, tenant_id=INSTALLATION)
     except UniqueViolation:
         return None
-    return token
+    return made.token
 
 
 async def renew_operator(database: Database, identity: Identity) -> str:

@@ -5,19 +5,17 @@ Invariants:
 * A tenant comes to be with its keys, its first API key and that key's role, in one transaction, or not at all.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, TypeVar
-
-from google.protobuf.message import Message
+from typing import Final
 
 from zegel.event.v1 import event_type_pb2 as events
 from zegel_server import clock
 from zegel_server.audit.recorder import Draft, Recorder
 from zegel_server.caller import Caller
-from zegel_server.db import Database, Row, Transaction, UniqueViolation
+from zegel_server.db import Database, Row
 from zegel_server.edge import paging
-from zegel_server.edge.idempotency import Call
+from zegel_server.edge.idempotency import Keep, keep_nothing
 from zegel_server.errors import Aborted, NotFound
 from zegel_server.identity import store
 from zegel_server.identity.api_keys import ApiKey, ApiKeys
@@ -27,8 +25,6 @@ from zegel_server.ids import API_KEY_PREFIX, new_id, new_token
 from zegel_server.keys.service import Keys
 from zegel_server.permissions.model import OWNER
 from zegel_server.permissions.service import Permissions
-
-M = TypeVar("M", bound=Message)
 
 OWNER_KEY: Final = "owner"
 """Name of the API key that a tenant begins with."""
@@ -46,6 +42,21 @@ class Tenant:
     """Name of its own key provider; empty where it has the installation's."""
     sensitive: Mapping[str, int] = field(default_factory=dict)
     """The longest age of an authentication in seconds, by the permission that is sensitive."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewTenant:
+    """A tenant that was just made.
+
+    Attributes:
+        tenant: The tenant.
+        api_key: Its first API key.
+        token: That key's token, shown only now.
+    """
+
+    tenant: Tenant
+    api_key: ApiKey
+    token: str = field(repr=False)
 
 
 class Identity:
@@ -73,8 +84,8 @@ class Identity:
         *,
         role: str = OWNER,
         tenant_id: str = "",
-        finish: Callable[[Transaction, Tenant, ApiKey], Any] | None = None,
-    ) -> tuple[Tenant, ApiKey, str]:
+        keep: Keep[NewTenant] = keep_nothing,
+    ) -> NewTenant:
         """Creates a tenant with a first API key.
 
         Args:
@@ -82,10 +93,7 @@ class Identity:
             name: Name of the tenant.
             role: Role of the key.
             tenant_id: Its identifier, where it is given.
-            finish: Does more in the same transaction.
-
-        Returns:
-            The tenant, the key, and the key's token.
+            keep: Keeps the result for a repetition of the call.
 
         Raises:
             Unavailable: The key provider does not answer.
@@ -131,33 +139,9 @@ class Identity:
                 transaction, tenant_id, api_key.api_key_id, role, caller.principal_id if caller else ""
             )
             await self._recorder.record(transaction, draft)
-            if finish is not None:
-                await finish(transaction, tenant, api_key)
-        return tenant, api_key, token
-
-    async def create_tenant_for(
-        self, caller: Caller, name: str, call: Call, kind: type[M], answer: Callable[[Tenant, ApiKey, str], M]
-    ) -> M:
-        """Creates a tenant once a ``request_id``.
-
-        Args:
-            caller: The operator.
-            name: Name of the tenant.
-            call: The call, which may be a repetition.
-            kind: The answer's type.
-            answer: Makes the answer; it is kept with an empty token.
-        """
-
-        async def keep(transaction: Transaction, tenant: Tenant, api_key: ApiKey) -> None:
-            await call.remember(transaction, answer(tenant, api_key, ""))
-
-        try:
-            return answer(*await self.create_tenant(caller, name, finish=keep))
-        except UniqueViolation:
-            before = await call.earlier(kind)
-            if before is None:
-                raise Aborted("The same tenant is being made at the same time; try again.") from None
-            return before
+            made = NewTenant(tenant, api_key, token)
+            await keep(transaction, made)
+        return made
 
     async def tenant(self, tenant_id: str) -> Tenant:
         """A tenant.

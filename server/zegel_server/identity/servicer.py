@@ -9,9 +9,9 @@ from zegel.identity.v1 import identity_service_pb2_grpc as rpc
 from zegel_server import clock
 from zegel_server.caller import Caller, PrincipalKind, current_caller
 from zegel_server.edge import paging, validation
-from zegel_server.edge.idempotency import Answers
+from zegel_server.edge.idempotency import Answers, Keep
 from zegel_server.errors import InvalidArgument
-from zegel_server.identity.api_keys import ApiKey
+from zegel_server.identity.api_keys import ApiKey, NewToken
 from zegel_server.identity.exchange import EXCHANGED_DEFAULT, EXCHANGED_MOST, Exchange
 from zegel_server.identity.members import Member
 from zegel_server.identity.model import (
@@ -66,19 +66,19 @@ class IdentityServicer(rpc.IdentityServiceServicer):
         """See the contract."""
         caller = current_caller()
         name = validation.text(request.name, "name", most=MAX_NAME)
-        call = await self._answers.call(caller, request)
-        before = await call.earlier(pb.CreateTenantResponse)
-        if before is not None:
+
+        async def restore(before: pb.CreateTenantResponse) -> None:
             before.api_key_token = await self._renewed(caller, before.tenant.tenant_id, before.api_key)
-            return before
-        return await self._identity.create_tenant_for(
+
+        return await self._answers.once(
             caller,
-            name,
-            call,
+            request,
             pb.CreateTenantResponse,
-            lambda tenant, api_key, token: pb.CreateTenantResponse(
-                tenant=_tenant(tenant), api_key=_api_key(api_key), api_key_token=token
+            lambda keep: self._identity.create_tenant(caller, name, keep=keep),
+            lambda made: pb.CreateTenantResponse(
+                tenant=_tenant(made.tenant), api_key=_api_key(made.api_key), api_key_token=made.token
             ),
+            restore=restore,
         )
 
     async def GetTenant(self, request: pb.GetTenantRequest, context: Any) -> pb.GetTenantResponse:
@@ -105,17 +105,12 @@ class IdentityServicer(rpc.IdentityServiceServicer):
         name = validation.text(request.name, "name", most=MAX_NAME)
         email = validation.email(request.email, "email")
         roles = _roles(request.roles) or ["member"]
-        call = await self._answers.call(caller, request)
-        before = await call.earlier(pb.CreateMemberResponse)
-        if before is not None:
-            return before
-        return await self._identity.members.create(
+        return await self._answers.once(
             caller,
-            name,
-            email,
-            roles,
-            call=call,
-            answer=lambda member: pb.CreateMemberResponse(member=_member(member)),
+            request,
+            pb.CreateMemberResponse,
+            lambda keep: self._identity.members.create(caller, name, email, roles, keep=keep),
+            lambda member: pb.CreateMemberResponse(member=_member(member)),
         )
 
     async def GetMember(self, request: pb.GetMemberRequest, context: Any) -> pb.GetMemberResponse:
@@ -159,23 +154,26 @@ class IdentityServicer(rpc.IdentityServiceServicer):
         roles = _roles(request.roles)
         if not roles:
             raise InvalidArgument("roles", f"must be 1 to {MAX_ROLES}", reason="MISSING_FIELD")
-        call = await self._answers.call(caller, request)
-        before = await call.earlier(pb.CreateApiKeyResponse)
-        if before is not None:
+
+        async def create(keep: Keep[NewToken]) -> NewToken:
+            # Of a repetition it may be over by now.
+            expire_time = None
+            if request.HasField("expire_time"):
+                expire_time = validation.future(request.expire_time, "expire_time")
+            return await self._identity.api_keys.create(
+                caller, name, roles, expire_time, _permissions(request.permissions), keep=keep
+            )
+
+        async def restore(before: pb.CreateApiKeyResponse) -> None:
             before.token = await self._renewed(caller, caller.tenant_id, before.api_key)
-            return before
-        expire_time = None
-        if request.HasField("expire_time"):
-            expire_time = validation.future(request.expire_time, "expire_time")
-        return await self._identity.api_keys.create(
+
+        return await self._answers.once(
             caller,
-            name,
-            roles,
-            expire_time,
-            _permissions(request.permissions),
-            call=call,
-            kind=pb.CreateApiKeyResponse,
-            answer=lambda api_key, token: pb.CreateApiKeyResponse(api_key=_api_key(api_key), token=token),
+            request,
+            pb.CreateApiKeyResponse,
+            create,
+            lambda made: pb.CreateApiKeyResponse(api_key=_api_key(made.api_key), token=made.token),
+            restore=restore,
         )
 
     async def RotateApiKey(self, request: pb.RotateApiKeyRequest, context: Any) -> pb.RotateApiKeyResponse:
@@ -185,18 +183,17 @@ class IdentityServicer(rpc.IdentityServiceServicer):
         overlap = OVERLAP
         if request.HasField("overlap"):
             overlap = validation.duration(request.overlap, "overlap", most=OVERLAP_MOST)
-        call = await self._answers.call(caller, request)
-        before = await call.earlier(pb.RotateApiKeyResponse)
-        if before is not None:
+
+        async def restore(before: pb.RotateApiKeyResponse) -> None:
             before.token = await self._renewed(caller, caller.tenant_id, before.api_key)
-            return before
-        return await self._identity.api_keys.rotate(
+
+        return await self._answers.once(
             caller,
-            api_key_id,
-            overlap,
-            call=call,
-            kind=pb.RotateApiKeyResponse,
-            answer=lambda api_key, token: pb.RotateApiKeyResponse(api_key=_api_key(api_key), token=token),
+            request,
+            pb.RotateApiKeyResponse,
+            lambda keep: self._identity.api_keys.rotate(caller, api_key_id, overlap, keep=keep),
+            lambda made: pb.RotateApiKeyResponse(api_key=_api_key(made.api_key), token=made.token),
+            restore=restore,
         )
 
     async def _renewed(self, caller: Caller, tenant_id: str, api_key: pb.ApiKey) -> str:

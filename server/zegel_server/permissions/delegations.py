@@ -10,26 +10,22 @@ Invariants:
   over no more than the delegator holds at that moment.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Final, TypeVar
-
-from google.protobuf.message import Message
+from typing import Final
 
 from zegel.event.v1 import event_type_pb2 as events
 from zegel_server import clock
 from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import GIVING, Caller, Scope
 from zegel_server.db import Database, Row, Transaction, UniqueViolation
-from zegel_server.edge.idempotency import Call
+from zegel_server.edge.idempotency import Keep, keep_nothing
 from zegel_server.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
 from zegel_server.ids import new_id
 from zegel_server.permissions import model, store
 from zegel_server.permissions.changes import change_policy, held_within
 from zegel_server.permissions.model import Policy
 from zegel_server.permissions.sharing import EVERYTHING, is_work, stored_permissions
-
-M = TypeVar("M", bound=Message)
 
 MAX_LIFETIME: Final = 366 * clock.DAY
 """How long a delegation may last, as the contract says."""
@@ -71,10 +67,9 @@ class Delegations:
         permissions: frozenset[str],
         expire_time: int,
         *,
-        call: Call,
-        answer: Callable[[Delegation], M],
-    ) -> M:
-        """Makes a delegation; a repetition of the request gets the first answer.
+        keep: Keep[Delegation] = keep_nothing,
+    ) -> Delegation:
+        """Makes a delegation.
 
         Args:
             caller: Who makes it.
@@ -82,8 +77,7 @@ class Delegations:
             delegate_id: To whom.
             permissions: To which it is narrowed; empty for no narrowing.
             expire_time: When it ends.
-            call: The call, which may be a repetition.
-            answer: Makes the answer that is kept for a repetition.
+            keep: Keeps the result for a repetition of the call.
 
         Raises:
             AlreadyExists: One stands between the two.
@@ -98,7 +92,6 @@ class Delegations:
         caller.require("delegation.create", "member", owner_id=delegator_id)
         delegation_id, created = new_id("dlg"), clock.now()
         draft = await self._recorder.draft(caller, events.EVENT_TYPE_DELEGATION_CREATED, resource_id=delegation_id)
-        kind: type[M] | None = None
         try:
             async with self._database.transaction() as transaction:
                 policy = await change_policy(transaction, caller.tenant_id)
@@ -111,8 +104,6 @@ class Delegations:
                     raise InvalidArgument("delegate_id", "must be another member than the delegator")
                 carried = await self._carried(transaction, caller, policy, delegator_id, permissions)
                 made = Delegation(delegation_id, delegator_id, delegate_id, carried, created, expire_time)
-                kept = answer(made)
-                kind = type(kept)
                 await self._insert(transaction, caller, made)
                 extra = {
                     "delegator": delegator_id,
@@ -121,13 +112,10 @@ class Delegations:
                     "permissions": _stored(carried),
                 }
                 await self._recorder.record(transaction, draft.about(extra=extra))
-                await call.remember(transaction, kept)
+                await keep(transaction, made)
         except UniqueViolation:
-            before = None if kind is None else await call.earlier(kind)
-            if before is None:
-                raise AlreadyExists("A delegation between the two stands.", resource="delegation") from None
-            return before
-        return kept
+            raise AlreadyExists("A delegation between the two stands.", resource="delegation") from None
+        return made
 
     async def _carried(
         self, transaction: Transaction, caller: Caller, policy: Policy, delegator_id: str, permissions: frozenset[str]

@@ -1,22 +1,17 @@
 """Use cases of a tenant's own roles. Each change raises the policy's version in its own transaction."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import replace
-from typing import TypeVar
-
-from google.protobuf.message import Message
 
 from zegel.event.v1 import event_type_pb2 as events
 from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller
 from zegel_server.db import Database, Transaction, UniqueViolation
-from zegel_server.edge.idempotency import Call
+from zegel_server.edge.idempotency import Keep, keep_nothing
 from zegel_server.errors import Aborted, AlreadyExists, FailedPrecondition, NotFound, ResourceExhausted
 from zegel_server.permissions import model, store
 from zegel_server.permissions.changes import Losses, Trial, assess, change_policy, check_within
 from zegel_server.permissions.model import BUILT_IN, NOBODY, Policy, Role
-
-M = TypeVar("M", bound=Message)
 
 
 class Roles:
@@ -33,14 +28,13 @@ class Roles:
         self._recorder = recorder
         self._known = known
 
-    async def create(self, caller: Caller, role: Role, call: Call, answer: Callable[[Role], M]) -> M:
-        """Defines a role of the tenant's own; a repetition of the request gets the first answer.
+    async def create(self, caller: Caller, role: Role, keep: Keep[Role] = keep_nothing) -> Role:
+        """Defines a role of the tenant's own.
 
         Args:
             caller: Who defines it.
             role: The role.
-            call: The call, which may be a repetition.
-            answer: Makes the answer that is kept for a repetition.
+            keep: Keeps the result for a repetition of the call.
 
         Raises:
             AlreadyExists: The name is taken.
@@ -67,12 +61,9 @@ class Roles:
                 )
                 await self._write_rules(transaction, caller.tenant_id, role)
                 await self._recorder.record(transaction, draft)
-                made = answer(replace(role, revision=1))
-                await call.remember(transaction, made)
+                made = replace(role, revision=1)
+                await keep(transaction, made)
         except UniqueViolation:
-            before = await call.earlier(type(answer(role)))
-            if before is not None:
-                return before
             raise AlreadyExists("A role of that name exists.", resource="role") from None
         return made
 

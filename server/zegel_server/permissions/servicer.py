@@ -72,12 +72,12 @@ class PermissionServicer(SharingMethods, rpc.PermissionServiceServicer):
         caller = current_caller()
         _named(request.role.name, "role.name")
         role = self._from_role(request.role, _FIELDS)
-        call = await self._answers.call(caller, request)
-        before = await call.earlier(pb.CreateRoleResponse)
-        if before is not None:
-            return before
-        return await self._permissions.roles.create(
-            caller, role, call, lambda role: pb.CreateRoleResponse(role=_role(role))
+        return await self._answers.once(
+            caller,
+            request,
+            pb.CreateRoleResponse,
+            lambda keep: self._permissions.roles.create(caller, role, keep),
+            lambda made: pb.CreateRoleResponse(role=_role(made)),
         )
 
     async def UpdateRole(self, request: pb.UpdateRoleRequest, context: Any) -> pb.UpdateRoleResponse:

@@ -7,7 +7,7 @@ from zegel.permission.v1 import sharing_pb2 as pb
 from zegel_server import clock
 from zegel_server.caller import Caller, Share, current_caller
 from zegel_server.edge import paging, validation
-from zegel_server.edge.idempotency import Answers
+from zegel_server.edge.idempotency import Answers, Keep
 from zegel_server.errors import InvalidArgument
 from zegel_server.permissions.delegations import MAX_LIFETIME, Delegation
 from zegel_server.permissions.model import is_principal
@@ -36,12 +36,12 @@ class SharingMethods:
         """See the contract."""
         caller = current_caller()
         name = validation.text(request.name, "name", most=MAX_NAME)
-        call = await self._answers.call(caller, request)
-        before = await call.earlier(pb.CreateTeamResponse)
-        if before is not None:
-            return before
-        return await self._permissions.teams.create(
-            caller, name, call, lambda team: pb.CreateTeamResponse(team=_team(team))
+        return await self._answers.once(
+            caller,
+            request,
+            pb.CreateTeamResponse,
+            lambda keep: self._permissions.teams.create(caller, name, keep),
+            lambda team: pb.CreateTeamResponse(team=_team(team)),
         )
 
     async def GetTeam(self, request: pb.GetTeamRequest, context: Any) -> pb.GetTeamResponse:
@@ -111,18 +111,21 @@ class SharingMethods:
             raise InvalidArgument("permissions", f"must be at most {MAX_NARROWED}")
         if not request.HasField("expire_time"):
             raise InvalidArgument("expire_time", "must be set", reason="MISSING_FIELD")
-        call = await self._answers.call(caller, request)
-        before = await call.earlier(pb.CreateDelegationResponse)
-        if before is not None:
-            return before
-        return await self._permissions.delegations.create(
+
+        async def create(keep: Keep[Delegation]) -> Delegation:
+            # Of a repetition it may be over by now.
+            expire_time = validation.future(request.expire_time, "expire_time", most=MAX_LIFETIME)
+            narrowed = frozenset(request.permissions)
+            return await self._permissions.delegations.create(
+                caller, delegator_id, delegate_id, narrowed, expire_time, keep=keep
+            )
+
+        return await self._answers.once(
             caller,
-            delegator_id,
-            delegate_id,
-            frozenset(request.permissions),
-            validation.future(request.expire_time, "expire_time", most=MAX_LIFETIME),
-            call=call,
-            answer=lambda made: pb.CreateDelegationResponse(delegation=_delegation(made)),
+            request,
+            pb.CreateDelegationResponse,
+            create,
+            lambda made: pb.CreateDelegationResponse(delegation=_delegation(made)),
         )
 
     async def ListDelegations(self, request: pb.ListDelegationsRequest, context: Any) -> pb.ListDelegationsResponse:

@@ -7,25 +7,21 @@ Invariants:
   the one added could use there. What it could still grant to the one added is among them.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import Final, TypeVar
-
-from google.protobuf.message import Message
+from typing import Final
 
 from zegel.event.v1 import event_type_pb2 as events
 from zegel_server import clock
 from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller, Scope
-from zegel_server.db import Database, Reader, Transaction, UniqueViolation
-from zegel_server.edge.idempotency import Call
+from zegel_server.db import Database, Reader, Transaction
+from zegel_server.edge.idempotency import Keep, keep_nothing
 from zegel_server.errors import Aborted, NotFound, ResourceExhausted
 from zegel_server.ids import new_id
 from zegel_server.permissions import store
 from zegel_server.permissions.changes import change_policy, held_within
 from zegel_server.permissions.sharing import check_reaches_all
-
-M = TypeVar("M", bound=Message)
 
 MAX_TEAMS: Final = 1_000
 """Teams of a tenant."""
@@ -66,44 +62,36 @@ class Teams:
         self._recorder = recorder
         self._known = known
 
-    async def create(self, caller: Caller, name: str, call: Call, answer: Callable[[Team], M]) -> M:
-        """Makes a team, its maker the first in it; a repetition of the request gets the first answer.
+    async def create(self, caller: Caller, name: str, keep: Keep[Team] = keep_nothing) -> Team:
+        """Makes a team, its maker the first in it.
 
         Args:
             caller: Who makes it.
             name: Its name.
-            call: The call, which may be a repetition.
-            answer: Makes the answer that is kept for a repetition.
+            keep: Keeps the result for a repetition of the call.
 
         Raises:
             ResourceExhausted: The tenant, or the maker, has as many teams as it may.
         """
         team = Team(new_id("tea"), name, clock.now())
-        made = answer(team)
         draft = await self._recorder.draft(caller, events.EVENT_TYPE_TEAM_CREATED, resource_id=team.team_id)
-        try:
-            async with self._database.transaction() as transaction:
-                await change_policy(transaction, caller.tenant_id)
-                row = await transaction.fetch_one(store.COUNT_TEAMS, tenant_id=caller.tenant_id)
-                if row is not None and row.count >= MAX_TEAMS:
-                    raise ResourceExhausted("The tenant has as many teams as it may.", limit="teams")
-                await transaction.execute(
-                    store.INSERT_TEAM,
-                    team_id=team.team_id,
-                    tenant_id=caller.tenant_id,
-                    name=name,
-                    create_time=team.create_time,
-                    revision=1,
-                )
-                await self._insert(transaction, caller, team.team_id, caller.principal_id, None)
-                await self._recorder.record(transaction, draft)
-                await call.remember(transaction, made)
-        except UniqueViolation:
-            before = await call.earlier(type(made))
-            if before is None:
-                raise Aborted("The same team is being made at the same time; try again.") from None
-            return before
-        return made
+        async with self._database.transaction() as transaction:
+            await change_policy(transaction, caller.tenant_id)
+            row = await transaction.fetch_one(store.COUNT_TEAMS, tenant_id=caller.tenant_id)
+            if row is not None and row.count >= MAX_TEAMS:
+                raise ResourceExhausted("The tenant has as many teams as it may.", limit="teams")
+            await transaction.execute(
+                store.INSERT_TEAM,
+                team_id=team.team_id,
+                tenant_id=caller.tenant_id,
+                name=name,
+                create_time=team.create_time,
+                revision=1,
+            )
+            await self._insert(transaction, caller, team.team_id, caller.principal_id, None)
+            await self._recorder.record(transaction, draft)
+            await keep(transaction, team)
+        return team
 
     async def get(self, caller: Caller, team_id: str) -> Team:
         """A team that the caller reaches.

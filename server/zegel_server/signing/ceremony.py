@@ -14,15 +14,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from google.protobuf.message import Message
-
 from zegel.event.v1 import event_type_pb2 as events
 from zegel_server import clock
 from zegel_server.audit.recorder import Draft, Recorder
 from zegel_server.caller import Caller, PrincipalKind, denied
 from zegel_server.db import Database, Row, Transaction
 from zegel_server.edge import validation
-from zegel_server.edge.idempotency import Call
+from zegel_server.edge.idempotency import Keep, keep_nothing
 from zegel_server.errors import Aborted, FailedPrecondition, NotFound, ResourceExhausted
 from zegel_server.keys.service import Keys
 from zegel_server.signing import disclosure, repository, rows, store
@@ -39,9 +37,6 @@ MAX_REASON: Final = 1_000
 """Characters of a reason to decline, as the contract says."""
 TRIES: Final = 5
 """How often an act starts again because the same signer did something else at the same time."""
-
-Answer = Callable[[CeremonyView], Message]
-"""Makes the answer that a repetition of the call gets, without personal data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,13 +174,12 @@ class Ceremony:
                 await self._recorder.record(transaction, draft)
         return CeremonyView(now, read.view.signature_id, after)
 
-    async def sign(self, caller: Caller, call: Call, answer: Answer) -> CeremonyView:
+    async def sign(self, caller: Caller, keep: Keep[CeremonyView] = keep_nothing) -> CeremonyView:
         """Signs; the next in order are asked, or the request waits to be sealed.
 
         Args:
             caller: The signer.
-            call: The call, which may be a repetition.
-            answer: Makes the answer to remember.
+            keep: Keeps the result for a repetition of the call.
 
         Raises:
             FailedPrecondition: Closed, expired, already signed, out of turn, the disclosure is not accepted, or a
@@ -195,12 +189,12 @@ class Ceremony:
         for _ in range(TRIES):
             read = await self._read(caller)
             try:
-                return await self._sign(caller, read, call, answer)
+                return await self._sign(caller, read, keep)
             except _ChangedError:
                 continue
         raise Aborted("The fields were filled in elsewhere at the same time; try again.")
 
-    async def _sign(self, caller: Caller, read: _Read, call: Call, answer: Answer) -> CeremonyView:
+    async def _sign(self, caller: Caller, read: _Read, keep: Keep[CeremonyView]) -> CeremonyView:
         view, at = read.view, clock.now()
         values = {**view.values, **filled_at_signing(view.fields, at)}
         person = view.person
@@ -248,7 +242,7 @@ class Ceremony:
                 )
                 transaction.after_commit(self._all_signed)
             signed = CeremonyView(after, view.signature_id, values)
-            await call.remember(transaction, answer(signed))
+            await keep(transaction, signed)
         return signed
 
     async def decline(self, caller: Caller, reason: str) -> CeremonyView:

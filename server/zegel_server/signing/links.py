@@ -5,9 +5,7 @@ Invariants:
 * A link is made and redeemed only while its signature is pending.
 """
 
-from collections.abc import Callable
-
-from google.protobuf.message import Message
+from typing import NamedTuple
 
 from zegel.event.v1 import event_type_pb2 as events
 from zegel_server import clock
@@ -15,12 +13,26 @@ from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller
 from zegel_server.db import Database, Transaction
 from zegel_server.edge import validation
-from zegel_server.edge.idempotency import Call
+from zegel_server.edge.idempotency import Keep, keep_nothing
 from zegel_server.identity.links import Links
 from zegel_server.identity.model import LinkState, ListedLink
 from zegel_server.keys.service import Keys
 from zegel_server.signing.repository import lock_progress
 from zegel_server.signing.service import Signing
+
+
+class NewLink(NamedTuple):
+    """A link that was just made.
+
+    Attributes:
+        signer_link_id: Its identifier.
+        token: Its token, shown only now.
+        expire_time: When it ends, in microseconds since the epoch.
+    """
+
+    signer_link_id: str
+    token: str
+    expire_time: int
 
 
 class SignerLinks:
@@ -48,9 +60,8 @@ class SignerLinks:
         signature_id: str,
         expire_time: int,
         *,
-        call: Call,
-        answer: Callable[[str], Message],
-    ) -> tuple[str, str]:
+        keep: Keep[NewLink] = keep_nothing,
+    ) -> NewLink:
         """Makes a link for one signer; the trail records who made it.
 
         Args:
@@ -58,11 +69,7 @@ class SignerLinks:
             signature_request_id: The request.
             signature_id: The signer's signature.
             expire_time: When it ends, in microseconds since the epoch.
-            call: The call, which may be a repetition.
-            answer: Makes the answer to remember, without a token, of the link's identifier.
-
-        Returns:
-            The link's identifier, and its token.
+            keep: Keeps the result for a repetition of the call.
 
         Raises:
             FailedPrecondition: The signature is no longer pending.
@@ -89,10 +96,11 @@ class SignerLinks:
                 trail=known.audit_id,
                 expire_time=expire_time,
             )
-            extra = {**draft.extra, "link": made[0], "expire_time": clock.to_rfc3339(expire_time)}
+            link = NewLink(*made, expire_time)
+            extra = {**draft.extra, "link": link.signer_link_id, "expire_time": clock.to_rfc3339(expire_time)}
             await self._recorder.record(transaction, draft.about(extra=extra))
-            await call.remember(transaction, answer(made[0]))
-        return made[0], made[1]
+            await keep(transaction, link)
+        return link
 
     async def renew(self, caller: Caller, signature_request_id: str, signature_id: str, signer_link_id: str) -> str:
         """Gives a link a new token, for a caller who did not receive the first answer.

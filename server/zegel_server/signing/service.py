@@ -13,8 +13,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from google.protobuf.message import Message
-
 from zegel.event.v1 import event_type_pb2 as events
 from zegel_server import clock
 from zegel_server.audit.leaf import commitment
@@ -23,7 +21,7 @@ from zegel_server.caller import Caller, PrincipalKind, Scope
 from zegel_server.db import Database
 from zegel_server.documents.signing_documents import SigningDocuments
 from zegel_server.edge import paging, validation
-from zegel_server.edge.idempotency import Call
+from zegel_server.edge.idempotency import Keep, keep_nothing
 from zegel_server.errors import Aborted
 from zegel_server.identity.sessions import Sessions
 from zegel_server.keys.service import Keys
@@ -42,9 +40,6 @@ MOVE: Final = "signature_request.move"
 
 FIRST_PAGE: Final = "req_" + "z" * 26
 """Sorts after every identifier, whatever the database's collation: an identifier's first digit is at most 7."""
-
-Answer = Callable[[SignatureRequest], Message]
-"""Makes the answer to a repetition of the call, without personal data, which stays in its encrypted columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +84,15 @@ class Signing:
         self._renditions = renditions
         self._requests = RequestRepository(database, keys)
 
-    async def create(self, caller: Caller, new: NewRequest, call: Call, answer: Answer) -> SignatureRequest:
+    async def create(
+        self, caller: Caller, new: NewRequest, keep: Keep[SignatureRequest] = keep_nothing
+    ) -> SignatureRequest:
         """Sends a signature request.
 
         Args:
             caller: Who sends it.
             new: What is asked for.
-            call: The call, which may be a repetition.
-            answer: Makes the answer to remember.
+            keep: Keeps the result for a repetition of the call.
 
         Returns:
             The request, sent.
@@ -146,7 +142,7 @@ class Signing:
                 await shown.merged.insert(transaction, sent.owner_id)
             await repository.insert(transaction, self._keys, sent, subjects)
             await self._recorder.record(transaction, draft)
-            await call.remember(transaction, answer(sent))
+            await keep(transaction, sent)
         return sent
 
     async def get(self, caller: Caller, signature_request_id: str) -> SignatureRequest:

@@ -1,9 +1,6 @@
 """SigningService and CeremonyService: messages to the model and back, and nothing else."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeVar
-
-from google.protobuf.message import Message
+from typing import Any, Final
 
 from zegel.signing.v1 import ceremony_service_pb2 as ceremony_pb
 from zegel.signing.v1 import ceremony_service_pb2_grpc as ceremony_rpc
@@ -11,14 +8,11 @@ from zegel.signing.v1 import signing_service_pb2 as pb
 from zegel.signing.v1 import signing_service_pb2_grpc as rpc
 from zegel_server import clock
 from zegel_server.caller import current_caller
-from zegel_server.db import UniqueViolation
 from zegel_server.edge import paging, validation
-from zegel_server.edge.idempotency import Answers, Call
-from zegel_server.errors import FailedPrecondition
+from zegel_server.edge.idempotency import Answers, Keep
 from zegel_server.signing import messages
 from zegel_server.signing.ceremony import Ceremony
-from zegel_server.signing.links import SignerLinks
-from zegel_server.signing.request import CeremonyView
+from zegel_server.signing.links import NewLink, SignerLinks
 from zegel_server.signing.service import FIRST_PAGE, Signing
 
 SESSION_DEFAULT: Final = clock.HOUR
@@ -33,29 +27,6 @@ FIRST_LINK: Final = "lnk_" + "z" * 26
 
 LINK_MOST: Final = 30 * clock.DAY
 """The longest it may be, as the contract says."""
-
-M = TypeVar("M", bound=Message)
-
-
-async def _once(
-    call: Call,
-    kind: type[M],
-    *,
-    act: Callable[[], Awaitable[M]],
-    restore: Callable[[M], Awaitable[None]],
-) -> M:
-    """Does a call with a ``request_id`` once; a repetition, also at the same time, gets the first answer."""
-    before = await call.earlier(kind)
-    if before is None:
-        try:
-            return await act()
-        except (UniqueViolation, FailedPrecondition):
-            # The same call, made at the same time, may have come first.
-            before = await call.earlier(kind)
-            if before is None:
-                raise
-    await restore(before)
-    return before
 
 
 class SigningServicer(rpc.SigningServiceServicer):
@@ -77,24 +48,22 @@ class SigningServicer(rpc.SigningServiceServicer):
     ) -> pb.CreateSignatureRequestResponse:
         """See the contract."""
         caller = current_caller()
-        call = await self._answers.call(caller, request)
 
-        async def act() -> pb.CreateSignatureRequestResponse:
-            sent = await self._signing.create(
-                caller,
-                messages.new_request(request),
-                call,
-                lambda made: pb.CreateSignatureRequestResponse(
-                    signature_request=messages.request_message(made, bare=True)
-                ),
-            )
-            return pb.CreateSignatureRequestResponse(signature_request=messages.request_message(sent))
+        async def restore(before: pb.CreateSignatureRequestResponse) -> None:
+            known = await self._signing.get(caller, before.signature_request.signature_request_id)
+            messages.restore_request(before.signature_request, known)
 
-        async def restore(answer: pb.CreateSignatureRequestResponse) -> None:
-            known = await self._signing.get(caller, answer.signature_request.signature_request_id)
-            messages.restore_request(answer.signature_request, known)
-
-        return await _once(call, pb.CreateSignatureRequestResponse, act=act, restore=restore)
+        return await self._answers.once(
+            caller,
+            request,
+            pb.CreateSignatureRequestResponse,
+            lambda keep: self._signing.create(caller, messages.new_request(request), keep),
+            lambda sent: pb.CreateSignatureRequestResponse(signature_request=messages.request_message(sent)),
+            kept=lambda sent: pb.CreateSignatureRequestResponse(
+                signature_request=messages.request_message(sent, bare=True)
+            ),
+            restore=restore,
+        )
 
     async def GetSignatureRequest(
         self, request: pb.GetSignatureRequestRequest, context: Any
@@ -162,30 +131,27 @@ class SigningServicer(rpc.SigningServiceServicer):
     async def CreateSignerLink(self, request: pb.CreateSignerLinkRequest, context: Any) -> pb.CreateSignerLinkResponse:
         """See the contract."""
         caller = current_caller()
-        call = await self._answers.call(caller, request)
         request_id, signature_id = request.signature_request_id, request.signature_id
 
-        async def act() -> pb.CreateSignerLinkResponse:
+        async def create(keep: Keep[NewLink]) -> NewLink:
             expire_time = clock.now() + LINK_DEFAULT
             if request.HasField("expire_time"):
                 expire_time = validation.future(request.expire_time, "expire_time", most=LINK_MOST)
+            return await self._links.create(caller, request_id, signature_id, expire_time, keep=keep)
 
-            def bare(signer_link_id: str) -> pb.CreateSignerLinkResponse:
-                return pb.CreateSignerLinkResponse(
-                    signer_link_id=signer_link_id, expire_time=clock.to_timestamp(expire_time)
-                )
+        async def restore(before: pb.CreateSignerLinkResponse) -> None:
+            before.token = await self._links.renew(caller, request_id, signature_id, before.signer_link_id)
 
-            signer_link_id, token = await self._links.create(
-                caller, request_id, signature_id, expire_time, call=call, answer=bare
-            )
-            answer = bare(signer_link_id)
-            answer.token = token
-            return answer
-
-        async def restore(answer: pb.CreateSignerLinkResponse) -> None:
-            answer.token = await self._links.renew(caller, request_id, signature_id, answer.signer_link_id)
-
-        return await _once(call, pb.CreateSignerLinkResponse, act=act, restore=restore)
+        return await self._answers.once(
+            caller,
+            request,
+            pb.CreateSignerLinkResponse,
+            create,
+            lambda made: pb.CreateSignerLinkResponse(
+                signer_link_id=made.signer_link_id, token=made.token, expire_time=clock.to_timestamp(made.expire_time)
+            ),
+            restore=restore,
+        )
 
     async def ListSignerLinks(self, request: pb.ListSignerLinksRequest, context: Any) -> pb.ListSignerLinksResponse:
         """See the contract."""
@@ -249,19 +215,19 @@ class CeremonyServicer(ceremony_rpc.CeremonyServiceServicer):
     ) -> ceremony_pb.SignDocumentsResponse:
         """See the contract."""
         caller = current_caller()
-        call = await self._answers.call(caller, request)
 
-        def bare(view: CeremonyView) -> ceremony_pb.SignDocumentsResponse:
-            return ceremony_pb.SignDocumentsResponse(ceremony=messages.ceremony_message(view, bare=True))
+        async def restore(before: ceremony_pb.SignDocumentsResponse) -> None:
+            messages.restore_ceremony(before.ceremony, await self._ceremony.get(caller))
 
-        async def act() -> ceremony_pb.SignDocumentsResponse:
-            view = await self._ceremony.sign(caller, call, bare)
-            return ceremony_pb.SignDocumentsResponse(ceremony=messages.ceremony_message(view))
-
-        async def restore(answer: ceremony_pb.SignDocumentsResponse) -> None:
-            messages.restore_ceremony(answer.ceremony, await self._ceremony.get(caller))
-
-        return await _once(call, ceremony_pb.SignDocumentsResponse, act=act, restore=restore)
+        return await self._answers.once(
+            caller,
+            request,
+            ceremony_pb.SignDocumentsResponse,
+            lambda keep: self._ceremony.sign(caller, keep),
+            lambda view: ceremony_pb.SignDocumentsResponse(ceremony=messages.ceremony_message(view)),
+            kept=lambda view: ceremony_pb.SignDocumentsResponse(ceremony=messages.ceremony_message(view, bare=True)),
+            restore=restore,
+        )
 
     async def DeclineSignature(
         self, request: ceremony_pb.DeclineSignatureRequest, context: Any

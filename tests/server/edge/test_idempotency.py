@@ -1,5 +1,6 @@
 """A call that is made twice is known again, and what is kept of it for that tells nobody what it said."""
 
+import asyncio
 import hashlib
 import hmac
 from pathlib import Path
@@ -10,18 +11,20 @@ from sqlalchemy import select
 
 from support.documents_world import World, found_tenant, reopen
 from zegel.identity.v1.identity_service_pb2 import (
+    ApiKey,
     CreateApiKeyRequest,
+    CreateApiKeyResponse,
     CreateMemberRequest,
     CreateMemberResponse,
     Member,
 )
 from zegel_server import clock
 from zegel_server.caller import Caller, Scope
-from zegel_server.db import Statement, insert_into
+from zegel_server.db import Statement, UniqueViolation, insert_into
 from zegel_server.db.schema import idempotency as rows
 from zegel_server.edge import idempotency
-from zegel_server.edge.idempotency import Answers
-from zegel_server.errors import AlreadyExists
+from zegel_server.edge.idempotency import Answers, Keep
+from zegel_server.errors import Aborted, AlreadyExists, FailedPrecondition, ResourceExhausted
 from zegel_server.keys.rotation import Rotation
 
 ASKED = CreateMemberRequest(name="Sanne", email="sanne@example.com", request_id="r-1")
@@ -124,3 +127,94 @@ async def test_what_was_kept_long_enough_is_forgotten(world: World) -> None:
         assert await transaction.execute(idempotency.FORGET, before=clock.now() - idempotency.KEPT) == 0
         assert await transaction.execute(idempotency.FORGET, before=clock.now() + 1) == 1
     assert await again(world, caller) is None
+
+
+# ------------------------------------------------------------------------------------------------------ done once
+
+ISSUE = CreateApiKeyRequest(name="Billing", request_id="r-1")
+
+
+class Desk:
+    """Issues keys, each with a row that nobody else can have, and counts them."""
+
+    def __init__(self, world: World, caller: Caller) -> None:
+        self.world, self.caller = world, caller
+        self.answers = Answers(world.database, world.keys)
+        self.done = 0
+        self.refusal: Exception | None = None
+
+    async def act(self, keep: Keep[str]) -> str:
+        async with self.world.database.transaction() as transaction:
+            if self.refusal is not None:
+                raise self.refusal
+            await keep(transaction, "secret")
+        self.done += 1
+        return "secret"
+
+    async def restore(self, before: CreateApiKeyResponse) -> None:
+        assert not before.token
+        before.token = "renewed"
+
+    async def issue(self) -> str:
+        answered = await self.answers.once(
+            self.caller,
+            ISSUE,
+            CreateApiKeyResponse,
+            self.act,
+            lambda token: CreateApiKeyResponse(api_key=ApiKey(api_key_id="key_1", token_prefix="se"), token=token),
+            restore=self.restore,
+        )
+        assert (answered.api_key.api_key_id, answered.api_key.token_prefix) == ("key_1", "se")
+        return answered.token
+
+
+@pytest.fixture
+def desk(world: World) -> Desk:
+    return Desk(world, world.member(Scope.ANY))
+
+
+async def test_a_repetition_is_not_done_again_and_what_was_not_kept_is_restored(desk: Desk) -> None:
+    assert [await desk.issue() for _ in range(3)] == ["secret", "renewed", "renewed"]
+    assert desk.done == 1
+
+
+async def test_of_an_answer_no_token_is_kept(desk: Desk) -> None:
+    await desk.issue()
+    [row] = await desk.world.database.fetch(Statement(select(rows)))
+    assert b"secret" not in row.response
+    assert CreateApiKeyResponse.FromString(row.response).api_key.token_prefix == "se"
+
+
+async def test_of_the_same_call_made_at_the_same_time_one_is_done_and_all_are_answered(desk: Desk) -> None:
+    answered = await asyncio.gather(*(desk.issue() for _ in range(4)))
+    assert sorted(answered) == ["renewed", "renewed", "renewed", "secret"]
+    assert desk.done == 1
+
+
+@pytest.mark.parametrize(
+    "refusal", [AlreadyExists("x"), FailedPrecondition("x"), Aborted("x"), ResourceExhausted("x"), UniqueViolation("x")]
+)
+async def test_what_the_same_call_ran_into_because_it_was_done_meanwhile_is_answered(
+    desk: Desk, refusal: Exception
+) -> None:
+    act = desk.act
+
+    async def late(keep: Keep[str]) -> str:
+        desk.act = act  # type: ignore[method-assign]
+        await desk.issue()
+        raise refusal
+
+    desk.act = late  # type: ignore[method-assign]
+    assert await desk.issue() == "renewed"
+    assert desk.done == 1
+
+
+async def test_a_refusal_that_is_no_repetition_s_is_told(desk: Desk) -> None:
+    desk.refusal = FailedPrecondition("It has ended.", reason="EXPIRED")
+    with pytest.raises(FailedPrecondition, match="ended"):
+        await desk.issue()
+    desk.refusal = UniqueViolation("another row's")
+    with pytest.raises(Aborted, match="at the same time"):
+        await desk.issue()
+    desk.refusal = None
+    assert await desk.issue() == "secret", "nothing was kept of what was refused"

@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import select, update
 
-from support.signing_world import NO_CALL, NO_SIGN, SEAL_CERTIFICATE, SQLITE_ONLY, World, make_field, said
+from support.signing_world import SEAL_CERTIFICATE, SQLITE_ONLY, World, make_field, said
 from zegel.signing.v1 import ceremony_service_pb2 as pb
 from zegel_server import clock
 from zegel_server.audit import trail_quota as allowance
 from zegel_server.audit.leaf import commitment
 from zegel_server.audit.recorder import commitments_to
 from zegel_server.caller import Caller
-from zegel_server.db import Statement, UniqueViolation
+from zegel_server.db import Statement, Transaction, UniqueViolation
 from zegel_server.db.schema import signatures
 from zegel_server.errors import (
     FailedPrecondition,
@@ -35,7 +35,7 @@ TYPED = Value("typed", "Ann Nowak")
 
 
 async def sign(world: World, signer: Caller) -> CeremonyView:
-    return await world.ceremony.sign(signer, NO_CALL, lambda _: NO_SIGN)
+    return await world.ceremony.sign(signer)
 
 
 async def refused(act: object) -> ZegelError:
@@ -273,9 +273,12 @@ async def test_many_signing_calls_at_once_make_one_signature(world: World) -> No
     await world.ready(signer)
     call = await world.answers.call(signer, pb.SignDocumentsRequest(request_id="once"))
 
+    async def keep(transaction: Transaction, _: object) -> None:
+        await call.remember(transaction, pb.SignDocumentsResponse())
+
     async def attempt() -> str:
         try:
-            await world.ceremony.sign(signer, call, lambda _: pb.SignDocumentsResponse())
+            await world.ceremony.sign(signer, keep)
         except (FailedPrecondition, UniqueViolation) as error:
             return getattr(error, "reason", "UNIQUE")
         return "SIGNED"

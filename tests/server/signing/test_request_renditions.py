@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select
 
-from support.signing_world import NO_CALL, NO_REQUEST, SQLITE_ONLY, World, draft_of, make_field
+from support.signing_world import SQLITE_ONLY, World, draft_of, make_field
 from zegel.evidence.commitments import DocumentHash
 from zegel_server.db import Statement, bind
 from zegel_server.db.schema import documents
@@ -116,4 +116,4 @@ async def test_a_place_is_one_on_the_renditions_pages(world: World) -> None:
     new = draft_of([small.document_id], (0,))
     outside = make_field("outside", FieldType.TEXT, page=2, x=100.0, y=50.0, width=101.0, height=10.0)
     with pytest.raises(InvalidArgument):
-        await world.signing.create(sender, replace(new, fields=(*new.fields, outside)), NO_CALL, lambda _: NO_REQUEST)
+        await world.signing.create(sender, replace(new, fields=(*new.fields, outside)))

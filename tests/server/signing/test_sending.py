@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from support.signing_world import NO_REQUEST, SQLITE_ONLY, World, draft_of, make_field, said
+from support.signing_world import SQLITE_ONLY, World, draft_of, make_field, said
 from zegel.evidence.commitments import boxes_salt, commit_boxes
 from zegel.signing.v1 import signing_service_pb2 as pb
 from zegel_server import clock
 from zegel_server.audit.leaf import commitment
 from zegel_server.audit.recorder import commitments_to
 from zegel_server.caller import PrincipalKind, Scope
-from zegel_server.db import Statement, UniqueViolation
+from zegel_server.db import Statement, Transaction, UniqueViolation
 from zegel_server.db.schema import metadata, sessions
 from zegel_server.documents.model import Page
 from zegel_server.edge import paging
@@ -320,9 +320,12 @@ async def test_the_same_call_at_the_same_time_sends_one_request(world: World) ->
     new = await world.draft(sender)
     call = await world.answers.call(sender, pb.CreateSignatureRequestRequest(title=new.title, request_id="one"))
 
+    async def keep(transaction: Transaction, _: object) -> None:
+        await call.remember(transaction, pb.CreateSignatureRequestResponse())
+
     async def send(what: NewRequest) -> str | None:
         try:
-            return (await world.signing.create(sender, what, call, lambda _: NO_REQUEST)).signature_request_id
+            return (await world.signing.create(sender, what, keep)).signature_request_id
         except UniqueViolation:
             return None
 
