@@ -35,6 +35,7 @@ from zegel_server.audit.log import Head
 from zegel_server.audit.log_key import LogKey
 from zegel_server.audit.model import EventFilter
 from zegel_server.audit.tree import Edge, append
+from zegel_server.edge.paging import PageRequest
 from zegel_server.ids import new_id
 
 AT_ONCE: Final = 64
@@ -120,18 +121,18 @@ async def covering_waits(
     world: AuditWorld, committed: dict[str, float], checkpoints: Sequence[tuple[float, int]]
 ) -> list[float]:
     """For each event: the time from its commit to the first checkpoint that covers it."""
-    waits, caller, first = [], world.caller(), 0
+    waits, caller, asked = [], world.caller(), PageRequest(1_000)
     covering = iter(checkpoints)
     moment, size = next(covering)
     while True:
-        page = await world.trail.list_events(caller, EventFilter(), first=first, limit=1_000)
-        for event in page.events:
+        page = await world.trail.list_events(caller, EventFilter(), asked)
+        for event in page.items:
             while size <= event.log_index:
                 moment, size = next(covering)
             waits.append(max(0.0, moment - committed[event.event_id]))
-        if page.next_index is None:
+        if page.next is None:
             return waits
-        first = page.next_index
+        asked = PageRequest(1_000, page.next)
 
 
 def measure_events(name: str, size: str, databases: Iterator[tuple[str, Path]]) -> dict[str, float]:

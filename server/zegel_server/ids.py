@@ -43,6 +43,15 @@ def new_id(kind: Kind) -> str:
     return f"{kind}_{''.join(_DIGITS[number >> shift & 31] for shift in range(125, -1, -5))}"
 
 
+def last_id(kind: Kind) -> str:
+    """What sorts after every identifier of a kind: where a list that shows the newest first begins.
+
+    Args:
+        kind: The kind.
+    """
+    return f"{kind}_{'z' * 26}"
+
+
 def is_id(text: str, kind: Kind) -> bool:
     """Whether a text has the form of an identifier of a kind.
 

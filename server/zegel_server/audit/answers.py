@@ -10,19 +10,6 @@ RequestOpenings = Callable[[str, str], Awaitable[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """A page of events.
-
-    Attributes:
-        events: The events, the oldest first.
-        next_index: The place in the log from which to go on; ``None`` where all was seen.
-    """
-
-    events: Sequence[AuditEvent]
-    next_index: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class Evidence:
     """A trail as a completed PDF carries it.
 

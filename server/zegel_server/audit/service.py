@@ -25,7 +25,7 @@ from zegel.evidence.trail import MAX_TRAIL_BYTES, SEALED_EVENT_TYPE, LeafFields,
 from zegel.evidence.transparency import HASH_SIZE, LogProof, leaf_hash
 from zegel_server import ids
 from zegel_server.audit import store
-from zegel_server.audit.answers import ConsistencyProof, Evidence, Page, RequestOpenings, TransactionRecord
+from zegel_server.audit.answers import ConsistencyProof, Evidence, RequestOpenings, TransactionRecord
 from zegel_server.audit.cosignatures import Cosignatures
 from zegel_server.audit.leaf import commitment
 from zegel_server.audit.log import Head, Log, damaged
@@ -36,6 +36,7 @@ from zegel_server.caller import UNNAMED, Caller, Scope
 from zegel_server.db import Row
 from zegel_server.db.database import Database
 from zegel_server.edge import validation
+from zegel_server.edge.paging import Page, PageRequest
 from zegel_server.errors import NotFound, OutOfRange, Unavailable
 from zegel_server.keys.service import Keys
 
@@ -101,14 +102,13 @@ class AuditTrail:
 
     # ------------------------------------------------------------------------------------------------- events
 
-    async def list_events(self, caller: Caller, wanted: EventFilter, *, first: int, limit: int) -> Page:
+    async def list_events(self, caller: Caller, wanted: EventFilter, page: PageRequest) -> Page[AuditEvent]:
         """Lists events.
 
         Args:
             caller: Who asks.
             wanted: Which.
-            first: The least place in the log.
-            limit: The most events.
+            page: Which page; its place is the first event's place in the log.
 
         Raises:
             NotFound: The caller does not reach the signature request.
@@ -117,15 +117,16 @@ class AuditTrail:
         query = await self._query(caller, wanted)
         head = await self._log.head()
         events: list[AuditEvent] = []
+        (first,) = page.start(0)
         for _ in range(WINDOWS):
-            found, first, more = await self._look(caller, query, head, first, limit - len(events))
+            found, first, more = await self._look(caller, query, head, first, page.size - len(events))
             events += found
             if not more:
-                return Page(events, None)
-            if len(events) == limit:
+                return Page(events)
+            if len(events) == page.size:
                 break
             await asyncio.sleep(0)
-        return Page(events, first)
+        return Page(events, (first,))
 
     async def watch(self, caller: Caller, wanted: EventFilter, *, first: int) -> AsyncIterator[AuditEvent]:
         """Yields events from a place on, and goes on with those to come, until it is closed.

@@ -26,8 +26,7 @@ class AuditServicer(rpc.AuditServiceServicer):
 
     async def ListEvents(self, request: pb.ListEventsRequest, context: Any) -> pb.ListEventsResponse:
         """See the contract."""
-        size = paging.page_size(request)
-        place = paging.place_of(request, int)
+        asked = paging.page_request(request, int)
         wanted = EventFilter(
             signature_request_id=request.signature_request_id,
             types=_types(request.types),
@@ -35,10 +34,10 @@ class AuditServicer(rpc.AuditServiceServicer):
             start_time=validation.time(request.start_time, "start_time") if request.HasField("start_time") else 0,
             end_time=validation.time(request.end_time, "end_time") if request.HasField("end_time") else LAST,
         )
-        page = await self._trail.list_events(current_caller(), wanted, first=place[0] if place else 0, limit=size)
+        page = await self._trail.list_events(current_caller(), wanted, asked)
         return pb.ListEventsResponse(
-            events=[_event(each) for each in page.events],
-            next_page_token="" if page.next_index is None else paging.next_token(request, page.next_index),
+            events=[_event(each) for each in page.items],
+            next_page_token=paging.next_token(request, page),
         )
 
     async def WatchEvents(self, request: pb.WatchEventsRequest, context: Any) -> AsyncIterator[pb.WatchEventsResponse]:

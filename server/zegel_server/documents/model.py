@@ -16,8 +16,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from zegel_server import clock
-from zegel_server.edge import validation
-from zegel_server.edge.paging import etag
+from zegel_server.edge import etags, validation
 from zegel_server.errors import Aborted, FailedPrecondition, InvalidArgument, OutOfRange
 
 MAX_DOCUMENT: Final = 4 << 30
@@ -154,7 +153,7 @@ class Document:
     @property
     def etag(self) -> str:
         """Changes with every change."""
-        return etag(self.revision)
+        return etags.of(self.revision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,17 +361,3 @@ def destroyed() -> FailedPrecondition:
 def resent_bytes_differ() -> InvalidArgument:
     """The refusal of other bytes for a place that has its bytes already."""
     return InvalidArgument("chunk.data", "other bytes were sent for this place before", reason="RESENT_BYTES_DIFFER")
-
-
-def check_etag(sent: str, revision: int) -> None:
-    """Refuses a change that was made up on an old reading.
-
-    Args:
-        sent: The etag last read, or empty.
-        revision: The row's revision.
-
-    Raises:
-        Aborted: The row was changed since.
-    """
-    if sent and sent != etag(revision):
-        raise Aborted("The document was changed since its etag was read; read it again.", reason="ETAG_MISMATCH")

@@ -28,17 +28,15 @@ from zegel_server.documents.model import (
     DocumentState,
     UploadState,
     Version,
-    check_etag,
 )
 from zegel_server.documents.upload_progress import ProgressStore
-from zegel_server.edge import validation
+from zegel_server.edge import etags, validation
+from zegel_server.edge.paging import Page, PageRequest
 from zegel_server.errors import Aborted, FailedPrecondition, NotFound
+from zegel_server.ids import last_id
 from zegel_server.permissions.owners import Owners, check_named
 
 MOVE: Final = "document.move"
-
-FIRST_PAGE = "doc_z"
-"""Comes after every document's identifier: the digits of a time end long before it."""
 
 
 def version_of(row: Row) -> Version:
@@ -138,18 +136,18 @@ class Documents:
             raise NotFound("document")
         return document_of(rows)
 
-    async def list(
-        self, caller: Caller, *, limit: int, before: str = FIRST_PAGE, show_deleted: bool = False
-    ) -> Sequence[Document]:
+    async def list(self, caller: Caller, page: PageRequest, *, show_deleted: bool = False) -> Page[Document]:
         """Documents within the caller's reach, the newest first.
 
         Args:
             caller: Who asks.
-            limit: The most documents.
-            before: The last identifier of the page before.
+            page: Which page.
             show_deleted: Whether deleted and purged ones are among them.
         """
-        asked = {"tenant_id": caller.tenant_id, "before": before, "page_rows": limit}
+        return page.cut(await self._listed(caller, page, show_deleted=show_deleted), "document_id")
+
+    async def _listed(self, caller: Caller, page: PageRequest, *, show_deleted: bool) -> Sequence[Document]:
+        asked = {"tenant_id": caller.tenant_id, "before": page.start(last_id("doc"))[0], "page_rows": page.rows}
         if caller.kind is PrincipalKind.SIGNER:
             if not caller.scopes("document.read") & (Scope.PARTY | Scope.ANY):
                 return []
@@ -166,7 +164,7 @@ class Documents:
         if len(pages) == 1:
             return pages[0]
         merged = heapq.merge(*pages, key=lambda document: document.document_id, reverse=True)
-        return list(itertools.islice(merged, limit))
+        return list(itertools.islice(merged, page.rows))
 
     async def rename(self, caller: Caller, document_id: str, title: str | None, etag: str) -> Document:
         """Changes a document's title.
@@ -367,7 +365,7 @@ class Documents:
         )
         if row is None:
             raise NotFound("document")
-        check_etag(etag, row.revision)
+        etags.check(etag, row.revision, "document")
         return row
 
 

@@ -11,7 +11,7 @@ from zegel_server.clock import to_timestamp
 from zegel_server.documents import model, wire
 from zegel_server.documents.downloads import Downloads
 from zegel_server.documents.findings import findings_from_text
-from zegel_server.documents.service import FIRST_PAGE, Documents
+from zegel_server.documents.service import Documents
 from zegel_server.documents.uploads import Uploads
 from zegel_server.documents.wire import spec_of
 from zegel_server.edge import paging, validation
@@ -127,17 +127,11 @@ class DocumentServicer(DocumentServiceServicer):
 
     async def ListDocuments(self, request: pb.ListDocumentsRequest, context: Context) -> pb.ListDocumentsResponse:
         """See the contract."""
-        size = paging.page_size(request)
-        place = paging.place_of(request, str)
-        found = await self._documents.list(
-            current_caller(),
-            limit=size + 1,
-            before=place[0] if place else FIRST_PAGE,
-            show_deleted=request.show_deleted,
+        asked = paging.page_request(request)
+        page = await self._documents.list(current_caller(), asked, show_deleted=request.show_deleted)
+        return pb.ListDocumentsResponse(
+            documents=map(document_message, page.items), next_page_token=paging.next_token(request, page)
         )
-        page = found[:size]
-        token = paging.next_token(request, page[-1].document_id) if len(found) > size else ""
-        return pb.ListDocumentsResponse(documents=map(document_message, page), next_page_token=token)
 
     async def UpdateDocument(self, request: pb.UpdateDocumentRequest, context: Context) -> pb.UpdateDocumentResponse:
         """See the contract."""

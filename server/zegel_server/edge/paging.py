@@ -11,11 +11,13 @@ import base64
 import hashlib
 import json
 from binascii import Error as Base64Error
-from typing import Any, Final, Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from google.protobuf.message import Message
 
-from zegel_server.errors import Aborted, InvalidArgument
+from zegel_server.errors import InvalidArgument
 
 DEFAULT_PAGE: Final = 100
 """Rows of a page where the caller names no number."""
@@ -26,6 +28,12 @@ MAX_TOKEN: Final = 1_024
 
 _DIGEST: Final = 12
 
+T = TypeVar("T")
+U = TypeVar("U")
+
+Place = tuple[str | int, ...]
+"""The key of a row by which its list is ordered."""
+
 
 class ListRequest(Protocol):
     """A request of a method that lists."""
@@ -34,18 +42,63 @@ class ListRequest(Protocol):
     page_token: str
 
 
-def page_size(request: ListRequest) -> int:
-    """How many rows the page is to have.
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """A page of a list.
 
-    Args:
-        request: The request.
-
-    Raises:
-        InvalidArgument: The number is negative.
+    Attributes:
+        items: What is on it.
+        next: The key that the next page begins at; ``None`` where this is the last.
     """
-    if request.page_size < 0:
-        raise InvalidArgument("page_size", "must not be negative")
-    return min(request.page_size or DEFAULT_PAGE, MAX_PAGE)
+
+    items: Sequence[T]
+    next: Place | None = None
+
+    def holding(self, items: Sequence[U]) -> "Page[U]":
+        """The same page with other items, made of those that are on it.
+
+        Args:
+            items: The items, as many and in the same order.
+        """
+        return Page(items, self.next)
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """Which page of a list is asked for.
+
+    Attributes:
+        size: The most items on it.
+        place: The ``next`` of the page before; ``None`` for the first page.
+    """
+
+    size: int = DEFAULT_PAGE
+    place: Place | None = None
+
+    @property
+    def rows(self) -> int:
+        """How many rows to read: one more than are shown tells whether another page follows."""
+        return self.size + 1
+
+    def start(self, *first: str | int) -> tuple[Any, ...]:
+        """The key that the page begins at.
+
+        Args:
+            first: That of the first page: less than every key, or greater in a list that descends.
+        """
+        return first if self.place is None else self.place
+
+    def cut(self, rows: Sequence[T], *key: str) -> Page[T]:
+        """The page of the rows that were read.
+
+        Args:
+            rows: ``self.rows`` of them, fewer where the list ends.
+            key: Names of the attributes by which the list is ordered.
+        """
+        if len(rows) <= self.size:
+            return Page(rows)
+        shown = rows[: self.size]
+        return Page(shown, tuple(getattr(shown[-1], each) for each in key))
 
 
 def _digest(request: Any) -> str:
@@ -57,29 +110,34 @@ def _digest(request: Any) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(data).digest()[:_DIGEST]).decode()
 
 
-def next_token(request: Any, *place: str | int) -> str:
-    """The token of the page after the one that ends at a place.
+def next_token(request: Any, page: Page[Any]) -> str:
+    """The token of the page after one; empty where there is none.
 
     Args:
-        request: The request of this page.
-        place: The last row's key.
+        request: The request of the page.
+        page: The page.
     """
-    return base64.urlsafe_b64encode(json.dumps([_digest(request), *place]).encode()).decode().rstrip("=")
+    if page.next is None:
+        return ""
+    return base64.urlsafe_b64encode(json.dumps([_digest(request), *page.next]).encode()).decode().rstrip("=")
 
 
-def place_of(request: Any, *kinds: type[str] | type[int]) -> tuple[Any, ...] | None:
-    """Where the page begins.
+def page_request(request: ListRequest, *kinds: type[str] | type[int]) -> PageRequest:
+    """Which page a request asks for.
 
     Args:
         request: The request.
-        kinds: Types of the key's parts.
-
-    Returns:
-        The key after which it begins, or ``None`` for the first page.
+        kinds: Types of the key's parts; one string where none is named.
 
     Raises:
-        InvalidArgument: The token was not made by this method for these arguments.
+        InvalidArgument: The size is negative, or the token was not made by this method for these arguments.
     """
+    if request.page_size < 0:
+        raise InvalidArgument("page_size", "must not be negative")
+    return PageRequest(min(request.page_size or DEFAULT_PAGE, MAX_PAGE), _place(request, kinds or (str,)))
+
+
+def _place(request: ListRequest, kinds: tuple[type[str] | type[int], ...]) -> Place | None:
     token = request.page_token
     if not token:
         return None
@@ -96,48 +154,3 @@ def place_of(request: Any, *kinds: type[str] | type[int]) -> tuple[Any, ...] | N
     if not all(part.isascii() and part.isprintable() if isinstance(part, str) else 0 <= part < 2**63 for part in place):
         raise refusal
     return tuple(place)
-
-
-def etag(revision: int) -> str:
-    """The etag of a row's revision.
-
-    Args:
-        revision: How often it was changed.
-    """
-    return f'"{revision}"'
-
-
-def revision(etag_read: str, resource: str) -> int | None:
-    """The revision that an etag stands for.
-
-    Args:
-        etag_read: The etag that the caller last read, or empty.
-        resource: The resource's kind, for the refusal.
-
-    Returns:
-        The revision; ``None`` where the caller overwrites whatever is there.
-
-    Raises:
-        Aborted: It is no etag of ours, so it cannot be the present one.
-    """
-    if not etag_read:
-        return None
-    digits = etag_read.removeprefix('"').removesuffix('"')
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= 18):  # noqa: PLR2004 - fits 64 bits
-        raise Aborted(f"The {resource.replace('_', ' ')} was changed since.")
-    return int(digits)
-
-
-def check_revision(read: int | None, present: int, resource: str) -> None:
-    """Refuses a change to what was changed since its caller read it.
-
-    Args:
-        read: The revision that the caller read; ``None`` where it overwrites whatever is there.
-        present: The revision at this moment.
-        resource: The resource's kind, for the refusal.
-
-    Raises:
-        Aborted: It was changed since.
-    """
-    if read is not None and read != present:
-        raise Aborted(f"The {resource.replace('_', ' ')} was changed since.")

@@ -17,6 +17,7 @@ from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller, PrincipalKind
 from zegel_server.db import Database, Reader, Row, Transaction
 from zegel_server.edge.idempotency import Keep, keep_nothing
+from zegel_server.edge.paging import Page, PageRequest
 from zegel_server.errors import FailedPrecondition, NotFound
 from zegel_server.identity import store
 from zegel_server.identity.model import TOKEN_SHOWN, narrowing
@@ -160,22 +161,22 @@ class ApiKeys:
             await self._recorder.record(transaction, draft)
         return token
 
-    async def list(self, caller: Caller, *, after: str, limit: int) -> list[ApiKey]:
+    async def list(self, caller: Caller, page: PageRequest) -> Page[ApiKey]:
         """A page of API keys, the oldest first.
 
         Args:
             caller: Who asks.
-            after: The last key of the page before.
-            limit: The most to return.
+            page: Which page.
         """
         rows = await self._database.fetch(
             store.API_KEYS,
             tenant_id=caller.tenant_id,
             creator_id=caller.owner_filter("api_key.read"),
-            after=after,
-            limit=limit,
+            after=page.start("")[0],
+            limit=page.rows,
         )
-        return [await self._api_key(row) for row in rows]
+        found = page.cut(rows, "api_key_id")
+        return found.holding([await self._api_key(row) for row in found.items])
 
     async def rotate(
         self,

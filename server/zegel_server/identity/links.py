@@ -7,17 +7,17 @@ Invariants:
 * Who redeems it holds its API key first, as a revocation takes rows: key, then sessions, then links.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from zegel_server import clock
 from zegel_server.caller import Caller, Origin, PrincipalKind
 from zegel_server.db import Database, Row, Transaction
+from zegel_server.edge.paging import Page, PageRequest
 from zegel_server.errors import NotFound, Unauthenticated
 from zegel_server.identity import store
 from zegel_server.identity.model import ListedLink, fingerprint
 from zegel_server.identity.row_locks import hold_caller
-from zegel_server.ids import LINK_PREFIX, hash_token, new_id, new_token
+from zegel_server.ids import LINK_PREFIX, hash_token, last_id, new_id, new_token
 from zegel_server.permissions.model import EXCHANGE, SIGNER
 from zegel_server.permissions.policies import Policies
 
@@ -130,25 +130,22 @@ class Links:
         if row is None or row.signature_request_id != signature_request_id:
             raise NotFound("signer_link")
 
-    async def list_page(
-        self, tenant_id: str, signature_request_id: str, *, before: str, limit: int
-    ) -> Sequence[ListedLink]:
+    async def list_page(self, tenant_id: str, signature_request_id: str, page: PageRequest) -> Page[ListedLink]:
         """A page of a request's links, the newest first.
 
         Args:
             tenant_id: Whose.
             signature_request_id: The request.
-            before: Only those with a smaller identifier.
-            limit: The most to return.
+            page: Which page.
         """
         rows = await self._database.fetch(
             store.LINKS_OF_REQUEST,
             tenant_id=tenant_id,
             signature_request_id=signature_request_id,
-            before=before,
-            limit=limit,
+            before=page.start(last_id("lnk"))[0],
+            limit=page.rows,
         )
-        return [ListedLink(*row) for row in rows]
+        return page.cut([ListedLink(*row) for row in rows], "signer_link_id")
 
     async def revoke(self, transaction: Transaction, tenant_id: str, signer_link_id: str) -> bool:
         """Revokes a link and the session that it was turned into.

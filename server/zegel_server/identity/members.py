@@ -14,9 +14,10 @@ from zegel_server import clock
 from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller
 from zegel_server.db import Database, Row, UniqueViolation
-from zegel_server.edge import paging
+from zegel_server.edge import etags
 from zegel_server.edge.idempotency import Keep, keep_nothing
-from zegel_server.errors import Aborted, AlreadyExists, InvalidArgument, NotFound
+from zegel_server.edge.paging import Page, PageRequest
+from zegel_server.errors import AlreadyExists, InvalidArgument, NotFound
 from zegel_server.identity import store
 from zegel_server.ids import new_id
 from zegel_server.keys.service import Keys
@@ -110,31 +111,31 @@ class Members:
         """
         return await self._member(await self._member_row(caller, member_id, permission))
 
-    async def list(self, caller: Caller, *, after: str, limit: int) -> list[Member]:
+    async def list(self, caller: Caller, page: PageRequest) -> Page[Member]:
         """A page of members, the oldest first.
 
         Args:
             caller: Who asks.
-            after: The last member of the page before.
-            limit: The most to return.
+            page: Which page.
         """
         rows = await self._database.fetch(
             store.MEMBERS,
             tenant_id=caller.tenant_id,
             only=caller.owner_filter("member.read"),
-            after=after,
-            limit=limit,
+            after=page.start("")[0],
+            limit=page.rows,
         )
-        return [await self._member(row) for row in rows]
+        found = page.cut(rows, "member_id")
+        return found.holding([await self._member(row) for row in found.items])
 
-    async def update(self, caller: Caller, member_id: str, changes: dict[str, str], revision: int | None) -> Member:
+    async def update(self, caller: Caller, member_id: str, changes: dict[str, str], etag: str) -> Member:
         """Changes a member's name or address.
 
         Args:
             caller: Who changes it.
             member_id: Which.
             changes: New values of ``name`` and ``email``.
-            revision: The revision last read; ``None`` to overwrite whatever is there.
+            etag: The etag last read; empty to overwrite whatever is there.
 
         Raises:
             Aborted: It was changed since.
@@ -144,7 +145,7 @@ class Members:
         """
         row = await self._member_row(caller, member_id, "member.update")
         present = await self._member(row)
-        paging.check_revision(revision, present.revision, "member")
+        etags.check(etag, present.revision, "member")
         changed = replace(
             present,
             name=changes.get("name", present.name),
@@ -170,7 +171,7 @@ class Members:
                     new_profile=profile,
                     new_subject_id=subject.subject_id,
                 ):
-                    raise Aborted("The member was changed since.")
+                    raise etags.changed("member")
                 if subject.subject_id != row.subject_id:
                     await transaction.execute(store.BIND_MEMBER, id=member_id, new_account=None)
                 await self._recorder.record(transaction, draft)
@@ -178,13 +179,13 @@ class Members:
             raise AlreadyExists("A member has this address.", resource="member") from None
         return changed
 
-    async def delete(self, caller: Caller, member_id: str, revision: int | None) -> None:
+    async def delete(self, caller: Caller, member_id: str, etag: str) -> None:
         """Removes a member, its roles and its sessions.
 
         Args:
             caller: Who removes it.
             member_id: Which.
-            revision: The revision last read; ``None`` to overlook it.
+            etag: The etag last read; empty to overlook it.
 
         Raises:
             Aborted: It was changed since.
@@ -193,7 +194,7 @@ class Members:
             PermissionDenied: It may do what the caller may not (``GRANT_EXCEEDS_GRANTER``).
         """
         row = await self._member_row(caller, member_id, "member.delete")
-        paging.check_revision(revision, row.revision, "member")
+        etags.check(etag, row.revision, "member")
         await self._permissions.check_not_above(caller, member_id)
         draft = await self._recorder.draft(caller, events.EVENT_TYPE_MEMBER_DELETED, resource_id=member_id)
         async with self._database.transaction() as transaction:

@@ -19,7 +19,7 @@ from zegel_server import clock
 from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller, Origin, PrincipalKind, Scope
 from zegel_server.db import Database, Row, UniqueViolation
-from zegel_server.edge import paging
+from zegel_server.edge import etags
 from zegel_server.errors import InvalidArgument, NotFound, Unauthenticated
 from zegel_server.identity import id_tokens, store
 from zegel_server.identity.discovery import ProviderKeys, may_ask
@@ -130,7 +130,6 @@ class Providers:
             Unauthenticated: The caller's authentication is too old for what is sensitive (``STEP_UP_REQUIRED``).
         """
         caller.demand_fresh()  # who says where people authenticate says how fresh they are
-        read = paging.revision(etag, "identity_provider")
         if not may_ask(issuer, self._provider_keys.allowed) or "?" in issuer:
             raise InvalidArgument("identity_provider.issuer", "must be an https URL on the open internet")
         draft = await self._recorder.draft(
@@ -141,7 +140,7 @@ class Providers:
         )
         async with self._database.transaction() as transaction:
             row = await transaction.fetch_one(store.LOCK_PROVIDER, tenant_id=caller.tenant_id)
-            paging.check_revision(read, -1 if row is None else row.revision, "identity_provider")
+            etags.check(etag, None if row is None else row.revision, "identity_provider")
             made = Provider(issuer, audiences, clock.now(), 1 if row is None else row.revision + 1)
             await transaction.execute(
                 store.UPSERT_PROVIDER,
@@ -168,7 +167,6 @@ class Providers:
             FailedPrecondition: The owners who are left could not sign in without it (``LAST_OWNER``).
             NotFound: There is none.
         """
-        read = paging.revision(etag, "identity_provider")
         draft = await self._recorder.draft(
             caller, events.EVENT_TYPE_IDENTITY_PROVIDER_DELETED, resource_id=caller.tenant_id
         )
@@ -176,7 +174,7 @@ class Providers:
             row = await transaction.fetch_one(store.LOCK_PROVIDER, tenant_id=caller.tenant_id)
             if row is None:
                 raise NotFound("identity_provider")
-            paging.check_revision(read, row.revision, "identity_provider")
+            etags.check(etag, row.revision, "identity_provider")
             await transaction.execute(store.DELETE_PROVIDER, tenant_id=caller.tenant_id)
             await transaction.execute(store.UNBIND_MEMBERS, tenant=caller.tenant_id)
             await self._permissions.keep_owner(transaction, caller.tenant_id)

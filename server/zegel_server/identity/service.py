@@ -14,9 +14,9 @@ from zegel_server import clock
 from zegel_server.audit.recorder import Draft, Recorder
 from zegel_server.caller import Caller
 from zegel_server.db import Database, Row
-from zegel_server.edge import paging
+from zegel_server.edge import etags
 from zegel_server.edge.idempotency import Keep, keep_nothing
-from zegel_server.errors import Aborted, NotFound
+from zegel_server.errors import NotFound
 from zegel_server.identity import store
 from zegel_server.identity.api_keys import ApiKey, ApiKeys
 from zegel_server.identity.members import Members
@@ -162,7 +162,7 @@ class Identity:
         return [_tenant(row) for row in await self._database.fetch(store.TENANTS)]
 
     async def update_tenant(
-        self, caller: Caller, name: str | None, sensitive: Mapping[str, int] | None, revision: int | None
+        self, caller: Caller, name: str | None, sensitive: Mapping[str, int] | None, etag: str
     ) -> Tenant:
         """Changes the caller's tenant.
 
@@ -170,7 +170,7 @@ class Identity:
             caller: Who changes it.
             name: The new name; ``None`` to leave it.
             sensitive: What is sensitive from now on; ``None`` to leave it.
-            revision: The revision last read; ``None`` to overwrite whatever is there.
+            etag: The etag last read; empty to overwrite whatever is there.
 
         Raises:
             Aborted: It was changed since.
@@ -181,7 +181,7 @@ class Identity:
             caller.demand_fresh()  # or an old session would first make nothing of it
             self.permissions.check_known(sensitive, "tenant.sensitive_permissions")
         present = await self.tenant(caller.tenant_id)
-        paging.check_revision(revision, present.revision, "tenant")
+        etags.check(etag, present.revision, "tenant")
         extra = {} if sensitive is None else {"sensitive": dict(sensitive)}
         draft = await self._recorder.draft(
             caller, events.EVENT_TYPE_TENANT_UPDATED, resource_id=caller.tenant_id, extra=extra
@@ -200,7 +200,7 @@ class Identity:
                 new_sensitive=write_sensitive(changed.sensitive),
                 read_revision=present.revision,
             ):
-                raise Aborted("The tenant was changed since.")
+                raise etags.changed("tenant")
             await self._recorder.record(transaction, draft)
         return changed
 

@@ -8,7 +8,7 @@ from zegel.identity.v1 import identity_service_pb2 as pb
 from zegel.identity.v1 import identity_service_pb2_grpc as rpc
 from zegel_server import clock
 from zegel_server.caller import Caller, PrincipalKind, current_caller
-from zegel_server.edge import paging, validation
+from zegel_server.edge import etags, paging, validation
 from zegel_server.edge.idempotency import Answers, Keep
 from zegel_server.errors import InvalidArgument
 from zegel_server.identity.api_keys import ApiKey, NewToken
@@ -95,7 +95,7 @@ class IdentityServicer(rpc.IdentityServiceServicer):
             current_caller(),
             name,
             _sensitive(request.tenant) if "sensitive_permissions" in fields else None,
-            paging.revision(request.tenant.etag, "tenant"),
+            request.tenant.etag,
         )
         return pb.UpdateTenantResponse(tenant=_tenant(tenant))
 
@@ -120,12 +120,10 @@ class IdentityServicer(rpc.IdentityServiceServicer):
 
     async def ListMembers(self, request: pb.ListMembersRequest, context: Any) -> pb.ListMembersResponse:
         """See the contract."""
-        size = paging.page_size(request)
-        place = paging.place_of(request, str) or ("",)
-        found = await self._identity.members.list(current_caller(), after=place[0], limit=size + 1)
-        page = found[:size]
-        token = paging.next_token(request, page[-1].member_id) if len(found) > size else ""
-        return pb.ListMembersResponse(members=[_member(each) for each in page], next_page_token=token)
+        page = await self._identity.members.list(current_caller(), paging.page_request(request))
+        return pb.ListMembersResponse(
+            members=map(_member, page.items), next_page_token=paging.next_token(request, page)
+        )
 
     async def UpdateMember(self, request: pb.UpdateMemberRequest, context: Any) -> pb.UpdateMemberResponse:
         """See the contract."""
@@ -136,15 +134,13 @@ class IdentityServicer(rpc.IdentityServiceServicer):
             changes["name"] = validation.text(request.member.name, "member.name", most=MAX_NAME)
         if "email" in fields:
             changes["email"] = validation.email(request.member.email, "member.email")
-        member = await self._identity.members.update(
-            current_caller(), member_id, changes, paging.revision(request.member.etag, "member")
-        )
+        member = await self._identity.members.update(current_caller(), member_id, changes, request.member.etag)
         return pb.UpdateMemberResponse(member=_member(member))
 
     async def DeleteMember(self, request: pb.DeleteMemberRequest, context: Any) -> pb.DeleteMemberResponse:
         """See the contract."""
         member_id = validation.identifier(request.member_id, "mem", "member_id", "member")
-        await self._identity.members.delete(current_caller(), member_id, paging.revision(request.etag, "member"))
+        await self._identity.members.delete(current_caller(), member_id, request.etag)
         return pb.DeleteMemberResponse()
 
     async def CreateApiKey(self, request: pb.CreateApiKeyRequest, context: Any) -> pb.CreateApiKeyResponse:
@@ -205,12 +201,10 @@ class IdentityServicer(rpc.IdentityServiceServicer):
 
     async def ListApiKeys(self, request: pb.ListApiKeysRequest, context: Any) -> pb.ListApiKeysResponse:
         """See the contract."""
-        size = paging.page_size(request)
-        place = paging.place_of(request, str) or ("",)
-        found = await self._identity.api_keys.list(current_caller(), after=place[0], limit=size + 1)
-        page = found[:size]
-        token = paging.next_token(request, page[-1].api_key_id) if len(found) > size else ""
-        return pb.ListApiKeysResponse(api_keys=[_api_key(each) for each in page], next_page_token=token)
+        page = await self._identity.api_keys.list(current_caller(), paging.page_request(request))
+        return pb.ListApiKeysResponse(
+            api_keys=map(_api_key, page.items), next_page_token=paging.next_token(request, page)
+        )
 
     async def RevokeApiKey(self, request: pb.RevokeApiKeyRequest, context: Any) -> pb.RevokeApiKeyResponse:
         """See the contract."""
@@ -279,16 +273,13 @@ class IdentityServicer(rpc.IdentityServiceServicer):
 
     async def ListSessions(self, request: pb.ListSessionsRequest, context: Any) -> pb.ListSessionsResponse:
         """See the contract."""
-        size = paging.page_size(request)
-        place = paging.place_of(request, str) or ("",)
+        asked = paging.page_request(request)
         if request.principal_id and not any(is_id(request.principal_id, kind) for kind in _PRINCIPALS):
             return pb.ListSessionsResponse()  # nobody has such an identifier
-        found = await self._sessions.list_good(
-            current_caller(), principal_id=request.principal_id, before=place[0], limit=size + 1
+        page = await self._sessions.list_good(current_caller(), asked, principal_id=request.principal_id)
+        return pb.ListSessionsResponse(
+            sessions=map(_session, page.items), next_page_token=paging.next_token(request, page)
         )
-        page = found[:size]
-        token = paging.next_token(request, page[-1].session_id) if len(found) > size else ""
-        return pb.ListSessionsResponse(sessions=[_session(each) for each in page], next_page_token=token)
 
     async def RevokeSession(self, request: pb.RevokeSessionRequest, context: Any) -> pb.RevokeSessionResponse:
         """See the contract."""
@@ -314,7 +305,7 @@ def _provider(provider: Provider) -> pb.IdentityProvider:
         issuer=provider.issuer,
         audiences=provider.audiences,
         update_time=clock.to_timestamp(provider.update_time),
-        etag=paging.etag(provider.revision),
+        etag=etags.of(provider.revision),
     )
 
 
@@ -334,7 +325,7 @@ def _tenant(tenant: Tenant) -> pb.Tenant:
         tenant_id=tenant.tenant_id,
         name=tenant.name,
         create_time=clock.to_timestamp(tenant.create_time),
-        etag=paging.etag(tenant.revision),
+        etag=etags.of(tenant.revision),
         key_provider=tenant.key_provider,
         sensitive_permissions=[
             pb.SensitivePermission(permission=permission, max_age=Duration(seconds=seconds))
@@ -350,7 +341,7 @@ def _member(member: Member) -> pb.Member:
         email=member.email,
         roles=member.roles,
         create_time=clock.to_timestamp(member.create_time),
-        etag=paging.etag(member.revision),
+        etag=etags.of(member.revision),
     )
 
 

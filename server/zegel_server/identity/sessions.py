@@ -15,17 +15,14 @@ from zegel_server import clock
 from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller, PrincipalKind
 from zegel_server.db import Database, Transaction
+from zegel_server.edge.paging import Page, PageRequest
 from zegel_server.errors import NotFound
 from zegel_server.identity import store
 from zegel_server.identity.model import MEMBER_IDLE, SIGNER_IDLE, USE_NOTED_EVERY, Session, narrowing
 from zegel_server.identity.row_locks import hold_caller
 from zegel_server.identity.rows import api_key_session, session_of
-from zegel_server.ids import SESSION_PREFIX, hash_token, new_id, new_token
+from zegel_server.ids import SESSION_PREFIX, hash_token, last_id, new_id, new_token
 from zegel_server.permissions.service import Permissions
-
-NEVER_BEFORE: Final = "ses_~"
-"""Sorts after every session's identifier: where a list that begins with the newest starts."""
-
 
 ENDED_KEPT: Final = 30 * clock.DAY
 """How long a session that ended is remembered, so that its token is refused as expired and not as unknown."""
@@ -267,26 +264,26 @@ class Sessions:
                 return session_of(row, caller.policy_version)
         raise NotFound("session")
 
-    async def list_good(self, caller: Caller, *, principal_id: str, before: str, limit: int) -> list[Session]:
+    async def list_good(self, caller: Caller, page: PageRequest, *, principal_id: str) -> Page[Session]:
         """Sessions that are good at this moment, the newest first.
 
         Args:
             caller: Who asks.
+            page: Which page.
             principal_id: Only those of this principal; empty for all that the caller may see.
-            before: The last session of the page before; empty for the first page.
-            limit: The most to return.
         """
         rows = await self._database.fetch(
             store.SESSIONS,
             tenant_id=caller.tenant_id,
             principal_id=principal_id,
             reader=caller.owner_filter("session.read"),
-            before=before or NEVER_BEFORE,
+            before=page.start(last_id("ses"))[0],
             now=clock.now(),
             idle_before=clock.now() - USE_NOTED_EVERY,
-            limit=limit,
+            limit=page.rows,
         )
-        return [session_of(row, caller.policy_version) for row in rows]
+        found = page.cut(rows, "session_id")
+        return found.holding([session_of(row, caller.policy_version) for row in found.items])
 
     async def revoke(self, caller: Caller, session_id: str) -> None:
         """Revokes a session; one that was revoked before stays so.

@@ -20,6 +20,7 @@ from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import GIVING, Caller, Scope
 from zegel_server.db import Database, Row, Transaction, UniqueViolation
 from zegel_server.edge.idempotency import Keep, keep_nothing
+from zegel_server.edge.paging import Page, PageRequest
 from zegel_server.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
 from zegel_server.ids import new_id
 from zegel_server.permissions import model, store
@@ -156,23 +157,22 @@ class Delegations:
             creator_id=caller.principal_id,
         )
 
-    async def list_page(self, caller: Caller, *, after: str, limit: int) -> list[Delegation]:
+    async def list_page(self, caller: Caller, page: PageRequest) -> Page[Delegation]:
         """A page of the delegations that stand and that the caller reaches, the oldest first.
 
         Args:
             caller: Who asks.
-            after: The last delegation of the page before.
-            limit: The most to return.
+            page: Which page.
         """
         rows = await self._database.fetch(
             store.DELEGATIONS,
             tenant_id=caller.tenant_id,
             only=caller.owner_filter("delegation.read"),
-            after=after,
+            after=page.start("")[0],
             now=clock.now(),
-            limit=limit,
+            limit=page.rows,
         )
-        return [_delegation(row) for row in rows]
+        return page.cut([_delegation(row) for row in rows], "delegation_id")
 
     async def end(self, caller: Caller, delegation_id: str) -> None:
         """Ends a delegation before its time.

@@ -7,8 +7,9 @@ from zegel.event.v1 import event_type_pb2 as events
 from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller
 from zegel_server.db import Database, Transaction, UniqueViolation
+from zegel_server.edge import etags
 from zegel_server.edge.idempotency import Keep, keep_nothing
-from zegel_server.errors import Aborted, AlreadyExists, FailedPrecondition, NotFound, ResourceExhausted
+from zegel_server.errors import AlreadyExists, FailedPrecondition, NotFound, ResourceExhausted
 from zegel_server.permissions import model, store
 from zegel_server.permissions.changes import Losses, Trial, assess, change_policy, check_within
 from zegel_server.permissions.model import BUILT_IN, NOBODY, Policy, Role
@@ -68,7 +69,7 @@ class Roles:
         return made
 
     async def update(
-        self, caller: Caller, role: Role, fields: Collection[str], revision: int | None, *, dry: bool
+        self, caller: Caller, role: Role, fields: Collection[str], etag: str, *, dry: bool
     ) -> tuple[Role, Losses]:
         """Changes a role of the tenant's own.
 
@@ -76,7 +77,7 @@ class Roles:
             caller: Who changes it.
             role: The role with the new values.
             fields: Which of ``description``, ``grants`` and ``inherits`` change.
-            revision: The revision last read; ``None`` to overwrite whatever is there.
+            etag: The etag last read; empty to overwrite whatever is there.
             dry: Whether only to tell what would change.
 
         Returns:
@@ -93,7 +94,7 @@ class Roles:
         draft = await self._recorder.draft(caller, events.EVENT_TYPE_ROLE_UPDATED, resource_id=role.name)
         async with Trial(self._database, dry=dry) as transaction:
             policy = await change_policy(transaction, caller.tenant_id)
-            present = _present(policy, role.name, revision)
+            present = _present(policy, role.name, etag)
             changed = replace(
                 present,
                 description=role.description if "description" in fields else present.description,
@@ -113,13 +114,13 @@ class Roles:
             await self._recorder.record(transaction, draft)
         return changed, losses
 
-    async def delete(self, caller: Caller, name: str, revision: int | None, *, dry: bool) -> Losses:
+    async def delete(self, caller: Caller, name: str, etag: str, *, dry: bool) -> Losses:
         """Deletes a role of the tenant's own, its bindings, and its place in roles that inherit from it.
 
         Args:
             caller: Who deletes it.
             name: Its name.
-            revision: The revision last read; ``None`` to overlook it.
+            etag: The etag last read; empty to overlook it.
             dry: Whether only to tell what would change.
 
         Returns:
@@ -135,7 +136,7 @@ class Roles:
         draft = await self._recorder.draft(caller, events.EVENT_TYPE_ROLE_DELETED, resource_id=name)
         async with Trial(self._database, dry=dry) as transaction:
             policy = await change_policy(transaction, caller.tenant_id)
-            _present(policy, name, revision)
+            _present(policy, name, etag)
             left = {
                 each.name: replace(each, parents=each.parents - {name})
                 for each in policy.roles.values()
@@ -168,12 +169,11 @@ def _check_own(name: str) -> None:
         raise FailedPrecondition("A built-in role cannot be changed.", reason="ROLE_BUILT_IN", role=name)
 
 
-def _present(policy: Policy, name: str, revision: int | None) -> Role:
+def _present(policy: Policy, name: str, etag: str) -> Role:
     present = policy.roles.get(name)
     if present is None:
         raise NotFound("role")
-    if revision is not None and revision != present.revision:
-        raise Aborted("The role was changed since.")
+    etags.check(etag, present.revision, "role")
     return present
 
 

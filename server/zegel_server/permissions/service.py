@@ -8,6 +8,7 @@ from zegel_server import clock
 from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller, Scope, Share
 from zegel_server.db import Database, Transaction
+from zegel_server.edge.paging import Page, PageRequest
 from zegel_server.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound
 from zegel_server.permissions import store
 from zegel_server.permissions.changes import Losses, Trial, change_policy, check_within, lost
@@ -90,34 +91,32 @@ class Permissions:
         now = clock.now()
         return [binding for binding in (Binding(*row) for row in rows) if binding.stands(now)]
 
-    async def list_bindings(
-        self, caller: Caller, *, principal_id: str, role: str, after: tuple[str, str], limit: int
-    ) -> list[Binding]:
+    async def list_bindings(self, caller: Caller, page: PageRequest, *, principal_id: str, role: str) -> Page[Binding]:
         """A page of the bindings that stand at this moment, by principal, then role.
 
         Args:
             caller: Who asks.
+            page: Which page.
             principal_id: Only its bindings; empty for all.
             role: Only those to it; empty for all.
-            after: The last binding of the page before.
-            limit: The most to return.
         """
         own = caller.owner_filter("binding.read")
         if own:
             if principal_id not in {"", own}:
-                return []
+                return Page([])
             principal_id = own
+        after_principal, after_role = page.start("", "")
         rows = await self._database.fetch(
             store.BINDINGS,
             tenant_id=caller.tenant_id,
             principal_id=principal_id,
             role=role,
-            after_principal=after[0],
-            after_role=after[1],
+            after_principal=after_principal,
+            after_role=after_role,
             now=clock.now(),
-            limit=limit,
+            limit=page.rows,
         )
-        return [Binding(*row) for row in rows]
+        return page.cut([Binding(*row) for row in rows], "principal_id", "role")
 
     async def explain(self, caller: Caller, principal_id: str, permission: str) -> list[tuple[Binding, str, Grant]]:
         """What grants a principal a permission: the binding, the role that has the rule, and the rule.

@@ -1,14 +1,14 @@
 """PermissionService: messages to the model and back."""
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from zegel.permission.v1 import access_pb2 as access
 from zegel.permission.v1 import permission_service_pb2 as pb
 from zegel.permission.v1 import permission_service_pb2_grpc as rpc
 from zegel_server import clock
 from zegel_server.caller import UNNAMED, Scope, current_caller
-from zegel_server.edge import paging, validation
+from zegel_server.edge import etags, paging, validation
 from zegel_server.errors import InvalidArgument, NotFound
 from zegel_server.permissions.model import (
     BUILT_IN,
@@ -32,6 +32,14 @@ _FIELDS = frozenset({"description", "grants", "inherits"})
 """The fields of a role that can be changed."""
 
 
+class _Listed(NamedTuple):
+    """A role with its place in the list."""
+
+    group: int
+    place: str
+    role: Role
+
+
 class PermissionServicer(SharingMethods, rpc.PermissionServiceServicer):
     """See ``zegel.permission.v1.PermissionService``; its methods about teams and delegations stand in its base.
 
@@ -42,19 +50,18 @@ class PermissionServicer(SharingMethods, rpc.PermissionServiceServicer):
 
     async def ListRoles(self, request: pb.ListRolesRequest, context: Any) -> pb.ListRolesResponse:
         """See the contract."""
-        size = paging.page_size(request)
-        place = paging.place_of(request, int, str) or (0, "")
+        asked = paging.page_request(request, int, str)
         caller = current_caller()
         policy = await self._permissions.policy(caller)
         # The built-in ones in the order in which they are defined, then the tenant's own by name.
         built_in = [role for name, role in BUILT_IN.items() if name not in NOT_BINDABLE]
-        ordered = [(0, f"{index:02}", role) for index, role in enumerate(built_in)]
-        ordered += [(1, name, role) for name, role in sorted(policy.roles.items())]
-        found = [each for each in ordered if each[:2] > place] if caller.scopes("role.read") & Scope.ANY else []
-        page = found[:size]
+        ordered = [_Listed(0, f"{index:02}", role) for index, role in enumerate(built_in)]
+        ordered += [_Listed(1, name, role) for name, role in sorted(policy.roles.items())]
+        after = asked.start(0, "")
+        found = [each for each in ordered if each[:2] > after] if caller.scopes("role.read") & Scope.ANY else []
+        page = asked.cut(found, "group", "place")
         return pb.ListRolesResponse(
-            roles=[_role(each[2]) for each in page],
-            next_page_token=paging.next_token(request, *page[-1][:2]) if len(found) > size else "",
+            roles=[_role(each.role) for each in page.items], next_page_token=paging.next_token(request, page)
         )
 
     async def GetRole(self, request: pb.GetRoleRequest, context: Any) -> pb.GetRoleResponse:
@@ -88,7 +95,7 @@ class PermissionServicer(SharingMethods, rpc.PermissionServiceServicer):
             current_caller(),
             self._from_role(request.role, fields),
             fields,
-            paging.revision(request.role.etag, "role"),
+            request.role.etag,
             dry=request.validate_only,
         )
         return pb.UpdateRoleResponse(role=_role(role), losses=_losses(losses))
@@ -98,29 +105,24 @@ class PermissionServicer(SharingMethods, rpc.PermissionServiceServicer):
         losses = await self._permissions.roles.delete(
             current_caller(),
             _role_name(request.role),
-            paging.revision(request.etag, "role"),
+            request.etag,
             dry=request.validate_only,
         )
         return pb.DeleteRoleResponse(losses=_losses(losses))
 
     async def ListBindings(self, request: pb.ListBindingsRequest, context: Any) -> pb.ListBindingsResponse:
         """See the contract."""
-        size = paging.page_size(request)
-        place = paging.place_of(request, str, str) or ("", "")
+        asked = paging.page_request(request, str, str)
         if (request.principal_id and not is_principal(request.principal_id)) or (
             request.role and not is_role_name(request.role)
         ):
             return pb.ListBindingsResponse()  # nobody has such a name
-        found = await self._permissions.list_bindings(
-            current_caller(),
-            principal_id=request.principal_id,
-            role=request.role,
-            after=(place[0], place[1]),
-            limit=size + 1,
+        page = await self._permissions.list_bindings(
+            current_caller(), asked, principal_id=request.principal_id, role=request.role
         )
-        page = found[:size]
-        token = paging.next_token(request, page[-1].principal_id, page[-1].role) if len(found) > size else ""
-        return pb.ListBindingsResponse(bindings=[_binding(each) for each in page], next_page_token=token)
+        return pb.ListBindingsResponse(
+            bindings=map(_binding, page.items), next_page_token=paging.next_token(request, page)
+        )
 
     async def GrantRole(self, request: pb.GrantRoleRequest, context: Any) -> pb.GrantRoleResponse:
         """See the contract."""
@@ -236,7 +238,7 @@ def _role(role: Role) -> pb.Role:
         built_in=role.built_in,
         grants=[pb.Grant(permission=grant.permission, scope=_SCOPES[grant.scope]) for grant in sorted(role.grants)],
         inherits=sorted(role.parents),
-        etag=paging.etag(role.revision),
+        etag=etags.of(role.revision),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from zegel.permission.v1 import sharing_pb2 as pb
 from zegel_server import clock
 from zegel_server.caller import Caller, Share, current_caller
-from zegel_server.edge import paging, validation
+from zegel_server.edge import etags, paging, validation
 from zegel_server.edge.idempotency import Answers, Keep
 from zegel_server.errors import InvalidArgument
 from zegel_server.permissions.delegations import MAX_LIFETIME, Delegation
@@ -51,28 +51,21 @@ class SharingMethods:
 
     async def ListTeams(self, request: pb.ListTeamsRequest, context: Any) -> pb.ListTeamsResponse:
         """See the contract."""
-        size = paging.page_size(request)
-        place = paging.place_of(request, str)
-        found = await self._permissions.teams.list_page(
-            current_caller(), after=place[0] if place else "", limit=size + 1
-        )
-        page = found[:size]
-        token = paging.next_token(request, page[-1].team_id) if len(found) > size else ""
-        return pb.ListTeamsResponse(teams=map(_team, page), next_page_token=token)
+        asked = paging.page_request(request)
+        page = await self._permissions.teams.list_page(current_caller(), asked)
+        return pb.ListTeamsResponse(teams=map(_team, page.items), next_page_token=paging.next_token(request, page))
 
     async def UpdateTeam(self, request: pb.UpdateTeamRequest, context: Any) -> pb.UpdateTeamResponse:
         """See the contract."""
         fields = validation.mask(request.update_mask, ("name",))
         team_id = _team_id(request.team.team_id, "team.team_id")
         name = validation.text(request.team.name, "team.name", most=MAX_NAME) if "name" in fields else None
-        revision = paging.revision(request.team.etag, "team")
-        team = await self._permissions.teams.update(current_caller(), team_id, name, revision)
+        team = await self._permissions.teams.update(current_caller(), team_id, name, request.team.etag)
         return pb.UpdateTeamResponse(team=_team(team))
 
     async def DeleteTeam(self, request: pb.DeleteTeamRequest, context: Any) -> pb.DeleteTeamResponse:
         """See the contract."""
-        revision = paging.revision(request.etag, "team")
-        await self._permissions.teams.delete(current_caller(), _team_id(request.team_id), revision)
+        await self._permissions.teams.delete(current_caller(), _team_id(request.team_id), request.etag)
         return pb.DeleteTeamResponse()
 
     async def AddTeamMember(self, request: pb.AddTeamMemberRequest, context: Any) -> pb.AddTeamMemberResponse:
@@ -93,14 +86,11 @@ class SharingMethods:
 
     async def ListTeamMembers(self, request: pb.ListTeamMembersRequest, context: Any) -> pb.ListTeamMembersResponse:
         """See the contract."""
-        size = paging.page_size(request)
-        place = paging.place_of(request, str)
-        found = await self._permissions.teams.members(
-            current_caller(), _team_id(request.team_id), after=place[0] if place else "", limit=size + 1
+        asked = paging.page_request(request)
+        page = await self._permissions.teams.members(current_caller(), _team_id(request.team_id), asked)
+        return pb.ListTeamMembersResponse(
+            members=map(_member, page.items), next_page_token=paging.next_token(request, page)
         )
-        page = found[:size]
-        token = paging.next_token(request, page[-1].principal_id) if len(found) > size else ""
-        return pb.ListTeamMembersResponse(members=map(_member, page), next_page_token=token)
 
     async def CreateDelegation(self, request: pb.CreateDelegationRequest, context: Any) -> pb.CreateDelegationResponse:
         """See the contract."""
@@ -130,14 +120,11 @@ class SharingMethods:
 
     async def ListDelegations(self, request: pb.ListDelegationsRequest, context: Any) -> pb.ListDelegationsResponse:
         """See the contract."""
-        size = paging.page_size(request)
-        place = paging.place_of(request, str)
-        found = await self._permissions.delegations.list_page(
-            current_caller(), after=place[0] if place else "", limit=size + 1
+        asked = paging.page_request(request)
+        page = await self._permissions.delegations.list_page(current_caller(), asked)
+        return pb.ListDelegationsResponse(
+            delegations=map(_delegation, page.items), next_page_token=paging.next_token(request, page)
         )
-        page = found[:size]
-        token = paging.next_token(request, page[-1].delegation_id) if len(found) > size else ""
-        return pb.ListDelegationsResponse(delegations=map(_delegation, page), next_page_token=token)
 
     async def EndDelegation(self, request: pb.EndDelegationRequest, context: Any) -> pb.EndDelegationResponse:
         """See the contract."""
@@ -190,7 +177,7 @@ def _team(team: Team) -> pb.Team:
         team_id=team.team_id,
         name=team.name,
         create_time=clock.to_timestamp(team.create_time),
-        etag=paging.etag(team.revision),
+        etag=etags.of(team.revision),
     )
 
 

@@ -16,8 +16,10 @@ from zegel_server import clock
 from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller, Scope
 from zegel_server.db import Database, Reader, Transaction
+from zegel_server.edge import etags
 from zegel_server.edge.idempotency import Keep, keep_nothing
-from zegel_server.errors import Aborted, NotFound, ResourceExhausted
+from zegel_server.edge.paging import Page, PageRequest
+from zegel_server.errors import NotFound, ResourceExhausted
 from zegel_server.ids import new_id
 from zegel_server.permissions import store
 from zegel_server.permissions.changes import change_policy, held_within
@@ -105,27 +107,30 @@ class Teams:
         """
         return await find_team(self._database, caller, "team.read", team_id)
 
-    async def list_page(self, caller: Caller, *, after: str, limit: int) -> list[Team]:
+    async def list_page(self, caller: Caller, page: PageRequest) -> Page[Team]:
         """A page of the teams that the caller reaches, the oldest first.
 
         Args:
             caller: Who asks.
-            after: The last team of the page before.
-            limit: The most to return.
+            page: Which page.
         """
         rows = await self._database.fetch(
-            store.TEAMS, tenant_id=caller.tenant_id, owners=caller.reach("team.read"), after=after, limit=limit
+            store.TEAMS,
+            tenant_id=caller.tenant_id,
+            owners=caller.reach("team.read"),
+            after=page.start("")[0],
+            limit=page.rows,
         )
-        return [Team(*row) for row in rows]
+        return page.cut([Team(*row) for row in rows], "team_id")
 
-    async def update(self, caller: Caller, team_id: str, name: str | None, revision: int | None) -> Team:
+    async def update(self, caller: Caller, team_id: str, name: str | None, etag: str) -> Team:
         """Changes a team's name.
 
         Args:
             caller: Who changes it.
             team_id: Which.
             name: Its new name; ``None`` to leave it.
-            revision: The revision last read; ``None`` to overwrite whatever is there.
+            etag: The etag last read; empty to overwrite whatever is there.
 
         Raises:
             Aborted: It was changed since.
@@ -134,7 +139,7 @@ class Teams:
         draft = await self._recorder.draft(caller, events.EVENT_TYPE_TEAM_UPDATED, resource_id=team_id)
         async with self._database.transaction() as transaction:
             team = await find_team(transaction, caller, "team.update", team_id)
-            _check(revision, team)
+            etags.check(etag, team.revision, "team")
             changed = replace(team, name=team.name if name is None else name, revision=team.revision + 1)
             if not await transaction.execute(
                 store.UPDATE_TEAM,
@@ -143,17 +148,17 @@ class Teams:
                 read_revision=team.revision,
                 new_name=changed.name,
             ):
-                raise Aborted("The team was changed since.")
+                raise etags.changed("team")
             await self._recorder.record(transaction, draft)
         return changed
 
-    async def delete(self, caller: Caller, team_id: str, revision: int | None) -> None:
+    async def delete(self, caller: Caller, team_id: str, etag: str) -> None:
         """Deletes a team; what it owned stays the tenant's, and only a permission held in any resource reaches it.
 
         Args:
             caller: Who deletes it.
             team_id: Which.
-            revision: The revision last read; ``None`` to overlook it.
+            etag: The etag last read; empty to overlook it.
 
         Raises:
             Aborted: It was changed since.
@@ -162,7 +167,8 @@ class Teams:
         draft = await self._recorder.draft(caller, events.EVENT_TYPE_TEAM_DELETED, resource_id=team_id)
         async with self._database.transaction() as transaction:
             await change_policy(transaction, caller.tenant_id)
-            _check(revision, await find_team(transaction, caller, "team.delete", team_id))
+            team = await find_team(transaction, caller, "team.delete", team_id)
+            etags.check(etag, team.revision, "team")
             for statement in (store.DELETE_MEMBERS_OF_TEAM, store.DELETE_TEAM):
                 await transaction.execute(statement, tenant_id=caller.tenant_id, team_id=team_id)
             await self._recorder.record(transaction, draft)
@@ -227,14 +233,13 @@ class Teams:
                 raise NotFound("principal")
             await self._recorder.record(transaction, draft)
 
-    async def members(self, caller: Caller, team_id: str, *, after: str, limit: int) -> list[TeamMember]:
+    async def members(self, caller: Caller, team_id: str, page: PageRequest) -> Page[TeamMember]:
         """A page of the principals in a team at this moment, by identifier.
 
         Args:
             caller: Who asks.
             team_id: Which team.
-            after: The last principal of the page before.
-            limit: The most to return.
+            page: Which page.
 
         Raises:
             NotFound: There is none, or the caller does not reach it.
@@ -244,11 +249,11 @@ class Teams:
             store.TEAM_MEMBERS,
             tenant_id=caller.tenant_id,
             team_id=team_id,
-            after=after,
+            after=page.start("")[0],
             now=clock.now(),
-            limit=limit,
+            limit=page.rows,
         )
-        return [TeamMember(*row) for row in rows]
+        return page.cut([TeamMember(*row) for row in rows], "principal_id")
 
     async def _insert(
         self, transaction: Transaction, caller: Caller, team_id: str, principal_id: str, expire_time: int | None
@@ -286,8 +291,3 @@ async def find_team(reader: Reader, caller: Caller, permission: str, team_id: st
     if row is None:
         raise NotFound("team")
     return Team(*row)
-
-
-def _check(revision: int | None, team: Team) -> None:
-    if revision is not None and revision != team.revision:
-        raise Aborted("The team was changed since.")

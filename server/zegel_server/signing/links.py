@@ -14,6 +14,7 @@ from zegel_server.caller import Caller
 from zegel_server.db import Database, Transaction
 from zegel_server.edge import validation
 from zegel_server.edge.idempotency import Keep, keep_nothing
+from zegel_server.edge.paging import Page, PageRequest
 from zegel_server.identity.links import Links
 from zegel_server.identity.model import LinkState, ListedLink
 from zegel_server.keys.service import Keys
@@ -133,23 +134,24 @@ class SignerLinks:
         return token
 
     async def list_page(
-        self, caller: Caller, signature_request_id: str, *, before: str, limit: int
-    ) -> list[tuple[ListedLink, LinkState]]:
+        self, caller: Caller, signature_request_id: str, page: PageRequest
+    ) -> Page[tuple[ListedLink, LinkState]]:
         """A page of a request's links, the newest first, each with where it stands.
 
         Args:
             caller: Who asks.
             signature_request_id: The request.
-            before: Only those with a smaller identifier.
-            limit: The most to return.
+            page: Which page.
 
         Raises:
             NotFound: Absent, or not the caller's to see.
         """
         known = await self._signing.find_reachable(caller, "signature_request.read", signature_request_id)
-        found = await self._links.list_page(known.tenant_id, signature_request_id, before=before, limit=limit)
+        found = await self._links.list_page(known.tenant_id, signature_request_id, page)
         now = clock.now()
-        return [(each, each.state(now, awaited=known.progress.awaits(each.signature_id, now))) for each in found]
+        return found.holding(
+            [(each, each.state(now, awaited=known.progress.awaits(each.signature_id, now))) for each in found.items]
+        )
 
     async def revoke(self, caller: Caller, signature_request_id: str, signer_link_id: str) -> None:
         """Revokes a link and the session that it was exchanged for; revoking it again changes nothing.

@@ -14,7 +14,7 @@ from zegel.signing.v1 import ceremony_service_pb2 as ceremony_pb
 from zegel.signing.v1 import signature_request_pb2 as pb
 from zegel.signing.v1 import signing_service_pb2 as signing_pb
 from zegel_server.clock import to_timestamp
-from zegel_server.edge import paging, validation
+from zegel_server.edge import etags, validation
 from zegel_server.errors import InvalidArgument
 from zegel_server.identity.model import LinkState, ListedLink
 from zegel_server.signing import disclosure
@@ -144,7 +144,7 @@ def request_message(request: SignatureRequest, *, bare: bool = False) -> pb.Sign
         create_time=to_timestamp(request.create_time),
         all_signed_time=to_timestamp(progress.all_signed_time),
         seal_time=to_timestamp(progress.seal_time),
-        etag=paging.etag(request.revision),
+        etag=etags.of(request.revision),
         rendition=_rendition(request),
     )
     if request.sealing is not None:

@@ -13,7 +13,9 @@ from operator import attrgetter
 from typing import Final
 
 from zegel_server.db import Reader, Row, Transaction
+from zegel_server.edge.paging import Page, PageRequest
 from zegel_server.errors import Aborted, NotFound
+from zegel_server.ids import last_id
 from zegel_server.keys.service import Keys, Subject
 from zegel_server.signing import rows, store
 from zegel_server.signing.model import Progress, RequestState
@@ -68,32 +70,28 @@ class RequestRepository:
         raise Aborted("The signature request was changed at the same time; try again.")
 
     async def page(
-        self, tenant_id: str, *, owners: Sequence[str] | None, state: str, before: str, limit: int
-    ) -> tuple[list[SignatureRequest], bool]:
+        self, tenant_id: str, page: PageRequest, *, owners: Sequence[str] | None, state: str
+    ) -> Page[SignatureRequest]:
         """A page of requests, the newest first.
 
         Args:
             tenant_id: Whose.
+            page: Which page.
             owners: Only theirs; ``None`` for everybody's.
             state: Only those in this state; empty for all.
-            before: Only those with a smaller identifier.
-            limit: The most to return.
-
-        Returns:
-            The page, and whether more follow.
         """
-        asked = {"tenant_id": tenant_id, "state": state, "before": before}
+        asked = {"tenant_id": tenant_id, "state": state, "before": page.start(last_id("req"))[0]}
         if owners is None:
             lists = [(store.PAGES_OF_ALL, asked)]
         else:
             lists = [(store.PAGES_OF_OWNER, {**asked, "owner_id": owner_id}) for owner_id in owners]
         # A page of each owner, in the index's order: what it costs does not grow with what they own.
-        pages = [await self._reader.fetch(each.requests, **values, limit=limit + 1) for each, values in lists]
-        merged = list(islice(heapq.merge(*pages, key=attrgetter("signature_request_id"), reverse=True), limit + 1))
-        page = merged[:limit]
-        if not page:
-            return [], False
-        last = page[-1].signature_request_id
+        pages = [await self._reader.fetch(each.requests, **values, limit=page.rows) for each, values in lists]
+        merged = list(islice(heapq.merge(*pages, key=attrgetter("signature_request_id"), reverse=True), page.rows))
+        shown = page.cut(merged, "signature_request_id")
+        if not shown.items:
+            return Page([])
+        last = shown.items[-1].signature_request_id
         signatures: dict[str, list[Row]] = {}
         documents: dict[str, list[Row]] = {}
         sealing: dict[str, Row] = {}
@@ -102,7 +100,7 @@ class RequestRepository:
             documents |= _grouped(await self._reader.fetch(each.documents, **values, last=last))
             sealing |= {row.resource_id: row for row in await self._reader.fetch(each.sealing, **values, last=last)}
         found = []
-        for row in page:
+        for row in shown.items:
             key = row.signature_request_id
             own = signatures.get(key, [])
             if own and all(each.request_revision == row.revision for each in own):
@@ -111,7 +109,7 @@ class RequestRepository:
                 found.append(rows.request_from_rows(row, own, of_it, people, sealing.get(key)))
             else:
                 found.append(await self.get(tenant_id, key))
-        return found, len(merged) > limit
+        return shown.holding(found)
 
     async def tenant_name(self, tenant_id: str) -> str:
         """The name of a tenant, as its signers read it.

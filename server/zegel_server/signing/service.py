@@ -20,10 +20,11 @@ from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller, PrincipalKind, Scope
 from zegel_server.db import Database
 from zegel_server.documents.signing_documents import SigningDocuments
-from zegel_server.edge import paging, validation
+from zegel_server.edge import etags, validation
 from zegel_server.edge.idempotency import Keep, keep_nothing
-from zegel_server.errors import Aborted
+from zegel_server.edge.paging import Page, PageRequest
 from zegel_server.identity.sessions import Sessions
+from zegel_server.ids import last_id
 from zegel_server.keys.service import Keys
 from zegel_server.permissions.owners import Owners, check_named
 from zegel_server.permissions.teams import find_team
@@ -37,9 +38,6 @@ from zegel_server.signing.request import SignatureRequest
 
 KIND: Final = "signature_request"
 MOVE: Final = "signature_request.move"
-
-FIRST_PAGE: Final = "req_" + "z" * 26
-"""Sorts after every identifier, whatever the database's collation: an identifier's first digit is at most 7."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,28 +155,23 @@ class Signing:
         """
         return await self.find_reachable(caller, "signature_request.read", signature_request_id)
 
-    async def list_page(
-        self, caller: Caller, *, state: str, before: str, limit: int
-    ) -> tuple[list[SignatureRequest], bool]:
+    async def list_page(self, caller: Caller, page: PageRequest, *, state: str) -> Page[SignatureRequest]:
         """A page of the requests that the caller reaches, the newest first.
 
         Args:
             caller: Who asks.
+            page: Which page.
             state: Only those in this state; empty for all.
-            before: Only those with a smaller identifier.
-            limit: The most to return.
-
-        Returns:
-            The page, and whether more follow.
         """
         if caller.kind is PrincipalKind.SIGNER:
             # A signer is a party to exactly one request, whatever else policy says.
             own = await self.find_reachable(caller, "signature_request.read", caller.signature_request_id)
+            before = page.start(last_id("req"))[0]
             fits = own.signature_request_id < before and state in {"", own.progress.state}
-            return ([own] if fits else []), False
+            return Page([own] if fits else [])
         permission = "signature_request.read"
         owners = None if caller.scopes(permission) & Scope.ANY else caller.owners(permission)
-        return await self._requests.page(caller.tenant_id, owners=owners, state=state, before=before, limit=limit)
+        return await self._requests.page(caller.tenant_id, page, owners=owners, state=state)
 
     async def reschedule(
         self, caller: Caller, signature_request_id: str, expire_time: int | None, etag: str
@@ -264,8 +257,9 @@ class Signing:
         )
         async with self._database.transaction() as transaction:
             before, _ = await repository.lock(transaction, known)
-            if before.owner_id != known.owner_id or etag not in {"", paging.etag(before.revision)}:
-                raise Aborted("The signature request was changed since the etag was read.")
+            if before.owner_id != known.owner_id:
+                raise etags.changed(KIND)
+            etags.check(etag, before.revision, KIND)
             if owner_id == before.owner_id:
                 return before
             after = before.with_owner(owner_id)
@@ -361,8 +355,7 @@ class Signing:
             progress = transition(before.progress)
             if progress == before.progress:
                 return before
-            if etag and etag != paging.etag(before.revision):
-                raise Aborted("The signature request was changed since the etag was read.")
+            etags.check(etag, before.revision, KIND)
             after = before.with_progress(progress)
             await repository.save(transaction, before, after)
             await self._recorder.record(transaction, draft)

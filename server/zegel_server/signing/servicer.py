@@ -13,7 +13,7 @@ from zegel_server.edge.idempotency import Answers, Keep
 from zegel_server.signing import messages
 from zegel_server.signing.ceremony import Ceremony
 from zegel_server.signing.links import NewLink, SignerLinks
-from zegel_server.signing.service import FIRST_PAGE, Signing
+from zegel_server.signing.service import Signing
 
 SESSION_DEFAULT: Final = clock.HOUR
 """How long a signer's session lasts where the sender says nothing, as the contract says."""
@@ -22,9 +22,6 @@ SESSION_MOST: Final = 24 * clock.HOUR
 
 LINK_DEFAULT: Final = 7 * clock.DAY
 """How long a signer link is good where the sender says nothing, as the contract says."""
-FIRST_LINK: Final = "lnk_" + "z" * 26
-"""Sorts after every link's identifier."""
-
 LINK_MOST: Final = 30 * clock.DAY
 """The longest it may be, as the contract says."""
 
@@ -76,16 +73,11 @@ class SigningServicer(rpc.SigningServiceServicer):
         self, request: pb.ListSignatureRequestsRequest, context: Any
     ) -> pb.ListSignatureRequestsResponse:
         """See the contract."""
-        place = paging.place_of(request, str)
-        found, more = await self._signing.list_page(
-            current_caller(),
-            state=messages.state_name(request.state),
-            before=FIRST_PAGE if place is None else place[0],
-            limit=paging.page_size(request),
-        )
+        asked = paging.page_request(request)
+        page = await self._signing.list_page(current_caller(), asked, state=messages.state_name(request.state))
         return pb.ListSignatureRequestsResponse(
-            signature_requests=map(messages.request_message, found),
-            next_page_token=paging.next_token(request, found[-1].signature_request_id) if more else "",
+            signature_requests=map(messages.request_message, page.items),
+            next_page_token=paging.next_token(request, page),
         )
 
     async def UpdateSignatureRequest(
@@ -155,15 +147,11 @@ class SigningServicer(rpc.SigningServiceServicer):
 
     async def ListSignerLinks(self, request: pb.ListSignerLinksRequest, context: Any) -> pb.ListSignerLinksResponse:
         """See the contract."""
-        size = paging.page_size(request)
-        place = paging.place_of(request, str) or (FIRST_LINK,)
-        found = await self._links.list_page(
-            current_caller(), request.signature_request_id, before=place[0], limit=size + 1
-        )
-        page = found[:size]
+        asked = paging.page_request(request)
+        page = await self._links.list_page(current_caller(), request.signature_request_id, asked)
         return pb.ListSignerLinksResponse(
-            signer_links=[messages.link_message(*each) for each in page],
-            next_page_token=paging.next_token(request, page[-1][0].signer_link_id) if len(found) > size else "",
+            signer_links=[messages.link_message(*each) for each in page.items],
+            next_page_token=paging.next_token(request, page),
         )
 
     async def RevokeSignerLink(self, request: pb.RevokeSignerLinkRequest, context: Any) -> pb.RevokeSignerLinkResponse:

@@ -16,6 +16,7 @@ from zegel_server.audit import service, store
 from zegel_server.audit.model import AuditEvent, EventDocument, EventFilter
 from zegel_server.audit.recorder import commitments_to
 from zegel_server.caller import Caller, PrincipalKind, Scope
+from zegel_server.edge.paging import PageRequest
 from zegel_server.errors import DataLoss, NotFound, OutOfRange, PermissionDenied, Unavailable
 from zegel_server.ids import new_id
 
@@ -26,12 +27,12 @@ async def listed(
     world: AuditWorld, caller: Caller, wanted: EventFilter = EVERYTHING, page: int = 100
 ) -> list[AuditEvent]:
     events: list[AuditEvent] = []
-    first: int | None = 0
-    while first is not None:
-        found = await world.trail.list_events(caller, wanted, first=first, limit=page)
-        events += found.events
-        assert len(found.events) <= page
-        first = found.next_index
+    asked: PageRequest | None = PageRequest(page)
+    while asked is not None:
+        found = await world.trail.list_events(caller, wanted, asked)
+        events += found.items
+        assert len(found.items) <= page
+        asked = None if found.next is None else PageRequest(page, found.next)
     return events
 
 

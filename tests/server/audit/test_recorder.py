@@ -13,6 +13,7 @@ from zegel_server.audit.model import AuditEvent, EventFilter
 from zegel_server.audit.recorder import TAKES_AWAY, commitments_to
 from zegel_server.caller import Caller
 from zegel_server.crypto import KeyDestroyed
+from zegel_server.edge.paging import PageRequest
 from zegel_server.errors import DataLoss, Unavailable, ZegelError
 from zegel_server.keys.providers import RootKeyGone
 
@@ -50,7 +51,7 @@ async def test_such_an_event_names_who_and_says_what_is_missing(
         take_away(world, patch, AWAY[0])
         [event_id] = await world.record(caller, "SESSION_REVOKED", resource_id="ses_1", extra={"why": "x"})
     await world.sequencer.flush()
-    [row] = (await world.trail.list_events(caller, EventFilter(), first=0, limit=10)).events
+    [row] = (await world.trail.list_events(caller, EventFilter(), PageRequest(10))).items
     leaf = json.loads(row.leaf)
     assert (row.event_id, row.principal_id, row.resource_id) == (event_id, caller.principal_id, "ses_1")
     assert (leaf["personal"], leaf["personal_missing"], leaf["why"]) == (None, "key_away", "x")
@@ -68,7 +69,7 @@ async def test_such_an_event_names_no_documents_and_says_so(world: AuditWorld, m
         # Nothing to commit to, nothing to ask for.
         await world.recorder.draft_own(world.tenant_id, EventType.EVENT_TYPE_SIGNATURE_REQUEST_EXPIRED)
     await world.sequencer.flush()
-    [row] = (await world.trail.list_events(caller, EventFilter(), first=0, limit=10)).events
+    [row] = (await world.trail.list_events(caller, EventFilter(), PageRequest(10))).items
     leaf = json.loads(row.leaf)
     assert (leaf["documents"], leaf["documents_missing"]) == ([], "key_away")
     assert DOCUMENT.sha256 not in row.leaf.decode()
@@ -101,7 +102,7 @@ async def test_documents_are_not_told_by_an_event_that_was_drafted_without_a_key
 
 
 async def everything(world: AuditWorld, caller: Caller) -> Sequence[AuditEvent]:
-    return (await world.trail.list_events(caller, EventFilter(), first=0, limit=10)).events
+    return (await world.trail.list_events(caller, EventFilter(), PageRequest(10))).items
 
 
 async def test_a_key_that_is_damaged_is_no_excuse(world: AuditWorld, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from zegel_server.audit import trail_quota as allowance
 from zegel_server.audit.check import AuditCheck
 from zegel_server.audit.model import EventFilter
 from zegel_server.caller import Caller, PrincipalKind, Scope, Share
+from zegel_server.edge.paging import PageRequest
 from zegel_server.errors import ResourceExhausted
 from zegel_server.ids import new_id
 from zegel_server.signing.new_request import MAX_SIGNERS
@@ -81,7 +82,7 @@ async def test_the_sender_reads_on_and_leaves_its_events_beside_the_trail(world:
         for number in range(7)
     ]
     assert [each["event_id"] for each in await trail_of(world, request)] == ids[:4]
-    found = (await world.trail.list_events(caller, EventFilter(), first=0, limit=10)).events
+    found = (await world.trail.list_events(caller, EventFilter(), PageRequest(10))).items
     assert [each.event_id for each in found] == ids
     beyond = [json.loads(each.leaf) for each in found[4:]]
     assert [(each["trail"], each["beyond_trail"], each["offset"]) for each in beyond] == [

@@ -5,6 +5,7 @@ import pytest
 from support.documents_world import World, found_tenant, pdf_of, rendition_of
 from zegel_server.caller import Scope
 from zegel_server.documents.model import Content, UploadSpec
+from zegel_server.edge.paging import PageRequest
 from zegel_server.errors import Aborted, InvalidArgument, NotFound, ZegelError
 from zegel_server.ids import new_id
 
@@ -50,17 +51,17 @@ async def test_lists_are_cut_to_reach_and_paged(world: World) -> None:
     await world.upload(one, PDF, spec=UploadSpec(document_id=mine[4]))
     await world.documents.delete(one, mine[1], "")
 
-    found = await world.documents.list(one, limit=3)
+    found = (await world.documents.list(one, PageRequest(3))).items
     assert [each.document_id for each in found] == [mine[4], mine[3], mine[2]]
     assert [len(each.versions) for each in found] == [2, 1, 1]
-    rest = await world.documents.list(one, limit=3, before=mine[2])
+    rest = (await world.documents.list(one, PageRequest(3, (mine[2],)))).items
     assert [each.document_id for each in rest] == [mine[0]]
-    everything = await world.documents.list(one, limit=100, show_deleted=True)
+    everything = (await world.documents.list(one, PageRequest(100), show_deleted=True)).items
     assert [each.document_id for each in everything] == mine[::-1]
-    whole = await world.documents.list(world.member(Scope.ANY), limit=100)
+    whole = (await world.documents.list(world.member(Scope.ANY), PageRequest(100))).items
     assert {each.document_id for each in whole} == {*mine, *theirs} - {mine[1]}
     foreign = world.member(Scope.ANY, tenant_id=new_id("ten"))
-    assert not await world.documents.list(foreign, limit=100, show_deleted=True)
+    assert not (await world.documents.list(foreign, PageRequest(100), show_deleted=True)).items
 
 
 async def test_a_signer_sees_the_versions_of_their_request_and_no_others(world: World) -> None:
@@ -74,7 +75,7 @@ async def test_a_signer_sees_the_versions_of_their_request_and_no_others(world: 
     document = await world.documents.get(signer, document_id)
     assert [each.number for each in document.versions] == [1]
     assert await world.download(signer, document_id) == rendition_of(PDF), "the newest that the signer reaches"
-    assert [each.document_id for each in await world.documents.list(signer, limit=10)] == [document_id]
+    assert [each.document_id for each in (await world.documents.list(signer, PageRequest(10))).items] == [document_id]
     for attempt in (
         world.download(signer, document_id, version=2),
         world.download(signer, document_id, content=Content.ORIGINAL),

@@ -14,6 +14,7 @@ from zegel_server.db import Statement
 from zegel_server.db.schema import document_versions
 from zegel_server.documents.findings import Findings, findings_from_text, findings_to_text
 from zegel_server.documents.model import Content, Page, UploadSpec
+from zegel_server.edge.paging import PageRequest
 from zegel_server.errors import DataLoss, FailedPrecondition, NotFound, ZegelError
 from zegel_server.ids import new_id
 from zegel_server.pdf.model import FoundSignature, PageDifference, PageFacts, PdfFacts
@@ -206,7 +207,7 @@ async def test_what_was_merged_is_its_parties_to_read_and_in_no_list(world: Worl
     assert (await world.documents.get(signer, document_id)).versions[0].rendition_size == len(data)
     for caller in (sender, signer, world.member(Scope.ANY)):
         for deleted in (False, True):
-            listed = await world.documents.list(caller, limit=10, show_deleted=deleted)
+            listed = (await world.documents.list(caller, PageRequest(10), show_deleted=deleted)).items
             assert {each.document_id for each in listed} == set(sources)
     for stranger in (world.member(), world.signer(new_id("req"))):
         with pytest.raises(NotFound):

@@ -11,6 +11,7 @@ from zegel_server.db import UniqueViolation
 from zegel_server.documents import renditions
 from zegel_server.documents import signing_documents as library_module
 from zegel_server.documents.model import Page, UploadSpec
+from zegel_server.edge.paging import PageRequest
 from zegel_server.errors import DataLoss, FailedPrecondition, NotFound, ZegelError
 from zegel_server.ids import new_id
 from zegel_server.pdf.sandbox.client import Sandbox
@@ -51,7 +52,7 @@ async def test_a_sealed_document_comes_to_be_with_its_request(world: World) -> N
         await prepared.insert(transaction, sender.principal_id)
     for caller in (signer, sender):
         assert await world.download(caller, prepared.document_id) == data
-    listed = await world.documents.list(signer, limit=10)
+    listed = (await world.documents.list(signer, PageRequest(10))).items
     assert [each.document_id for each in listed] == [prepared.document_id, document_id]
     with pytest.raises(NotFound):
         await world.documents.get(world.signer(new_id("req")), prepared.document_id)

@@ -11,6 +11,7 @@ from zegel.evidence.commitments import DocumentHash
 from zegel_server.db import Statement, bind
 from zegel_server.db.schema import documents
 from zegel_server.documents.model import Page, pages_from_text
+from zegel_server.edge.paging import PageRequest
 from zegel_server.errors import FailedPrecondition, InvalidArgument, Unavailable
 from zegel_server.pdf.limits import MAX_PAGES, MAX_PDF_BYTES, MAX_RENDITION_BYTES
 from zegel_server.signing import renditions
@@ -105,7 +106,7 @@ async def test_a_merging_that_fails_sends_nothing(world: World, monkeypatch: pyt
     monkeypatch.setattr(world.signing._renditions._sandbox, "merge", away)
     with pytest.raises(Unavailable):
         await world.send(sender, draft_of([one.document_id, two.document_id]))
-    assert (await world.signing.list_page(sender, state="", before="req_z", limit=5))[0] == []
+    assert (await world.signing.list_page(sender, PageRequest(5), state="")).items == []
     assert await world.event_rows() == []
 
 

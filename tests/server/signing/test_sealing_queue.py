@@ -9,6 +9,7 @@ from support.signing_world import SQLITE_ONLY, World, said
 from support.work import Sealer, until, working
 from zegel.event.v1 import event_type_pb2 as events
 from zegel_server import clock
+from zegel_server.edge.paging import PageRequest
 from zegel_server.errors import FailedPrecondition, NotFound, ResourceExhausted, Unavailable, ZegelError
 from zegel_server.ids import new_id
 from zegel_server.signing import worker
@@ -59,7 +60,7 @@ async def test_what_does_not_pass_by_waiting_is_told_everybody_and_once_in_the_t
     found = await world.signing.get(owner, request.signature_request_id)
     message = request_message(found)
     assert (message.sealing.blocked, message.sealing.last_reason) == (True, "DOCUMENT_TOO_COMPLEX")
-    page, _ = await world.signing.list_page(owner, state="", before="req_z", limit=5)
+    page = (await world.signing.list_page(owner, PageRequest(5), state="")).items
     assert [request_message(each).sealing.blocked for each in page] == [True]
     assert ceremony_message(await world.ceremony.get(world.signer(request))).blocked
     (row,) = await world.outbox()

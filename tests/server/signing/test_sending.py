@@ -16,14 +16,14 @@ from zegel_server.caller import PrincipalKind, Scope
 from zegel_server.db import Statement, Transaction, UniqueViolation
 from zegel_server.db.schema import metadata, sessions
 from zegel_server.documents.model import Page
-from zegel_server.edge import paging
+from zegel_server.edge import etags
+from zegel_server.edge.paging import PageRequest
 from zegel_server.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound
 from zegel_server.ids import new_id
 from zegel_server.signing.field_types import FieldType
 from zegel_server.signing.model import RequestState, SignatureStatus
 from zegel_server.signing.new_request import DocumentChoice, NewRequest, Signer, check_new_request
 from zegel_server.signing.openings import boxes_of
-from zegel_server.signing.service import FIRST_PAGE
 
 _SESSIONS = Statement(select(sessions))
 
@@ -214,13 +214,13 @@ async def test_lists_are_cut_to_the_caller_and_page_without_gap_or_repetition(wo
 
     async def pages(caller: object, state: str = "", size: int = 2) -> list[str]:
         found: list[str] = []
-        before, more = FIRST_PAGE, True
-        while more:
-            page, more = await world.signing.list_page(caller, state=state, before=before, limit=size)  # type: ignore[arg-type]
-            found += [each.signature_request_id for each in page]
-            assert len(page) == size or not more
-            assert page == [await world.signing.get(caller, each.signature_request_id) for each in page]  # type: ignore[arg-type]
-            before = found[-1] if found else before
+        asked: PageRequest | None = PageRequest(size)
+        while asked is not None:
+            page = await world.signing.list_page(caller, asked, state=state)  # type: ignore[arg-type]
+            found += [each.signature_request_id for each in page.items]
+            assert len(page.items) == size or page.next is None
+            assert page.items == [await world.signing.get(caller, each) for each in found[-len(page.items) :]]  # type: ignore[arg-type]
+            asked = None if page.next is None else PageRequest(size, page.next)
         return found
 
     assert await pages(sender) == sorted(sent, reverse=True)
@@ -235,7 +235,7 @@ async def test_lists_are_cut_to_the_caller_and_page_without_gap_or_repetition(wo
 async def test_an_old_etag_changes_nothing(world: World) -> None:
     sender = world.member()
     request = await world.send(sender)
-    key, first = request.signature_request_id, paging.etag(request.revision)
+    key, first = request.signature_request_id, etags.of(request.revision)
     later = clock.now() + clock.DAY
     changed = await world.signing.reschedule(sender, key, later, first)
     assert changed.progress.expire_time == later
@@ -244,9 +244,7 @@ async def test_an_old_etag_changes_nothing(world: World) -> None:
             await act
         assert caught.value.reason == "ETAG_MISMATCH"
     assert await world.signing.get(sender, key) == changed
-    assert (
-        await world.signing.reschedule(sender, key, None, paging.etag(changed.revision))
-    ).progress.expire_time is None
+    assert (await world.signing.reschedule(sender, key, None, etags.of(changed.revision))).progress.expire_time is None
     assert await world.events(request) == ["SENT", "EXPIRY_EDITED", "EXPIRY_EDITED"]
 
 
@@ -331,8 +329,8 @@ async def test_the_same_call_at_the_same_time_sends_one_request(world: World) ->
 
     made = [each for each in await asyncio.gather(*(send(new) for _ in range(4))) if each]
     assert len(made) == 1
-    found, _ = await world.signing.list_page(sender, state="", before=FIRST_PAGE, limit=10)
-    assert [each.signature_request_id for each in found] == made
+    found = await world.signing.list_page(sender, PageRequest(10), state="")
+    assert [each.signature_request_id for each in found.items] == made
     assert len(await world.event_rows()) == 1
 
 
