@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Collection
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -136,6 +136,46 @@ def future(message: Timestamp, field: str, *, most: int | None = None) -> int:
     if most is not None and ahead > most:
         raise InvalidArgument(field, f"must lie at most {most // clock.HOUR} hours ahead")
     return moment
+
+
+class Lifetime(NamedTuple):
+    """How long something lasts that a caller makes, in microseconds.
+
+    Attributes:
+        default: Where the caller says nothing.
+        most: The longest it may.
+    """
+
+    default: int
+    most: int
+
+
+def expiry(request: Any, lifetime: Lifetime) -> int:
+    """When what a request makes ends: at its ``expire_time``, or after the default.
+
+    Args:
+        request: The request.
+        lifetime: How long it may last.
+
+    Raises:
+        InvalidArgument: The time has passed, or lies further ahead.
+    """
+    if request.HasField("expire_time"):
+        return future(request.expire_time, "expire_time", most=lifetime.most)
+    return clock.now() + lifetime.default
+
+
+def expiry_if_any(message: Any, field: str = "expire_time") -> int | None:
+    """When something ends that may last for ever: at its ``expire_time``, or ``None`` for never.
+
+    Args:
+        message: The message that has the field.
+        field: Path of the field.
+
+    Raises:
+        InvalidArgument: The time has passed.
+    """
+    return future(message.expire_time, field) if message.HasField("expire_time") else None
 
 
 def duration(message: Duration, field: str, *, least: int = 0, most: int) -> int:

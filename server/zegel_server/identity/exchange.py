@@ -6,10 +6,9 @@ Invariants:
 * Whatever is spent is spent in the transaction that stores the session.
 """
 
-from typing import Final, Protocol
+from typing import Protocol
 
 from zegel.event.v1 import event_type_pb2 as events
-from zegel_server import clock
 from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller, Origin, PrincipalKind
 from zegel_server.db import Database, Transaction
@@ -20,11 +19,6 @@ from zegel_server.identity.model import SIGNER_IDLE
 from zegel_server.identity.providers import Providers
 from zegel_server.identity.sessions import OpenedSession, Sessions
 from zegel_server.ids import LINK_PREFIX, is_token
-
-EXCHANGED_DEFAULT: Final = clock.HOUR
-"""How long a session lasts where the caller says nothing, as the contract says."""
-EXCHANGED_MOST: Final = 24 * clock.HOUR
-"""The longest it may last, as the contract says."""
 
 
 class Signable(Protocol):

@@ -15,7 +15,7 @@ from zegel_server.db import Database, Row, Transaction
 from zegel_server.edge.paging import Page, PageRequest
 from zegel_server.errors import NotFound, Unauthenticated
 from zegel_server.identity import store
-from zegel_server.identity.model import ListedLink, fingerprint
+from zegel_server.identity.model import LinkState, ListedLink, fingerprint, link_state
 from zegel_server.identity.row_locks import hold_caller
 from zegel_server.ids import LINK_PREFIX, hash_token, last_id, new_id, new_token
 from zegel_server.permissions.model import EXCHANGE, SIGNER
@@ -260,7 +260,7 @@ class Links:
 
 
 def check(row: Row, now: int) -> None:
-    """Refuses a link that is not good at this moment; of several reasons the most final one is told.
+    """Refuses a link that is not good at this moment, for the most final of its reasons.
 
     Args:
         row: The link's row.
@@ -269,11 +269,12 @@ def check(row: Row, now: int) -> None:
     Raises:
         Unauthenticated: It is revoked, spent or expired.
     """
-    if row.revoke_time is not None:
+    state = link_state(now, revoke_time=row.revoke_time, spend_time=row.spend_time, expire_time=row.expire_time)
+    if state is LinkState.REVOKED:
         raise revoked()
-    if row.spend_time is not None:
+    if state is LinkState.REDEEMED:
         raise Unauthenticated("The signer link was used before.", reason="LINK_SPENT")
-    if now >= row.expire_time:
+    if state is LinkState.EXPIRED:
         raise ended()
 
 

@@ -17,12 +17,17 @@ from typing import Final, NamedTuple
 
 from zegel_server import clock
 from zegel_server.caller import PrincipalKind
+from zegel_server.edge.validation import Lifetime
 from zegel_server.errors import PermissionDenied, Unauthenticated
 
-MEMBER_SESSION: Final = 12 * clock.HOUR
-"""How long a member's session lasts where the caller says nothing: a working day."""
-MEMBER_SESSION_MOST: Final = 30 * clock.DAY
-"""The longest a member's session may last, as the contract says."""
+MEMBER_SESSION: Final = Lifetime(12 * clock.HOUR, 30 * clock.DAY)
+"""A member's session: a working day where its maker says nothing, as the contract says."""
+MEMBER_SIGN_IN: Final = Lifetime(12 * clock.HOUR, 24 * clock.HOUR)
+"""A member's session for an ID token, as the contract says."""
+SIGNER_SESSION: Final = Lifetime(clock.HOUR, 24 * clock.HOUR)
+"""A signer's session, as the contract says."""
+SIGNER_LINK: Final = Lifetime(7 * clock.DAY, 30 * clock.DAY)
+"""A signer link, as the contract says."""
 MEMBER_IDLE: Final = 2 * clock.HOUR
 """A member's session that is not used for so long ends."""
 SIGNER_IDLE: Final = 30 * clock.MINUTE
@@ -142,17 +147,30 @@ class ListedLink(NamedTuple):
     spend_time: int | None
 
     def state(self, now: int, *, awaited: bool) -> LinkState:
-        """Where it stands; of several ends the most final one is told.
+        """Where it stands.
 
         Args:
             now: The time.
             awaited: Whether its signature is still awaited.
         """
-        if self.revoke_time is not None:
-            return LinkState.REVOKED
-        if self.spend_time is not None:
-            return LinkState.REDEEMED
-        return LinkState.ISSUED if awaited and now < self.expire_time else LinkState.EXPIRED
+        found = link_state(now, revoke_time=self.revoke_time, spend_time=self.spend_time, expire_time=self.expire_time)
+        return LinkState.EXPIRED if found is LinkState.ISSUED and not awaited else found
+
+
+def link_state(now: int, *, revoke_time: int | None, spend_time: int | None, expire_time: int) -> LinkState:
+    """Where a signer link stands by itself; of several ends the most final one counts.
+
+    Args:
+        now: The time.
+        revoke_time: When it was revoked.
+        spend_time: When it was redeemed.
+        expire_time: When it ends.
+    """
+    if revoke_time is not None:
+        return LinkState.REVOKED
+    if spend_time is not None:
+        return LinkState.REDEEMED
+    return LinkState.ISSUED if now < expire_time else LinkState.EXPIRED
 
 
 @lru_cache(maxsize=1_024)

@@ -12,15 +12,16 @@ from zegel_server.edge import etags, paging, validation
 from zegel_server.edge.idempotency import Answers, Keep
 from zegel_server.errors import InvalidArgument
 from zegel_server.identity.api_keys import ApiKey, NewToken
-from zegel_server.identity.exchange import EXCHANGED_DEFAULT, EXCHANGED_MOST, Exchange
+from zegel_server.identity.exchange import Exchange
 from zegel_server.identity.members import Member
 from zegel_server.identity.model import (
     AGE_LEAST,
     AGE_MOST,
     MEMBER_SESSION,
-    MEMBER_SESSION_MOST,
+    MEMBER_SIGN_IN,
     OVERLAP,
     OVERLAP_MOST,
+    SIGNER_SESSION,
     TOKEN_SHOWN,
     Session,
 )
@@ -153,9 +154,7 @@ class IdentityServicer(rpc.IdentityServiceServicer):
 
         async def create(keep: Keep[NewToken]) -> NewToken:
             # Of a repetition it may be over by now.
-            expire_time = None
-            if request.HasField("expire_time"):
-                expire_time = validation.future(request.expire_time, "expire_time")
+            expire_time = validation.expiry_if_any(request)
             return await self._identity.api_keys.create(
                 caller, name, roles, expire_time, _permissions(request.permissions), keep=keep
             )
@@ -215,9 +214,7 @@ class IdentityServicer(rpc.IdentityServiceServicer):
     async def CreateSession(self, request: pb.CreateSessionRequest, context: Any) -> pb.CreateSessionResponse:
         """See the contract."""
         member_id = validation.identifier(request.member_id, "mem", "member_id", "member")
-        expire_time = clock.now() + MEMBER_SESSION
-        if request.HasField("expire_time"):
-            expire_time = validation.future(request.expire_time, "expire_time", most=MEMBER_SESSION_MOST)
+        expire_time = validation.expiry(request, MEMBER_SESSION)
         opened = await self._sessions.open_for_member(
             current_caller(), member_id, _permissions(request.permissions), expire_time
         )
@@ -226,11 +223,10 @@ class IdentityServicer(rpc.IdentityServiceServicer):
     async def ExchangeToken(self, request: pb.ExchangeTokenRequest, context: Any) -> pb.ExchangeTokenResponse:
         """See the contract."""
         caller = current_caller()
-        expire_time = clock.now() + (EXCHANGED_DEFAULT if caller.kind is PrincipalKind.SIGNER else MEMBER_SESSION)
-        if request.HasField("expire_time"):
-            expire_time = validation.future(request.expire_time, "expire_time", most=EXCHANGED_MOST)
+        signs = caller.kind is PrincipalKind.SIGNER
+        expire_time = validation.expiry(request, SIGNER_SESSION if signs else MEMBER_SIGN_IN)
         permissions = _permissions(request.permissions)
-        if caller.kind is not PrincipalKind.SIGNER:
+        if not signs:
             opened = await self._exchange.providers.sign_in(caller, permissions, expire_time)
         elif permissions or request.tenant_id:
             raise InvalidArgument("permissions" if permissions else "tenant_id", "must be empty for a signer link")

@@ -126,9 +126,7 @@ class PermissionServicer(SharingMethods, rpc.PermissionServiceServicer):
 
     async def GrantRole(self, request: pb.GrantRoleRequest, context: Any) -> pb.GrantRoleResponse:
         """See the contract."""
-        expire_time = None
-        if request.HasField("expire_time"):
-            expire_time = validation.future(request.expire_time, "expire_time")
+        expire_time = validation.expiry_if_any(request)
         binding = await self._permissions.grant(
             current_caller(), _principal(request.principal_id), _role_name(request.role), expire_time
         )

@@ -70,9 +70,7 @@ class SharingMethods:
 
     async def AddTeamMember(self, request: pb.AddTeamMemberRequest, context: Any) -> pb.AddTeamMemberResponse:
         """See the contract."""
-        expire_time = None
-        if request.HasField("expire_time"):
-            expire_time = validation.future(request.expire_time, "expire_time")
+        expire_time = validation.expiry_if_any(request)
         member = await self._permissions.teams.add(
             current_caller(), _team_id(request.team_id), _principal(request.principal_id), expire_time
         )

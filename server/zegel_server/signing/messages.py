@@ -40,14 +40,13 @@ def new_request(request: signing_pb.CreateSignatureRequestRequest) -> NewRequest
     Raises:
         InvalidArgument: A field's type is none of the contract's, or the expiry does not lie in the future.
     """
-    expires = request.HasField("expire_time")
     return NewRequest(
         title=request.title,
         message=request.message,
         documents=tuple(DocumentChoice(each.document_id, each.version) for each in request.documents),
         signers=tuple(Signer(each.name, each.email, each.order) for each in request.signers),
         fields=tuple(_field(each, f"fields[{index}]") for index, each in enumerate(request.fields)),
-        expire_time=validation.future(request.expire_time, "expire_time") if expires else None,
+        expire_time=validation.expiry_if_any(request),
         team_id=request.team_id,
     )
 

@@ -1,6 +1,6 @@
 """SigningService and CeremonyService: messages to the model and back, and nothing else."""
 
-from typing import Any, Final
+from typing import Any
 
 from zegel.signing.v1 import ceremony_service_pb2 as ceremony_pb
 from zegel.signing.v1 import ceremony_service_pb2_grpc as ceremony_rpc
@@ -10,20 +10,11 @@ from zegel_server import clock
 from zegel_server.caller import current_caller
 from zegel_server.edge import paging, validation
 from zegel_server.edge.idempotency import Answers, Keep
+from zegel_server.identity.model import SIGNER_LINK, SIGNER_SESSION
 from zegel_server.signing import messages
 from zegel_server.signing.ceremony import Ceremony
 from zegel_server.signing.links import NewLink, SignerLinks
 from zegel_server.signing.service import Signing
-
-SESSION_DEFAULT: Final = clock.HOUR
-"""How long a signer's session lasts where the sender says nothing, as the contract says."""
-SESSION_MOST: Final = 24 * clock.HOUR
-"""The longest it may last, as the contract says."""
-
-LINK_DEFAULT: Final = 7 * clock.DAY
-"""How long a signer link is good where the sender says nothing, as the contract says."""
-LINK_MOST: Final = 30 * clock.DAY
-"""The longest it may be, as the contract says."""
 
 
 class SigningServicer(rpc.SigningServiceServicer):
@@ -86,9 +77,7 @@ class SigningServicer(rpc.SigningServiceServicer):
         """See the contract."""
         validation.mask(request.update_mask, ("expire_time",))
         asked = request.signature_request
-        expire_time = None
-        if asked.HasField("expire_time"):
-            expire_time = validation.future(asked.expire_time, "signature_request.expire_time")
+        expire_time = validation.expiry_if_any(asked, "signature_request.expire_time")
         changed = await self._signing.reschedule(current_caller(), asked.signature_request_id, expire_time, asked.etag)
         return pb.UpdateSignatureRequestResponse(signature_request=messages.request_message(changed))
 
@@ -110,9 +99,7 @@ class SigningServicer(rpc.SigningServiceServicer):
         self, request: pb.CreateSignerSessionRequest, context: Any
     ) -> pb.CreateSignerSessionResponse:
         """See the contract."""
-        expire_time = clock.now() + SESSION_DEFAULT
-        if request.HasField("expire_time"):
-            expire_time = validation.future(request.expire_time, "expire_time", most=SESSION_MOST)
+        expire_time = validation.expiry(request, SIGNER_SESSION)
         opened = await self._signing.open_session(
             current_caller(), request.signature_request_id, request.signature_id, expire_time
         )
@@ -126,9 +113,7 @@ class SigningServicer(rpc.SigningServiceServicer):
         request_id, signature_id = request.signature_request_id, request.signature_id
 
         async def create(keep: Keep[NewLink]) -> NewLink:
-            expire_time = clock.now() + LINK_DEFAULT
-            if request.HasField("expire_time"):
-                expire_time = validation.future(request.expire_time, "expire_time", most=LINK_MOST)
+            expire_time = validation.expiry(request, SIGNER_LINK)
             return await self._links.create(caller, request_id, signature_id, expire_time, keep=keep)
 
         async def restore(before: pb.CreateSignerLinkResponse) -> None:
