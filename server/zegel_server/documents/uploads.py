@@ -90,8 +90,7 @@ class Uploads:
             FailedPrecondition: The document is deleted, or is a sealed one.
             UniqueViolation: The same call is being made at the same time.
         """
-        progress = await self._begin(caller, spec.checked(), keep, at_once=True)
-        return progress.upload.shown()
+        return (await self._begin(caller, spec.checked(), keep, at_once=True)).upload.shown()
 
     async def get(self, caller: Caller, upload_id: str) -> Upload:
         """How far an upload has come; a finished one shows its whole size.
