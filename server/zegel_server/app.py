@@ -29,7 +29,7 @@ from zegel_server.credentials.keyed_certificate import fingerprint
 from zegel_server.credentials.loading import Credentials, open_credentials
 from zegel_server.documents.downloads import Downloads
 from zegel_server.documents.encrypted_store import EncryptedStore
-from zegel_server.documents.removal import Remover
+from zegel_server.documents.removal import removal_kind
 from zegel_server.documents.renditions import Renditions
 from zegel_server.documents.scrub import Scrub
 from zegel_server.documents.service import Documents
@@ -48,6 +48,9 @@ from zegel_server.identity.exchange import Exchange
 from zegel_server.identity.operator import ensure_operator, renew_operator, write_secret
 from zegel_server.identity.servicer import IdentityServicer
 from zegel_server.janitor import Chore, Janitor
+from zegel_server.jobs.metrics import JobMetrics
+from zegel_server.jobs.service import Jobs
+from zegel_server.jobs.worker import Worker
 from zegel_server.pdf.limits import WorkerLimits
 from zegel_server.pdf.sandbox.client import Sandbox
 from zegel_server.permissions.servicer import PermissionServicer
@@ -56,12 +59,12 @@ from zegel_server.signing.expiry import Expiry
 from zegel_server.signing.links import PendingSignatureCheck, SignerLinks
 from zegel_server.signing.openings import TrailOpenings
 from zegel_server.signing.pictures import Pictures
-from zegel_server.signing.queue import SealingQueue
 from zegel_server.signing.renditions import RequestRenditions
 from zegel_server.signing.sealing import EVIDENCE_WAIT_S, Sealer, SealMaterials
+from zegel_server.signing.sealing_job import sealing_kind
+from zegel_server.signing.sealing_queue import SealingQueue
 from zegel_server.signing.service import Signing
 from zegel_server.signing.servicer import CeremonyServicer, SigningServicer
-from zegel_server.signing.worker import SealingWorker
 from zegel_server.storage import BlobStore, open_blob_store
 
 
@@ -126,7 +129,6 @@ class Domains:
         self.documents = Documents(database, progress_store, recorder, core.permissions.owners)
         self.uploads = Uploads(self.encrypted_store, progress_store, renditions)
         self.downloads = Downloads(database, self.encrypted_store, recorder)
-        self.remover = Remover(database, self.encrypted_store)
         self.scrub = Scrub(database, self.encrypted_store)
         signing_documents = SigningDocuments(database, self.encrypted_store, keys, renditions)
 
@@ -147,8 +149,11 @@ class Domains:
             materials=materials,
             evidence_wait_s=max(EVIDENCE_WAIT_S, settings.witness_wait) if settings.witnesses_needed else None,
         )
-        self.sealing = SealingWorker(database, sealer, recorder)
-        queue = SealingQueue(
+        kinds = [sealing_kind(database, sealer, recorder), removal_kind(self.encrypted_store)]
+        metrics = JobMetrics(registry)
+        self.worker = Worker(database, kinds, metrics)
+        jobs = Jobs(database, metrics, [kind.name for kind in kinds])
+        sealing_queue = SealingQueue(
             database, Gauge("zegel_sealing_blocked", "Requests that cannot be sealed as they are.", registry=registry)
         )
         self.signing = Signing(
@@ -175,15 +180,14 @@ class Domains:
             recorder,
             Pictures(sandbox),
             seal_certificate=lambda: fingerprint(credentials.seal),
-            all_signed=self.sealing.nudge,
         )
         self.expiry = Expiry(database, keys, recorder)
         self.janitor = Janitor(
             [
                 Chore("uploads that expired", 60, self.uploads.sweep),
-                Chore("blobs that are to go", 5, self.remover.run),
                 Chore("requests that expired", 5, self.expiry.sweep_expired),
-                Chore("requests that cannot be sealed", 15, queue.count),
+                Chore("requests that cannot be sealed", 15, sealing_queue.count),
+                Chore("jobs by kind", 15, jobs.measure),
                 Chore("revocation lists", 60, credentials.keep_up),
                 Chore("answers kept for long enough", 3600, core.forget_answers),
                 Chore("sessions that ended", 3600, core.sessions.forget_ended),
@@ -221,8 +225,8 @@ class Domains:
         stack.push_async_callback(domains.encrypted_store.close)
         stack.push_async_callback(domains.sequencer.close)
         await domains.sequencer.start()
-        sealing = asyncio.create_task(domains.sealing.run(), name="sealing")
-        stack.push_async_callback(_ended, sealing)
+        working = asyncio.create_task(domains.worker.run(), name="jobs")
+        stack.push_async_callback(_ended, working)
         domains.janitor.start()
         stack.push_async_callback(domains.janitor.close)
         return domains

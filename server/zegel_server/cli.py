@@ -1,4 +1,4 @@
-"""``zegel-server``: serve, migrate, tenants, keys, blobs, sealing, audit.
+"""``zegel-server``: serve, migrate, tenants, keys, blobs, sealing, jobs, audit.
 
 Every setting can be given by the environment (``ZEGEL_...``, see ``config``); the flags here override the few that one
 types by hand. Answers go to standard output, one JSON object a line, for people and programs alike; log lines go to
@@ -6,21 +6,18 @@ standard error.
 """
 
 import asyncio
-import json
 import signal
 import sys
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from pydantic import ValidationError
-from pydantic_settings import SettingsError
 
 from zegel_server import clock, logs
 from zegel_server.app import App
-from zegel_server.config import Settings
+from zegel_server.cli_jobs import jobs, sealing
+from zegel_server.cli_support import DataDir, Development, run, say, settings_of, with_core
 from zegel_server.core import Core, NotReady
 from zegel_server.db.migrate import newest_revision, upgrade
 from zegel_server.errors import ZegelError
@@ -28,7 +25,6 @@ from zegel_server.identity.operator import renew_operator
 from zegel_server.keys.providers import INSTALLATION
 from zegel_server.keys.rotation import Rotation
 from zegel_server.process import bound_memory
-from zegel_server.signing.queue import SealingQueue
 
 app = typer.Typer(
     name="zegel-server",
@@ -41,77 +37,12 @@ tenants = typer.Typer(no_args_is_help=True, help="Tenants of this installation."
 keys = typer.Typer(no_args_is_help=True, help="Root keys and tenant keys.")
 audit = typer.Typer(no_args_is_help=True, help="The audit log.")
 blobs = typer.Typer(no_args_is_help=True, help="Stored documents.")
-sealing = typer.Typer(no_args_is_help=True, help="Signature requests that wait to be sealed.")
 app.add_typer(tenants, name="tenants")
 app.add_typer(keys, name="keys")
 app.add_typer(blobs, name="blobs")
 app.add_typer(sealing, name="sealing")
+app.add_typer(jobs, name="jobs")
 app.add_typer(audit, name="audit")
-
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of everything that is kept locally.")]
-Development = Annotated[
-    bool | None, typer.Option("--development/--production", help="Serve for development, or for real.")
-]
-
-
-def say(**facts: Any) -> None:
-    """Prints one answer.
-
-    Args:
-        facts: What to tell, as JSON.
-    """
-    print(json.dumps(facts, ensure_ascii=False, default=str), flush=True)
-
-
-def settings_of(**flags: Any) -> Settings:
-    """The settings: the environment's, overridden by the flags that were given.
-
-    Args:
-        flags: Values of flags; ``None`` where one was not given.
-    """
-    try:
-        return Settings(**{name: value for name, value in flags.items() if value is not None})
-    except SettingsError as error:
-        print(f"zegel-server: {error}", file=sys.stderr)
-        raise typer.Exit(2) from None
-    except ValidationError as error:
-        for each in error.errors(include_url=False, include_input=False):
-            where = ".".join(str(part) for part in each["loc"])
-            print(f"zegel-server: {where + ': ' if where else ''}{each['msg']}", file=sys.stderr)
-        raise typer.Exit(2) from None
-
-
-def run(work: Callable[[], Awaitable[None]]) -> None:
-    """Runs a command, and tells in one line why it failed where it does.
-
-    Args:
-        work: The command.
-    """
-    try:
-        asyncio.run(_as_coroutine(work))
-    except (NotReady, ZegelError, OSError, ValueError) as error:
-        print(f"zegel-server: {error}", file=sys.stderr)
-        raise typer.Exit(1) from None
-
-
-async def _as_coroutine(work: Callable[[], Awaitable[None]]) -> None:
-    await work()
-
-
-def with_core(settings: Settings, work: Callable[[Core], Awaitable[None]]) -> None:
-    """Runs a command that needs rows and keys, but no port.
-
-    Args:
-        settings: The installation's settings.
-        work: The command.
-    """
-
-    async def inside() -> None:
-        async with AsyncExitStack() as stack:
-            await work(await Core.open(settings, stack))
-
-    logs.configure(settings.log_format, "warning")
-    run(inside)
 
 
 @app.command()
@@ -344,32 +275,6 @@ def scrub(data_dir: DataDir = None, development: Development = None) -> None:
         say(checked=checked, damaged=damaged)
         if damaged:
             raise typer.Exit(1)
-
-    with_core(settings_of(data_dir=data_dir, development=development), work)
-
-
-@sealing.command("list")
-def list_sealing(data_dir: DataDir = None, development: Development = None) -> None:
-    """Lists the requests that wait to be sealed, one a line; those first that cannot be until something is mended."""
-
-    async def work(core: Core) -> None:
-        for each in await SealingQueue(core.database).waiting():
-            say(**each.told())
-
-    with_core(settings_of(data_dir=data_dir, development=development), work)
-
-
-@sealing.command("retry")
-def retry_sealing(
-    signature_request_id: Annotated[str, typer.Argument(help="The signature request.")],
-    data_dir: DataDir = None,
-    development: Development = None,
-) -> None:
-    """Has a server that runs try to seal a request at once, after what kept it from that was mended."""
-
-    async def work(core: Core) -> None:
-        await SealingQueue(core.database).retry(signature_request_id)
-        say(signature_request_id=signature_request_id, retried=True)
 
     with_core(settings_of(data_dir=data_dir, development=development), work)
 

@@ -91,7 +91,7 @@ def check_rows_of(partner: Partner, server: ServerProcess) -> None:
     # A client that gave an upload up leaves one that goes away by itself; the SDK itself rides out a restart.
     assert number(server, "uploads", f"{own} AND state = 'OPEN'") < partner.uploads
     assert number(server, "api_keys", own) == 1
-    until(lambda: number(server, "outbox", f"{own} AND kind = 'seal'") == 0 or None, "the end of the order to seal", 15)
+    until(lambda: number(server, "jobs", f"{own} AND kind = 'seal'") == 0 or None, "the end of the job to seal", 15)
     query = f"SELECT blob_prefix, rendition_prefix FROM document_versions WHERE {own}"  # noqa: S608
     prefixes = [prefix for version in rows(server.rows_url, query) for prefix in version if prefix]
     assert len(prefixes) == 3, "an original, what its signers were shown, and the sealed file"

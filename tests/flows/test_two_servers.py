@@ -220,7 +220,7 @@ def test_many_requests_signed_at_either_are_each_sealed_once_in_one_log(desk: tu
     url = here.server.rows_url
     query = f"SELECT count(*), count(DISTINCT signature_request_id) FROM documents WHERE tenant_id = '{here.tenant_id}'"  # noqa: S608
     assert rows(url, f"{query} AND signature_request_id <> ''") == [(10, 10)]
-    assert rows(url, "SELECT count(*) FROM outbox WHERE kind = 'seal'") == [(0,)]
+    assert rows(url, "SELECT count(*) FROM jobs WHERE kind = 'seal'") == [(0,)]
     indexes = (
         "SELECT count(*), count(DISTINCT leaf_index), max(leaf_index) + 1 FROM audit_events WHERE leaf IS NOT NULL"
     )

@@ -83,8 +83,8 @@ def test_it_lists_what_cannot_be_sealed_and_has_it_tried_again(tmp_path: Path) -
     later = clock.now() + clock.HOUR
     with closing(sqlite3.connect(tmp_path / "zegel.db")) as rows:
         rows.executemany(
-            "INSERT INTO outbox (kind, tenant_id, resource_id, payload, due_time, attempts, last_reason, blocked,"
-            " blocked_time) VALUES ('seal', 'ten_1', ?, '', ?, 3, ?, ?, ?)",
+            "INSERT INTO jobs (kind, tenant_id, resource_id, payload, state, scheduled_time, due_time, attempts,"
+            " last_reason, blocked, blocked_time) VALUES ('seal', 'ten_1', ?, '{}', 'WAITING', 0, ?, 3, ?, ?, ?)",
             [(waiting, later, "", 0, None), (stuck, later, "DOCUMENT_TOO_COMPLEX", 1, 0)],
         )
         rows.commit()
@@ -93,7 +93,7 @@ def test_it_lists_what_cannot_be_sealed_and_has_it_tried_again(tmp_path: Path) -
         assert (first["blocked"], first["last_reason"], first["attempts"]) == (True, "DOCUMENT_TOO_COMPLEX", 3)
         assert first["blocked_time"] == "1970-01-01T00:00:00.000000Z"
         assert said(run("sealing", "retry", stuck, *folder)) == [{"signature_request_id": stuck, "retried": True}]
-        due = dict(rows.execute("SELECT resource_id, due_time FROM outbox"))
+        due = dict(rows.execute("SELECT resource_id, due_time FROM jobs"))
     assert due[stuck] <= clock.now() < due[waiting]
     absent = run("sealing", "retry", new_id("req"), *folder)
     assert (absent.returncode, absent.stdout) == (1, "")

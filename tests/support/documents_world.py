@@ -11,6 +11,7 @@ from typing import Any
 import google_crc32c
 from sqlalchemy import create_engine, select
 
+from support.jobs import ROWS
 from zegel.event.v1 import event_type_pb2
 from zegel_server import clock
 from zegel_server.audit.recorder import Recorder
@@ -21,7 +22,6 @@ from zegel_server.db.schema import (
     audit_events,
     document_versions,
     metadata,
-    outbox,
     requested_documents,
     signature_requests,
     tenants,
@@ -30,7 +30,7 @@ from zegel_server.db.schema import (
 from zegel_server.documents.downloads import Downloads
 from zegel_server.documents.encrypted_store import EncryptedStore
 from zegel_server.documents.model import Chunk, Content, Finish, Received, Upload, UploadSpec
-from zegel_server.documents.removal import Remover
+from zegel_server.documents.removal import removal_kind
 from zegel_server.documents.renditions import Renditions
 from zegel_server.documents.scrub import Scrub
 from zegel_server.documents.service import Documents
@@ -39,6 +39,7 @@ from zegel_server.documents.upload_progress import ProgressStore
 from zegel_server.documents.uploads import Uploads
 from zegel_server.errors import FailedPrecondition
 from zegel_server.ids import new_id
+from zegel_server.jobs.worker import Worker
 from zegel_server.keys.service import Keys
 from zegel_server.pdf.model import PageFacts, PdfFacts, Rendition
 from zegel_server.permissions.owners import Owners
@@ -49,7 +50,6 @@ MIB = 1 << 20
 SPEC = UploadSpec(title="Lease of flat 4")
 
 _EVENTS = Statement(select(audit_events).order_by(audit_events.c.event_number))
-_OUTBOX = Statement(select(outbox))
 _VERSIONS = Statement(select(document_versions))
 _UPLOADS = Statement(select(uploads))
 _TENANT = insert_into(tenants)
@@ -128,7 +128,7 @@ class World:
     downloads: Downloads
     documents: Documents
     signing_documents: SigningDocuments
-    remover: Remover
+    remover: Worker
     scrub: Scrub
 
     def member(self, scope: Scope = Scope.OWN, **changes: Any) -> Caller:
@@ -259,8 +259,8 @@ class World:
     async def event_rows(self) -> Sequence[Any]:
         return await self.database.fetch(_EVENTS)
 
-    async def outbox(self) -> Sequence[Any]:
-        return await self.database.fetch(_OUTBOX)
+    async def jobs(self) -> Sequence[Any]:
+        return await self.database.fetch(ROWS)
 
     async def version_rows(self) -> Sequence[Any]:
         return await self.database.fetch(_VERSIONS)
@@ -390,6 +390,6 @@ def assemble(
         downloads=Downloads(database, encrypted_store, recorder),
         documents=Documents(database, progress_store, recorder, Owners(Policies(database), ("document.read",))),
         signing_documents=SigningDocuments(database, encrypted_store, keys, renditions),
-        remover=Remover(database, encrypted_store),
+        remover=Worker(database, [removal_kind(encrypted_store)]),
         scrub=Scrub(database, encrypted_store),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from support.jobs import held_job
 from support.sealed import answer_about_seal, make_pdf
 from support.signing_world import World, draft_of, make_field, make_world
 from zegel_server.audit.log import Log
@@ -18,10 +19,12 @@ from zegel_server.credentials.development_authority import DevelopmentAuthority
 from zegel_server.credentials.timestamping import LocalTimestampAuthority
 from zegel_server.documents.signing_documents import SigningDocuments
 from zegel_server.errors import Unavailable
+from zegel_server.jobs.model import Job
 from zegel_server.pdf.sandbox.client import Sandbox
 from zegel_server.signing.field_types import FieldType
 from zegel_server.signing.request import Sealing, SignatureRequest
 from zegel_server.signing.sealing import Sealer, SealMaterials
+from zegel_server.signing.store import SEAL
 from zegel_server.signing.values import Value
 
 
@@ -100,6 +103,10 @@ class SealingWorld:
                 await self.world.ceremony.fill(signer, values)
             await self.world.ceremony.sign(signer)
         return await self.get(request)
+
+    async def job(self, request: SignatureRequest) -> Job:
+        """The job to seal a request, in a worker's hands."""
+        return await held_job(self.world.database, SEAL, self.world.tenant_id, request.signature_request_id)
 
     async def get(self, request: SignatureRequest) -> SignatureRequest:
         return await self.world.signing.get(self.sender, request.signature_request_id)

@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from support import documents_world
 from support.documents_world import rendition_of
+from support.jobs import ROWS
 from zegel.event.v1 import event_type_pb2
 from zegel_server import clock
 from zegel_server.audit import leaf
@@ -18,7 +19,7 @@ from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller, Origin, PrincipalKind, Scope
 from zegel_server.crypto import open_root_keys
 from zegel_server.db import Database, Statement, open_database
-from zegel_server.db.schema import audit_events, outbox
+from zegel_server.db.schema import audit_events
 from zegel_server.documents.model import Page, UploadSpec
 from zegel_server.documents.signing_documents import SigningDocuments
 from zegel_server.edge.idempotency import Answers
@@ -47,7 +48,6 @@ SEAL_CERTIFICATE = hashlib.sha256(b"the certificate that seals").hexdigest()
 """What the trail says of it."""
 
 _EVENTS = Statement(select(audit_events).order_by(audit_events.c.event_number))
-_OUTBOX = Statement(select(outbox))
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,6 @@ class World:
     signing: Signing
     ceremony: Ceremony
     expiry: Expiry
-    sealing_asked: list[int]
 
     @property
     def answers(self) -> Answers:
@@ -234,8 +233,8 @@ class World:
     async def close(self) -> None:
         await self.documents.world.close()
 
-    async def outbox(self) -> list[Any]:
-        return await self.database.fetch(_OUTBOX)
+    async def jobs(self) -> list[Any]:
+        return await self.database.fetch(ROWS)
 
     async def personal_of(self, row: Any) -> dict[str, Any]:
         key = await self.keys.subject_key(row.subject_id)
@@ -304,7 +303,6 @@ async def make_world(url: str, folder: Path, sandbox: Sandbox | None = None) -> 
     stored = documents_world.assemble(database, keys, folder, (tenant_id, tenant_subject), sandbox=used)
     permissions = Permissions(database, Policies(database), recorder, ("signature_request.read",))
     sessions = Sessions(database, permissions, recorder)
-    asked: list[int] = []
     return World(
         database=database,
         keys=keys,
@@ -328,8 +326,6 @@ async def make_world(url: str, folder: Path, sandbox: Sandbox | None = None) -> 
             recorder,
             Pictures(used),
             seal_certificate=lambda: SEAL_CERTIFICATE,
-            all_signed=lambda: asked.append(1),
         ),
         expiry=Expiry(database, keys, recorder),
-        sealing_asked=asked,
     )

@@ -1,4 +1,4 @@
-"""A sealing worker at work, with a sealer that does what a test says."""
+"""A worker at work that seals, with a sealer that does what a test says."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -6,8 +6,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from support.signing_world import World
-from zegel_server.signing import store
-from zegel_server.signing.worker import SealingWorker
+from zegel_server.jobs import queue
+from zegel_server.jobs.model import Job
+from zegel_server.jobs.worker import Worker
+from zegel_server.signing.sealing_job import Seals, sealing_kind
 
 
 @dataclass
@@ -20,21 +22,25 @@ class Sealer:
     most: int = 0
     calls: list[str] = field(default_factory=list)
 
-    async def seal(self, tenant_id: str, signature_request_id: str) -> None:
-        assert signature_request_id not in self.running
-        self.running.add(signature_request_id)
-        self.calls.append(signature_request_id)
+    async def seal(self, job: Job) -> None:
+        assert job.resource_id not in self.running
+        self.running.add(job.resource_id)
+        self.calls.append(job.resource_id)
         self.most = max(self.most, len(self.running))
         try:
-            await self.act(signature_request_id)
+            await self.act(job.resource_id)
             async with self.world.database.transaction() as transaction:
-                await transaction.execute(store.DONE, signature_request_id=signature_request_id)
+                await queue.finish(transaction, job)
         finally:
-            self.running.discard(signature_request_id)
+            self.running.discard(job.resource_id)
+
+
+def sealing_worker(world: World, sealer: Seals) -> Worker:
+    return Worker(world.database, [sealing_kind(world.database, sealer, world.recorder)])
 
 
 @asynccontextmanager
-async def working(*workers: SealingWorker) -> AsyncIterator[None]:
+async def working(*workers: Worker) -> AsyncIterator[None]:
     tasks = [asyncio.create_task(each.run()) for each in workers]
     try:
         yield

@@ -16,9 +16,7 @@ from zegel_server.db import Statement, schema
 from zegel_server.db.ownership import OWNERS, SHOWN, WRITTEN
 
 ROOT = Path(zegel_server.__file__).parent
-DOMAINS = sorted(set(OWNERS.values()) - {"jobs"})
-UNTIL_JOBS = {"outbox"}
-"""Tables that several domains still write."""
+DOMAINS = sorted(set(OWNERS.values()))
 OTHERS = {("keys", "metadata")}
 """What a domain imports of the schema beside tables: rotation asks it for every table with wrapped keys."""
 _SQL_TABLE = re.compile(r"\b(?:FROM|JOIN|INTO|UPDATE)\s+([a-z_]+)\b")
@@ -46,7 +44,7 @@ def _faults_of_import(domain: str, node: ast.ImportFrom) -> Iterator[str]:
             yield "imports the schema whole"
         elif node.module == "zegel_server.db.schema":
             owned = isinstance(getattr(schema, each.name, None), Table) and OWNERS.get(each.name) == domain
-            if not owned and each.name not in UNTIL_JOBS and (domain, each.name) not in OTHERS:
+            if not owned and (domain, each.name) not in OTHERS:
                 yield f"imports {each.name}"
 
 
@@ -98,7 +96,7 @@ def test_a_domain_writes_its_own_tables_alone(domain: str) -> None:
             for statement in statements_of(value):
                 for name, columns in written_by(statement):
                     written += 1
-                    if OWNERS[name] != domain and name not in UNTIL_JOBS:
+                    if OWNERS[name] != domain:
                         assert columns, f"{found.name} adds or removes rows of {name}"
                         assert columns <= set(WRITTEN.get((name, domain), ())), f"{found.name} writes {name}: {columns}"
     assert written
@@ -126,7 +124,7 @@ def test_nobody_outside_of_the_domains_names_a_table() -> None:
     for path in sorted(ROOT.rglob("*.py")):
         room = path.relative_to(ROOT).parts[0]
         source = path.read_text(encoding="utf-8")
-        if room not in {*DOMAINS, "jobs", "db"} and "zegel_server.db" in source:
+        if room not in {*DOMAINS, "db"} and "zegel_server.db" in source:
             looked_at += 1
             assert list(faults_of(room, source)) == [], path
     assert looked_at

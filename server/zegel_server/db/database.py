@@ -89,11 +89,39 @@ class Transaction(Reader, Protocol):
         """
         ...
 
+    def notify(self, topic: str) -> None:
+        """Calls whoever listens to a topic once the transaction is durable, and not where it fails.
+
+        Args:
+            topic: A word of letters, digits and underscores.
+        """
+        ...
+
 
 class Database(Reader, Protocol):
     """Where the rows are."""
 
     dialect: Dialect
+
+    def listen(self, topic: str, callback: Callable[[], None]) -> Callable[[], None]:
+        """Has something called after transactions that notify a topic.
+
+        Calls may be lost or come twice: PostgreSQL's other processes are heard as long as a connection to it lasts,
+        SQLite's are not. Whoever listens therefore looks from time to time as well.
+
+        Args:
+            topic: The topic.
+            callback: Must not block.
+
+        Returns:
+            What ends it.
+        """
+        ...
+
+    @property
+    def hears_others(self) -> bool:
+        """Whether the transactions of other processes are heard at this moment."""
+        ...
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """Begins a transaction; it commits where the block is left without an exception, and rolls back otherwise.

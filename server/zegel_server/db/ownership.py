@@ -36,7 +36,7 @@ _OF: Final[Mapping[str, tuple[str, ...]]] = {
         "audit_cosignatures",
     ),
     "edge": ("idempotency",),
-    "jobs": ("outbox", "jobs"),
+    "jobs": ("jobs",),
 }
 
 OWNERS: Final[Mapping[str, str]] = {name: owner for owner, names in _OF.items() for name in names}
@@ -47,6 +47,7 @@ SHOWN: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     ("signature_requests", "audit"): ("signature_request_id", "tenant_id", "owner_id", "audit_id"),
     ("signature_requests", "documents"): ("signature_request_id", "audit_id", "state", "rendition_document_id"),
     ("requested_documents", "documents"): ("signature_request_id", "document_id", "version"),
+    ("jobs", "signing"): ("kind", "resource_id", "attempts", "last_reason", "due_time", "blocked"),
     ("tenants", "keys"): ("tenant_id", "pseudonym"),
     ("tenants", "permissions"): ("tenant_id", "policy_version"),
     ("tenants", "signing"): ("tenant_id", "name"),

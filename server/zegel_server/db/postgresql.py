@@ -4,10 +4,15 @@ Invariants:
 
 * Reads outside of a transaction go to the primary and see every commit that came before.
 * Transactions are ``READ COMMITTED``: whoever changes a row under a rule locks it first (``SELECT ... FOR UPDATE``).
+* A notification is sent after its transaction, not in it: PostgreSQL lets only one transaction that notifies commit at
+  a time, all databases of the server together. One that is lost with its process is what listeners look for.
 """
 
+import asyncio
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from typing import Any, Final
 
 import asyncpg
@@ -21,6 +26,7 @@ from zegel_server.db.database import (
     run_callbacks,
     to_its_end,
 )
+from zegel_server.db.listeners import Listeners
 from zegel_server.db.statement import Dialect, Statement
 from zegel_server.errors import Aborted, ResourceExhausted, Unavailable
 
@@ -28,7 +34,13 @@ COMMAND_TIMEOUT_S: Final = 30.0
 """The longest a statement may take: far above any of ours, so only a database in trouble meets it."""
 
 CONNECT_TIMEOUT_S: Final = 10.0
-"""How long a new connection may take to come about."""
+"""The longest that opening a connection may take."""
+
+CHANNEL: Final = "zegel"
+"""The channel of all notifications; the payload is the sender and the topic."""
+
+LISTEN_AGAIN_S: Final = 2.0
+"""How long a listener waits before it connects again."""
 
 
 def translate(error: BaseException) -> BaseException:
@@ -85,8 +97,9 @@ async def _keep_state(_connection: object) -> None:
 class PostgresqlTransaction:
     """A transaction on one connection of the pool."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, notify: Callable[[str], None]) -> None:
         self._connection = connection
+        self._notify = notify
         self.over = False
         self.callbacks: list[Callable[[], None]] = []
 
@@ -137,6 +150,10 @@ class PostgresqlTransaction:
         """See ``Transaction.after_commit``."""
         self.callbacks.append(callback)
 
+    def notify(self, topic: str) -> None:
+        """See ``Transaction.notify``."""
+        self.callbacks.append(partial(self._notify, topic))
+
 
 async def _commit(unit: Any, callbacks: list[Callable[[], None]]) -> None:
     await unit.commit()
@@ -148,12 +165,20 @@ class PostgresqlDatabase:
 
     Args:
         pool: An open pool.
+        url: Where it leads, for the connection that listens.
     """
 
     dialect: Dialect = "postgresql"
 
-    def __init__(self, pool: Any) -> None:
+    def __init__(self, pool: Any, url: str) -> None:
         self._pool = pool
+        self._url = url
+        self._own_name = secrets.token_hex(8)
+        self._listeners = Listeners()
+        self._listening: asyncio.Task[None] | None = None
+        self._telling: dict[str, asyncio.Task[None]] = {}
+        self._to_tell: set[str] = set()
+        self.hears_others = False
 
     @classmethod
     async def connect(cls, url: str, *, pool_size: int) -> "PostgresqlDatabase":
@@ -176,7 +201,59 @@ class PostgresqlDatabase:
                 reset=_keep_state,
                 server_settings={"application_name": "zegel", "synchronous_commit": "on"},
             )
-        return cls(pool)
+        return cls(pool, url)
+
+    def listen(self, topic: str, callback: Callable[[], None]) -> Callable[[], None]:
+        """See ``Database.listen``."""
+        if self._listening is None:
+            self._listening = asyncio.get_running_loop().create_task(self._listen(), name="listening")
+        return self._listeners.add(topic, callback)
+
+    async def _listen(self) -> None:
+        """Hears what other processes notify, on a connection of its own that is made again where it breaks."""
+        while True:
+            with suppress(*_FAULTS):
+                await self._listen_once()
+            self.hears_others = False
+            await asyncio.sleep(LISTEN_AGAIN_S)
+
+    async def _listen_once(self) -> None:
+        ended = asyncio.Event()
+        connection = await asyncpg.connect(
+            self._url, timeout=CONNECT_TIMEOUT_S, server_settings={"application_name": "zegel listening"}
+        )
+        try:
+            connection.add_termination_listener(lambda _: ended.set())
+            await connection.add_listener(CHANNEL, self._heard)
+            self.hears_others = True
+            self._listeners.call_all()  # what was notified before it listened
+            await ended.wait()
+        finally:
+            connection.terminate()
+
+    def _heard(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
+        sender, _, topic = str(payload).partition(" ")
+        if sender != self._own_name:
+            self._listeners.call(topic)
+
+    def _notify(self, topic: str) -> None:
+        """Calls the own listeners now, and tells other processes: those of one topic together while one is sent."""
+        self._listeners.call(topic)
+        if topic in self._telling:
+            self._to_tell.add(topic)
+            return
+        self._telling[topic] = asyncio.get_running_loop().create_task(self._tell(topic), name=f"notifying {topic}")
+
+    async def _tell(self, topic: str) -> None:
+        try:
+            again = True
+            while again:
+                self._to_tell.discard(topic)
+                with suppress(*_FAULTS):
+                    await self._pool.execute("SELECT pg_notify($1, $2)", CHANNEL, f"{self._own_name} {topic}")
+                again = topic in self._to_tell
+        finally:
+            del self._telling[topic]
 
     async def fetch(self, statement: Statement, **values: Any) -> list[Row]:
         """See ``Reader.fetch``."""
@@ -201,7 +278,7 @@ class PostgresqlDatabase:
             unit = connection.transaction()
             with telling():
                 await unit.start()
-            transaction = PostgresqlTransaction(connection)
+            transaction = PostgresqlTransaction(connection, self._notify)
             try:
                 yield transaction
                 transaction.end()
@@ -218,4 +295,8 @@ class PostgresqlDatabase:
 
     async def close(self) -> None:
         """See ``Database.close``."""
+        ending = [*self._telling.values(), *filter(None, [self._listening])]
+        for task in ending:
+            task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
         await self._pool.close()

@@ -472,19 +472,28 @@ idempotency = Table(
     Index("ix_idempotency_create_time", "create_time"),
 )
 
-outbox = Table(
-    "outbox",
+# Work that is done after the change that asked for it has committed; see jobs.
+jobs = Table(
+    "jobs",
     metadata,
-    Column("outbox_id", _SEQUENCE, primary_key=True, autoincrement=True),
+    Column("job_id", _SEQUENCE, primary_key=True, autoincrement=True),
     Column("kind", Text, nullable=False),
     Column("tenant_id", Text, nullable=False),
     Column("resource_id", Text, nullable=False),
-    Column("payload", Text, nullable=False),
-    Column("due_time", BigInteger, nullable=False),
-    Column("attempts", BigInteger, nullable=False),
-    Column("last_reason", Text, nullable=False),
+    Column("payload", Text, nullable=False),  # JSON
+    Column("order_key", Text),  # jobs of one kind and key run one at a time, in order
+    Column("state", Text, nullable=False),  # see jobs.model.JobState
+    Column("scheduled_time", BigInteger, nullable=False),  # when it was to run at first
+    Column("due_time", BigInteger, nullable=False),  # when it is to run next; while it runs, when its lease ends
+    Column("fence", BigInteger),  # the lease's own number, while it runs
+    Column("held_key", Text),  # order_key while it runs: unique, so that no other of the key does
+    Column("attempts", BigInteger, nullable=False, server_default="0"),
+    Column("last_reason", Text, nullable=False, server_default=""),
     Column("blocked", BigInteger, nullable=False, server_default="0"),  # 1 where its reason does not pass by waiting
     Column("blocked_time", BigInteger),  # when that was first so
-    Index("ix_outbox_due_time", "due_time"),
-    Index("uq_outbox_kind_resource_id", "kind", "resource_id", unique=True),
+    Index("ix_jobs_kind_state_due_time_job_id", "kind", "state", "due_time", "job_id"),
+    Index("ix_jobs_kind_order_key_state_job_id", "kind", "order_key", "state", "job_id"),
+    Index("ix_jobs_kind_resource_id", "kind", "resource_id"),
+    Index("uq_jobs_kind_held_key", "kind", "held_key", unique=True),
+    sqlite_autoincrement=True,  # the number of a job that ended is not given to another
 )

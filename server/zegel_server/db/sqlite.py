@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from copy import copy
+from functools import partial
 from typing import Any, Final, NoReturn
 
 from zegel_server.db.database import (
@@ -28,6 +29,7 @@ from zegel_server.db.database import (
     run_callbacks,
     to_its_end,
 )
+from zegel_server.db.listeners import Listeners
 from zegel_server.db.statement import Dialect, Statement
 from zegel_server.errors import DataLoss, ResourceExhausted, Unavailable, ZegelError
 
@@ -109,8 +111,9 @@ def _raise(error: sqlite3.Error) -> NoReturn:
 class SqliteTransaction:
     """One savepoint of the writer's batch."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, listeners: Listeners) -> None:
         self._connection = connection
+        self._listeners = listeners
         self.over = False
         self.callbacks: list[Callable[[], None]] = []
 
@@ -160,6 +163,10 @@ class SqliteTransaction:
         """See ``Transaction.after_commit``."""
         self.callbacks.append(callback)
 
+    def notify(self, topic: str) -> None:
+        """See ``Transaction.notify``."""
+        self.callbacks.append(partial(self._listeners.call, topic))
+
 
 class SqliteDatabase:
     """Rows in one SQLite file.
@@ -172,8 +179,10 @@ class SqliteDatabase:
     """
 
     dialect: Dialect = "sqlite"
+    hears_others = False
 
     def __init__(self, path: str) -> None:
+        self._listeners = Listeners()
         self._writing = connect(path)
         self._reading = connect(path)
         self._reading.execute("PRAGMA query_only = ON")
@@ -182,6 +191,10 @@ class SqliteDatabase:
         self._waiting: list[tuple[asyncio.Future[None], list[Callable[[], None]]]] = []
         self._committer: asyncio.Task[None] | None = None
         self._holder: asyncio.Task[Any] | None = None
+
+    def listen(self, topic: str, callback: Callable[[], None]) -> Callable[[], None]:
+        """See ``Database.listen``."""
+        return self._listeners.add(topic, callback)
 
     async def fetch(self, statement: Statement, **values: Any) -> list[Row]:
         """See ``Reader.fetch``."""
@@ -207,7 +220,7 @@ class SqliteDatabase:
         if self._holder is not None and self._holder is asyncio.current_task():
             message = "a transaction began inside another of the same task, and would wait for it for ever"
             raise RuntimeError(message)
-        transaction = SqliteTransaction(self._writing)
+        transaction = SqliteTransaction(self._writing, self._listeners)
         failure: Exception | None = None
         async with self._lock:
             await self._begin()

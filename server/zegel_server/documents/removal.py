@@ -2,27 +2,28 @@
 
 Invariants:
 
-* The wish to remove is written in the transaction that gives the blobs up; what carries it out runs afterwards.
-* It is struck off only once every blob is gone. Carrying it out twice does no harm.
+* The job is enqueued in the transaction that gives the blobs up.
+* It ends only once every blob is gone, and is never given up. Doing it twice does no harm.
 """
 
-import json
 from typing import Final
 
-from zegel_server import clock
-from zegel_server.db import Database, Transaction
-from zegel_server.documents import store
+from zegel_server.db import Transaction
 from zegel_server.documents.encrypted_store import EncryptedStore
 from zegel_server.errors import ZegelError
+from zegel_server.jobs import queue
+from zegel_server.jobs.model import Job, JobKind, RetryPolicy
 
 DELETE_BLOBS: Final = "delete_blobs"
-"""Kind of the outbox's rows that are meant here; their resource is the folder."""
-BATCH: Final = 100
-"""Folders removed in one go: a second's work."""
-FIRST_RETRY: Final = 10 * clock.SECOND
-"""How long a failed removal waits; twice as long after each further one."""
-LAST_RETRY: Final = clock.HOUR
-"""The longest it waits: a store that comes back is met within the hour."""
+"""The kind of job; its resource is the folder."""
+CONCURRENCY: Final = 4
+"""Folders removed at a time."""
+FIRST_RETRY_S: Final = 10.0
+"""How long the first failure is waited out, before jitter."""
+LONGEST_RETRY_S: Final = 3600.0
+"""The longest that a failure is waited out: a store that is back is noticed within the hour."""
+BLOCKED_TRIES: Final = 12
+"""Tries, over some three hours, after which a folder counts as one that cannot be removed until something is mended."""
 
 
 async def schedule_removal(transaction: Transaction, tenant_id: str, prefix: str) -> None:
@@ -33,51 +34,26 @@ async def schedule_removal(transaction: Transaction, tenant_id: str, prefix: str
         tenant_id: Whose they are.
         prefix: The folder.
     """
-    await transaction.execute(
-        store.INSERT_TASK,
-        kind=DELETE_BLOBS,
-        tenant_id=tenant_id,
-        resource_id=prefix,
-        payload=json.dumps({"prefix": prefix}),
-        due_time=clock.now(),
-        attempts=0,
-        last_reason="",
-    )
+    await queue.enqueue(transaction, DELETE_BLOBS, tenant_id=tenant_id, resource_id=prefix)
 
 
-class Remover:
-    """Carries removals out.
+def removal_kind(encrypted_store: EncryptedStore) -> JobKind:
+    """The kind of job that removes a folder of blobs.
 
     Args:
-        database: Where they are written.
         encrypted_store: Where the blobs are.
     """
 
-    def __init__(self, database: Database, encrypted_store: EncryptedStore) -> None:
-        self._database = database
-        self._encrypted_store = encrypted_store
+    async def remove(job: Job) -> None:
+        await encrypted_store.part_store.remove(job.resource_id)
 
-    async def run(self) -> int:
-        """Carries out what is due; what fails is put off.
+    return JobKind(
+        DELETE_BLOBS,
+        remove,
+        concurrency=CONCURRENCY,
+        retry=RetryPolicy(FIRST_RETRY_S, LONGEST_RETRY_S, _is_lasting, gives_up=False),
+    )
 
-        Returns:
-            How many folders were removed.
 
-        Raises:
-            Unavailable: The database does not answer.
-        """
-        done = 0
-        for task in await self._database.fetch(store.DUE_TASKS, kind=DELETE_BLOBS, at=clock.now(), most=BATCH):
-            try:
-                await self._encrypted_store.part_store.remove(task.resource_id)
-            except ZegelError as error:
-                wait = min(FIRST_RETRY << min(task.attempts, 16), LAST_RETRY)
-                async with self._database.transaction() as transaction:
-                    await transaction.execute(
-                        store.PUT_OFF_TASK, which=task.outbox_id, new_due=clock.now() + wait, reason=error.reason
-                    )
-                continue
-            async with self._database.transaction() as transaction:
-                await transaction.execute(store.DONE_TASK, which=task.outbox_id)
-            done += 1
-        return done
+def _is_lasting(attempts: int, _error: ZegelError | None) -> bool:
+    return attempts >= BLOCKED_TRIES

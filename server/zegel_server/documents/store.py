@@ -2,14 +2,13 @@
 
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, update
 
 from zegel_server.db import Statement, bind, insert_into, owned_by
 from zegel_server.db.ownership import shown
 from zegel_server.db.schema import (
     document_versions,
     documents,
-    outbox,
     uploads,
 )
 
@@ -321,22 +320,4 @@ EVERY_VERSION: Final = Statement(
 )
 EVERY_UPLOAD: Final = Statement(
     select(uploads).where(_is_open, _u.upload_id > bind("after_upload")).order_by(_u.upload_id).limit(bind("most"))
-)
-
-_o = outbox.c
-
-INSERT_TASK: Final = insert_into(
-    outbox, "kind", "tenant_id", "resource_id", "payload", "due_time", "attempts", "last_reason"
-)
-DUE_TASKS: Final = Statement(
-    select(_o.outbox_id, _o.resource_id, _o.attempts)
-    .where(_o.kind == bind("kind"), _o.due_time <= bind("at"))
-    .order_by(_o.due_time)
-    .limit(bind("most"))
-)
-DONE_TASK: Final = Statement(delete(outbox).where(_o.outbox_id == bind("which")))
-PUT_OFF_TASK: Final = Statement(
-    update(outbox)
-    .where(_o.outbox_id == bind("which"))
-    .values(due_time=bind("new_due"), attempts=_o.attempts + 1, last_reason=bind("reason"))
 )

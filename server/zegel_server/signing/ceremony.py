@@ -22,6 +22,7 @@ from zegel_server.db import Database, Row, Transaction
 from zegel_server.edge import validation
 from zegel_server.edge.idempotency import Keep, keep_nothing
 from zegel_server.errors import Aborted, FailedPrecondition, NotFound, ResourceExhausted
+from zegel_server.jobs import queue
 from zegel_server.keys.service import Keys
 from zegel_server.signing import disclosure, repository, rows, store
 from zegel_server.signing.fields import check_text_budget, check_values, filled_at_signing, missing
@@ -61,7 +62,6 @@ class Ceremony:
         recorder: Records the events.
         pictures: Looks at drawn signatures.
         seal_certificate: Gives the SHA-256 of the certificate that will seal, in hex: the trail names it beforehand.
-        all_signed: Called once it is durable that a request waits to be sealed.
     """
 
     def __init__(
@@ -72,14 +72,12 @@ class Ceremony:
         pictures: Pictures,
         *,
         seal_certificate: Callable[[], str],
-        all_signed: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
         self._keys = keys
         self._recorder = recorder
         self._pictures = pictures
         self._seal_certificate = seal_certificate
-        self._all_signed = all_signed
         self._requests = RequestRepository(database, keys)
 
     async def get(self, caller: Caller) -> CeremonyView:
@@ -230,17 +228,9 @@ class Ceremony:
             await self._recorder.record(transaction, draft)
             if after.progress.state is RequestState.ALL_SIGNED:
                 await self._recorder.record(transaction, everybody)
-                await transaction.execute(
-                    store.INSERT_OUTBOX,
-                    kind=store.SEAL,
-                    tenant_id=after.tenant_id,
-                    resource_id=after.signature_request_id,
-                    payload="",
-                    due_time=at,
-                    attempts=0,
-                    last_reason="",
+                await queue.enqueue(
+                    transaction, store.SEAL, tenant_id=after.tenant_id, resource_id=after.signature_request_id
                 )
-                transaction.after_commit(self._all_signed)
             signed = CeremonyView(after, view.signature_id, values)
             await keep(transaction, signed)
         return signed

@@ -3,7 +3,7 @@
 Invariants:
 
 * A request becomes ``DOWNLOADABLE`` with its sealed document, the event that names the document's hash, and the end of
-  the order to seal, in one transaction. Whoever dies before it leaves nothing that counts.
+  the job to seal it, in one transaction. Whoever dies before it leaves nothing that counts.
 * The sealed file begins with the rendition that every signer's event binds, byte for byte: this process puts it there.
 * Nothing completes without the audit page, the evidence, the seal and its timestamps: what the sandbox returns is
   looked at again, in another sandbox, before it is believed: its form, and what its pages show beside the rendition's.
@@ -32,6 +32,8 @@ from zegel_server.documents.model import Page
 from zegel_server.documents.signing_documents import SigningDocuments
 from zegel_server.errors import DataLoss, FailedPrecondition, Unavailable
 from zegel_server.ids import new_id
+from zegel_server.jobs import queue
+from zegel_server.jobs.model import Job
 from zegel_server.keys.service import Keys
 from zegel_server.pdf.completion.sealing import SealSpec
 from zegel_server.pdf.model import Box
@@ -153,22 +155,21 @@ class Sealer:
         self._token_size = 0
         self._requests = RequestRepository(database, keys)
 
-    async def seal(self, tenant_id: str, signature_request_id: str) -> None:
-        """Completes a request; where it is not waiting to be sealed, only removes the order to seal it.
+    async def seal(self, job: Job) -> None:
+        """Completes a request; nothing is done where it waits for no seal.
 
         Args:
-            tenant_id: Whose it is.
-            signature_request_id: The request.
+            job: The job to seal it; it ends in the transaction that completes the request.
 
         Raises:
             DataLoss: What is stored is damaged.
             FailedPrecondition: It can never be sealed as it is, such as with ``DOCUMENT_TOO_COMPLEX``.
+            LeaseLost: Another worker seals it by now; nothing was changed.
             Unavailable: Not now: ``TIMESTAMP_UNAVAILABLE``, ``NOT_WITNESSED_YET`` and the like.
         """
+        tenant_id, signature_request_id = job.tenant_id, job.resource_id
         request = await self._requests.get(tenant_id, signature_request_id)
         if request.progress.state is not RequestState.ALL_SIGNED:
-            async with self._database.transaction() as transaction:
-                await transaction.execute(store.DONE, signature_request_id=signature_request_id)
             return
         document_id = new_id("doc")
         sealed, pages = await self._make(request, document_id)
@@ -190,9 +191,9 @@ class Sealer:
         )
         async with self._database.transaction() as transaction:
             before, _ = await repository.lock(transaction, request)
-            await transaction.execute(store.DONE, signature_request_id=signature_request_id)
             if before.progress.state is not RequestState.ALL_SIGNED:
                 return  # another process was faster: its document is the one
+            await queue.finish(transaction, job)
             await prepared.insert(transaction, before.owner_id)
             after = before.with_progress(before.progress.sealed(clock.now())).with_sealed_document(prepared.document_id)
             await repository.save(transaction, before, after)

@@ -2,23 +2,20 @@
 
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, delete, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, Select, literal, or_, select, update
 
 from zegel_server.db import Statement, bind, insert_into, owned_by
 from zegel_server.db.ownership import shown
-from zegel_server.db.schema import outbox, requested_documents, signature_requests, signatures
+from zegel_server.db.schema import requested_documents, signature_requests, signatures
 
-tenants = shown("tenants", to="signing")
+tenants, progress = shown("tenants", to="signing"), shown("jobs", to="signing")
 
 SEAL: Final = "seal"
-"""Kind of an outbox row that asks for a request to be sealed."""
+"""The kind of job that seals a request, which is its resource."""
 
 INSERT_REQUEST: Final = insert_into(signature_requests)
 INSERT_DOCUMENT: Final = insert_into(requested_documents)
 INSERT_SIGNATURE: Final = insert_into(signatures)
-INSERT_OUTBOX: Final = insert_into(
-    outbox, "kind", "tenant_id", "resource_id", "payload", "due_time", "attempts", "last_reason"
-)
 
 TENANT_NAME: Final = Statement(select(tenants.c.name).where(tenants.c.tenant_id == bind("tenant_id")))
 
@@ -56,8 +53,8 @@ DOCUMENTS: Final = Statement(
     .order_by(requested_documents.c.position)
 )
 SEALING: Final = Statement(
-    select(outbox.c.attempts, outbox.c.last_reason, outbox.c.due_time, outbox.c.blocked).where(
-        outbox.c.kind == literal(SEAL), outbox.c.resource_id == bind("signature_request_id")
+    select(progress.c.attempts, progress.c.last_reason, progress.c.due_time, progress.c.blocked).where(
+        progress.c.kind == literal(SEAL), progress.c.resource_id == bind("signature_request_id")
     )
 )
 
@@ -141,9 +138,15 @@ def _pages(*conditions: ColumnElement[bool]) -> Pages:
             .order_by(requested_documents.c.signature_request_id, requested_documents.c.position)
         ),
         of_page(
-            select(outbox.c.resource_id, outbox.c.attempts, outbox.c.last_reason, outbox.c.due_time, outbox.c.blocked)
-            .join(signature_requests, signature_requests.c.signature_request_id == outbox.c.resource_id)
-            .where(outbox.c.kind == literal(SEAL))
+            select(
+                progress.c.resource_id,
+                progress.c.attempts,
+                progress.c.last_reason,
+                progress.c.due_time,
+                progress.c.blocked,
+            )
+            .join(signature_requests, signature_requests.c.signature_request_id == progress.c.resource_id)
+            .where(progress.c.kind == literal(SEAL))
         ),
     )
 
@@ -167,66 +170,8 @@ EXPIRED: Final = Statement(
     .limit(bind("limit"))
 )
 
-# -------------------------------------------------------------------------------------------------------- the outbox
-
-DUE: Final = Statement(
-    select(outbox)
-    .where(outbox.c.kind == literal(SEAL), outbox.c.due_time <= bind("now"))
-    .order_by(outbox.c.due_time)
-    .limit(bind("limit"))
-)
-NEXT_DUE: Final = Statement(
-    select(outbox.c.due_time).where(outbox.c.kind == literal(SEAL)).order_by(outbox.c.due_time).limit(1)
-)
-# Whoever changes due_time from what it read holds the row until the new one: of two workers, one changes a row.
-CLAIM: Final = Statement(
-    update(outbox)
-    .where(outbox.c.outbox_id == bind("id"), outbox.c.due_time == bind("read_due_time"))
-    .values(due_time=bind("lease"), attempts=outbox.c.attempts + 1)
-)
-EXTEND: Final = Statement(
-    update(outbox)
-    .where(outbox.c.outbox_id == bind("id"), outbox.c.due_time == bind("read_due_time"))
-    .values(due_time=bind("lease"))
-)
-PUT_OFF: Final = Statement(
-    update(outbox)
-    .where(outbox.c.outbox_id == bind("id"), outbox.c.due_time == bind("read_due_time"))
-    .values(due_time=bind("lease"), last_reason=bind("reason"), blocked=bind("is_blocked"))
-)
-# Whether this is the first time: of all tries, one changes the row.
-FIRST_BLOCKED: Final = Statement(
-    update(outbox)
-    .where(outbox.c.outbox_id == bind("id"), outbox.c.blocked_time.is_(None))
-    .values(blocked_time=bind("now"))
-)
 TRAIL_OF: Final = Statement(
     select(signature_requests.c.audit_id).where(
         signature_requests.c.signature_request_id == bind("signature_request_id")
     )
-)
-# Those that another worker holds are due later, and stay its own.
-PUT_OFF_TENANT: Final = Statement(
-    update(outbox)
-    .where(outbox.c.kind == literal(SEAL), outbox.c.tenant_id == bind("whose"), outbox.c.due_time <= bind("now"))
-    .values(due_time=bind("until"), last_reason=bind("reason"), blocked=0)
-)
-WAITING: Final = Statement(
-    select(outbox)
-    .where(outbox.c.kind == literal(SEAL))
-    .order_by(outbox.c.blocked.desc(), outbox.c.due_time, outbox.c.outbox_id)
-    .limit(bind("limit"))
-)
-RETRY: Final = Statement(
-    update(outbox)
-    .where(outbox.c.kind == literal(SEAL), outbox.c.resource_id == bind("which"))
-    .values(due_time=bind("now"))
-)
-BLOCKED: Final = Statement(
-    select(func.count().label("blocked"))
-    .select_from(outbox)
-    .where(outbox.c.kind == literal(SEAL), outbox.c.blocked == literal(1))
-)
-DONE: Final = Statement(
-    delete(outbox).where(outbox.c.kind == literal(SEAL), outbox.c.resource_id == bind("signature_request_id"))
 )

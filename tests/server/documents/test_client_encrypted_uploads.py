@@ -209,7 +209,7 @@ async def test_no_pdf_is_refused_for_good(sqlite_world: World) -> None:
     with pytest.raises(ZegelError) as caught:
         await world.uploads.receive(caller, sender.messages())
     assert caught.value.reason == "DOCUMENT_UNREADABLE"
-    await world.remover.run()
+    await world.remover.drain()
     assert await world.stored() == []
     with pytest.raises(ZegelError) as caught:
         await world.uploads.receive(caller, sender.messages())

@@ -177,6 +177,6 @@ async def test_purging_destroys_the_key_at_once_and_the_bytes_after_it(world: Wo
         with pytest.raises(ZegelError) as gone:
             await attempt
         assert gone.value.reason == reason
-    assert await world.remover.run() == 2 * 2 + 1
+    assert await world.remover.drain() == 2 * 2 + 1
     assert await world.stored() == []
-    assert await world.outbox() == []
+    assert await world.jobs() == []

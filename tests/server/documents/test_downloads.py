@@ -174,7 +174,7 @@ async def test_a_purge_in_the_middle_of_a_download_is_said_to_be_one(world: Worl
     await anext(download.chunks)
     await world.documents.delete(caller, document_id, "")
     await world.documents.purge(caller, document_id, "")
-    await world.remover.run()
+    await world.remover.drain()
     with pytest.raises(ZegelError) as refusal:
         async for _ in download.chunks:
             pass

@@ -263,11 +263,11 @@ async def test_what_was_merged_comes_and_goes_with_what_it_was_merged_of(world: 
     await world.documents.purge(sender, one, "")
     assert await state() == "PURGED"
     assert [row.document_id for row in await world.version_rows() if row.wrapped_key is not None] == [two]
-    await world.remover.run()
+    await world.remover.drain()
     assert {key.split("/")[2] for key in await world.stored()} == {two}
     await world.documents.delete(sender, two, "")
     await world.documents.purge(sender, two, "")
-    await world.remover.run()
+    await world.remover.drain()
     assert await world.stored() == []
 
 

@@ -152,7 +152,7 @@ async def test_real_pdfs_through_the_real_sandbox(tmp_path: Path) -> None:
         with pytest.raises(FailedPrecondition) as not_one:
             await world.upload(caller, b"%PDF-1.7 and nothing else")
         assert not_one.value.reason == "DOCUMENT_UNREADABLE"
-        await world.remover.run()
+        await world.remover.drain()
         assert len(await world.version_rows()) == taken > 0
         assert {key.split("/")[2] for key in await world.stored()} == {
             row.document_id for row in await world.version_rows()

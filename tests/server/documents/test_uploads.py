@@ -221,9 +221,9 @@ async def test_a_canceled_upload_is_closed_and_leaves_nothing(world: World) -> N
             await attempt
         assert refusal.value.reason == "UPLOAD_CLOSED"
     assert await world.events() == ["UPLOAD_STARTED", "UPLOAD_CANCELED"]
-    assert await world.remover.run() == 1
+    assert await world.remover.drain() == 1
     assert await world.stored() == []
-    assert await world.outbox() == []
+    assert await world.jobs() == []
     (row,) = await world.upload_rows()
     assert row.wrapped_key is None
 
@@ -249,7 +249,7 @@ async def test_an_expired_upload_is_closed_and_swept(world: World, monkeypatch: 
     assert refusal.value.reason == "UPLOAD_CLOSED"
     assert await world.uploads.sweep() == 1
     assert await world.uploads.sweep() == 0
-    await world.remover.run()
+    await world.remover.drain()
     assert await world.stored() == []
 
 
@@ -280,7 +280,7 @@ async def test_a_file_that_is_no_pdf_leaves_nothing(world: World) -> None:
     with pytest.raises(ZegelError) as refusal:
         await world.uploads.get(caller, started.upload_id)
     assert refusal.value.reason == "UPLOAD_CLOSED"
-    await world.remover.run()
+    await world.remover.drain()
     assert await world.stored() == []
     assert await world.version_rows() == []
 

@@ -212,7 +212,7 @@ async def test_what_is_erased_is_gone_from_old_copies_too(tmp_path: Path) -> Non
         shutil.copytree(tmp_path / "live", backup)
     await world.documents.delete(caller, gone, "")
     await world.documents.purge(caller, gone, "")
-    await world.remover.run()
+    await world.remover.drain()
 
     async def in_backup() -> World:
         # A thief has the copy, and what the provider's keyring says now: the old one is not to be had from a provider.

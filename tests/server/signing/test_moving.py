@@ -45,7 +45,7 @@ async def test_a_request_that_is_moved_while_it_is_sealed_takes_its_sealed_docum
                 )
             return prepared
 
-    await made.sealer_with(documents=Meanwhile()).seal(made.world.tenant_id, request.signature_request_id)
+    await made.sealer_with(documents=Meanwhile()).seal(await made.job(request))
     everybody = made.world.member(Scope.ANY)
     found = await made.world.signing.get(everybody, request.signature_request_id)
     assert (found.owner_id, found.progress.state) == ("tea_1", RequestState.DOWNLOADABLE)

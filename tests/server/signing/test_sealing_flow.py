@@ -5,7 +5,6 @@ import hashlib
 import io
 import itertools
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from support.certificates import revocation_list
 from support.dying import Death, Killed, Mortal
 from support.sealing_world import SealingWorld, open_sealing_world
 from support.signing_world import SQLITE_ONLY, said
+from support.work import sealing_worker, working
 from zegel.evidence.commitments import SealedOpening
 from zegel.evidence.openings import Openings
 from zegel.evidence.trail import parse_leaf
@@ -28,14 +28,14 @@ from zegel.evidence.verification import verify_pdf
 from zegel_server.credentials.development_authority import DevelopmentAuthority
 from zegel_server.credentials.loading import RevocationLists
 from zegel_server.errors import DataLoss, FailedPrecondition, Unavailable
+from zegel_server.jobs.worker import Worker
 from zegel_server.pdf.completion.sealing import Sealed
 from zegel_server.pdf.model import CompletionJob
 from zegel_server.pdf.sandbox.client import Sandbox
-from zegel_server.signing import sealing, worker
+from zegel_server.signing import sealing, sealing_job
 from zegel_server.signing.model import RequestState
 from zegel_server.signing.openings import openings_of
 from zegel_server.signing.request import SignatureRequest
-from zegel_server.signing.worker import SealingWorker
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -46,19 +46,8 @@ async def sealing_world(url: str, tmp_path: Path, sandbox: Sandbox) -> AsyncIter
         yield made
 
 
-@asynccontextmanager
-async def working(*workers: SealingWorker) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(each.run()) for each in workers]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def worker_of(made: SealingWorld) -> SealingWorker:
-    return SealingWorker(made.world.database, made.sealer, made.world.recorder)
+def worker_of(made: SealingWorld) -> Worker:
+    return sealing_worker(made.world, made.sealer)
 
 
 async def sealed_file(made: SealingWorld, request: SignatureRequest) -> bytes:
@@ -71,7 +60,7 @@ async def assert_completed_once(made: SealingWorld, request: SignatureRequest) -
     assert found.progress.state is RequestState.DOWNLOADABLE
     assert found.progress.seal_time is not None
     assert found.sealing is None
-    assert await made.world.outbox() == []
+    assert await made.world.jobs() == []
     names = await made.world.events(request)
     assert (names.count("ALL_SIGNED"), names.count("DOWNLOADABLE")) == (1, 1)
     data = await sealed_file(made, found)
@@ -149,7 +138,7 @@ async def test_everybody_has_signed_and_the_sealed_file_proves_it(sealing_world:
 async def test_without_a_timestamp_the_request_waits_and_says_why(
     sealing_world: SealingWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "FIRST_RETRY_S", 0.05)
+    monkeypatch.setattr(sealing_job, "FIRST_RETRY_S", 0.05)
     made = sealing_world
     request = await made.signed()
     made.timestamps.down = True
@@ -167,7 +156,7 @@ async def test_without_a_timestamp_the_request_waits_and_says_why(
 async def test_with_a_revocation_list_past_its_next_update_the_request_waits_and_says_why(
     sealing_world: SealingWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(worker, "FIRST_RETRY_S", 0.05)
+    monkeypatch.setattr(sealing_job, "FIRST_RETRY_S", 0.05)
     made = sealing_world
     path = tmp_path / "seal.crl"
     path.write_bytes(revocation_list(1, days=-1).public_bytes(Encoding.DER))
@@ -210,9 +199,9 @@ async def test_a_sandbox_that_leaves_something_out_is_not_believed(sealing_world
         moving,  # stamps where the request names no box
     ):
         with pytest.raises(Unavailable):
-            await made.sealer_with(sandbox=sandbox).seal(made.world.tenant_id, request.signature_request_id)
+            await made.sealer_with(sandbox=sandbox).seal(await made.job(request))
         assert (await made.get(request)).progress.state is RequestState.ALL_SIGNED
-    assert len(await made.world.outbox()) == 1
+    assert len(await made.world.jobs()) == 1
 
 
 @SQLITE_ONLY
@@ -235,7 +224,7 @@ async def test_without_its_events_in_the_log_nothing_is_sealed(
 
     lagging = Lagging()
     with pytest.raises(Unavailable) as caught:
-        await made.sealer_with(trails=lagging).seal(made.world.tenant_id, request.signature_request_id)
+        await made.sealer_with(trails=lagging).seal(await made.job(request))
     assert caught.value.reason == "NOT_INTEGRATED_YET"
     assert lagging.calls > 1
 
@@ -247,7 +236,7 @@ async def test_without_its_events_in_the_log_nothing_is_sealed(
             return replace(whole, audit_jsonl=whole.audit_jsonl.splitlines(keepends=True)[0])
 
     with pytest.raises(Unavailable):
-        await made.sealer_with(trails=Older()).seal(made.world.tenant_id, request.signature_request_id)
+        await made.sealer_with(trails=Older()).seal(await made.job(request))
 
 
 @SQLITE_ONLY
@@ -268,21 +257,22 @@ async def test_sealing_waits_for_the_witnesses_that_are_demanded(sealing_world: 
                 raise Unavailable("Too few.", reason="NOT_WITNESSED_YET")
             return await made.trail.evidence(trail)
 
-    seal = made.world.tenant_id, request.signature_request_id
+    job = await made.job(request)
     with pytest.raises(Unavailable) as caught:
-        await made.sealer_with(trails=Witnessed(10_000), evidence_wait_s=0.2).seal(*seal)
+        await made.sealer_with(trails=Witnessed(10_000), evidence_wait_s=0.2).seal(job)
     assert caught.value.reason == "NOT_WITNESSED_YET"
     assert (await made.get(request)).progress.state is RequestState.ALL_SIGNED
-    await made.sealer_with(trails=Witnessed(3), evidence_wait_s=10.0).seal(*seal)
+    await made.sealer_with(trails=Witnessed(3), evidence_wait_s=10.0).seal(job)
     assert (await made.get(request)).progress.state is RequestState.DOWNLOADABLE
 
 
 async def test_two_that_seal_the_same_make_one_document(sealing_world: SealingWorld) -> None:
     made = sealing_world
     request = await made.signed()
-    await asyncio.gather(*(made.sealer.seal(made.world.tenant_id, request.signature_request_id) for _ in range(2)))
+    job = await made.job(request)
+    await asyncio.gather(*(made.sealer.seal(job) for _ in range(2)))
     await assert_complete(made, request)
-    await made.sealer.seal(made.world.tenant_id, request.signature_request_id)
+    await made.sealer.seal(await made.job(request))
     await assert_complete(made, request)
 
 
@@ -301,12 +291,12 @@ async def test_killed_at_any_step_it_goes_on_and_completes_once(sealing_world: S
             sandbox=Mortal(made.sandbox, death),
         )
         try:
-            await dying.seal(made.world.tenant_id, request.signature_request_id)
+            await dying.seal(await made.job(request))
         except Killed:
             state = (await made.get(request)).progress.state
             assert state in {RequestState.ALL_SIGNED, RequestState.DOWNLOADABLE}
-            assert len(await made.world.outbox()) == (state is RequestState.ALL_SIGNED)
-            await made.sealer.seal(made.world.tenant_id, request.signature_request_id)
+            assert len(await made.world.jobs()) == (state is RequestState.ALL_SIGNED)
+            await made.sealer.seal(await made.job(request))
             await assert_completed_once(made, request)
         else:
             assert at > 15
@@ -321,7 +311,7 @@ async def test_a_signer_forgotten_too_early_leaves_the_request_unsealed(sealing_
     async with made.world.database.transaction() as transaction:
         await made.world.keys.destroy_subject(transaction, made.world.signer(request).subject_id)
     with pytest.raises(FailedPrecondition):
-        await made.sealer.seal(made.world.tenant_id, request.signature_request_id)
+        await made.sealer.seal(await made.job(request))
     assert (await made.get(request)).progress.state is RequestState.ALL_SIGNED
 
 
@@ -337,14 +327,14 @@ async def test_a_document_other_than_the_one_signed_is_not_sealed(sealing_world:
             return await made.library.read_rendition(*place) + b"\n"
 
     with pytest.raises(DataLoss):
-        await made.sealer_with(documents=Swapped()).seal(made.world.tenant_id, request.signature_request_id)
+        await made.sealer_with(documents=Swapped()).seal(await made.job(request))
 
 
 @SQLITE_ONLY
 async def test_the_event_that_completes_names_the_file_and_the_server_as_its_actor(sealing_world: SealingWorld) -> None:
     made = sealing_world
     request = await made.signed(orders=(0,))
-    await made.sealer.seal(made.world.tenant_id, request.signature_request_id)
+    await made.sealer.seal(await made.job(request))
     await made.sequencer.flush()
     found = await made.get(request)
     leaf = parse_leaf(bytes((await made.world.event_rows())[-1].leaf))
@@ -371,7 +361,7 @@ async def test_a_seal_that_was_replaced_meanwhile_is_named_in_the_trail_before_i
         read_crls=lambda: (*other.crls, *made.authority.crls),
         read_ocsps=tuple,
     )
-    await made.sealer_with(materials=materials).seal(made.world.tenant_id, request.signature_request_id)
+    await made.sealer_with(materials=materials).seal(await made.job(request))
     names = await made.world.events(request)
     assert names[names.index("ALL_SIGNED") :] == ["ALL_SIGNED", "SEAL_CERTIFICATE_CHANGED", "DOWNLOADABLE"]
     data = await sealed_file(made, await made.get(request))

@@ -6,17 +6,17 @@ import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
 from support.signing_world import SQLITE_ONLY, World, said
-from support.work import Sealer, until, working
+from support.work import Sealer, sealing_worker, until, working
 from zegel.event.v1 import event_type_pb2 as events
 from zegel_server import clock
 from zegel_server.edge.paging import PageRequest
 from zegel_server.errors import FailedPrecondition, NotFound, ResourceExhausted, Unavailable, ZegelError
 from zegel_server.ids import new_id
-from zegel_server.signing import worker
+from zegel_server.jobs import worker
+from zegel_server.signing import sealing_job
 from zegel_server.signing.messages import ceremony_message, request_message
-from zegel_server.signing.queue import SealingQueue
 from zegel_server.signing.request import SignatureRequest
-from zegel_server.signing.worker import SealingWorker
+from zegel_server.signing.sealing_queue import SealingQueue
 
 TOO_COMPLEX = FailedPrecondition("x", reason="DOCUMENT_TOO_COMPLEX")
 
@@ -37,7 +37,7 @@ def tried(world: World, attempts: int) -> Callable[[], Awaitable[bool]]:
     """Whether a request was tried so often, and nobody is at it."""
 
     async def condition() -> bool:
-        (row,) = await world.outbox()
+        (row,) = await world.jobs()
         return bool(row.attempts >= attempts and row.due_time > clock.now() + worker.LEASE_S * clock.SECOND)
 
     return condition
@@ -50,7 +50,7 @@ async def test_what_does_not_pass_by_waiting_is_told_everybody_and_once_in_the_t
         raise TOO_COMPLEX
 
     queue = SealingQueue(world.database)
-    async with working(SealingWorker(world.database, Sealer(world, fail), world.recorder)):
+    async with working(sealing_worker(world, Sealer(world, fail))):
         for attempts in (1, 2, 3):
             await until(tried(world, attempts))
             await queue.retry(request.signature_request_id)
@@ -63,7 +63,7 @@ async def test_what_does_not_pass_by_waiting_is_told_everybody_and_once_in_the_t
     page = (await world.signing.list_page(owner, PageRequest(5), state="")).items
     assert [request_message(each).sealing.blocked for each in page] == [True]
     assert ceremony_message(await world.ceremony.get(world.signer(request))).blocked
-    (row,) = await world.outbox()
+    (row,) = await world.jobs()
     assert row.due_time > clock.now(), "it is tried again from time to time all the same"
 
 
@@ -76,9 +76,9 @@ async def test_once_it_is_mended_it_is_sealed(world: World) -> None:
             raise broken.pop()
 
     async def sealed() -> bool:
-        return not await world.outbox()
+        return not await world.jobs()
 
-    async with working(SealingWorker(world.database, Sealer(world, fail_once), world.recorder)):
+    async with working(sealing_worker(world, Sealer(world, fail_once))):
         await until(tried(world, 1))
         await SealingQueue(world.database).retry(request.signature_request_id)
         await until(sealed)
@@ -98,13 +98,13 @@ async def test_once_it_is_mended_it_is_sealed(world: World) -> None:
 async def test_what_passes_by_waiting_is_no_reason_to_alarm_anybody(
     world: World, error: Exception, blocked: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "FIRST_RETRY_S", 3600.0)
+    monkeypatch.setattr(sealing_job, "FIRST_RETRY_S", 3600.0)
     await all_signed(world)
 
     async def fail(_: str) -> None:
         raise error
 
-    async with working(SealingWorker(world.database, Sealer(world, fail), world.recorder)):
+    async with working(sealing_worker(world, Sealer(world, fail))):
         await until(tried(world, 1))
     assert bool(await told(world)) is blocked
     assert [each.blocked for each in await SealingQueue(world.database).waiting()] == [blocked]
@@ -122,7 +122,7 @@ async def test_what_passes_by_waiting_is_no_reason_to_alarm_anybody(
 async def test_a_defect_that_stays_counts_as_lasting(
     world: World, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
 ) -> None:
-    monkeypatch.setattr(worker, "FIRST_RETRY_S", 0.0)
+    monkeypatch.setattr(sealing_job, "FIRST_RETRY_S", 0.0)
     await all_signed(world)
 
     async def fail(_: str) -> None:
@@ -131,11 +131,11 @@ async def test_a_defect_that_stays_counts_as_lasting(
     async def stuck() -> bool:
         return bool(await told(world))
 
-    async with working(SealingWorker(world.database, Sealer(world, fail), world.recorder)):
-        await until(stuck)
+    async with working(sealing_worker(world, Sealer(world, fail))):
+        await until(stuck, 60)  # each defect is logged with all that it saw
     assert await told(world) == [reason]
-    (row,) = await world.outbox()
-    assert row.attempts >= worker.DEFECT_TRIES
+    (row,) = await world.jobs()
+    assert row.attempts >= sealing_job.DEFECT_TRIES
 
 
 @SQLITE_ONLY
@@ -149,10 +149,10 @@ async def test_another_reason_that_passes_takes_the_alarm_back(world: World) -> 
     queue = SealingQueue(world.database)
 
     async def away() -> bool:
-        (row,) = await world.outbox()
+        (row,) = await world.jobs()
         return bool(row.last_reason == "TIMESTAMP_UNAVAILABLE")
 
-    async with working(SealingWorker(world.database, Sealer(world, fail), world.recorder)):
+    async with working(sealing_worker(world, Sealer(world, fail))):
         await until(tried(world, 1))
         failures.insert(0, Unavailable("x", reason="TIMESTAMP_UNAVAILABLE"))
         await queue.retry(request.signature_request_id)
@@ -170,11 +170,11 @@ async def test_an_operator_sees_what_waits_and_what_is_stuck_first(world: World)
         raise TOO_COMPLEX if request_id == stuck.signature_request_id else Unavailable("x")
 
     async def both() -> bool:
-        return all(row.last_reason for row in await world.outbox())
+        return all(row.last_reason for row in await world.jobs())
 
     gauge = Gauge("zegel_sealing_blocked", "Of this test.", registry=CollectorRegistry())
     queue = SealingQueue(world.database, gauge)
-    async with working(SealingWorker(world.database, Sealer(world, fail), world.recorder)):
+    async with working(sealing_worker(world, Sealer(world, fail))):
         await until(both)
     waiting = await queue.waiting()
     assert [(each.signature_request_id, each.blocked) for each in waiting] == [

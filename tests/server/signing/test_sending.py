@@ -74,7 +74,7 @@ async def test_no_name_or_address_stands_in_the_tables_in_clear(world: World) ->
     request = await world.send(sender)
     signer = world.signer(request)
     await world.sign(signer)
-    for table in ("signature_requests", "signatures", "audit_events", "idempotency", "outbox", "subjects"):
+    for table in ("signature_requests", "signatures", "audit_events", "idempotency", "jobs", "subjects"):
         rows = await everything(world, table)
         assert all(secret not in repr(rows) for secret in ("ann0@", "ann1@", "Ann 0", "Ann 1", "198.51.100.9")), table
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Final
 
 from prometheus_client import Gauge
 
@@ -10,10 +9,8 @@ from zegel_server import clock
 from zegel_server.db import Database
 from zegel_server.edge import validation
 from zegel_server.errors import NotFound
+from zegel_server.jobs.service import BLOCKED, JobFilter, Jobs
 from zegel_server.signing import store
-
-LISTED: Final = 1_000
-"""Requests that one list has at most: more are for a query of the operator's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +23,7 @@ class Waiting:
         attempts: How often it was tried.
         last_reason: Why the last try failed; empty where none has.
         blocked: Whether that does not pass by waiting.
-        blocked_time: When it first was so; ``None`` for never.
+        blocked_time: When it was first so; ``None`` for never.
         next_attempt_time: When it is tried next.
     """
 
@@ -51,12 +48,12 @@ class SealingQueue:
     """The use cases of an operator around sealing.
 
     Args:
-        database: Where the orders to seal are.
+        database: Where the jobs are.
         gauge: Tells how many requests cannot be sealed as they are; ``None`` where nothing is told.
     """
 
     def __init__(self, database: Database, gauge: Gauge | None = None) -> None:
-        self._database = database
+        self._jobs = Jobs(database)
         self._gauge = gauge
 
     async def waiting(self) -> Sequence[Waiting]:
@@ -67,15 +64,15 @@ class SealingQueue:
         """
         return [
             Waiting(
-                row.resource_id,
-                row.tenant_id,
-                row.attempts,
-                row.last_reason,
-                bool(row.blocked),
-                row.blocked_time,
-                row.due_time,
+                job.resource_id,
+                job.tenant_id,
+                job.attempts,
+                job.last_reason,
+                job.blocked,
+                job.blocked_time,
+                job.due_time,
             )
-            for row in await self._database.fetch(store.WAITING, limit=LISTED)
+            for job in await self._jobs.list(JobFilter(kind=store.SEAL))
         ]
 
     async def retry(self, signature_request_id: str) -> None:
@@ -89,16 +86,16 @@ class SealingQueue:
             Unavailable: The database does not answer.
         """
         validation.identifier(signature_request_id, "req", "signature_request_id", "signature_request")
-        async with self._database.transaction() as transaction:
-            if not await transaction.execute(store.RETRY, which=signature_request_id, now=clock.now()):
-                raise NotFound("signature_request")
+        try:
+            await self._jobs.retry(JobFilter(kind=store.SEAL, resource_id=signature_request_id))
+        except NotFound:
+            raise NotFound("signature_request") from None
 
     async def count(self) -> None:
-        """Counts the requests that cannot be sealed as they are, and tells the metric.
+        """Counts the requests that cannot be sealed as they are, and sets the metric.
 
         Raises:
             Unavailable: The database does not answer.
         """
-        row = await self._database.fetch_one(store.BLOCKED)
-        if self._gauge is not None and row is not None:
-            self._gauge.set(row.blocked)
+        if self._gauge is not None:
+            self._gauge.set(await self._jobs.count(JobFilter(kind=store.SEAL, state=BLOCKED)))

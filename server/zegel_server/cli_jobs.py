@@ -1,0 +1,84 @@
+"""``zegel-server jobs`` and ``zegel-server sealing``: what waits to be done, and having it tried again."""
+
+from typing import Annotated
+
+import typer
+
+from zegel_server.cli_support import DataDir, Development, say, settings_of, with_core
+from zegel_server.core import Core
+from zegel_server.jobs.service import STATES, JobFilter, Jobs
+from zegel_server.signing.sealing_queue import SealingQueue
+
+sealing = typer.Typer(no_args_is_help=True, help="Signature requests that wait to be sealed.")
+jobs = typer.Typer(no_args_is_help=True, help="Work that is done later: what waits, runs, or was given up.")
+
+Kind = Annotated[str, typer.Option("--kind", help="Only of this kind, such as `seal`.")]
+Tenant = Annotated[str, typer.Option("--tenant", help="Only of this tenant.")]
+State = Annotated[str, typer.Option("--state", help=f"Only these: {', '.join(each.lower() for each in STATES)}.")]
+
+
+@sealing.command("list")
+def list_sealing(data_dir: DataDir = None, development: Development = None) -> None:
+    """Lists the requests that wait to be sealed, one a line; those first that cannot be until something is mended."""
+
+    async def work(core: Core) -> None:
+        for each in await SealingQueue(core.database).waiting():
+            say(**each.told())
+
+    with_core(settings_of(data_dir=data_dir, development=development), work)
+
+
+@sealing.command("retry")
+def retry_sealing(
+    signature_request_id: Annotated[str, typer.Argument(help="The signature request.")],
+    data_dir: DataDir = None,
+    development: Development = None,
+) -> None:
+    """Has a server that runs try to seal a request at once, after what kept it from that was mended."""
+
+    async def work(core: Core) -> None:
+        await SealingQueue(core.database).retry(signature_request_id)
+        say(signature_request_id=signature_request_id, retried=True)
+
+    with_core(settings_of(data_dir=data_dir, development=development), work)
+
+
+@jobs.command("list")
+def list_jobs(
+    data_dir: DataDir = None,
+    development: Development = None,
+    kind: Kind = "",
+    tenant_id: Tenant = "",
+    state: State = "",
+) -> None:
+    """Lists jobs that have not ended, one a line: dead letters first, then those that cannot be done as they are."""
+
+    async def work(core: Core) -> None:
+        for each in await Jobs(core.database).list(JobFilter(kind=kind, tenant_id=tenant_id, state=state.upper())):
+            say(**each.facts())
+
+    with_core(settings_of(data_dir=data_dir, development=development), work)
+
+
+@jobs.command("retry")
+def retry_jobs(
+    job_ids: Annotated[list[int] | None, typer.Argument(min=1, help="The jobs, as the list numbers them.")] = None,
+    *,
+    data_dir: DataDir = None,
+    development: Development = None,
+    kind: Kind = "",
+    tenant_id: Tenant = "",
+    state: State = "",
+) -> None:
+    """Has a server that runs try jobs at once: those named, or all that the options choose."""
+    if not (job_ids or kind or tenant_id or state):
+        raise typer.BadParameter("name jobs, or choose some by --kind, --tenant or --state")
+
+    async def work(core: Core) -> None:
+        retried = 0
+        for job_id in job_ids or [0]:
+            which = JobFilter(job_id=job_id, kind=kind, tenant_id=tenant_id, state=state.upper())
+            retried += await Jobs(core.database).retry(which)
+        say(retried=retried)
+
+    with_core(settings_of(data_dir=data_dir, development=development), work)

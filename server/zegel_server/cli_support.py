@@ -1,0 +1,83 @@
+"""What the commands of ``zegel-server`` share: their common options, settings, answers, and how they run."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+
+from zegel_server import logs
+from zegel_server.config import Settings
+from zegel_server.core import Core, NotReady
+from zegel_server.errors import ZegelError
+
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of everything that is kept locally.")]
+Development = Annotated[
+    bool | None, typer.Option("--development/--production", help="Serve for development, or for real.")
+]
+
+
+def say(**facts: Any) -> None:
+    """Prints one answer.
+
+    Args:
+        facts: What to tell, as JSON.
+    """
+    print(json.dumps(facts, ensure_ascii=False, default=str), flush=True)
+
+
+def settings_of(**flags: Any) -> Settings:
+    """The settings: the environment's, overridden by the flags that were given.
+
+    Args:
+        flags: Values of flags; ``None`` where one was not given.
+    """
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except SettingsError as error:
+        print(f"zegel-server: {error}", file=sys.stderr)
+        raise typer.Exit(2) from None
+    except ValidationError as error:
+        for each in error.errors(include_url=False, include_input=False):
+            where = ".".join(str(part) for part in each["loc"])
+            print(f"zegel-server: {where + ': ' if where else ''}{each['msg']}", file=sys.stderr)
+        raise typer.Exit(2) from None
+
+
+def run(work: Callable[[], Awaitable[None]]) -> None:
+    """Runs a command, and tells in one line why it failed where it does.
+
+    Args:
+        work: The command.
+    """
+    try:
+        asyncio.run(_as_coroutine(work))
+    except (NotReady, ZegelError, OSError, ValueError) as error:
+        print(f"zegel-server: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+
+
+async def _as_coroutine(work: Callable[[], Awaitable[None]]) -> None:
+    await work()
+
+
+def with_core(settings: Settings, work: Callable[[Core], Awaitable[None]]) -> None:
+    """Runs a command that needs rows and keys, but no port.
+
+    Args:
+        settings: The installation's settings.
+        work: The command.
+    """
+
+    async def inside() -> None:
+        async with AsyncExitStack() as stack:
+            await work(await Core.open(settings, stack))
+
+    logs.configure(settings.log_format, "warning")
+    run(inside)

@@ -1,0 +1,298 @@
+"""Runs the jobs that are due, in every server process.
+
+A job is leased: its due time is moved ahead, and kept ahead while it is worked on. Whoever is killed leaves a job that
+is due again ``LEASE_S`` later, for any process.
+
+Invariants:
+
+* A process runs at most a kind's ``concurrency`` of its jobs at a time, and of all processes one runs a job, as long
+  as that process lives and reaches the database.
+* A worker that cannot keep its lease stops the work. After a stall it may notice late; the job's fence sees to it that
+  nothing counts which it then writes (see ``queue``).
+* A failed job is put off with its reason, longer each time. One that was tried too often, or whose reason does not pass
+  by waiting, is given up or blocked, as its kind's policy says; what its kind has to say of that commits with it.
+* Where a failure would meet all jobs of a tenant, they are put off together: others' jobs wait for as long as one
+  attempt takes, however many of its wait.
+* A worker wakes by a notification, or when the next job is due; since notifications can be lost, it also looks from
+  time to time.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+import structlog
+
+from zegel_server import clock
+from zegel_server.db import Database, Row, Transaction
+from zegel_server.errors import ZegelError
+from zegel_server.jobs import queue, store
+from zegel_server.jobs.metrics import JobMetrics
+from zegel_server.jobs.model import INTERNAL, WORKER_LOST, Job, JobKind, LeaseLost, Written, jittered
+
+LEASE_S: Final = 10.0
+"""How long a claimed job is left alone after its worker's last sign of life: how late a killed one's work goes on."""
+POLL_S: Final = 1.0
+"""How often a worker looks for jobs that processes which it does not hear have enqueued."""
+HEARD_POLL_S: Final = 5.0
+"""The same where it hears them, in case a notification was lost."""
+
+_log = structlog.get_logger("zegel.jobs")
+
+
+class _Held:
+    """A job in hand.
+
+    Args:
+        job: The job.
+        kind: Its kind.
+        until: When its lease ends, by the loop's clock.
+    """
+
+    def __init__(self, job: Job, kind: JobKind, until: float) -> None:
+        self.job = job
+        self.kind = kind
+        self.until = until
+        self.is_lost = False
+        self.is_ending = False
+        self.task: asyncio.Task[None] | None = None
+
+    def lose(self) -> None:
+        """Stops the work: another worker may have begun it."""
+        self.is_lost = True
+        if self.task is not None:
+            self.task.cancel()
+
+
+class Worker:
+    """Runs what is due.
+
+    Args:
+        database: Where the jobs are.
+        kinds: The kinds that it runs.
+        metrics: What is measured; ``None`` where nothing is.
+    """
+
+    def __init__(self, database: Database, kinds: Sequence[JobKind], metrics: JobMetrics | None = None) -> None:
+        self._database = database
+        self._kinds = kinds
+        self._metrics = metrics
+        self._earliest = store.earliest([kind.name for kind in kinds])
+        self._nudged = asyncio.Event()
+        self._held: dict[asyncio.Task[None], _Held] = {}
+        self._running = {kind.name: 0 for kind in kinds}
+        self._tenant_failures: dict[tuple[str, str], int] = {}  # in a row, by kind and tenant
+        self._done = 0
+
+    async def run(self) -> None:
+        """Works until it is cancelled; jobs that it then holds are free again at once."""
+        stop_listening = self._database.listen(queue.TOPIC, self._nudged.set)
+        keeping = asyncio.create_task(self._keep(), name="leases")
+        try:
+            while True:
+                self._nudged.clear()
+                await self._wait(await self._look())
+        finally:
+            stop_listening()
+            keeping.cancel()
+            for task in self._held:
+                task.cancel()
+            await asyncio.gather(keeping, *self._held, return_exceptions=True)
+
+    async def drain(self) -> int:
+        """Does what is due now to its end.
+
+        Returns:
+            How many jobs were done.
+
+        Raises:
+            Unavailable: The database does not answer.
+        """
+        before = self._done
+        keeping = asyncio.create_task(self._keep(), name="leases")
+        try:
+            while await self._begin_due() or self._held:
+                if self._held:
+                    await asyncio.wait(done := list(self._held), return_when=asyncio.FIRST_COMPLETED)
+                    for task in done:
+                        if task.done():
+                            task.result()
+        finally:
+            keeping.cancel()
+        return self._done - before
+
+    async def _wait(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._nudged.wait()
+
+    async def _look(self) -> float:
+        """Begins what is due as far as there is room; returns for how many seconds to wait then."""
+        poll_s = HEARD_POLL_S if self._database.hears_others else POLL_S
+        try:
+            if await self._begin_due():
+                return 0.0
+            return min(poll_s, await self._until_next())
+        except ZegelError as error:
+            _log.warning("jobs_unavailable", reason=error.reason)
+        except Exception as error:  # noqa: BLE001 - a defect here must not end all later work
+            _log.error("jobs_defect", exc_info=error)
+        return poll_s
+
+    def _room(self, kind: JobKind) -> int:
+        return kind.concurrency - self._running[kind.name]
+
+    async def _begin_due(self) -> int:
+        """Begins what is due as far as there is room; returns how many were begun."""
+        if not any(self._room(kind) > 0 for kind in self._kinds):
+            return 0  # what ends, nudges
+        times, now = await self._times(), clock.now()
+        begun = 0
+        for number, kind in enumerate(self._kinds):
+            room = self._room(kind)
+            if room > 0 and any(time is not None and time <= now for time in times[2 * number : 2 * number + 2]):
+                until = asyncio.get_running_loop().time() + LEASE_S
+                lease = int(LEASE_S * clock.SECOND)
+                for job in await queue.claim(self._database, kind.name, limit=room, lease=lease):
+                    self._begin(_Held(job, kind, until))
+                    begun += 1
+        return begun
+
+    async def _times(self) -> Row:
+        """The earliest due time of what waits and of what runs, for each kind in turn."""
+        [row] = await self._database.fetch(self._earliest)
+        return row
+
+    async def _until_next(self) -> float:
+        """In how many seconds the next job comes due for which there is room."""
+        times, now = await self._times(), clock.now()
+        ahead = [
+            (time - now) / clock.SECOND
+            for number, kind in enumerate(self._kinds)
+            if self._room(kind) > 0
+            for time in times[2 * number : 2 * number + 2]
+            if time is not None and time > now
+        ]
+        return max(0.01, min(ahead, default=HEARD_POLL_S))
+
+    def _begin(self, held: _Held) -> None:
+        task = held.task = asyncio.create_task(self._work(held), name=f"{held.kind.name} {held.job.job_id}")
+        self._held[task] = held
+        self._running[held.kind.name] += 1
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        held = self._held.pop(task)
+        self._running[held.kind.name] -= 1
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("job_defect", kind=held.kind.name, job=held.job.job_id, exc_info=error)  # its lease runs out
+        self._nudged.set()
+
+    async def _work(self, held: _Held) -> None:
+        job, kind = held.job, held.kind
+        try:
+            if job.is_taken_over and kind.retry.gives_up and kind.retry.is_lasting(job.attempts - 1, None):
+                await self._stuck(held, WORKER_LOST)  # it takes its worker down each time
+                return
+            await kind.work(job)
+            held.is_ending = True
+            if not job.is_finished:
+                async with self._database.transaction() as transaction:
+                    await queue.finish(transaction, job)
+        except asyncio.CancelledError:
+            if held.is_lost:
+                _log.warning("job_lease_lost", kind=kind.name, job=job.job_id)
+                return
+            held.is_ending = True
+            with suppress(ZegelError):  # its lease runs out by itself
+                await queue.give_back(self._database, job)
+            raise
+        except LeaseLost:
+            _log.warning("job_lease_lost", kind=kind.name, job=job.job_id)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the job waits and is tried again
+            held.is_ending = True
+            with suppress(ZegelError, LeaseLost):  # its lease runs out by itself, or has
+                await self._failed(held, error)
+        else:
+            self._done += 1
+            self._tenant_failures.pop((kind.name, job.tenant_id), None)
+            if self._metrics is not None:
+                self._metrics.done.labels(kind.name).inc()
+
+    async def _failed(self, held: _Held, error: Exception) -> None:
+        job, kind = held.job, held.kind
+        known = error if isinstance(error, ZegelError) else None
+        reason = known.reason if known else INTERNAL
+        facts = {"kind": kind.name, "job": job.job_id, "resource": job.resource_id}
+        if known is None:
+            _log.error("job_defect", **facts, exc_info=error)
+        _log.warning("job_put_off", **facts, reason=reason, attempts=job.attempts)
+        if self._metrics is not None:
+            self._metrics.failures.labels(kind.name).inc()
+        if known is not None and kind.is_tenant_wide(known):
+            await self._put_off_tenant(held, known)
+            return
+        if kind.retry.is_lasting(job.attempts, known):
+            await self._stuck(held, reason)
+        else:
+            until = clock.now() + int(kind.retry.wait_s(job.attempts, known) * clock.SECOND)
+            await queue.put_off(self._database, job, until, reason)
+
+    async def _put_off_tenant(self, held: _Held, error: ZegelError) -> None:
+        """Puts off all that is due of a tenant: each job would take as long to find out why it cannot be done."""
+        job, key = held.job, (held.kind.name, held.job.tenant_id)
+        tries = self._tenant_failures[key] = self._tenant_failures.get(key, 0) + 1
+        until = clock.now() + int(held.kind.retry.wait_s(tries, error) * clock.SECOND)
+        await queue.put_off(self._database, job, until, error.reason)
+        await queue.put_off_tenant(self._database, job, until, error.reason)
+
+    async def _stuck(self, held: _Held, reason: str) -> None:
+        """Gives up or blocks what cannot be done as it is."""
+        job, kind = held.job, held.kind
+        until = clock.now() + int(jittered(kind.retry.longest_s) * clock.SECOND)
+        _log.error("job_stuck", kind=kind.name, job=job.job_id, resource=job.resource_id, reason=reason)
+        written: Written | None = _nothing
+        if not kind.retry.gives_up and job.blocked_time is not None:
+            written = None
+        elif kind.on_stuck is not None:
+            try:
+                written = await kind.on_stuck(job, reason)
+            except ZegelError:
+                written = None  # another attempt tells
+        held.is_ending = True
+        if not kind.retry.gives_up:
+            await queue.block(self._database, job, until, reason, written)
+        elif written is None:
+            await queue.put_off(self._database, job, until, reason)
+        else:
+            await queue.give_up(self._database, job, reason, written)
+
+    async def _keep(self) -> None:
+        """Keeps what is in hand from becoming due, and stops the work on what cannot be kept."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(LEASE_S / 3)
+            held = [each for each in self._held.values() if not each.is_ending]
+            if not held:
+                continue
+            until = loop.time() + LEASE_S
+            try:
+                async with asyncio.timeout(LEASE_S / 3):
+                    jobs = [each.job for each in held]
+                    lost = await queue.extend(self._database, jobs, lease=int(LEASE_S * clock.SECOND))
+            except (ZegelError, TimeoutError):
+                for each in held:  # a database that does not answer now may do so before the lease runs out
+                    if loop.time() >= each.until:
+                        each.lose()
+                continue
+            gone = {job.job_id for job in lost}
+            for each in held:
+                if each.job.job_id not in gone:
+                    each.until = until
+                elif not (each.is_ending or each.job.is_finished):
+                    each.lose()
+
+
+async def _nothing(_transaction: Transaction) -> None:
+    """Writes nothing."""

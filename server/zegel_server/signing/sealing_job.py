@@ -1,0 +1,97 @@
+"""The kind of job that seals a request that everybody has signed.
+
+Invariants:
+
+* A request is never given up: it is tried until it is sealed.
+* Where the reason of a failure does not pass by waiting, the request is *blocked*: it says so, and the first time its
+  trail does.
+* A tenant whose own key provider is away is put off as a whole.
+"""
+
+from typing import Final, Protocol
+
+from zegel.event.v1 import event_type_pb2 as events
+from zegel_server.audit.recorder import Recorder
+from zegel_server.db import Database, Transaction
+from zegel_server.errors import NotFound, Unavailable, ZegelError
+from zegel_server.jobs.model import INTERNAL, Job, JobKind, RetryPolicy, Written, never_by_waiting
+from zegel_server.keys.providers import is_key_away
+from zegel_server.signing import store
+
+CONCURRENCY: Final = 2
+"""Requests sealed at a time: each takes a sandbox of its own and its originals in memory."""
+FIRST_RETRY_S: Final = 0.5
+"""How long the first failure is waited out, before jitter."""
+LONGEST_RETRY_S: Final = 300.0
+"""The longest that a failure is waited out: an authority that is back for five minutes is noticed."""
+DEFECT_TRIES: Final = 10
+"""Tries, over some minutes, after which a defect of ours counts as lasting, such as a sandbox that stops at this file:
+some come of what else the machine does, and what a trail once says stays there."""
+
+
+class Seals(Protocol):
+    """Tries to seal a request."""
+
+    async def seal(self, job: Job) -> None:
+        """One try.
+
+        Args:
+            job: The job; its resource is the request.
+        """
+        ...
+
+
+def is_lasting(attempts: int, error: ZegelError | None) -> bool:
+    """Whether a failure does not pass by waiting.
+
+    Args:
+        attempts: How often it was tried.
+        error: Why it failed; ``None`` for a defect.
+    """
+    if error is None or _is_ours(error):
+        return attempts >= DEFECT_TRIES
+    return never_by_waiting(error) or error.reason == "TRAIL_FULL"
+
+
+def _is_ours(error: ZegelError) -> bool:
+    """Whether a failure is neither the request's nor a neighbour's: a defect, a sandbox that stopped or did wrong."""
+    return error.reason == INTERNAL or (
+        error.reason == Unavailable.default_reason and "dependency" not in error.metadata
+    )
+
+
+def sealing_kind(database: Database, sealer: Seals, recorder: Recorder) -> JobKind:
+    """The kind of job that seals requests.
+
+    Args:
+        database: Where the requests are.
+        sealer: Seals one request.
+        recorder: Records that a request cannot be sealed.
+    """
+
+    async def on_stuck(job: Job, reason: str) -> Written:
+        request = await database.fetch_one(store.TRAIL_OF, signature_request_id=job.resource_id)
+        if request is None:
+            raise NotFound("signature_request")
+        draft = await recorder.draft_own(
+            job.tenant_id,
+            events.EVENT_TYPE_SIGNATURE_REQUEST_INVALID,
+            resource_id=job.resource_id,
+            signature_request_id=job.resource_id,
+            trail=request.audit_id,
+            extra={"reason": reason},
+        )
+
+        async def write(transaction: Transaction) -> None:
+            await recorder.record(transaction, draft)
+
+        return write
+
+    return JobKind(
+        store.SEAL,
+        sealer.seal,
+        concurrency=CONCURRENCY,
+        retry=RetryPolicy(FIRST_RETRY_S, LONGEST_RETRY_S, is_lasting, gives_up=False),
+        is_tenant_wide=is_key_away,
+        on_stuck=on_stuck,
+    )
