@@ -99,6 +99,34 @@ def test_it_lists_what_cannot_be_sealed_and_has_it_tried_again(tmp_path: Path) -
     assert (absent.returncode, absent.stdout) == (1, "")
 
 
+def test_it_lists_dead_letters_and_sends_them_again(tmp_path: Path) -> None:
+    folder = in_folder(tmp_path)
+    said(run("migrate", *folder))
+    with closing(sqlite3.connect(tmp_path / "zegel.db")) as rows:
+        rows.executemany(
+            "INSERT INTO jobs (kind, tenant_id, resource_id, payload, state, scheduled_time, due_time, attempts,"
+            " last_reason) VALUES (?, ?, ?, '{}', ?, 0, 0, 9, 'GONE')",
+            [("mail", "ten_1", "m1", "DEAD"), ("mail", "ten_2", "m2", "DEAD"), ("hook", "ten_1", "h1", "WAITING")],
+        )
+        rows.commit()
+        listed = said(run("jobs", "list", "--state", "dead", *folder))
+        assert [(each["kind"], each["resource_id"], each["attempts"]) for each in listed] == [
+            ("mail", "m1", 9),
+            ("mail", "m2", 9),
+        ]
+        assert len(said(run("jobs", "list", "--tenant", "ten_1", *folder))) == 2
+        assert said(run("jobs", "retry", str(listed[0]["job_id"]), *folder)) == [{"retried": 1}]
+        states = "SELECT resource_id, state, attempts FROM jobs ORDER BY job_id"
+        assert rows.execute(states).fetchall() == [("m1", "WAITING", 0), ("m2", "DEAD", 9), ("h1", "WAITING", 9)]
+        assert said(run("jobs", "retry", "--kind", "mail", "--state", "dead", *folder)) == [{"retried": 1}]
+        assert rows.execute(states).fetchall()[1] == ("m2", "WAITING", 0)
+    nothing, absent, wrong = (
+        run("jobs", "retry", *arguments, *folder) for arguments in ((), ("99",), ("--state", "gone"))
+    )
+    assert (nothing.returncode, absent.returncode, wrong.returncode) == (2, 1, 1)
+    assert "state" in wrong.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "environment", "words"),
     [

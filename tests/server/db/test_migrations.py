@@ -8,14 +8,17 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from zegel_server.db import migrate
+from support.jobs import ROWS, add
+from zegel_server import clock
+from zegel_server.db import migrate, open_database
 from zegel_server.db.factory import sqlite_path
 from zegel_server.db.migrate import current_revision, newest_revision, upgrade
 from zegel_server.db.schema import metadata
 from zegel_server.errors import Unavailable
+from zegel_server.jobs import queue
 
 BEFORE_WRAPPED_KEYS = "0012"
 
@@ -58,6 +61,38 @@ async def test_doing_them_again_does_nothing(database_url: str) -> None:
     await upgrade(database_url)
     await upgrade(database_url)
     assert await current_revision(database_url) == newest_revision()
+
+
+async def test_what_waited_in_the_outbox_waits_as_a_job(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def to_the_outbox(connection: Connection) -> None:
+        configuration = migrate._config()
+        configuration.attributes["connection"] = connection
+        command.upgrade(configuration, "0013")
+        connection.execute(
+            text(
+                "INSERT INTO outbox (kind, tenant_id, resource_id, payload, due_time, attempts, last_reason, blocked,"
+                " blocked_time) VALUES ('seal', 'ten_1', 'req_1', '', 5, 3, 'DOCUMENT_TOO_COMPLEX', 1, 4),"
+                " ('delete_blobs', 'ten_2', 'a/b', '{\"prefix\"\\: \"a/b\"}', 7, 0, '', 0, NULL)"
+            )
+        )
+
+    with monkeypatch.context() as patched:
+        patched.setattr(migrate, "_upgrade", to_the_outbox)
+        await upgrade(database_url)
+    await upgrade(database_url)
+    database = await open_database(database_url)
+    try:
+        seal, delete = await database.fetch(ROWS)
+        assert (seal.kind, seal.tenant_id, seal.resource_id, seal.payload) == ("seal", "ten_1", "req_1", "{}")
+        assert (seal.state, seal.due_time, seal.attempts, seal.last_reason) == ("WAITING", 5, 3, "DOCUMENT_TOO_COMPLEX")
+        assert (seal.blocked, seal.blocked_time, seal.fence, seal.order_key) == (1, 4, None, None)
+        assert (delete.resource_id, delete.payload, delete.attempts) == ("a/b", '{"prefix": "a/b"}', 0)
+        [job] = await queue.claim(database, "delete_blobs", limit=9, lease=clock.HOUR)
+        assert job.resource_id == "a/b"
+        await add(database, "seal", "req_2")
+        assert [row.resource_id for row in await database.fetch(ROWS)] == ["req_1", "a/b", "req_2"]
+    finally:
+        await database.close()
 
 
 async def test_several_processes_may_migrate_at_once(database_url: str) -> None:
