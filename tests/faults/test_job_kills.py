@@ -100,7 +100,7 @@ async def test_killed_at_any_moment_no_job_is_lost_and_none_is_done_by_two_at_on
                 name = f"r{kill}-{number}"
                 key_of[name] = f"key-{dice.randrange(KEYS)}" if number % 2 else None
                 await add(database, KIND, name, order_key=key_of[name])
-            await asyncio.sleep(dice.uniform(0.2, 1.5))
+            await asyncio.sleep(dice.uniform(0.05, 0.8))
             victim = workers.pop(dice.randrange(WORKERS))
             assert victim.pid is not None
             gone[victim.pid] = end(victim)

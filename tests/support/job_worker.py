@@ -22,7 +22,7 @@ from zegel_server.jobs.worker import Worker
 KIND = "trial"
 TOLD = "told"
 """The kind of a job that is enqueued with the end of another, and that nobody runs: the ends that counted."""
-WORK_S = 0.04
+WORK_S = 0.3
 """The longest that a piece of work takes, but for those that a test makes long."""
 LONG_S = 3600.0
 

@@ -96,9 +96,10 @@ async def claim(database: Database, kind: str, *, limit: int, lease: int) -> Seq
     Raises:
         Unavailable: The database does not answer.
     """
-    now, fence = clock.now(), secrets.randbits(62)
+    fence = secrets.randbits(62)
     try:
         async with database.transaction() as transaction:
+            now = clock.now()  # the lock may have been waited for, and that is no part of the lease
             rows = await transaction.fetch(store.LEFT_BEHIND, kind=kind, now=now, limit=limit)
             if len(rows) < limit:
                 rows += await transaction.fetch(store.DUE, kind=kind, now=now, limit=limit - len(rows))
@@ -124,8 +125,8 @@ async def extend(database: Database, jobs: Sequence[Job], *, lease: int) -> Sequ
     Raises:
         Unavailable: The database does not answer.
     """
-    until = clock.now() + lease
     async with database.transaction() as transaction:
+        until = clock.now() + lease
         return [
             job
             for job in jobs

@@ -53,13 +53,31 @@ class _Held:
     def __init__(self, job: Job, kind: JobKind, until: float) -> None:
         self.job = job
         self.kind = kind
-        self.until = until
         self.is_lost = False
         self.is_ending = False
         self.task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self.keep(until)
+
+    def keep(self, until: float) -> None:
+        """Has the work stopped when its lease ends, unless that is moved before.
+
+        Args:
+            until: When its lease ends, by the loop's clock.
+        """
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(until, self.lose)
+
+    def end(self) -> None:
+        """The work is over."""
+        if self._timer is not None:
+            self._timer.cancel()
 
     def lose(self) -> None:
-        """Stops the work: another worker may have begun it."""
+        """Stops the work: another worker may have begun it. What already ends says so under its fence."""
+        if self.is_ending or self.job.is_finished:
+            return
         self.is_lost = True
         if self.task is not None:
             self.task.cancel()
@@ -154,7 +172,10 @@ class Worker:
             if room > 0 and any(time is not None and time <= now for time in times[2 * number : 2 * number + 2]):
                 until = asyncio.get_running_loop().time() + LEASE_S
                 lease = int(LEASE_S * clock.SECOND)
-                for job in await queue.claim(self._database, kind.name, limit=room, lease=lease):
+                jobs = await queue.claim(self._database, kind.name, limit=room, lease=lease)
+                if asyncio.get_running_loop().time() >= until:
+                    continue  # what took so long is another's by now, or soon
+                for job in jobs:
                     self._begin(_Held(job, kind, until))
                     begun += 1
         return begun
@@ -184,6 +205,7 @@ class Worker:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         held = self._held.pop(task)
+        held.end()
         self._running[held.kind.name] -= 1
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("job_defect", kind=held.kind.name, job=held.job.job_id, exc_info=error)  # its lease runs out
@@ -282,16 +304,16 @@ class Worker:
                     jobs = [each.job for each in held]
                     lost = await queue.extend(self._database, jobs, lease=int(LEASE_S * clock.SECOND))
             except (ZegelError, TimeoutError):
-                for each in held:  # a database that does not answer now may do so before the lease runs out
-                    if loop.time() >= each.until:
-                        each.lose()
+                continue  # a database that does not answer now may do so before the leases run out
+            except Exception as error:  # noqa: BLE001 - without this task nothing that takes longer would ever end
+                _log.error("jobs_defect", exc_info=error)
                 continue
             gone = {job.job_id for job in lost}
             for each in held:
-                if each.job.job_id not in gone:
-                    each.until = until
-                elif not (each.is_ending or each.job.is_finished):
+                if each.job.job_id in gone:
                     each.lose()
+                elif each.task in self._held:
+                    each.keep(until)
 
 
 async def _nothing(_transaction: Transaction) -> None:

@@ -80,6 +80,20 @@ async def test_workers_that_claim_at_once_share_what_there_is(database: Database
     assert sorted(chain.from_iterable(taken)) == sorted(f"r{number}" for number in range(40))
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+async def test_a_lease_begins_once_the_job_is_taken_however_long_that_was_waited_for(
+    database: Database, other: Database
+) -> None:
+    await add(database, KIND, "r1")
+    async with other.transaction():  # nobody else writes meanwhile
+        claiming = asyncio.create_task(claim(database))
+        await asyncio.sleep(0.3)
+        released = clock.now()
+    await claiming
+    [row] = await database.fetch(ROWS)
+    assert row.due_time >= released + clock.HOUR
+
+
 async def test_whoever_lost_its_lease_can_neither_finish_nor_put_off_nor_give_up(
     database: Database, other: Database
 ) -> None:
