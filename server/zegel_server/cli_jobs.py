@@ -7,7 +7,7 @@ import typer
 from zegel_server.cli_support import DataDir, Development, say, settings_of, with_core
 from zegel_server.core import Core
 from zegel_server.jobs.service import STATES, JobFilter, Jobs
-from zegel_server.signing.sealing_queue import SealingQueue
+from zegel_server.signing.sealing_queue import SealingQueue, sealing_facts
 
 sealing = typer.Typer(no_args_is_help=True, help="Signature requests that wait to be sealed.")
 jobs = typer.Typer(no_args_is_help=True, help="Work that is done later: what waits, runs, or was given up.")
@@ -23,7 +23,7 @@ def list_sealing(data_dir: DataDir = None, development: Development = None) -> N
 
     async def work(core: Core) -> None:
         for each in await SealingQueue(core.database).waiting():
-            say(**each.told())
+            say(**sealing_facts(each))
 
     with_core(settings_of(data_dir=data_dir, development=development), work)
 

@@ -1,47 +1,36 @@
 """What waits to be sealed, as the operator sees it: listed, counted, tried again at once."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from typing import Final
 
 from prometheus_client import Gauge
 
-from zegel_server import clock
 from zegel_server.db import Database
 from zegel_server.edge import validation
 from zegel_server.errors import NotFound
-from zegel_server.jobs.service import BLOCKED, JobFilter, Jobs
+from zegel_server.jobs.service import BLOCKED, JobFilter, Jobs, ListedJob
 from zegel_server.signing import store
 
+_SHOWN: Final = {
+    "signature_request_id": "resource_id",
+    "tenant_id": "tenant_id",
+    "attempts": "attempts",
+    "last_reason": "last_reason",
+    "blocked": "blocked",
+    "blocked_time": "blocked_time",
+    "next_attempt_time": "due_time",
+}
+"""What is shown of a job that seals, with the names that its request has for it."""
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A request that waits to be sealed. Times are microseconds since the epoch.
 
-    Attributes:
-        signature_request_id: The request.
-        tenant_id: Whose it is.
-        attempts: How often it was tried.
-        last_reason: Why the last try failed; empty where none has.
-        blocked: Whether that does not pass by waiting.
-        blocked_time: When it was first so; ``None`` for never.
-        next_attempt_time: When it is tried next.
+def sealing_facts(job: ListedJob) -> dict[str, object]:
+    """What people and programs are shown of a request that waits to be sealed: times as RFC 3339 has them.
+
+    Args:
+        job: The job that seals it.
     """
-
-    signature_request_id: str
-    tenant_id: str
-    attempts: int
-    last_reason: str
-    blocked: bool
-    blocked_time: int | None
-    next_attempt_time: int
-
-    def told(self) -> dict[str, object]:
-        """The same for people and programs: times as RFC 3339 has them."""
-        return {
-            **asdict(self),
-            "blocked_time": None if self.blocked_time is None else clock.to_rfc3339(self.blocked_time),
-            "next_attempt_time": clock.to_rfc3339(self.next_attempt_time),
-        }
+    facts = job.facts()
+    return {name: facts[of_job] for name, of_job in _SHOWN.items()}
 
 
 class SealingQueue:
@@ -56,24 +45,13 @@ class SealingQueue:
         self._jobs = Jobs(database)
         self._gauge = gauge
 
-    async def waiting(self) -> Sequence[Waiting]:
-        """What waits to be sealed, those that cannot be first.
+    async def waiting(self) -> Sequence[ListedJob]:
+        """The jobs that seal, those first that cannot as they are; the resource of each is its request.
 
         Raises:
             Unavailable: The database does not answer.
         """
-        return [
-            Waiting(
-                job.resource_id,
-                job.tenant_id,
-                job.attempts,
-                job.last_reason,
-                job.blocked,
-                job.blocked_time,
-                job.due_time,
-            )
-            for job in await self._jobs.list(JobFilter(kind=store.SEAL))
-        ]
+        return await self._jobs.list(JobFilter(kind=store.SEAL))
 
     async def retry(self, signature_request_id: str) -> None:
         """Has a request tried at once, by whichever process looks first.

@@ -16,7 +16,7 @@ from zegel_server.jobs import worker
 from zegel_server.signing import sealing_job
 from zegel_server.signing.messages import ceremony_message, request_message
 from zegel_server.signing.request import SignatureRequest
-from zegel_server.signing.sealing_queue import SealingQueue
+from zegel_server.signing.sealing_queue import SealingQueue, sealing_facts
 
 TOO_COMPLEX = FailedPrecondition("x", reason="DOCUMENT_TOO_COMPLEX")
 
@@ -177,13 +177,13 @@ async def test_an_operator_sees_what_waits_and_what_is_stuck_first(world: World)
     async with working(sealing_worker(world, Sealer(world, fail))):
         await until(both)
     waiting = await queue.waiting()
-    assert [(each.signature_request_id, each.blocked) for each in waiting] == [
+    assert [(each.resource_id, each.blocked) for each in waiting] == [
         (stuck.signature_request_id, True),
         (sound.signature_request_id, False),
     ]
-    assert waiting[0].told()["last_reason"] == "DOCUMENT_TOO_COMPLEX"
-    assert str(waiting[0].told()["next_attempt_time"]).endswith("Z")
-    assert waiting[1].told()["blocked_time"] is None
+    assert sealing_facts(waiting[0])["last_reason"] == "DOCUMENT_TOO_COMPLEX"
+    assert str(sealing_facts(waiting[0])["next_attempt_time"]).endswith("Z")
+    assert sealing_facts(waiting[1])["blocked_time"] is None
     await queue.count()
     assert gauge._value.get() == 1
     with pytest.raises(NotFound):
