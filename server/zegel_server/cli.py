@@ -250,7 +250,7 @@ def orphans(
 
     async def work(core: Core) -> None:
         async with AsyncExitStack() as stack:
-            scrub = core.open_upkeep(stack)
+            scrub = core.open_scrub(stack)
             if remove:
                 say(removed=await scrub.remove_orphans())
                 return
@@ -267,7 +267,7 @@ def scrub(data_dir: DataDir = None, development: Development = None) -> None:
     async def work(core: Core) -> None:
         checked = damaged = 0
         async with AsyncExitStack() as stack:
-            async for each in core.open_upkeep(stack).scrub():
+            async for each in core.open_scrub(stack).scrub():
                 checked += 1
                 if each.problem:
                     damaged += 1

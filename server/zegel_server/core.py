@@ -126,7 +126,7 @@ class Core:
         stack.push_async_callback(core.authentication.settle)
         return core
 
-    def open_upkeep(self, stack: AsyncExitStack) -> Scrub:
+    def open_scrub(self, stack: AsyncExitStack) -> Scrub:
         """What looks after stored documents, for a command.
 
         Args:

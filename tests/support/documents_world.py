@@ -96,12 +96,12 @@ class TroubledBlobs:
 
 
 def rendition_of(pdf: bytes) -> bytes:
-    """What signers are shown of a PDF, as ``EasyWorkshop`` has it: other bytes, and more of them."""
+    """What signers are shown of a PDF, as ``EasySandbox`` has it: other bytes, and more of them."""
     return b"%PDF-1.7 rendition\n" + pdf
 
 
 @dataclass
-class EasyWorkshop:
+class EasySandbox:
     """Takes for a PDF whatever begins as one, and remembers what it was shown."""
 
     seen: list[bytes] = field(default_factory=list)
@@ -371,7 +371,7 @@ def assemble(
 ) -> World:
     """The use cases, built as a server builds them when it starts."""
     tenant_id, subject_id = tenant
-    sandbox = sandbox or EasyWorkshop()
+    sandbox = sandbox or EasySandbox()
     recorder = Recorder(keys)
     blobs = TroubledBlobs(open_blob_store((folder / "blobs").as_uri()))
     encrypted_store = EncryptedStore(blobs, keys)

@@ -17,7 +17,7 @@ from zegel.evidence.sealed_file import timestamps
 from zegel.evidence.sealed_file.placing import Unsigned, place_signature
 from zegel.evidence.sealed_file.reading import SealedFile, read_sealed_file
 from zegel.evidence.sealed_file.rendition import entries_of
-from zegel.evidence.sealed_file.revisions import CATALOGUE, Base, Revision, read_base, read_revisions
+from zegel.evidence.sealed_file.revisions import CATALOGUE, Base, read_base, read_revisions
 from zegel.evidence.sealed_file.syntax import Value
 from zegel.evidence.sealed_file.timestamps import State, Validation, first_state, write_timestamp
 from zegel.evidence.verification import load_certificates
@@ -177,11 +177,6 @@ def part(data: bytes, path: Sequence[int]) -> bytes:
 
     edited(data, path, keep)
     return found[0]
-
-
-def objects_of(revision: Revision) -> dict[int, Value]:
-    """All objects of a revision."""
-    return dict(revision.objects.items())
 
 
 def replaced(objects: dict[int, Value], number: int, changes: Mapping[str, Value]) -> None:

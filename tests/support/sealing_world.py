@@ -48,7 +48,7 @@ class SealingWorld:
     """A tenant whose requests can be sealed."""
 
     world: World
-    library: SigningDocuments
+    signing_documents: SigningDocuments
     sequencer: Sequencer
     trail: AuditTrail
     sandbox: Sandbox
@@ -63,7 +63,7 @@ class SealingWorld:
 
     def sealer_with(self, **changes: Any) -> Sealer:
         parts: dict[str, Any] = {
-            "documents": self.library,
+            "documents": self.signing_documents,
             "trails": self.trail,
             "sandbox": self.sandbox,
             "materials": self.materials,
@@ -73,7 +73,7 @@ class SealingWorld:
         return Sealer(database, self.world.keys, self.world.recorder, **parts)
 
     async def document(self, data: bytes, title: str = "Lease") -> str:
-        prepared = await self.library.store_sealed(
+        prepared = await self.signing_documents.store_sealed(
             tenant_id=self.world.tenant_id,
             signature_request_id="",
             title=title,
@@ -144,7 +144,7 @@ async def open_sealing_world(url: str, folder: Path, sandbox: Sandbox) -> AsyncI
     try:
         yield SealingWorld(
             world=world,
-            library=world.documents.for_signing,
+            signing_documents=world.documents.for_signing,
             sequencer=sequencer,
             trail=AuditTrail(world.database, world.keys, log, sequencer),
             sandbox=sandbox,

@@ -32,10 +32,10 @@ async def test_a_request_that_is_moved_while_it_is_sealed_takes_its_sealed_docum
     request = await made.signed(orders=(0,))
 
     class Meanwhile:
-        read_rendition = made.library.read_rendition
+        read_rendition = made.signing_documents.read_rendition
 
         async def store_sealed(self, **about: Any) -> Any:
-            prepared = await made.library.store_sealed(**about)
+            prepared = await made.signing_documents.store_sealed(**about)
             async with made.world.database.transaction() as transaction:
                 await transaction.execute(
                     MOVE_REQUEST,

@@ -51,7 +51,7 @@ def worker_of(made: SealingWorld) -> Worker:
 
 
 async def sealed_file(made: SealingWorld, request: SignatureRequest) -> bytes:
-    return await made.library.read_all(made.world.tenant_id, request.sealed_document_id, 1)
+    return await made.signing_documents.read_all(made.world.tenant_id, request.sealed_document_id, 1)
 
 
 async def assert_completed_once(made: SealingWorld, request: SignatureRequest) -> None:
@@ -90,7 +90,7 @@ async def assert_complete(made: SealingWorld, request: SignatureRequest) -> byte
     assert all(check.ok for check in report.checks if check.name == "detached_proof")
     shown = found.rendition
     assert shown is not None
-    rendition = await made.library.read_rendition(made.world.tenant_id, shown.document_id, shown.version)
+    rendition = await made.signing_documents.read_rendition(made.world.tenant_id, shown.document_id, shown.version)
     assert data.startswith(rendition)
     assert hashlib.sha256(rendition).digest() == shown.sha256
     return data
@@ -130,7 +130,7 @@ async def test_everybody_has_signed_and_the_sealed_file_proves_it(sealing_world:
     rows = [row for row in await made.world.event_rows() if row.trail == request.audit_id]
     assert lines == [bytes(row.leaf) for row in rows[:-1]]
     assert all(b"example.com" not in line and b"Ann" not in line for line in lines)
-    facts = await made.library.describe(made.sender, (await made.get(request)).sealed_document_id)
+    facts = await made.signing_documents.describe(made.sender, (await made.get(request)).sealed_document_id)
     assert (facts.sha256, len(facts.pages), facts.title) == (hashlib.sha256(data).digest(), len(texts), request.title)
 
 
@@ -287,7 +287,7 @@ async def test_killed_at_any_step_it_goes_on_and_completes_once(sealing_world: S
         death = Death(at)
         dying = made.sealer_with(
             database=Mortal(made.world.database, death),
-            documents=Mortal(made.library, death),
+            documents=Mortal(made.signing_documents, death),
             sandbox=Mortal(made.sandbox, death),
         )
         try:
@@ -321,10 +321,10 @@ async def test_a_document_other_than_the_one_signed_is_not_sealed(sealing_world:
     request = await made.signed()
 
     class Swapped:
-        store_sealed = made.library.store_sealed
+        store_sealed = made.signing_documents.store_sealed
 
         async def read_rendition(self, *place: Any) -> bytes:
-            return await made.library.read_rendition(*place) + b"\n"
+            return await made.signing_documents.read_rendition(*place) + b"\n"
 
     with pytest.raises(DataLoss):
         await made.sealer_with(documents=Swapped()).seal(await made.job(request))
