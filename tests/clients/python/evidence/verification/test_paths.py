@@ -365,10 +365,11 @@ def test_too_much_revocation_data_is_refused_unread() -> None:
 def test_a_long_list_takes_its_time_and_no_more() -> None:
     """Some 20,000 entries: a large public authority's. The bound on bytes keeps it to ten times as many."""
     entries = 20_000
-    builder = x509.CertificateRevocationListBuilder(CA.certificate.subject, day(SEALED - 1), day(SEALED + 6))
     revoked = [x509.RevokedCertificateBuilder(1 << 120 | n, day(5)).build() for n in range(entries)]
-    for each in revoked:
-        builder._revoked_certificates.append(each)
+    builder = x509.CertificateRevocationListBuilder(
+        CA.certificate.subject, day(SEALED - 1), day(SEALED + 6), revoked_certificates=revoked
+    )
+    assert builder._revoked_certificates is not x509.CertificateRevocationListBuilder()._revoked_certificates, "shared"
     long = builder.sign(CA.key, hashes.SHA256()).public_bytes(Encoding.DER)
     with Effort() as effort:
         replace(FILE, crls=(ROOT_LIST, long)).check()
