@@ -140,7 +140,7 @@ class Database(Reader, Protocol):
 async def to_its_end(work: Awaitable[T]) -> T:
     """Awaits something to its end, even where the awaiting task is cancelled meanwhile.
 
-    A connection must not be handed on while a ``COMMIT`` may still be under way on it.
+    A connection must not be handed on while a ``BEGIN`` or ``COMMIT`` may still be under way on it.
 
     Args:
         work: What to await.

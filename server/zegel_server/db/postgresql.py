@@ -276,10 +276,10 @@ class PostgresqlDatabase:
             connection = await self._pool.acquire()
         try:
             unit = connection.transaction()
-            with telling():
-                await unit.start()
             transaction = PostgresqlTransaction(connection, self._notify)
             try:
+                with telling():
+                    await to_its_end(unit.start())  # a BEGIN that is cut short may have begun
                 yield transaction
                 transaction.end()
             except BaseException:

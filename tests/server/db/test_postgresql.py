@@ -47,6 +47,29 @@ async def test_a_connection_that_is_cut_is_told_and_replaced(database: Database,
     assert [row.thing_id for row in await database.fetch(ALL)] == ["c"]
 
 
+async def test_cancelled_while_it_begins_a_transaction_leaves_no_trace(database: Database) -> None:
+    complaints: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context["message"]))
+    begun = 0
+
+    async def begin() -> None:
+        nonlocal begun
+        async with database.transaction():
+            begun += 1
+            await asyncio.sleep(3600)
+
+    for steps in range(30):
+        task = asyncio.create_task(begin())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await put(database, f"{steps}")
+    assert begun < 30, "none was cancelled before it had begun: the test shows nothing"
+    assert complaints == []
+
+
 async def test_a_commit_that_is_cut_is_told(database: Database, postgres_cluster: Cluster) -> None:
     async def work() -> None:
         async with database.transaction() as transaction:
