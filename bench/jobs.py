@@ -19,12 +19,14 @@ from bench import _run
 from zegel_server.db import Database, Statement, bind, open_database
 from zegel_server.db.migrate import upgrade
 from zegel_server.db.schema import jobs
-from zegel_server.jobs import queue, store
+from zegel_server.jobs import kinds, queue, store
 from zegel_server.jobs.model import Job, JobKind
 from zegel_server.jobs.worker import Worker
 
 AT_ONCE: Final = 64
 """Tasks that enqueue at once, and jobs that run at once."""
+TRIVIAL: Final = kinds.register("trivial")
+"""A kind of job that does nothing."""
 ROUNDS: Final = {"small": 3, "large": 9}
 JOBS: Final = {"sqlite": {"small": 3_000, "large": 20_000}, "postgresql": {"small": 800, "large": 8_000}}
 TARGET: Final = 1_000
@@ -87,7 +89,7 @@ async def queue_round(database: Database, number: int, *, keys: int = 0) -> tupl
         async with database.transaction() as transaction:
             await queue.enqueue(
                 transaction,
-                "trivial",
+                TRIVIAL,
                 tenant_id="ten_1",
                 resource_id=f"r{each}",
                 order_key=f"k{each % keys}" if keys else None,
@@ -101,7 +103,7 @@ async def queue_round(database: Database, number: int, *, keys: int = 0) -> tupl
 
     enqueued = await spread(enqueue, number)
     began = time.perf_counter()
-    worker = asyncio.create_task(Worker(database, [JobKind("trivial", work, concurrency=AT_ONCE)]).run())
+    worker = asyncio.create_task(Worker(database, [JobKind(TRIVIAL, work, concurrency=AT_ONCE)]).run())
     await done.wait()
     ran = number / (time.perf_counter() - began)
     worker.cancel()

@@ -48,6 +48,7 @@ from zegel_server.identity.exchange import Exchange
 from zegel_server.identity.operator import ensure_operator, renew_operator, write_secret
 from zegel_server.identity.servicer import IdentityServicer
 from zegel_server.janitor import Chore, Janitor
+from zegel_server.jobs.kinds import demand_all_run
 from zegel_server.jobs.metrics import JobMetrics
 from zegel_server.jobs.service import Jobs
 from zegel_server.jobs.worker import Worker
@@ -150,6 +151,7 @@ class Domains:
             evidence_wait_s=max(EVIDENCE_WAIT_S, settings.witness_wait) if settings.witnesses_needed else None,
         )
         kinds = [sealing_kind(database, sealer, recorder), removal_kind(self.encrypted_store)]
+        demand_all_run(kinds)
         metrics = JobMetrics(registry)
         self.worker = Worker(database, kinds, metrics)
         jobs = Jobs(database, metrics, [kind.name for kind in kinds])

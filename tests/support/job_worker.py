@@ -15,12 +15,12 @@ from pathlib import Path
 from random import Random
 
 from zegel_server.db import open_database
-from zegel_server.jobs import queue, worker
+from zegel_server.jobs import kinds, queue, worker
 from zegel_server.jobs.model import Job, JobKind, RetryPolicy
 from zegel_server.jobs.worker import Worker
 
-KIND = "trial"
-TOLD = "told"
+KIND = kinds.register("trial")
+TOLD = kinds.register("told")
 """The kind of a job that is enqueued with the end of another, and that nobody runs: the ends that counted."""
 WORK_S = 0.3
 """The longest that a piece of work takes, but for those that a test makes long."""

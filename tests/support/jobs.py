@@ -9,12 +9,12 @@ from sqlalchemy import select
 from zegel_server import clock
 from zegel_server.db import Database, Statement
 from zegel_server.db.schema import jobs
-from zegel_server.jobs import queue
+from zegel_server.jobs import kinds, queue
 from zegel_server.jobs.model import Job, JobKind, JobState
 
 ROWS: Final = Statement(select(jobs).order_by(jobs.c.job_id))
 TENANT: Final = "ten_1"
-LETTER: Final = "letter"
+LETTER: Final = kinds.register("letter")
 """The kind of job that tests run."""
 
 

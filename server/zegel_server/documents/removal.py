@@ -11,10 +11,10 @@ from typing import Final
 from zegel_server.db import Transaction
 from zegel_server.documents.encrypted_store import EncryptedStore
 from zegel_server.errors import ZegelError
-from zegel_server.jobs import queue
+from zegel_server.jobs import kinds, queue
 from zegel_server.jobs.model import Job, JobKind, RetryPolicy
 
-DELETE_BLOBS: Final = "delete_blobs"
+DELETE_BLOBS: Final = kinds.register("delete_blobs")
 """The kind of job; its resource is the folder."""
 CONCURRENCY: Final = 4
 """Folders removed at a time."""

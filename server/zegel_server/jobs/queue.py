@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from zegel_server import clock
 from zegel_server.db import Database, Row, Statement, Transaction, UniqueViolation
-from zegel_server.jobs import store
+from zegel_server.jobs import kinds, store
 from zegel_server.jobs.model import Job, JobState, LeaseLost, Written
 
 TOPIC: Final = "jobs"
@@ -38,13 +38,17 @@ async def enqueue(
 
     Args:
         transaction: The one that makes the change which the job follows.
-        kind: The kind of job.
+        kind: The kind of job, as its domain has registered it.
         tenant_id: For whom.
         resource_id: What with; any number of jobs may be about one.
         payload: Further facts, as JSON has them; neither personal data nor secrets.
         order_key: Jobs of one kind and key run one at a time, in order; left out for any time.
         due_time: When, in microseconds since the epoch; at once where left out.
+
+    Raises:
+        UnknownKind: Nobody has registered that kind; nothing is written.
     """
+    kinds.demand_registered(kind)
     state = JobState.WAITING
     if order_key is not None and await transaction.fetch_one(store.ACTIVE_OF_KEY, kind=kind, order_key=order_key):
         state = JobState.QUEUED

@@ -7,10 +7,11 @@ from sqlalchemy import ColumnElement, Select, literal, or_, select, update
 from zegel_server.db import Statement, bind, insert_into, owned_by
 from zegel_server.db.ownership import shown
 from zegel_server.db.schema import requested_documents, signature_requests, signatures
+from zegel_server.jobs import kinds
 
 tenants, progress = shown("tenants", to="signing"), shown("jobs", to="signing")
 
-SEAL: Final = "seal"
+SEAL: Final = kinds.register("seal")
 """The kind of job that seals a request, which is its resource."""
 
 INSERT_REQUEST: Final = insert_into(signature_requests)

@@ -19,6 +19,7 @@ from zegel_server.db.migrate import current_revision, newest_revision, upgrade
 from zegel_server.db.schema import metadata
 from zegel_server.errors import Unavailable
 from zegel_server.jobs import queue
+from zegel_server.signing.store import SEAL
 
 BEFORE_WRAPPED_KEYS = "0012"
 
@@ -89,7 +90,7 @@ async def test_what_waited_in_the_outbox_waits_as_a_job(database_url: str, monke
         assert (delete.resource_id, delete.payload, delete.attempts) == ("a/b", '{"prefix": "a/b"}', 0)
         [job] = await queue.claim(database, "delete_blobs", limit=9, lease=clock.HOUR)
         assert job.resource_id == "a/b"
-        await add(database, "seal", "req_2")
+        await add(database, SEAL, "req_2")
         assert [row.resource_id for row in await database.fetch(ROWS)] == ["req_1", "a/b", "req_2"]
     finally:
         await database.close()

@@ -6,13 +6,15 @@ from itertools import chain
 
 import pytest
 
+from support.job_worker import TOLD
+from support.jobs import LETTER as KIND
 from support.jobs import ROWS, TENANT, add
 from zegel_server import clock
 from zegel_server.db import Database, Transaction
-from zegel_server.jobs import queue, store
+from zegel_server.jobs import kinds, queue, store
 from zegel_server.jobs.model import Job, JobState, LeaseLost
 
-KIND = "letter"
+OTHER = kinds.register("other")
 
 
 async def claim(database: Database, limit: int = 10, lease: int = clock.HOUR) -> Sequence[Job]:
@@ -45,6 +47,12 @@ async def test_a_job_is_there_if_and_only_if_its_change_is(database: Database) -
     assert await states(database) == [("kept", JobState.WAITING)]
 
 
+async def test_a_kind_that_nobody_registered_is_refused(database: Database) -> None:
+    with pytest.raises(LookupError, match="'misspelt'"):
+        await add(database, "misspelt", "r1")
+    assert await states(database) == []
+
+
 async def test_what_it_was_given_comes_with_it(database: Database) -> None:
     await add(database, KIND, "r1", payload={"page": 3, "words": ["ä"]}, order_key="k")
     [job] = await claim(database)
@@ -61,7 +69,7 @@ async def test_the_longest_due_come_first_and_what_is_not_due_is_left(database: 
     now = clock.now()
     for resource_id, due_time in (("late", now), ("first", now - 5), ("tomorrow", now + clock.DAY)):
         await add(database, KIND, resource_id, due_time=due_time)
-    await add(database, "other", "r")
+    await add(database, OTHER, "r")
     assert [job.resource_id for job in await claim(database, 1)] == ["first"]
     assert [job.resource_id for job in await claim(database)] == ["late"]
     assert await claim(database) == []
@@ -126,7 +134,7 @@ async def test_what_would_commit_with_a_lost_lease_is_undone(database: Database)
 
     async def finish_late() -> None:
         async with database.transaction() as transaction:
-            await queue.enqueue(transaction, "told", tenant_id=TENANT, resource_id="r1")
+            await queue.enqueue(transaction, TOLD, tenant_id=TENANT, resource_id="r1")
             await queue.finish(transaction, stalled)
 
     with pytest.raises(LeaseLost):

@@ -7,10 +7,13 @@ from support.jobs import ROWS, add
 from zegel_server import clock
 from zegel_server.db import Database, Transaction
 from zegel_server.errors import InvalidArgument, NotFound
-from zegel_server.jobs import queue
+from zegel_server.jobs import kinds, queue
 from zegel_server.jobs.metrics import JobMetrics
 from zegel_server.jobs.model import JobState
 from zegel_server.jobs.service import JobFilter, Jobs
+from zegel_server.signing import store
+
+MAIL, HOOK, SEAL = kinds.register("mail"), kinds.register("hook"), store.SEAL
 
 
 async def nothing(_transaction: Transaction) -> None:
@@ -27,12 +30,12 @@ async def kill(database: Database, kind: str) -> int:
 @pytest.fixture
 async def some(database: Database) -> None:
     """A dead letter, a blocked job, one that waits and one that stands behind it."""
-    await add(database, "mail", "m1", tenant_id="ten_1")
-    await kill(database, "mail")
-    await add(database, "seal", "s1", tenant_id="ten_2")
-    [job] = await queue.claim(database, "seal", limit=1, lease=clock.HOUR)
+    await add(database, MAIL, "m1", tenant_id="ten_1")
+    await kill(database, MAIL)
+    await add(database, SEAL, "s1", tenant_id="ten_2")
+    [job] = await queue.claim(database, SEAL, limit=1, lease=clock.HOUR)
     await queue.block(database, job, clock.now() + clock.HOUR, "DOCUMENT_TOO_COMPLEX", nothing)
-    await add(database, "hook", "h1", "h2", tenant_id="ten_2", order_key="a", due_time=clock.now() - clock.MINUTE)
+    await add(database, HOOK, "h1", "h2", tenant_id="ten_2", order_key="a", due_time=clock.now() - clock.MINUTE)
 
 
 @pytest.mark.usefixtures("some")
@@ -53,13 +56,13 @@ async def test_dead_letters_and_what_is_blocked_are_listed_first(database: Datab
 @pytest.mark.parametrize(
     ("which", "found"),
     [
-        (JobFilter(kind="hook"), ["h1", "h2"]),
+        (JobFilter(kind=HOOK), ["h1", "h2"]),
         (JobFilter(tenant_id="ten_2"), ["s1", "h1", "h2"]),
         (JobFilter(state="DEAD"), ["m1"]),
         (JobFilter(state="BLOCKED"), ["s1"]),
-        (JobFilter(state="WAITING", tenant_id="ten_2", kind="hook"), ["h1"]),
+        (JobFilter(state="WAITING", tenant_id="ten_2", kind=HOOK), ["h1"]),
         (JobFilter(resource_id="h2"), ["h2"]),
-        (JobFilter(kind="hook", state="DEAD"), []),
+        (JobFilter(kind=HOOK, state="DEAD"), []),
     ],
 )
 async def test_jobs_are_chosen_by_all_that_is_said(database: Database, which: JobFilter, found: list[str]) -> None:
@@ -85,7 +88,7 @@ async def test_a_dead_letter_that_is_sent_again_has_all_its_attempts(database: D
 
 
 async def test_a_dead_letter_of_a_key_that_is_sent_again_runs_beside_no_other(database: Database) -> None:
-    await add(database, "hook", "h1", "h2", "h3", order_key="a")
+    await add(database, HOOK, "h1", "h2", "h3", order_key="a")
     await kill(database, "hook")
     [second] = await queue.claim(database, "hook", limit=9, lease=clock.HOUR)
     await Jobs(database).retry(JobFilter(state="DEAD"))

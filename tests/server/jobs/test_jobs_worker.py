@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
+from support.job_worker import TOLD
 from support.jobs import LETTER as KIND
 from support.jobs import ROWS, TENANT, Letters, add
 from support.work import until, working
@@ -166,7 +167,7 @@ async def test_what_does_not_pass_by_waiting_or_was_tried_too_often_is_given_up(
 
     async def on_stuck(job: Job, why: str) -> Written:
         async def write(transaction: Transaction) -> None:
-            await queue.enqueue(transaction, "told", tenant_id=TENANT, resource_id=f"{job.resource_id} {why}")
+            await queue.enqueue(transaction, TOLD, tenant_id=TENANT, resource_id=f"{job.resource_id} {why}")
 
         told.append(why)
         return write
@@ -176,7 +177,7 @@ async def test_what_does_not_pass_by_waiting_or_was_tried_too_often_is_given_up(
     assert await Worker(database, [letters.kind(retry=policy, on_stuck=on_stuck)]).drain() == 0
     dead, said = await database.fetch(ROWS)
     assert (dead.state, dead.attempts, dead.last_reason) == ("DEAD", attempts, reason)
-    assert (said.kind, said.resource_id, told) == ("told", f"r1 {reason}", [reason])
+    assert (said.kind, said.resource_id, told) == (TOLD, f"r1 {reason}", [reason])
 
 
 @SQLITE_ONLY

@@ -11,17 +11,19 @@ from support.away import key_away
 from support.signing_world import SQLITE_ONLY, World
 from support.work import Sealer, sealing_worker, until, working
 from zegel_server import clock
+from zegel_server.documents.removal import DELETE_BLOBS
 from zegel_server.errors import DataLoss, FailedPrecondition, InvalidArgument, Unavailable, ZegelError
 from zegel_server.ids import new_id
 from zegel_server.jobs import queue, worker
 from zegel_server.jobs.model import RetryPolicy
 from zegel_server.signing import sealing_job
 from zegel_server.signing.sealing_job import FIRST_RETRY_S, LONGEST_RETRY_S, is_lasting
+from zegel_server.signing.store import SEAL
 
 POLICY = RetryPolicy(FIRST_RETRY_S, LONGEST_RETRY_S, is_lasting, gives_up=False)
 
 
-async def order(world: World, kind: str = "seal", due: int | None = None, tenant_id: str = "") -> str:
+async def order(world: World, kind: str = SEAL, due: int | None = None, tenant_id: str = "") -> str:
     resource = new_id("req")
     async with world.database.transaction() as transaction:
         await queue.enqueue(
@@ -78,7 +80,7 @@ async def test_an_order_wakes_it_long_before_it_would_look(world: World, monkeyp
 
 
 async def test_other_kinds_and_what_is_not_due_are_left_alone(world: World) -> None:
-    await order(world, kind="delete_blobs")
+    await order(world, kind=DELETE_BLOBS)
     await order(world, due=clock.now() + clock.HOUR)
     sealer = Sealer(world, a_moment)
     async with working(sealing_worker(world, sealer)):
