@@ -1,9 +1,10 @@
 """Writes the reference in ``docs/reference``: of the contracts, the SDK and both programs.
 
-``--check`` compares with the tree and writes nothing. Invariants:
+``--check`` compares it with the tree and writes nothing. Invariants:
 
-* Nothing in it is written by hand, so a page that is wrong is mended where the code or the contract is.
-* Every method, message, field, enum, permission, public name and command is in it; what has no comment stops the run.
+* No page is edited by hand: to correct one, change the comment or docstring it comes from.
+* Every method, message, field, enum, permission, public name and command is in it. One without a comment stops the run.
+* It describes the tree that the script is in, even where the virtual environment has another tree installed.
 """
 
 import argparse
@@ -16,13 +17,14 @@ from typing import Final
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor, MethodDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 
+import own_tree
 import zegel
-from contracts import ROOT, Contracts, GenerationError, value_name
+from contracts import Contracts, GenerationError, value_name
 from reference_sdk import SDK_INTRODUCTION, command_pages, paragraph, sdk_pages
 from zegel._internal.surface import Declared
 from zegel_server.permissions.model import BUILT_IN
 
-REFERENCE: Final = ROOT / "docs/reference"
+REFERENCE: Final = own_tree.TREE / "docs/reference"
 
 TRANSFERS: Final = {"UploadDocument": "documents.upload", "DownloadDocument": "documents.download"}
 """What the SDK has in place of a thin method."""

@@ -2,8 +2,11 @@
 
 import importlib
 import inspect
+import os
 import pkgutil
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,27 @@ def pages() -> dict[str, str]:
 
 def test_the_reference_is_current() -> None:
     assert differences(made(), REFERENCE) == []
+
+
+def test_it_describes_its_own_tree_even_where_another_is_installed(tmp_path: Path) -> None:
+    for package in ("zegel", "zegel_server"):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").write_text("", encoding="utf-8")
+    scripts = REFERENCE.parents[1] / "scripts"
+    shown = subprocess.run(
+        [sys.executable, "-c", "import reference, zegel, zegel_server; print(zegel.__file__, zegel_server.__file__)"],
+        cwd=scripts,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout
+    tree = scripts.parent
+    assert shown.split() == [
+        str(tree / "clients/python/zegel/__init__.py"),
+        str(tree / "server/zegel_server/__init__.py"),
+    ]
 
 
 def test_a_page_that_differs_is_missing_or_is_left_over_is_found(tmp_path: Path) -> None:

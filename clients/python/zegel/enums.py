@@ -52,7 +52,7 @@ else:
 
 
 class DocumentState(_DocumentState):
-    """Where a document stands."""
+    """The state of a document."""
 
     UNSPECIFIED = 0
     """Never sent."""
@@ -61,53 +61,53 @@ class DocumentState(_DocumentState):
     """It can be read."""
 
     DELETED = 2
-    """It was deleted, and can be brought back."""
+    """It was deleted, and can be restored."""
 
     PURGED = 3
     """Its keys are destroyed: nobody can read it any more."""
 
 
 class FoundSignatureKind(_FoundSignatureKind):
-    """What a signature that is in an original was made for."""
+    """Purpose of a signature found in an original."""
 
     UNSPECIFIED = 0
-    """One that this version does not know."""
+    """A purpose that this version does not know."""
 
     APPROVAL = 1
-    """A person's or an organisation's approval."""
+    """Approval by a person or an organisation."""
 
     CERTIFICATION = 2
-    """A certification, which says what may be changed afterwards."""
+    """A certification, which states what may be changed afterwards."""
 
     TIMESTAMP = 3
     """A document timestamp."""
 
 
 class DocumentContent(_DocumentContent):
-    """One of the contents of a version."""
+    """Which of a version's contents."""
 
     UNSPECIFIED = 0
-    """In a request: the original; for a signer, the rendition, and of a sealed document that itself. Never in an answer.
-    """
+    """In a request: the original. For a signer: the rendition, or the sealed document itself. Not used in responses."""
 
     ORIGINAL = 1
     """As it was uploaded, or sealed."""
 
     RENDITION = 2
-    """As signers are shown it."""
+    """What signers are shown."""
 
 
 class ErrorReason(StrEnum):
-    """Why a call was refused, as a program reads it.
+    """Why a call was refused, in a form for programs.
 
     Every refusal carries exactly one `google.rpc.ErrorInfo` in its status details. Its `domain` is `zegel`, its
-    `reason` is the name of a value below without the `ERROR_REASON_` prefix, and its `metadata` has the keys that the
-    value's comment names. `INVALID_ARGUMENT` always has the metadata key `field`: the path of the field in the request,
-    such as `signers[1].email`. Clients must survive a reason that they do not know: branch on the status code then.
+    `reason` is the name of a value below without the `ERROR_REASON_` prefix, and its `metadata` has the keys shown in
+    the value's comment. `INVALID_ARGUMENT` always has the metadata key `field`: the path of the field in the request,
+    such as `signers[1].email`. A client must cope with a reason it does not know, and should then decide by the status
+    code.
     """
 
     INTERNAL = "INTERNAL"
-    """A defect of the server. Status `INTERNAL`. `{"reason": "INTERNAL", "domain": "zegel", "metadata": {"request_id":
+    """A fault in the server. Status `INTERNAL`. `{"reason": "INTERNAL", "domain": "zegel", "metadata": {"request_id":
     "..."}}`
     """
 
@@ -117,13 +117,13 @@ class ErrorReason(StrEnum):
     """
 
     MISSING_FIELD = "MISSING_FIELD"
-    """A field that is required is empty. Status `INVALID_ARGUMENT`. `{"reason": "MISSING_FIELD", "domain": "zegel",
-    "metadata": {"field": "title"}}`
+    """A required field is empty. Status `INVALID_ARGUMENT`. `{"reason": "MISSING_FIELD", "domain": "zegel", "metadata":
+    {"field": "title"}}`
     """
 
     INVALID_PAGE_TOKEN = "INVALID_PAGE_TOKEN"
-    """A page token was not made by this method, or for other arguments. Status `INVALID_ARGUMENT`. `{"reason":
-    "INVALID_PAGE_TOKEN", "domain": "zegel", "metadata": {"field": "page_token"}}`
+    """The page token comes from another method, or from a call with other arguments. Status `INVALID_ARGUMENT`.
+    `{"reason": "INVALID_PAGE_TOKEN", "domain": "zegel", "metadata": {"field": "page_token"}}`
     """
 
     REQUEST_ID_REUSED = "REQUEST_ID_REUSED"
@@ -132,23 +132,23 @@ class ErrorReason(StrEnum):
     """
 
     ETAG_MISMATCH = "ETAG_MISMATCH"
-    """The resource was changed since the `etag` was read: read it again. Status `ABORTED`. `{"reason": "ETAG_MISMATCH",
+    """The resource has changed since the `etag` was read: read it again. Status `ABORTED`. `{"reason": "ETAG_MISMATCH",
     "domain": "zegel", "metadata": {}}`
     """
 
     RESOURCE_NOT_FOUND = "RESOURCE_NOT_FOUND"
-    """The resource does not exist, or is not the caller's to see; which of the two is not told. Status `NOT_FOUND`.
-    `{"reason": "RESOURCE_NOT_FOUND", "domain": "zegel", "metadata": {"resource": "document"}}`
+    """The resource does not exist, or the caller is not allowed to see it; the two are not distinguished. Status
+    `NOT_FOUND`. `{"reason": "RESOURCE_NOT_FOUND", "domain": "zegel", "metadata": {"resource": "document"}}`
     """
 
     ALREADY_EXISTS = "ALREADY_EXISTS"
-    """A resource of that name exists. Status `ALREADY_EXISTS`. `{"reason": "ALREADY_EXISTS", "domain": "zegel",
+    """A resource with that name exists. Status `ALREADY_EXISTS`. `{"reason": "ALREADY_EXISTS", "domain": "zegel",
     "metadata": {"resource": "role"}}`
     """
 
     FAILED_PRECONDITION = "FAILED_PRECONDITION"
-    """The resource is in a state that forbids the act. Status `FAILED_PRECONDITION`. `{"reason": "FAILED_PRECONDITION",
-    "domain": "zegel", "metadata": {"state": "CANCELED"}}`
+    """The state of the resource does not allow the operation. Status `FAILED_PRECONDITION`. `{"reason":
+    "FAILED_PRECONDITION", "domain": "zegel", "metadata": {"state": "CANCELED"}}`
     """
 
     LIMIT_REACHED = "LIMIT_REACHED"
@@ -157,33 +157,33 @@ class ErrorReason(StrEnum):
     """
 
     DEPENDENCY_UNAVAILABLE = "DEPENDENCY_UNAVAILABLE"
-    """A part that the server needs does not answer now; retry with back-off. Status `UNAVAILABLE`. `{"reason":
+    """Something that the server depends on does not respond; retry with back-off. Status `UNAVAILABLE`. `{"reason":
     "DEPENDENCY_UNAVAILABLE", "domain": "zegel", "metadata": {"dependency": "database"}}`
     """
 
     DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
-    """The call took longer than its deadline, or than the method's own cap. Status `DEADLINE_EXCEEDED`. `{"reason":
+    """The call took longer than its deadline, or than the limit for its method. Status `DEADLINE_EXCEEDED`. `{"reason":
     "DEADLINE_EXCEEDED", "domain": "zegel", "metadata": {}}`
     """
 
     OUT_OF_RANGE = "OUT_OF_RANGE"
-    """A position lies past the end of what is there. Status `OUT_OF_RANGE`. `{"reason": "OUT_OF_RANGE", "domain": "zegel",
-    "metadata": {"field": "read_offset"}}`
+    """A position lies beyond the end. Status `OUT_OF_RANGE`. `{"reason": "OUT_OF_RANGE", "domain": "zegel", "metadata":
+    {"field": "read_offset"}}`
     """
 
     STORAGE_FULL = "STORAGE_FULL"
-    """The storage has no room left; nothing was acknowledged that is not stored. Status `RESOURCE_EXHAUSTED`. `{"reason":
+    """Storage is full. Everything that was acknowledged has been stored. Status `RESOURCE_EXHAUSTED`. `{"reason":
     "STORAGE_FULL", "domain": "zegel", "metadata": {}}`
     """
 
     STORED_DATA_DAMAGED = "STORED_DATA_DAMAGED"
-    """What is stored is not what was written: a checksum, a tag or a key commitment is wrong. Status `DATA_LOSS`.
-    `{"reason": "STORED_DATA_DAMAGED", "domain": "zegel", "metadata": {}}`
+    """Stored data is not what was written: a checksum, an authentication tag or a key commitment does not match. Status
+    `DATA_LOSS`. `{"reason": "STORED_DATA_DAMAGED", "domain": "zegel", "metadata": {}}`
     """
 
     UNKNOWN_METHOD = "UNKNOWN_METHOD"
-    """No method of that name exists, or it is not offered here. Status `UNIMPLEMENTED`. `{"reason": "UNKNOWN_METHOD",
-    "domain": "zegel", "metadata": {}}`
+    """There is no method of that name, or this server does not offer it. Status `UNIMPLEMENTED`. `{"reason":
+    "UNKNOWN_METHOD", "domain": "zegel", "metadata": {}}`
     """
 
     SESSION_MISSING = "SESSION_MISSING"
@@ -192,8 +192,8 @@ class ErrorReason(StrEnum):
     """
 
     SESSION_MALFORMED = "SESSION_MALFORMED"
-    """The token has not the form of a token of ours. Status `UNAUTHENTICATED`. `{"reason": "SESSION_MALFORMED", "domain":
-    "zegel", "metadata": {}}`
+    """The token is malformed. Status `UNAUTHENTICATED`. `{"reason": "SESSION_MALFORMED", "domain": "zegel", "metadata":
+    {}}`
     """
 
     SESSION_UNKNOWN = "SESSION_UNKNOWN"
@@ -207,7 +207,7 @@ class ErrorReason(StrEnum):
     """
 
     SESSION_EXPIRED = "SESSION_EXPIRED"
-    """The session or API key is past its expiry, or was idle for too long. Status `UNAUTHENTICATED`. `{"reason":
+    """The session or API key has expired, or the session was idle for too long. Status `UNAUTHENTICATED`. `{"reason":
     "SESSION_EXPIRED", "domain": "zegel", "metadata": {}}`
     """
 
@@ -217,46 +217,46 @@ class ErrorReason(StrEnum):
     """
 
     LINK_SPENT = "LINK_SPENT"
-    """The signer link was redeemed before. Status `UNAUTHENTICATED`. `{"reason": "LINK_SPENT", "domain": "zegel",
+    """The signer link has already been redeemed. Status `UNAUTHENTICATED`. `{"reason": "LINK_SPENT", "domain": "zegel",
     "metadata": {}}`
     """
 
     LINK_EXPIRED = "LINK_EXPIRED"
-    """The signer link is past its expiry, or what it was for is over: the signature, or the request. Status
+    """The signer link has expired, or the signature or request that it was for is no longer open. Status
     `UNAUTHENTICATED`. `{"reason": "LINK_EXPIRED", "domain": "zegel", "metadata": {}}`
     """
 
     LINK_REVOKED = "LINK_REVOKED"
-    """The signer link was revoked, or the API key it was made with was. Status `UNAUTHENTICATED`. `{"reason":
+    """The signer link was revoked, or the API key that it was created with. Status `UNAUTHENTICATED`. `{"reason":
     "LINK_REVOKED", "domain": "zegel", "metadata": {}}`
     """
 
     ID_TOKEN_REFUSED = "ID_TOKEN_REFUSED"
-    """The ID token is not one that the tenant takes, was exchanged before, or is of nobody there; which of these is not
-    told. Status `UNAUTHENTICATED`. `{"reason": "ID_TOKEN_REFUSED", "domain": "zegel", "metadata": {}}`
+    """The tenant does not accept the ID token, it was exchanged before, or it belongs to nobody in the tenant; the three
+    are not distinguished. Status `UNAUTHENTICATED`. `{"reason": "ID_TOKEN_REFUSED", "domain": "zegel", "metadata": {}}`
     """
 
     STEP_UP_REQUIRED = "STEP_UP_REQUIRED"
-    """The caller holds the permission, but authenticated longer ago than the tenant allows for it: authenticate anew and
-    open another session. `max_age` is in seconds. Status `UNAUTHENTICATED`. `{"reason": "STEP_UP_REQUIRED", "domain":
+    """The caller holds the permission, but authenticated longer ago than the tenant allows for it: authenticate again and
+    open a new session. `max_age` is in seconds. Status `UNAUTHENTICATED`. `{"reason": "STEP_UP_REQUIRED", "domain":
     "zegel", "metadata": {"permission": "document.purge", "max_age": "300"}}`
     """
 
     PERMISSION_DENIED = "PERMISSION_DENIED"
-    """No role of the caller holds the permission that the method demands. Decided before any resource is looked at. Status
-    `PERMISSION_DENIED`. `{"reason": "PERMISSION_DENIED", "domain": "zegel", "metadata": {"permission":
+    """No role of the caller holds the permission that the method requires. Checked before any resource is looked up.
+    Status `PERMISSION_DENIED`. `{"reason": "PERMISSION_DENIED", "domain": "zegel", "metadata": {"permission":
     "document.delete"}}`
     """
 
     GRANT_EXCEEDS_GRANTER = "GRANT_EXCEEDS_GRANTER"
-    """The caller would hand out a permission that it does not hold. Status `PERMISSION_DENIED`. `{"reason":
+    """The call would give someone a permission that the caller does not hold. Status `PERMISSION_DENIED`. `{"reason":
     "GRANT_EXCEEDS_GRANTER", "domain": "zegel", "metadata": {"permission": "member.create"}}`
     """
 
     LAST_OWNER = "LAST_OWNER"
-    """The change would leave the tenant without an owner who can sign in: an API key without an end that is not narrowed,
-    or a member where the tenant has an identity provider. Status `FAILED_PRECONDITION`. `{"reason": "LAST_OWNER",
-    "domain": "zegel", "metadata": {}}`
+    """The change would leave the tenant without an owner who can sign in: an unrestricted API key that does not expire or,
+    if the tenant has an identity provider, a member. Status `FAILED_PRECONDITION`. `{"reason": "LAST_OWNER", "domain":
+    "zegel", "metadata": {}}`
     """
 
     ROLE_CYCLE = "ROLE_CYCLE"
@@ -270,22 +270,22 @@ class ErrorReason(StrEnum):
     """
 
     NOTHING_TO_DELEGATE = "NOTHING_TO_DELEGATE"
-    """The delegator holds none of the permissions that the delegation is to carry. Status `FAILED_PRECONDITION`.
-    `{"reason": "NOTHING_TO_DELEGATE", "domain": "zegel", "metadata": {}}`
+    """The delegator holds none of the permissions to be delegated. Status `FAILED_PRECONDITION`. `{"reason":
+    "NOTHING_TO_DELEGATE", "domain": "zegel", "metadata": {}}`
     """
 
     OFFSET_MISMATCH = "OFFSET_MISMATCH"
-    """A chunk does not begin where the last one ended. Status `ABORTED`; ask `GetUpload` where to go on. `{"reason":
-    "OFFSET_MISMATCH", "domain": "zegel", "metadata": {"expected_offset": "1048520"}}`
+    """A chunk does not begin where the previous one ended. Status `ABORTED`; call `GetUpload` to find where to continue.
+    `{"reason": "OFFSET_MISMATCH", "domain": "zegel", "metadata": {"expected_offset": "1048520"}}`
     """
 
     CHECKSUM_MISMATCH = "CHECKSUM_MISMATCH"
-    """A crc32c or SHA-256 is not that of the bytes received. Status `INVALID_ARGUMENT`. `{"reason": "CHECKSUM_MISMATCH",
+    """A CRC-32C or SHA-256 does not match the bytes received. Status `INVALID_ARGUMENT`. `{"reason": "CHECKSUM_MISMATCH",
     "domain": "zegel", "metadata": {"field": "chunk.crc32c"}}`
     """
 
     SIZE_MISMATCH = "SIZE_MISMATCH"
-    """The size announced is not the size received. Status `INVALID_ARGUMENT`. `{"reason": "SIZE_MISMATCH", "domain":
+    """The announced size differs from the size received. Status `INVALID_ARGUMENT`. `{"reason": "SIZE_MISMATCH", "domain":
     "zegel", "metadata": {"field": "finish.size"}}`
     """
 
@@ -295,23 +295,23 @@ class ErrorReason(StrEnum):
     """
 
     STREAM_ORDER = "STREAM_ORDER"
-    """The messages of a stream come in an order that the method does not allow. Status `INVALID_ARGUMENT`. `{"reason":
+    """The messages of a stream are in an order that the method does not allow. Status `INVALID_ARGUMENT`. `{"reason":
     "STREAM_ORDER", "domain": "zegel", "metadata": {"field": "spec"}}`
     """
 
     DOCUMENT_UNREADABLE = "DOCUMENT_UNREADABLE"
-    """The document is no PDF, or damaged beyond repair. Status `FAILED_PRECONDITION`. `{"reason": "DOCUMENT_UNREADABLE",
-    "domain": "zegel", "metadata": {}}`
+    """The document is not a PDF, or is damaged beyond repair. Status `FAILED_PRECONDITION`. `{"reason":
+    "DOCUMENT_UNREADABLE", "domain": "zegel", "metadata": {}}`
     """
 
     DOCUMENT_ENCRYPTED = "DOCUMENT_ENCRYPTED"
-    """The document is encrypted: it can be neither shown nor sealed. Status `FAILED_PRECONDITION`. `{"reason":
+    """The document is encrypted, and can be neither shown nor sealed. Status `FAILED_PRECONDITION`. `{"reason":
     "DOCUMENT_ENCRYPTED", "domain": "zegel", "metadata": {}}`
     """
 
     DOCUMENT_TOO_COMPLEX = "DOCUMENT_TOO_COMPLEX"
-    """The document needs more memory, time or pages than a document may, or the documents of a signature request together
-    do; `detail` names what. Status `FAILED_PRECONDITION`. `{"reason": "DOCUMENT_TOO_COMPLEX", "domain": "zegel",
+    """The document, or all documents of a signature request together, exceed the memory, time or number of pages allowed;
+    `detail` says which. Status `FAILED_PRECONDITION`. `{"reason": "DOCUMENT_TOO_COMPLEX", "domain": "zegel",
     "metadata": {"detail": "too_many_pages"}}`
     """
 
@@ -321,13 +321,13 @@ class ErrorReason(StrEnum):
     """
 
     DOCUMENT_IN_USE = "DOCUMENT_IN_USE"
-    """The document is used by a signature request, and cannot be deleted now. Status `FAILED_PRECONDITION`. `{"reason":
+    """A signature request uses the document, so it cannot be deleted now. Status `FAILED_PRECONDITION`. `{"reason":
     "DOCUMENT_IN_USE", "domain": "zegel", "metadata": {}}`
     """
 
     LEGAL_HOLD = "LEGAL_HOLD"
-    """The resource is under legal hold: nothing of it is deleted. Status `FAILED_PRECONDITION`. `{"reason": "LEGAL_HOLD",
-    "domain": "zegel", "metadata": {}}`
+    """The resource is under legal hold, and nothing of it may be deleted. Status `FAILED_PRECONDITION`. `{"reason":
+    "LEGAL_HOLD", "domain": "zegel", "metadata": {}}`
     """
 
     UPLOAD_CLOSED = "UPLOAD_CLOSED"
@@ -336,28 +336,28 @@ class ErrorReason(StrEnum):
     """
 
     RESENT_BYTES_DIFFER = "RESENT_BYTES_DIFFER"
-    """Bytes were sent again for a place that holds other bytes. Status `INVALID_ARGUMENT`. `{"reason":
+    """Bytes that were sent again differ from the bytes stored at that offset. Status `INVALID_ARGUMENT`. `{"reason":
     "RESENT_BYTES_DIFFER", "domain": "zegel", "metadata": {"field": "chunk.data"}}`
     """
 
     STREAM_STALLED = "STREAM_STALLED"
-    """The stream moved slower than the least rate for too long. Status `ABORTED`; resume it. `{"reason": "STREAM_STALLED",
+    """The stream was slower than the minimum rate for too long. Status `ABORTED`; resume it. `{"reason": "STREAM_STALLED",
     "domain": "zegel", "metadata": {}}`
     """
 
     NO_RENDITION = "NO_RENDITION"
-    """The version has no rendition: it is too large to be signed, is a sealed document, or is from before renditions were
-    made and was not sent since. Status `FAILED_PRECONDITION`. `{"reason": "NO_RENDITION", "domain": "zegel",
+    """The version has no rendition: it is too large to be signed, is a sealed document, or dates from before renditions
+    existed and has not been sent since. Status `FAILED_PRECONDITION`. `{"reason": "NO_RENDITION", "domain": "zegel",
     "metadata": {}}`
     """
 
     RECIPIENT_ALREADY_SIGNED = "RECIPIENT_ALREADY_SIGNED"
-    """The recipient has signed already. Status `FAILED_PRECONDITION`. `{"reason": "RECIPIENT_ALREADY_SIGNED", "domain":
+    """The recipient has already signed. Status `FAILED_PRECONDITION`. `{"reason": "RECIPIENT_ALREADY_SIGNED", "domain":
     "zegel", "metadata": {}}`
     """
 
     RECIPIENT_OUT_OF_TURN = "RECIPIENT_OUT_OF_TURN"
-    """It is not the recipient's turn: somebody with a lower order has not signed yet. Status `FAILED_PRECONDITION`.
+    """It is not the recipient's turn: someone with a lower order has not signed yet. Status `FAILED_PRECONDITION`.
     `{"reason": "RECIPIENT_OUT_OF_TURN", "domain": "zegel", "metadata": {}}`
     """
 
@@ -387,8 +387,8 @@ class ErrorReason(StrEnum):
     """
 
     SIGNATURE_REQUEST_CLOSED = "SIGNATURE_REQUEST_CLOSED"
-    """The signature request is past the state in which the act is possible. Status `FAILED_PRECONDITION`. `{"reason":
-    "SIGNATURE_REQUEST_CLOSED", "domain": "zegel", "metadata": {"state": "CANCELED"}}`
+    """The signature request is past the state in which the operation is possible. Status `FAILED_PRECONDITION`.
+    `{"reason": "SIGNATURE_REQUEST_CLOSED", "domain": "zegel", "metadata": {"state": "CANCELED"}}`
     """
 
     NOT_DOWNLOADABLE_YET = "NOT_DOWNLOADABLE_YET"
@@ -397,43 +397,42 @@ class ErrorReason(StrEnum):
     """
 
     TIMESTAMP_UNAVAILABLE = "TIMESTAMP_UNAVAILABLE"
-    """The timestamp authority does not answer; the request waits and retries. Status `UNAVAILABLE`. `{"reason":
+    """The timestamp authority does not answer; the request waits and is retried. Status `UNAVAILABLE`. `{"reason":
     "TIMESTAMP_UNAVAILABLE", "domain": "zegel", "metadata": {}}`
     """
 
     REVOCATION_LIST_EXPIRED = "REVOCATION_LIST_EXPIRED"
-    """A certificate revocation list that a sealed file must carry is past its next update, and the operator has not
-    renewed it; the request waits and retries. Status `UNAVAILABLE`. `{"reason": "REVOCATION_LIST_EXPIRED", "domain":
+    """A certificate revocation list that a sealed file must contain is past its next update, and the operator has not
+    renewed it; the request waits and is retried. Status `UNAVAILABLE`. `{"reason": "REVOCATION_LIST_EXPIRED", "domain":
     "zegel", "metadata": {}}`
     """
 
     NOT_INTEGRATED_YET = "NOT_INTEGRATED_YET"
-    """The event is committed, but not yet under a checkpoint; retry within a second. Status `UNAVAILABLE`. `{"reason":
+    """The event is committed, but no checkpoint covers it yet; retry within a second. Status `UNAVAILABLE`. `{"reason":
     "NOT_INTEGRATED_YET", "domain": "zegel", "metadata": {}}`
     """
 
     LOG_DAMAGED = "LOG_DAMAGED"
-    """The log was found altered; nothing of it is served as good. Status `DATA_LOSS`. `{"reason": "LOG_DAMAGED", "domain":
-    "zegel", "metadata": {}}`
+    """The log was found to be altered, and none of it is served as valid. Status `DATA_LOSS`. `{"reason": "LOG_DAMAGED",
+    "domain": "zegel", "metadata": {}}`
     """
 
     NOT_WITNESSED_YET = "NOT_WITNESSED_YET"
-    """The operator demands cosignatures of witnesses, and too few have cosigned a checkpoint that covers what was asked
-    for; retry in some seconds. Status `UNAVAILABLE`. `{"reason": "NOT_WITNESSED_YET", "domain": "zegel", "metadata":
+    """The operator requires cosignatures of witnesses, and too few have cosigned a checkpoint that covers what was asked
+    for; retry in a few seconds. Status `UNAVAILABLE`. `{"reason": "NOT_WITNESSED_YET", "domain": "zegel", "metadata":
     {}}`
     """
 
     TRAIL_FULL = "TRAIL_FULL"
-    """The trail of the signature request takes no more events of this kind from this party: fields filled in and downloads
-    of one signer (1,000), sessions, links and changes of the expiry of the sender's side (5,000). Signing, declining
-    and calling off go on. Also where a trail has more events than evidence can carry. Status `RESOURCE_EXHAUSTED`;
-    waiting does not help. `{"reason": "TRAIL_FULL", "domain": "zegel", "metadata": {"limit": "events_of_request"}}`
+    """The signature request's audit trail takes no more events of this kind from this party: 1,000 fills and downloads per
+    signer; 5,000 sessions, links and changes of expiry on the sender's side. Signing, declining and canceling remain
+    possible. Also used if a trail has more events than evidence can hold. Status `RESOURCE_EXHAUSTED`; waiting does not
+    help. `{"reason": "TRAIL_FULL", "domain": "zegel", "metadata": {"limit": "events_of_request"}}`
     """
 
 
 class EventType(_EventType):
-    """What happened. The catalogue is closed on the server's side; a client must survive a value that it does not know.
-    """
+    """What happened. Servers record only these types, but a client must cope with a value it does not know."""
 
     UNSPECIFIED = 0
     """Never recorded."""
@@ -454,7 +453,7 @@ class EventType(_EventType):
     """A member was removed."""
 
     API_KEY_CREATED = 6
-    """An API key was made."""
+    """An API key was created."""
 
     API_KEY_REVOKED = 7
     """An API key was revoked."""
@@ -463,7 +462,7 @@ class EventType(_EventType):
     """A session was opened for a member."""
 
     SIGN_IN_FAILED = 9
-    """An ID token was refused; repetitions within ten seconds are only counted."""
+    """An ID token was refused. Repetitions within ten seconds are only counted."""
 
     SESSION_REVOKED = 10
     """A session was revoked."""
@@ -481,10 +480,12 @@ class EventType(_EventType):
     """The tenant's identity provider was set."""
 
     IDENTITY_PROVIDER_DELETED = 15
-    """The tenant's identity provider was taken away."""
+    """The tenant's identity provider was removed."""
 
     STEP_UP_REQUIRED = 16
-    """A call was refused because the session's authentication was too old for what the tenant calls sensitive."""
+    """A call was refused because the session authenticated too long ago for a permission that the tenant treats as
+    sensitive.
+    """
 
     ROLE_CREATED = 20
     """A role was defined."""
@@ -502,7 +503,7 @@ class EventType(_EventType):
     """A role was taken from a principal."""
 
     TEAM_CREATED = 25
-    """A team was made."""
+    """A team was created."""
 
     TEAM_UPDATED = 26
     """A team's name was changed."""
@@ -517,16 +518,16 @@ class EventType(_EventType):
     """A principal was removed from a team."""
 
     DELEGATION_CREATED = 30
-    """A member delegated what is its own to another."""
+    """A member delegated access to its own resources to another member."""
 
     DELEGATION_ENDED = 31
-    """A delegation was ended before its time."""
+    """A delegation was ended before it expired."""
 
     UPLOAD_STARTED = 40
     """An upload was opened."""
 
     UPLOAD_CANCELED = 41
-    """An upload was given up, or expired."""
+    """An upload was canceled, or expired."""
 
     DOCUMENT_UPLOADED = 42
     """A document, or a new version of one, was uploaded."""
@@ -541,13 +542,13 @@ class EventType(_EventType):
     """A document was deleted."""
 
     DOCUMENT_UNDELETED = 46
-    """A deleted document was brought back."""
+    """A deleted document was restored."""
 
     DOCUMENT_PURGED = 47
     """A document's keys were destroyed."""
 
     DOCUMENT_MOVED = 48
-    """A document was given another owner."""
+    """A document changed owner."""
 
     SIGNATURE_REQUEST_SENT = 60
     """A signature request was sent."""
@@ -559,7 +560,7 @@ class EventType(_EventType):
     """A signer accepted the electronic record and signature disclosure."""
 
     FIELDS_FILLED = 63
-    """A signer filled fields in."""
+    """A signer filled in fields."""
 
     SIGNATURE_REQUEST_SIGNED = 64
     """A signer signed."""
@@ -568,13 +569,13 @@ class EventType(_EventType):
     """A signer declined."""
 
     SIGNATURE_REQUEST_ALL_SIGNED = 66
-    """Everybody had signed."""
+    """Everyone had signed."""
 
     SIGNATURE_REQUEST_DOWNLOADABLE = 67
-    """The sealed document came to be."""
+    """The sealed document was created."""
 
     SIGNATURE_REQUEST_CANCELED = 68
-    """The sender called the request off."""
+    """The sender canceled the request."""
 
     SIGNATURE_REQUEST_EXPIRED = 69
     """The request expired."""
@@ -586,26 +587,26 @@ class EventType(_EventType):
     """A session was opened for a signer."""
 
     SIGNER_LINK_CREATED = 72
-    """A link was made for a signer."""
+    """A link was created for a signer."""
 
     SIGNER_LINK_REDEEMED = 73
-    """A signer link was turned into a session."""
+    """A signer link was exchanged for a session."""
 
     SIGNER_LINK_REVOKED = 74
-    """A signer link was revoked, with the session that it was turned into."""
+    """A signer link was revoked, together with the session it was exchanged for."""
 
     SIGNATURE_REQUEST_MOVED = 75
-    """A signature request was given another owner."""
+    """A signature request changed owner."""
 
     SEAL_CERTIFICATE_CHANGED = 76
-    """The request is to be sealed with another certificate than was told when everybody had signed."""
+    """The request will be sealed with a different certificate than the one announced when everyone had signed."""
 
     SIGNATURE_REQUEST_INVALID = 77
-    """The request could not be sealed for a reason that does not pass by waiting; told once, whatever follows."""
+    """The request could not be sealed, for a reason that waiting does not resolve. Recorded once, whatever follows."""
 
 
 class SessionKind(_SessionKind):
-    """What a session stands for."""
+    """What kind of principal a session acts as."""
 
     UNSPECIFIED = 0
     """Never sent."""
@@ -617,42 +618,44 @@ class SessionKind(_SessionKind):
     """A member."""
 
     SIGNER = 3
-    """A signer, in one signature request."""
+    """A signer of one signature request."""
 
 
 class Scope(_Scope):
-    """In whose resources a permission holds."""
+    """Whose resources a permission applies to."""
 
     UNSPECIFIED = 0
     """Never sent."""
 
     OWN = 1
-    """In what the caller itself owns; in documents, signature requests and their trails also in what its teams own, and in
+    """What the caller itself owns. For documents, signature requests and their audit trails, also what its teams own and
     what is delegated to it.
     """
 
     PARTY = 2
-    """In what the caller is a party to: shared with it, or for it to sign."""
+    """What the caller is a party to: what is shared with it, or for it to sign."""
 
     ANY = 3
-    """In everything of the tenant."""
+    """Everything in the tenant."""
 
 
 class SignatureRequestState(_SignatureRequestState):
-    """Where a signature request stands.
+    """The state of a signature request.
 
-    `AWAITING_SIGNATURES` -> `ALL_SIGNED` -> `DOWNLOADABLE`, or from the first to `DECLINED`, `CANCELED` or `EXPIRED`.
-    *All signed* and *downloadable* are two states: in between, the document is sealed.
+    `AWAITING_SIGNATURES` -> `ALL_SIGNED` -> `DOWNLOADABLE`, or from `AWAITING_SIGNATURES` to `DECLINED`, `CANCELED` or
+    `EXPIRED`. Between `ALL_SIGNED` and `DOWNLOADABLE` the document is being sealed.
     """
 
     UNSPECIFIED = 0
     """Never sent."""
 
     AWAITING_SIGNATURES = 1
-    """Signers have yet to act."""
+    """At least one signer has not acted yet."""
 
     ALL_SIGNED = 2
-    """Everybody has signed; the document is being sealed. Waits here for as long as no trusted timestamp can be had."""
+    """Everyone has signed, and the document is being sealed. It stays in this state while no trusted timestamp is
+    available.
+    """
 
     DOWNLOADABLE = 3
     """The sealed document exists."""
@@ -661,14 +664,14 @@ class SignatureRequestState(_SignatureRequestState):
     """A signer declined."""
 
     CANCELED = 5
-    """The sender called it off."""
+    """The sender canceled it."""
 
     EXPIRED = 6
-    """Its expiry passed before everybody had signed."""
+    """It expired before everyone had signed."""
 
 
 class SignatureStatus(_SignatureStatus):
-    """Where one signer's signature stands."""
+    """The status of one signer's signature."""
 
     UNSPECIFIED = 0
     """Never sent."""
@@ -686,11 +689,11 @@ class SignatureStatus(_SignatureStatus):
     """The signer has declined."""
 
     EXPIRED = 5
-    """The request expired or was called off before the signer signed."""
+    """The request expired or was canceled before the signer signed."""
 
 
 class FieldType(_FieldType):
-    """What goes into a field."""
+    """What a field contains."""
 
     UNSPECIFIED = 0
     """Never sent."""
@@ -702,7 +705,7 @@ class FieldType(_FieldType):
     """The signer's initials."""
 
     DATE_SIGNED = 3
-    """The day on which the signer signs; Zegel fills it in."""
+    """The date on which the signer signs; filled in by Zegel."""
 
     TEXT = 4
     """A line of text."""
@@ -712,22 +715,22 @@ class FieldType(_FieldType):
 
 
 class SignerLinkState(_SignerLinkState):
-    """Where a signer link stands."""
+    """The state of a signer link."""
 
     UNSPECIFIED = 0
     """Never sent."""
 
     ISSUED = 1
-    """It can be turned into a session."""
+    """It can be exchanged for a session."""
 
     REDEEMED = 2
-    """It was turned into a session, and is good for no other."""
+    """It was exchanged for a session, and cannot be used again."""
 
     REVOKED = 3
-    """It was revoked, and the session that it was turned into, if it was."""
+    """It was revoked, together with the session it was exchanged for, if any."""
 
     EXPIRED = 4
-    """It was never turned into a session, and ended: by its expiry, or because its signature is awaited no more."""
+    """It ended without being redeemed: it expired, or its signature is no longer awaited."""
 
 
 class Permission(StrEnum):

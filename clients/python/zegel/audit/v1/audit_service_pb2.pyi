@@ -23,7 +23,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Event(_message.Message):
-    """One act."""
+    """One recorded event."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -43,34 +43,36 @@ class Event(_message.Message):
     event_id: _builtins.str
     """Identifier, `evt_...`."""
     log_index: _builtins.int
-    """Its place in the log, from 0."""
+    """Its index in the log, from 0."""
     type: _event_type_pb2.EventType.ValueType
-    """What happened. A client must survive a value that it does not know."""
+    """What happened. A client must cope with a value it does not know."""
     principal_id: _builtins.str
-    """Who did it: an identifier of a member, an API key or a signature; empty for the server itself."""
+    """Who did it: identifier of a member, an API key or a signature; empty for the server itself."""
     session_id: _builtins.str
-    """The session by which it was done; empty for the server itself."""
+    """The session in which it was done; empty for the server itself."""
     signature_request_id: _builtins.str
-    """The signature request that it belongs to; empty for others."""
+    """The signature request it belongs to; empty if none."""
     resource_id: _builtins.str
-    """The resource that it was done to."""
+    """The resource it was done to."""
     policy_version: _builtins.int
-    """Version of the policy that allowed or refused it; 0 where none was asked."""
+    """Version of the policy that allowed or refused it; 0 if no policy was involved."""
     refused: _builtins.bool
     """Whether it was refused."""
     leaf: _builtins.bytes
-    """The leaf as it stands in the log: canonical JSON (RFC 8785)."""
+    """The leaf as it is in the log: canonical JSON (RFC 8785)."""
     @_builtins.property
     def event_time(self) -> _timestamp_pb2.Timestamp:
-        """When, by the server's clock, in UTC."""
+        """When it happened, by the server's clock, in UTC."""
 
     @_builtins.property
     def documents(self) -> _containers.RepeatedCompositeFieldContainer[Global___EventDocument]:
-        """The documents that it concerns."""
+        """The documents it concerns."""
 
     @_builtins.property
     def personal(self) -> Global___PersonalData:
-        """What is known of the person beyond the leaf: decrypted; absent once the subject's key is destroyed."""
+        """Personal data of the event, decrypted. It is not in the leaf, and unset once the key of the person concerned is
+        destroyed.
+        """
 
     def __init__(
         self,
@@ -113,12 +115,12 @@ class EventDocument(_message.Message):
     version: _builtins.int
     """Number of its version."""
     sha256: _builtins.bytes
-    """SHA-256 of its bytes, 32 bytes: only of events from before leaves held commitments; empty in all others."""
+    """SHA-256 of its bytes, 32 bytes. Only set in events from before leaves held commitments."""
     content: _builtins.str
-    """What of it: `original`, `rendition` or `sealed`, as the leaf says; empty where `sha256` is told."""
+    """Which content of it: `original`, `rendition` or `sealed`, as in the leaf. Empty if `sha256` is set."""
     commitment: _builtins.bytes
-    """The leaf's commitment to its bytes, 32 bytes, which `GetTransactionResponse.openings` opens; empty where `sha256` is
-    told.
+    """The leaf's commitment to its bytes, 32 bytes, which `GetTransactionResponse.openings` opens. Empty if `sha256` is
+    set.
     """
     def __init__(
         self,
@@ -139,7 +141,7 @@ Global___EventDocument: _TypeAlias = EventDocument  # noqa: Y015
 
 @_typing.final
 class PersonalData(_message.Message):
-    """Personal data of an event: in the log stands only a commitment to it."""
+    """Personal data of an event. The log itself contains only a commitment to it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -152,9 +154,9 @@ class PersonalData(_message.Message):
     email: _builtins.str
     """Mail address of the person."""
     address: _builtins.str
-    """Network address that the call came from."""
+    """Network address from which the call came."""
     user_agent: _builtins.str
-    """Program that the call came from."""
+    """Program from which the call came."""
     def __init__(
         self,
         *,
@@ -173,7 +175,7 @@ Global___PersonalData: _TypeAlias = PersonalData  # noqa: Y015
 
 @_typing.final
 class ListEventsRequest(_message.Message):
-    """Request of `ListEvents`."""
+    """Request message for `ListEvents`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -185,24 +187,24 @@ class ListEventsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     signature_request_id: _builtins.str
-    """Only those of this signature request; empty for all that the caller may see."""
+    """Only events of this signature request. If empty, all that the caller may see."""
     principal_id: _builtins.str
-    """Only those by this principal; empty for all."""
+    """Only events by this principal. If empty, all."""
     page_size: _builtins.int
-    """The most events to return: 1 to 1,000, 100 where it is 0; larger values are cut to 1,000."""
+    """Maximum number of events to return: 1 to 1,000. 0 means 100; values above 1,000 are treated as 1,000."""
     page_token: _builtins.str
-    """`next_page_token` of an earlier answer, to go on from there."""
+    """`next_page_token` of the previous response, to get the next page. Empty for the first page."""
     @_builtins.property
     def types(self) -> _containers.RepeatedScalarFieldContainer[_event_type_pb2.EventType.ValueType]:
-        """Only those of these types; empty for all."""
+        """Only events of these types. If empty, all."""
 
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """Only those at or after this time."""
+        """Only events at or after this time."""
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
-        """Only those before this time."""
+        """Only events before this time."""
 
     def __init__(
         self,
@@ -225,14 +227,14 @@ Global___ListEventsRequest: _TypeAlias = ListEventsRequest  # noqa: Y015
 
 @_typing.final
 class ListEventsResponse(_message.Message):
-    """Answer of `ListEvents`."""
+    """Response message for `ListEvents`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Token of the next page; empty on the last."""
+    """Token for the next page; empty on the last page."""
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]:
         """The events of this page."""
@@ -253,7 +255,7 @@ Global___ListEventsResponse: _TypeAlias = ListEventsResponse  # noqa: Y015
 
 @_typing.final
 class WatchEventsRequest(_message.Message):
-    """Request of `WatchEvents`."""
+    """Request message for `WatchEvents`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -261,12 +263,12 @@ class WatchEventsRequest(_message.Message):
     TYPES_FIELD_NUMBER: _builtins.int
     START_INDEX_FIELD_NUMBER: _builtins.int
     signature_request_id: _builtins.str
-    """Only those of this signature request; empty for all that the caller may see."""
+    """Only events of this signature request. If empty, all that the caller may see."""
     start_index: _builtins.int
-    """The least `log_index` to send: the last one seen plus 1, or 0 for all."""
+    """Smallest `log_index` to send: the last one received plus 1, or 0 for all."""
     @_builtins.property
     def types(self) -> _containers.RepeatedScalarFieldContainer[_event_type_pb2.EventType.ValueType]:
-        """Only those of these types; empty for all."""
+        """Only events of these types. If empty, all."""
 
     def __init__(
         self,
@@ -285,7 +287,7 @@ Global___WatchEventsRequest: _TypeAlias = WatchEventsRequest  # noqa: Y015
 
 @_typing.final
 class WatchEventsResponse(_message.Message):
-    """One message of `WatchEvents`."""
+    """One message of the response stream of `WatchEvents`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -309,13 +311,13 @@ Global___WatchEventsResponse: _TypeAlias = WatchEventsResponse  # noqa: Y015
 
 @_typing.final
 class GetTransactionRequest(_message.Message):
-    """Request of `GetTransaction`."""
+    """Request message for `GetTransaction`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     AUDIT_ID_FIELD_NUMBER: _builtins.int
     audit_id: _builtins.str
-    """The audit ID, as it stands on the audit page. Required."""
+    """The audit ID, as printed on the audit page. Required."""
     def __init__(
         self,
         *,
@@ -331,7 +333,7 @@ Global___GetTransactionRequest: _TypeAlias = GetTransactionRequest  # noqa: Y015
 
 @_typing.final
 class GetTransactionResponse(_message.Message):
-    """Answer of `GetTransaction`."""
+    """Response message for `GetTransaction`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -344,18 +346,18 @@ class GetTransactionResponse(_message.Message):
     signature_request_id: _builtins.str
     """Identifier of the signature request."""
     audit_jsonl: _builtins.bytes
-    """The leaves, one a line: what a completed PDF carries as `audit.jsonl`."""
+    """The leaves, one per line: what a sealed PDF carries as `audit.jsonl`."""
     proof: _builtins.bytes
-    """Proof of the last of them, a C2SP `tlog-proof`."""
+    """Proof for the last of them, a C2SP `tlog-proof`."""
     sealed_proof: _builtins.bytes
-    """For a sealed request, the proof over the final file's hash (`.tlog-proof`); empty for others."""
+    """For a sealed request, the proof for the hash of the final file (`.tlog-proof`); otherwise empty."""
     openings: _builtins.bytes
-    """What opens the leaves' commitments: the documents' hashes, the boxes, and the salts; what a completed PDF carries as
-    `openings.json`. Empty for a request that was sent before leaves held commitments.
+    """What opens the leaves' commitments: the documents' hashes, the boxes of the fields on the pages, and the salts. A
+    sealed PDF carries it as `openings.json`. Empty for a request sent before leaves held commitments.
     """
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]:
-        """Its events so far, the oldest first."""
+        """Its events so far, oldest first."""
 
     def __init__(
         self,
@@ -377,7 +379,7 @@ Global___GetTransactionResponse: _TypeAlias = GetTransactionResponse  # noqa: Y0
 
 @_typing.final
 class GetCheckpointRequest(_message.Message):
-    """Request of `GetCheckpoint`."""
+    """Request message for `GetCheckpoint`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -394,7 +396,7 @@ Global___GetCheckpointRequest: _TypeAlias = GetCheckpointRequest  # noqa: Y015
 
 @_typing.final
 class GetCheckpointResponse(_message.Message):
-    """Answer of `GetCheckpoint`."""
+    """Response message for `GetCheckpoint`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -404,9 +406,9 @@ class GetCheckpointResponse(_message.Message):
     checkpoint: _builtins.bytes
     """The newest checkpoint, a C2SP `tlog-checkpoint`."""
     verifier_key: _builtins.str
-    """The log's verifier key, as C2SP `signed-note` writes it."""
+    """The log's verifier key, in the C2SP `signed-note` encoding."""
     size: _builtins.int
-    """How many leaves the checkpoint covers."""
+    """Number of leaves that the checkpoint covers."""
     def __init__(
         self,
         *,
@@ -424,7 +426,7 @@ Global___GetCheckpointResponse: _TypeAlias = GetCheckpointResponse  # noqa: Y015
 
 @_typing.final
 class GetInclusionProofRequest(_message.Message):
-    """Request of `GetInclusionProof`."""
+    """Request message for `GetInclusionProof`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -446,7 +448,7 @@ Global___GetInclusionProofRequest: _TypeAlias = GetInclusionProofRequest  # noqa
 
 @_typing.final
 class GetInclusionProofResponse(_message.Message):
-    """Answer of `GetInclusionProof`."""
+    """Response message for `GetInclusionProof`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -468,7 +470,7 @@ Global___GetInclusionProofResponse: _TypeAlias = GetInclusionProofResponse  # no
 
 @_typing.final
 class GetConsistencyProofRequest(_message.Message):
-    """Request of `GetConsistencyProof`."""
+    """Request message for `GetConsistencyProof`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -477,7 +479,7 @@ class GetConsistencyProofRequest(_message.Message):
     first_size: _builtins.int
     """The earlier size. Required: at least 1."""
     second_size: _builtins.int
-    """The later size; 0 for that of the newest checkpoint."""
+    """The later size; 0 means that of the newest checkpoint."""
     def __init__(
         self,
         *,
@@ -494,7 +496,7 @@ Global___GetConsistencyProofRequest: _TypeAlias = GetConsistencyProofRequest  # 
 
 @_typing.final
 class GetConsistencyProofResponse(_message.Message):
-    """Answer of `GetConsistencyProof`."""
+    """Response message for `GetConsistencyProof`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -504,7 +506,7 @@ class GetConsistencyProofResponse(_message.Message):
     second_size: _builtins.int
     """The later size."""
     checkpoint: _builtins.bytes
-    """The checkpoint of the later size, where it is the newest; empty for others."""
+    """The checkpoint of the later size, if that is the newest; otherwise empty."""
     @_builtins.property
     def hashes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """The hashes of the proof (RFC 9162, section 2.1.4), 32 bytes each."""

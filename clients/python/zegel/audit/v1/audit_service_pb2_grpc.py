@@ -26,10 +26,10 @@ if _version_not_supported:
 
 
 class AuditServiceStub:
-    """The audit trail: one append-only Merkle log an installation (RFC 6962), in the C2SP formats `tlog-checkpoint`,
+    """The audit trail: one append-only Merkle log per installation (RFC 6962), in the C2SP formats `tlog-checkpoint`,
     `tlog-tiles` and `tlog-proof`.
 
-    An event commits together with the change that it tells of, and is under a signed checkpoint within 250 ms.
+    An event commits together with the change that it describes, and a signed checkpoint covers it within 250 ms.
     """
 
     def __init__(self, channel):
@@ -71,58 +71,59 @@ class AuditServiceStub:
 
 
 class AuditServiceServicer:
-    """The audit trail: one append-only Merkle log an installation (RFC 6962), in the C2SP formats `tlog-checkpoint`,
+    """The audit trail: one append-only Merkle log per installation (RFC 6962), in the C2SP formats `tlog-checkpoint`,
     `tlog-tiles` and `tlog-proof`.
 
-    An event commits together with the change that it tells of, and is under a signed checkpoint within 250 ms.
+    An event commits together with the change that it describes, and a signed checkpoint covers it within 250 ms.
     """
 
     def ListEvents(self, request, context):
-        """Lists events, the oldest first. Only those under a checkpoint.
+        """Lists events, oldest first. Only those covered by a checkpoint.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchEvents(self, request, context):
-        """Streams events from a point on, and goes on with those to come: no gap, no duplicate. It ends when the session
-        does, or at the client's deadline.
+        """Streams events from a given index, then new ones as they occur, without gaps or duplicates. It ends when the
+        session does, or at the client's deadline.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetTransaction(self, request, context):
-        """Finds by its audit ID the whole trail of a signature request, with the proof of its last event. `UNAVAILABLE` with
-        `NOT_WITNESSED_YET` where the operator demands witnesses and too few have cosigned what covers it.
-        `RESOURCE_EXHAUSTED` with `TRAIL_FULL` where it has more events than evidence can carry, and with `LIMIT_REACHED`
-        where it has more than one answer holds (4 MiB, some 2,000 events): list them, and export the evidence from the
-        log's files.
+        """Gets the whole audit trail of a signature request by its audit ID, with a proof for its last event. Fails with
+        `UNAVAILABLE` (`NOT_WITNESSED_YET`) if the operator requires witnesses and too few have cosigned a checkpoint that
+        covers it. Fails with `RESOURCE_EXHAUSTED`: `TRAIL_FULL` if the trail has more events than evidence can hold;
+        `LIMIT_REACHED` if it has more than one response holds (4 MiB, some 2,000 events), in which case list the events,
+        and export the evidence from the log's files.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetCheckpoint(self, request, context):
-        """Gets the newest signed checkpoint, with the lines of the witnesses that cosigned it, and the key that verifies it.
-        Where the operator demands witnesses: the newest that so many have cosigned, or `UNAVAILABLE` with
-        `NOT_WITNESSED_YET`.
+        """Gets the newest signed checkpoint, with the cosignatures of its witnesses, and the key that verifies it. If the
+        operator requires witnesses, it is the newest that enough of them have cosigned; fails with `UNAVAILABLE`
+        (`NOT_WITNESSED_YET`) if there is none.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetInclusionProof(self, request, context):
-        """Proves that an event is in the log. `UNAVAILABLE` with `NOT_INTEGRATED_YET` in the first moments, and with
-        `NOT_WITNESSED_YET` until as many witnesses as the operator demands have cosigned what covers it.
+        """Proves that an event is in the log. Fails with `UNAVAILABLE`: `NOT_INTEGRATED_YET` in the first moments after the
+        event, and `NOT_WITNESSED_YET` until enough of the witnesses that the operator requires have cosigned a checkpoint
+        that covers it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetConsistencyProof(self, request, context):
-        """Proves that the log of one size is the beginning of the log of a later size. `OUT_OF_RANGE` where the log was
-        never so large.
+        """Proves that the log at one size is a prefix of the log at a later size. Fails with `OUT_OF_RANGE` if the log has
+        not reached that size.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -170,10 +171,10 @@ def add_AuditServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AuditService:
-    """The audit trail: one append-only Merkle log an installation (RFC 6962), in the C2SP formats `tlog-checkpoint`,
+    """The audit trail: one append-only Merkle log per installation (RFC 6962), in the C2SP formats `tlog-checkpoint`,
     `tlog-tiles` and `tlog-proof`.
 
-    An event commits together with the change that it tells of, and is under a signed checkpoint within 250 ms.
+    An event commits together with the change that it describes, and a signed checkpoint covers it within 250 ms.
     """
 
     @staticmethod

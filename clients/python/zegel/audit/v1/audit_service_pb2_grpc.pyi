@@ -27,10 +27,10 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AuditServiceStub:
-    """The audit trail: one append-only Merkle log an installation (RFC 6962), in the C2SP formats `tlog-checkpoint`,
+    """The audit trail: one append-only Merkle log per installation (RFC 6962), in the C2SP formats `tlog-checkpoint`,
     `tlog-tiles` and `tlog-proof`.
 
-    An event commits together with the change that it tells of, and is under a signed checkpoint within 250 ms.
+    An event commits together with the change that it describes, and a signed checkpoint covers it within 250 ms.
     """
 
     @_typing.overload
@@ -38,73 +38,75 @@ class AuditServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AuditServiceAsyncStub: ...
     ListEvents: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.ListEventsRequest, _audit_service_pb2.ListEventsResponse]
-    """Lists events, the oldest first. Only those under a checkpoint."""
+    """Lists events, oldest first. Only those covered by a checkpoint."""
     WatchEvents: _grpc.UnaryStreamMultiCallable[_audit_service_pb2.WatchEventsRequest, _audit_service_pb2.WatchEventsResponse]
-    """Streams events from a point on, and goes on with those to come: no gap, no duplicate. It ends when the session
-    does, or at the client's deadline.
+    """Streams events from a given index, then new ones as they occur, without gaps or duplicates. It ends when the
+    session does, or at the client's deadline.
     """
     GetTransaction: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.GetTransactionRequest, _audit_service_pb2.GetTransactionResponse]
-    """Finds by its audit ID the whole trail of a signature request, with the proof of its last event. `UNAVAILABLE` with
-    `NOT_WITNESSED_YET` where the operator demands witnesses and too few have cosigned what covers it.
-    `RESOURCE_EXHAUSTED` with `TRAIL_FULL` where it has more events than evidence can carry, and with `LIMIT_REACHED`
-    where it has more than one answer holds (4 MiB, some 2,000 events): list them, and export the evidence from the
-    log's files.
+    """Gets the whole audit trail of a signature request by its audit ID, with a proof for its last event. Fails with
+    `UNAVAILABLE` (`NOT_WITNESSED_YET`) if the operator requires witnesses and too few have cosigned a checkpoint that
+    covers it. Fails with `RESOURCE_EXHAUSTED`: `TRAIL_FULL` if the trail has more events than evidence can hold;
+    `LIMIT_REACHED` if it has more than one response holds (4 MiB, some 2,000 events), in which case list the events,
+    and export the evidence from the log's files.
     """
     GetCheckpoint: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.GetCheckpointRequest, _audit_service_pb2.GetCheckpointResponse]
-    """Gets the newest signed checkpoint, with the lines of the witnesses that cosigned it, and the key that verifies it.
-    Where the operator demands witnesses: the newest that so many have cosigned, or `UNAVAILABLE` with
-    `NOT_WITNESSED_YET`.
+    """Gets the newest signed checkpoint, with the cosignatures of its witnesses, and the key that verifies it. If the
+    operator requires witnesses, it is the newest that enough of them have cosigned; fails with `UNAVAILABLE`
+    (`NOT_WITNESSED_YET`) if there is none.
     """
     GetInclusionProof: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.GetInclusionProofRequest, _audit_service_pb2.GetInclusionProofResponse]
-    """Proves that an event is in the log. `UNAVAILABLE` with `NOT_INTEGRATED_YET` in the first moments, and with
-    `NOT_WITNESSED_YET` until as many witnesses as the operator demands have cosigned what covers it.
+    """Proves that an event is in the log. Fails with `UNAVAILABLE`: `NOT_INTEGRATED_YET` in the first moments after the
+    event, and `NOT_WITNESSED_YET` until enough of the witnesses that the operator requires have cosigned a checkpoint
+    that covers it.
     """
     GetConsistencyProof: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.GetConsistencyProofRequest, _audit_service_pb2.GetConsistencyProofResponse]
-    """Proves that the log of one size is the beginning of the log of a later size. `OUT_OF_RANGE` where the log was
-    never so large.
+    """Proves that the log at one size is a prefix of the log at a later size. Fails with `OUT_OF_RANGE` if the log has
+    not reached that size.
     """
 
 @_typing.type_check_only
 class AuditServiceAsyncStub(AuditServiceStub):
-    """The audit trail: one append-only Merkle log an installation (RFC 6962), in the C2SP formats `tlog-checkpoint`,
+    """The audit trail: one append-only Merkle log per installation (RFC 6962), in the C2SP formats `tlog-checkpoint`,
     `tlog-tiles` and `tlog-proof`.
 
-    An event commits together with the change that it tells of, and is under a signed checkpoint within 250 ms.
+    An event commits together with the change that it describes, and a signed checkpoint covers it within 250 ms.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListEvents: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.ListEventsRequest, _audit_service_pb2.ListEventsResponse]  # type: ignore[assignment]
-    """Lists events, the oldest first. Only those under a checkpoint."""
+    """Lists events, oldest first. Only those covered by a checkpoint."""
     WatchEvents: _aio.UnaryStreamMultiCallable[_audit_service_pb2.WatchEventsRequest, _audit_service_pb2.WatchEventsResponse]  # type: ignore[assignment]
-    """Streams events from a point on, and goes on with those to come: no gap, no duplicate. It ends when the session
-    does, or at the client's deadline.
+    """Streams events from a given index, then new ones as they occur, without gaps or duplicates. It ends when the
+    session does, or at the client's deadline.
     """
     GetTransaction: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.GetTransactionRequest, _audit_service_pb2.GetTransactionResponse]  # type: ignore[assignment]
-    """Finds by its audit ID the whole trail of a signature request, with the proof of its last event. `UNAVAILABLE` with
-    `NOT_WITNESSED_YET` where the operator demands witnesses and too few have cosigned what covers it.
-    `RESOURCE_EXHAUSTED` with `TRAIL_FULL` where it has more events than evidence can carry, and with `LIMIT_REACHED`
-    where it has more than one answer holds (4 MiB, some 2,000 events): list them, and export the evidence from the
-    log's files.
+    """Gets the whole audit trail of a signature request by its audit ID, with a proof for its last event. Fails with
+    `UNAVAILABLE` (`NOT_WITNESSED_YET`) if the operator requires witnesses and too few have cosigned a checkpoint that
+    covers it. Fails with `RESOURCE_EXHAUSTED`: `TRAIL_FULL` if the trail has more events than evidence can hold;
+    `LIMIT_REACHED` if it has more than one response holds (4 MiB, some 2,000 events), in which case list the events,
+    and export the evidence from the log's files.
     """
     GetCheckpoint: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.GetCheckpointRequest, _audit_service_pb2.GetCheckpointResponse]  # type: ignore[assignment]
-    """Gets the newest signed checkpoint, with the lines of the witnesses that cosigned it, and the key that verifies it.
-    Where the operator demands witnesses: the newest that so many have cosigned, or `UNAVAILABLE` with
-    `NOT_WITNESSED_YET`.
+    """Gets the newest signed checkpoint, with the cosignatures of its witnesses, and the key that verifies it. If the
+    operator requires witnesses, it is the newest that enough of them have cosigned; fails with `UNAVAILABLE`
+    (`NOT_WITNESSED_YET`) if there is none.
     """
     GetInclusionProof: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.GetInclusionProofRequest, _audit_service_pb2.GetInclusionProofResponse]  # type: ignore[assignment]
-    """Proves that an event is in the log. `UNAVAILABLE` with `NOT_INTEGRATED_YET` in the first moments, and with
-    `NOT_WITNESSED_YET` until as many witnesses as the operator demands have cosigned what covers it.
+    """Proves that an event is in the log. Fails with `UNAVAILABLE`: `NOT_INTEGRATED_YET` in the first moments after the
+    event, and `NOT_WITNESSED_YET` until enough of the witnesses that the operator requires have cosigned a checkpoint
+    that covers it.
     """
     GetConsistencyProof: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.GetConsistencyProofRequest, _audit_service_pb2.GetConsistencyProofResponse]  # type: ignore[assignment]
-    """Proves that the log of one size is the beginning of the log of a later size. `OUT_OF_RANGE` where the log was
-    never so large.
+    """Proves that the log at one size is a prefix of the log at a later size. Fails with `OUT_OF_RANGE` if the log has
+    not reached that size.
     """
 
 class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
-    """The audit trail: one append-only Merkle log an installation (RFC 6962), in the C2SP formats `tlog-checkpoint`,
+    """The audit trail: one append-only Merkle log per installation (RFC 6962), in the C2SP formats `tlog-checkpoint`,
     `tlog-tiles` and `tlog-proof`.
 
-    An event commits together with the change that it tells of, and is under a signed checkpoint within 250 ms.
+    An event commits together with the change that it describes, and a signed checkpoint covers it within 250 ms.
     """
 
     @_abc_1.abstractmethod
@@ -113,7 +115,7 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_service_pb2.ListEventsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_audit_service_pb2.ListEventsResponse, _abc.Awaitable[_audit_service_pb2.ListEventsResponse]]:
-        """Lists events, the oldest first. Only those under a checkpoint."""
+        """Lists events, oldest first. Only those covered by a checkpoint."""
 
     @_abc_1.abstractmethod
     def WatchEvents(
@@ -121,8 +123,8 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_service_pb2.WatchEventsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_audit_service_pb2.WatchEventsResponse], _abc.AsyncIterator[_audit_service_pb2.WatchEventsResponse]]:
-        """Streams events from a point on, and goes on with those to come: no gap, no duplicate. It ends when the session
-        does, or at the client's deadline.
+        """Streams events from a given index, then new ones as they occur, without gaps or duplicates. It ends when the
+        session does, or at the client's deadline.
         """
 
     @_abc_1.abstractmethod
@@ -131,11 +133,11 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_service_pb2.GetTransactionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_audit_service_pb2.GetTransactionResponse, _abc.Awaitable[_audit_service_pb2.GetTransactionResponse]]:
-        """Finds by its audit ID the whole trail of a signature request, with the proof of its last event. `UNAVAILABLE` with
-        `NOT_WITNESSED_YET` where the operator demands witnesses and too few have cosigned what covers it.
-        `RESOURCE_EXHAUSTED` with `TRAIL_FULL` where it has more events than evidence can carry, and with `LIMIT_REACHED`
-        where it has more than one answer holds (4 MiB, some 2,000 events): list them, and export the evidence from the
-        log's files.
+        """Gets the whole audit trail of a signature request by its audit ID, with a proof for its last event. Fails with
+        `UNAVAILABLE` (`NOT_WITNESSED_YET`) if the operator requires witnesses and too few have cosigned a checkpoint that
+        covers it. Fails with `RESOURCE_EXHAUSTED`: `TRAIL_FULL` if the trail has more events than evidence can hold;
+        `LIMIT_REACHED` if it has more than one response holds (4 MiB, some 2,000 events), in which case list the events,
+        and export the evidence from the log's files.
         """
 
     @_abc_1.abstractmethod
@@ -144,9 +146,9 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_service_pb2.GetCheckpointRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_audit_service_pb2.GetCheckpointResponse, _abc.Awaitable[_audit_service_pb2.GetCheckpointResponse]]:
-        """Gets the newest signed checkpoint, with the lines of the witnesses that cosigned it, and the key that verifies it.
-        Where the operator demands witnesses: the newest that so many have cosigned, or `UNAVAILABLE` with
-        `NOT_WITNESSED_YET`.
+        """Gets the newest signed checkpoint, with the cosignatures of its witnesses, and the key that verifies it. If the
+        operator requires witnesses, it is the newest that enough of them have cosigned; fails with `UNAVAILABLE`
+        (`NOT_WITNESSED_YET`) if there is none.
         """
 
     @_abc_1.abstractmethod
@@ -155,8 +157,9 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_service_pb2.GetInclusionProofRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_audit_service_pb2.GetInclusionProofResponse, _abc.Awaitable[_audit_service_pb2.GetInclusionProofResponse]]:
-        """Proves that an event is in the log. `UNAVAILABLE` with `NOT_INTEGRATED_YET` in the first moments, and with
-        `NOT_WITNESSED_YET` until as many witnesses as the operator demands have cosigned what covers it.
+        """Proves that an event is in the log. Fails with `UNAVAILABLE`: `NOT_INTEGRATED_YET` in the first moments after the
+        event, and `NOT_WITNESSED_YET` until enough of the witnesses that the operator requires have cosigned a checkpoint
+        that covers it.
         """
 
     @_abc_1.abstractmethod
@@ -165,8 +168,8 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_service_pb2.GetConsistencyProofRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_audit_service_pb2.GetConsistencyProofResponse, _abc.Awaitable[_audit_service_pb2.GetConsistencyProofResponse]]:
-        """Proves that the log of one size is the beginning of the log of a later size. `OUT_OF_RANGE` where the log was
-        never so large.
+        """Proves that the log at one size is a prefix of the log at a later size. Fails with `OUT_OF_RANGE` if the log has
+        not reached that size.
         """
 
 def add_AuditServiceServicer_to_server(servicer: AuditServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

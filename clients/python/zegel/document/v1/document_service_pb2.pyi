@@ -33,19 +33,19 @@ class _DocumentStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Documen
     DOCUMENT_STATE_ACTIVE: _DocumentState.ValueType  # 1
     """It can be read."""
     DOCUMENT_STATE_DELETED: _DocumentState.ValueType  # 2
-    """It was deleted, and can be brought back."""
+    """It was deleted, and can be restored."""
     DOCUMENT_STATE_PURGED: _DocumentState.ValueType  # 3
     """Its keys are destroyed: nobody can read it any more."""
 
 class DocumentState(_DocumentState, metaclass=_DocumentStateEnumTypeWrapper):
-    """Where a document stands."""
+    """The state of a document."""
 
 DOCUMENT_STATE_UNSPECIFIED: DocumentState.ValueType  # 0
 """Never sent."""
 DOCUMENT_STATE_ACTIVE: DocumentState.ValueType  # 1
 """It can be read."""
 DOCUMENT_STATE_DELETED: DocumentState.ValueType  # 2
-"""It was deleted, and can be brought back."""
+"""It was deleted, and can be restored."""
 DOCUMENT_STATE_PURGED: DocumentState.ValueType  # 3
 """Its keys are destroyed: nobody can read it any more."""
 Global___DocumentState: _TypeAlias = DocumentState  # noqa: Y015
@@ -57,23 +57,23 @@ class _FoundSignatureKind:
 class _FoundSignatureKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FoundSignatureKind.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     FOUND_SIGNATURE_KIND_UNSPECIFIED: _FoundSignatureKind.ValueType  # 0
-    """One that this version does not know."""
+    """A purpose that this version does not know."""
     FOUND_SIGNATURE_KIND_APPROVAL: _FoundSignatureKind.ValueType  # 1
-    """A person's or an organisation's approval."""
+    """Approval by a person or an organisation."""
     FOUND_SIGNATURE_KIND_CERTIFICATION: _FoundSignatureKind.ValueType  # 2
-    """A certification, which says what may be changed afterwards."""
+    """A certification, which states what may be changed afterwards."""
     FOUND_SIGNATURE_KIND_TIMESTAMP: _FoundSignatureKind.ValueType  # 3
     """A document timestamp."""
 
 class FoundSignatureKind(_FoundSignatureKind, metaclass=_FoundSignatureKindEnumTypeWrapper):
-    """What a signature that is in an original was made for."""
+    """Purpose of a signature found in an original."""
 
 FOUND_SIGNATURE_KIND_UNSPECIFIED: FoundSignatureKind.ValueType  # 0
-"""One that this version does not know."""
+"""A purpose that this version does not know."""
 FOUND_SIGNATURE_KIND_APPROVAL: FoundSignatureKind.ValueType  # 1
-"""A person's or an organisation's approval."""
+"""Approval by a person or an organisation."""
 FOUND_SIGNATURE_KIND_CERTIFICATION: FoundSignatureKind.ValueType  # 2
-"""A certification, which says what may be changed afterwards."""
+"""A certification, which states what may be changed afterwards."""
 FOUND_SIGNATURE_KIND_TIMESTAMP: FoundSignatureKind.ValueType  # 3
 """A document timestamp."""
 Global___FoundSignatureKind: _TypeAlias = FoundSignatureKind  # noqa: Y015
@@ -85,21 +85,21 @@ class _DocumentContent:
 class _DocumentContentEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DocumentContent.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     DOCUMENT_CONTENT_UNSPECIFIED: _DocumentContent.ValueType  # 0
-    """In a request: the original; for a signer, the rendition, and of a sealed document that itself. Never in an answer."""
+    """In a request: the original. For a signer: the rendition, or the sealed document itself. Not used in responses."""
     DOCUMENT_CONTENT_ORIGINAL: _DocumentContent.ValueType  # 1
     """As it was uploaded, or sealed."""
     DOCUMENT_CONTENT_RENDITION: _DocumentContent.ValueType  # 2
-    """As signers are shown it."""
+    """What signers are shown."""
 
 class DocumentContent(_DocumentContent, metaclass=_DocumentContentEnumTypeWrapper):
-    """One of the contents of a version."""
+    """Which of a version's contents."""
 
 DOCUMENT_CONTENT_UNSPECIFIED: DocumentContent.ValueType  # 0
-"""In a request: the original; for a signer, the rendition, and of a sealed document that itself. Never in an answer."""
+"""In a request: the original. For a signer: the rendition, or the sealed document itself. Not used in responses."""
 DOCUMENT_CONTENT_ORIGINAL: DocumentContent.ValueType  # 1
 """As it was uploaded, or sealed."""
 DOCUMENT_CONTENT_RENDITION: DocumentContent.ValueType  # 2
-"""As signers are shown it."""
+"""What signers are shown."""
 Global___DocumentContent: _TypeAlias = DocumentContent  # noqa: Y015
 
 @_typing.final
@@ -122,18 +122,18 @@ class Document(_message.Message):
     title: _builtins.str
     """Title as people know it: 1 to 255 characters."""
     state: Global___DocumentState.ValueType
-    """Where it stands. Output only."""
+    """Its state. Output only."""
     owner_id: _builtins.str
     """Identifier of the principal or the team that owns it. Output only."""
     etag: _builtins.str
-    """Changes with every change of the document."""
+    """Changes whenever the document changes."""
     @_builtins.property
     def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___DocumentVersion]:
-        """Its versions, the oldest first. Output only."""
+        """Its versions, oldest first. Output only."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When it came to be. Output only."""
+        """When it was created. Output only."""
 
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
@@ -141,7 +141,7 @@ class Document(_message.Message):
 
     @_builtins.property
     def delete_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was deleted; unset while it is not. Output only."""
+        """When it was deleted; unset if it is not. Output only."""
 
     def __init__(
         self,
@@ -166,7 +166,7 @@ Global___Document: _TypeAlias = Document  # noqa: Y015
 
 @_typing.final
 class DocumentVersion(_message.Message):
-    """One version of a document; it never changes."""
+    """One version of a document. Its content never changes."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -192,17 +192,20 @@ class DocumentVersion(_message.Message):
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When it came to be."""
+        """When it was created."""
 
     @_builtins.property
     def rendition(self) -> Global___DocumentRendition:
-        """What signers are shown of it. Unset where there is none: it is too large to be signed, or is a sealed document, or is
-        from before renditions were made; where it can be signed all the same, it is made when a signature request is sent.
+        """What signers are shown. Unset if the version has no rendition: it is too large to be signed, is a sealed document,
+        or dates from before renditions existed. A version of the last kind gets its rendition when a signature request
+        with it is sent, if it can be signed at all.
         """
 
     @_builtins.property
     def findings(self) -> Global___DocumentFindings:
-        """What was found in the original, as far as it bears on signing; unset where `rendition` is, and once it is purged."""
+        """What was found in the original that matters for signing. Unset if `rendition` is unset, and once the document is
+        purged.
+        """
 
     def __init__(
         self,
@@ -226,7 +229,7 @@ Global___DocumentVersion: _TypeAlias = DocumentVersion  # noqa: Y015
 
 @_typing.final
 class DocumentRendition(_message.Message):
-    """What signers are shown of a version, and the sealed file begins with."""
+    """What signers are shown of a version, and what the sealed file begins with."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -252,8 +255,8 @@ Global___DocumentRendition: _TypeAlias = DocumentRendition  # noqa: Y015
 
 @_typing.final
 class DocumentFindings(_message.Message):
-    """What an original holds that its rendition and the sealed file do not hold, or hold differently: to be told to the
-    sender before anything is sent.
+    """What the original contains that its rendition and the sealed file lack or have in another form. Show it to the sender
+    before the request is sent.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -274,42 +277,48 @@ class DocumentFindings(_message.Message):
     LANGUAGE_FIELD_NUMBER: _builtins.int
     DIFFERENCES_FIELD_NUMBER: _builtins.int
     pdf_version: _builtins.str
-    """Version of PDF that the file says it has, such as `1.7`."""
+    """PDF version that the file declares, such as `1.7`."""
     was_encrypted: _builtins.bool
-    """Whether it was encrypted under the empty password, which every reader opens; the rendition is not."""
+    """Whether it was encrypted under the empty password, with which every reader opens it. The rendition is not
+    encrypted.
+    """
     has_form: _builtins.bool
-    """Whether it has form fields. What is filled in becomes part of the page; nothing can be filled in any more."""
+    """Whether it has form fields. Their values become part of the page, and they can no longer be filled in."""
     has_scripts: _builtins.bool
-    """Whether it has scripts, or actions that run by themselves; the rendition has none."""
+    """Whether it has scripts, or actions that run on their own. The rendition has none."""
     has_hidden_content: _builtins.bool
-    """Whether it has content that viewers hide by default, such as layers; the rendition does not hold it."""
+    """Whether it has content that viewers hide by default, such as layers. The rendition does not contain it."""
     attachment_count: _builtins.int
-    """How many files are attached to it; the rendition has none."""
+    """Number of attached files. The rendition has none."""
     is_tagged: _builtins.bool
-    """Whether it is tagged, as assistive technology wants it."""
+    """Whether it is tagged for assistive technology."""
     has_outline: _builtins.bool
     """Whether it has an outline (bookmarks)."""
     link_count: _builtins.int
-    """How many links it has, within itself and to the web."""
+    """Number of links, within the document and to the web."""
     has_page_labels: _builtins.bool
-    """Whether its pages have labels of their own, such as `iv`."""
+    """Whether its pages have their own labels, such as `iv`."""
     language: _builtins.str
-    """Language that it says it is in, such as `en-GB` (BCP 47); empty where it says none."""
+    """Language that it declares, such as `en-GB` (BCP 47); empty if none."""
     @_builtins.property
     def signatures(self) -> _containers.RepeatedCompositeFieldContainer[Global___FoundSignature]:
-        """The digital signatures that are in it already. How they look stays; what they prove ends with sealing."""
+        """Digital signatures that it already has. The rendition keeps how they look, but they no longer prove anything once
+        the document is sealed.
+        """
 
     @_builtins.property
     def fonts_substituted(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of fonts that it does not embed, and for which one was embedded, so that it looks the same everywhere."""
+        """Names of fonts that it does not embed and for which a substitute was embedded, so that it looks the same
+        everywhere.
+        """
 
     @_builtins.property
     def fonts_missing(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of fonts that it does not embed, and for which none was found: each viewer chooses its own."""
+        """Names of fonts that it does not embed and for which no substitute was found: each viewer chooses its own."""
 
     @_builtins.property
     def differences(self) -> _containers.RepeatedCompositeFieldContainer[Global___PageDifference]:
-        """Pages whose rendition looks different to a noticeable degree, though not so much that the document was refused."""
+        """Pages whose rendition looks noticeably different, though not so different that the document was refused."""
 
     def __init__(
         self,
@@ -340,7 +349,7 @@ Global___DocumentFindings: _TypeAlias = DocumentFindings  # noqa: Y015
 
 @_typing.final
 class FoundSignature(_message.Message):
-    """A digital signature that was found in an original."""
+    """A digital signature found in an original."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -348,13 +357,11 @@ class FoundSignature(_message.Message):
     INTACT_FIELD_NUMBER: _builtins.int
     COVERS_WHOLE_FILE_FIELD_NUMBER: _builtins.int
     kind: Global___FoundSignatureKind.ValueType
-    """What it was made for."""
+    """Its purpose."""
     intact: _builtins.bool
-    """Whether the bytes that it signs are as they were signed. Whose certificate it is, and whether it is to be trusted, is
-    not looked at.
-    """
+    """Whether the bytes that it covers are unchanged. Neither the certificate nor whether to trust it is checked."""
     covers_whole_file: _builtins.bool
-    """Whether it covers the whole file: nothing was added after it."""
+    """Whether it covers the whole file, with nothing added after it."""
     def __init__(
         self,
         *,
@@ -398,7 +405,7 @@ Global___PageDifference: _TypeAlias = PageDifference  # noqa: Y015
 
 @_typing.final
 class Page(_message.Message):
-    """A page as shown: after its rotation and its crop box."""
+    """Size of a page as displayed, with its rotation and crop box applied."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -424,7 +431,7 @@ Global___Page: _TypeAlias = Page  # noqa: Y015
 
 @_typing.final
 class UploadSpec(_message.Message):
-    """What an upload is to become."""
+    """What an upload is for."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -436,20 +443,22 @@ class UploadSpec(_message.Message):
     CLIENT_ENCRYPTED_FIELD_NUMBER: _builtins.int
     TEAM_ID_FIELD_NUMBER: _builtins.int
     title: _builtins.str
-    """Title of the new document. Required, but for a new version: 1 to 255 characters."""
+    """Title of the new document: 1 to 255 characters. Required for a new document; not for a new version."""
     document_id: _builtins.str
     """The document of which this is a new version; empty for a new document."""
     size: _builtins.int
-    """Size in bytes, where it is known: at most 4 GiB. 0 for unknown."""
+    """Size in bytes, if known in advance: at most 4 GiB. 0 means unknown."""
     sha256: _builtins.bytes
-    """SHA-256 of the bytes, where it is known beforehand: 32 bytes or none."""
+    """SHA-256 of the bytes, if known in advance: 32 bytes or empty."""
     media_type: _builtins.str
-    """Media type. `application/pdf` where it is empty, and nothing else now."""
+    """Media type. Only `application/pdf` is supported, which is also the default."""
     client_encrypted: _builtins.bool
-    """Whether the client encrypts the chunks. Needs `StartUpload`, whose answer has the key to wrap the document's to."""
+    """Whether the client encrypts the chunks. Such an upload has to be started by `StartUpload`, which returns the public
+    key to wrap the document's key to.
+    """
     team_id: _builtins.str
-    """The team that is to own the new document (`tea_...`): one that the caller is in, or any of the tenant's with
-    `SCOPE_ANY`. Empty for the caller itself, and for a new version.
+    """The team that will own the new document (`tea_...`): one that the caller is in or, in `SCOPE_ANY`, any in the
+    tenant. If empty, the caller owns it. Must be empty for a new version.
     """
     def __init__(
         self,
@@ -472,16 +481,16 @@ Global___UploadSpec: _TypeAlias = UploadSpec  # noqa: Y015
 
 @_typing.final
 class ClientEncryption(_message.Message):
-    """What the client needs to encrypt an upload, beside the upload's own `document_id` and `version`."""
+    """What the client needs to encrypt an upload, in addition to the upload's own `document_id` and `version`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PUBLIC_KEY_FIELD_NUMBER: _builtins.int
     TENANT_ID_FIELD_NUMBER: _builtins.int
     public_key: _builtins.bytes
-    """X25519 public key of this upload, 32 bytes, to which the client wraps the document's key."""
+    """X25519 public key of this upload, 32 bytes. The client wraps the document's key to it."""
     tenant_id: _builtins.str
-    """Identifier of the tenant, which the associated data names."""
+    """Identifier of the tenant, which is part of the associated data."""
     def __init__(
         self,
         *,
@@ -498,7 +507,7 @@ Global___ClientEncryption: _TypeAlias = ClientEncryption  # noqa: Y015
 
 @_typing.final
 class Upload(_message.Message):
-    """An upload under way."""
+    """An upload in progress."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -515,19 +524,21 @@ class Upload(_message.Message):
     version: _builtins.int
     """Number of the version that the upload will become."""
     persisted_size: _builtins.int
-    """How many bytes are stored durably: where to continue. It never goes backwards. Of a client-encrypted upload, bytes of the
-    ciphertext. Bytes are stored in parts of four segments, and a part only once a byte after it has come, since its
-    last segment says whether the stream ends there: so the first 4,194,200 bytes of a document (4,194,304 of a
-    ciphertext) and one more bring it to 4,194,200, each 4,194,240 (4,194,304) further ones to the next part, and a
-    stream of fewer bytes without `finish` leaves it where it was. Of a finished upload, the whole size.
+    """Number of bytes stored durably: continue from here. It never decreases. For a client-encrypted upload, it counts
+    bytes of the ciphertext; for a finished upload, it is the whole size.
+
+    Bytes are stored in parts of four segments, and a part is stored only once a byte after it has arrived, since its
+    last segment records whether the stream ends there. The first part ends after 4,194,200 bytes of a document
+    (4,194,304 of a ciphertext), and each further part is 4,194,240 bytes (4,194,304 of a ciphertext). A stream that
+    ends without `finish` and without completing a part leaves this value unchanged.
     """
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When the upload expires, and what it stored is removed, unless it is finished before."""
+        """When the upload expires if it is not finished; what it stored is then removed."""
 
     @_builtins.property
     def client_encryption(self) -> Global___ClientEncryption:
-        """What the client needs to encrypt the chunks; unset where the upload is not client-encrypted."""
+        """What the client needs to encrypt the chunks; unset if the upload is not client-encrypted."""
 
     def __init__(
         self,
@@ -549,7 +560,7 @@ Global___Upload: _TypeAlias = Upload  # noqa: Y015
 
 @_typing.final
 class Chunk(_message.Message):
-    """Bytes at a place."""
+    """A run of bytes and their offset."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -557,9 +568,11 @@ class Chunk(_message.Message):
     DATA_FIELD_NUMBER: _builtins.int
     CRC32C_FIELD_NUMBER: _builtins.int
     offset: _builtins.int
-    """Offset of the first byte in the document; of a client-encrypted chunk, in the ciphertext, which begins with its header."""
+    """Offset of the first byte within the document or, if client-encrypted, within the ciphertext, which begins with its
+    header.
+    """
     data: _builtins.bytes
-    """The bytes: 1 byte to 1 MiB; 64 KiB or more is best."""
+    """The bytes: 1 byte to 1 MiB; 64 KiB or more is recommended."""
     crc32c: _builtins.int
     """CRC-32C (Castagnoli) of `data`. Required."""
     def __init__(
@@ -579,7 +592,7 @@ Global___Chunk: _TypeAlias = Chunk  # noqa: Y015
 
 @_typing.final
 class FinishUpload(_message.Message):
-    """The end of an upload. Of a client-encrypted one too, it describes the document, not the ciphertext."""
+    """Completes an upload. It describes the document, even if the upload is client-encrypted, and not the ciphertext."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -605,17 +618,17 @@ Global___FinishUpload: _TypeAlias = FinishUpload  # noqa: Y015
 
 @_typing.final
 class StartUploadRequest(_message.Message):
-    """Request of `StartUpload`."""
+    """Request message for `StartUpload`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SPEC_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes the call idempotent: up to 64 printable characters; kept for a day at least."""
+    """Optional. Makes the call idempotent: up to 64 printable characters, remembered for at least a day."""
     @_builtins.property
     def spec(self) -> Global___UploadSpec:
-        """What the upload is to become. Required."""
+        """What the upload is for. Required."""
 
     def __init__(
         self,
@@ -633,7 +646,7 @@ Global___StartUploadRequest: _TypeAlias = StartUploadRequest  # noqa: Y015
 
 @_typing.final
 class StartUploadResponse(_message.Message):
-    """Answer of `StartUpload`."""
+    """Response message for `StartUpload`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -657,7 +670,7 @@ Global___StartUploadResponse: _TypeAlias = StartUploadResponse  # noqa: Y015
 
 @_typing.final
 class GetUploadRequest(_message.Message):
-    """Request of `GetUpload`."""
+    """Request message for `GetUpload`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -679,7 +692,7 @@ Global___GetUploadRequest: _TypeAlias = GetUploadRequest  # noqa: Y015
 
 @_typing.final
 class GetUploadResponse(_message.Message):
-    """Answer of `GetUpload`."""
+    """Response message for `GetUpload`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -703,7 +716,7 @@ Global___GetUploadResponse: _TypeAlias = GetUploadResponse  # noqa: Y015
 
 @_typing.final
 class CancelUploadRequest(_message.Message):
-    """Request of `CancelUpload`."""
+    """Request message for `CancelUpload`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -725,7 +738,7 @@ Global___CancelUploadRequest: _TypeAlias = CancelUploadRequest  # noqa: Y015
 
 @_typing.final
 class CancelUploadResponse(_message.Message):
-    """Answer of `CancelUpload`."""
+    """Response message for `CancelUpload`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -742,7 +755,7 @@ Global___CancelUploadResponse: _TypeAlias = CancelUploadResponse  # noqa: Y015
 
 @_typing.final
 class UploadDocumentRequest(_message.Message):
-    """One message of an upload."""
+    """One message of the request stream of `UploadDocument`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -752,14 +765,15 @@ class UploadDocumentRequest(_message.Message):
     FINISH_FIELD_NUMBER: _builtins.int
     WRAPPED_DEK_FIELD_NUMBER: _builtins.int
     upload_id: _builtins.str
-    """An upload that `StartUpload` opened."""
+    """An upload started by `StartUpload`."""
     wrapped_dek: _builtins.bytes
-    """The document's key, wrapped to the `public_key` of the upload: the encapsulated key and the ciphertext, 80 bytes.
-    Required in the first message of each stream of a client-encrypted upload, and the same key each time; empty otherwise.
+    """The document's key, wrapped to the upload's `public_key`: the encapsulated key followed by the ciphertext, 80
+    bytes. For a client-encrypted upload, required in the first message of each stream, and it must be the same key
+    each time. Otherwise empty.
     """
     @_builtins.property
     def spec(self) -> Global___UploadSpec:
-        """A new upload, opened by this message."""
+        """A new upload, started by this message."""
 
     @_builtins.property
     def chunk(self) -> Global___Chunk:
@@ -767,7 +781,7 @@ class UploadDocumentRequest(_message.Message):
 
     @_builtins.property
     def finish(self) -> Global___FinishUpload:
-        """The end, in the last message."""
+        """Completes the upload. Set in the last message."""
 
     def __init__(
         self,
@@ -790,7 +804,7 @@ Global___UploadDocumentRequest: _TypeAlias = UploadDocumentRequest  # noqa: Y015
 
 @_typing.final
 class UploadDocumentResponse(_message.Message):
-    """Answer of `UploadDocument`."""
+    """Response message for `UploadDocument`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -798,11 +812,11 @@ class UploadDocumentResponse(_message.Message):
     UPLOAD_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def document(self) -> Global___Document:
-        """The document, where the upload was finished; unset otherwise."""
+        """The document, if the upload was finished; otherwise unset."""
 
     @_builtins.property
     def upload(self) -> Global___Upload:
-        """The upload, where it was not finished; unset otherwise."""
+        """The upload, if it was not finished; otherwise unset."""
 
     def __init__(
         self,
@@ -820,7 +834,7 @@ Global___UploadDocumentResponse: _TypeAlias = UploadDocumentResponse  # noqa: Y0
 
 @_typing.final
 class DownloadDocumentRequest(_message.Message):
-    """Request of `DownloadDocument`."""
+    """Request message for `DownloadDocument`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -833,14 +847,14 @@ class DownloadDocumentRequest(_message.Message):
     document_id: _builtins.str
     """Identifier of the document. Required."""
     version: _builtins.int
-    """Number of the version; 0 for the newest."""
+    """Number of the version; 0 means the newest."""
     read_offset: _builtins.int
     """Offset of the first byte to read. Negative values count from the end."""
     read_limit: _builtins.int
-    """The most bytes to read; 0 for all that follow."""
+    """Maximum number of bytes to read; 0 means all that follow."""
     client_public_key: _builtins.bytes
-    """Asks for client encryption: the client's X25519 public key, 32 bytes, to which the document's key is wrapped. Empty
-    for none.
+    """Requests client encryption: the client's X25519 public key, 32 bytes, to which the document's key is wrapped. Empty
+    for no client encryption.
     """
     content: Global___DocumentContent.ValueType
     """Which of the version's contents."""
@@ -864,7 +878,7 @@ Global___DownloadDocumentRequest: _TypeAlias = DownloadDocumentRequest  # noqa: 
 
 @_typing.final
 class DownloadDocumentResponse(_message.Message):
-    """One message of a download: first `start`, then chunks."""
+    """One message of the response stream of `DownloadDocument`: first `start`, then chunks."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -872,7 +886,7 @@ class DownloadDocumentResponse(_message.Message):
     CHUNK_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def start(self) -> Global___DownloadStart:
-        """What comes: the first message."""
+        """Describes the download. The first message."""
 
     @_builtins.property
     def chunk(self) -> Global___Chunk:
@@ -896,7 +910,7 @@ Global___DownloadDocumentResponse: _TypeAlias = DownloadDocumentResponse  # noqa
 
 @_typing.final
 class DownloadStart(_message.Message):
-    """What a download brings."""
+    """Describes a download."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -911,22 +925,22 @@ class DownloadStart(_message.Message):
     document_id: _builtins.str
     """Identifier of the document."""
     offset: _builtins.int
-    """Offset of the first byte that is sent."""
+    """Offset of the first byte sent."""
     length: _builtins.int
-    """How many bytes are sent."""
+    """Number of bytes sent."""
     content: Global___DocumentContent.ValueType
-    """Which of the version's contents is sent."""
+    """Which of the version's contents is being sent."""
     size: _builtins.int
-    """Size in bytes of the whole of it."""
+    """Size in bytes of the whole content."""
     sha256: _builtins.bytes
-    """SHA-256 of the whole of it, 32 bytes."""
+    """SHA-256 of the whole content, 32 bytes."""
     @_builtins.property
     def version(self) -> Global___DocumentVersion:
-        """The version that is sent."""
+        """The version being sent."""
 
     @_builtins.property
     def client_encrypted_stream(self) -> Global___ClientEncryptedStream:
-        """How to decrypt the chunks, where they are client-encrypted; unset otherwise."""
+        """How to decrypt the chunks, if they are client-encrypted; otherwise unset."""
 
     def __init__(
         self,
@@ -950,9 +964,10 @@ Global___DownloadStart: _TypeAlias = DownloadStart  # noqa: Y015
 
 @_typing.final
 class ClientEncryptedStream(_message.Message):
-    """What decrypts client-encrypted chunks. Each of them is one whole segment of the stored ciphertext, up to 1 MiB, the first of the
-    document with the stream's header before it; so `offset` and `length` of the start may begin and end within one.
-    The chunks of a whole document, one after the other, are the stream that Tink reads.
+    """What is needed to decrypt client-encrypted chunks. Each chunk is one whole segment of the stored ciphertext, up to 1
+    MiB; the first one of the document is preceded by the stream's header. `offset` and `length` in `DownloadStart` may
+    therefore begin and end within a segment. The chunks of a whole document, concatenated, are the stream that Tink
+    reads.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -963,17 +978,18 @@ class ClientEncryptedStream(_message.Message):
     FIRST_SEGMENT_FIELD_NUMBER: _builtins.int
     SEGMENT_COUNT_FIELD_NUMBER: _builtins.int
     wrapped_dek: _builtins.bytes
-    """The key of the content that is sent, wrapped to `client_public_key`: the encapsulated key and the ciphertext, 80 bytes. A
-    rendition's key opens no original. What was merged for a signature request has one stream, the original's.
+    """The key of the content being sent, wrapped to `client_public_key`: the encapsulated key followed by the ciphertext,
+    80 bytes. A rendition's key does not open the original. A document merged for a signature request has only one
+    stream, the original's.
     """
     tenant_id: _builtins.str
-    """Identifier of the tenant, which the associated data names."""
+    """Identifier of the tenant, which is part of the associated data."""
     header: _builtins.bytes
-    """Header of the stream: its first 40 bytes, with the salt and the nonces' prefix."""
+    """Header of the stream: its first 40 bytes, with the salt and the nonce prefix."""
     first_segment: _builtins.int
-    """Number of the first segment that is sent, from 0."""
+    """Number of the first segment sent, from 0."""
     segment_count: _builtins.int
-    """How many segments are sent."""
+    """Number of segments sent."""
     def __init__(
         self,
         *,
@@ -993,7 +1009,7 @@ Global___ClientEncryptedStream: _TypeAlias = ClientEncryptedStream  # noqa: Y015
 
 @_typing.final
 class GetDocumentRequest(_message.Message):
-    """Request of `GetDocument`."""
+    """Request message for `GetDocument`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1015,7 +1031,7 @@ Global___GetDocumentRequest: _TypeAlias = GetDocumentRequest  # noqa: Y015
 
 @_typing.final
 class GetDocumentResponse(_message.Message):
-    """Answer of `GetDocument`."""
+    """Response message for `GetDocument`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1039,7 +1055,7 @@ Global___GetDocumentResponse: _TypeAlias = GetDocumentResponse  # noqa: Y015
 
 @_typing.final
 class ListDocumentsRequest(_message.Message):
-    """Request of `ListDocuments`."""
+    """Request message for `ListDocuments`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1047,9 +1063,9 @@ class ListDocumentsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     SHOW_DELETED_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """The most documents to return: 1 to 1,000, 100 where it is 0; larger values are cut to 1,000."""
+    """Maximum number of documents to return: 1 to 1,000. 0 means 100; values above 1,000 are treated as 1,000."""
     page_token: _builtins.str
-    """`next_page_token` of an earlier answer, to go on from there."""
+    """`next_page_token` of the previous response, to get the next page. Empty for the first page."""
     show_deleted: _builtins.bool
     """Whether deleted documents are listed as well."""
     def __init__(
@@ -1069,14 +1085,14 @@ Global___ListDocumentsRequest: _TypeAlias = ListDocumentsRequest  # noqa: Y015
 
 @_typing.final
 class ListDocumentsResponse(_message.Message):
-    """Answer of `ListDocuments`."""
+    """Response message for `ListDocuments`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     DOCUMENTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Token of the next page; empty on the last."""
+    """Token for the next page; empty on the last page."""
     @_builtins.property
     def documents(self) -> _containers.RepeatedCompositeFieldContainer[Global___Document]:
         """The documents of this page."""
@@ -1097,7 +1113,7 @@ Global___ListDocumentsResponse: _TypeAlias = ListDocumentsResponse  # noqa: Y015
 
 @_typing.final
 class UpdateDocumentRequest(_message.Message):
-    """Request of `UpdateDocument`."""
+    """Request message for `UpdateDocument`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1105,11 +1121,13 @@ class UpdateDocumentRequest(_message.Message):
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def document(self) -> Global___Document:
-        """The document with the fields to change, its identifier, and the `etag` last read, or an empty one."""
+        """The document with the fields to change, its identifier, and the `etag` last read (if empty, any version is
+        accepted).
+        """
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Which fields to change: `title`. Empty for all of them."""
+        """Which fields to change: `title`. If empty, all of them."""
 
     def __init__(
         self,
@@ -1127,7 +1145,7 @@ Global___UpdateDocumentRequest: _TypeAlias = UpdateDocumentRequest  # noqa: Y015
 
 @_typing.final
 class UpdateDocumentResponse(_message.Message):
-    """Answer of `UpdateDocument`."""
+    """Response message for `UpdateDocument`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1151,7 +1169,7 @@ Global___UpdateDocumentResponse: _TypeAlias = UpdateDocumentResponse  # noqa: Y0
 
 @_typing.final
 class MoveDocumentRequest(_message.Message):
-    """Request of `MoveDocument`."""
+    """Request message for `MoveDocument`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1161,9 +1179,9 @@ class MoveDocumentRequest(_message.Message):
     document_id: _builtins.str
     """Identifier of the document. Required."""
     owner_id: _builtins.str
-    """Identifier of the member, API key or team that is to own it. Required."""
+    """Identifier of the new owner: a member, API key or team. Required."""
     etag: _builtins.str
-    """The `etag` last read, or empty."""
+    """The `etag` last read. If empty, any version is accepted."""
     def __init__(
         self,
         *,
@@ -1181,7 +1199,7 @@ Global___MoveDocumentRequest: _TypeAlias = MoveDocumentRequest  # noqa: Y015
 
 @_typing.final
 class MoveDocumentResponse(_message.Message):
-    """Answer of `MoveDocument`."""
+    """Response message for `MoveDocument`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1205,7 +1223,7 @@ Global___MoveDocumentResponse: _TypeAlias = MoveDocumentResponse  # noqa: Y015
 
 @_typing.final
 class DeleteDocumentRequest(_message.Message):
-    """Request of `DeleteDocument`."""
+    """Request message for `DeleteDocument`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1214,7 +1232,7 @@ class DeleteDocumentRequest(_message.Message):
     document_id: _builtins.str
     """Identifier of the document. Required."""
     etag: _builtins.str
-    """The `etag` last read, or empty."""
+    """The `etag` last read. If empty, any version is accepted."""
     def __init__(
         self,
         *,
@@ -1231,7 +1249,7 @@ Global___DeleteDocumentRequest: _TypeAlias = DeleteDocumentRequest  # noqa: Y015
 
 @_typing.final
 class DeleteDocumentResponse(_message.Message):
-    """Answer of `DeleteDocument`."""
+    """Response message for `DeleteDocument`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1255,7 +1273,7 @@ Global___DeleteDocumentResponse: _TypeAlias = DeleteDocumentResponse  # noqa: Y0
 
 @_typing.final
 class UndeleteDocumentRequest(_message.Message):
-    """Request of `UndeleteDocument`."""
+    """Request message for `UndeleteDocument`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1264,7 +1282,7 @@ class UndeleteDocumentRequest(_message.Message):
     document_id: _builtins.str
     """Identifier of the document. Required."""
     etag: _builtins.str
-    """The `etag` last read, or empty."""
+    """The `etag` last read. If empty, any version is accepted."""
     def __init__(
         self,
         *,
@@ -1281,14 +1299,14 @@ Global___UndeleteDocumentRequest: _TypeAlias = UndeleteDocumentRequest  # noqa: 
 
 @_typing.final
 class UndeleteDocumentResponse(_message.Message):
-    """Answer of `UndeleteDocument`."""
+    """Response message for `UndeleteDocument`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     DOCUMENT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def document(self) -> Global___Document:
-        """The document, brought back."""
+        """The document, restored."""
 
     def __init__(
         self,
@@ -1305,7 +1323,7 @@ Global___UndeleteDocumentResponse: _TypeAlias = UndeleteDocumentResponse  # noqa
 
 @_typing.final
 class PurgeDocumentRequest(_message.Message):
-    """Request of `PurgeDocument`."""
+    """Request message for `PurgeDocument`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1314,7 +1332,7 @@ class PurgeDocumentRequest(_message.Message):
     document_id: _builtins.str
     """Identifier of the document. Required."""
     etag: _builtins.str
-    """The `etag` last read, or empty."""
+    """The `etag` last read. If empty, any version is accepted."""
     def __init__(
         self,
         *,
@@ -1331,14 +1349,14 @@ Global___PurgeDocumentRequest: _TypeAlias = PurgeDocumentRequest  # noqa: Y015
 
 @_typing.final
 class PurgeDocumentResponse(_message.Message):
-    """Answer of `PurgeDocument`."""
+    """Response message for `PurgeDocument`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     DOCUMENT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def document(self) -> Global___Document:
-        """What is left: the record that there was a document."""
+        """What remains: the record that the document existed."""
 
     def __init__(
         self,

@@ -26,23 +26,23 @@ if _version_not_supported:
 
 
 class DocumentServiceStub:
-    """Documents: encrypted streams in and out.
+    """Documents, uploaded and downloaded as streams and stored encrypted.
 
-    Each version of a document is stored encrypted under a key of its own. Streams carry chunks of up to 1 MiB, each with
-    its offset and crc32c; the SHA-256 of the whole binds them. An upload that is cut off is continued where `GetUpload`
-    says it stands: that place never goes backwards.
+    Each version of a document is stored encrypted under its own key. Streams carry chunks of up to 1 MiB, each with its
+    offset and CRC-32C; a SHA-256 covers the whole. An interrupted upload is continued from the offset that `GetUpload`
+    returns, which never decreases.
 
-    Both ways, a client can ask for client encryption: what then travels inside TLS is the ciphertext as it is stored,
-    with its key wrapped to the far end by HPKE (RFC 9180: base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM).
-    Whatever ends TLS in between sees no byte of the document. The ciphertext is a stream of Tink's
-    `AES256_GCM_HKDF_1MB` (RAW), its associated data
-    `"zegel/document/v1" | be16(length) | tenant_id | be16(length) | document_id | be64(version)`; HPKE's `info` is
-    `"zegel/client-encryption/v1/"` and then the same.
+    Client encryption is optional, in both directions: the bytes inside TLS are then the ciphertext as stored, and the
+    document's key is wrapped to the receiving end by HPKE (RFC 9180: base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256,
+    AES-256-GCM). A proxy that terminates TLS in between sees no byte of the document. The ciphertext is a stream of
+    Tink's `AES256_GCM_HKDF_1MB` (RAW) with the associated data `"zegel/document/v1" | be16(length) | tenant_id |
+    be16(length) | document_id | be64(version)`; HPKE's `info` is `"zegel/client-encryption/v1/"` followed by that
+    associated data.
 
-    A version has two contents: the *original*, as it was uploaded, and the *rendition*, which Zegel makes of it once, at
-    upload: cleaned, flattened, complete, in one canonical form. The rendition is what signers are shown, what they sign,
-    and what the sealed file begins with, byte for byte. It is stored beside the original and goes with it. Its stream's
-    associated data begins with `"zegel/rendition/v1"` in the place of `"zegel/document/v1"`, and its key is made of the
+    A version has two contents. The *original* is the file as uploaded. The *rendition* is made from it once, at upload:
+    cleaned, flattened, complete, in one canonical form. The rendition is what signers see and sign, and the sealed file
+    begins with exactly its bytes. It is stored alongside the original and deleted with it. The associated data of its
+    stream begins with `"zegel/rendition/v1"` instead of `"zegel/document/v1"`, and its key is derived from the
     version's: `HKDF-Expand-SHA256(key, "zegel/rendition-key/v1", 32)`.
     """
 
@@ -115,131 +115,138 @@ class DocumentServiceStub:
 
 
 class DocumentServiceServicer:
-    """Documents: encrypted streams in and out.
+    """Documents, uploaded and downloaded as streams and stored encrypted.
 
-    Each version of a document is stored encrypted under a key of its own. Streams carry chunks of up to 1 MiB, each with
-    its offset and crc32c; the SHA-256 of the whole binds them. An upload that is cut off is continued where `GetUpload`
-    says it stands: that place never goes backwards.
+    Each version of a document is stored encrypted under its own key. Streams carry chunks of up to 1 MiB, each with its
+    offset and CRC-32C; a SHA-256 covers the whole. An interrupted upload is continued from the offset that `GetUpload`
+    returns, which never decreases.
 
-    Both ways, a client can ask for client encryption: what then travels inside TLS is the ciphertext as it is stored,
-    with its key wrapped to the far end by HPKE (RFC 9180: base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM).
-    Whatever ends TLS in between sees no byte of the document. The ciphertext is a stream of Tink's
-    `AES256_GCM_HKDF_1MB` (RAW), its associated data
-    `"zegel/document/v1" | be16(length) | tenant_id | be16(length) | document_id | be64(version)`; HPKE's `info` is
-    `"zegel/client-encryption/v1/"` and then the same.
+    Client encryption is optional, in both directions: the bytes inside TLS are then the ciphertext as stored, and the
+    document's key is wrapped to the receiving end by HPKE (RFC 9180: base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256,
+    AES-256-GCM). A proxy that terminates TLS in between sees no byte of the document. The ciphertext is a stream of
+    Tink's `AES256_GCM_HKDF_1MB` (RAW) with the associated data `"zegel/document/v1" | be16(length) | tenant_id |
+    be16(length) | document_id | be64(version)`; HPKE's `info` is `"zegel/client-encryption/v1/"` followed by that
+    associated data.
 
-    A version has two contents: the *original*, as it was uploaded, and the *rendition*, which Zegel makes of it once, at
-    upload: cleaned, flattened, complete, in one canonical form. The rendition is what signers are shown, what they sign,
-    and what the sealed file begins with, byte for byte. It is stored beside the original and goes with it. Its stream's
-    associated data begins with `"zegel/rendition/v1"` in the place of `"zegel/document/v1"`, and its key is made of the
+    A version has two contents. The *original* is the file as uploaded. The *rendition* is made from it once, at upload:
+    cleaned, flattened, complete, in one canonical form. The rendition is what signers see and sign, and the sealed file
+    begins with exactly its bytes. It is stored alongside the original and deleted with it. The associated data of its
+    stream begins with `"zegel/rendition/v1"` instead of `"zegel/document/v1"`, and its key is derived from the
     version's: `HKDF-Expand-SHA256(key, "zegel/rendition-key/v1", 32)`.
     """
 
     def StartUpload(self, request, context):
-        """Opens an upload that can be resumed, of a new document or of a new version of one. Idempotent by `request_id`.
+        """Starts a resumable upload of a new document, or of a new version of an existing one. Idempotent by `request_id`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetUpload(self, request, context):
-        """Tells how far an upload has come: `persisted_size` is where to continue, in whole parts of about 4 MiB.
+        """Gets the progress of an upload: continue from `persisted_size`, which advances in whole parts of about 4 MiB.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelUpload(self, request, context):
-        """Gives an upload up, and what it has stored. Idempotent.
+        """Cancels an upload and discards what it has stored. Idempotent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UploadDocument(self, request_iterator, context):
-        """Streams bytes of an upload in. The first message says which upload, or opens one; it may carry a chunk as well.
-        Chunks follow one another without a gap; bytes that were stored before may be sent again, and must be the same.
-        The last message has `finish`: the document then exists, or the call fails and it does not. A stream that ends
-        without `finish` is answered with how far the upload has come, and can be continued. It comes forward by whole
-        parts of about 4 MiB (see `Upload.persisted_size`): what follows the last whole part is to be sent again.
-        Errors: `ABORTED` with `OFFSET_MISMATCH` or `STREAM_STALLED`; `INVALID_ARGUMENT` with `CHECKSUM_MISMATCH`,
-        `SIZE_MISMATCH`, `CHUNK_SIZE`, `STREAM_ORDER` or `RESENT_BYTES_DIFFER`; `FAILED_PRECONDITION` with
-        `UPLOAD_CLOSED`, `DOCUMENT_UNREADABLE`, `DOCUMENT_ENCRYPTED` or `DOCUMENT_TOO_COMPLEX`.
+        """Uploads bytes as a stream. The first message names an upload, or starts one; it may carry a chunk as well. Chunks
+        must follow one another without a gap. Bytes that are already stored may be sent again, and must then be identical.
+        The last message has `finish`: either the call succeeds and the document exists, or it fails and the document does
+        not.
+
+        A stream that ends without `finish` is answered with the upload's progress, and the upload can be continued.
+        Progress is kept in whole parts of about 4 MiB (see `Upload.persisted_size`): what follows the last whole part has
+        to be sent again.
+
+        Fails with `ABORTED` (`OFFSET_MISMATCH` or `STREAM_STALLED`), `INVALID_ARGUMENT` (`CHECKSUM_MISMATCH`,
+        `SIZE_MISMATCH`, `CHUNK_SIZE`, `STREAM_ORDER` or `RESENT_BYTES_DIFFER`), or `FAILED_PRECONDITION` (`UPLOAD_CLOSED`,
+        `DOCUMENT_UNREADABLE`, `DOCUMENT_ENCRYPTED` or `DOCUMENT_TOO_COMPLEX`).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DownloadDocument(self, request, context):
-        """Streams a version of a document out, or a range of it: its original or its rendition. The first message says what
-        comes; chunks follow. No byte is sent before its segment's tag was checked. The session is checked again every
-        second, and so is whether the document and its key are still there: once they are not, the stream ends with the
-        error that a new one would begin with. Signers are sent renditions, and the sealed document: the original of what
-        they sign is out of their reach, and `NOT_FOUND`.
-        Errors: `OUT_OF_RANGE`; `FAILED_PRECONDITION` with `DOCUMENT_DESTROYED` or `NO_RENDITION`; `DATA_LOSS`;
-        `RESOURCE_EXHAUSTED` with `TRAIL_FULL` for a signer who has filled in and downloaded a thousand times.
+        """Downloads a version of a document, or a range of it, as a stream: the original or the rendition. The first message
+        describes what is sent; chunks follow. No byte is sent before its segment has been authenticated. The session, the
+        document and its key are checked again every second; once one of them is no longer valid, the stream ends with the
+        error that a new call would get. Signers can download renditions and the sealed document; the original of what they
+        sign is `NOT_FOUND` to them.
+
+        Fails with `OUT_OF_RANGE`, `FAILED_PRECONDITION` (`DOCUMENT_DESTROYED` or `NO_RENDITION`), `DATA_LOSS`, or
+        `RESOURCE_EXHAUSTED` (`TRAIL_FULL`) for a signer who has already filled in fields and downloaded a thousand times.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetDocument(self, request, context):
-        """Gets what is known of a document.
+        """Gets a document's metadata.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListDocuments(self, request, context):
-        """Lists documents, the newest first. What Zegel merged of several documents for a signature request is not among them:
-        the request names it.
+        """Lists documents, newest first. Documents that Zegel merged for a signature request are not listed; the request
+        names them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateDocument(self, request, context):
-        """Changes a document's title. `ABORTED` where the `etag` is old.
+        """Updates a document's title. Fails with `ABORTED` if the `etag` is out of date.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def MoveDocument(self, request, context):
-        """Gives a document another owner: moves it into a team, out of one, or to another principal. All its versions go with
-        it, uploads of new ones that are open end, and signature requests over it go on. `NOT_FOUND` where the caller does
-        not reach the document, or the owner to be: that is the caller itself, a team that it is in, a member who delegates
-        to it, or, with `document.create` in `SCOPE_ANY`, anybody in the tenant. `PERMISSION_DENIED` with
-        `GRANT_EXCEEDS_GRANTER` where the receiver, or somebody in the team that receives, could do with it what the caller
-        may not; and where a team owns it and the caller neither holds `team.update` there nor `document.move` in
-        `SCOPE_ANY`. A delegation carries no move. `FAILED_PRECONDITION` where it is deleted, or a sealed or merged document,
-        which moves with its signature request; `ABORTED` where the `etag` is old.
+        """Changes a document's owner: into a team, out of one, or to another principal. All versions move with it, its open
+        uploads of new versions end, and signature requests over it continue.
+
+        The new owner must be the caller itself, a team that it is in, a member who delegates to it, or, if the caller
+        holds `document.create` in `SCOPE_ANY`, anyone in the tenant. Fails with `NOT_FOUND` if the caller does not reach
+        the document or the new owner. Fails with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the new owner, or
+        someone in the new team, could do with the document what the caller may not; and if a team owns it and the caller
+        holds neither `team.update` for that team nor `document.move` in `SCOPE_ANY`. A delegation does not include moving.
+        Fails with `FAILED_PRECONDITION` if the document is deleted, or is a sealed or merged document, which moves with
+        its signature request. Fails with `ABORTED` if the `etag` is out of date.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteDocument(self, request, context):
-        """Deletes a document softly: it can be brought back until it is purged. What was merged of it and others for signature
-        requests goes with it. `FAILED_PRECONDITION` with `DOCUMENT_IN_USE` or `LEGAL_HOLD`; or where it is a merged document,
-        which goes and comes back with those that it was merged of.
+        """Deletes a document softly: it can be restored until it is purged. Documents merged from it for signature requests
+        are deleted with it. Fails with `FAILED_PRECONDITION` (`DOCUMENT_IN_USE` or `LEGAL_HOLD`), and also if it is a
+        merged document, which is deleted and restored together with the documents it was merged from.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UndeleteDocument(self, request, context):
-        """Brings a deleted document back, and what was merged of it, once all others that it was merged of are there too.
-        `FAILED_PRECONDITION` where it is not deleted.
+        """Restores a deleted document. A document merged from it is restored once all the others it was merged from are there
+        too. Fails with `FAILED_PRECONDITION` if it is not deleted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PurgeDocument(self, request, context):
-        """Destroys a deleted document for good: its keys, then its bytes, originals and renditions, and what was merged of it
-        for signature requests. Sealed documents stay. It cannot be taken back. `FAILED_PRECONDITION` where it is not deleted
-        first, or with `LEGAL_HOLD`.
+        """Destroys a deleted document permanently: first its keys, then its bytes, both originals and renditions, and the
+        documents merged from it for signature requests. Sealed documents are kept. This cannot be undone. Fails with
+        `FAILED_PRECONDITION` if it has not been deleted first, or (`LEGAL_HOLD`) if it is under legal hold. Idempotent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -317,23 +324,23 @@ def add_DocumentServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class DocumentService:
-    """Documents: encrypted streams in and out.
+    """Documents, uploaded and downloaded as streams and stored encrypted.
 
-    Each version of a document is stored encrypted under a key of its own. Streams carry chunks of up to 1 MiB, each with
-    its offset and crc32c; the SHA-256 of the whole binds them. An upload that is cut off is continued where `GetUpload`
-    says it stands: that place never goes backwards.
+    Each version of a document is stored encrypted under its own key. Streams carry chunks of up to 1 MiB, each with its
+    offset and CRC-32C; a SHA-256 covers the whole. An interrupted upload is continued from the offset that `GetUpload`
+    returns, which never decreases.
 
-    Both ways, a client can ask for client encryption: what then travels inside TLS is the ciphertext as it is stored,
-    with its key wrapped to the far end by HPKE (RFC 9180: base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM).
-    Whatever ends TLS in between sees no byte of the document. The ciphertext is a stream of Tink's
-    `AES256_GCM_HKDF_1MB` (RAW), its associated data
-    `"zegel/document/v1" | be16(length) | tenant_id | be16(length) | document_id | be64(version)`; HPKE's `info` is
-    `"zegel/client-encryption/v1/"` and then the same.
+    Client encryption is optional, in both directions: the bytes inside TLS are then the ciphertext as stored, and the
+    document's key is wrapped to the receiving end by HPKE (RFC 9180: base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256,
+    AES-256-GCM). A proxy that terminates TLS in between sees no byte of the document. The ciphertext is a stream of
+    Tink's `AES256_GCM_HKDF_1MB` (RAW) with the associated data `"zegel/document/v1" | be16(length) | tenant_id |
+    be16(length) | document_id | be64(version)`; HPKE's `info` is `"zegel/client-encryption/v1/"` followed by that
+    associated data.
 
-    A version has two contents: the *original*, as it was uploaded, and the *rendition*, which Zegel makes of it once, at
-    upload: cleaned, flattened, complete, in one canonical form. The rendition is what signers are shown, what they sign,
-    and what the sealed file begins with, byte for byte. It is stored beside the original and goes with it. Its stream's
-    associated data begins with `"zegel/rendition/v1"` in the place of `"zegel/document/v1"`, and its key is made of the
+    A version has two contents. The *original* is the file as uploaded. The *rendition* is made from it once, at upload:
+    cleaned, flattened, complete, in one canonical form. The rendition is what signers see and sign, and the sealed file
+    begins with exactly its bytes. It is stored alongside the original and deleted with it. The associated data of its
+    stream begins with `"zegel/rendition/v1"` instead of `"zegel/document/v1"`, and its key is derived from the
     version's: `HKDF-Expand-SHA256(key, "zegel/rendition-key/v1", 32)`.
     """
 

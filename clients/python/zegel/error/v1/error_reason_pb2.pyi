@@ -25,7 +25,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_UNSPECIFIED: _ErrorReason.ValueType  # 0
     """Never sent."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 1
-    """A defect of the server. Status `INTERNAL`.
+    """A fault in the server. Status `INTERNAL`.
     `{"reason": "INTERNAL", "domain": "zegel", "metadata": {"request_id": "..."}}`
     """
     ERROR_REASON_INVALID_FIELD: _ErrorReason.ValueType  # 2
@@ -33,11 +33,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     `{"reason": "INVALID_FIELD", "domain": "zegel", "metadata": {"field": "page_size"}}`
     """
     ERROR_REASON_MISSING_FIELD: _ErrorReason.ValueType  # 3
-    """A field that is required is empty. Status `INVALID_ARGUMENT`.
+    """A required field is empty. Status `INVALID_ARGUMENT`.
     `{"reason": "MISSING_FIELD", "domain": "zegel", "metadata": {"field": "title"}}`
     """
     ERROR_REASON_INVALID_PAGE_TOKEN: _ErrorReason.ValueType  # 4
-    """A page token was not made by this method, or for other arguments. Status `INVALID_ARGUMENT`.
+    """The page token comes from another method, or from a call with other arguments. Status `INVALID_ARGUMENT`.
     `{"reason": "INVALID_PAGE_TOKEN", "domain": "zegel", "metadata": {"field": "page_token"}}`
     """
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 5
@@ -45,19 +45,20 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     `{"reason": "REQUEST_ID_REUSED", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 6
-    """The resource was changed since the `etag` was read: read it again. Status `ABORTED`.
+    """The resource has changed since the `etag` was read: read it again. Status `ABORTED`.
     `{"reason": "ETAG_MISMATCH", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_RESOURCE_NOT_FOUND: _ErrorReason.ValueType  # 7
-    """The resource does not exist, or is not the caller's to see; which of the two is not told. Status `NOT_FOUND`.
+    """The resource does not exist, or the caller is not allowed to see it; the two are not distinguished. Status
+    `NOT_FOUND`.
     `{"reason": "RESOURCE_NOT_FOUND", "domain": "zegel", "metadata": {"resource": "document"}}`
     """
     ERROR_REASON_ALREADY_EXISTS: _ErrorReason.ValueType  # 8
-    """A resource of that name exists. Status `ALREADY_EXISTS`.
+    """A resource with that name exists. Status `ALREADY_EXISTS`.
     `{"reason": "ALREADY_EXISTS", "domain": "zegel", "metadata": {"resource": "role"}}`
     """
     ERROR_REASON_FAILED_PRECONDITION: _ErrorReason.ValueType  # 9
-    """The resource is in a state that forbids the act. Status `FAILED_PRECONDITION`.
+    """The state of the resource does not allow the operation. Status `FAILED_PRECONDITION`.
     `{"reason": "FAILED_PRECONDITION", "domain": "zegel", "metadata": {"state": "CANCELED"}}`
     """
     ERROR_REASON_LIMIT_REACHED: _ErrorReason.ValueType  # 10
@@ -65,27 +66,28 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     `{"reason": "LIMIT_REACHED", "domain": "zegel", "metadata": {"limit": "documents_per_request"}}`
     """
     ERROR_REASON_DEPENDENCY_UNAVAILABLE: _ErrorReason.ValueType  # 11
-    """A part that the server needs does not answer now; retry with back-off. Status `UNAVAILABLE`.
+    """Something that the server depends on does not respond; retry with back-off. Status `UNAVAILABLE`.
     `{"reason": "DEPENDENCY_UNAVAILABLE", "domain": "zegel", "metadata": {"dependency": "database"}}`
     """
     ERROR_REASON_DEADLINE_EXCEEDED: _ErrorReason.ValueType  # 12
-    """The call took longer than its deadline, or than the method's own cap. Status `DEADLINE_EXCEEDED`.
+    """The call took longer than its deadline, or than the limit for its method. Status `DEADLINE_EXCEEDED`.
     `{"reason": "DEADLINE_EXCEEDED", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_OUT_OF_RANGE: _ErrorReason.ValueType  # 13
-    """A position lies past the end of what is there. Status `OUT_OF_RANGE`.
+    """A position lies beyond the end. Status `OUT_OF_RANGE`.
     `{"reason": "OUT_OF_RANGE", "domain": "zegel", "metadata": {"field": "read_offset"}}`
     """
     ERROR_REASON_STORAGE_FULL: _ErrorReason.ValueType  # 14
-    """The storage has no room left; nothing was acknowledged that is not stored. Status `RESOURCE_EXHAUSTED`.
+    """Storage is full. Everything that was acknowledged has been stored. Status `RESOURCE_EXHAUSTED`.
     `{"reason": "STORAGE_FULL", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_STORED_DATA_DAMAGED: _ErrorReason.ValueType  # 15
-    """What is stored is not what was written: a checksum, a tag or a key commitment is wrong. Status `DATA_LOSS`.
+    """Stored data is not what was written: a checksum, an authentication tag or a key commitment does not match. Status
+    `DATA_LOSS`.
     `{"reason": "STORED_DATA_DAMAGED", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_UNKNOWN_METHOD: _ErrorReason.ValueType  # 16
-    """No method of that name exists, or it is not offered here. Status `UNIMPLEMENTED`.
+    """There is no method of that name, or this server does not offer it. Status `UNIMPLEMENTED`.
     `{"reason": "UNKNOWN_METHOD", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_SESSION_MISSING: _ErrorReason.ValueType  # 100
@@ -93,7 +95,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     `{"reason": "SESSION_MISSING", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_SESSION_MALFORMED: _ErrorReason.ValueType  # 101
-    """The token has not the form of a token of ours. Status `UNAUTHENTICATED`.
+    """The token is malformed. Status `UNAUTHENTICATED`.
     `{"reason": "SESSION_MALFORMED", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_SESSION_UNKNOWN: _ErrorReason.ValueType  # 102
@@ -105,7 +107,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     `{"reason": "SESSION_REVOKED", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_SESSION_EXPIRED: _ErrorReason.ValueType  # 104
-    """The session or API key is past its expiry, or was idle for too long. Status `UNAUTHENTICATED`.
+    """The session or API key has expired, or the session was idle for too long. Status `UNAUTHENTICATED`.
     `{"reason": "SESSION_EXPIRED", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_SESSION_BOUND_ELSEWHERE: _ErrorReason.ValueType  # 105
@@ -113,40 +115,40 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     `{"reason": "SESSION_BOUND_ELSEWHERE", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_LINK_SPENT: _ErrorReason.ValueType  # 106
-    """The signer link was redeemed before. Status `UNAUTHENTICATED`.
+    """The signer link has already been redeemed. Status `UNAUTHENTICATED`.
     `{"reason": "LINK_SPENT", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_LINK_EXPIRED: _ErrorReason.ValueType  # 107
-    """The signer link is past its expiry, or what it was for is over: the signature, or the request. Status
+    """The signer link has expired, or the signature or request that it was for is no longer open. Status
     `UNAUTHENTICATED`.
     `{"reason": "LINK_EXPIRED", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_LINK_REVOKED: _ErrorReason.ValueType  # 108
-    """The signer link was revoked, or the API key it was made with was. Status `UNAUTHENTICATED`.
+    """The signer link was revoked, or the API key that it was created with. Status `UNAUTHENTICATED`.
     `{"reason": "LINK_REVOKED", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_ID_TOKEN_REFUSED: _ErrorReason.ValueType  # 109
-    """The ID token is not one that the tenant takes, was exchanged before, or is of nobody there; which of these is not
-    told. Status `UNAUTHENTICATED`.
+    """The tenant does not accept the ID token, it was exchanged before, or it belongs to nobody in the tenant; the three
+    are not distinguished. Status `UNAUTHENTICATED`.
     `{"reason": "ID_TOKEN_REFUSED", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_STEP_UP_REQUIRED: _ErrorReason.ValueType  # 110
-    """The caller holds the permission, but authenticated longer ago than the tenant allows for it: authenticate anew and
-    open another session. `max_age` is in seconds. Status `UNAUTHENTICATED`.
+    """The caller holds the permission, but authenticated longer ago than the tenant allows for it: authenticate again and
+    open a new session. `max_age` is in seconds. Status `UNAUTHENTICATED`.
     `{"reason": "STEP_UP_REQUIRED", "domain": "zegel", "metadata": {"permission": "document.purge", "max_age": "300"}}`
     """
     ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 200
-    """No role of the caller holds the permission that the method demands. Decided before any resource is looked at.
+    """No role of the caller holds the permission that the method requires. Checked before any resource is looked up.
     Status `PERMISSION_DENIED`.
     `{"reason": "PERMISSION_DENIED", "domain": "zegel", "metadata": {"permission": "document.delete"}}`
     """
     ERROR_REASON_GRANT_EXCEEDS_GRANTER: _ErrorReason.ValueType  # 201
-    """The caller would hand out a permission that it does not hold. Status `PERMISSION_DENIED`.
+    """The call would give someone a permission that the caller does not hold. Status `PERMISSION_DENIED`.
     `{"reason": "GRANT_EXCEEDS_GRANTER", "domain": "zegel", "metadata": {"permission": "member.create"}}`
     """
     ERROR_REASON_LAST_OWNER: _ErrorReason.ValueType  # 202
-    """The change would leave the tenant without an owner who can sign in: an API key without an end that is not narrowed,
-    or a member where the tenant has an identity provider. Status `FAILED_PRECONDITION`.
+    """The change would leave the tenant without an owner who can sign in: an unrestricted API key that does not expire
+    or, if the tenant has an identity provider, a member. Status `FAILED_PRECONDITION`.
     `{"reason": "LAST_OWNER", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_ROLE_CYCLE: _ErrorReason.ValueType  # 203
@@ -158,19 +160,19 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     `{"reason": "ROLE_BUILT_IN", "domain": "zegel", "metadata": {"role": "admin"}}`
     """
     ERROR_REASON_NOTHING_TO_DELEGATE: _ErrorReason.ValueType  # 205
-    """The delegator holds none of the permissions that the delegation is to carry. Status `FAILED_PRECONDITION`.
+    """The delegator holds none of the permissions to be delegated. Status `FAILED_PRECONDITION`.
     `{"reason": "NOTHING_TO_DELEGATE", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_OFFSET_MISMATCH: _ErrorReason.ValueType  # 300
-    """A chunk does not begin where the last one ended. Status `ABORTED`; ask `GetUpload` where to go on.
+    """A chunk does not begin where the previous one ended. Status `ABORTED`; call `GetUpload` to find where to continue.
     `{"reason": "OFFSET_MISMATCH", "domain": "zegel", "metadata": {"expected_offset": "1048520"}}`
     """
     ERROR_REASON_CHECKSUM_MISMATCH: _ErrorReason.ValueType  # 301
-    """A crc32c or SHA-256 is not that of the bytes received. Status `INVALID_ARGUMENT`.
+    """A CRC-32C or SHA-256 does not match the bytes received. Status `INVALID_ARGUMENT`.
     `{"reason": "CHECKSUM_MISMATCH", "domain": "zegel", "metadata": {"field": "chunk.crc32c"}}`
     """
     ERROR_REASON_SIZE_MISMATCH: _ErrorReason.ValueType  # 302
-    """The size announced is not the size received. Status `INVALID_ARGUMENT`.
+    """The announced size differs from the size received. Status `INVALID_ARGUMENT`.
     `{"reason": "SIZE_MISMATCH", "domain": "zegel", "metadata": {"field": "finish.size"}}`
     """
     ERROR_REASON_CHUNK_SIZE: _ErrorReason.ValueType  # 303
@@ -178,20 +180,20 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     `{"reason": "CHUNK_SIZE", "domain": "zegel", "metadata": {"field": "chunk.data"}}`
     """
     ERROR_REASON_STREAM_ORDER: _ErrorReason.ValueType  # 304
-    """The messages of a stream come in an order that the method does not allow. Status `INVALID_ARGUMENT`.
+    """The messages of a stream are in an order that the method does not allow. Status `INVALID_ARGUMENT`.
     `{"reason": "STREAM_ORDER", "domain": "zegel", "metadata": {"field": "spec"}}`
     """
     ERROR_REASON_DOCUMENT_UNREADABLE: _ErrorReason.ValueType  # 305
-    """The document is no PDF, or damaged beyond repair. Status `FAILED_PRECONDITION`.
+    """The document is not a PDF, or is damaged beyond repair. Status `FAILED_PRECONDITION`.
     `{"reason": "DOCUMENT_UNREADABLE", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_DOCUMENT_ENCRYPTED: _ErrorReason.ValueType  # 306
-    """The document is encrypted: it can be neither shown nor sealed. Status `FAILED_PRECONDITION`.
+    """The document is encrypted, and can be neither shown nor sealed. Status `FAILED_PRECONDITION`.
     `{"reason": "DOCUMENT_ENCRYPTED", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_DOCUMENT_TOO_COMPLEX: _ErrorReason.ValueType  # 307
-    """The document needs more memory, time or pages than a document may, or the documents of a signature request together
-    do; `detail` names what. Status `FAILED_PRECONDITION`.
+    """The document, or all documents of a signature request together, exceed the memory, time or number of pages allowed;
+    `detail` says which. Status `FAILED_PRECONDITION`.
     `{"reason": "DOCUMENT_TOO_COMPLEX", "domain": "zegel", "metadata": {"detail": "too_many_pages"}}`
     """
     ERROR_REASON_DOCUMENT_DESTROYED: _ErrorReason.ValueType  # 308
@@ -199,11 +201,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     `{"reason": "DOCUMENT_DESTROYED", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_DOCUMENT_IN_USE: _ErrorReason.ValueType  # 309
-    """The document is used by a signature request, and cannot be deleted now. Status `FAILED_PRECONDITION`.
+    """A signature request uses the document, so it cannot be deleted now. Status `FAILED_PRECONDITION`.
     `{"reason": "DOCUMENT_IN_USE", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_LEGAL_HOLD: _ErrorReason.ValueType  # 310
-    """The resource is under legal hold: nothing of it is deleted. Status `FAILED_PRECONDITION`.
+    """The resource is under legal hold, and nothing of it may be deleted. Status `FAILED_PRECONDITION`.
     `{"reason": "LEGAL_HOLD", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_UPLOAD_CLOSED: _ErrorReason.ValueType  # 311
@@ -211,24 +213,24 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     `{"reason": "UPLOAD_CLOSED", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_RESENT_BYTES_DIFFER: _ErrorReason.ValueType  # 312
-    """Bytes were sent again for a place that holds other bytes. Status `INVALID_ARGUMENT`.
+    """Bytes that were sent again differ from the bytes stored at that offset. Status `INVALID_ARGUMENT`.
     `{"reason": "RESENT_BYTES_DIFFER", "domain": "zegel", "metadata": {"field": "chunk.data"}}`
     """
     ERROR_REASON_STREAM_STALLED: _ErrorReason.ValueType  # 313
-    """The stream moved slower than the least rate for too long. Status `ABORTED`; resume it.
+    """The stream was slower than the minimum rate for too long. Status `ABORTED`; resume it.
     `{"reason": "STREAM_STALLED", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_NO_RENDITION: _ErrorReason.ValueType  # 314
-    """The version has no rendition: it is too large to be signed, is a sealed document, or is from before renditions were
-    made and was not sent since. Status `FAILED_PRECONDITION`.
+    """The version has no rendition: it is too large to be signed, is a sealed document, or dates from before renditions
+    existed and has not been sent since. Status `FAILED_PRECONDITION`.
     `{"reason": "NO_RENDITION", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_RECIPIENT_ALREADY_SIGNED: _ErrorReason.ValueType  # 400
-    """The recipient has signed already. Status `FAILED_PRECONDITION`.
+    """The recipient has already signed. Status `FAILED_PRECONDITION`.
     `{"reason": "RECIPIENT_ALREADY_SIGNED", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_RECIPIENT_OUT_OF_TURN: _ErrorReason.ValueType  # 401
-    """It is not the recipient's turn: somebody with a lower order has not signed yet. Status `FAILED_PRECONDITION`.
+    """It is not the recipient's turn: someone with a lower order has not signed yet. Status `FAILED_PRECONDITION`.
     `{"reason": "RECIPIENT_OUT_OF_TURN", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_RECIPIENT_HAS_UNSIGNED_FIELDS: _ErrorReason.ValueType  # 402
@@ -252,7 +254,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     `{"reason": "DISCLOSURE_NOT_ACCEPTED", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_SIGNATURE_REQUEST_CLOSED: _ErrorReason.ValueType  # 407
-    """The signature request is past the state in which the act is possible. Status `FAILED_PRECONDITION`.
+    """The signature request is past the state in which the operation is possible. Status `FAILED_PRECONDITION`.
     `{"reason": "SIGNATURE_REQUEST_CLOSED", "domain": "zegel", "metadata": {"state": "CANCELED"}}`
     """
     ERROR_REASON_NOT_DOWNLOADABLE_YET: _ErrorReason.ValueType  # 408
@@ -260,48 +262,48 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     `{"reason": "NOT_DOWNLOADABLE_YET", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_TIMESTAMP_UNAVAILABLE: _ErrorReason.ValueType  # 409
-    """The timestamp authority does not answer; the request waits and retries. Status `UNAVAILABLE`.
+    """The timestamp authority does not answer; the request waits and is retried. Status `UNAVAILABLE`.
     `{"reason": "TIMESTAMP_UNAVAILABLE", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_REVOCATION_LIST_EXPIRED: _ErrorReason.ValueType  # 410
-    """A certificate revocation list that a sealed file must carry is past its next update, and the operator has not renewed
-    it; the request waits and retries. Status `UNAVAILABLE`.
+    """A certificate revocation list that a sealed file must contain is past its next update, and the operator has not
+    renewed it; the request waits and is retried. Status `UNAVAILABLE`.
     `{"reason": "REVOCATION_LIST_EXPIRED", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_NOT_INTEGRATED_YET: _ErrorReason.ValueType  # 500
-    """The event is committed, but not yet under a checkpoint; retry within a second. Status `UNAVAILABLE`.
+    """The event is committed, but no checkpoint covers it yet; retry within a second. Status `UNAVAILABLE`.
     `{"reason": "NOT_INTEGRATED_YET", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_LOG_DAMAGED: _ErrorReason.ValueType  # 501
-    """The log was found altered; nothing of it is served as good. Status `DATA_LOSS`.
+    """The log was found to be altered, and none of it is served as valid. Status `DATA_LOSS`.
     `{"reason": "LOG_DAMAGED", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_NOT_WITNESSED_YET: _ErrorReason.ValueType  # 502
-    """The operator demands cosignatures of witnesses, and too few have cosigned a checkpoint that covers what was asked
-    for; retry in some seconds. Status `UNAVAILABLE`.
+    """The operator requires cosignatures of witnesses, and too few have cosigned a checkpoint that covers what was asked
+    for; retry in a few seconds. Status `UNAVAILABLE`.
     `{"reason": "NOT_WITNESSED_YET", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_TRAIL_FULL: _ErrorReason.ValueType  # 503
-    """The trail of the signature request takes no more events of this kind from this party: fields filled in and downloads
-    of one signer (1,000), sessions, links and changes of the expiry of the sender's side (5,000). Signing, declining and
-    calling off go on. Also where a trail has more events than evidence can carry. Status `RESOURCE_EXHAUSTED`; waiting
+    """The signature request's audit trail takes no more events of this kind from this party: 1,000 fills and downloads
+    per signer; 5,000 sessions, links and changes of expiry on the sender's side. Signing, declining and canceling
+    remain possible. Also used if a trail has more events than evidence can hold. Status `RESOURCE_EXHAUSTED`; waiting
     does not help.
     `{"reason": "TRAIL_FULL", "domain": "zegel", "metadata": {"limit": "events_of_request"}}`
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
-    """Why a call was refused, as a program reads it.
+    """Why a call was refused, in a form for programs.
 
     Every refusal carries exactly one `google.rpc.ErrorInfo` in its status details. Its `domain` is `zegel`, its `reason`
-    is the name of a value below without the `ERROR_REASON_` prefix, and its `metadata` has the keys that the value's
-    comment names. `INVALID_ARGUMENT` always has the metadata key `field`: the path of the field in the request, such as
-    `signers[1].email`. Clients must survive a reason that they do not know: branch on the status code then.
+    is the name of a value below without the `ERROR_REASON_` prefix, and its `metadata` has the keys shown in the value's
+    comment. `INVALID_ARGUMENT` always has the metadata key `field`: the path of the field in the request, such as
+    `signers[1].email`. A client must cope with a reason it does not know, and should then decide by the status code.
     """
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 """Never sent."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 1
-"""A defect of the server. Status `INTERNAL`.
+"""A fault in the server. Status `INTERNAL`.
 `{"reason": "INTERNAL", "domain": "zegel", "metadata": {"request_id": "..."}}`
 """
 ERROR_REASON_INVALID_FIELD: ErrorReason.ValueType  # 2
@@ -309,11 +311,11 @@ ERROR_REASON_INVALID_FIELD: ErrorReason.ValueType  # 2
 `{"reason": "INVALID_FIELD", "domain": "zegel", "metadata": {"field": "page_size"}}`
 """
 ERROR_REASON_MISSING_FIELD: ErrorReason.ValueType  # 3
-"""A field that is required is empty. Status `INVALID_ARGUMENT`.
+"""A required field is empty. Status `INVALID_ARGUMENT`.
 `{"reason": "MISSING_FIELD", "domain": "zegel", "metadata": {"field": "title"}}`
 """
 ERROR_REASON_INVALID_PAGE_TOKEN: ErrorReason.ValueType  # 4
-"""A page token was not made by this method, or for other arguments. Status `INVALID_ARGUMENT`.
+"""The page token comes from another method, or from a call with other arguments. Status `INVALID_ARGUMENT`.
 `{"reason": "INVALID_PAGE_TOKEN", "domain": "zegel", "metadata": {"field": "page_token"}}`
 """
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 5
@@ -321,19 +323,20 @@ ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 5
 `{"reason": "REQUEST_ID_REUSED", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 6
-"""The resource was changed since the `etag` was read: read it again. Status `ABORTED`.
+"""The resource has changed since the `etag` was read: read it again. Status `ABORTED`.
 `{"reason": "ETAG_MISMATCH", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_RESOURCE_NOT_FOUND: ErrorReason.ValueType  # 7
-"""The resource does not exist, or is not the caller's to see; which of the two is not told. Status `NOT_FOUND`.
+"""The resource does not exist, or the caller is not allowed to see it; the two are not distinguished. Status
+`NOT_FOUND`.
 `{"reason": "RESOURCE_NOT_FOUND", "domain": "zegel", "metadata": {"resource": "document"}}`
 """
 ERROR_REASON_ALREADY_EXISTS: ErrorReason.ValueType  # 8
-"""A resource of that name exists. Status `ALREADY_EXISTS`.
+"""A resource with that name exists. Status `ALREADY_EXISTS`.
 `{"reason": "ALREADY_EXISTS", "domain": "zegel", "metadata": {"resource": "role"}}`
 """
 ERROR_REASON_FAILED_PRECONDITION: ErrorReason.ValueType  # 9
-"""The resource is in a state that forbids the act. Status `FAILED_PRECONDITION`.
+"""The state of the resource does not allow the operation. Status `FAILED_PRECONDITION`.
 `{"reason": "FAILED_PRECONDITION", "domain": "zegel", "metadata": {"state": "CANCELED"}}`
 """
 ERROR_REASON_LIMIT_REACHED: ErrorReason.ValueType  # 10
@@ -341,27 +344,28 @@ ERROR_REASON_LIMIT_REACHED: ErrorReason.ValueType  # 10
 `{"reason": "LIMIT_REACHED", "domain": "zegel", "metadata": {"limit": "documents_per_request"}}`
 """
 ERROR_REASON_DEPENDENCY_UNAVAILABLE: ErrorReason.ValueType  # 11
-"""A part that the server needs does not answer now; retry with back-off. Status `UNAVAILABLE`.
+"""Something that the server depends on does not respond; retry with back-off. Status `UNAVAILABLE`.
 `{"reason": "DEPENDENCY_UNAVAILABLE", "domain": "zegel", "metadata": {"dependency": "database"}}`
 """
 ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason.ValueType  # 12
-"""The call took longer than its deadline, or than the method's own cap. Status `DEADLINE_EXCEEDED`.
+"""The call took longer than its deadline, or than the limit for its method. Status `DEADLINE_EXCEEDED`.
 `{"reason": "DEADLINE_EXCEEDED", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_OUT_OF_RANGE: ErrorReason.ValueType  # 13
-"""A position lies past the end of what is there. Status `OUT_OF_RANGE`.
+"""A position lies beyond the end. Status `OUT_OF_RANGE`.
 `{"reason": "OUT_OF_RANGE", "domain": "zegel", "metadata": {"field": "read_offset"}}`
 """
 ERROR_REASON_STORAGE_FULL: ErrorReason.ValueType  # 14
-"""The storage has no room left; nothing was acknowledged that is not stored. Status `RESOURCE_EXHAUSTED`.
+"""Storage is full. Everything that was acknowledged has been stored. Status `RESOURCE_EXHAUSTED`.
 `{"reason": "STORAGE_FULL", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_STORED_DATA_DAMAGED: ErrorReason.ValueType  # 15
-"""What is stored is not what was written: a checksum, a tag or a key commitment is wrong. Status `DATA_LOSS`.
+"""Stored data is not what was written: a checksum, an authentication tag or a key commitment does not match. Status
+`DATA_LOSS`.
 `{"reason": "STORED_DATA_DAMAGED", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_UNKNOWN_METHOD: ErrorReason.ValueType  # 16
-"""No method of that name exists, or it is not offered here. Status `UNIMPLEMENTED`.
+"""There is no method of that name, or this server does not offer it. Status `UNIMPLEMENTED`.
 `{"reason": "UNKNOWN_METHOD", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_SESSION_MISSING: ErrorReason.ValueType  # 100
@@ -369,7 +373,7 @@ ERROR_REASON_SESSION_MISSING: ErrorReason.ValueType  # 100
 `{"reason": "SESSION_MISSING", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_SESSION_MALFORMED: ErrorReason.ValueType  # 101
-"""The token has not the form of a token of ours. Status `UNAUTHENTICATED`.
+"""The token is malformed. Status `UNAUTHENTICATED`.
 `{"reason": "SESSION_MALFORMED", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_SESSION_UNKNOWN: ErrorReason.ValueType  # 102
@@ -381,7 +385,7 @@ ERROR_REASON_SESSION_REVOKED: ErrorReason.ValueType  # 103
 `{"reason": "SESSION_REVOKED", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_SESSION_EXPIRED: ErrorReason.ValueType  # 104
-"""The session or API key is past its expiry, or was idle for too long. Status `UNAUTHENTICATED`.
+"""The session or API key has expired, or the session was idle for too long. Status `UNAUTHENTICATED`.
 `{"reason": "SESSION_EXPIRED", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_SESSION_BOUND_ELSEWHERE: ErrorReason.ValueType  # 105
@@ -389,40 +393,40 @@ ERROR_REASON_SESSION_BOUND_ELSEWHERE: ErrorReason.ValueType  # 105
 `{"reason": "SESSION_BOUND_ELSEWHERE", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_LINK_SPENT: ErrorReason.ValueType  # 106
-"""The signer link was redeemed before. Status `UNAUTHENTICATED`.
+"""The signer link has already been redeemed. Status `UNAUTHENTICATED`.
 `{"reason": "LINK_SPENT", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_LINK_EXPIRED: ErrorReason.ValueType  # 107
-"""The signer link is past its expiry, or what it was for is over: the signature, or the request. Status
+"""The signer link has expired, or the signature or request that it was for is no longer open. Status
 `UNAUTHENTICATED`.
 `{"reason": "LINK_EXPIRED", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_LINK_REVOKED: ErrorReason.ValueType  # 108
-"""The signer link was revoked, or the API key it was made with was. Status `UNAUTHENTICATED`.
+"""The signer link was revoked, or the API key that it was created with. Status `UNAUTHENTICATED`.
 `{"reason": "LINK_REVOKED", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_ID_TOKEN_REFUSED: ErrorReason.ValueType  # 109
-"""The ID token is not one that the tenant takes, was exchanged before, or is of nobody there; which of these is not
-told. Status `UNAUTHENTICATED`.
+"""The tenant does not accept the ID token, it was exchanged before, or it belongs to nobody in the tenant; the three
+are not distinguished. Status `UNAUTHENTICATED`.
 `{"reason": "ID_TOKEN_REFUSED", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_STEP_UP_REQUIRED: ErrorReason.ValueType  # 110
-"""The caller holds the permission, but authenticated longer ago than the tenant allows for it: authenticate anew and
-open another session. `max_age` is in seconds. Status `UNAUTHENTICATED`.
+"""The caller holds the permission, but authenticated longer ago than the tenant allows for it: authenticate again and
+open a new session. `max_age` is in seconds. Status `UNAUTHENTICATED`.
 `{"reason": "STEP_UP_REQUIRED", "domain": "zegel", "metadata": {"permission": "document.purge", "max_age": "300"}}`
 """
 ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 200
-"""No role of the caller holds the permission that the method demands. Decided before any resource is looked at.
+"""No role of the caller holds the permission that the method requires. Checked before any resource is looked up.
 Status `PERMISSION_DENIED`.
 `{"reason": "PERMISSION_DENIED", "domain": "zegel", "metadata": {"permission": "document.delete"}}`
 """
 ERROR_REASON_GRANT_EXCEEDS_GRANTER: ErrorReason.ValueType  # 201
-"""The caller would hand out a permission that it does not hold. Status `PERMISSION_DENIED`.
+"""The call would give someone a permission that the caller does not hold. Status `PERMISSION_DENIED`.
 `{"reason": "GRANT_EXCEEDS_GRANTER", "domain": "zegel", "metadata": {"permission": "member.create"}}`
 """
 ERROR_REASON_LAST_OWNER: ErrorReason.ValueType  # 202
-"""The change would leave the tenant without an owner who can sign in: an API key without an end that is not narrowed,
-or a member where the tenant has an identity provider. Status `FAILED_PRECONDITION`.
+"""The change would leave the tenant without an owner who can sign in: an unrestricted API key that does not expire
+or, if the tenant has an identity provider, a member. Status `FAILED_PRECONDITION`.
 `{"reason": "LAST_OWNER", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_ROLE_CYCLE: ErrorReason.ValueType  # 203
@@ -434,19 +438,19 @@ ERROR_REASON_ROLE_BUILT_IN: ErrorReason.ValueType  # 204
 `{"reason": "ROLE_BUILT_IN", "domain": "zegel", "metadata": {"role": "admin"}}`
 """
 ERROR_REASON_NOTHING_TO_DELEGATE: ErrorReason.ValueType  # 205
-"""The delegator holds none of the permissions that the delegation is to carry. Status `FAILED_PRECONDITION`.
+"""The delegator holds none of the permissions to be delegated. Status `FAILED_PRECONDITION`.
 `{"reason": "NOTHING_TO_DELEGATE", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_OFFSET_MISMATCH: ErrorReason.ValueType  # 300
-"""A chunk does not begin where the last one ended. Status `ABORTED`; ask `GetUpload` where to go on.
+"""A chunk does not begin where the previous one ended. Status `ABORTED`; call `GetUpload` to find where to continue.
 `{"reason": "OFFSET_MISMATCH", "domain": "zegel", "metadata": {"expected_offset": "1048520"}}`
 """
 ERROR_REASON_CHECKSUM_MISMATCH: ErrorReason.ValueType  # 301
-"""A crc32c or SHA-256 is not that of the bytes received. Status `INVALID_ARGUMENT`.
+"""A CRC-32C or SHA-256 does not match the bytes received. Status `INVALID_ARGUMENT`.
 `{"reason": "CHECKSUM_MISMATCH", "domain": "zegel", "metadata": {"field": "chunk.crc32c"}}`
 """
 ERROR_REASON_SIZE_MISMATCH: ErrorReason.ValueType  # 302
-"""The size announced is not the size received. Status `INVALID_ARGUMENT`.
+"""The announced size differs from the size received. Status `INVALID_ARGUMENT`.
 `{"reason": "SIZE_MISMATCH", "domain": "zegel", "metadata": {"field": "finish.size"}}`
 """
 ERROR_REASON_CHUNK_SIZE: ErrorReason.ValueType  # 303
@@ -454,20 +458,20 @@ ERROR_REASON_CHUNK_SIZE: ErrorReason.ValueType  # 303
 `{"reason": "CHUNK_SIZE", "domain": "zegel", "metadata": {"field": "chunk.data"}}`
 """
 ERROR_REASON_STREAM_ORDER: ErrorReason.ValueType  # 304
-"""The messages of a stream come in an order that the method does not allow. Status `INVALID_ARGUMENT`.
+"""The messages of a stream are in an order that the method does not allow. Status `INVALID_ARGUMENT`.
 `{"reason": "STREAM_ORDER", "domain": "zegel", "metadata": {"field": "spec"}}`
 """
 ERROR_REASON_DOCUMENT_UNREADABLE: ErrorReason.ValueType  # 305
-"""The document is no PDF, or damaged beyond repair. Status `FAILED_PRECONDITION`.
+"""The document is not a PDF, or is damaged beyond repair. Status `FAILED_PRECONDITION`.
 `{"reason": "DOCUMENT_UNREADABLE", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_DOCUMENT_ENCRYPTED: ErrorReason.ValueType  # 306
-"""The document is encrypted: it can be neither shown nor sealed. Status `FAILED_PRECONDITION`.
+"""The document is encrypted, and can be neither shown nor sealed. Status `FAILED_PRECONDITION`.
 `{"reason": "DOCUMENT_ENCRYPTED", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_DOCUMENT_TOO_COMPLEX: ErrorReason.ValueType  # 307
-"""The document needs more memory, time or pages than a document may, or the documents of a signature request together
-do; `detail` names what. Status `FAILED_PRECONDITION`.
+"""The document, or all documents of a signature request together, exceed the memory, time or number of pages allowed;
+`detail` says which. Status `FAILED_PRECONDITION`.
 `{"reason": "DOCUMENT_TOO_COMPLEX", "domain": "zegel", "metadata": {"detail": "too_many_pages"}}`
 """
 ERROR_REASON_DOCUMENT_DESTROYED: ErrorReason.ValueType  # 308
@@ -475,11 +479,11 @@ ERROR_REASON_DOCUMENT_DESTROYED: ErrorReason.ValueType  # 308
 `{"reason": "DOCUMENT_DESTROYED", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_DOCUMENT_IN_USE: ErrorReason.ValueType  # 309
-"""The document is used by a signature request, and cannot be deleted now. Status `FAILED_PRECONDITION`.
+"""A signature request uses the document, so it cannot be deleted now. Status `FAILED_PRECONDITION`.
 `{"reason": "DOCUMENT_IN_USE", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_LEGAL_HOLD: ErrorReason.ValueType  # 310
-"""The resource is under legal hold: nothing of it is deleted. Status `FAILED_PRECONDITION`.
+"""The resource is under legal hold, and nothing of it may be deleted. Status `FAILED_PRECONDITION`.
 `{"reason": "LEGAL_HOLD", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_UPLOAD_CLOSED: ErrorReason.ValueType  # 311
@@ -487,24 +491,24 @@ ERROR_REASON_UPLOAD_CLOSED: ErrorReason.ValueType  # 311
 `{"reason": "UPLOAD_CLOSED", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_RESENT_BYTES_DIFFER: ErrorReason.ValueType  # 312
-"""Bytes were sent again for a place that holds other bytes. Status `INVALID_ARGUMENT`.
+"""Bytes that were sent again differ from the bytes stored at that offset. Status `INVALID_ARGUMENT`.
 `{"reason": "RESENT_BYTES_DIFFER", "domain": "zegel", "metadata": {"field": "chunk.data"}}`
 """
 ERROR_REASON_STREAM_STALLED: ErrorReason.ValueType  # 313
-"""The stream moved slower than the least rate for too long. Status `ABORTED`; resume it.
+"""The stream was slower than the minimum rate for too long. Status `ABORTED`; resume it.
 `{"reason": "STREAM_STALLED", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_NO_RENDITION: ErrorReason.ValueType  # 314
-"""The version has no rendition: it is too large to be signed, is a sealed document, or is from before renditions were
-made and was not sent since. Status `FAILED_PRECONDITION`.
+"""The version has no rendition: it is too large to be signed, is a sealed document, or dates from before renditions
+existed and has not been sent since. Status `FAILED_PRECONDITION`.
 `{"reason": "NO_RENDITION", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_RECIPIENT_ALREADY_SIGNED: ErrorReason.ValueType  # 400
-"""The recipient has signed already. Status `FAILED_PRECONDITION`.
+"""The recipient has already signed. Status `FAILED_PRECONDITION`.
 `{"reason": "RECIPIENT_ALREADY_SIGNED", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_RECIPIENT_OUT_OF_TURN: ErrorReason.ValueType  # 401
-"""It is not the recipient's turn: somebody with a lower order has not signed yet. Status `FAILED_PRECONDITION`.
+"""It is not the recipient's turn: someone with a lower order has not signed yet. Status `FAILED_PRECONDITION`.
 `{"reason": "RECIPIENT_OUT_OF_TURN", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_RECIPIENT_HAS_UNSIGNED_FIELDS: ErrorReason.ValueType  # 402
@@ -528,7 +532,7 @@ ERROR_REASON_DISCLOSURE_NOT_ACCEPTED: ErrorReason.ValueType  # 406
 `{"reason": "DISCLOSURE_NOT_ACCEPTED", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_SIGNATURE_REQUEST_CLOSED: ErrorReason.ValueType  # 407
-"""The signature request is past the state in which the act is possible. Status `FAILED_PRECONDITION`.
+"""The signature request is past the state in which the operation is possible. Status `FAILED_PRECONDITION`.
 `{"reason": "SIGNATURE_REQUEST_CLOSED", "domain": "zegel", "metadata": {"state": "CANCELED"}}`
 """
 ERROR_REASON_NOT_DOWNLOADABLE_YET: ErrorReason.ValueType  # 408
@@ -536,31 +540,31 @@ ERROR_REASON_NOT_DOWNLOADABLE_YET: ErrorReason.ValueType  # 408
 `{"reason": "NOT_DOWNLOADABLE_YET", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_TIMESTAMP_UNAVAILABLE: ErrorReason.ValueType  # 409
-"""The timestamp authority does not answer; the request waits and retries. Status `UNAVAILABLE`.
+"""The timestamp authority does not answer; the request waits and is retried. Status `UNAVAILABLE`.
 `{"reason": "TIMESTAMP_UNAVAILABLE", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_REVOCATION_LIST_EXPIRED: ErrorReason.ValueType  # 410
-"""A certificate revocation list that a sealed file must carry is past its next update, and the operator has not renewed
-it; the request waits and retries. Status `UNAVAILABLE`.
+"""A certificate revocation list that a sealed file must contain is past its next update, and the operator has not
+renewed it; the request waits and is retried. Status `UNAVAILABLE`.
 `{"reason": "REVOCATION_LIST_EXPIRED", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_NOT_INTEGRATED_YET: ErrorReason.ValueType  # 500
-"""The event is committed, but not yet under a checkpoint; retry within a second. Status `UNAVAILABLE`.
+"""The event is committed, but no checkpoint covers it yet; retry within a second. Status `UNAVAILABLE`.
 `{"reason": "NOT_INTEGRATED_YET", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_LOG_DAMAGED: ErrorReason.ValueType  # 501
-"""The log was found altered; nothing of it is served as good. Status `DATA_LOSS`.
+"""The log was found to be altered, and none of it is served as valid. Status `DATA_LOSS`.
 `{"reason": "LOG_DAMAGED", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_NOT_WITNESSED_YET: ErrorReason.ValueType  # 502
-"""The operator demands cosignatures of witnesses, and too few have cosigned a checkpoint that covers what was asked
-for; retry in some seconds. Status `UNAVAILABLE`.
+"""The operator requires cosignatures of witnesses, and too few have cosigned a checkpoint that covers what was asked
+for; retry in a few seconds. Status `UNAVAILABLE`.
 `{"reason": "NOT_WITNESSED_YET", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_TRAIL_FULL: ErrorReason.ValueType  # 503
-"""The trail of the signature request takes no more events of this kind from this party: fields filled in and downloads
-of one signer (1,000), sessions, links and changes of the expiry of the sender's side (5,000). Signing, declining and
-calling off go on. Also where a trail has more events than evidence can carry. Status `RESOURCE_EXHAUSTED`; waiting
+"""The signature request's audit trail takes no more events of this kind from this party: 1,000 fills and downloads
+per signer; 5,000 sessions, links and changes of expiry on the sender's side. Signing, declining and canceling
+remain possible. Also used if a trail has more events than evidence can hold. Status `RESOURCE_EXHAUSTED`; waiting
 does not help.
 `{"reason": "TRAIL_FULL", "domain": "zegel", "metadata": {"limit": "events_of_request"}}`
 """

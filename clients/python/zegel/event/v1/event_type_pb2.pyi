@@ -37,13 +37,13 @@ class _EventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventType.V
     EVENT_TYPE_MEMBER_DELETED: _EventType.ValueType  # 5
     """A member was removed."""
     EVENT_TYPE_API_KEY_CREATED: _EventType.ValueType  # 6
-    """An API key was made."""
+    """An API key was created."""
     EVENT_TYPE_API_KEY_REVOKED: _EventType.ValueType  # 7
     """An API key was revoked."""
     EVENT_TYPE_SIGNED_IN: _EventType.ValueType  # 8
     """A session was opened for a member."""
     EVENT_TYPE_SIGN_IN_FAILED: _EventType.ValueType  # 9
-    """An ID token was refused; repetitions within ten seconds are only counted."""
+    """An ID token was refused. Repetitions within ten seconds are only counted."""
     EVENT_TYPE_SESSION_REVOKED: _EventType.ValueType  # 10
     """A session was revoked."""
     EVENT_TYPE_ACCESS_DENIED: _EventType.ValueType  # 11
@@ -55,9 +55,11 @@ class _EventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventType.V
     EVENT_TYPE_IDENTITY_PROVIDER_SET: _EventType.ValueType  # 14
     """The tenant's identity provider was set."""
     EVENT_TYPE_IDENTITY_PROVIDER_DELETED: _EventType.ValueType  # 15
-    """The tenant's identity provider was taken away."""
+    """The tenant's identity provider was removed."""
     EVENT_TYPE_STEP_UP_REQUIRED: _EventType.ValueType  # 16
-    """A call was refused because the session's authentication was too old for what the tenant calls sensitive."""
+    """A call was refused because the session authenticated too long ago for a permission that the tenant treats as
+    sensitive.
+    """
     EVENT_TYPE_ROLE_CREATED: _EventType.ValueType  # 20
     """A role was defined."""
     EVENT_TYPE_ROLE_UPDATED: _EventType.ValueType  # 21
@@ -69,7 +71,7 @@ class _EventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventType.V
     EVENT_TYPE_ROLE_TAKEN: _EventType.ValueType  # 24
     """A role was taken from a principal."""
     EVENT_TYPE_TEAM_CREATED: _EventType.ValueType  # 25
-    """A team was made."""
+    """A team was created."""
     EVENT_TYPE_TEAM_UPDATED: _EventType.ValueType  # 26
     """A team's name was changed."""
     EVENT_TYPE_TEAM_DELETED: _EventType.ValueType  # 27
@@ -79,13 +81,13 @@ class _EventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventType.V
     EVENT_TYPE_TEAM_MEMBER_REMOVED: _EventType.ValueType  # 29
     """A principal was removed from a team."""
     EVENT_TYPE_DELEGATION_CREATED: _EventType.ValueType  # 30
-    """A member delegated what is its own to another."""
+    """A member delegated access to its own resources to another member."""
     EVENT_TYPE_DELEGATION_ENDED: _EventType.ValueType  # 31
-    """A delegation was ended before its time."""
+    """A delegation was ended before it expired."""
     EVENT_TYPE_UPLOAD_STARTED: _EventType.ValueType  # 40
     """An upload was opened."""
     EVENT_TYPE_UPLOAD_CANCELED: _EventType.ValueType  # 41
-    """An upload was given up, or expired."""
+    """An upload was canceled, or expired."""
     EVENT_TYPE_DOCUMENT_UPLOADED: _EventType.ValueType  # 42
     """A document, or a new version of one, was uploaded."""
     EVENT_TYPE_DOCUMENT_DOWNLOADED: _EventType.ValueType  # 43
@@ -95,11 +97,11 @@ class _EventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventType.V
     EVENT_TYPE_DOCUMENT_DELETED: _EventType.ValueType  # 45
     """A document was deleted."""
     EVENT_TYPE_DOCUMENT_UNDELETED: _EventType.ValueType  # 46
-    """A deleted document was brought back."""
+    """A deleted document was restored."""
     EVENT_TYPE_DOCUMENT_PURGED: _EventType.ValueType  # 47
     """A document's keys were destroyed."""
     EVENT_TYPE_DOCUMENT_MOVED: _EventType.ValueType  # 48
-    """A document was given another owner."""
+    """A document changed owner."""
     EVENT_TYPE_SIGNATURE_REQUEST_SENT: _EventType.ValueType  # 60
     """A signature request was sent."""
     EVENT_TYPE_SIGNATURE_REQUEST_VIEWED: _EventType.ValueType  # 61
@@ -107,17 +109,17 @@ class _EventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventType.V
     EVENT_TYPE_DISCLOSURE_ACCEPTED: _EventType.ValueType  # 62
     """A signer accepted the electronic record and signature disclosure."""
     EVENT_TYPE_FIELDS_FILLED: _EventType.ValueType  # 63
-    """A signer filled fields in."""
+    """A signer filled in fields."""
     EVENT_TYPE_SIGNATURE_REQUEST_SIGNED: _EventType.ValueType  # 64
     """A signer signed."""
     EVENT_TYPE_SIGNATURE_REQUEST_DECLINED: _EventType.ValueType  # 65
     """A signer declined."""
     EVENT_TYPE_SIGNATURE_REQUEST_ALL_SIGNED: _EventType.ValueType  # 66
-    """Everybody had signed."""
+    """Everyone had signed."""
     EVENT_TYPE_SIGNATURE_REQUEST_DOWNLOADABLE: _EventType.ValueType  # 67
-    """The sealed document came to be."""
+    """The sealed document was created."""
     EVENT_TYPE_SIGNATURE_REQUEST_CANCELED: _EventType.ValueType  # 68
-    """The sender called the request off."""
+    """The sender canceled the request."""
     EVENT_TYPE_SIGNATURE_REQUEST_EXPIRED: _EventType.ValueType  # 69
     """The request expired."""
     EVENT_TYPE_EXPIRY_EDITED: _EventType.ValueType  # 70
@@ -125,20 +127,20 @@ class _EventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventType.V
     EVENT_TYPE_SIGNER_SESSION_CREATED: _EventType.ValueType  # 71
     """A session was opened for a signer."""
     EVENT_TYPE_SIGNER_LINK_CREATED: _EventType.ValueType  # 72
-    """A link was made for a signer."""
+    """A link was created for a signer."""
     EVENT_TYPE_SIGNER_LINK_REDEEMED: _EventType.ValueType  # 73
-    """A signer link was turned into a session."""
+    """A signer link was exchanged for a session."""
     EVENT_TYPE_SIGNER_LINK_REVOKED: _EventType.ValueType  # 74
-    """A signer link was revoked, with the session that it was turned into."""
+    """A signer link was revoked, together with the session it was exchanged for."""
     EVENT_TYPE_SIGNATURE_REQUEST_MOVED: _EventType.ValueType  # 75
-    """A signature request was given another owner."""
+    """A signature request changed owner."""
     EVENT_TYPE_SEAL_CERTIFICATE_CHANGED: _EventType.ValueType  # 76
-    """The request is to be sealed with another certificate than was told when everybody had signed."""
+    """The request will be sealed with a different certificate than the one announced when everyone had signed."""
     EVENT_TYPE_SIGNATURE_REQUEST_INVALID: _EventType.ValueType  # 77
-    """The request could not be sealed for a reason that does not pass by waiting; told once, whatever follows."""
+    """The request could not be sealed, for a reason that waiting does not resolve. Recorded once, whatever follows."""
 
 class EventType(_EventType, metaclass=_EventTypeEnumTypeWrapper):
-    """What happened. The catalogue is closed on the server's side; a client must survive a value that it does not know."""
+    """What happened. Servers record only these types, but a client must cope with a value it does not know."""
 
 EVENT_TYPE_UNSPECIFIED: EventType.ValueType  # 0
 """Never recorded."""
@@ -153,13 +155,13 @@ EVENT_TYPE_MEMBER_UPDATED: EventType.ValueType  # 4
 EVENT_TYPE_MEMBER_DELETED: EventType.ValueType  # 5
 """A member was removed."""
 EVENT_TYPE_API_KEY_CREATED: EventType.ValueType  # 6
-"""An API key was made."""
+"""An API key was created."""
 EVENT_TYPE_API_KEY_REVOKED: EventType.ValueType  # 7
 """An API key was revoked."""
 EVENT_TYPE_SIGNED_IN: EventType.ValueType  # 8
 """A session was opened for a member."""
 EVENT_TYPE_SIGN_IN_FAILED: EventType.ValueType  # 9
-"""An ID token was refused; repetitions within ten seconds are only counted."""
+"""An ID token was refused. Repetitions within ten seconds are only counted."""
 EVENT_TYPE_SESSION_REVOKED: EventType.ValueType  # 10
 """A session was revoked."""
 EVENT_TYPE_ACCESS_DENIED: EventType.ValueType  # 11
@@ -171,9 +173,11 @@ EVENT_TYPE_API_KEY_ROTATED: EventType.ValueType  # 13
 EVENT_TYPE_IDENTITY_PROVIDER_SET: EventType.ValueType  # 14
 """The tenant's identity provider was set."""
 EVENT_TYPE_IDENTITY_PROVIDER_DELETED: EventType.ValueType  # 15
-"""The tenant's identity provider was taken away."""
+"""The tenant's identity provider was removed."""
 EVENT_TYPE_STEP_UP_REQUIRED: EventType.ValueType  # 16
-"""A call was refused because the session's authentication was too old for what the tenant calls sensitive."""
+"""A call was refused because the session authenticated too long ago for a permission that the tenant treats as
+sensitive.
+"""
 EVENT_TYPE_ROLE_CREATED: EventType.ValueType  # 20
 """A role was defined."""
 EVENT_TYPE_ROLE_UPDATED: EventType.ValueType  # 21
@@ -185,7 +189,7 @@ EVENT_TYPE_ROLE_GRANTED: EventType.ValueType  # 23
 EVENT_TYPE_ROLE_TAKEN: EventType.ValueType  # 24
 """A role was taken from a principal."""
 EVENT_TYPE_TEAM_CREATED: EventType.ValueType  # 25
-"""A team was made."""
+"""A team was created."""
 EVENT_TYPE_TEAM_UPDATED: EventType.ValueType  # 26
 """A team's name was changed."""
 EVENT_TYPE_TEAM_DELETED: EventType.ValueType  # 27
@@ -195,13 +199,13 @@ EVENT_TYPE_TEAM_MEMBER_ADDED: EventType.ValueType  # 28
 EVENT_TYPE_TEAM_MEMBER_REMOVED: EventType.ValueType  # 29
 """A principal was removed from a team."""
 EVENT_TYPE_DELEGATION_CREATED: EventType.ValueType  # 30
-"""A member delegated what is its own to another."""
+"""A member delegated access to its own resources to another member."""
 EVENT_TYPE_DELEGATION_ENDED: EventType.ValueType  # 31
-"""A delegation was ended before its time."""
+"""A delegation was ended before it expired."""
 EVENT_TYPE_UPLOAD_STARTED: EventType.ValueType  # 40
 """An upload was opened."""
 EVENT_TYPE_UPLOAD_CANCELED: EventType.ValueType  # 41
-"""An upload was given up, or expired."""
+"""An upload was canceled, or expired."""
 EVENT_TYPE_DOCUMENT_UPLOADED: EventType.ValueType  # 42
 """A document, or a new version of one, was uploaded."""
 EVENT_TYPE_DOCUMENT_DOWNLOADED: EventType.ValueType  # 43
@@ -211,11 +215,11 @@ EVENT_TYPE_DOCUMENT_UPDATED: EventType.ValueType  # 44
 EVENT_TYPE_DOCUMENT_DELETED: EventType.ValueType  # 45
 """A document was deleted."""
 EVENT_TYPE_DOCUMENT_UNDELETED: EventType.ValueType  # 46
-"""A deleted document was brought back."""
+"""A deleted document was restored."""
 EVENT_TYPE_DOCUMENT_PURGED: EventType.ValueType  # 47
 """A document's keys were destroyed."""
 EVENT_TYPE_DOCUMENT_MOVED: EventType.ValueType  # 48
-"""A document was given another owner."""
+"""A document changed owner."""
 EVENT_TYPE_SIGNATURE_REQUEST_SENT: EventType.ValueType  # 60
 """A signature request was sent."""
 EVENT_TYPE_SIGNATURE_REQUEST_VIEWED: EventType.ValueType  # 61
@@ -223,17 +227,17 @@ EVENT_TYPE_SIGNATURE_REQUEST_VIEWED: EventType.ValueType  # 61
 EVENT_TYPE_DISCLOSURE_ACCEPTED: EventType.ValueType  # 62
 """A signer accepted the electronic record and signature disclosure."""
 EVENT_TYPE_FIELDS_FILLED: EventType.ValueType  # 63
-"""A signer filled fields in."""
+"""A signer filled in fields."""
 EVENT_TYPE_SIGNATURE_REQUEST_SIGNED: EventType.ValueType  # 64
 """A signer signed."""
 EVENT_TYPE_SIGNATURE_REQUEST_DECLINED: EventType.ValueType  # 65
 """A signer declined."""
 EVENT_TYPE_SIGNATURE_REQUEST_ALL_SIGNED: EventType.ValueType  # 66
-"""Everybody had signed."""
+"""Everyone had signed."""
 EVENT_TYPE_SIGNATURE_REQUEST_DOWNLOADABLE: EventType.ValueType  # 67
-"""The sealed document came to be."""
+"""The sealed document was created."""
 EVENT_TYPE_SIGNATURE_REQUEST_CANCELED: EventType.ValueType  # 68
-"""The sender called the request off."""
+"""The sender canceled the request."""
 EVENT_TYPE_SIGNATURE_REQUEST_EXPIRED: EventType.ValueType  # 69
 """The request expired."""
 EVENT_TYPE_EXPIRY_EDITED: EventType.ValueType  # 70
@@ -241,19 +245,19 @@ EVENT_TYPE_EXPIRY_EDITED: EventType.ValueType  # 70
 EVENT_TYPE_SIGNER_SESSION_CREATED: EventType.ValueType  # 71
 """A session was opened for a signer."""
 EVENT_TYPE_SIGNER_LINK_CREATED: EventType.ValueType  # 72
-"""A link was made for a signer."""
+"""A link was created for a signer."""
 EVENT_TYPE_SIGNER_LINK_REDEEMED: EventType.ValueType  # 73
-"""A signer link was turned into a session."""
+"""A signer link was exchanged for a session."""
 EVENT_TYPE_SIGNER_LINK_REVOKED: EventType.ValueType  # 74
-"""A signer link was revoked, with the session that it was turned into."""
+"""A signer link was revoked, together with the session it was exchanged for."""
 EVENT_TYPE_SIGNATURE_REQUEST_MOVED: EventType.ValueType  # 75
-"""A signature request was given another owner."""
+"""A signature request changed owner."""
 EVENT_TYPE_SEAL_CERTIFICATE_CHANGED: EventType.ValueType  # 76
-"""The request is to be sealed with another certificate than was told when everybody had signed."""
+"""The request will be sealed with a different certificate than the one announced when everyone had signed."""
 EVENT_TYPE_SIGNATURE_REQUEST_INVALID: EventType.ValueType  # 77
-"""The request could not be sealed for a reason that does not pass by waiting; told once, whatever follows."""
+"""The request could not be sealed, for a reason that waiting does not resolve. Recorded once, whatever follows."""
 Global___EventType: _TypeAlias = EventType  # noqa: Y015
 
 RECORDS_FIELD_NUMBER: _builtins.int
 records: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___EventType.ValueType]
-"""The event that a call of the method leaves in the audit log, in the same transaction as its change."""
+"""The event that a call of the method records in the audit log, in the same transaction as its change."""

@@ -36,10 +36,10 @@ class _SessionKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SessionKi
     SESSION_KIND_MEMBER: _SessionKind.ValueType  # 2
     """A member."""
     SESSION_KIND_SIGNER: _SessionKind.ValueType  # 3
-    """A signer, in one signature request."""
+    """A signer of one signature request."""
 
 class SessionKind(_SessionKind, metaclass=_SessionKindEnumTypeWrapper):
-    """What a session stands for."""
+    """What kind of principal a session acts as."""
 
 SESSION_KIND_UNSPECIFIED: SessionKind.ValueType  # 0
 """Never sent."""
@@ -48,7 +48,7 @@ SESSION_KIND_API_KEY: SessionKind.ValueType  # 1
 SESSION_KIND_MEMBER: SessionKind.ValueType  # 2
 """A member."""
 SESSION_KIND_SIGNER: SessionKind.ValueType  # 3
-"""A signer, in one signature request."""
+"""A signer of one signature request."""
 Global___SessionKind: _TypeAlias = SessionKind  # noqa: Y015
 
 @_typing.final
@@ -66,12 +66,12 @@ class Tenant(_message.Message):
     tenant_id: _builtins.str
     """Identifier, `ten_...`. Output only."""
     name: _builtins.str
-    """Name as people know it, on audit pages too: 1 to 200 characters."""
+    """Name as people know it, also shown on audit pages: 1 to 200 characters."""
     etag: _builtins.str
-    """Changes with every change of the tenant."""
+    """Changes whenever the tenant changes."""
     key_provider: _builtins.str
-    """Name of the tenant's own key provider, in which the root key above all of its documents' keys is; empty where it has
-    the installation's. Output only; the operator assigns it.
+    """Name of the tenant's own key provider, which holds the root key that protects all of its documents' keys. Empty if
+    the tenant uses the installation's. Output only: the operator assigns it.
     """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -79,9 +79,10 @@ class Tenant(_message.Message):
 
     @_builtins.property
     def sensitive_permissions(self) -> _containers.RepeatedCompositeFieldContainer[Global___SensitivePermission]:
-        """Permissions that a session may use only for a while after its principal authenticated: at most 100. An older session
-        is refused, with `STEP_UP_REQUIRED`, and a new one made by `ExchangeToken` or `CreateSession` heals it. API keys are
-        exempt: a program cannot authenticate anew; narrow a key so that it does not hold what is sensitive.
+        """Permissions that a session may use only for a limited time after its principal authenticated: at most 100. Older
+        sessions are refused with `STEP_UP_REQUIRED`; the client then opens a new one by `ExchangeToken` or
+        `CreateSession`. API keys are exempt, since a program cannot authenticate again: restrict a key so that it does not
+        hold sensitive permissions.
         """
 
     def __init__(
@@ -104,7 +105,7 @@ Global___Tenant: _TypeAlias = Tenant  # noqa: Y015
 
 @_typing.final
 class SensitivePermission(_message.Message):
-    """A permission that wants a recent authentication, in the manner of RFC 9470."""
+    """A permission that requires a recent authentication, in the manner of RFC 9470."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -114,7 +115,7 @@ class SensitivePermission(_message.Message):
     """The permission, as `<resource>.<verb>`."""
     @_builtins.property
     def max_age(self) -> _duration_pb2.Duration:
-        """How long after the authentication it may be used: 1 minute to 30 days."""
+        """How long after authentication the permission may be used: 1 minute to 30 days."""
 
     def __init__(
         self,
@@ -149,10 +150,10 @@ class Member(_message.Message):
     email: _builtins.str
     """The person's mail address, unique among the tenant's members."""
     etag: _builtins.str
-    """Changes with every change of the member."""
+    """Changes whenever the member changes."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of the roles it has at this moment. Output only; see `PermissionService`."""
+        """Names of the roles that the member currently has. Output only; see `PermissionService`."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -178,7 +179,7 @@ Global___Member: _TypeAlias = Member  # noqa: Y015
 
 @_typing.final
 class ApiKey(_message.Message):
-    """A key with which a program of the partner calls."""
+    """A key that a partner's program authenticates with."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -199,43 +200,43 @@ class ApiKey(_message.Message):
     name: _builtins.str
     """What it is for: 1 to 200 characters."""
     token_prefix: _builtins.str
-    """First characters of the token, by which to know it again. Output only."""
+    """First characters of the token, to recognise it by. Output only."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of the roles it has at this moment. Output only."""
+        """Names of the roles that the key currently has. Output only."""
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When it ends by itself; unset for never."""
+        """When it expires; unset if it never does."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was made. Output only."""
+        """When it was created. Output only."""
 
     @_builtins.property
     def revoke_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was revoked; unset while it is good. Output only."""
+        """When it was revoked; unset if it was not. Output only."""
 
     @_builtins.property
     def last_use_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was last used, to within a minute; unset for never. Output only."""
+        """When it was last used, to within a minute; unset if never. Output only."""
 
     @_builtins.property
     def permissions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Permissions to which it is narrowed; empty for all that its roles hold."""
+        """Permissions to which the key is restricted; empty if it holds all of its roles' permissions."""
 
     @_builtins.property
     def rotate_time(self) -> _timestamp_pb2.Timestamp:
-        """When it last got a new token; unset for never. Output only."""
+        """When it last got a new token; unset if never. Output only."""
 
     @_builtins.property
     def previous_expire_time(self) -> _timestamp_pb2.Timestamp:
-        """Until when the token before that one is good; unset for never rotated. Output only."""
+        """When the previous token expires; unset if the key was never rotated. Output only."""
 
     @_builtins.property
     def previous_use_time(self) -> _timestamp_pb2.Timestamp:
-        """When an earlier token was last used, to within a minute: while this moves, a program still has the old one. Unset
-        for never. Output only.
+        """When an earlier token was last used, to within a minute; unset if never. As long as this advances, some program
+        still uses an old token. Output only.
         """
 
     def __init__(
@@ -264,7 +265,7 @@ Global___ApiKey: _TypeAlias = ApiKey  # noqa: Y015
 
 @_typing.final
 class Session(_message.Message):
-    """A principal's leave to call, for a time."""
+    """A principal's authorisation to make calls for a limited time."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -280,37 +281,38 @@ class Session(_message.Message):
     PERMISSIONS_FIELD_NUMBER: _builtins.int
     AUTH_TIME_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
-    """Identifier, `ses_...`, or the API key's own. It is no secret: the token is."""
+    """Identifier, `ses_...`, or for an API key the key's own. Not secret: the token is."""
     kind: Global___SessionKind.ValueType
-    """What the session stands for."""
+    """What kind of principal the session acts as."""
     tenant_id: _builtins.str
     """The tenant it works in."""
     principal_id: _builtins.str
-    """Whom it stands for: a member (`mem_...`), an API key (`key_...`) or a signer's signature (`sig_...`)."""
+    """The principal: a member (`mem_...`), an API key (`key_...`) or a signer's signature (`sig_...`)."""
     signature_request_id: _builtins.str
-    """The signature request that a signer's session opens; empty for others."""
+    """The signature request that a signer's session is for; empty for other kinds."""
     creator_id: _builtins.str
-    """Who opened it: the principal whose call made the session."""
+    """The principal whose call opened the session."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was opened."""
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When it ends at the latest; unset for an API key without an end."""
+        """When it expires at the latest; unset for an API key that does not expire."""
 
     @_builtins.property
     def idle_expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When it ends unless it is used before; unset where it has no idle expiry."""
+        """When it expires unless it is used before; unset if it has no idle timeout."""
 
     @_builtins.property
     def permissions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Permissions to which it is narrowed; empty for all that the principal holds."""
+        """Permissions to which it is restricted; empty if it holds all of the principal's."""
 
     @_builtins.property
     def auth_time(self) -> _timestamp_pb2.Timestamp:
-        """When its principal authenticated: what the ID token says; when it was opened with an API key, or from a signer link;
-        that of the member's session by which it was opened. Unset for an API key.
+        """When the principal authenticated. For a session from an ID token, the time stated there; for one opened with an API
+        key or from a signer link, when it was opened; for one opened by another session, that session's. Unset for an API
+        key.
         """
 
     def __init__(
@@ -338,7 +340,7 @@ Global___Session: _TypeAlias = Session  # noqa: Y015
 
 @_typing.final
 class CreateTenantRequest(_message.Message):
-    """Request of `CreateTenant`."""
+    """Request message for `CreateTenant`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -347,7 +349,7 @@ class CreateTenantRequest(_message.Message):
     name: _builtins.str
     """Name of the tenant. Required: 1 to 200 characters."""
     request_id: _builtins.str
-    """Makes the call idempotent: up to 64 printable characters; kept for a day at least."""
+    """Optional. Makes the call idempotent: up to 64 printable characters, remembered for at least a day."""
     def __init__(
         self,
         *,
@@ -364,7 +366,7 @@ Global___CreateTenantRequest: _TypeAlias = CreateTenantRequest  # noqa: Y015
 
 @_typing.final
 class CreateTenantResponse(_message.Message):
-    """Answer of `CreateTenant`."""
+    """Response message for `CreateTenant`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -372,14 +374,14 @@ class CreateTenantResponse(_message.Message):
     API_KEY_FIELD_NUMBER: _builtins.int
     API_KEY_TOKEN_FIELD_NUMBER: _builtins.int
     api_key_token: _builtins.str
-    """The key's token. It is told only here: the server keeps a hash of it."""
+    """The key's token. Returned only here: the server stores only a hash of it."""
     @_builtins.property
     def tenant(self) -> Global___Tenant:
         """The tenant."""
 
     @_builtins.property
     def api_key(self) -> Global___ApiKey:
-        """The key of its owner."""
+        """The owner's API key."""
 
     def __init__(
         self,
@@ -398,7 +400,7 @@ Global___CreateTenantResponse: _TypeAlias = CreateTenantResponse  # noqa: Y015
 
 @_typing.final
 class GetTenantRequest(_message.Message):
-    """Request of `GetTenant`."""
+    """Request message for `GetTenant`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -415,7 +417,7 @@ Global___GetTenantRequest: _TypeAlias = GetTenantRequest  # noqa: Y015
 
 @_typing.final
 class GetTenantResponse(_message.Message):
-    """Answer of `GetTenant`."""
+    """Response message for `GetTenant`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -439,7 +441,7 @@ Global___GetTenantResponse: _TypeAlias = GetTenantResponse  # noqa: Y015
 
 @_typing.final
 class UpdateTenantRequest(_message.Message):
-    """Request of `UpdateTenant`."""
+    """Request message for `UpdateTenant`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -447,12 +449,12 @@ class UpdateTenantRequest(_message.Message):
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def tenant(self) -> Global___Tenant:
-        """The tenant with the fields to change, and the `etag` last read, or an empty one."""
+        """The tenant with the fields to change, and the `etag` last read (if empty, any version is accepted)."""
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Which fields to change: `name`, `sensitive_permissions`. Empty for `name`, and `sensitive_permissions` where there
-        are any.
+        """Which fields to change: `name`, `sensitive_permissions`. If empty, `name`, and also `sensitive_permissions` if any
+        are given.
         """
 
     def __init__(
@@ -471,7 +473,7 @@ Global___UpdateTenantRequest: _TypeAlias = UpdateTenantRequest  # noqa: Y015
 
 @_typing.final
 class UpdateTenantResponse(_message.Message):
-    """Answer of `UpdateTenant`."""
+    """Response message for `UpdateTenant`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -495,7 +497,7 @@ Global___UpdateTenantResponse: _TypeAlias = UpdateTenantResponse  # noqa: Y015
 
 @_typing.final
 class CreateMemberRequest(_message.Message):
-    """Request of `CreateMember`."""
+    """Request message for `CreateMember`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -508,10 +510,10 @@ class CreateMemberRequest(_message.Message):
     email: _builtins.str
     """Mail address of the person. Required: at most 254 characters."""
     request_id: _builtins.str
-    """Makes the call idempotent: up to 64 printable characters; kept for a day at least."""
+    """Optional. Makes the call idempotent: up to 64 printable characters, remembered for at least a day."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of the roles to grant: at most 20. `member` where it is empty."""
+        """Names of the roles to grant: at most 20. If empty, `member`."""
 
     def __init__(
         self,
@@ -531,7 +533,7 @@ Global___CreateMemberRequest: _TypeAlias = CreateMemberRequest  # noqa: Y015
 
 @_typing.final
 class CreateMemberResponse(_message.Message):
-    """Answer of `CreateMember`."""
+    """Response message for `CreateMember`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -555,7 +557,7 @@ Global___CreateMemberResponse: _TypeAlias = CreateMemberResponse  # noqa: Y015
 
 @_typing.final
 class GetMemberRequest(_message.Message):
-    """Request of `GetMember`."""
+    """Request message for `GetMember`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -577,7 +579,7 @@ Global___GetMemberRequest: _TypeAlias = GetMemberRequest  # noqa: Y015
 
 @_typing.final
 class GetMemberResponse(_message.Message):
-    """Answer of `GetMember`."""
+    """Response message for `GetMember`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -601,16 +603,16 @@ Global___GetMemberResponse: _TypeAlias = GetMemberResponse  # noqa: Y015
 
 @_typing.final
 class ListMembersRequest(_message.Message):
-    """Request of `ListMembers`."""
+    """Request message for `ListMembers`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """The most members to return: 1 to 1,000, 100 where it is 0; larger values are cut to 1,000."""
+    """Maximum number of members to return: 1 to 1,000. 0 means 100; values above 1,000 are treated as 1,000."""
     page_token: _builtins.str
-    """`next_page_token` of an earlier answer, to go on from there."""
+    """`next_page_token` of the previous response, to get the next page. Empty for the first page."""
     def __init__(
         self,
         *,
@@ -627,14 +629,14 @@ Global___ListMembersRequest: _TypeAlias = ListMembersRequest  # noqa: Y015
 
 @_typing.final
 class ListMembersResponse(_message.Message):
-    """Answer of `ListMembers`."""
+    """Response message for `ListMembers`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MEMBERS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Token of the next page; empty on the last."""
+    """Token for the next page; empty on the last page."""
     @_builtins.property
     def members(self) -> _containers.RepeatedCompositeFieldContainer[Global___Member]:
         """The members of this page."""
@@ -655,7 +657,7 @@ Global___ListMembersResponse: _TypeAlias = ListMembersResponse  # noqa: Y015
 
 @_typing.final
 class UpdateMemberRequest(_message.Message):
-    """Request of `UpdateMember`."""
+    """Request message for `UpdateMember`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -663,11 +665,11 @@ class UpdateMemberRequest(_message.Message):
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def member(self) -> Global___Member:
-        """The member with the fields to change, its identifier, and the `etag` last read, or an empty one."""
+        """The member with the fields to change, its identifier, and the `etag` last read (if empty, any version is accepted)."""
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Which fields to change: `name`, `email`. Empty for all of them."""
+        """Which fields to change: `name`, `email`. If empty, all of them."""
 
     def __init__(
         self,
@@ -685,7 +687,7 @@ Global___UpdateMemberRequest: _TypeAlias = UpdateMemberRequest  # noqa: Y015
 
 @_typing.final
 class UpdateMemberResponse(_message.Message):
-    """Answer of `UpdateMember`."""
+    """Response message for `UpdateMember`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -709,7 +711,7 @@ Global___UpdateMemberResponse: _TypeAlias = UpdateMemberResponse  # noqa: Y015
 
 @_typing.final
 class DeleteMemberRequest(_message.Message):
-    """Request of `DeleteMember`."""
+    """Request message for `DeleteMember`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -718,7 +720,7 @@ class DeleteMemberRequest(_message.Message):
     member_id: _builtins.str
     """Identifier of the member. Required."""
     etag: _builtins.str
-    """The `etag` last read, or empty."""
+    """The `etag` last read. If empty, any version is accepted."""
     def __init__(
         self,
         *,
@@ -735,7 +737,7 @@ Global___DeleteMemberRequest: _TypeAlias = DeleteMemberRequest  # noqa: Y015
 
 @_typing.final
 class DeleteMemberResponse(_message.Message):
-    """Answer of `DeleteMember`."""
+    """Response message for `DeleteMember`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -752,7 +754,7 @@ Global___DeleteMemberResponse: _TypeAlias = DeleteMemberResponse  # noqa: Y015
 
 @_typing.final
 class CreateApiKeyRequest(_message.Message):
-    """Request of `CreateApiKey`."""
+    """Request message for `CreateApiKey`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -764,19 +766,19 @@ class CreateApiKeyRequest(_message.Message):
     name: _builtins.str
     """What the key is for. Required: 1 to 200 characters."""
     request_id: _builtins.str
-    """Makes the call idempotent: up to 64 printable characters; kept for a day at least."""
+    """Optional. Makes the call idempotent: up to 64 printable characters, remembered for at least a day."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of the roles to grant: 1 to 20."""
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When it ends by itself; unset for never. In the future."""
+        """When it expires: in the future; unset if never."""
 
     @_builtins.property
     def permissions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Permissions to narrow the key to, at most 100; empty for all that its roles hold, or, where the caller is narrowed
-        itself, for the caller's. What the key opens or makes is never wider.
+        """Permissions to restrict the key to: at most 100. If empty, all that its roles hold or, if the caller itself is
+        restricted, the caller's. Whatever the key opens or creates is restricted in the same way.
         """
 
     def __init__(
@@ -798,14 +800,14 @@ Global___CreateApiKeyRequest: _TypeAlias = CreateApiKeyRequest  # noqa: Y015
 
 @_typing.final
 class CreateApiKeyResponse(_message.Message):
-    """Answer of `CreateApiKey`."""
+    """Response message for `CreateApiKey`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     API_KEY_FIELD_NUMBER: _builtins.int
     TOKEN_FIELD_NUMBER: _builtins.int
     token: _builtins.str
-    """Its token, `zk_...`. It is told only here: the server keeps a hash of it."""
+    """Its token, `zk_...`. Returned only here: the server stores only a hash of it."""
     @_builtins.property
     def api_key(self) -> Global___ApiKey:
         """The key."""
@@ -826,16 +828,16 @@ Global___CreateApiKeyResponse: _TypeAlias = CreateApiKeyResponse  # noqa: Y015
 
 @_typing.final
 class ListApiKeysRequest(_message.Message):
-    """Request of `ListApiKeys`."""
+    """Request message for `ListApiKeys`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """The most keys to return: 1 to 1,000, 100 where it is 0; larger values are cut to 1,000."""
+    """Maximum number of keys to return: 1 to 1,000. 0 means 100; values above 1,000 are treated as 1,000."""
     page_token: _builtins.str
-    """`next_page_token` of an earlier answer, to go on from there."""
+    """`next_page_token` of the previous response, to get the next page. Empty for the first page."""
     def __init__(
         self,
         *,
@@ -852,14 +854,14 @@ Global___ListApiKeysRequest: _TypeAlias = ListApiKeysRequest  # noqa: Y015
 
 @_typing.final
 class ListApiKeysResponse(_message.Message):
-    """Answer of `ListApiKeys`."""
+    """Response message for `ListApiKeys`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     API_KEYS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Token of the next page; empty on the last."""
+    """Token for the next page; empty on the last page."""
     @_builtins.property
     def api_keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___ApiKey]:
         """The keys of this page."""
@@ -880,7 +882,7 @@ Global___ListApiKeysResponse: _TypeAlias = ListApiKeysResponse  # noqa: Y015
 
 @_typing.final
 class RotateApiKeyRequest(_message.Message):
-    """Request of `RotateApiKey`."""
+    """Request message for `RotateApiKey`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -890,11 +892,11 @@ class RotateApiKeyRequest(_message.Message):
     api_key_id: _builtins.str
     """Identifier of the key. Required."""
     request_id: _builtins.str
-    """Makes the call idempotent: up to 64 printable characters; kept for a day at least."""
+    """Optional. Makes the call idempotent: up to 64 printable characters, remembered for at least a day."""
     @_builtins.property
     def overlap(self) -> _duration_pb2.Duration:
-        """How long the token before stays good: 0 to 7 days, 1 day where it is unset; 0 ends it at once. Tokens of earlier
-        rotations that are still good end by then as well.
+        """How long the previous token stays valid: 0 to 7 days. If unset, 1 day; 0 ends it at once. Tokens of earlier
+        rotations that are still valid end by then too.
         """
 
     def __init__(
@@ -914,14 +916,14 @@ Global___RotateApiKeyRequest: _TypeAlias = RotateApiKeyRequest  # noqa: Y015
 
 @_typing.final
 class RotateApiKeyResponse(_message.Message):
-    """Answer of `RotateApiKey`."""
+    """Response message for `RotateApiKey`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     API_KEY_FIELD_NUMBER: _builtins.int
     TOKEN_FIELD_NUMBER: _builtins.int
     token: _builtins.str
-    """Its new token, `zk_...`. It is told only here: the server keeps a hash of it."""
+    """Its new token, `zk_...`. Returned only here: the server stores only a hash of it."""
     @_builtins.property
     def api_key(self) -> Global___ApiKey:
         """The key."""
@@ -942,7 +944,7 @@ Global___RotateApiKeyResponse: _TypeAlias = RotateApiKeyResponse  # noqa: Y015
 
 @_typing.final
 class RevokeApiKeyRequest(_message.Message):
-    """Request of `RevokeApiKey`."""
+    """Request message for `RevokeApiKey`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -964,7 +966,7 @@ Global___RevokeApiKeyRequest: _TypeAlias = RevokeApiKeyRequest  # noqa: Y015
 
 @_typing.final
 class RevokeApiKeyResponse(_message.Message):
-    """Answer of `RevokeApiKey`."""
+    """Response message for `RevokeApiKey`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -988,7 +990,7 @@ Global___RevokeApiKeyResponse: _TypeAlias = RevokeApiKeyResponse  # noqa: Y015
 
 @_typing.final
 class CreateSessionRequest(_message.Message):
-    """Request of `CreateSession`."""
+    """Request message for `CreateSession`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -996,16 +998,17 @@ class CreateSessionRequest(_message.Message):
     PERMISSIONS_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     member_id: _builtins.str
-    """The member whom the session stands for. Required."""
+    """The member to open the session for. Required."""
     @_builtins.property
     def permissions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Permissions to narrow the session to, at most 100; empty for all that the member holds, or, where the caller is
-        narrowed itself, for the caller's. `GRANT_EXCEEDS_GRANTER` where they would be more than the caller holds.
+        """Permissions to restrict the session to: at most 100. If empty, all that the member holds or, if the caller itself
+        is restricted, the caller's. Refused with `GRANT_EXCEEDS_GRANTER` if it names a permission that the caller does not
+        hold.
         """
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When it ends at the latest: at most 30 days ahead, 12 hours where it is unset."""
+        """When the session expires at the latest: at most 30 days from now. If unset, 12 hours from now."""
 
     def __init__(
         self,
@@ -1024,14 +1027,14 @@ Global___CreateSessionRequest: _TypeAlias = CreateSessionRequest  # noqa: Y015
 
 @_typing.final
 class CreateSessionResponse(_message.Message):
-    """Answer of `CreateSession`."""
+    """Response message for `CreateSession`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SESSION_FIELD_NUMBER: _builtins.int
     TOKEN_FIELD_NUMBER: _builtins.int
     token: _builtins.str
-    """Its token, `zs_...`. It is told only here: the server keeps a hash of it."""
+    """Its token, `zs_...`. Returned only here: the server stores only a hash of it."""
     @_builtins.property
     def session(self) -> Global___Session:
         """The session."""
@@ -1052,7 +1055,7 @@ Global___CreateSessionResponse: _TypeAlias = CreateSessionResponse  # noqa: Y015
 
 @_typing.final
 class ExchangeTokenRequest(_message.Message):
-    """Request of `ExchangeToken`."""
+    """Request message for `ExchangeToken`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1060,18 +1063,20 @@ class ExchangeTokenRequest(_message.Message):
     TENANT_ID_FIELD_NUMBER: _builtins.int
     PERMISSIONS_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
-    """The member's tenant: required for an ID token, since several tenants may have the same identity provider. Empty for
-    a signer link, which knows.
+    """The member's tenant. Required for an ID token, since several tenants may use the same identity provider; empty for
+    a signer link, which identifies its tenant.
     """
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When the session ends at the latest: at most 24 hours ahead; where it is unset, 1 hour for a signer, 12 hours for a
-        member.
+        """When the session expires at the latest: at most 24 hours from now. If unset, 1 hour from now for a signer and 12
+        hours for a member.
         """
 
     @_builtins.property
     def permissions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Permissions to narrow a member's session to, at most 100; empty for all that the member holds. Empty for a link."""
+        """Permissions to restrict a member's session to: at most 100. If empty, all that the member holds. Must be empty for
+        a signer link.
+        """
 
     def __init__(
         self,
@@ -1090,14 +1095,14 @@ Global___ExchangeTokenRequest: _TypeAlias = ExchangeTokenRequest  # noqa: Y015
 
 @_typing.final
 class ExchangeTokenResponse(_message.Message):
-    """Answer of `ExchangeToken`."""
+    """Response message for `ExchangeToken`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SESSION_FIELD_NUMBER: _builtins.int
     TOKEN_FIELD_NUMBER: _builtins.int
     token: _builtins.str
-    """Its token, `zs_...`. It is told only here: the server keeps a hash of it."""
+    """Its token, `zs_...`. Returned only here: the server stores only a hash of it."""
     @_builtins.property
     def session(self) -> Global___Session:
         """The session."""
@@ -1127,14 +1132,16 @@ class IdentityProvider(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     issuer: _builtins.str
-    """Its issuer, exactly as it stands in ID tokens: an `https` URL of at most 255 characters. Its keys are found through
-    OpenID Connect Discovery.
+    """Its issuer, exactly as in ID tokens: an `https` URL of at most 255 characters. Its keys are found through OpenID
+    Connect Discovery.
     """
     etag: _builtins.str
-    """Changes with every change."""
+    """Changes whenever the provider changes."""
     @_builtins.property
     def audiences(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Client identifiers at the provider for which an ID token must have been made: 1 to 20, of at most 255 characters."""
+        """Client identifiers at the provider, one of which must be the audience of an ID token: 1 to 20, each at most 255
+        characters.
+        """
 
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
@@ -1158,14 +1165,14 @@ Global___IdentityProvider: _TypeAlias = IdentityProvider  # noqa: Y015
 
 @_typing.final
 class SetIdentityProviderRequest(_message.Message):
-    """Request of `SetIdentityProvider`."""
+    """Request message for `SetIdentityProvider`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     IDENTITY_PROVIDER_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def identity_provider(self) -> Global___IdentityProvider:
-        """The provider, and the `etag` last read, or an empty one."""
+        """The provider, and the `etag` last read (if empty, any version is accepted)."""
 
     def __init__(
         self,
@@ -1182,7 +1189,7 @@ Global___SetIdentityProviderRequest: _TypeAlias = SetIdentityProviderRequest  # 
 
 @_typing.final
 class SetIdentityProviderResponse(_message.Message):
-    """Answer of `SetIdentityProvider`."""
+    """Response message for `SetIdentityProvider`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1206,7 +1213,7 @@ Global___SetIdentityProviderResponse: _TypeAlias = SetIdentityProviderResponse  
 
 @_typing.final
 class GetIdentityProviderRequest(_message.Message):
-    """Request of `GetIdentityProvider`."""
+    """Request message for `GetIdentityProvider`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1223,7 +1230,7 @@ Global___GetIdentityProviderRequest: _TypeAlias = GetIdentityProviderRequest  # 
 
 @_typing.final
 class GetIdentityProviderResponse(_message.Message):
-    """Answer of `GetIdentityProvider`."""
+    """Response message for `GetIdentityProvider`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1247,13 +1254,13 @@ Global___GetIdentityProviderResponse: _TypeAlias = GetIdentityProviderResponse  
 
 @_typing.final
 class DeleteIdentityProviderRequest(_message.Message):
-    """Request of `DeleteIdentityProvider`."""
+    """Request message for `DeleteIdentityProvider`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ETAG_FIELD_NUMBER: _builtins.int
     etag: _builtins.str
-    """The `etag` last read, or empty."""
+    """The `etag` last read. If empty, any version is accepted."""
     def __init__(
         self,
         *,
@@ -1269,7 +1276,7 @@ Global___DeleteIdentityProviderRequest: _TypeAlias = DeleteIdentityProviderReque
 
 @_typing.final
 class DeleteIdentityProviderResponse(_message.Message):
-    """Answer of `DeleteIdentityProvider`."""
+    """Response message for `DeleteIdentityProvider`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1286,7 +1293,7 @@ Global___DeleteIdentityProviderResponse: _TypeAlias = DeleteIdentityProviderResp
 
 @_typing.final
 class GetCurrentSessionRequest(_message.Message):
-    """Request of `GetCurrentSession`."""
+    """Request message for `GetCurrentSession`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1303,7 +1310,7 @@ Global___GetCurrentSessionRequest: _TypeAlias = GetCurrentSessionRequest  # noqa
 
 @_typing.final
 class GetCurrentSessionResponse(_message.Message):
-    """Answer of `GetCurrentSession`."""
+    """Response message for `GetCurrentSession`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1327,7 +1334,7 @@ Global___GetCurrentSessionResponse: _TypeAlias = GetCurrentSessionResponse  # no
 
 @_typing.final
 class ListSessionsRequest(_message.Message):
-    """Request of `ListSessions`."""
+    """Request message for `ListSessions`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1335,11 +1342,11 @@ class ListSessionsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     principal_id: _builtins.str
-    """Only those of this principal; empty for all that the caller may see."""
+    """Only sessions of this principal. If empty, all that the caller may see."""
     page_size: _builtins.int
-    """The most sessions to return: 1 to 1,000, 100 where it is 0; larger values are cut to 1,000."""
+    """Maximum number of sessions to return: 1 to 1,000. 0 means 100; values above 1,000 are treated as 1,000."""
     page_token: _builtins.str
-    """`next_page_token` of an earlier answer, to go on from there."""
+    """`next_page_token` of the previous response, to get the next page. Empty for the first page."""
     def __init__(
         self,
         *,
@@ -1357,14 +1364,14 @@ Global___ListSessionsRequest: _TypeAlias = ListSessionsRequest  # noqa: Y015
 
 @_typing.final
 class ListSessionsResponse(_message.Message):
-    """Answer of `ListSessions`."""
+    """Response message for `ListSessions`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SESSIONS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Token of the next page; empty on the last."""
+    """Token for the next page; empty on the last page."""
     @_builtins.property
     def sessions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Session]:
         """The sessions of this page."""
@@ -1385,7 +1392,7 @@ Global___ListSessionsResponse: _TypeAlias = ListSessionsResponse  # noqa: Y015
 
 @_typing.final
 class RevokeSessionRequest(_message.Message):
-    """Request of `RevokeSession`."""
+    """Request message for `RevokeSession`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1407,7 +1414,7 @@ Global___RevokeSessionRequest: _TypeAlias = RevokeSessionRequest  # noqa: Y015
 
 @_typing.final
 class RevokeSessionResponse(_message.Message):
-    """Answer of `RevokeSession`."""
+    """Response message for `RevokeSession`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -28,9 +28,9 @@ if _version_not_supported:
 class IdentityServiceStub:
     """Tenants, their members and API keys, and sessions.
 
-    A call carries one token as `authorization: Bearer <token>`: an API key (`zk_...`) or a session token (`zs_...`). It
-    is looked up at every request: a revoked one is refused by the very next. `ExchangeToken` alone takes another: what is
-    exchanged for a session.
+    A call carries one token as `authorization: Bearer <token>`: an API key (`zk_...`) or a session token (`zs_...`). The
+    token is looked up on every request, so a revoked one is refused on the next request. Only `ExchangeToken` takes a
+    different token: the one to be exchanged for a session.
     """
 
     def __init__(self, channel):
@@ -144,14 +144,15 @@ class IdentityServiceStub:
 class IdentityServiceServicer:
     """Tenants, their members and API keys, and sessions.
 
-    A call carries one token as `authorization: Bearer <token>`: an API key (`zk_...`) or a session token (`zs_...`). It
-    is looked up at every request: a revoked one is refused by the very next. `ExchangeToken` alone takes another: what is
-    exchanged for a session.
+    A call carries one token as `authorization: Bearer <token>`: an API key (`zk_...`) or a session token (`zs_...`). The
+    token is looked up on every request, so a revoked one is refused on the next request. Only `ExchangeToken` takes a
+    different token: the one to be exchanged for a session.
     """
 
     def CreateTenant(self, request, context):
-        """Creates a tenant with its owner's API key. Only the installation's operator may. Idempotent by `request_id`; the
-        key's token is kept nowhere, so a repetition gets a new one for as long as the key was never used, and none after.
+        """Creates a tenant, and an API key for its owner. Only the installation's operator may call it. Idempotent by
+        `request_id`. The key's token is not stored, so a repeated call returns a new token as long as the key has never
+        been used, and no token after that.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -165,16 +166,17 @@ class IdentityServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateTenant(self, request, context):
-        """Changes the caller's own tenant. To change what is sensitive, the session must be fresh enough for all that is.
-        `ABORTED` where the `etag` is old.
+        """Updates the caller's own tenant. To change `sensitive_permissions`, the session must be recent enough for every
+        permission listed there. Fails with `ABORTED` if the `etag` is out of date.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateMember(self, request, context):
-        """Adds a member to the tenant, with roles. Idempotent by `request_id`. `ALREADY_EXISTS` where a member has the
-        address; `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER`.
+        """Adds a member to the tenant, with roles. Idempotent by `request_id`. Fails with `ALREADY_EXISTS` if a member has
+        this mail address, and with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the roles hold a permission that the
+        caller does not.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -188,131 +190,142 @@ class IdentityServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListMembers(self, request, context):
-        """Lists the tenant's members, the oldest first.
+        """Lists the tenant's members, oldest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateMember(self, request, context):
-        """Changes a member's name or address. Whoever has the address may sign in with it, so for a new one
-        `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER` where the member may do what the caller may not; the member is then
-        bound to an account at the identity provider anew. `ABORTED` where the `etag` is old.
+        """Updates a member's name or mail address. Whoever controls the mail address can sign in with it. A new address
+        therefore fails with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the member holds a permission that the caller
+        does not, and after the change the member is linked to an account at the identity provider again at the next
+        sign-in. Fails with `ABORTED` if the `etag` is out of date.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteMember(self, request, context):
-        """Removes a member: takes its roles and revokes its sessions in the same transaction. What it owns stays the
-        tenant's. `FAILED_PRECONDITION` with `LAST_OWNER`.
+        """Removes a member. Its roles are taken and its sessions revoked in the same transaction. What it owns stays with the
+        tenant. Fails with `FAILED_PRECONDITION` (`LAST_OWNER`) if no owner who can sign in would be left.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateApiKey(self, request, context):
-        """Makes an API key with roles, narrowed to some permissions where it names them. Idempotent by `request_id`; the token
-        is kept nowhere, so a repetition gets a new one for as long as the key was never used, and none after.
-        `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER`.
+        """Creates an API key with roles, optionally restricted to some of their permissions. Idempotent by `request_id`. The
+        token is not stored, so a repeated call returns a new token as long as the key has never been used, and no token
+        after that. Fails with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the key would hold a permission that the
+        caller does not.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListApiKeys(self, request, context):
-        """Lists API keys, the oldest first; never their tokens.
+        """Lists API keys, oldest first. Tokens are never included.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RotateApiKey(self, request, context):
-        """Gives an API key a new token. The token before it stays good for the overlap, so that a program can be given the new
-        one without a gap; then it is refused as expired. Sessions that the key opened stay: where a token has leaked,
-        revoke the key and make another. Idempotent by `request_id`; the token is kept nowhere, so a repetition gets a new
-        one for as long as the one told first was never used, and none after. `PERMISSION_DENIED` with
-        `GRANT_EXCEEDS_GRANTER` where the key may do what the caller may not; `FAILED_PRECONDITION` where it was revoked, or
-        has ended.
+        """Gives an API key a new token. The previous token stays valid for `overlap`, so that a program can be moved to the
+        new one without an interruption; after that it is refused as expired. Sessions opened with the key stay valid: if a
+        token has leaked, revoke the key and create another.
+
+        Idempotent by `request_id`. The token is not stored, so a repeated call returns a new token as long as the one
+        returned first has never been used, and no token after that. Fails with `PERMISSION_DENIED`
+        (`GRANT_EXCEEDS_GRANTER`) if the key holds a permission that the caller does not, and with `FAILED_PRECONDITION` if
+        the key is revoked or expired.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RevokeApiKey(self, request, context):
-        """Revokes an API key and every session made with it. Idempotent. `FAILED_PRECONDITION` with `LAST_OWNER`.
+        """Revokes an API key and every session made with it. Idempotent. Fails with `FAILED_PRECONDITION` (`LAST_OWNER`) if
+        no owner who can sign in would be left.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateSession(self, request, context):
-        """Opens a session for a member. `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER` where the member may do what the
-        caller may not. Where clients show certificates (mutual TLS), the session is bound to the caller's: it is good only
-        with that one. Not idempotent: each call opens another.
+        """Opens a session for a member. Fails with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the member holds a
+        permission that the caller does not. Where clients present certificates (mutual TLS), the session is bound to the
+        caller's certificate and valid only with it. Not idempotent: each call opens another session.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ExchangeToken(self, request, context):
-        """Turns what the call carries as its token into a session, once, in the manner of RFC 8693: a signer link (`zl_...`,
-        see `SigningService.CreateSignerLink`) into a session for that one signature request and that one signer; an ID
-        token of the tenant's identity provider (see `SetIdentityProvider`) into a session of the member with its verified
-        mail address. The session's token is told only here; where clients show certificates (mutual TLS), the session is
-        bound to that of whoever exchanges, not to that of whoever made the link. A second exchange is refused:
-        `UNAUTHENTICATED` with `LINK_SPENT`; of two at the same time one goes through. Other refusals: `LINK_EXPIRED`,
-        `LINK_REVOKED`, `SESSION_UNKNOWN`, `SESSION_MALFORMED`; `ID_TOKEN_REFUSED`, whatever is wrong with an ID token, one
-        that was exchanged before included; `UNAVAILABLE` where the identity provider does not answer. Not idempotent; an answer that was lost is lost, and the
-        sender makes another link. A link leaves `SIGNER_LINK_REDEEMED` in the trail of its request.
+        """Exchanges the token that the call carries for a session, once, in the manner of RFC 8693. The token is one of:
+
+        * a signer link (`zl_...`, see `SigningService.CreateSignerLink`), for a session of that signer in that one
+        signature request;
+        * an ID token of the tenant's identity provider (see `SetIdentityProvider`), for a session of the member with its
+        verified mail address.
+
+        Where clients present certificates (mutual TLS), the session is bound to the certificate of the caller of this
+        method, not of whoever created the link. Redeeming a link writes `SIGNER_LINK_REDEEMED` to the audit trail of its
+        signature request.
+
+        Not idempotent: if the response is lost, the sender has to create another link. Of two simultaneous exchanges one
+        succeeds. Fails with `UNAUTHENTICATED`: `LINK_SPENT` for a link redeemed before, `LINK_EXPIRED`, `LINK_REVOKED`,
+        `SESSION_UNKNOWN`, `SESSION_MALFORMED`, or `ID_TOKEN_REFUSED` for whatever is wrong with an ID token, including
+        that it was exchanged before. Fails with `UNAVAILABLE` if the identity provider does not answer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SetIdentityProvider(self, request, context):
-        """Says from which OpenID Connect provider the tenant's members sign in by `ExchangeToken`; it takes the place of the
-        one before. Whoever may call this can become any member, so of the built-in roles the owner alone holds it. With
-        another issuer, members are bound to their accounts there anew, at their next sign-in. `ABORTED` where the `etag` is
-        old.
+        """Sets the OpenID Connect provider from which the tenant's members sign in by `ExchangeToken`, replacing the previous
+        one. Whoever may call this can become any member, so among the built-in roles only `owner` holds the permission. If
+        the issuer changes, members are linked to their accounts there at their next sign-in. Fails with `ABORTED` if the
+        `etag` is out of date.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetIdentityProvider(self, request, context):
-        """Gets the tenant's identity provider. `NOT_FOUND` where it has none.
+        """Gets the tenant's identity provider. Fails with `NOT_FOUND` if it has none.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteIdentityProvider(self, request, context):
-        """Takes the tenant's identity provider away: nobody signs in from there any more, and members' bindings to their
-        accounts are forgotten. Sessions stay. `NOT_FOUND` where it has none; `FAILED_PRECONDITION` with `LAST_OWNER` where
-        the owners who are left could not sign in without it; `ABORTED` where the `etag` is old.
+        """Removes the tenant's identity provider. Nobody can sign in from there any more, and the links between members and
+        their accounts are deleted; open sessions stay valid. Fails with `NOT_FOUND` if the tenant has none, with
+        `FAILED_PRECONDITION` (`LAST_OWNER`) if the remaining owners could not sign in without it, and with `ABORTED` if
+        the `etag` is out of date.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetCurrentSession(self, request, context):
-        """Tells the caller who it is: the session or API key that the call carries.
+        """Gets the session or API key that the call carries: who the caller is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListSessions(self, request, context):
-        """Lists sessions that are good at this moment, the newest first; never their tokens.
+        """Lists sessions that are currently valid, newest first. Tokens are never included.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RevokeSession(self, request, context):
-        """Revokes a session: the very next request with it is refused, and its running streams end within a second.
-        Idempotent.
+        """Revokes a session. The next request with it is refused, and its running streams end within a second. Idempotent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -432,9 +445,9 @@ def add_IdentityServiceServicer_to_server(servicer, server):
 class IdentityService:
     """Tenants, their members and API keys, and sessions.
 
-    A call carries one token as `authorization: Bearer <token>`: an API key (`zk_...`) or a session token (`zs_...`). It
-    is looked up at every request: a revoked one is refused by the very next. `ExchangeToken` alone takes another: what is
-    exchanged for a session.
+    A call carries one token as `authorization: Bearer <token>`: an API key (`zk_...`) or a session token (`zs_...`). The
+    token is looked up on every request, so a revoked one is refused on the next request. Only `ExchangeToken` takes a
+    different token: the one to be exchanged for a session.
     """
 
     @staticmethod

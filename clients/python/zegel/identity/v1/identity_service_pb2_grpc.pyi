@@ -29,9 +29,9 @@ GRPC_VERSION: str
 class IdentityServiceStub:
     """Tenants, their members and API keys, and sessions.
 
-    A call carries one token as `authorization: Bearer <token>`: an API key (`zk_...`) or a session token (`zs_...`). It
-    is looked up at every request: a revoked one is refused by the very next. `ExchangeToken` alone takes another: what is
-    exchanged for a session.
+    A call carries one token as `authorization: Bearer <token>`: an API key (`zk_...`) or a session token (`zs_...`). The
+    token is looked up on every request, so a revoked one is refused on the next request. Only `ExchangeToken` takes a
+    different token: the one to be exchanged for a session.
     """
 
     @_typing.overload
@@ -39,185 +39,211 @@ class IdentityServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> IdentityServiceAsyncStub: ...
     CreateTenant: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.CreateTenantRequest, _identity_service_pb2.CreateTenantResponse]
-    """Creates a tenant with its owner's API key. Only the installation's operator may. Idempotent by `request_id`; the
-    key's token is kept nowhere, so a repetition gets a new one for as long as the key was never used, and none after.
+    """Creates a tenant, and an API key for its owner. Only the installation's operator may call it. Idempotent by
+    `request_id`. The key's token is not stored, so a repeated call returns a new token as long as the key has never
+    been used, and no token after that.
     """
     GetTenant: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.GetTenantRequest, _identity_service_pb2.GetTenantResponse]
     """Gets the caller's own tenant."""
     UpdateTenant: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.UpdateTenantRequest, _identity_service_pb2.UpdateTenantResponse]
-    """Changes the caller's own tenant. To change what is sensitive, the session must be fresh enough for all that is.
-    `ABORTED` where the `etag` is old.
+    """Updates the caller's own tenant. To change `sensitive_permissions`, the session must be recent enough for every
+    permission listed there. Fails with `ABORTED` if the `etag` is out of date.
     """
     CreateMember: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.CreateMemberRequest, _identity_service_pb2.CreateMemberResponse]
-    """Adds a member to the tenant, with roles. Idempotent by `request_id`. `ALREADY_EXISTS` where a member has the
-    address; `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER`.
+    """Adds a member to the tenant, with roles. Idempotent by `request_id`. Fails with `ALREADY_EXISTS` if a member has
+    this mail address, and with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the roles hold a permission that the
+    caller does not.
     """
     GetMember: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.GetMemberRequest, _identity_service_pb2.GetMemberResponse]
     """Gets a member."""
     ListMembers: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.ListMembersRequest, _identity_service_pb2.ListMembersResponse]
-    """Lists the tenant's members, the oldest first."""
+    """Lists the tenant's members, oldest first."""
     UpdateMember: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.UpdateMemberRequest, _identity_service_pb2.UpdateMemberResponse]
-    """Changes a member's name or address. Whoever has the address may sign in with it, so for a new one
-    `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER` where the member may do what the caller may not; the member is then
-    bound to an account at the identity provider anew. `ABORTED` where the `etag` is old.
+    """Updates a member's name or mail address. Whoever controls the mail address can sign in with it. A new address
+    therefore fails with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the member holds a permission that the caller
+    does not, and after the change the member is linked to an account at the identity provider again at the next
+    sign-in. Fails with `ABORTED` if the `etag` is out of date.
     """
     DeleteMember: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.DeleteMemberRequest, _identity_service_pb2.DeleteMemberResponse]
-    """Removes a member: takes its roles and revokes its sessions in the same transaction. What it owns stays the
-    tenant's. `FAILED_PRECONDITION` with `LAST_OWNER`.
+    """Removes a member. Its roles are taken and its sessions revoked in the same transaction. What it owns stays with the
+    tenant. Fails with `FAILED_PRECONDITION` (`LAST_OWNER`) if no owner who can sign in would be left.
     """
     CreateApiKey: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.CreateApiKeyRequest, _identity_service_pb2.CreateApiKeyResponse]
-    """Makes an API key with roles, narrowed to some permissions where it names them. Idempotent by `request_id`; the token
-    is kept nowhere, so a repetition gets a new one for as long as the key was never used, and none after.
-    `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER`.
+    """Creates an API key with roles, optionally restricted to some of their permissions. Idempotent by `request_id`. The
+    token is not stored, so a repeated call returns a new token as long as the key has never been used, and no token
+    after that. Fails with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the key would hold a permission that the
+    caller does not.
     """
     ListApiKeys: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.ListApiKeysRequest, _identity_service_pb2.ListApiKeysResponse]
-    """Lists API keys, the oldest first; never their tokens."""
+    """Lists API keys, oldest first. Tokens are never included."""
     RotateApiKey: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.RotateApiKeyRequest, _identity_service_pb2.RotateApiKeyResponse]
-    """Gives an API key a new token. The token before it stays good for the overlap, so that a program can be given the new
-    one without a gap; then it is refused as expired. Sessions that the key opened stay: where a token has leaked,
-    revoke the key and make another. Idempotent by `request_id`; the token is kept nowhere, so a repetition gets a new
-    one for as long as the one told first was never used, and none after. `PERMISSION_DENIED` with
-    `GRANT_EXCEEDS_GRANTER` where the key may do what the caller may not; `FAILED_PRECONDITION` where it was revoked, or
-    has ended.
+    """Gives an API key a new token. The previous token stays valid for `overlap`, so that a program can be moved to the
+    new one without an interruption; after that it is refused as expired. Sessions opened with the key stay valid: if a
+    token has leaked, revoke the key and create another.
+
+    Idempotent by `request_id`. The token is not stored, so a repeated call returns a new token as long as the one
+    returned first has never been used, and no token after that. Fails with `PERMISSION_DENIED`
+    (`GRANT_EXCEEDS_GRANTER`) if the key holds a permission that the caller does not, and with `FAILED_PRECONDITION` if
+    the key is revoked or expired.
     """
     RevokeApiKey: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.RevokeApiKeyRequest, _identity_service_pb2.RevokeApiKeyResponse]
-    """Revokes an API key and every session made with it. Idempotent. `FAILED_PRECONDITION` with `LAST_OWNER`."""
+    """Revokes an API key and every session made with it. Idempotent. Fails with `FAILED_PRECONDITION` (`LAST_OWNER`) if
+    no owner who can sign in would be left.
+    """
     CreateSession: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.CreateSessionRequest, _identity_service_pb2.CreateSessionResponse]
-    """Opens a session for a member. `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER` where the member may do what the
-    caller may not. Where clients show certificates (mutual TLS), the session is bound to the caller's: it is good only
-    with that one. Not idempotent: each call opens another.
+    """Opens a session for a member. Fails with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the member holds a
+    permission that the caller does not. Where clients present certificates (mutual TLS), the session is bound to the
+    caller's certificate and valid only with it. Not idempotent: each call opens another session.
     """
     ExchangeToken: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.ExchangeTokenRequest, _identity_service_pb2.ExchangeTokenResponse]
-    """Turns what the call carries as its token into a session, once, in the manner of RFC 8693: a signer link (`zl_...`,
-    see `SigningService.CreateSignerLink`) into a session for that one signature request and that one signer; an ID
-    token of the tenant's identity provider (see `SetIdentityProvider`) into a session of the member with its verified
-    mail address. The session's token is told only here; where clients show certificates (mutual TLS), the session is
-    bound to that of whoever exchanges, not to that of whoever made the link. A second exchange is refused:
-    `UNAUTHENTICATED` with `LINK_SPENT`; of two at the same time one goes through. Other refusals: `LINK_EXPIRED`,
-    `LINK_REVOKED`, `SESSION_UNKNOWN`, `SESSION_MALFORMED`; `ID_TOKEN_REFUSED`, whatever is wrong with an ID token, one
-    that was exchanged before included; `UNAVAILABLE` where the identity provider does not answer. Not idempotent; an answer that was lost is lost, and the
-    sender makes another link. A link leaves `SIGNER_LINK_REDEEMED` in the trail of its request.
+    """Exchanges the token that the call carries for a session, once, in the manner of RFC 8693. The token is one of:
+
+    * a signer link (`zl_...`, see `SigningService.CreateSignerLink`), for a session of that signer in that one
+      signature request;
+    * an ID token of the tenant's identity provider (see `SetIdentityProvider`), for a session of the member with its
+      verified mail address.
+
+    Where clients present certificates (mutual TLS), the session is bound to the certificate of the caller of this
+    method, not of whoever created the link. Redeeming a link writes `SIGNER_LINK_REDEEMED` to the audit trail of its
+    signature request.
+
+    Not idempotent: if the response is lost, the sender has to create another link. Of two simultaneous exchanges one
+    succeeds. Fails with `UNAUTHENTICATED`: `LINK_SPENT` for a link redeemed before, `LINK_EXPIRED`, `LINK_REVOKED`,
+    `SESSION_UNKNOWN`, `SESSION_MALFORMED`, or `ID_TOKEN_REFUSED` for whatever is wrong with an ID token, including
+    that it was exchanged before. Fails with `UNAVAILABLE` if the identity provider does not answer.
     """
     SetIdentityProvider: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.SetIdentityProviderRequest, _identity_service_pb2.SetIdentityProviderResponse]
-    """Says from which OpenID Connect provider the tenant's members sign in by `ExchangeToken`; it takes the place of the
-    one before. Whoever may call this can become any member, so of the built-in roles the owner alone holds it. With
-    another issuer, members are bound to their accounts there anew, at their next sign-in. `ABORTED` where the `etag` is
-    old.
+    """Sets the OpenID Connect provider from which the tenant's members sign in by `ExchangeToken`, replacing the previous
+    one. Whoever may call this can become any member, so among the built-in roles only `owner` holds the permission. If
+    the issuer changes, members are linked to their accounts there at their next sign-in. Fails with `ABORTED` if the
+    `etag` is out of date.
     """
     GetIdentityProvider: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.GetIdentityProviderRequest, _identity_service_pb2.GetIdentityProviderResponse]
-    """Gets the tenant's identity provider. `NOT_FOUND` where it has none."""
+    """Gets the tenant's identity provider. Fails with `NOT_FOUND` if it has none."""
     DeleteIdentityProvider: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.DeleteIdentityProviderRequest, _identity_service_pb2.DeleteIdentityProviderResponse]
-    """Takes the tenant's identity provider away: nobody signs in from there any more, and members' bindings to their
-    accounts are forgotten. Sessions stay. `NOT_FOUND` where it has none; `FAILED_PRECONDITION` with `LAST_OWNER` where
-    the owners who are left could not sign in without it; `ABORTED` where the `etag` is old.
+    """Removes the tenant's identity provider. Nobody can sign in from there any more, and the links between members and
+    their accounts are deleted; open sessions stay valid. Fails with `NOT_FOUND` if the tenant has none, with
+    `FAILED_PRECONDITION` (`LAST_OWNER`) if the remaining owners could not sign in without it, and with `ABORTED` if
+    the `etag` is out of date.
     """
     GetCurrentSession: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.GetCurrentSessionRequest, _identity_service_pb2.GetCurrentSessionResponse]
-    """Tells the caller who it is: the session or API key that the call carries."""
+    """Gets the session or API key that the call carries: who the caller is."""
     ListSessions: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.ListSessionsRequest, _identity_service_pb2.ListSessionsResponse]
-    """Lists sessions that are good at this moment, the newest first; never their tokens."""
+    """Lists sessions that are currently valid, newest first. Tokens are never included."""
     RevokeSession: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.RevokeSessionRequest, _identity_service_pb2.RevokeSessionResponse]
-    """Revokes a session: the very next request with it is refused, and its running streams end within a second.
-    Idempotent.
-    """
+    """Revokes a session. The next request with it is refused, and its running streams end within a second. Idempotent."""
 
 @_typing.type_check_only
 class IdentityServiceAsyncStub(IdentityServiceStub):
     """Tenants, their members and API keys, and sessions.
 
-    A call carries one token as `authorization: Bearer <token>`: an API key (`zk_...`) or a session token (`zs_...`). It
-    is looked up at every request: a revoked one is refused by the very next. `ExchangeToken` alone takes another: what is
-    exchanged for a session.
+    A call carries one token as `authorization: Bearer <token>`: an API key (`zk_...`) or a session token (`zs_...`). The
+    token is looked up on every request, so a revoked one is refused on the next request. Only `ExchangeToken` takes a
+    different token: the one to be exchanged for a session.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateTenant: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.CreateTenantRequest, _identity_service_pb2.CreateTenantResponse]  # type: ignore[assignment]
-    """Creates a tenant with its owner's API key. Only the installation's operator may. Idempotent by `request_id`; the
-    key's token is kept nowhere, so a repetition gets a new one for as long as the key was never used, and none after.
+    """Creates a tenant, and an API key for its owner. Only the installation's operator may call it. Idempotent by
+    `request_id`. The key's token is not stored, so a repeated call returns a new token as long as the key has never
+    been used, and no token after that.
     """
     GetTenant: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.GetTenantRequest, _identity_service_pb2.GetTenantResponse]  # type: ignore[assignment]
     """Gets the caller's own tenant."""
     UpdateTenant: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.UpdateTenantRequest, _identity_service_pb2.UpdateTenantResponse]  # type: ignore[assignment]
-    """Changes the caller's own tenant. To change what is sensitive, the session must be fresh enough for all that is.
-    `ABORTED` where the `etag` is old.
+    """Updates the caller's own tenant. To change `sensitive_permissions`, the session must be recent enough for every
+    permission listed there. Fails with `ABORTED` if the `etag` is out of date.
     """
     CreateMember: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.CreateMemberRequest, _identity_service_pb2.CreateMemberResponse]  # type: ignore[assignment]
-    """Adds a member to the tenant, with roles. Idempotent by `request_id`. `ALREADY_EXISTS` where a member has the
-    address; `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER`.
+    """Adds a member to the tenant, with roles. Idempotent by `request_id`. Fails with `ALREADY_EXISTS` if a member has
+    this mail address, and with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the roles hold a permission that the
+    caller does not.
     """
     GetMember: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.GetMemberRequest, _identity_service_pb2.GetMemberResponse]  # type: ignore[assignment]
     """Gets a member."""
     ListMembers: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.ListMembersRequest, _identity_service_pb2.ListMembersResponse]  # type: ignore[assignment]
-    """Lists the tenant's members, the oldest first."""
+    """Lists the tenant's members, oldest first."""
     UpdateMember: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.UpdateMemberRequest, _identity_service_pb2.UpdateMemberResponse]  # type: ignore[assignment]
-    """Changes a member's name or address. Whoever has the address may sign in with it, so for a new one
-    `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER` where the member may do what the caller may not; the member is then
-    bound to an account at the identity provider anew. `ABORTED` where the `etag` is old.
+    """Updates a member's name or mail address. Whoever controls the mail address can sign in with it. A new address
+    therefore fails with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the member holds a permission that the caller
+    does not, and after the change the member is linked to an account at the identity provider again at the next
+    sign-in. Fails with `ABORTED` if the `etag` is out of date.
     """
     DeleteMember: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.DeleteMemberRequest, _identity_service_pb2.DeleteMemberResponse]  # type: ignore[assignment]
-    """Removes a member: takes its roles and revokes its sessions in the same transaction. What it owns stays the
-    tenant's. `FAILED_PRECONDITION` with `LAST_OWNER`.
+    """Removes a member. Its roles are taken and its sessions revoked in the same transaction. What it owns stays with the
+    tenant. Fails with `FAILED_PRECONDITION` (`LAST_OWNER`) if no owner who can sign in would be left.
     """
     CreateApiKey: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.CreateApiKeyRequest, _identity_service_pb2.CreateApiKeyResponse]  # type: ignore[assignment]
-    """Makes an API key with roles, narrowed to some permissions where it names them. Idempotent by `request_id`; the token
-    is kept nowhere, so a repetition gets a new one for as long as the key was never used, and none after.
-    `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER`.
+    """Creates an API key with roles, optionally restricted to some of their permissions. Idempotent by `request_id`. The
+    token is not stored, so a repeated call returns a new token as long as the key has never been used, and no token
+    after that. Fails with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the key would hold a permission that the
+    caller does not.
     """
     ListApiKeys: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.ListApiKeysRequest, _identity_service_pb2.ListApiKeysResponse]  # type: ignore[assignment]
-    """Lists API keys, the oldest first; never their tokens."""
+    """Lists API keys, oldest first. Tokens are never included."""
     RotateApiKey: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.RotateApiKeyRequest, _identity_service_pb2.RotateApiKeyResponse]  # type: ignore[assignment]
-    """Gives an API key a new token. The token before it stays good for the overlap, so that a program can be given the new
-    one without a gap; then it is refused as expired. Sessions that the key opened stay: where a token has leaked,
-    revoke the key and make another. Idempotent by `request_id`; the token is kept nowhere, so a repetition gets a new
-    one for as long as the one told first was never used, and none after. `PERMISSION_DENIED` with
-    `GRANT_EXCEEDS_GRANTER` where the key may do what the caller may not; `FAILED_PRECONDITION` where it was revoked, or
-    has ended.
+    """Gives an API key a new token. The previous token stays valid for `overlap`, so that a program can be moved to the
+    new one without an interruption; after that it is refused as expired. Sessions opened with the key stay valid: if a
+    token has leaked, revoke the key and create another.
+
+    Idempotent by `request_id`. The token is not stored, so a repeated call returns a new token as long as the one
+    returned first has never been used, and no token after that. Fails with `PERMISSION_DENIED`
+    (`GRANT_EXCEEDS_GRANTER`) if the key holds a permission that the caller does not, and with `FAILED_PRECONDITION` if
+    the key is revoked or expired.
     """
     RevokeApiKey: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.RevokeApiKeyRequest, _identity_service_pb2.RevokeApiKeyResponse]  # type: ignore[assignment]
-    """Revokes an API key and every session made with it. Idempotent. `FAILED_PRECONDITION` with `LAST_OWNER`."""
+    """Revokes an API key and every session made with it. Idempotent. Fails with `FAILED_PRECONDITION` (`LAST_OWNER`) if
+    no owner who can sign in would be left.
+    """
     CreateSession: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.CreateSessionRequest, _identity_service_pb2.CreateSessionResponse]  # type: ignore[assignment]
-    """Opens a session for a member. `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER` where the member may do what the
-    caller may not. Where clients show certificates (mutual TLS), the session is bound to the caller's: it is good only
-    with that one. Not idempotent: each call opens another.
+    """Opens a session for a member. Fails with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the member holds a
+    permission that the caller does not. Where clients present certificates (mutual TLS), the session is bound to the
+    caller's certificate and valid only with it. Not idempotent: each call opens another session.
     """
     ExchangeToken: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.ExchangeTokenRequest, _identity_service_pb2.ExchangeTokenResponse]  # type: ignore[assignment]
-    """Turns what the call carries as its token into a session, once, in the manner of RFC 8693: a signer link (`zl_...`,
-    see `SigningService.CreateSignerLink`) into a session for that one signature request and that one signer; an ID
-    token of the tenant's identity provider (see `SetIdentityProvider`) into a session of the member with its verified
-    mail address. The session's token is told only here; where clients show certificates (mutual TLS), the session is
-    bound to that of whoever exchanges, not to that of whoever made the link. A second exchange is refused:
-    `UNAUTHENTICATED` with `LINK_SPENT`; of two at the same time one goes through. Other refusals: `LINK_EXPIRED`,
-    `LINK_REVOKED`, `SESSION_UNKNOWN`, `SESSION_MALFORMED`; `ID_TOKEN_REFUSED`, whatever is wrong with an ID token, one
-    that was exchanged before included; `UNAVAILABLE` where the identity provider does not answer. Not idempotent; an answer that was lost is lost, and the
-    sender makes another link. A link leaves `SIGNER_LINK_REDEEMED` in the trail of its request.
+    """Exchanges the token that the call carries for a session, once, in the manner of RFC 8693. The token is one of:
+
+    * a signer link (`zl_...`, see `SigningService.CreateSignerLink`), for a session of that signer in that one
+      signature request;
+    * an ID token of the tenant's identity provider (see `SetIdentityProvider`), for a session of the member with its
+      verified mail address.
+
+    Where clients present certificates (mutual TLS), the session is bound to the certificate of the caller of this
+    method, not of whoever created the link. Redeeming a link writes `SIGNER_LINK_REDEEMED` to the audit trail of its
+    signature request.
+
+    Not idempotent: if the response is lost, the sender has to create another link. Of two simultaneous exchanges one
+    succeeds. Fails with `UNAUTHENTICATED`: `LINK_SPENT` for a link redeemed before, `LINK_EXPIRED`, `LINK_REVOKED`,
+    `SESSION_UNKNOWN`, `SESSION_MALFORMED`, or `ID_TOKEN_REFUSED` for whatever is wrong with an ID token, including
+    that it was exchanged before. Fails with `UNAVAILABLE` if the identity provider does not answer.
     """
     SetIdentityProvider: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.SetIdentityProviderRequest, _identity_service_pb2.SetIdentityProviderResponse]  # type: ignore[assignment]
-    """Says from which OpenID Connect provider the tenant's members sign in by `ExchangeToken`; it takes the place of the
-    one before. Whoever may call this can become any member, so of the built-in roles the owner alone holds it. With
-    another issuer, members are bound to their accounts there anew, at their next sign-in. `ABORTED` where the `etag` is
-    old.
+    """Sets the OpenID Connect provider from which the tenant's members sign in by `ExchangeToken`, replacing the previous
+    one. Whoever may call this can become any member, so among the built-in roles only `owner` holds the permission. If
+    the issuer changes, members are linked to their accounts there at their next sign-in. Fails with `ABORTED` if the
+    `etag` is out of date.
     """
     GetIdentityProvider: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.GetIdentityProviderRequest, _identity_service_pb2.GetIdentityProviderResponse]  # type: ignore[assignment]
-    """Gets the tenant's identity provider. `NOT_FOUND` where it has none."""
+    """Gets the tenant's identity provider. Fails with `NOT_FOUND` if it has none."""
     DeleteIdentityProvider: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.DeleteIdentityProviderRequest, _identity_service_pb2.DeleteIdentityProviderResponse]  # type: ignore[assignment]
-    """Takes the tenant's identity provider away: nobody signs in from there any more, and members' bindings to their
-    accounts are forgotten. Sessions stay. `NOT_FOUND` where it has none; `FAILED_PRECONDITION` with `LAST_OWNER` where
-    the owners who are left could not sign in without it; `ABORTED` where the `etag` is old.
+    """Removes the tenant's identity provider. Nobody can sign in from there any more, and the links between members and
+    their accounts are deleted; open sessions stay valid. Fails with `NOT_FOUND` if the tenant has none, with
+    `FAILED_PRECONDITION` (`LAST_OWNER`) if the remaining owners could not sign in without it, and with `ABORTED` if
+    the `etag` is out of date.
     """
     GetCurrentSession: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.GetCurrentSessionRequest, _identity_service_pb2.GetCurrentSessionResponse]  # type: ignore[assignment]
-    """Tells the caller who it is: the session or API key that the call carries."""
+    """Gets the session or API key that the call carries: who the caller is."""
     ListSessions: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.ListSessionsRequest, _identity_service_pb2.ListSessionsResponse]  # type: ignore[assignment]
-    """Lists sessions that are good at this moment, the newest first; never their tokens."""
+    """Lists sessions that are currently valid, newest first. Tokens are never included."""
     RevokeSession: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.RevokeSessionRequest, _identity_service_pb2.RevokeSessionResponse]  # type: ignore[assignment]
-    """Revokes a session: the very next request with it is refused, and its running streams end within a second.
-    Idempotent.
-    """
+    """Revokes a session. The next request with it is refused, and its running streams end within a second. Idempotent."""
 
 class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
     """Tenants, their members and API keys, and sessions.
 
-    A call carries one token as `authorization: Bearer <token>`: an API key (`zk_...`) or a session token (`zs_...`). It
-    is looked up at every request: a revoked one is refused by the very next. `ExchangeToken` alone takes another: what is
-    exchanged for a session.
+    A call carries one token as `authorization: Bearer <token>`: an API key (`zk_...`) or a session token (`zs_...`). The
+    token is looked up on every request, so a revoked one is refused on the next request. Only `ExchangeToken` takes a
+    different token: the one to be exchanged for a session.
     """
 
     @_abc_1.abstractmethod
@@ -226,8 +252,9 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_service_pb2.CreateTenantRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_identity_service_pb2.CreateTenantResponse, _abc.Awaitable[_identity_service_pb2.CreateTenantResponse]]:
-        """Creates a tenant with its owner's API key. Only the installation's operator may. Idempotent by `request_id`; the
-        key's token is kept nowhere, so a repetition gets a new one for as long as the key was never used, and none after.
+        """Creates a tenant, and an API key for its owner. Only the installation's operator may call it. Idempotent by
+        `request_id`. The key's token is not stored, so a repeated call returns a new token as long as the key has never
+        been used, and no token after that.
         """
 
     @_abc_1.abstractmethod
@@ -244,8 +271,8 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_service_pb2.UpdateTenantRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_identity_service_pb2.UpdateTenantResponse, _abc.Awaitable[_identity_service_pb2.UpdateTenantResponse]]:
-        """Changes the caller's own tenant. To change what is sensitive, the session must be fresh enough for all that is.
-        `ABORTED` where the `etag` is old.
+        """Updates the caller's own tenant. To change `sensitive_permissions`, the session must be recent enough for every
+        permission listed there. Fails with `ABORTED` if the `etag` is out of date.
         """
 
     @_abc_1.abstractmethod
@@ -254,8 +281,9 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_service_pb2.CreateMemberRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_identity_service_pb2.CreateMemberResponse, _abc.Awaitable[_identity_service_pb2.CreateMemberResponse]]:
-        """Adds a member to the tenant, with roles. Idempotent by `request_id`. `ALREADY_EXISTS` where a member has the
-        address; `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER`.
+        """Adds a member to the tenant, with roles. Idempotent by `request_id`. Fails with `ALREADY_EXISTS` if a member has
+        this mail address, and with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the roles hold a permission that the
+        caller does not.
         """
 
     @_abc_1.abstractmethod
@@ -272,7 +300,7 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_service_pb2.ListMembersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_identity_service_pb2.ListMembersResponse, _abc.Awaitable[_identity_service_pb2.ListMembersResponse]]:
-        """Lists the tenant's members, the oldest first."""
+        """Lists the tenant's members, oldest first."""
 
     @_abc_1.abstractmethod
     def UpdateMember(
@@ -280,9 +308,10 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_service_pb2.UpdateMemberRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_identity_service_pb2.UpdateMemberResponse, _abc.Awaitable[_identity_service_pb2.UpdateMemberResponse]]:
-        """Changes a member's name or address. Whoever has the address may sign in with it, so for a new one
-        `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER` where the member may do what the caller may not; the member is then
-        bound to an account at the identity provider anew. `ABORTED` where the `etag` is old.
+        """Updates a member's name or mail address. Whoever controls the mail address can sign in with it. A new address
+        therefore fails with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the member holds a permission that the caller
+        does not, and after the change the member is linked to an account at the identity provider again at the next
+        sign-in. Fails with `ABORTED` if the `etag` is out of date.
         """
 
     @_abc_1.abstractmethod
@@ -291,8 +320,8 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_service_pb2.DeleteMemberRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_identity_service_pb2.DeleteMemberResponse, _abc.Awaitable[_identity_service_pb2.DeleteMemberResponse]]:
-        """Removes a member: takes its roles and revokes its sessions in the same transaction. What it owns stays the
-        tenant's. `FAILED_PRECONDITION` with `LAST_OWNER`.
+        """Removes a member. Its roles are taken and its sessions revoked in the same transaction. What it owns stays with the
+        tenant. Fails with `FAILED_PRECONDITION` (`LAST_OWNER`) if no owner who can sign in would be left.
         """
 
     @_abc_1.abstractmethod
@@ -301,9 +330,10 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_service_pb2.CreateApiKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_identity_service_pb2.CreateApiKeyResponse, _abc.Awaitable[_identity_service_pb2.CreateApiKeyResponse]]:
-        """Makes an API key with roles, narrowed to some permissions where it names them. Idempotent by `request_id`; the token
-        is kept nowhere, so a repetition gets a new one for as long as the key was never used, and none after.
-        `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER`.
+        """Creates an API key with roles, optionally restricted to some of their permissions. Idempotent by `request_id`. The
+        token is not stored, so a repeated call returns a new token as long as the key has never been used, and no token
+        after that. Fails with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the key would hold a permission that the
+        caller does not.
         """
 
     @_abc_1.abstractmethod
@@ -312,7 +342,7 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_service_pb2.ListApiKeysRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_identity_service_pb2.ListApiKeysResponse, _abc.Awaitable[_identity_service_pb2.ListApiKeysResponse]]:
-        """Lists API keys, the oldest first; never their tokens."""
+        """Lists API keys, oldest first. Tokens are never included."""
 
     @_abc_1.abstractmethod
     def RotateApiKey(
@@ -320,12 +350,14 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_service_pb2.RotateApiKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_identity_service_pb2.RotateApiKeyResponse, _abc.Awaitable[_identity_service_pb2.RotateApiKeyResponse]]:
-        """Gives an API key a new token. The token before it stays good for the overlap, so that a program can be given the new
-        one without a gap; then it is refused as expired. Sessions that the key opened stay: where a token has leaked,
-        revoke the key and make another. Idempotent by `request_id`; the token is kept nowhere, so a repetition gets a new
-        one for as long as the one told first was never used, and none after. `PERMISSION_DENIED` with
-        `GRANT_EXCEEDS_GRANTER` where the key may do what the caller may not; `FAILED_PRECONDITION` where it was revoked, or
-        has ended.
+        """Gives an API key a new token. The previous token stays valid for `overlap`, so that a program can be moved to the
+        new one without an interruption; after that it is refused as expired. Sessions opened with the key stay valid: if a
+        token has leaked, revoke the key and create another.
+
+        Idempotent by `request_id`. The token is not stored, so a repeated call returns a new token as long as the one
+        returned first has never been used, and no token after that. Fails with `PERMISSION_DENIED`
+        (`GRANT_EXCEEDS_GRANTER`) if the key holds a permission that the caller does not, and with `FAILED_PRECONDITION` if
+        the key is revoked or expired.
         """
 
     @_abc_1.abstractmethod
@@ -334,7 +366,9 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_service_pb2.RevokeApiKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_identity_service_pb2.RevokeApiKeyResponse, _abc.Awaitable[_identity_service_pb2.RevokeApiKeyResponse]]:
-        """Revokes an API key and every session made with it. Idempotent. `FAILED_PRECONDITION` with `LAST_OWNER`."""
+        """Revokes an API key and every session made with it. Idempotent. Fails with `FAILED_PRECONDITION` (`LAST_OWNER`) if
+        no owner who can sign in would be left.
+        """
 
     @_abc_1.abstractmethod
     def CreateSession(
@@ -342,9 +376,9 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_service_pb2.CreateSessionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_identity_service_pb2.CreateSessionResponse, _abc.Awaitable[_identity_service_pb2.CreateSessionResponse]]:
-        """Opens a session for a member. `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER` where the member may do what the
-        caller may not. Where clients show certificates (mutual TLS), the session is bound to the caller's: it is good only
-        with that one. Not idempotent: each call opens another.
+        """Opens a session for a member. Fails with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the member holds a
+        permission that the caller does not. Where clients present certificates (mutual TLS), the session is bound to the
+        caller's certificate and valid only with it. Not idempotent: each call opens another session.
         """
 
     @_abc_1.abstractmethod
@@ -353,15 +387,21 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_service_pb2.ExchangeTokenRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_identity_service_pb2.ExchangeTokenResponse, _abc.Awaitable[_identity_service_pb2.ExchangeTokenResponse]]:
-        """Turns what the call carries as its token into a session, once, in the manner of RFC 8693: a signer link (`zl_...`,
-        see `SigningService.CreateSignerLink`) into a session for that one signature request and that one signer; an ID
-        token of the tenant's identity provider (see `SetIdentityProvider`) into a session of the member with its verified
-        mail address. The session's token is told only here; where clients show certificates (mutual TLS), the session is
-        bound to that of whoever exchanges, not to that of whoever made the link. A second exchange is refused:
-        `UNAUTHENTICATED` with `LINK_SPENT`; of two at the same time one goes through. Other refusals: `LINK_EXPIRED`,
-        `LINK_REVOKED`, `SESSION_UNKNOWN`, `SESSION_MALFORMED`; `ID_TOKEN_REFUSED`, whatever is wrong with an ID token, one
-        that was exchanged before included; `UNAVAILABLE` where the identity provider does not answer. Not idempotent; an answer that was lost is lost, and the
-        sender makes another link. A link leaves `SIGNER_LINK_REDEEMED` in the trail of its request.
+        """Exchanges the token that the call carries for a session, once, in the manner of RFC 8693. The token is one of:
+
+        * a signer link (`zl_...`, see `SigningService.CreateSignerLink`), for a session of that signer in that one
+          signature request;
+        * an ID token of the tenant's identity provider (see `SetIdentityProvider`), for a session of the member with its
+          verified mail address.
+
+        Where clients present certificates (mutual TLS), the session is bound to the certificate of the caller of this
+        method, not of whoever created the link. Redeeming a link writes `SIGNER_LINK_REDEEMED` to the audit trail of its
+        signature request.
+
+        Not idempotent: if the response is lost, the sender has to create another link. Of two simultaneous exchanges one
+        succeeds. Fails with `UNAUTHENTICATED`: `LINK_SPENT` for a link redeemed before, `LINK_EXPIRED`, `LINK_REVOKED`,
+        `SESSION_UNKNOWN`, `SESSION_MALFORMED`, or `ID_TOKEN_REFUSED` for whatever is wrong with an ID token, including
+        that it was exchanged before. Fails with `UNAVAILABLE` if the identity provider does not answer.
         """
 
     @_abc_1.abstractmethod
@@ -370,10 +410,10 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_service_pb2.SetIdentityProviderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_identity_service_pb2.SetIdentityProviderResponse, _abc.Awaitable[_identity_service_pb2.SetIdentityProviderResponse]]:
-        """Says from which OpenID Connect provider the tenant's members sign in by `ExchangeToken`; it takes the place of the
-        one before. Whoever may call this can become any member, so of the built-in roles the owner alone holds it. With
-        another issuer, members are bound to their accounts there anew, at their next sign-in. `ABORTED` where the `etag` is
-        old.
+        """Sets the OpenID Connect provider from which the tenant's members sign in by `ExchangeToken`, replacing the previous
+        one. Whoever may call this can become any member, so among the built-in roles only `owner` holds the permission. If
+        the issuer changes, members are linked to their accounts there at their next sign-in. Fails with `ABORTED` if the
+        `etag` is out of date.
         """
 
     @_abc_1.abstractmethod
@@ -382,7 +422,7 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_service_pb2.GetIdentityProviderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_identity_service_pb2.GetIdentityProviderResponse, _abc.Awaitable[_identity_service_pb2.GetIdentityProviderResponse]]:
-        """Gets the tenant's identity provider. `NOT_FOUND` where it has none."""
+        """Gets the tenant's identity provider. Fails with `NOT_FOUND` if it has none."""
 
     @_abc_1.abstractmethod
     def DeleteIdentityProvider(
@@ -390,9 +430,10 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_service_pb2.DeleteIdentityProviderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_identity_service_pb2.DeleteIdentityProviderResponse, _abc.Awaitable[_identity_service_pb2.DeleteIdentityProviderResponse]]:
-        """Takes the tenant's identity provider away: nobody signs in from there any more, and members' bindings to their
-        accounts are forgotten. Sessions stay. `NOT_FOUND` where it has none; `FAILED_PRECONDITION` with `LAST_OWNER` where
-        the owners who are left could not sign in without it; `ABORTED` where the `etag` is old.
+        """Removes the tenant's identity provider. Nobody can sign in from there any more, and the links between members and
+        their accounts are deleted; open sessions stay valid. Fails with `NOT_FOUND` if the tenant has none, with
+        `FAILED_PRECONDITION` (`LAST_OWNER`) if the remaining owners could not sign in without it, and with `ABORTED` if
+        the `etag` is out of date.
         """
 
     @_abc_1.abstractmethod
@@ -401,7 +442,7 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_service_pb2.GetCurrentSessionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_identity_service_pb2.GetCurrentSessionResponse, _abc.Awaitable[_identity_service_pb2.GetCurrentSessionResponse]]:
-        """Tells the caller who it is: the session or API key that the call carries."""
+        """Gets the session or API key that the call carries: who the caller is."""
 
     @_abc_1.abstractmethod
     def ListSessions(
@@ -409,7 +450,7 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_service_pb2.ListSessionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_identity_service_pb2.ListSessionsResponse, _abc.Awaitable[_identity_service_pb2.ListSessionsResponse]]:
-        """Lists sessions that are good at this moment, the newest first; never their tokens."""
+        """Lists sessions that are currently valid, newest first. Tokens are never included."""
 
     @_abc_1.abstractmethod
     def RevokeSession(
@@ -417,8 +458,6 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_service_pb2.RevokeSessionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_identity_service_pb2.RevokeSessionResponse, _abc.Awaitable[_identity_service_pb2.RevokeSessionResponse]]:
-        """Revokes a session: the very next request with it is refused, and its running streams end within a second.
-        Idempotent.
-        """
+        """Revokes a session. The next request with it is refused, and its running streams end within a second. Idempotent."""
 
 def add_IdentityServiceServicer_to_server(servicer: IdentityServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -28,21 +28,25 @@ class _Credential:
 class _CredentialEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Credential.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     CREDENTIAL_UNSPECIFIED: _Credential.ValueType  # 0
-    """The same as `CREDENTIAL_SESSION`: what a method demands that says nothing."""
+    """Same as `CREDENTIAL_SESSION`: the default for a method that does not specify one."""
     CREDENTIAL_SESSION: _Credential.ValueType  # 1
     """The token of a session (`zs_...`) or an API key (`zk_...`)."""
     CREDENTIAL_EXCHANGE: _Credential.ValueType  # 2
-    """What is exchanged for a session, once: a signer link (`zl_...`), or an ID token of the tenant's identity provider."""
+    """A token that is exchanged for a session, once: a signer link (`zl_...`), or an ID token of the tenant's identity
+    provider.
+    """
 
 class Credential(_Credential, metaclass=_CredentialEnumTypeWrapper):
-    """What stands for a caller."""
+    """The kinds of token that a call can carry."""
 
 CREDENTIAL_UNSPECIFIED: Credential.ValueType  # 0
-"""The same as `CREDENTIAL_SESSION`: what a method demands that says nothing."""
+"""Same as `CREDENTIAL_SESSION`: the default for a method that does not specify one."""
 CREDENTIAL_SESSION: Credential.ValueType  # 1
 """The token of a session (`zs_...`) or an API key (`zk_...`)."""
 CREDENTIAL_EXCHANGE: Credential.ValueType  # 2
-"""What is exchanged for a session, once: a signer link (`zl_...`), or an ID token of the tenant's identity provider."""
+"""A token that is exchanged for a session, once: a signer link (`zl_...`), or an ID token of the tenant's identity
+provider.
+"""
 Global___Credential: _TypeAlias = Credential  # noqa: Y015
 
 class _Scope:
@@ -54,33 +58,33 @@ class _ScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Scope.ValueType
     SCOPE_UNSPECIFIED: _Scope.ValueType  # 0
     """Never sent."""
     SCOPE_OWN: _Scope.ValueType  # 1
-    """In what the caller itself owns; in documents, signature requests and their trails also in what its teams own, and
-    in what is delegated to it.
+    """What the caller itself owns. For documents, signature requests and their audit trails, also what its teams own and
+    what is delegated to it.
     """
     SCOPE_PARTY: _Scope.ValueType  # 2
-    """In what the caller is a party to: shared with it, or for it to sign."""
+    """What the caller is a party to: what is shared with it, or for it to sign."""
     SCOPE_ANY: _Scope.ValueType  # 3
-    """In everything of the tenant."""
+    """Everything in the tenant."""
 
 class Scope(_Scope, metaclass=_ScopeEnumTypeWrapper):
-    """In whose resources a permission holds."""
+    """Whose resources a permission applies to."""
 
 SCOPE_UNSPECIFIED: Scope.ValueType  # 0
 """Never sent."""
 SCOPE_OWN: Scope.ValueType  # 1
-"""In what the caller itself owns; in documents, signature requests and their trails also in what its teams own, and
-in what is delegated to it.
+"""What the caller itself owns. For documents, signature requests and their audit trails, also what its teams own and
+what is delegated to it.
 """
 SCOPE_PARTY: Scope.ValueType  # 2
-"""In what the caller is a party to: shared with it, or for it to sign."""
+"""What the caller is a party to: what is shared with it, or for it to sign."""
 SCOPE_ANY: Scope.ValueType  # 3
-"""In everything of the tenant."""
+"""Everything in the tenant."""
 Global___Scope: _TypeAlias = Scope  # noqa: Y015
 
 @_typing.final
 class Access(_message.Message):
-    """What a method demands of its caller. The server enforces it, the reference documentation and the authorisation
-    matrix are made from it, and a server that finds a method without one does not start.
+    """What a method requires of its caller. The server enforces it; the reference documentation and the authorisation
+    matrix are generated from it; and a server with a method that lacks it does not start.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -89,17 +93,17 @@ class Access(_message.Message):
     RESOURCES_FIELD_NUMBER: _builtins.int
     CREDENTIAL_FIELD_NUMBER: _builtins.int
     permission: _builtins.str
-    """The permission that a role of the caller must hold, as `<resource>.<verb>`, such as `document.read`.
-    Decided by policy before any resource is looked at.
+    """The permission that a role of the caller must hold, as `<resource>.<verb>`, such as `document.read`. Checked before
+    any resource is looked up.
     """
     credential: Global___Credential.ValueType
-    """What the call must carry in its `authorization: Bearer ...` metadata. Any other kind of token is refused exactly as
-    one that has not the form of a token.
+    """What kind of token the call must carry in its `authorization: Bearer ...` metadata. A token of any other kind is
+    refused exactly like a malformed one.
     """
     @_builtins.property
     def resources(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResourceField]:
         """The fields of the request that name resources, each checked against the scope in which the caller holds the
-        permission. Empty where the method works on what the session itself stands for.
+        permission. Empty if the method acts on what the session itself identifies.
         """
 
     def __init__(
@@ -145,4 +149,4 @@ Global___ResourceField: _TypeAlias = ResourceField  # noqa: Y015
 
 ACCESS_FIELD_NUMBER: _builtins.int
 access: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___Access]
-"""What the method demands of its caller."""
+"""What the method requires of its caller."""

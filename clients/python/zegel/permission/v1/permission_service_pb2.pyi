@@ -38,20 +38,20 @@ class Role(_message.Message):
     name: _builtins.str
     """Name, unique in the tenant: 2 to 63 of `a-z`, `0-9`, `_` and `-`, beginning with a letter. Cannot be changed."""
     description: _builtins.str
-    """What it is for, for people; up to 500 characters."""
+    """What it is for, for people: up to 500 characters."""
     built_in: _builtins.bool
-    """Whether Zegel defines it: such a role cannot be changed. Output only."""
+    """Whether Zegel defines it. Such a role cannot be changed. Output only."""
     etag: _builtins.str
-    """Changes with every change of the role. Output only in a create; in an update, the value last read, or empty to
+    """Changes whenever the role changes. Output only when creating; in an update, the value last read, or empty to
     overwrite whatever is there.
     """
     @_builtins.property
     def grants(self) -> _containers.RepeatedCompositeFieldContainer[Global___Grant]:
-        """The permissions it holds by itself, up to 500."""
+        """The permissions that it holds itself: up to 500."""
 
     @_builtins.property
     def inherits(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of the roles whose grants it holds as well, up to 20."""
+        """Names of the roles whose permissions it also holds: up to 20."""
 
     def __init__(
         self,
@@ -80,9 +80,9 @@ class Grant(_message.Message):
     PERMISSION_FIELD_NUMBER: _builtins.int
     SCOPE_FIELD_NUMBER: _builtins.int
     permission: _builtins.str
-    """The permission, as `<resource>.<verb>`; one that a method of this API demands."""
+    """The permission, as `<resource>.<verb>`: one that a method of this API requires."""
     scope: _access_pb2.Scope.ValueType
-    """In whose resources it holds. Required."""
+    """Whose resources it applies to. Required."""
     def __init__(
         self,
         *,
@@ -113,7 +113,7 @@ class Binding(_message.Message):
     """Name of the role."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When the binding ends by itself; unset for never."""
+        """When the binding expires; unset if it never does."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -137,16 +137,16 @@ Global___Binding: _TypeAlias = Binding  # noqa: Y015
 
 @_typing.final
 class ListRolesRequest(_message.Message):
-    """Request of `ListRoles`."""
+    """Request message for `ListRoles`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """The most roles to return: 1 to 1,000, 100 where it is 0; larger values are cut to 1,000."""
+    """Maximum number of roles to return: 1 to 1,000. 0 means 100; values above 1,000 are treated as 1,000."""
     page_token: _builtins.str
-    """`next_page_token` of an earlier answer, to go on from there."""
+    """`next_page_token` of the previous response, to get the next page. Empty for the first page."""
     def __init__(
         self,
         *,
@@ -163,14 +163,14 @@ Global___ListRolesRequest: _TypeAlias = ListRolesRequest  # noqa: Y015
 
 @_typing.final
 class ListRolesResponse(_message.Message):
-    """Answer of `ListRoles`."""
+    """Response message for `ListRoles`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ROLES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Token of the next page; empty on the last."""
+    """Token for the next page; empty on the last page."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedCompositeFieldContainer[Global___Role]:
         """The roles of this page."""
@@ -191,7 +191,7 @@ Global___ListRolesResponse: _TypeAlias = ListRolesResponse  # noqa: Y015
 
 @_typing.final
 class GetRoleRequest(_message.Message):
-    """Request of `GetRole`."""
+    """Request message for `GetRole`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -213,7 +213,7 @@ Global___GetRoleRequest: _TypeAlias = GetRoleRequest  # noqa: Y015
 
 @_typing.final
 class GetRoleResponse(_message.Message):
-    """Answer of `GetRole`."""
+    """Response message for `GetRole`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -237,17 +237,19 @@ Global___GetRoleResponse: _TypeAlias = GetRoleResponse  # noqa: Y015
 
 @_typing.final
 class CreateRoleRequest(_message.Message):
-    """Request of `CreateRole`."""
+    """Request message for `CreateRole`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ROLE_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes the call idempotent: up to 64 printable characters, unique a tenant; kept for a day at least."""
+    """Optional. Makes the call idempotent: up to 64 printable characters, unique within the tenant, and remembered for at
+    least a day.
+    """
     @_builtins.property
     def role(self) -> Global___Role:
-        """The role to define. Its name is required."""
+        """The role to create. Its name is required."""
 
     def __init__(
         self,
@@ -265,14 +267,14 @@ Global___CreateRoleRequest: _TypeAlias = CreateRoleRequest  # noqa: Y015
 
 @_typing.final
 class CreateRoleResponse(_message.Message):
-    """Answer of `CreateRole`."""
+    """Response message for `CreateRole`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ROLE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def role(self) -> Global___Role:
-        """The role as defined."""
+        """The role as created."""
 
     def __init__(
         self,
@@ -289,7 +291,7 @@ Global___CreateRoleResponse: _TypeAlias = CreateRoleResponse  # noqa: Y015
 
 @_typing.final
 class UpdateRoleRequest(_message.Message):
-    """Request of `UpdateRole`."""
+    """Request message for `UpdateRole`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -297,14 +299,14 @@ class UpdateRoleRequest(_message.Message):
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     validate_only: _builtins.bool
-    """Whether only to tell what would change: nothing is changed then."""
+    """If true, only reports what would change, and changes nothing."""
     @_builtins.property
     def role(self) -> Global___Role:
         """The role, with the fields to change and its name."""
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Which fields to change: `description`, `grants`, `inherits`. Empty for all of them."""
+        """Which fields to change: `description`, `grants`, `inherits`. If empty, all of them."""
 
     def __init__(
         self,
@@ -323,7 +325,7 @@ Global___UpdateRoleRequest: _TypeAlias = UpdateRoleRequest  # noqa: Y015
 
 @_typing.final
 class UpdateRoleResponse(_message.Message):
-    """Answer of `UpdateRole`."""
+    """Response message for `UpdateRole`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -335,7 +337,7 @@ class UpdateRoleResponse(_message.Message):
 
     @_builtins.property
     def losses(self) -> _containers.RepeatedCompositeFieldContainer[Global___PermissionLoss]:
-        """Who loses what by it."""
+        """Who loses which permissions."""
 
     def __init__(
         self,
@@ -353,7 +355,7 @@ Global___UpdateRoleResponse: _TypeAlias = UpdateRoleResponse  # noqa: Y015
 
 @_typing.final
 class PermissionLoss(_message.Message):
-    """Permissions that a principal loses by a change."""
+    """Permissions that a principal loses through a change."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -381,7 +383,7 @@ Global___PermissionLoss: _TypeAlias = PermissionLoss  # noqa: Y015
 
 @_typing.final
 class DeleteRoleRequest(_message.Message):
-    """Request of `DeleteRole`."""
+    """Request message for `DeleteRole`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -391,9 +393,9 @@ class DeleteRoleRequest(_message.Message):
     role: _builtins.str
     """Name of the role. Required."""
     etag: _builtins.str
-    """The `etag` last read, or empty."""
+    """The `etag` last read. If empty, any version is accepted."""
     validate_only: _builtins.bool
-    """Whether only to tell what would change: nothing is changed then."""
+    """If true, only reports what would change, and changes nothing."""
     def __init__(
         self,
         *,
@@ -411,14 +413,14 @@ Global___DeleteRoleRequest: _TypeAlias = DeleteRoleRequest  # noqa: Y015
 
 @_typing.final
 class DeleteRoleResponse(_message.Message):
-    """Answer of `DeleteRole`."""
+    """Response message for `DeleteRole`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     LOSSES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def losses(self) -> _containers.RepeatedCompositeFieldContainer[Global___PermissionLoss]:
-        """Who loses what by it."""
+        """Who loses which permissions."""
 
     def __init__(
         self,
@@ -435,7 +437,7 @@ Global___DeleteRoleResponse: _TypeAlias = DeleteRoleResponse  # noqa: Y015
 
 @_typing.final
 class ListBindingsRequest(_message.Message):
-    """Request of `ListBindings`."""
+    """Request message for `ListBindings`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -444,13 +446,13 @@ class ListBindingsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     principal_id: _builtins.str
-    """Only those of this principal; empty for all."""
+    """Only bindings of this principal. If empty, of all."""
     role: _builtins.str
-    """Only those to this role; empty for all."""
+    """Only bindings to this role. If empty, to all."""
     page_size: _builtins.int
-    """The most bindings to return: 1 to 1,000, 100 where it is 0; larger values are cut to 1,000."""
+    """Maximum number of bindings to return: 1 to 1,000. 0 means 100; values above 1,000 are treated as 1,000."""
     page_token: _builtins.str
-    """`next_page_token` of an earlier answer, to go on from there."""
+    """`next_page_token` of the previous response, to get the next page. Empty for the first page."""
     def __init__(
         self,
         *,
@@ -469,14 +471,14 @@ Global___ListBindingsRequest: _TypeAlias = ListBindingsRequest  # noqa: Y015
 
 @_typing.final
 class ListBindingsResponse(_message.Message):
-    """Answer of `ListBindings`."""
+    """Response message for `ListBindings`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     BINDINGS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Token of the next page; empty on the last."""
+    """Token for the next page; empty on the last page."""
     @_builtins.property
     def bindings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Binding]:
         """The bindings of this page."""
@@ -497,7 +499,7 @@ Global___ListBindingsResponse: _TypeAlias = ListBindingsResponse  # noqa: Y015
 
 @_typing.final
 class GrantRoleRequest(_message.Message):
-    """Request of `GrantRole`."""
+    """Request message for `GrantRole`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -510,7 +512,7 @@ class GrantRoleRequest(_message.Message):
     """Name of the role. Required."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When the binding ends by itself; unset for never. In the future."""
+        """When the binding expires: in the future; unset if never."""
 
     def __init__(
         self,
@@ -529,7 +531,7 @@ Global___GrantRoleRequest: _TypeAlias = GrantRoleRequest  # noqa: Y015
 
 @_typing.final
 class GrantRoleResponse(_message.Message):
-    """Answer of `GrantRole`."""
+    """Response message for `GrantRole`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -553,7 +555,7 @@ Global___GrantRoleResponse: _TypeAlias = GrantRoleResponse  # noqa: Y015
 
 @_typing.final
 class TakeRoleRequest(_message.Message):
-    """Request of `TakeRole`."""
+    """Request message for `TakeRole`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -565,7 +567,7 @@ class TakeRoleRequest(_message.Message):
     role: _builtins.str
     """Name of the role. Required."""
     validate_only: _builtins.bool
-    """Whether only to tell what would change: nothing is changed then."""
+    """If true, only reports what would change, and changes nothing."""
     def __init__(
         self,
         *,
@@ -583,14 +585,14 @@ Global___TakeRoleRequest: _TypeAlias = TakeRoleRequest  # noqa: Y015
 
 @_typing.final
 class TakeRoleResponse(_message.Message):
-    """Answer of `TakeRole`."""
+    """Response message for `TakeRole`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     LOSSES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def losses(self) -> _containers.RepeatedCompositeFieldContainer[Global___PermissionLoss]:
-        """What the principal loses by it."""
+        """What the principal loses."""
 
     def __init__(
         self,
@@ -607,14 +609,14 @@ Global___TakeRoleResponse: _TypeAlias = TakeRoleResponse  # noqa: Y015
 
 @_typing.final
 class CheckPermissionsRequest(_message.Message):
-    """Request of `CheckPermissions`."""
+    """Request message for `CheckPermissions`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PERMISSIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def permissions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The permissions to ask for: 1 to 100."""
+        """The permissions to check: 1 to 100."""
 
     def __init__(
         self,
@@ -631,14 +633,14 @@ Global___CheckPermissionsRequest: _TypeAlias = CheckPermissionsRequest  # noqa: 
 
 @_typing.final
 class CheckPermissionsResponse(_message.Message):
-    """Answer of `CheckPermissions`."""
+    """Response message for `CheckPermissions`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CHECKS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def checks(self) -> _containers.RepeatedCompositeFieldContainer[Global___PermissionCheck]:
-        """One answer a permission asked for, in the order asked."""
+        """One result per permission, in the order given."""
 
     def __init__(
         self,
@@ -663,15 +665,15 @@ class PermissionCheck(_message.Message):
     SCOPES_FIELD_NUMBER: _builtins.int
     REACHES_FIELD_NUMBER: _builtins.int
     permission: _builtins.str
-    """The permission asked for."""
+    """The permission checked."""
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_access_pb2.Scope.ValueType]:
-        """The scopes in which the caller holds it; empty where it does not."""
+        """The scopes in which the caller holds it; empty if none."""
 
     @_builtins.property
     def reaches(self) -> _containers.RepeatedCompositeFieldContainer[_sharing_pb2.Reach]:
-        """The others in whose resources it holds as in the caller's own: by a team, or by a delegation. Of each, only this
-        permission is named.
+        """Others whose resources the caller reaches with it as if they were its own, through a team or a delegation. Each
+        names only this permission.
         """
 
     def __init__(
@@ -691,7 +693,7 @@ Global___PermissionCheck: _TypeAlias = PermissionCheck  # noqa: Y015
 
 @_typing.final
 class ListPermissionsRequest(_message.Message):
-    """Request of `ListPermissions`."""
+    """Request message for `ListPermissions`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -708,7 +710,7 @@ Global___ListPermissionsRequest: _TypeAlias = ListPermissionsRequest  # noqa: Y0
 
 @_typing.final
 class ListPermissionsResponse(_message.Message):
-    """Answer of `ListPermissions`."""
+    """Response message for `ListPermissions`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -716,14 +718,14 @@ class ListPermissionsResponse(_message.Message):
     POLICY_VERSION_FIELD_NUMBER: _builtins.int
     REACHES_FIELD_NUMBER: _builtins.int
     policy_version: _builtins.int
-    """Version of the tenant's policy that said so."""
+    """Version of the tenant's policy that this result is based on."""
     @_builtins.property
     def grants(self) -> _containers.RepeatedCompositeFieldContainer[Global___Grant]:
-        """Every permission held, by name, then scope."""
+        """Every permission held, ordered by name, then scope."""
 
     @_builtins.property
     def reaches(self) -> _containers.RepeatedCompositeFieldContainer[_sharing_pb2.Reach]:
-        """The others in whose resources the caller's permissions hold as in its own, by owner."""
+        """Others whose resources the caller reaches as if they were its own, ordered by owner."""
 
     def __init__(
         self,
@@ -742,7 +744,7 @@ Global___ListPermissionsResponse: _TypeAlias = ListPermissionsResponse  # noqa: 
 
 @_typing.final
 class ExplainPermissionRequest(_message.Message):
-    """Request of `ExplainPermission`."""
+    """Request message for `ExplainPermission`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -768,7 +770,7 @@ Global___ExplainPermissionRequest: _TypeAlias = ExplainPermissionRequest  # noqa
 
 @_typing.final
 class ExplainPermissionResponse(_message.Message):
-    """Answer of `ExplainPermission`."""
+    """Response message for `ExplainPermission`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -779,15 +781,15 @@ class ExplainPermissionResponse(_message.Message):
     allowed: _builtins.bool
     """Whether the principal holds it in any scope."""
     policy_version: _builtins.int
-    """Version of the tenant's policy that said so."""
+    """Version of the tenant's policy that this result is based on."""
     @_builtins.property
     def grounds(self) -> _containers.RepeatedCompositeFieldContainer[Global___PermissionGround]:
-        """What grants it: empty where nothing does."""
+        """What grants it; empty if nothing does."""
 
     @_builtins.property
     def reaches(self) -> _containers.RepeatedCompositeFieldContainer[_sharing_pb2.Reach]:
-        """The others in whose resources it holds as in the principal's own, by owner: through which team or delegation. Of
-        each, only this permission is named.
+        """Others whose resources the principal reaches with it as if they were its own, ordered by owner: through which team
+        or delegation. Each names only this permission.
         """
 
     def __init__(
@@ -816,10 +818,10 @@ class PermissionGround(_message.Message):
     ROLE_FIELD_NUMBER: _builtins.int
     GRANT_FIELD_NUMBER: _builtins.int
     role: _builtins.str
-    """The role that has the rule: the bound role, or one that it inherits from."""
+    """The role that contains the rule: the bound role, or one that it inherits from."""
     @_builtins.property
     def binding(self) -> Global___Binding:
-        """The binding that leads to it."""
+        """The binding through which the principal holds it."""
 
     @_builtins.property
     def grant(self) -> Global___Grant:

@@ -27,10 +27,10 @@ if _version_not_supported:
 
 
 class PermissionServiceStub:
-    """Who may do what within a tenant: roles, their bindings to principals, and the questions one can ask of them.
+    """Who may do what within a tenant: roles, their bindings to principals, teams, delegations, and queries about them.
 
-    A change is in force for the next request on every worker once its call has answered; running streams follow within
-    a second.
+    Once a call that changes something has returned, the change applies to the next request on every worker; streams that
+    are already running follow within a second.
     """
 
     def __init__(self, channel):
@@ -152,80 +152,81 @@ class PermissionServiceStub:
 
 
 class PermissionServiceServicer:
-    """Who may do what within a tenant: roles, their bindings to principals, and the questions one can ask of them.
+    """Who may do what within a tenant: roles, their bindings to principals, teams, delegations, and queries about them.
 
-    A change is in force for the next request on every worker once its call has answered; running streams follow within
-    a second.
+    Once a call that changes something has returned, the change applies to the next request on every worker; streams that
+    are already running follow within a second.
     """
 
     def ListRoles(self, request, context):
-        """Lists the tenant's roles, the built-in ones first, then its own by name.
+        """Lists the tenant's roles: the built-in ones first, then its own by name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetRole(self, request, context):
-        """Gets one role. `NOT_FOUND` where the tenant has none of that name.
+        """Gets a role. Fails with `NOT_FOUND` if the tenant has none of that name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateRole(self, request, context):
-        """Defines a role of the tenant's own. Idempotent by `request_id`. `ALREADY_EXISTS` where the name is taken;
-        `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER` where it holds more than its maker does.
+        """Creates a role of the tenant's own. Idempotent by `request_id`. Fails with `ALREADY_EXISTS` if the name is taken,
+        and with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the role would hold more than the caller does.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateRole(self, request, context):
-        """Changes a role of the tenant's own. `FAILED_PRECONDITION` with `ROLE_BUILT_IN` or `ROLE_CYCLE`, `ABORTED` where
-        the `etag` is old.
+        """Updates a role of the tenant's own. Fails with `FAILED_PRECONDITION` (`ROLE_BUILT_IN` or `ROLE_CYCLE`), and with
+        `ABORTED` if the `etag` is out of date.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteRole(self, request, context):
-        """Deletes a role of the tenant's own, and every binding to it. `FAILED_PRECONDITION` with `ROLE_BUILT_IN`.
+        """Deletes a role of the tenant's own, and every binding to it. Fails with `FAILED_PRECONDITION` (`ROLE_BUILT_IN`).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListBindings(self, request, context):
-        """Lists bindings of roles to principals, by principal, then role.
+        """Lists bindings of roles to principals, ordered by principal, then role.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GrantRole(self, request, context):
-        """Grants a role to a principal. Idempotent: a binding that exists gets the new end. `PERMISSION_DENIED` with
-        `GRANT_EXCEEDS_GRANTER` where the role holds more than its granter does.
+        """Grants a role to a principal. Idempotent: an existing binding gets the new expiry. Fails with `PERMISSION_DENIED`
+        (`GRANT_EXCEEDS_GRANTER`) if the role holds more than the caller does.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def TakeRole(self, request, context):
-        """Takes a role from a principal. `NOT_FOUND` where it has none; `FAILED_PRECONDITION` with `LAST_OWNER`.
+        """Takes a role from a principal. Fails with `NOT_FOUND` if it does not have the role, and with `FAILED_PRECONDITION`
+        (`LAST_OWNER`) if no owner who can sign in would be left.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CheckPermissions(self, request, context):
-        """Answers, for up to 100 permissions at once, in which scope the caller holds each of them at this moment.
+        """For up to 100 permissions, returns the scopes in which the caller currently holds each.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListPermissions(self, request, context):
-        """Lists every permission that the caller holds at this moment, so that a partner's interface can hide what would be
+        """Lists every permission that the caller currently holds, so that a partner's user interface can hide what would be
         refused.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -233,89 +234,90 @@ class PermissionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ExplainPermission(self, request, context):
-        """Tells which rule and which binding decide on a principal's permission.
+        """Explains which rules and bindings give a principal a permission.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateTeam(self, request, context):
-        """Makes a team. Who makes it is the first in it. Idempotent by `request_id`.
+        """Creates a team, with the caller as its first member. Idempotent by `request_id`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetTeam(self, request, context):
-        """Gets one team. `SCOPE_OWN` of `team.read` reaches the teams that the caller is in.
+        """Gets a team. With `team.read` in `SCOPE_OWN`, the teams that the caller is in.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListTeams(self, request, context):
-        """Lists the teams that the caller reaches, the oldest first.
+        """Lists the teams that the caller may see, oldest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateTeam(self, request, context):
-        """Changes a team's name. `ABORTED` where the `etag` is old.
+        """Updates a team's name. Fails with `ABORTED` if the `etag` is out of date.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteTeam(self, request, context):
-        """Deletes a team. What it owned stays the tenant's: only `SCOPE_ANY` reaches it then.
+        """Deletes a team. What it owned stays with the tenant, and is then reachable only in `SCOPE_ANY`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AddTeamMember(self, request, context):
-        """Adds a principal to a team. Idempotent: one that is in it gets the new end. `PERMISSION_DENIED` with
-        `GRANT_EXCEEDS_GRANTER` where the caller does not itself reach what the team owns, by every permission that it or
-        the principal could use there.
+        """Adds a principal to a team. Idempotent: one that is already in it gets the new expiry. Fails with
+        `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) unless the caller itself has access to what the team owns, with every
+        permission that it or the principal could use there.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RemoveTeamMember(self, request, context):
-        """Removes a principal from a team. `NOT_FOUND` where it is not in it.
+        """Removes a principal from a team. Fails with `NOT_FOUND` if it is not in the team.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListTeamMembers(self, request, context):
-        """Lists the principals in a team, by identifier.
+        """Lists the principals in a team, ordered by identifier.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateDelegation(self, request, context):
-        """Delegates what is a member's own to another member, until a time. Idempotent by `request_id`. `ALREADY_EXISTS`
-        where one stands between the two; `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER` where it carries what its maker
-        does not hold; `FAILED_PRECONDITION` with `NOTHING_TO_DELEGATE`.
+        """Delegates access to a member's own resources to another member, until a given time. Idempotent by `request_id`.
+        Fails with `ALREADY_EXISTS` if a delegation between the two is in force, with `PERMISSION_DENIED`
+        (`GRANT_EXCEEDS_GRANTER`) if it would carry a permission that the caller does not hold, and with
+        `FAILED_PRECONDITION` (`NOTHING_TO_DELEGATE`).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListDelegations(self, request, context):
-        """Lists the delegations that stand, the oldest first. `SCOPE_OWN` of `delegation.read` reaches those that the caller
-        made over and those made over to it.
+        """Lists the delegations in force, oldest first. With `delegation.read` in `SCOPE_OWN`, those that the caller has
+        given or received.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def EndDelegation(self, request, context):
-        """Ends a delegation, which its delegator and its delegate both may. `NOT_FOUND` where it has ended.
+        """Ends a delegation; both its delegator and its delegate may. Fails with `NOT_FOUND` if it has already ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -443,10 +445,10 @@ def add_PermissionServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PermissionService:
-    """Who may do what within a tenant: roles, their bindings to principals, and the questions one can ask of them.
+    """Who may do what within a tenant: roles, their bindings to principals, teams, delegations, and queries about them.
 
-    A change is in force for the next request on every worker once its call has answered; running streams follow within
-    a second.
+    Once a call that changes something has returned, the change applies to the next request on every worker; streams that
+    are already running follow within a second.
     """
 
     @staticmethod

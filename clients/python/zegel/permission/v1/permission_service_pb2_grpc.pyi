@@ -28,10 +28,10 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class PermissionServiceStub:
-    """Who may do what within a tenant: roles, their bindings to principals, and the questions one can ask of them.
+    """Who may do what within a tenant: roles, their bindings to principals, teams, delegations, and queries about them.
 
-    A change is in force for the next request on every worker once its call has answered; running streams follow within
-    a second.
+    Once a call that changes something has returned, the change applies to the next request on every worker; streams that
+    are already running follow within a second.
     """
 
     @_typing.overload
@@ -39,141 +39,147 @@ class PermissionServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PermissionServiceAsyncStub: ...
     ListRoles: _grpc.UnaryUnaryMultiCallable[_permission_service_pb2.ListRolesRequest, _permission_service_pb2.ListRolesResponse]
-    """Lists the tenant's roles, the built-in ones first, then its own by name."""
+    """Lists the tenant's roles: the built-in ones first, then its own by name."""
     GetRole: _grpc.UnaryUnaryMultiCallable[_permission_service_pb2.GetRoleRequest, _permission_service_pb2.GetRoleResponse]
-    """Gets one role. `NOT_FOUND` where the tenant has none of that name."""
+    """Gets a role. Fails with `NOT_FOUND` if the tenant has none of that name."""
     CreateRole: _grpc.UnaryUnaryMultiCallable[_permission_service_pb2.CreateRoleRequest, _permission_service_pb2.CreateRoleResponse]
-    """Defines a role of the tenant's own. Idempotent by `request_id`. `ALREADY_EXISTS` where the name is taken;
-    `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER` where it holds more than its maker does.
+    """Creates a role of the tenant's own. Idempotent by `request_id`. Fails with `ALREADY_EXISTS` if the name is taken,
+    and with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the role would hold more than the caller does.
     """
     UpdateRole: _grpc.UnaryUnaryMultiCallable[_permission_service_pb2.UpdateRoleRequest, _permission_service_pb2.UpdateRoleResponse]
-    """Changes a role of the tenant's own. `FAILED_PRECONDITION` with `ROLE_BUILT_IN` or `ROLE_CYCLE`, `ABORTED` where
-    the `etag` is old.
+    """Updates a role of the tenant's own. Fails with `FAILED_PRECONDITION` (`ROLE_BUILT_IN` or `ROLE_CYCLE`), and with
+    `ABORTED` if the `etag` is out of date.
     """
     DeleteRole: _grpc.UnaryUnaryMultiCallable[_permission_service_pb2.DeleteRoleRequest, _permission_service_pb2.DeleteRoleResponse]
-    """Deletes a role of the tenant's own, and every binding to it. `FAILED_PRECONDITION` with `ROLE_BUILT_IN`."""
+    """Deletes a role of the tenant's own, and every binding to it. Fails with `FAILED_PRECONDITION` (`ROLE_BUILT_IN`)."""
     ListBindings: _grpc.UnaryUnaryMultiCallable[_permission_service_pb2.ListBindingsRequest, _permission_service_pb2.ListBindingsResponse]
-    """Lists bindings of roles to principals, by principal, then role."""
+    """Lists bindings of roles to principals, ordered by principal, then role."""
     GrantRole: _grpc.UnaryUnaryMultiCallable[_permission_service_pb2.GrantRoleRequest, _permission_service_pb2.GrantRoleResponse]
-    """Grants a role to a principal. Idempotent: a binding that exists gets the new end. `PERMISSION_DENIED` with
-    `GRANT_EXCEEDS_GRANTER` where the role holds more than its granter does.
+    """Grants a role to a principal. Idempotent: an existing binding gets the new expiry. Fails with `PERMISSION_DENIED`
+    (`GRANT_EXCEEDS_GRANTER`) if the role holds more than the caller does.
     """
     TakeRole: _grpc.UnaryUnaryMultiCallable[_permission_service_pb2.TakeRoleRequest, _permission_service_pb2.TakeRoleResponse]
-    """Takes a role from a principal. `NOT_FOUND` where it has none; `FAILED_PRECONDITION` with `LAST_OWNER`."""
+    """Takes a role from a principal. Fails with `NOT_FOUND` if it does not have the role, and with `FAILED_PRECONDITION`
+    (`LAST_OWNER`) if no owner who can sign in would be left.
+    """
     CheckPermissions: _grpc.UnaryUnaryMultiCallable[_permission_service_pb2.CheckPermissionsRequest, _permission_service_pb2.CheckPermissionsResponse]
-    """Answers, for up to 100 permissions at once, in which scope the caller holds each of them at this moment."""
+    """For up to 100 permissions, returns the scopes in which the caller currently holds each."""
     ListPermissions: _grpc.UnaryUnaryMultiCallable[_permission_service_pb2.ListPermissionsRequest, _permission_service_pb2.ListPermissionsResponse]
-    """Lists every permission that the caller holds at this moment, so that a partner's interface can hide what would be
+    """Lists every permission that the caller currently holds, so that a partner's user interface can hide what would be
     refused.
     """
     ExplainPermission: _grpc.UnaryUnaryMultiCallable[_permission_service_pb2.ExplainPermissionRequest, _permission_service_pb2.ExplainPermissionResponse]
-    """Tells which rule and which binding decide on a principal's permission."""
+    """Explains which rules and bindings give a principal a permission."""
     CreateTeam: _grpc.UnaryUnaryMultiCallable[_sharing_pb2.CreateTeamRequest, _sharing_pb2.CreateTeamResponse]
-    """Makes a team. Who makes it is the first in it. Idempotent by `request_id`."""
+    """Creates a team, with the caller as its first member. Idempotent by `request_id`."""
     GetTeam: _grpc.UnaryUnaryMultiCallable[_sharing_pb2.GetTeamRequest, _sharing_pb2.GetTeamResponse]
-    """Gets one team. `SCOPE_OWN` of `team.read` reaches the teams that the caller is in."""
+    """Gets a team. With `team.read` in `SCOPE_OWN`, the teams that the caller is in."""
     ListTeams: _grpc.UnaryUnaryMultiCallable[_sharing_pb2.ListTeamsRequest, _sharing_pb2.ListTeamsResponse]
-    """Lists the teams that the caller reaches, the oldest first."""
+    """Lists the teams that the caller may see, oldest first."""
     UpdateTeam: _grpc.UnaryUnaryMultiCallable[_sharing_pb2.UpdateTeamRequest, _sharing_pb2.UpdateTeamResponse]
-    """Changes a team's name. `ABORTED` where the `etag` is old."""
+    """Updates a team's name. Fails with `ABORTED` if the `etag` is out of date."""
     DeleteTeam: _grpc.UnaryUnaryMultiCallable[_sharing_pb2.DeleteTeamRequest, _sharing_pb2.DeleteTeamResponse]
-    """Deletes a team. What it owned stays the tenant's: only `SCOPE_ANY` reaches it then."""
+    """Deletes a team. What it owned stays with the tenant, and is then reachable only in `SCOPE_ANY`."""
     AddTeamMember: _grpc.UnaryUnaryMultiCallable[_sharing_pb2.AddTeamMemberRequest, _sharing_pb2.AddTeamMemberResponse]
-    """Adds a principal to a team. Idempotent: one that is in it gets the new end. `PERMISSION_DENIED` with
-    `GRANT_EXCEEDS_GRANTER` where the caller does not itself reach what the team owns, by every permission that it or
-    the principal could use there.
+    """Adds a principal to a team. Idempotent: one that is already in it gets the new expiry. Fails with
+    `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) unless the caller itself has access to what the team owns, with every
+    permission that it or the principal could use there.
     """
     RemoveTeamMember: _grpc.UnaryUnaryMultiCallable[_sharing_pb2.RemoveTeamMemberRequest, _sharing_pb2.RemoveTeamMemberResponse]
-    """Removes a principal from a team. `NOT_FOUND` where it is not in it."""
+    """Removes a principal from a team. Fails with `NOT_FOUND` if it is not in the team."""
     ListTeamMembers: _grpc.UnaryUnaryMultiCallable[_sharing_pb2.ListTeamMembersRequest, _sharing_pb2.ListTeamMembersResponse]
-    """Lists the principals in a team, by identifier."""
+    """Lists the principals in a team, ordered by identifier."""
     CreateDelegation: _grpc.UnaryUnaryMultiCallable[_sharing_pb2.CreateDelegationRequest, _sharing_pb2.CreateDelegationResponse]
-    """Delegates what is a member's own to another member, until a time. Idempotent by `request_id`. `ALREADY_EXISTS`
-    where one stands between the two; `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER` where it carries what its maker
-    does not hold; `FAILED_PRECONDITION` with `NOTHING_TO_DELEGATE`.
+    """Delegates access to a member's own resources to another member, until a given time. Idempotent by `request_id`.
+    Fails with `ALREADY_EXISTS` if a delegation between the two is in force, with `PERMISSION_DENIED`
+    (`GRANT_EXCEEDS_GRANTER`) if it would carry a permission that the caller does not hold, and with
+    `FAILED_PRECONDITION` (`NOTHING_TO_DELEGATE`).
     """
     ListDelegations: _grpc.UnaryUnaryMultiCallable[_sharing_pb2.ListDelegationsRequest, _sharing_pb2.ListDelegationsResponse]
-    """Lists the delegations that stand, the oldest first. `SCOPE_OWN` of `delegation.read` reaches those that the caller
-    made over and those made over to it.
+    """Lists the delegations in force, oldest first. With `delegation.read` in `SCOPE_OWN`, those that the caller has
+    given or received.
     """
     EndDelegation: _grpc.UnaryUnaryMultiCallable[_sharing_pb2.EndDelegationRequest, _sharing_pb2.EndDelegationResponse]
-    """Ends a delegation, which its delegator and its delegate both may. `NOT_FOUND` where it has ended."""
+    """Ends a delegation; both its delegator and its delegate may. Fails with `NOT_FOUND` if it has already ended."""
 
 @_typing.type_check_only
 class PermissionServiceAsyncStub(PermissionServiceStub):
-    """Who may do what within a tenant: roles, their bindings to principals, and the questions one can ask of them.
+    """Who may do what within a tenant: roles, their bindings to principals, teams, delegations, and queries about them.
 
-    A change is in force for the next request on every worker once its call has answered; running streams follow within
-    a second.
+    Once a call that changes something has returned, the change applies to the next request on every worker; streams that
+    are already running follow within a second.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListRoles: _aio.UnaryUnaryMultiCallable[_permission_service_pb2.ListRolesRequest, _permission_service_pb2.ListRolesResponse]  # type: ignore[assignment]
-    """Lists the tenant's roles, the built-in ones first, then its own by name."""
+    """Lists the tenant's roles: the built-in ones first, then its own by name."""
     GetRole: _aio.UnaryUnaryMultiCallable[_permission_service_pb2.GetRoleRequest, _permission_service_pb2.GetRoleResponse]  # type: ignore[assignment]
-    """Gets one role. `NOT_FOUND` where the tenant has none of that name."""
+    """Gets a role. Fails with `NOT_FOUND` if the tenant has none of that name."""
     CreateRole: _aio.UnaryUnaryMultiCallable[_permission_service_pb2.CreateRoleRequest, _permission_service_pb2.CreateRoleResponse]  # type: ignore[assignment]
-    """Defines a role of the tenant's own. Idempotent by `request_id`. `ALREADY_EXISTS` where the name is taken;
-    `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER` where it holds more than its maker does.
+    """Creates a role of the tenant's own. Idempotent by `request_id`. Fails with `ALREADY_EXISTS` if the name is taken,
+    and with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the role would hold more than the caller does.
     """
     UpdateRole: _aio.UnaryUnaryMultiCallable[_permission_service_pb2.UpdateRoleRequest, _permission_service_pb2.UpdateRoleResponse]  # type: ignore[assignment]
-    """Changes a role of the tenant's own. `FAILED_PRECONDITION` with `ROLE_BUILT_IN` or `ROLE_CYCLE`, `ABORTED` where
-    the `etag` is old.
+    """Updates a role of the tenant's own. Fails with `FAILED_PRECONDITION` (`ROLE_BUILT_IN` or `ROLE_CYCLE`), and with
+    `ABORTED` if the `etag` is out of date.
     """
     DeleteRole: _aio.UnaryUnaryMultiCallable[_permission_service_pb2.DeleteRoleRequest, _permission_service_pb2.DeleteRoleResponse]  # type: ignore[assignment]
-    """Deletes a role of the tenant's own, and every binding to it. `FAILED_PRECONDITION` with `ROLE_BUILT_IN`."""
+    """Deletes a role of the tenant's own, and every binding to it. Fails with `FAILED_PRECONDITION` (`ROLE_BUILT_IN`)."""
     ListBindings: _aio.UnaryUnaryMultiCallable[_permission_service_pb2.ListBindingsRequest, _permission_service_pb2.ListBindingsResponse]  # type: ignore[assignment]
-    """Lists bindings of roles to principals, by principal, then role."""
+    """Lists bindings of roles to principals, ordered by principal, then role."""
     GrantRole: _aio.UnaryUnaryMultiCallable[_permission_service_pb2.GrantRoleRequest, _permission_service_pb2.GrantRoleResponse]  # type: ignore[assignment]
-    """Grants a role to a principal. Idempotent: a binding that exists gets the new end. `PERMISSION_DENIED` with
-    `GRANT_EXCEEDS_GRANTER` where the role holds more than its granter does.
+    """Grants a role to a principal. Idempotent: an existing binding gets the new expiry. Fails with `PERMISSION_DENIED`
+    (`GRANT_EXCEEDS_GRANTER`) if the role holds more than the caller does.
     """
     TakeRole: _aio.UnaryUnaryMultiCallable[_permission_service_pb2.TakeRoleRequest, _permission_service_pb2.TakeRoleResponse]  # type: ignore[assignment]
-    """Takes a role from a principal. `NOT_FOUND` where it has none; `FAILED_PRECONDITION` with `LAST_OWNER`."""
+    """Takes a role from a principal. Fails with `NOT_FOUND` if it does not have the role, and with `FAILED_PRECONDITION`
+    (`LAST_OWNER`) if no owner who can sign in would be left.
+    """
     CheckPermissions: _aio.UnaryUnaryMultiCallable[_permission_service_pb2.CheckPermissionsRequest, _permission_service_pb2.CheckPermissionsResponse]  # type: ignore[assignment]
-    """Answers, for up to 100 permissions at once, in which scope the caller holds each of them at this moment."""
+    """For up to 100 permissions, returns the scopes in which the caller currently holds each."""
     ListPermissions: _aio.UnaryUnaryMultiCallable[_permission_service_pb2.ListPermissionsRequest, _permission_service_pb2.ListPermissionsResponse]  # type: ignore[assignment]
-    """Lists every permission that the caller holds at this moment, so that a partner's interface can hide what would be
+    """Lists every permission that the caller currently holds, so that a partner's user interface can hide what would be
     refused.
     """
     ExplainPermission: _aio.UnaryUnaryMultiCallable[_permission_service_pb2.ExplainPermissionRequest, _permission_service_pb2.ExplainPermissionResponse]  # type: ignore[assignment]
-    """Tells which rule and which binding decide on a principal's permission."""
+    """Explains which rules and bindings give a principal a permission."""
     CreateTeam: _aio.UnaryUnaryMultiCallable[_sharing_pb2.CreateTeamRequest, _sharing_pb2.CreateTeamResponse]  # type: ignore[assignment]
-    """Makes a team. Who makes it is the first in it. Idempotent by `request_id`."""
+    """Creates a team, with the caller as its first member. Idempotent by `request_id`."""
     GetTeam: _aio.UnaryUnaryMultiCallable[_sharing_pb2.GetTeamRequest, _sharing_pb2.GetTeamResponse]  # type: ignore[assignment]
-    """Gets one team. `SCOPE_OWN` of `team.read` reaches the teams that the caller is in."""
+    """Gets a team. With `team.read` in `SCOPE_OWN`, the teams that the caller is in."""
     ListTeams: _aio.UnaryUnaryMultiCallable[_sharing_pb2.ListTeamsRequest, _sharing_pb2.ListTeamsResponse]  # type: ignore[assignment]
-    """Lists the teams that the caller reaches, the oldest first."""
+    """Lists the teams that the caller may see, oldest first."""
     UpdateTeam: _aio.UnaryUnaryMultiCallable[_sharing_pb2.UpdateTeamRequest, _sharing_pb2.UpdateTeamResponse]  # type: ignore[assignment]
-    """Changes a team's name. `ABORTED` where the `etag` is old."""
+    """Updates a team's name. Fails with `ABORTED` if the `etag` is out of date."""
     DeleteTeam: _aio.UnaryUnaryMultiCallable[_sharing_pb2.DeleteTeamRequest, _sharing_pb2.DeleteTeamResponse]  # type: ignore[assignment]
-    """Deletes a team. What it owned stays the tenant's: only `SCOPE_ANY` reaches it then."""
+    """Deletes a team. What it owned stays with the tenant, and is then reachable only in `SCOPE_ANY`."""
     AddTeamMember: _aio.UnaryUnaryMultiCallable[_sharing_pb2.AddTeamMemberRequest, _sharing_pb2.AddTeamMemberResponse]  # type: ignore[assignment]
-    """Adds a principal to a team. Idempotent: one that is in it gets the new end. `PERMISSION_DENIED` with
-    `GRANT_EXCEEDS_GRANTER` where the caller does not itself reach what the team owns, by every permission that it or
-    the principal could use there.
+    """Adds a principal to a team. Idempotent: one that is already in it gets the new expiry. Fails with
+    `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) unless the caller itself has access to what the team owns, with every
+    permission that it or the principal could use there.
     """
     RemoveTeamMember: _aio.UnaryUnaryMultiCallable[_sharing_pb2.RemoveTeamMemberRequest, _sharing_pb2.RemoveTeamMemberResponse]  # type: ignore[assignment]
-    """Removes a principal from a team. `NOT_FOUND` where it is not in it."""
+    """Removes a principal from a team. Fails with `NOT_FOUND` if it is not in the team."""
     ListTeamMembers: _aio.UnaryUnaryMultiCallable[_sharing_pb2.ListTeamMembersRequest, _sharing_pb2.ListTeamMembersResponse]  # type: ignore[assignment]
-    """Lists the principals in a team, by identifier."""
+    """Lists the principals in a team, ordered by identifier."""
     CreateDelegation: _aio.UnaryUnaryMultiCallable[_sharing_pb2.CreateDelegationRequest, _sharing_pb2.CreateDelegationResponse]  # type: ignore[assignment]
-    """Delegates what is a member's own to another member, until a time. Idempotent by `request_id`. `ALREADY_EXISTS`
-    where one stands between the two; `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER` where it carries what its maker
-    does not hold; `FAILED_PRECONDITION` with `NOTHING_TO_DELEGATE`.
+    """Delegates access to a member's own resources to another member, until a given time. Idempotent by `request_id`.
+    Fails with `ALREADY_EXISTS` if a delegation between the two is in force, with `PERMISSION_DENIED`
+    (`GRANT_EXCEEDS_GRANTER`) if it would carry a permission that the caller does not hold, and with
+    `FAILED_PRECONDITION` (`NOTHING_TO_DELEGATE`).
     """
     ListDelegations: _aio.UnaryUnaryMultiCallable[_sharing_pb2.ListDelegationsRequest, _sharing_pb2.ListDelegationsResponse]  # type: ignore[assignment]
-    """Lists the delegations that stand, the oldest first. `SCOPE_OWN` of `delegation.read` reaches those that the caller
-    made over and those made over to it.
+    """Lists the delegations in force, oldest first. With `delegation.read` in `SCOPE_OWN`, those that the caller has
+    given or received.
     """
     EndDelegation: _aio.UnaryUnaryMultiCallable[_sharing_pb2.EndDelegationRequest, _sharing_pb2.EndDelegationResponse]  # type: ignore[assignment]
-    """Ends a delegation, which its delegator and its delegate both may. `NOT_FOUND` where it has ended."""
+    """Ends a delegation; both its delegator and its delegate may. Fails with `NOT_FOUND` if it has already ended."""
 
 class PermissionServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Who may do what within a tenant: roles, their bindings to principals, and the questions one can ask of them.
+    """Who may do what within a tenant: roles, their bindings to principals, teams, delegations, and queries about them.
 
-    A change is in force for the next request on every worker once its call has answered; running streams follow within
-    a second.
+    Once a call that changes something has returned, the change applies to the next request on every worker; streams that
+    are already running follow within a second.
     """
 
     @_abc_1.abstractmethod
@@ -182,7 +188,7 @@ class PermissionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _permission_service_pb2.ListRolesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_permission_service_pb2.ListRolesResponse, _abc.Awaitable[_permission_service_pb2.ListRolesResponse]]:
-        """Lists the tenant's roles, the built-in ones first, then its own by name."""
+        """Lists the tenant's roles: the built-in ones first, then its own by name."""
 
     @_abc_1.abstractmethod
     def GetRole(
@@ -190,7 +196,7 @@ class PermissionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _permission_service_pb2.GetRoleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_permission_service_pb2.GetRoleResponse, _abc.Awaitable[_permission_service_pb2.GetRoleResponse]]:
-        """Gets one role. `NOT_FOUND` where the tenant has none of that name."""
+        """Gets a role. Fails with `NOT_FOUND` if the tenant has none of that name."""
 
     @_abc_1.abstractmethod
     def CreateRole(
@@ -198,8 +204,8 @@ class PermissionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _permission_service_pb2.CreateRoleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_permission_service_pb2.CreateRoleResponse, _abc.Awaitable[_permission_service_pb2.CreateRoleResponse]]:
-        """Defines a role of the tenant's own. Idempotent by `request_id`. `ALREADY_EXISTS` where the name is taken;
-        `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER` where it holds more than its maker does.
+        """Creates a role of the tenant's own. Idempotent by `request_id`. Fails with `ALREADY_EXISTS` if the name is taken,
+        and with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the role would hold more than the caller does.
         """
 
     @_abc_1.abstractmethod
@@ -208,8 +214,8 @@ class PermissionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _permission_service_pb2.UpdateRoleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_permission_service_pb2.UpdateRoleResponse, _abc.Awaitable[_permission_service_pb2.UpdateRoleResponse]]:
-        """Changes a role of the tenant's own. `FAILED_PRECONDITION` with `ROLE_BUILT_IN` or `ROLE_CYCLE`, `ABORTED` where
-        the `etag` is old.
+        """Updates a role of the tenant's own. Fails with `FAILED_PRECONDITION` (`ROLE_BUILT_IN` or `ROLE_CYCLE`), and with
+        `ABORTED` if the `etag` is out of date.
         """
 
     @_abc_1.abstractmethod
@@ -218,7 +224,7 @@ class PermissionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _permission_service_pb2.DeleteRoleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_permission_service_pb2.DeleteRoleResponse, _abc.Awaitable[_permission_service_pb2.DeleteRoleResponse]]:
-        """Deletes a role of the tenant's own, and every binding to it. `FAILED_PRECONDITION` with `ROLE_BUILT_IN`."""
+        """Deletes a role of the tenant's own, and every binding to it. Fails with `FAILED_PRECONDITION` (`ROLE_BUILT_IN`)."""
 
     @_abc_1.abstractmethod
     def ListBindings(
@@ -226,7 +232,7 @@ class PermissionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _permission_service_pb2.ListBindingsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_permission_service_pb2.ListBindingsResponse, _abc.Awaitable[_permission_service_pb2.ListBindingsResponse]]:
-        """Lists bindings of roles to principals, by principal, then role."""
+        """Lists bindings of roles to principals, ordered by principal, then role."""
 
     @_abc_1.abstractmethod
     def GrantRole(
@@ -234,8 +240,8 @@ class PermissionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _permission_service_pb2.GrantRoleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_permission_service_pb2.GrantRoleResponse, _abc.Awaitable[_permission_service_pb2.GrantRoleResponse]]:
-        """Grants a role to a principal. Idempotent: a binding that exists gets the new end. `PERMISSION_DENIED` with
-        `GRANT_EXCEEDS_GRANTER` where the role holds more than its granter does.
+        """Grants a role to a principal. Idempotent: an existing binding gets the new expiry. Fails with `PERMISSION_DENIED`
+        (`GRANT_EXCEEDS_GRANTER`) if the role holds more than the caller does.
         """
 
     @_abc_1.abstractmethod
@@ -244,7 +250,9 @@ class PermissionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _permission_service_pb2.TakeRoleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_permission_service_pb2.TakeRoleResponse, _abc.Awaitable[_permission_service_pb2.TakeRoleResponse]]:
-        """Takes a role from a principal. `NOT_FOUND` where it has none; `FAILED_PRECONDITION` with `LAST_OWNER`."""
+        """Takes a role from a principal. Fails with `NOT_FOUND` if it does not have the role, and with `FAILED_PRECONDITION`
+        (`LAST_OWNER`) if no owner who can sign in would be left.
+        """
 
     @_abc_1.abstractmethod
     def CheckPermissions(
@@ -252,7 +260,7 @@ class PermissionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _permission_service_pb2.CheckPermissionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_permission_service_pb2.CheckPermissionsResponse, _abc.Awaitable[_permission_service_pb2.CheckPermissionsResponse]]:
-        """Answers, for up to 100 permissions at once, in which scope the caller holds each of them at this moment."""
+        """For up to 100 permissions, returns the scopes in which the caller currently holds each."""
 
     @_abc_1.abstractmethod
     def ListPermissions(
@@ -260,7 +268,7 @@ class PermissionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _permission_service_pb2.ListPermissionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_permission_service_pb2.ListPermissionsResponse, _abc.Awaitable[_permission_service_pb2.ListPermissionsResponse]]:
-        """Lists every permission that the caller holds at this moment, so that a partner's interface can hide what would be
+        """Lists every permission that the caller currently holds, so that a partner's user interface can hide what would be
         refused.
         """
 
@@ -270,7 +278,7 @@ class PermissionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _permission_service_pb2.ExplainPermissionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_permission_service_pb2.ExplainPermissionResponse, _abc.Awaitable[_permission_service_pb2.ExplainPermissionResponse]]:
-        """Tells which rule and which binding decide on a principal's permission."""
+        """Explains which rules and bindings give a principal a permission."""
 
     @_abc_1.abstractmethod
     def CreateTeam(
@@ -278,7 +286,7 @@ class PermissionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sharing_pb2.CreateTeamRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sharing_pb2.CreateTeamResponse, _abc.Awaitable[_sharing_pb2.CreateTeamResponse]]:
-        """Makes a team. Who makes it is the first in it. Idempotent by `request_id`."""
+        """Creates a team, with the caller as its first member. Idempotent by `request_id`."""
 
     @_abc_1.abstractmethod
     def GetTeam(
@@ -286,7 +294,7 @@ class PermissionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sharing_pb2.GetTeamRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sharing_pb2.GetTeamResponse, _abc.Awaitable[_sharing_pb2.GetTeamResponse]]:
-        """Gets one team. `SCOPE_OWN` of `team.read` reaches the teams that the caller is in."""
+        """Gets a team. With `team.read` in `SCOPE_OWN`, the teams that the caller is in."""
 
     @_abc_1.abstractmethod
     def ListTeams(
@@ -294,7 +302,7 @@ class PermissionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sharing_pb2.ListTeamsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sharing_pb2.ListTeamsResponse, _abc.Awaitable[_sharing_pb2.ListTeamsResponse]]:
-        """Lists the teams that the caller reaches, the oldest first."""
+        """Lists the teams that the caller may see, oldest first."""
 
     @_abc_1.abstractmethod
     def UpdateTeam(
@@ -302,7 +310,7 @@ class PermissionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sharing_pb2.UpdateTeamRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sharing_pb2.UpdateTeamResponse, _abc.Awaitable[_sharing_pb2.UpdateTeamResponse]]:
-        """Changes a team's name. `ABORTED` where the `etag` is old."""
+        """Updates a team's name. Fails with `ABORTED` if the `etag` is out of date."""
 
     @_abc_1.abstractmethod
     def DeleteTeam(
@@ -310,7 +318,7 @@ class PermissionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sharing_pb2.DeleteTeamRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sharing_pb2.DeleteTeamResponse, _abc.Awaitable[_sharing_pb2.DeleteTeamResponse]]:
-        """Deletes a team. What it owned stays the tenant's: only `SCOPE_ANY` reaches it then."""
+        """Deletes a team. What it owned stays with the tenant, and is then reachable only in `SCOPE_ANY`."""
 
     @_abc_1.abstractmethod
     def AddTeamMember(
@@ -318,9 +326,9 @@ class PermissionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sharing_pb2.AddTeamMemberRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sharing_pb2.AddTeamMemberResponse, _abc.Awaitable[_sharing_pb2.AddTeamMemberResponse]]:
-        """Adds a principal to a team. Idempotent: one that is in it gets the new end. `PERMISSION_DENIED` with
-        `GRANT_EXCEEDS_GRANTER` where the caller does not itself reach what the team owns, by every permission that it or
-        the principal could use there.
+        """Adds a principal to a team. Idempotent: one that is already in it gets the new expiry. Fails with
+        `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) unless the caller itself has access to what the team owns, with every
+        permission that it or the principal could use there.
         """
 
     @_abc_1.abstractmethod
@@ -329,7 +337,7 @@ class PermissionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sharing_pb2.RemoveTeamMemberRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sharing_pb2.RemoveTeamMemberResponse, _abc.Awaitable[_sharing_pb2.RemoveTeamMemberResponse]]:
-        """Removes a principal from a team. `NOT_FOUND` where it is not in it."""
+        """Removes a principal from a team. Fails with `NOT_FOUND` if it is not in the team."""
 
     @_abc_1.abstractmethod
     def ListTeamMembers(
@@ -337,7 +345,7 @@ class PermissionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sharing_pb2.ListTeamMembersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sharing_pb2.ListTeamMembersResponse, _abc.Awaitable[_sharing_pb2.ListTeamMembersResponse]]:
-        """Lists the principals in a team, by identifier."""
+        """Lists the principals in a team, ordered by identifier."""
 
     @_abc_1.abstractmethod
     def CreateDelegation(
@@ -345,9 +353,10 @@ class PermissionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sharing_pb2.CreateDelegationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sharing_pb2.CreateDelegationResponse, _abc.Awaitable[_sharing_pb2.CreateDelegationResponse]]:
-        """Delegates what is a member's own to another member, until a time. Idempotent by `request_id`. `ALREADY_EXISTS`
-        where one stands between the two; `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER` where it carries what its maker
-        does not hold; `FAILED_PRECONDITION` with `NOTHING_TO_DELEGATE`.
+        """Delegates access to a member's own resources to another member, until a given time. Idempotent by `request_id`.
+        Fails with `ALREADY_EXISTS` if a delegation between the two is in force, with `PERMISSION_DENIED`
+        (`GRANT_EXCEEDS_GRANTER`) if it would carry a permission that the caller does not hold, and with
+        `FAILED_PRECONDITION` (`NOTHING_TO_DELEGATE`).
         """
 
     @_abc_1.abstractmethod
@@ -356,8 +365,8 @@ class PermissionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sharing_pb2.ListDelegationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sharing_pb2.ListDelegationsResponse, _abc.Awaitable[_sharing_pb2.ListDelegationsResponse]]:
-        """Lists the delegations that stand, the oldest first. `SCOPE_OWN` of `delegation.read` reaches those that the caller
-        made over and those made over to it.
+        """Lists the delegations in force, oldest first. With `delegation.read` in `SCOPE_OWN`, those that the caller has
+        given or received.
         """
 
     @_abc_1.abstractmethod
@@ -366,6 +375,6 @@ class PermissionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sharing_pb2.EndDelegationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sharing_pb2.EndDelegationResponse, _abc.Awaitable[_sharing_pb2.EndDelegationResponse]]:
-        """Ends a delegation, which its delegator and its delegate both may. `NOT_FOUND` where it has ended."""
+        """Ends a delegation; both its delegator and its delegate may. Fails with `NOT_FOUND` if it has already ended."""
 
 def add_PermissionServiceServicer_to_server(servicer: PermissionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -23,8 +23,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Reach(_message.Message):
-    """Somebody else in whose resources what a principal holds in its own (`SCOPE_OWN`) holds as well: a team that it is in,
-    or a member who delegates to it.
+    """Someone else's resources that a principal's permissions in `SCOPE_OWN` extend to: those of a team it is in, or of a
+    member who delegates to it.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -39,11 +39,11 @@ class Reach(_message.Message):
     """The delegation (`dlg_...`); empty for a team."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When it ends by itself; unset for never."""
+        """When it expires; unset if it never does."""
 
     @_builtins.property
     def permissions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The permissions that it carries at this moment, by name."""
+        """The permissions that it currently carries, by name."""
 
     def __init__(
         self,
@@ -63,7 +63,9 @@ Global___Reach: _TypeAlias = Reach  # noqa: Y015
 
 @_typing.final
 class Team(_message.Message):
-    """A team: what it owns, every principal in it reaches as its own. What it owns stays the tenant's once it is deleted."""
+    """A team. Every principal in it has access to what the team owns as if it were its own. After the team is deleted, what
+    it owned stays with the tenant.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -74,14 +76,12 @@ class Team(_message.Message):
     team_id: _builtins.str
     """Identifier (`tea_...`)."""
     name: _builtins.str
-    """Its name, for people: 1 to 200 characters. Not personal data: it is stored in clear."""
+    """Name, for people: 1 to 200 characters. Must not be personal data: it is stored unencrypted."""
     etag: _builtins.str
-    """Changes with every change of the team. In an update, the value last read, or empty to overwrite
-    whatever is there.
-    """
+    """Changes whenever the team changes. In an update, the value last read, or empty to overwrite whatever is there."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was made. Output only."""
+        """When it was created. Output only."""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class TeamMember(_message.Message):
     """Identifier of a member (`mem_...`) or an API key (`key_...`)."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When it leaves the team by itself; unset for never."""
+        """When its membership of the team expires; unset if it never does."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -135,9 +135,10 @@ Global___TeamMember: _TypeAlias = TeamMember  # noqa: Y015
 
 @_typing.final
 class Delegation(_message.Message):
-    """What is a member's own, delegated to another member until a time: the delegate reaches what the delegator owns, by
-    the permissions that both hold in their own resources at that moment. It carries documents, signature requests and
-    their trails; neither what the delegator's teams own nor what others delegate to it.
+    """Access to a member's own resources that it gives to another member for a limited time. The delegate reaches what the
+    delegator owns, by those permissions that both of them hold in `SCOPE_OWN` at that moment. It covers documents,
+    signature requests and their audit trails, but neither what the delegator's teams own nor what others delegate to the
+    delegator.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -153,18 +154,18 @@ class Delegation(_message.Message):
     delegator_id: _builtins.str
     """The member who delegates (`mem_...`)."""
     delegate_id: _builtins.str
-    """The member who acts for it (`mem_...`)."""
+    """The member who gets access (`mem_...`)."""
     @_builtins.property
     def permissions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The permissions to which it is narrowed, by name; empty for no narrowing."""
+        """The permissions to which it is restricted, by name; empty for no restriction."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was made. Output only."""
+        """When it was created. Output only."""
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When it ends by itself: at most 366 days after it was made."""
+        """When it expires: at most 366 days after it was created."""
 
     def __init__(
         self,
@@ -186,16 +187,18 @@ Global___Delegation: _TypeAlias = Delegation  # noqa: Y015
 
 @_typing.final
 class CreateTeamRequest(_message.Message):
-    """Request of `CreateTeam`."""
+    """Request message for `CreateTeam`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Its name, for people: 1 to 200 characters. Required."""
+    """Name, for people: 1 to 200 characters. Required."""
     request_id: _builtins.str
-    """Makes the call idempotent: up to 64 printable characters, unique a tenant; kept for a day at least."""
+    """Optional. Makes the call idempotent: up to 64 printable characters, unique within the tenant, and remembered for at
+    least a day.
+    """
     def __init__(
         self,
         *,
@@ -212,14 +215,14 @@ Global___CreateTeamRequest: _TypeAlias = CreateTeamRequest  # noqa: Y015
 
 @_typing.final
 class CreateTeamResponse(_message.Message):
-    """Answer of `CreateTeam`."""
+    """Response message for `CreateTeam`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     TEAM_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def team(self) -> Global___Team:
-        """The team as made."""
+        """The team as created."""
 
     def __init__(
         self,
@@ -236,7 +239,7 @@ Global___CreateTeamResponse: _TypeAlias = CreateTeamResponse  # noqa: Y015
 
 @_typing.final
 class GetTeamRequest(_message.Message):
-    """Request of `GetTeam`."""
+    """Request message for `GetTeam`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -258,7 +261,7 @@ Global___GetTeamRequest: _TypeAlias = GetTeamRequest  # noqa: Y015
 
 @_typing.final
 class GetTeamResponse(_message.Message):
-    """Answer of `GetTeam`."""
+    """Response message for `GetTeam`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -282,16 +285,16 @@ Global___GetTeamResponse: _TypeAlias = GetTeamResponse  # noqa: Y015
 
 @_typing.final
 class ListTeamsRequest(_message.Message):
-    """Request of `ListTeams`."""
+    """Request message for `ListTeams`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """The most teams to return: 1 to 1,000, 100 where it is 0; larger values are cut to 1,000."""
+    """Maximum number of teams to return: 1 to 1,000. 0 means 100; values above 1,000 are treated as 1,000."""
     page_token: _builtins.str
-    """`next_page_token` of an earlier answer, to go on from there."""
+    """`next_page_token` of the previous response, to get the next page. Empty for the first page."""
     def __init__(
         self,
         *,
@@ -308,14 +311,14 @@ Global___ListTeamsRequest: _TypeAlias = ListTeamsRequest  # noqa: Y015
 
 @_typing.final
 class ListTeamsResponse(_message.Message):
-    """Answer of `ListTeams`."""
+    """Response message for `ListTeams`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     TEAMS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Token of the next page; empty on the last."""
+    """Token for the next page; empty on the last page."""
     @_builtins.property
     def teams(self) -> _containers.RepeatedCompositeFieldContainer[Global___Team]:
         """The teams of this page."""
@@ -336,7 +339,7 @@ Global___ListTeamsResponse: _TypeAlias = ListTeamsResponse  # noqa: Y015
 
 @_typing.final
 class UpdateTeamRequest(_message.Message):
-    """Request of `UpdateTeam`."""
+    """Request message for `UpdateTeam`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -348,7 +351,7 @@ class UpdateTeamRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Which fields to change: `name`. Empty for all of them."""
+        """Which fields to change: `name`. If empty, all of them."""
 
     def __init__(
         self,
@@ -366,7 +369,7 @@ Global___UpdateTeamRequest: _TypeAlias = UpdateTeamRequest  # noqa: Y015
 
 @_typing.final
 class UpdateTeamResponse(_message.Message):
-    """Answer of `UpdateTeam`."""
+    """Response message for `UpdateTeam`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -390,7 +393,7 @@ Global___UpdateTeamResponse: _TypeAlias = UpdateTeamResponse  # noqa: Y015
 
 @_typing.final
 class DeleteTeamRequest(_message.Message):
-    """Request of `DeleteTeam`."""
+    """Request message for `DeleteTeam`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -399,7 +402,7 @@ class DeleteTeamRequest(_message.Message):
     team_id: _builtins.str
     """Identifier of the team. Required."""
     etag: _builtins.str
-    """The `etag` last read, or empty."""
+    """The `etag` last read. If empty, any version is accepted."""
     def __init__(
         self,
         *,
@@ -416,7 +419,7 @@ Global___DeleteTeamRequest: _TypeAlias = DeleteTeamRequest  # noqa: Y015
 
 @_typing.final
 class DeleteTeamResponse(_message.Message):
-    """Answer of `DeleteTeam`."""
+    """Response message for `DeleteTeam`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -433,7 +436,7 @@ Global___DeleteTeamResponse: _TypeAlias = DeleteTeamResponse  # noqa: Y015
 
 @_typing.final
 class AddTeamMemberRequest(_message.Message):
-    """Request of `AddTeamMember`."""
+    """Request message for `AddTeamMember`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -446,7 +449,7 @@ class AddTeamMemberRequest(_message.Message):
     """Identifier of the member or API key. Required."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When it leaves the team by itself; unset for never. In the future."""
+        """When its membership expires: in the future; unset if never."""
 
     def __init__(
         self,
@@ -465,14 +468,14 @@ Global___AddTeamMemberRequest: _TypeAlias = AddTeamMemberRequest  # noqa: Y015
 
 @_typing.final
 class AddTeamMemberResponse(_message.Message):
-    """Answer of `AddTeamMember`."""
+    """Response message for `AddTeamMember`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MEMBER_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def member(self) -> Global___TeamMember:
-        """The principal as it is in the team."""
+        """The principal as a member of the team."""
 
     def __init__(
         self,
@@ -489,7 +492,7 @@ Global___AddTeamMemberResponse: _TypeAlias = AddTeamMemberResponse  # noqa: Y015
 
 @_typing.final
 class RemoveTeamMemberRequest(_message.Message):
-    """Request of `RemoveTeamMember`."""
+    """Request message for `RemoveTeamMember`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -515,7 +518,7 @@ Global___RemoveTeamMemberRequest: _TypeAlias = RemoveTeamMemberRequest  # noqa: 
 
 @_typing.final
 class RemoveTeamMemberResponse(_message.Message):
-    """Answer of `RemoveTeamMember`."""
+    """Response message for `RemoveTeamMember`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -532,7 +535,7 @@ Global___RemoveTeamMemberResponse: _TypeAlias = RemoveTeamMemberResponse  # noqa
 
 @_typing.final
 class ListTeamMembersRequest(_message.Message):
-    """Request of `ListTeamMembers`."""
+    """Request message for `ListTeamMembers`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -542,9 +545,9 @@ class ListTeamMembersRequest(_message.Message):
     team_id: _builtins.str
     """Identifier of the team. Required."""
     page_size: _builtins.int
-    """The most principals to return: 1 to 1,000, 100 where it is 0; larger values are cut to 1,000."""
+    """Maximum number of principals to return: 1 to 1,000. 0 means 100; values above 1,000 are treated as 1,000."""
     page_token: _builtins.str
-    """`next_page_token` of an earlier answer, to go on from there."""
+    """`next_page_token` of the previous response, to get the next page. Empty for the first page."""
     def __init__(
         self,
         *,
@@ -562,14 +565,14 @@ Global___ListTeamMembersRequest: _TypeAlias = ListTeamMembersRequest  # noqa: Y0
 
 @_typing.final
 class ListTeamMembersResponse(_message.Message):
-    """Answer of `ListTeamMembers`."""
+    """Response message for `ListTeamMembers`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MEMBERS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Token of the next page; empty on the last."""
+    """Token for the next page; empty on the last page."""
     @_builtins.property
     def members(self) -> _containers.RepeatedCompositeFieldContainer[Global___TeamMember]:
         """The principals of this page."""
@@ -590,7 +593,7 @@ Global___ListTeamMembersResponse: _TypeAlias = ListTeamMembersResponse  # noqa: 
 
 @_typing.final
 class CreateDelegationRequest(_message.Message):
-    """Request of `CreateDelegation`."""
+    """Request message for `CreateDelegation`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -602,20 +605,22 @@ class CreateDelegationRequest(_message.Message):
     delegator_id: _builtins.str
     """The member who delegates. Required."""
     delegate_id: _builtins.str
-    """The member who is to act for it: another one. Required."""
+    """The member who gets access: not the delegator. Required."""
     request_id: _builtins.str
-    """Makes the call idempotent: up to 64 printable characters, unique a tenant; kept for a day at least."""
+    """Optional. Makes the call idempotent: up to 64 printable characters, unique within the tenant, and remembered for at
+    least a day.
+    """
     @_builtins.property
     def permissions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The permissions to narrow it to, of `document`, `signature_request` and `audit`, up to 100; empty for no narrowing.
-        `document.move` and `signature_request.move` are never among them: what was given away would outlast it.
-        Where anybody but the delegator makes it, or a session that is narrowed, it is narrowed to what the delegator
-        holds when it is made.
+        """The permissions to restrict it to: up to 100, of `document`, `signature_request` and `audit`; empty for no
+        restriction. `document.move` and `signature_request.move` are not allowed, since what was moved away would outlast
+        the delegation. If the caller is not the delegator, or its session is restricted, the delegation is restricted to
+        what the delegator holds at the time of creation.
         """
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When it ends by itself: in the future, at most 366 days away. Required."""
+        """When it expires: in the future, at most 366 days from now. Required."""
 
     def __init__(
         self,
@@ -636,14 +641,14 @@ Global___CreateDelegationRequest: _TypeAlias = CreateDelegationRequest  # noqa: 
 
 @_typing.final
 class CreateDelegationResponse(_message.Message):
-    """Answer of `CreateDelegation`."""
+    """Response message for `CreateDelegation`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     DELEGATION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def delegation(self) -> Global___Delegation:
-        """The delegation as made."""
+        """The delegation as created."""
 
     def __init__(
         self,
@@ -660,16 +665,16 @@ Global___CreateDelegationResponse: _TypeAlias = CreateDelegationResponse  # noqa
 
 @_typing.final
 class ListDelegationsRequest(_message.Message):
-    """Request of `ListDelegations`."""
+    """Request message for `ListDelegations`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """The most delegations to return: 1 to 1,000, 100 where it is 0; larger values are cut to 1,000."""
+    """Maximum number of delegations to return: 1 to 1,000. 0 means 100; values above 1,000 are treated as 1,000."""
     page_token: _builtins.str
-    """`next_page_token` of an earlier answer, to go on from there."""
+    """`next_page_token` of the previous response, to get the next page. Empty for the first page."""
     def __init__(
         self,
         *,
@@ -686,14 +691,14 @@ Global___ListDelegationsRequest: _TypeAlias = ListDelegationsRequest  # noqa: Y0
 
 @_typing.final
 class ListDelegationsResponse(_message.Message):
-    """Answer of `ListDelegations`."""
+    """Response message for `ListDelegations`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     DELEGATIONS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Token of the next page; empty on the last."""
+    """Token for the next page; empty on the last page."""
     @_builtins.property
     def delegations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Delegation]:
         """The delegations of this page."""
@@ -714,7 +719,7 @@ Global___ListDelegationsResponse: _TypeAlias = ListDelegationsResponse  # noqa: 
 
 @_typing.final
 class EndDelegationRequest(_message.Message):
-    """Request of `EndDelegation`."""
+    """Request message for `EndDelegation`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -736,7 +741,7 @@ Global___EndDelegationRequest: _TypeAlias = EndDelegationRequest  # noqa: Y015
 
 @_typing.final
 class EndDelegationResponse(_message.Message):
-    """Answer of `EndDelegation`."""
+    """Response message for `EndDelegation`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -43,17 +43,17 @@ class Ceremony(_message.Message):
     title: _builtins.str
     """Its title."""
     message: _builtins.str
-    """What the sender writes."""
+    """The sender's message to the signers."""
     tenant_name: _builtins.str
     """Name of the tenant that sent it."""
     state: _signature_request_pb2.SignatureRequestState.ValueType
-    """Where the request stands."""
+    """State of the request."""
     disclosure: _builtins.str
-    """The electronic record and signature disclosure that the signer is to accept."""
+    """The electronic record and signature disclosure that the signer has to accept."""
     sealed_document_id: _builtins.str
-    """The sealed document, once there is one."""
+    """The sealed document; empty until it exists."""
     blocked: _builtins.bool
-    """Whether everybody has signed, and sealing fails for a reason that does not pass by waiting; see `Sealing.blocked`."""
+    """Whether everyone has signed but sealing fails for a reason that waiting does not resolve; see `Sealing.blocked`."""
     @_builtins.property
     def documents(self) -> _containers.RepeatedCompositeFieldContainer[_signature_request_pb2.RequestedDocument]:
         """The documents."""
@@ -72,7 +72,7 @@ class Ceremony(_message.Message):
 
     @_builtins.property
     def rendition(self) -> _signature_request_pb2.RequestRendition:
-        """What the signer is shown, and signs: one PDF of all documents, with which the sealed file begins."""
+        """What the signer is shown and signs: one PDF of all documents, with which the sealed file begins."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ Global___Ceremony: _TypeAlias = Ceremony  # noqa: Y015
 
 @_typing.final
 class OpenCeremonyRequest(_message.Message):
-    """Request of `OpenCeremony`."""
+    """Request message for `OpenCeremony`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -118,7 +118,7 @@ Global___OpenCeremonyRequest: _TypeAlias = OpenCeremonyRequest  # noqa: Y015
 
 @_typing.final
 class OpenCeremonyResponse(_message.Message):
-    """Answer of `OpenCeremony`."""
+    """Response message for `OpenCeremony`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -142,7 +142,7 @@ Global___OpenCeremonyResponse: _TypeAlias = OpenCeremonyResponse  # noqa: Y015
 
 @_typing.final
 class GetCeremonyRequest(_message.Message):
-    """Request of `GetCeremony`."""
+    """Request message for `GetCeremony`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -159,7 +159,7 @@ Global___GetCeremonyRequest: _TypeAlias = GetCeremonyRequest  # noqa: Y015
 
 @_typing.final
 class GetCeremonyResponse(_message.Message):
-    """Answer of `GetCeremony`."""
+    """Response message for `GetCeremony`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -183,7 +183,7 @@ Global___GetCeremonyResponse: _TypeAlias = GetCeremonyResponse  # noqa: Y015
 
 @_typing.final
 class AcceptDisclosureRequest(_message.Message):
-    """Request of `AcceptDisclosure`."""
+    """Request message for `AcceptDisclosure`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -200,7 +200,7 @@ Global___AcceptDisclosureRequest: _TypeAlias = AcceptDisclosureRequest  # noqa: 
 
 @_typing.final
 class AcceptDisclosureResponse(_message.Message):
-    """Answer of `AcceptDisclosure`."""
+    """Response message for `AcceptDisclosure`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -224,14 +224,14 @@ Global___AcceptDisclosureResponse: _TypeAlias = AcceptDisclosureResponse  # noqa
 
 @_typing.final
 class FillFieldsRequest(_message.Message):
-    """Request of `FillFields`."""
+    """Request message for `FillFields`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     VALUES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def values(self) -> _containers.RepeatedCompositeFieldContainer[_signature_request_pb2.FieldValue]:
-        """The values: 1 to 1,000, each of a field of the signer's own."""
+        """The values: 1 to 1,000, each for one of the signer's own fields."""
 
     def __init__(
         self,
@@ -248,7 +248,7 @@ Global___FillFieldsRequest: _TypeAlias = FillFieldsRequest  # noqa: Y015
 
 @_typing.final
 class FillFieldsResponse(_message.Message):
-    """Answer of `FillFields`."""
+    """Response message for `FillFields`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -272,13 +272,13 @@ Global___FillFieldsResponse: _TypeAlias = FillFieldsResponse  # noqa: Y015
 
 @_typing.final
 class SignDocumentsRequest(_message.Message):
-    """Request of `SignDocuments`."""
+    """Request message for `SignDocuments`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes the call idempotent: up to 64 printable characters; kept for a day at least."""
+    """Optional. Makes the call idempotent: up to 64 printable characters, remembered for at least a day."""
     def __init__(
         self,
         *,
@@ -294,7 +294,7 @@ Global___SignDocumentsRequest: _TypeAlias = SignDocumentsRequest  # noqa: Y015
 
 @_typing.final
 class SignDocumentsResponse(_message.Message):
-    """Answer of `SignDocuments`."""
+    """Response message for `SignDocuments`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -318,13 +318,13 @@ Global___SignDocumentsResponse: _TypeAlias = SignDocumentsResponse  # noqa: Y015
 
 @_typing.final
 class DeclineSignatureRequest(_message.Message):
-    """Request of `DeclineSignature`."""
+    """Request message for `DeclineSignature`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     REASON_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """Why: at most 1,000 characters."""
+    """Reason: at most 1,000 characters."""
     def __init__(
         self,
         *,
@@ -340,7 +340,7 @@ Global___DeclineSignatureRequest: _TypeAlias = DeclineSignatureRequest  # noqa: 
 
 @_typing.final
 class DeclineSignatureResponse(_message.Message):
-    """Answer of `DeclineSignature`."""
+    """Response message for `DeclineSignature`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -26,10 +26,10 @@ if _version_not_supported:
 
 
 class CeremonyServiceStub:
-    """What a signer does. The session says which request and which signer: no call can name another.
+    """What a signer does. The session identifies the signature request and the signer, so a call cannot name another.
 
-    The way: `OpenCeremony`, read `rendition` with `DocumentService.DownloadDocument`, `AcceptDisclosure`, `FillFields` as
-    often as wanted, then `SignDocuments` or `DeclineSignature`.
+    The usual sequence is: `OpenCeremony`, download `rendition` with `DocumentService.DownloadDocument`,
+    `AcceptDisclosure`, `FillFields` as often as needed, then `SignDocuments` or `DeclineSignature`.
     """
 
     def __init__(self, channel):
@@ -71,21 +71,21 @@ class CeremonyServiceStub:
 
 
 class CeremonyServiceServicer:
-    """What a signer does. The session says which request and which signer: no call can name another.
+    """What a signer does. The session identifies the signature request and the signer, so a call cannot name another.
 
-    The way: `OpenCeremony`, read `rendition` with `DocumentService.DownloadDocument`, `AcceptDisclosure`, `FillFields` as
-    often as wanted, then `SignDocuments` or `DeclineSignature`.
+    The usual sequence is: `OpenCeremony`, download `rendition` with `DocumentService.DownloadDocument`,
+    `AcceptDisclosure`, `FillFields` as often as needed, then `SignDocuments` or `DeclineSignature`.
     """
 
     def OpenCeremony(self, request, context):
-        """Opens the request for the signer: the first time, that it was viewed stands in the audit trail. Idempotent.
+        """Opens the request for the signer. The first call records in the audit trail that the signer viewed it. Idempotent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetCeremony(self, request, context):
-        """Gets the request as the signer sees it, with what was filled in so far.
+        """Gets the request as the signer sees it, including what has been filled in so far.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -99,26 +99,27 @@ class CeremonyServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def FillFields(self, request, context):
-        """Puts values into the signer's own fields; a later value takes the place of an earlier one. Idempotent.
-        `FAILED_PRECONDITION` with `RECIPIENT_ALREADY_SIGNED`, `RECIPIENT_OUT_OF_TURN` or `DISCLOSURE_NOT_ACCEPTED`;
-        `RESOURCE_EXHAUSTED` with `LIMIT_REACHED` where all values together exceed 3 MiB, or all texts of the request's
-        signers and the captions of their signatures 400,000 characters, and with `TRAIL_FULL` where the signer has filled
-        in and downloaded a thousand times: it can sign or decline then, with the values that are there.
+        """Sets values of the signer's own fields; a later value replaces an earlier one. Idempotent. Fails with
+        `FAILED_PRECONDITION` (`RECIPIENT_ALREADY_SIGNED`, `RECIPIENT_OUT_OF_TURN` or `DISCLOSURE_NOT_ACCEPTED`). Fails
+        with `RESOURCE_EXHAUSTED`: `LIMIT_REACHED` if all values together exceed 3 MiB, or if the texts and signature
+        captions of all the request's signers together exceed 400,000 characters; `TRAIL_FULL` if the signer has filled in
+        fields and downloaded a thousand times, after which it can still sign or decline with the values already set.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SignDocuments(self, request, context):
-        """Signs. Idempotent by `request_id`. `FAILED_PRECONDITION` with `RECIPIENT_ALREADY_SIGNED`, `RECIPIENT_OUT_OF_TURN`,
-        `RECIPIENT_HAS_UNSIGNED_FIELDS`, `DISCLOSURE_NOT_ACCEPTED`, `RECIPIENT_EXPIRED` or `SIGNATURE_REQUEST_CLOSED`.
+        """Signs. Idempotent by `request_id`. Fails with `FAILED_PRECONDITION` (`RECIPIENT_ALREADY_SIGNED`,
+        `RECIPIENT_OUT_OF_TURN`, `RECIPIENT_HAS_UNSIGNED_FIELDS`, `DISCLOSURE_NOT_ACCEPTED`, `RECIPIENT_EXPIRED` or
+        `SIGNATURE_REQUEST_CLOSED`).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeclineSignature(self, request, context):
-        """Declines to sign: the request ends. `FAILED_PRECONDITION` as `SignDocuments`.
+        """Declines to sign, which ends the request. Fails with `FAILED_PRECONDITION` for the same reasons as `SignDocuments`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -166,10 +167,10 @@ def add_CeremonyServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CeremonyService:
-    """What a signer does. The session says which request and which signer: no call can name another.
+    """What a signer does. The session identifies the signature request and the signer, so a call cannot name another.
 
-    The way: `OpenCeremony`, read `rendition` with `DocumentService.DownloadDocument`, `AcceptDisclosure`, `FillFields` as
-    often as wanted, then `SignDocuments` or `DeclineSignature`.
+    The usual sequence is: `OpenCeremony`, download `rendition` with `DocumentService.DownloadDocument`,
+    `AcceptDisclosure`, `FillFields` as often as needed, then `SignDocuments` or `DeclineSignature`.
     """
 
     @staticmethod

@@ -27,10 +27,10 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class CeremonyServiceStub:
-    """What a signer does. The session says which request and which signer: no call can name another.
+    """What a signer does. The session identifies the signature request and the signer, so a call cannot name another.
 
-    The way: `OpenCeremony`, read `rendition` with `DocumentService.DownloadDocument`, `AcceptDisclosure`, `FillFields` as
-    often as wanted, then `SignDocuments` or `DeclineSignature`.
+    The usual sequence is: `OpenCeremony`, download `rendition` with `DocumentService.DownloadDocument`,
+    `AcceptDisclosure`, `FillFields` as often as needed, then `SignDocuments` or `DeclineSignature`.
     """
 
     @_typing.overload
@@ -38,59 +38,61 @@ class CeremonyServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> CeremonyServiceAsyncStub: ...
     OpenCeremony: _grpc.UnaryUnaryMultiCallable[_ceremony_service_pb2.OpenCeremonyRequest, _ceremony_service_pb2.OpenCeremonyResponse]
-    """Opens the request for the signer: the first time, that it was viewed stands in the audit trail. Idempotent."""
+    """Opens the request for the signer. The first call records in the audit trail that the signer viewed it. Idempotent."""
     GetCeremony: _grpc.UnaryUnaryMultiCallable[_ceremony_service_pb2.GetCeremonyRequest, _ceremony_service_pb2.GetCeremonyResponse]
-    """Gets the request as the signer sees it, with what was filled in so far."""
+    """Gets the request as the signer sees it, including what has been filled in so far."""
     AcceptDisclosure: _grpc.UnaryUnaryMultiCallable[_ceremony_service_pb2.AcceptDisclosureRequest, _ceremony_service_pb2.AcceptDisclosureResponse]
     """Accepts the electronic record and signature disclosure. Idempotent."""
     FillFields: _grpc.UnaryUnaryMultiCallable[_ceremony_service_pb2.FillFieldsRequest, _ceremony_service_pb2.FillFieldsResponse]
-    """Puts values into the signer's own fields; a later value takes the place of an earlier one. Idempotent.
-    `FAILED_PRECONDITION` with `RECIPIENT_ALREADY_SIGNED`, `RECIPIENT_OUT_OF_TURN` or `DISCLOSURE_NOT_ACCEPTED`;
-    `RESOURCE_EXHAUSTED` with `LIMIT_REACHED` where all values together exceed 3 MiB, or all texts of the request's
-    signers and the captions of their signatures 400,000 characters, and with `TRAIL_FULL` where the signer has filled
-    in and downloaded a thousand times: it can sign or decline then, with the values that are there.
+    """Sets values of the signer's own fields; a later value replaces an earlier one. Idempotent. Fails with
+    `FAILED_PRECONDITION` (`RECIPIENT_ALREADY_SIGNED`, `RECIPIENT_OUT_OF_TURN` or `DISCLOSURE_NOT_ACCEPTED`). Fails
+    with `RESOURCE_EXHAUSTED`: `LIMIT_REACHED` if all values together exceed 3 MiB, or if the texts and signature
+    captions of all the request's signers together exceed 400,000 characters; `TRAIL_FULL` if the signer has filled in
+    fields and downloaded a thousand times, after which it can still sign or decline with the values already set.
     """
     SignDocuments: _grpc.UnaryUnaryMultiCallable[_ceremony_service_pb2.SignDocumentsRequest, _ceremony_service_pb2.SignDocumentsResponse]
-    """Signs. Idempotent by `request_id`. `FAILED_PRECONDITION` with `RECIPIENT_ALREADY_SIGNED`, `RECIPIENT_OUT_OF_TURN`,
-    `RECIPIENT_HAS_UNSIGNED_FIELDS`, `DISCLOSURE_NOT_ACCEPTED`, `RECIPIENT_EXPIRED` or `SIGNATURE_REQUEST_CLOSED`.
+    """Signs. Idempotent by `request_id`. Fails with `FAILED_PRECONDITION` (`RECIPIENT_ALREADY_SIGNED`,
+    `RECIPIENT_OUT_OF_TURN`, `RECIPIENT_HAS_UNSIGNED_FIELDS`, `DISCLOSURE_NOT_ACCEPTED`, `RECIPIENT_EXPIRED` or
+    `SIGNATURE_REQUEST_CLOSED`).
     """
     DeclineSignature: _grpc.UnaryUnaryMultiCallable[_ceremony_service_pb2.DeclineSignatureRequest, _ceremony_service_pb2.DeclineSignatureResponse]
-    """Declines to sign: the request ends. `FAILED_PRECONDITION` as `SignDocuments`."""
+    """Declines to sign, which ends the request. Fails with `FAILED_PRECONDITION` for the same reasons as `SignDocuments`."""
 
 @_typing.type_check_only
 class CeremonyServiceAsyncStub(CeremonyServiceStub):
-    """What a signer does. The session says which request and which signer: no call can name another.
+    """What a signer does. The session identifies the signature request and the signer, so a call cannot name another.
 
-    The way: `OpenCeremony`, read `rendition` with `DocumentService.DownloadDocument`, `AcceptDisclosure`, `FillFields` as
-    often as wanted, then `SignDocuments` or `DeclineSignature`.
+    The usual sequence is: `OpenCeremony`, download `rendition` with `DocumentService.DownloadDocument`,
+    `AcceptDisclosure`, `FillFields` as often as needed, then `SignDocuments` or `DeclineSignature`.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     OpenCeremony: _aio.UnaryUnaryMultiCallable[_ceremony_service_pb2.OpenCeremonyRequest, _ceremony_service_pb2.OpenCeremonyResponse]  # type: ignore[assignment]
-    """Opens the request for the signer: the first time, that it was viewed stands in the audit trail. Idempotent."""
+    """Opens the request for the signer. The first call records in the audit trail that the signer viewed it. Idempotent."""
     GetCeremony: _aio.UnaryUnaryMultiCallable[_ceremony_service_pb2.GetCeremonyRequest, _ceremony_service_pb2.GetCeremonyResponse]  # type: ignore[assignment]
-    """Gets the request as the signer sees it, with what was filled in so far."""
+    """Gets the request as the signer sees it, including what has been filled in so far."""
     AcceptDisclosure: _aio.UnaryUnaryMultiCallable[_ceremony_service_pb2.AcceptDisclosureRequest, _ceremony_service_pb2.AcceptDisclosureResponse]  # type: ignore[assignment]
     """Accepts the electronic record and signature disclosure. Idempotent."""
     FillFields: _aio.UnaryUnaryMultiCallable[_ceremony_service_pb2.FillFieldsRequest, _ceremony_service_pb2.FillFieldsResponse]  # type: ignore[assignment]
-    """Puts values into the signer's own fields; a later value takes the place of an earlier one. Idempotent.
-    `FAILED_PRECONDITION` with `RECIPIENT_ALREADY_SIGNED`, `RECIPIENT_OUT_OF_TURN` or `DISCLOSURE_NOT_ACCEPTED`;
-    `RESOURCE_EXHAUSTED` with `LIMIT_REACHED` where all values together exceed 3 MiB, or all texts of the request's
-    signers and the captions of their signatures 400,000 characters, and with `TRAIL_FULL` where the signer has filled
-    in and downloaded a thousand times: it can sign or decline then, with the values that are there.
+    """Sets values of the signer's own fields; a later value replaces an earlier one. Idempotent. Fails with
+    `FAILED_PRECONDITION` (`RECIPIENT_ALREADY_SIGNED`, `RECIPIENT_OUT_OF_TURN` or `DISCLOSURE_NOT_ACCEPTED`). Fails
+    with `RESOURCE_EXHAUSTED`: `LIMIT_REACHED` if all values together exceed 3 MiB, or if the texts and signature
+    captions of all the request's signers together exceed 400,000 characters; `TRAIL_FULL` if the signer has filled in
+    fields and downloaded a thousand times, after which it can still sign or decline with the values already set.
     """
     SignDocuments: _aio.UnaryUnaryMultiCallable[_ceremony_service_pb2.SignDocumentsRequest, _ceremony_service_pb2.SignDocumentsResponse]  # type: ignore[assignment]
-    """Signs. Idempotent by `request_id`. `FAILED_PRECONDITION` with `RECIPIENT_ALREADY_SIGNED`, `RECIPIENT_OUT_OF_TURN`,
-    `RECIPIENT_HAS_UNSIGNED_FIELDS`, `DISCLOSURE_NOT_ACCEPTED`, `RECIPIENT_EXPIRED` or `SIGNATURE_REQUEST_CLOSED`.
+    """Signs. Idempotent by `request_id`. Fails with `FAILED_PRECONDITION` (`RECIPIENT_ALREADY_SIGNED`,
+    `RECIPIENT_OUT_OF_TURN`, `RECIPIENT_HAS_UNSIGNED_FIELDS`, `DISCLOSURE_NOT_ACCEPTED`, `RECIPIENT_EXPIRED` or
+    `SIGNATURE_REQUEST_CLOSED`).
     """
     DeclineSignature: _aio.UnaryUnaryMultiCallable[_ceremony_service_pb2.DeclineSignatureRequest, _ceremony_service_pb2.DeclineSignatureResponse]  # type: ignore[assignment]
-    """Declines to sign: the request ends. `FAILED_PRECONDITION` as `SignDocuments`."""
+    """Declines to sign, which ends the request. Fails with `FAILED_PRECONDITION` for the same reasons as `SignDocuments`."""
 
 class CeremonyServiceServicer(metaclass=_abc_1.ABCMeta):
-    """What a signer does. The session says which request and which signer: no call can name another.
+    """What a signer does. The session identifies the signature request and the signer, so a call cannot name another.
 
-    The way: `OpenCeremony`, read `rendition` with `DocumentService.DownloadDocument`, `AcceptDisclosure`, `FillFields` as
-    often as wanted, then `SignDocuments` or `DeclineSignature`.
+    The usual sequence is: `OpenCeremony`, download `rendition` with `DocumentService.DownloadDocument`,
+    `AcceptDisclosure`, `FillFields` as often as needed, then `SignDocuments` or `DeclineSignature`.
     """
 
     @_abc_1.abstractmethod
@@ -99,7 +101,7 @@ class CeremonyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ceremony_service_pb2.OpenCeremonyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ceremony_service_pb2.OpenCeremonyResponse, _abc.Awaitable[_ceremony_service_pb2.OpenCeremonyResponse]]:
-        """Opens the request for the signer: the first time, that it was viewed stands in the audit trail. Idempotent."""
+        """Opens the request for the signer. The first call records in the audit trail that the signer viewed it. Idempotent."""
 
     @_abc_1.abstractmethod
     def GetCeremony(
@@ -107,7 +109,7 @@ class CeremonyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ceremony_service_pb2.GetCeremonyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ceremony_service_pb2.GetCeremonyResponse, _abc.Awaitable[_ceremony_service_pb2.GetCeremonyResponse]]:
-        """Gets the request as the signer sees it, with what was filled in so far."""
+        """Gets the request as the signer sees it, including what has been filled in so far."""
 
     @_abc_1.abstractmethod
     def AcceptDisclosure(
@@ -123,11 +125,11 @@ class CeremonyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ceremony_service_pb2.FillFieldsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ceremony_service_pb2.FillFieldsResponse, _abc.Awaitable[_ceremony_service_pb2.FillFieldsResponse]]:
-        """Puts values into the signer's own fields; a later value takes the place of an earlier one. Idempotent.
-        `FAILED_PRECONDITION` with `RECIPIENT_ALREADY_SIGNED`, `RECIPIENT_OUT_OF_TURN` or `DISCLOSURE_NOT_ACCEPTED`;
-        `RESOURCE_EXHAUSTED` with `LIMIT_REACHED` where all values together exceed 3 MiB, or all texts of the request's
-        signers and the captions of their signatures 400,000 characters, and with `TRAIL_FULL` where the signer has filled
-        in and downloaded a thousand times: it can sign or decline then, with the values that are there.
+        """Sets values of the signer's own fields; a later value replaces an earlier one. Idempotent. Fails with
+        `FAILED_PRECONDITION` (`RECIPIENT_ALREADY_SIGNED`, `RECIPIENT_OUT_OF_TURN` or `DISCLOSURE_NOT_ACCEPTED`). Fails
+        with `RESOURCE_EXHAUSTED`: `LIMIT_REACHED` if all values together exceed 3 MiB, or if the texts and signature
+        captions of all the request's signers together exceed 400,000 characters; `TRAIL_FULL` if the signer has filled in
+        fields and downloaded a thousand times, after which it can still sign or decline with the values already set.
         """
 
     @_abc_1.abstractmethod
@@ -136,8 +138,9 @@ class CeremonyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ceremony_service_pb2.SignDocumentsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ceremony_service_pb2.SignDocumentsResponse, _abc.Awaitable[_ceremony_service_pb2.SignDocumentsResponse]]:
-        """Signs. Idempotent by `request_id`. `FAILED_PRECONDITION` with `RECIPIENT_ALREADY_SIGNED`, `RECIPIENT_OUT_OF_TURN`,
-        `RECIPIENT_HAS_UNSIGNED_FIELDS`, `DISCLOSURE_NOT_ACCEPTED`, `RECIPIENT_EXPIRED` or `SIGNATURE_REQUEST_CLOSED`.
+        """Signs. Idempotent by `request_id`. Fails with `FAILED_PRECONDITION` (`RECIPIENT_ALREADY_SIGNED`,
+        `RECIPIENT_OUT_OF_TURN`, `RECIPIENT_HAS_UNSIGNED_FIELDS`, `DISCLOSURE_NOT_ACCEPTED`, `RECIPIENT_EXPIRED` or
+        `SIGNATURE_REQUEST_CLOSED`).
         """
 
     @_abc_1.abstractmethod
@@ -146,6 +149,6 @@ class CeremonyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ceremony_service_pb2.DeclineSignatureRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ceremony_service_pb2.DeclineSignatureResponse, _abc.Awaitable[_ceremony_service_pb2.DeclineSignatureResponse]]:
-        """Declines to sign: the request ends. `FAILED_PRECONDITION` as `SignDocuments`."""
+        """Declines to sign, which ends the request. Fails with `FAILED_PRECONDITION` for the same reasons as `SignDocuments`."""
 
 def add_CeremonyServiceServicer_to_server(servicer: CeremonyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

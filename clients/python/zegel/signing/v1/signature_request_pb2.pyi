@@ -30,39 +30,43 @@ class _SignatureRequestStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[
     SIGNATURE_REQUEST_STATE_UNSPECIFIED: _SignatureRequestState.ValueType  # 0
     """Never sent."""
     SIGNATURE_REQUEST_STATE_AWAITING_SIGNATURES: _SignatureRequestState.ValueType  # 1
-    """Signers have yet to act."""
+    """At least one signer has not acted yet."""
     SIGNATURE_REQUEST_STATE_ALL_SIGNED: _SignatureRequestState.ValueType  # 2
-    """Everybody has signed; the document is being sealed. Waits here for as long as no trusted timestamp can be had."""
+    """Everyone has signed, and the document is being sealed. It stays in this state while no trusted timestamp is
+    available.
+    """
     SIGNATURE_REQUEST_STATE_DOWNLOADABLE: _SignatureRequestState.ValueType  # 3
     """The sealed document exists."""
     SIGNATURE_REQUEST_STATE_DECLINED: _SignatureRequestState.ValueType  # 4
     """A signer declined."""
     SIGNATURE_REQUEST_STATE_CANCELED: _SignatureRequestState.ValueType  # 5
-    """The sender called it off."""
+    """The sender canceled it."""
     SIGNATURE_REQUEST_STATE_EXPIRED: _SignatureRequestState.ValueType  # 6
-    """Its expiry passed before everybody had signed."""
+    """It expired before everyone had signed."""
 
 class SignatureRequestState(_SignatureRequestState, metaclass=_SignatureRequestStateEnumTypeWrapper):
-    """Where a signature request stands.
+    """The state of a signature request.
 
-    `AWAITING_SIGNATURES` -> `ALL_SIGNED` -> `DOWNLOADABLE`, or from the first to `DECLINED`, `CANCELED` or `EXPIRED`.
-    *All signed* and *downloadable* are two states: in between, the document is sealed.
+    `AWAITING_SIGNATURES` -> `ALL_SIGNED` -> `DOWNLOADABLE`, or from `AWAITING_SIGNATURES` to `DECLINED`, `CANCELED` or
+    `EXPIRED`. Between `ALL_SIGNED` and `DOWNLOADABLE` the document is being sealed.
     """
 
 SIGNATURE_REQUEST_STATE_UNSPECIFIED: SignatureRequestState.ValueType  # 0
 """Never sent."""
 SIGNATURE_REQUEST_STATE_AWAITING_SIGNATURES: SignatureRequestState.ValueType  # 1
-"""Signers have yet to act."""
+"""At least one signer has not acted yet."""
 SIGNATURE_REQUEST_STATE_ALL_SIGNED: SignatureRequestState.ValueType  # 2
-"""Everybody has signed; the document is being sealed. Waits here for as long as no trusted timestamp can be had."""
+"""Everyone has signed, and the document is being sealed. It stays in this state while no trusted timestamp is
+available.
+"""
 SIGNATURE_REQUEST_STATE_DOWNLOADABLE: SignatureRequestState.ValueType  # 3
 """The sealed document exists."""
 SIGNATURE_REQUEST_STATE_DECLINED: SignatureRequestState.ValueType  # 4
 """A signer declined."""
 SIGNATURE_REQUEST_STATE_CANCELED: SignatureRequestState.ValueType  # 5
-"""The sender called it off."""
+"""The sender canceled it."""
 SIGNATURE_REQUEST_STATE_EXPIRED: SignatureRequestState.ValueType  # 6
-"""Its expiry passed before everybody had signed."""
+"""It expired before everyone had signed."""
 Global___SignatureRequestState: _TypeAlias = SignatureRequestState  # noqa: Y015
 
 class _SignatureStatus:
@@ -82,10 +86,10 @@ class _SignatureStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Signa
     SIGNATURE_STATUS_DECLINED: _SignatureStatus.ValueType  # 4
     """The signer has declined."""
     SIGNATURE_STATUS_EXPIRED: _SignatureStatus.ValueType  # 5
-    """The request expired or was called off before the signer signed."""
+    """The request expired or was canceled before the signer signed."""
 
 class SignatureStatus(_SignatureStatus, metaclass=_SignatureStatusEnumTypeWrapper):
-    """Where one signer's signature stands."""
+    """The status of one signer's signature."""
 
 SIGNATURE_STATUS_UNSPECIFIED: SignatureStatus.ValueType  # 0
 """Never sent."""
@@ -98,7 +102,7 @@ SIGNATURE_STATUS_SIGNED: SignatureStatus.ValueType  # 3
 SIGNATURE_STATUS_DECLINED: SignatureStatus.ValueType  # 4
 """The signer has declined."""
 SIGNATURE_STATUS_EXPIRED: SignatureStatus.ValueType  # 5
-"""The request expired or was called off before the signer signed."""
+"""The request expired or was canceled before the signer signed."""
 Global___SignatureStatus: _TypeAlias = SignatureStatus  # noqa: Y015
 
 class _FieldType:
@@ -114,14 +118,14 @@ class _FieldTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FieldType.V
     FIELD_TYPE_INITIALS: _FieldType.ValueType  # 2
     """The signer's initials."""
     FIELD_TYPE_DATE_SIGNED: _FieldType.ValueType  # 3
-    """The day on which the signer signs; Zegel fills it in."""
+    """The date on which the signer signs; filled in by Zegel."""
     FIELD_TYPE_TEXT: _FieldType.ValueType  # 4
     """A line of text."""
     FIELD_TYPE_CHECKBOX: _FieldType.ValueType  # 5
     """A box to tick."""
 
 class FieldType(_FieldType, metaclass=_FieldTypeEnumTypeWrapper):
-    """What goes into a field."""
+    """What a field contains."""
 
 FIELD_TYPE_UNSPECIFIED: FieldType.ValueType  # 0
 """Never sent."""
@@ -130,7 +134,7 @@ FIELD_TYPE_SIGNATURE: FieldType.ValueType  # 1
 FIELD_TYPE_INITIALS: FieldType.ValueType  # 2
 """The signer's initials."""
 FIELD_TYPE_DATE_SIGNED: FieldType.ValueType  # 3
-"""The day on which the signer signs; Zegel fills it in."""
+"""The date on which the signer signs; filled in by Zegel."""
 FIELD_TYPE_TEXT: FieldType.ValueType  # 4
 """A line of text."""
 FIELD_TYPE_CHECKBOX: FieldType.ValueType  # 5
@@ -165,24 +169,24 @@ class SignatureRequest(_message.Message):
     title: _builtins.str
     """Title as people know it: 1 to 255 characters."""
     message: _builtins.str
-    """What the sender writes to the signers: at most 5,000 characters."""
+    """The sender's message to the signers: at most 5,000 characters."""
     state: Global___SignatureRequestState.ValueType
-    """Where it stands. Output only."""
+    """Its state. Output only."""
     owner_id: _builtins.str
     """Identifier of the principal or the team that owns it. Output only."""
     audit_id: _builtins.str
-    """The audit ID: it stands on the audit page, and finds the trail again. Output only."""
+    """The audit ID, which is printed on the audit page and identifies the audit trail. Output only."""
     sealed_document_id: _builtins.str
     """The sealed document, once the state is `DOWNLOADABLE`. Output only."""
     etag: _builtins.str
-    """Changes with every change of the request."""
+    """Changes whenever the request changes."""
     @_builtins.property
     def documents(self) -> _containers.RepeatedCompositeFieldContainer[Global___RequestedDocument]:
-        """The documents, in the order in which the sealed file has them."""
+        """The documents, in the order they have in the sealed file."""
 
     @_builtins.property
     def signatures(self) -> _containers.RepeatedCompositeFieldContainer[Global___Signature]:
-        """One signature a signer, in signing order. Output only."""
+        """One signature per signer, in signing order. Output only."""
 
     @_builtins.property
     def fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___Field]:
@@ -190,7 +194,7 @@ class SignatureRequest(_message.Message):
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When it expires; unset for never."""
+        """When it expires; unset if never."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -198,20 +202,20 @@ class SignatureRequest(_message.Message):
 
     @_builtins.property
     def all_signed_time(self) -> _timestamp_pb2.Timestamp:
-        """When everybody had signed. Output only."""
+        """When everyone had signed. Output only."""
 
     @_builtins.property
     def seal_time(self) -> _timestamp_pb2.Timestamp:
-        """When the sealed document came to be. Output only."""
+        """When the sealed document was created. Output only."""
 
     @_builtins.property
     def sealing(self) -> Global___Sealing:
-        """How sealing goes, in the state `ALL_SIGNED`. Output only."""
+        """Progress of sealing, in the state `ALL_SIGNED`. Output only."""
 
     @_builtins.property
     def rendition(self) -> Global___RequestRendition:
-        """What the signers are shown: the sealed file begins with it, byte for byte. Unset in requests from before renditions
-        were made. Output only.
+        """What the signers are shown: the sealed file begins with exactly its bytes. Unset for requests from before
+        renditions existed. Output only.
         """
 
     def __init__(
@@ -245,8 +249,8 @@ Global___SignatureRequest: _TypeAlias = SignatureRequest  # noqa: Y015
 
 @_typing.final
 class RequestRendition(_message.Message):
-    """What the signers of a request are shown, and what they sign: one PDF of all its documents. It is made before the
-    request is sent, and never changes.
+    """What the signers of a request see and sign: one PDF of all its documents. It is made before the request is sent, and
+    never changes.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -258,8 +262,8 @@ class RequestRendition(_message.Message):
     PAGE_COUNT_FIELD_NUMBER: _builtins.int
     FIRST_PAGES_FIELD_NUMBER: _builtins.int
     document_id: _builtins.str
-    """Identifier of the document that has it: of one document, that document; of several, one that was merged of their
-    renditions and belongs to the request.
+    """Identifier of the document that it belongs to. For a request with one document, that document; for several, a
+    document that was merged from their renditions and belongs to the request.
     """
     version: _builtins.int
     """Number of that document's version."""
@@ -268,10 +272,10 @@ class RequestRendition(_message.Message):
     size: _builtins.int
     """Size in bytes."""
     page_count: _builtins.int
-    """How many pages it has."""
+    """Number of pages."""
     @_builtins.property
     def first_pages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Of each document of the request, in order: the page of the rendition with which it begins, from 1."""
+        """For each document of the request, in order: the page of the rendition on which it begins, from 1."""
 
     def __init__(
         self,
@@ -293,7 +297,7 @@ Global___RequestRendition: _TypeAlias = RequestRendition  # noqa: Y015
 
 @_typing.final
 class Sealing(_message.Message):
-    """How the sealing of a request goes."""
+    """Progress of sealing a request."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -302,16 +306,16 @@ class Sealing(_message.Message):
     NEXT_ATTEMPT_TIME_FIELD_NUMBER: _builtins.int
     BLOCKED_FIELD_NUMBER: _builtins.int
     attempts: _builtins.int
-    """How often it was tried."""
+    """Number of attempts so far."""
     last_reason: _builtins.str
-    """Why the last try failed: the name of an `ErrorReason` without its prefix, or empty."""
+    """Why the last attempt failed: the name of an `ErrorReason` without its prefix, or empty."""
     blocked: _builtins.bool
-    """Whether the last try failed for a reason that does not pass by waiting. It is tried again from time to time all the
-    same, and when the operator says so; the request's trail has `SIGNATURE_REQUEST_INVALID`.
+    """Whether the last attempt failed for a reason that waiting does not resolve. It is still retried from time to time,
+    and whenever the operator asks for it; the audit trail has `SIGNATURE_REQUEST_INVALID`.
     """
     @_builtins.property
     def next_attempt_time(self) -> _timestamp_pb2.Timestamp:
-        """When it is tried next."""
+        """When the next attempt is due."""
 
     def __init__(
         self,
@@ -331,7 +335,7 @@ Global___Sealing: _TypeAlias = Sealing  # noqa: Y015
 
 @_typing.final
 class RequestedDocument(_message.Message):
-    """A version of a document that is to be signed."""
+    """A version of a document to be signed."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -343,13 +347,13 @@ class RequestedDocument(_message.Message):
     document_id: _builtins.str
     """Identifier of the document. Required."""
     version: _builtins.int
-    """Number of the version; in a request, 0 for the newest at that moment."""
+    """Number of the version. In a request, 0 means the newest at that time."""
     title: _builtins.str
-    """Its title at that moment. Output only."""
+    """Its title at the time of sending. Output only."""
     sha256: _builtins.bytes
     """SHA-256 of its bytes as uploaded, 32 bytes. Output only."""
     page_count: _builtins.int
-    """How many pages it has. Output only."""
+    """Number of pages. Output only."""
     def __init__(
         self,
         *,
@@ -390,9 +394,9 @@ class Signature(_message.Message):
     email: _builtins.str
     """The signer's mail address."""
     order: _builtins.int
-    """Place in the signing order: signers of equal order sign in any order; a higher one waits for all lower ones."""
+    """Position in the signing order: signers of equal order sign in any order; a higher one waits for all lower ones."""
     status: Global___SignatureStatus.ValueType
-    """Where it stands."""
+    """Its status."""
     decline_reason: _builtins.str
     """Why the signer declined: at most 1,000 characters."""
     @_builtins.property
@@ -435,7 +439,7 @@ Global___Signature: _TypeAlias = Signature  # noqa: Y015
 
 @_typing.final
 class Signer(_message.Message):
-    """A person who is to sign."""
+    """A person who has to sign."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -443,11 +447,11 @@ class Signer(_message.Message):
     EMAIL_FIELD_NUMBER: _builtins.int
     ORDER_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Name, as it is to stand beside the signature. Required: 1 to 200 characters."""
+    """Name, as printed next to the signature. Required: 1 to 200 characters."""
     email: _builtins.str
-    """Mail address. Required, and unlike every other signer's of the request."""
+    """Mail address. Required, and different from that of every other signer of the request."""
     order: _builtins.int
-    """Place in the signing order, from 0: signers of equal order sign in any order."""
+    """Position in the signing order, from 0: signers of equal order sign in any order."""
     def __init__(
         self,
         *,
@@ -465,7 +469,7 @@ Global___Signer: _TypeAlias = Signer  # noqa: Y015
 
 @_typing.final
 class Field(_message.Message):
-    """A place on a page that a signer fills."""
+    """An area of a page for one signer to fill in."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -481,27 +485,27 @@ class Field(_message.Message):
     SIGNER_INDEX_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     api_id: _builtins.str
-    """The partner's own name of it, unique in the request: 1 to 64 characters."""
+    """The partner's own identifier for it, unique within the request: 1 to 64 characters."""
     type: Global___FieldType.ValueType
-    """What goes into it. Required."""
+    """What it contains. Required."""
     document_index: _builtins.int
     """Which document, as an index into the request's documents, from 0."""
     page: _builtins.int
-    """Which page of it, from 1. Required."""
+    """Page of that document, from 1. Required."""
     x: _builtins.float
-    """Distance of its left edge from the left edge of the page as shown, in points."""
+    """Distance of its left edge from the left edge of the page as displayed, in points."""
     y: _builtins.float
-    """Distance of its top edge from the top edge of the page as shown, in points."""
+    """Distance of its top edge from the top edge of the page as displayed, in points."""
     width: _builtins.float
     """Width in points: more than 0, within the page."""
     height: _builtins.float
     """Height in points: more than 0, within the page."""
     required: _builtins.bool
-    """Whether the signer cannot sign without it. A signature is always required."""
+    """Whether the signer has to fill it in before signing. A signature field is always required."""
     signer_index: _builtins.int
-    """Whose it is, as an index into the request's signers, from 0."""
+    """Which signer it belongs to, as an index into the request's signers, from 0."""
     name: _builtins.str
-    """Name for people: at most 200 characters."""
+    """Label for people: at most 200 characters."""
     def __init__(
         self,
         *,
@@ -527,7 +531,7 @@ Global___Field: _TypeAlias = Field  # noqa: Y015
 
 @_typing.final
 class FieldValue(_message.Message):
-    """What a signer puts into a field."""
+    """The value of a field."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -565,16 +569,16 @@ Global___FieldValue: _TypeAlias = FieldValue  # noqa: Y015
 
 @_typing.final
 class Mark(_message.Message):
-    """How a signer signs."""
+    """A signature or initials as the signer made them."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPED_FIELD_NUMBER: _builtins.int
     DRAWN_PNG_FIELD_NUMBER: _builtins.int
     typed: _builtins.str
-    """A name typed: 1 to 200 characters."""
+    """A typed name: 1 to 200 characters."""
     drawn_png: _builtins.bytes
-    """A picture drawn: a PNG of at most 256 KiB and 2,000 by 2,000 pixels."""
+    """A drawing: a PNG of at most 256 KiB and 2,000 by 2,000 pixels."""
     def __init__(
         self,
         *,

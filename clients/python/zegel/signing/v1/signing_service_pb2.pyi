@@ -32,32 +32,32 @@ class _SignerLinkStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Signe
     SIGNER_LINK_STATE_UNSPECIFIED: _SignerLinkState.ValueType  # 0
     """Never sent."""
     SIGNER_LINK_STATE_ISSUED: _SignerLinkState.ValueType  # 1
-    """It can be turned into a session."""
+    """It can be exchanged for a session."""
     SIGNER_LINK_STATE_REDEEMED: _SignerLinkState.ValueType  # 2
-    """It was turned into a session, and is good for no other."""
+    """It was exchanged for a session, and cannot be used again."""
     SIGNER_LINK_STATE_REVOKED: _SignerLinkState.ValueType  # 3
-    """It was revoked, and the session that it was turned into, if it was."""
+    """It was revoked, together with the session it was exchanged for, if any."""
     SIGNER_LINK_STATE_EXPIRED: _SignerLinkState.ValueType  # 4
-    """It was never turned into a session, and ended: by its expiry, or because its signature is awaited no more."""
+    """It ended without being redeemed: it expired, or its signature is no longer awaited."""
 
 class SignerLinkState(_SignerLinkState, metaclass=_SignerLinkStateEnumTypeWrapper):
-    """Where a signer link stands."""
+    """The state of a signer link."""
 
 SIGNER_LINK_STATE_UNSPECIFIED: SignerLinkState.ValueType  # 0
 """Never sent."""
 SIGNER_LINK_STATE_ISSUED: SignerLinkState.ValueType  # 1
-"""It can be turned into a session."""
+"""It can be exchanged for a session."""
 SIGNER_LINK_STATE_REDEEMED: SignerLinkState.ValueType  # 2
-"""It was turned into a session, and is good for no other."""
+"""It was exchanged for a session, and cannot be used again."""
 SIGNER_LINK_STATE_REVOKED: SignerLinkState.ValueType  # 3
-"""It was revoked, and the session that it was turned into, if it was."""
+"""It was revoked, together with the session it was exchanged for, if any."""
 SIGNER_LINK_STATE_EXPIRED: SignerLinkState.ValueType  # 4
-"""It was never turned into a session, and ended: by its expiry, or because its signature is awaited no more."""
+"""It ended without being redeemed: it expired, or its signature is no longer awaited."""
 Global___SignerLinkState: _TypeAlias = SignerLinkState  # noqa: Y015
 
 @_typing.final
 class CreateSignatureRequestRequest(_message.Message):
-    """Request of `CreateSignatureRequest`."""
+    """Request message for `CreateSignatureRequest`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -72,28 +72,28 @@ class CreateSignatureRequestRequest(_message.Message):
     title: _builtins.str
     """Title. Required: 1 to 255 characters."""
     message: _builtins.str
-    """What the sender writes to the signers: at most 5,000 characters."""
+    """Message to the signers: at most 5,000 characters."""
     request_id: _builtins.str
-    """Makes the call idempotent: up to 64 printable characters; kept for a day at least."""
+    """Optional. Makes the call idempotent: up to 64 printable characters, remembered for at least a day."""
     team_id: _builtins.str
-    """The team that is to own the request, and its sealed document (`tea_...`): one that the caller is in, or any of the
-    tenant's with `SCOPE_ANY`. Empty for the caller itself.
+    """The team that will own the request and its sealed document (`tea_...`): one that the caller is in or, in
+    `SCOPE_ANY`, any in the tenant. If empty, the caller owns them.
     """
     @_builtins.property
     def documents(self) -> _containers.RepeatedCompositeFieldContainer[_signature_request_pb2.RequestedDocument]:
-        """The documents to sign: 1 to 20, in the order in which the sealed file is to have them."""
+        """The documents to sign: 1 to 20, in the order they are to have in the sealed file."""
 
     @_builtins.property
     def signers(self) -> _containers.RepeatedCompositeFieldContainer[_signature_request_pb2.Signer]:
-        """Who is to sign: 1 to 50."""
+        """Who has to sign: 1 to 50."""
 
     @_builtins.property
     def fields(self) -> _containers.RepeatedCompositeFieldContainer[_signature_request_pb2.Field]:
-        """What is to be filled in: up to 1,000. Each signer needs a signature field."""
+        """The fields: up to 1,000. Each signer needs at least one signature field."""
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When the request expires: in the future; unset for never."""
+        """When the request expires: in the future; unset if never."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ Global___CreateSignatureRequestRequest: _TypeAlias = CreateSignatureRequestReque
 
 @_typing.final
 class CreateSignatureRequestResponse(_message.Message):
-    """Answer of `CreateSignatureRequest`."""
+    """Response message for `CreateSignatureRequest`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -141,7 +141,7 @@ Global___CreateSignatureRequestResponse: _TypeAlias = CreateSignatureRequestResp
 
 @_typing.final
 class GetSignatureRequestRequest(_message.Message):
-    """Request of `GetSignatureRequest`."""
+    """Request message for `GetSignatureRequest`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -163,7 +163,7 @@ Global___GetSignatureRequestRequest: _TypeAlias = GetSignatureRequestRequest  # 
 
 @_typing.final
 class GetSignatureRequestResponse(_message.Message):
-    """Answer of `GetSignatureRequest`."""
+    """Response message for `GetSignatureRequest`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -187,7 +187,7 @@ Global___GetSignatureRequestResponse: _TypeAlias = GetSignatureRequestResponse  
 
 @_typing.final
 class ListSignatureRequestsRequest(_message.Message):
-    """Request of `ListSignatureRequests`."""
+    """Request message for `ListSignatureRequests`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -195,11 +195,11 @@ class ListSignatureRequestsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """The most requests to return: 1 to 1,000, 100 where it is 0; larger values are cut to 1,000."""
+    """Maximum number of requests to return: 1 to 1,000. 0 means 100; values above 1,000 are treated as 1,000."""
     page_token: _builtins.str
-    """`next_page_token` of an earlier answer, to go on from there."""
+    """`next_page_token` of the previous response, to get the next page. Empty for the first page."""
     state: _signature_request_pb2.SignatureRequestState.ValueType
-    """Only those in this state; unset for all."""
+    """Only requests in this state. If unset, all."""
     def __init__(
         self,
         *,
@@ -217,14 +217,14 @@ Global___ListSignatureRequestsRequest: _TypeAlias = ListSignatureRequestsRequest
 
 @_typing.final
 class ListSignatureRequestsResponse(_message.Message):
-    """Answer of `ListSignatureRequests`."""
+    """Response message for `ListSignatureRequests`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SIGNATURE_REQUESTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Token of the next page; empty on the last."""
+    """Token for the next page; empty on the last page."""
     @_builtins.property
     def signature_requests(self) -> _containers.RepeatedCompositeFieldContainer[_signature_request_pb2.SignatureRequest]:
         """The requests of this page."""
@@ -245,7 +245,7 @@ Global___ListSignatureRequestsResponse: _TypeAlias = ListSignatureRequestsRespon
 
 @_typing.final
 class UpdateSignatureRequestRequest(_message.Message):
-    """Request of `UpdateSignatureRequest`."""
+    """Request message for `UpdateSignatureRequest`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -253,11 +253,13 @@ class UpdateSignatureRequestRequest(_message.Message):
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def signature_request(self) -> _signature_request_pb2.SignatureRequest:
-        """The request with the fields to change, its identifier, and the `etag` last read, or an empty one."""
+        """The request with the fields to change, its identifier, and the `etag` last read (if empty, any version is
+        accepted).
+        """
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Which fields to change: `expire_time`. Empty for all of them."""
+        """Which fields to change: `expire_time`. If empty, all of them."""
 
     def __init__(
         self,
@@ -275,7 +277,7 @@ Global___UpdateSignatureRequestRequest: _TypeAlias = UpdateSignatureRequestReque
 
 @_typing.final
 class UpdateSignatureRequestResponse(_message.Message):
-    """Answer of `UpdateSignatureRequest`."""
+    """Response message for `UpdateSignatureRequest`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -299,7 +301,7 @@ Global___UpdateSignatureRequestResponse: _TypeAlias = UpdateSignatureRequestResp
 
 @_typing.final
 class CancelSignatureRequestRequest(_message.Message):
-    """Request of `CancelSignatureRequest`."""
+    """Request message for `CancelSignatureRequest`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -308,7 +310,7 @@ class CancelSignatureRequestRequest(_message.Message):
     signature_request_id: _builtins.str
     """Identifier of the signature request. Required."""
     etag: _builtins.str
-    """The `etag` last read, or empty."""
+    """The `etag` last read. If empty, any version is accepted."""
     def __init__(
         self,
         *,
@@ -325,14 +327,14 @@ Global___CancelSignatureRequestRequest: _TypeAlias = CancelSignatureRequestReque
 
 @_typing.final
 class CancelSignatureRequestResponse(_message.Message):
-    """Answer of `CancelSignatureRequest`."""
+    """Response message for `CancelSignatureRequest`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SIGNATURE_REQUEST_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def signature_request(self) -> _signature_request_pb2.SignatureRequest:
-        """The request, called off."""
+        """The request, canceled."""
 
     def __init__(
         self,
@@ -349,7 +351,7 @@ Global___CancelSignatureRequestResponse: _TypeAlias = CancelSignatureRequestResp
 
 @_typing.final
 class MoveSignatureRequestRequest(_message.Message):
-    """Request of `MoveSignatureRequest`."""
+    """Request message for `MoveSignatureRequest`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -359,9 +361,9 @@ class MoveSignatureRequestRequest(_message.Message):
     signature_request_id: _builtins.str
     """Identifier of the signature request. Required."""
     owner_id: _builtins.str
-    """Identifier of the member, API key or team that is to own it. Required."""
+    """Identifier of the new owner: a member, API key or team. Required."""
     etag: _builtins.str
-    """The `etag` last read, or empty."""
+    """The `etag` last read. If empty, any version is accepted."""
     def __init__(
         self,
         *,
@@ -379,7 +381,7 @@ Global___MoveSignatureRequestRequest: _TypeAlias = MoveSignatureRequestRequest  
 
 @_typing.final
 class MoveSignatureRequestResponse(_message.Message):
-    """Answer of `MoveSignatureRequest`."""
+    """Response message for `MoveSignatureRequest`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -403,7 +405,7 @@ Global___MoveSignatureRequestResponse: _TypeAlias = MoveSignatureRequestResponse
 
 @_typing.final
 class CreateSignerSessionRequest(_message.Message):
-    """Request of `CreateSignerSession`."""
+    """Request message for `CreateSignerSession`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -416,7 +418,7 @@ class CreateSignerSessionRequest(_message.Message):
     """Identifier of the signer's signature. Required."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When the session ends at the latest: at most 24 hours ahead, 1 hour where it is unset."""
+        """When the session expires at the latest: at most 24 hours from now. If unset, 1 hour from now."""
 
     def __init__(
         self,
@@ -435,7 +437,7 @@ Global___CreateSignerSessionRequest: _TypeAlias = CreateSignerSessionRequest  # 
 
 @_typing.final
 class CreateSignerSessionResponse(_message.Message):
-    """Answer of `CreateSignerSession`."""
+    """Response message for `CreateSignerSession`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -443,12 +445,12 @@ class CreateSignerSessionResponse(_message.Message):
     TOKEN_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
-    """Identifier of the session, by which to revoke it."""
+    """Identifier of the session, needed to revoke it."""
     token: _builtins.str
-    """Its token, `zs_...`. It is told only here: the server keeps a hash of it."""
+    """Its token, `zs_...`. Returned only here: the server stores only a hash of it."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When it ends at the latest."""
+        """When it expires at the latest."""
 
     def __init__(
         self,
@@ -467,7 +469,7 @@ Global___CreateSignerSessionResponse: _TypeAlias = CreateSignerSessionResponse  
 
 @_typing.final
 class CreateSignerLinkRequest(_message.Message):
-    """Request of `CreateSignerLink`."""
+    """Request message for `CreateSignerLink`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -480,10 +482,10 @@ class CreateSignerLinkRequest(_message.Message):
     signature_id: _builtins.str
     """Identifier of the signer's signature. Required."""
     request_id: _builtins.str
-    """Makes the call idempotent: up to 64 printable characters; kept for a day at least."""
+    """Optional. Makes the call idempotent: up to 64 printable characters, remembered for at least a day."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When the link ends unless it is redeemed before: at most 30 days ahead, 7 days where it is unset."""
+        """When the link expires if it has not been redeemed: at most 30 days from now. If unset, 7 days from now."""
 
     def __init__(
         self,
@@ -503,7 +505,7 @@ Global___CreateSignerLinkRequest: _TypeAlias = CreateSignerLinkRequest  # noqa: 
 
 @_typing.final
 class CreateSignerLinkResponse(_message.Message):
-    """Answer of `CreateSignerLink`."""
+    """Response message for `CreateSignerLink`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -511,14 +513,14 @@ class CreateSignerLinkResponse(_message.Message):
     TOKEN_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     signer_link_id: _builtins.str
-    """Identifier of the link, `lnk_...`, by which to revoke it. It is no secret: the token is."""
+    """Identifier of the link, `lnk_...`, needed to revoke it. Not secret: the token is."""
     token: _builtins.str
-    """Its token, `zl_...`. It is told only here: the server keeps a hash of it. Put it into a URL's fragment, after `#`:
-    what stands there goes into no server's log.
+    """Its token, `zl_...`. Returned only here: the server stores only a hash of it. Put it into the fragment of a URL,
+    after `#`, which browsers do not send to servers and which therefore appears in no server log.
     """
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When it ends unless it is redeemed before."""
+        """When it expires if it has not been redeemed."""
 
     def __init__(
         self,
@@ -537,7 +539,7 @@ Global___CreateSignerLinkResponse: _TypeAlias = CreateSignerLinkResponse  # noqa
 
 @_typing.final
 class SignerLink(_message.Message):
-    """A link that was made for a signer."""
+    """A link created for a signer."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -550,28 +552,28 @@ class SignerLink(_message.Message):
     REDEEM_TIME_FIELD_NUMBER: _builtins.int
     REVOKE_TIME_FIELD_NUMBER: _builtins.int
     signer_link_id: _builtins.str
-    """Identifier, `lnk_...`. It is no secret."""
+    """Identifier, `lnk_...`. Not secret."""
     signature_id: _builtins.str
     """Identifier of the signer's signature."""
     state: Global___SignerLinkState.ValueType
-    """Where it stands at this moment."""
+    """Its current state."""
     creator_id: _builtins.str
-    """Identifier of the principal that made it."""
+    """Identifier of the principal that created it."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was made."""
+        """When it was created."""
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When it ends unless it is redeemed before."""
+        """When it expires if it has not been redeemed."""
 
     @_builtins.property
     def redeem_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was turned into a session; unset where it was not."""
+        """When it was exchanged for a session; unset if it was not."""
 
     @_builtins.property
     def revoke_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was revoked; unset where it was not."""
+        """When it was revoked; unset if it was not."""
 
     def __init__(
         self,
@@ -595,7 +597,7 @@ Global___SignerLink: _TypeAlias = SignerLink  # noqa: Y015
 
 @_typing.final
 class ListSignerLinksRequest(_message.Message):
-    """Request of `ListSignerLinks`."""
+    """Request message for `ListSignerLinks`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -605,9 +607,9 @@ class ListSignerLinksRequest(_message.Message):
     signature_request_id: _builtins.str
     """Identifier of the signature request. Required."""
     page_size: _builtins.int
-    """The most links to return: 1 to 1,000, 100 where it is 0; larger values are cut to 1,000."""
+    """Maximum number of links to return: 1 to 1,000. 0 means 100; values above 1,000 are treated as 1,000."""
     page_token: _builtins.str
-    """`next_page_token` of an earlier answer, to go on from there."""
+    """`next_page_token` of the previous response, to get the next page. Empty for the first page."""
     def __init__(
         self,
         *,
@@ -625,14 +627,14 @@ Global___ListSignerLinksRequest: _TypeAlias = ListSignerLinksRequest  # noqa: Y0
 
 @_typing.final
 class ListSignerLinksResponse(_message.Message):
-    """Answer of `ListSignerLinks`."""
+    """Response message for `ListSignerLinks`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SIGNER_LINKS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Token of the next page; empty on the last."""
+    """Token for the next page; empty on the last page."""
     @_builtins.property
     def signer_links(self) -> _containers.RepeatedCompositeFieldContainer[Global___SignerLink]:
         """The links of this page."""
@@ -653,7 +655,7 @@ Global___ListSignerLinksResponse: _TypeAlias = ListSignerLinksResponse  # noqa: 
 
 @_typing.final
 class RevokeSignerLinkRequest(_message.Message):
-    """Request of `RevokeSignerLink`."""
+    """Request message for `RevokeSignerLink`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -679,7 +681,7 @@ Global___RevokeSignerLinkRequest: _TypeAlias = RevokeSignerLinkRequest  # noqa: 
 
 @_typing.final
 class RevokeSignerLinkResponse(_message.Message):
-    """Answer of `RevokeSignerLink`."""
+    """Response message for `RevokeSignerLink`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

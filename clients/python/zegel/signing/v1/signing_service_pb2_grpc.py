@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class SigningServiceStub:
-    """What the sender does: signature requests.
+    """What a sender does: signature requests, and access for their signers.
     """
 
     def __init__(self, channel):
@@ -88,16 +88,18 @@ class SigningServiceStub:
 
 
 class SigningServiceServicer:
-    """What the sender does: signature requests.
+    """What a sender does: signature requests, and access for their signers.
     """
 
     def CreateSignatureRequest(self, request, context):
-        """Sends a signature request. Idempotent by `request_id`. `INVALID_ARGUMENT` names what is wrong with a document, a
-        signer or a field, with `MISSING_SIGNATURE_FIELD` where a signer has none; `NOT_FOUND` where a document is not the
-        caller's to see; `FAILED_PRECONDITION` with `DOCUMENT_DESTROYED`, or with `DOCUMENT_TOO_COMPLEX` where the request
-        could not be sealed in the end, such as where the renditions together exceed 160 MiB or 2,000 pages. The renditions
-        of several documents are merged here, so that a request that was sent can be signed at once. A document that has no
-        rendition yet gets one, and is refused where none can be made, with `DOCUMENT_UNREADABLE` or `DOCUMENT_ENCRYPTED`.
+        """Creates and sends a signature request. Idempotent by `request_id`. The renditions of several documents are merged
+        here, so that the request can be signed as soon as it is sent. A document without a rendition gets one here.
+
+        Fails with `INVALID_ARGUMENT` naming what is wrong with a document, a signer or a field (`MISSING_SIGNATURE_FIELD`
+        if a signer has no signature field), and with `NOT_FOUND` if the caller cannot see a document. Fails with
+        `FAILED_PRECONDITION`: `DOCUMENT_DESTROYED`; `DOCUMENT_UNREADABLE` or `DOCUMENT_ENCRYPTED` if no rendition can be
+        made; `DOCUMENT_TOO_COMPLEX` if the request could not be sealed later, for example because the renditions together
+        exceed 160 MiB or 2,000 pages.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -111,74 +113,80 @@ class SigningServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListSignatureRequests(self, request, context):
-        """Lists signature requests, the newest first.
+        """Lists signature requests, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateSignatureRequest(self, request, context):
-        """Changes when a signature request expires. `FAILED_PRECONDITION` with `SIGNATURE_REQUEST_CLOSED`; `ABORTED` where
-        the `etag` is old.
+        """Changes when a signature request expires. Fails with `FAILED_PRECONDITION` (`SIGNATURE_REQUEST_CLOSED`), and with
+        `ABORTED` if the `etag` is out of date.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelSignatureRequest(self, request, context):
-        """Calls a signature request off. Idempotent. `FAILED_PRECONDITION` with `SIGNATURE_REQUEST_CLOSED` where everybody
-        has signed, or it ended otherwise.
+        """Cancels a signature request. Idempotent. Fails with `FAILED_PRECONDITION` (`SIGNATURE_REQUEST_CLOSED`) if everyone
+        has signed, or the request has ended in another way.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def MoveSignatureRequest(self, request, context):
-        """Gives a signature request another owner, in whatever state it is: moves it into a team, out of one, or to another
-        principal. Its trail, its sealed document and what was merged for it go with it; the documents that it was made of
-        stay where they are, and its signers notice nothing. `NOT_FOUND` where the caller does not reach the request, or
-        the owner to be: that is the caller itself, a team that it is in, a member who delegates to it, or, with
-        `signature_request.create` in `SCOPE_ANY`, anybody in the tenant. `PERMISSION_DENIED` with `GRANT_EXCEEDS_GRANTER`
-        where the receiver, or somebody in the team that receives, could do with it what the caller may not; and where a
-        team owns it and the caller neither holds `team.update` there nor `signature_request.move` in `SCOPE_ANY`. A
-        delegation carries no move. `ABORTED` where the `etag` is old.
+        """Changes a signature request's owner, in any state: into a team, out of one, or to another principal. Its audit
+        trail, its sealed document and the document merged for it move with it. The documents it was made from stay with
+        their owners, and its signers are not affected.
+
+        The new owner must be the caller itself, a team that it is in, a member who delegates to it, or, if the caller
+        holds `signature_request.create` in `SCOPE_ANY`, anyone in the tenant. Fails with `NOT_FOUND` if the caller does
+        not reach the request or the new owner. Fails with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the new owner,
+        or someone in the new team, could do with the request what the caller may not; and if a team owns it and the caller
+        holds neither `team.update` for that team nor `signature_request.move` in `SCOPE_ANY`. A delegation does not
+        include moving. Fails with `ABORTED` if the `etag` is out of date.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateSignerSession(self, request, context):
-        """Opens a session for one signer of one request, for the partner's own backend to act with. Who opened it stands in
-        the audit trail. Where clients show certificates (mutual TLS), the session is bound to the caller's, so that nobody
-        else can use it: to hand it over to the signer's browser, make a link (`CreateSignerLink`). Not idempotent: each call
-        opens another. `RESOURCE_EXHAUSTED` with `TRAIL_FULL` where the request has had 5,000 sessions and links.
+        """Opens a session for one signer of one request, to be used by the partner's own backend. The audit trail records who
+        opened it. Where clients present certificates (mutual TLS), the session is bound to the caller's certificate, so
+        that nobody else can use it; to give access to the signer's browser, create a link instead (`CreateSignerLink`).
+        Not idempotent: each call opens another session. Fails with `RESOURCE_EXHAUSTED` (`TRAIL_FULL`) if the sender's
+        side has used up the events that the request's audit trail allows it (5,000).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateSignerLink(self, request, context):
-        """Makes a link for one signer of one request: a token that the partner puts into a URL or a mail of its own, and that
-        whoever opens it turns into a session, once, by `IdentityService.ExchangeToken`. Who made it and who redeemed it
-        stand in the request's audit trail. It ends with the signature, the request, its expiry, `RevokeSignerLink`, and with
-        the API key it was made by or through. Idempotent by `request_id`; the token is kept nowhere, so a repetition gets a
-        new one for as long as the link is good, and the one before ends. `FAILED_PRECONDITION` where the signer has signed
-        or declined, or the request has ended.
+        """Creates a link for one signer of one request: a token that the partner puts into a URL or a mail of its own, and
+        that whoever opens it exchanges for a session, once, by `IdentityService.ExchangeToken`. The request's audit trail
+        records who created the link and who redeemed it. The link ends when the signer has signed or declined, when the
+        request ends, when it expires, when it is revoked (`RevokeSignerLink`), and when the API key that it was created
+        with is revoked.
+
+        Idempotent by `request_id`. The token is not stored, so a repeated call returns a new token as long as the link is
+        valid, and the previous token stops working. Fails with `FAILED_PRECONDITION` if the signer has signed or declined,
+        or the request has ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListSignerLinks(self, request, context):
-        """Lists the links that were made for a request's signers, the newest first, and what became of each: never a token,
-        which is kept nowhere. A link is listed until 30 days after it has ended by its expiry.
+        """Lists the links created for a request's signers, newest first, and the state of each. Tokens are not included: they
+        are not stored. A link is listed until 30 days after its expiry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RevokeSignerLink(self, request, context):
-        """Revokes a signer link, and the session it was turned into if it was. Idempotent.
+        """Revokes a signer link and, if it has been redeemed, the session it was exchanged for. Idempotent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -246,7 +254,7 @@ def add_SigningServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SigningService:
-    """What the sender does: signature requests.
+    """What a sender does: signature requests, and access for their signers.
     """
 
     @staticmethod
