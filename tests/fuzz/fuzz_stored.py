@@ -26,8 +26,8 @@ if __name__ == "__main__":
 from zegel.segments import SEGMENT_PLAINTEXT_SIZE, SegmentCipher, StreamEncryptor, segment_count
 from zegel_server.crypto import TenantKey, WrappedDek, new_dek, unwrap_dek
 from zegel_server.documents.encrypted_store import EncryptedStore
-from zegel_server.documents.parts import PART_SIZE, part_key, place_of
-from zegel_server.documents.streams import Place
+from zegel_server.documents.parts import PART_SIZE, part_key, stored_range
+from zegel_server.documents.streams import ContentId
 from zegel_server.errors import DataLoss
 from zegel_server.keys.service import StoredDek
 from zegel_server.storage import BlobInfo
@@ -88,7 +88,7 @@ class Keys:
 class Document:
     """What the row has, and what it is of."""
 
-    place: Place
+    content_id: ContentId
     prefix: str
     header: bytes
     dek: StoredDek
@@ -97,7 +97,7 @@ class Document:
 
     @property
     def parts(self) -> list[str]:
-        return [part_key(self.prefix, part) for part in range(place_of(len(self.segments) - 1, self.size)[0] + 1)]
+        return [part_key(self.prefix, part) for part in range(stored_range(len(self.segments) - 1, self.size)[0] + 1)]
 
 
 class World:
@@ -117,10 +117,10 @@ class World:
             self.large += [self.make(tenant, "doc_large", version, LARGE) for version in (1, 2)]
 
     def make(self, tenant_id: str, document_id: str, version: int, size: int) -> Document:
-        place = Place(tenant_id, document_id, version)
-        dek, wrapped = new_dek(self.keys.tenants[tenant_id], place.key_id)
-        cipher = SegmentCipher.create(dek.key, place.aad)
-        data = random.Random(f"{place}").randbytes(size)  # noqa: S311 - no secret
+        content_id = ContentId(tenant_id, document_id, version)
+        dek, wrapped = new_dek(self.keys.tenants[tenant_id], content_id.key_id)
+        cipher = SegmentCipher.create(dek.key, content_id.aad)
+        data = random.Random(f"{content_id}").randbytes(size)  # noqa: S311 - no secret
         encryptor = StreamEncryptor(cipher)
         pieces = [*encryptor.update(data), encryptor.finish()]
         stream = b"".join([cipher.header, *pieces])
@@ -132,7 +132,7 @@ class World:
             plain.append(data[at : at + len(piece) - 16])
             at += len(piece) - 16
         stored = StoredDek(1, wrapped.blob, wrapped.commitment)
-        return Document(place, prefix, cipher.header, stored, size, tuple(plain))
+        return Document(content_id, prefix, cipher.header, stored, size, tuple(plain))
 
 
 Alter = Callable[[World, Document, Document, random.Random], Document]
@@ -230,7 +230,7 @@ def displaced(_: World, document: Document, other: Document, __: random.Random) 
 
 def readdressed(_: World, document: Document, other: Document, __: random.Random) -> Document:
     """The same, with its key and header, which an attacker at the database can move along."""
-    return replace(document, place=other.place)
+    return replace(document, content_id=other.content_id)
 
 
 ALTERATIONS: tuple[Alter, ...] = (
@@ -252,7 +252,7 @@ async def read(world: World, row: Document) -> list[bytes]:
     """What comes out until it is refused."""
     out: list[bytes] = []
     try:
-        stream = await world.encrypted_store.open_stream(row.place, row.prefix, row.header, row.dek, row.size)
+        stream = await world.encrypted_store.open_stream(row.content_id, row.prefix, row.header, row.dek, row.size)
         async for segment in stream.segments(range(segment_count(row.size))):
             out.append(segment)  # noqa: PERF401 - what came before an error counts
     except DataLoss:
@@ -274,12 +274,12 @@ def still_good(world: World, document: Document, row: Document) -> int | None:
 
 def altered(world: World, document: Document, index: int) -> bool:
     """Whether a stored byte of a segment is another."""
-    part, place = place_of(index, document.size)
+    part, within = stored_range(index, document.size)
     key = part_key(document.prefix, part)
     if key not in world.blobs.altered:
         return False
     now, before = world.blobs.altered[key], world.blobs.stored[key]
-    return now is None or now[place.start : place.stop] != before[place.start : place.stop]
+    return now is None or now[within.start : within.stop] != before[within.start : within.stop]
 
 
 async def case(world: World, seed: int, number: int) -> tuple[str, int]:

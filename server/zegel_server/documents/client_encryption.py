@@ -24,33 +24,37 @@ from zegel_server.documents.encrypted_store import EncryptedStore
 from zegel_server.documents.model import ClientEncryption, Finish
 from zegel_server.documents.part_writer import LastPart, PartWriter, Progress
 from zegel_server.documents.parts import PART_SEGMENTS, PART_SIZE
-from zegel_server.documents.streams import Ciphertext, Place, Stream
+from zegel_server.documents.streams import Ciphertext, ContentId, Stream
 from zegel_server.errors import DataLoss, InvalidArgument
 from zegel_server.keys.service import StoredDek
 
 
-async def client_encryption_of(encrypted_store: EncryptedStore, place: Place, stored: StoredDek) -> ClientEncryption:
+async def client_encryption_of(
+    encrypted_store: EncryptedStore, content_id: ContentId, stored: StoredDek
+) -> ClientEncryption:
     """What the client needs to encrypt an upload.
 
     Args:
         encrypted_store: Has the upload's key.
-        place: Which version it is to become.
+        content_id: Which version it is to become.
         stored: The upload's key, as its row has it.
 
     Raises:
         DataLoss: The key is not the one committed to.
         Unavailable: The key provider does not answer.
     """
-    key = await encrypted_store.receiving_key(place, stored)
-    return ClientEncryption(key.public_bytes, place.tenant_id)
+    key = await encrypted_store.receiving_key(content_id, stored)
+    return ClientEncryption(key.public_bytes, content_id.tenant_id)
 
 
-async def open_wrapped(encrypted_store: EncryptedStore, place: Place, stored: StoredDek, wrapped: bytes) -> bytes:
+async def open_wrapped(
+    encrypted_store: EncryptedStore, content_id: ContentId, stored: StoredDek, wrapped: bytes
+) -> bytes:
     """The document's key, as its sender wrapped it.
 
     Args:
         encrypted_store: Has the upload's key.
-        place: Which version it is to become.
+        content_id: Which version it is to become.
         stored: The upload's key, as its row has it.
         wrapped: What the sender sent.
 
@@ -63,9 +67,9 @@ async def open_wrapped(encrypted_store: EncryptedStore, place: Place, stored: St
         raise InvalidArgument(
             "wrapped_dek", "the chunks of this upload are encrypted by the client", reason="MISSING_FIELD"
         )
-    key = await encrypted_store.receiving_key(place, stored)
+    key = await encrypted_store.receiving_key(content_id, stored)
     try:
-        return key.unwrap(wrapped, place.client_encryption_info)
+        return key.unwrap(wrapped, content_id.client_encryption_info)
     except UnwrapError:
         raise InvalidArgument("wrapped_dek", "was not wrapped to this upload's public key") from None
 
@@ -114,11 +118,11 @@ class CiphertextWriter:
             self._part_writer.part.take(len(piece))[:] = piece
             data = data[len(piece) :]
 
-    async def end(self, place: Place, dek: bytes, finish: Finish) -> tuple[LastPart, Stream]:
+    async def end(self, content_id: ContentId, dek: bytes, finish: Finish) -> tuple[LastPart, Stream]:
         """Decrypts and hashes everything, and has all but the last part stored.
 
         Args:
-            place: Which version it is to become.
+            content_id: Which version it is to become.
             dek: The document's key.
             finish: What it is to be, its size that of what came.
 
@@ -138,7 +142,7 @@ class CiphertextWriter:
         part_store = self._stored.part_store
         try:
             stream = Stream(
-                part_store, self._stored.prefix, SegmentCipher(dek, place.aad, header), finish.size, dek=dek
+                part_store, self._stored.prefix, SegmentCipher(dek, content_id.aad, header), finish.size, dek=dek
             )
             digest = await self._digest(stream)
         except (SegmentError, DataLoss) as error:
@@ -160,9 +164,9 @@ class CiphertextWriter:
         async for segment in stream.segments(range(first)):
             await compute(len(segment), digest.update, segment)
         for index in range(first, count):
-            place = ciphertext_range(index, stream.size)
+            encrypted = ciphertext_range(index, stream.size)
             start = last.number * PART_SIZE
-            data = last.data[place.start - start : place.stop - start]
+            data = last.data[encrypted.start - start : encrypted.stop - start]
             plain = await compute(len(data), stream.cipher.decrypt, index, index == count - 1, data)
             await compute(len(plain), digest.update, plain)
         return digest.digest()

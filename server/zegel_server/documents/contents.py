@@ -13,7 +13,7 @@ from zegel.evidence.commitments import ORIGINAL, RENDITION, SEALED
 from zegel_server.caller import Caller, PrincipalKind
 from zegel_server.db import Row
 from zegel_server.documents.model import Content
-from zegel_server.documents.streams import Place
+from zegel_server.documents.streams import ContentId
 from zegel_server.errors import FailedPrecondition, NotFound
 from zegel_server.keys.service import StoredDek
 
@@ -24,7 +24,7 @@ class StoredContent:
 
     Attributes:
         content: Which.
-        place: What its stream is of.
+        content_id: What its stream is of.
         prefix: Folder of its parts.
         header: First 40 bytes of its stream.
         size: Its bytes.
@@ -34,7 +34,7 @@ class StoredContent:
     """
 
     content: Content
-    place: Place
+    content_id: ContentId
     prefix: str
     header: bytes
     size: int
@@ -63,7 +63,7 @@ def stored_content(tenant_id: str, row: Row) -> StoredContent:
         return _rendition(tenant_id, row)
     return StoredContent(
         Content.ORIGINAL,
-        Place(tenant_id, row.document_id, row.version),
+        ContentId(tenant_id, row.document_id, row.version),
         row.blob_prefix,
         row.header,
         row.size,
@@ -86,7 +86,7 @@ def stored_rendition(tenant_id: str, row: Row) -> StoredContent | None:
 def _rendition(tenant_id: str, row: Row) -> StoredContent:
     return StoredContent(
         Content.RENDITION,
-        Place(tenant_id, row.document_id, row.version, rendition=True),
+        ContentId(tenant_id, row.document_id, row.version, rendition=True),
         row.rendition_prefix,
         row.rendition_header,
         row.rendition_size,

@@ -26,7 +26,7 @@ from zegel_server.documents.contents import StoredContent, choose, stored_dek
 from zegel_server.documents.encrypted_store import EncryptedStore
 from zegel_server.documents.model import MAX_DOCUMENT, Chunk, Content, DocumentState, Version, destroyed, read_range
 from zegel_server.documents.service import version_of
-from zegel_server.documents.streams import Ciphertext, Place, Stream
+from zegel_server.documents.streams import Ciphertext, ContentId, Stream
 from zegel_server.edge import validation
 from zegel_server.errors import DataLoss, InvalidArgument, NotFound, Unavailable
 
@@ -156,22 +156,24 @@ class Downloads:
             sha256=chosen.sha256,
             wanted=wanted,
             chunks=self._told(chunks, chosen.prefix),
-            check=partial(self._demand_standing, chosen.place, owner_id),
+            check=partial(self._demand_standing, chosen.content_id, owner_id),
             client_encrypted_stream=encrypted,
         )
 
-    async def _demand_standing(self, place: Place, owner_id: str) -> None:
+    async def _demand_standing(self, content_id: ContentId, owner_id: str) -> None:
         """Refuses a version that was deleted, purged or given away since, or whose tenant took its key away.
 
         Its DEK is in use and needs nobody any more: what it is wrapped with is asked for all the same.
         """
-        row = await self._database.fetch_one(store.STANDS, document_id=place.document_id, version=place.version)
+        row = await self._database.fetch_one(
+            store.STANDS, document_id=content_id.document_id, version=content_id.version
+        )
         if row is None or row.state != DocumentState.ACTIVE or row.wrapped_key is None:
             raise destroyed()
         if owner_id not in {"", row.owner_id}:
             # It may be out of reach by now: whoever begins again is told.
             raise Unavailable("The document was given another owner; begin again.", dependency="policy")
-        await self._encrypted_store.demand_key(place, stored_dek(row))
+        await self._encrypted_store.demand_key(content_id, stored_dek(row))
 
     async def _open(
         self, chosen: StoredContent, wanted: range, client_public_key: bytes
@@ -181,10 +183,12 @@ class Downloads:
         if not client_public_key:
             return _plain_chunks(await open_content(self._encrypted_store, chosen), wanted, segments), None
         try:
-            wrapped = await self._encrypted_store.wrap_key_to_client(chosen.place, chosen.dek, client_public_key)
+            wrapped = await self._encrypted_store.wrap_key_to_client(chosen.content_id, chosen.dek, client_public_key)
         except ValueError:
             raise InvalidArgument("client_public_key", "must be an X25519 public key of 32 bytes") from None
-        encrypted = ClientEncryptedStream(wrapped, chosen.place.tenant_id, chosen.header, segments.start, len(segments))
+        encrypted = ClientEncryptedStream(
+            wrapped, chosen.content_id.tenant_id, chosen.header, segments.start, len(segments)
+        )
         stored = Ciphertext(self._encrypted_store.part_store, chosen.prefix, chosen.size)
         return _client_encrypted_chunks(stored, segments), encrypted
 
@@ -222,9 +226,9 @@ async def _plain_chunks(stream: Stream, wanted: range, segments: range) -> Async
     index = segments.start
     try:
         async for plain in plains:
-            place = plaintext_range(index, stream.size)
-            start, stop = max(wanted.start, place.start), min(wanted.stop, place.stop)
-            data = plain[start - place.start : stop - place.start]
+            plain_range = plaintext_range(index, stream.size)
+            start, stop = max(wanted.start, plain_range.start), min(wanted.stop, plain_range.stop)
+            data = plain[start - plain_range.start : stop - plain_range.start]
             yield Chunk(start, data, google_crc32c.value(data))
             index += 1
     finally:
@@ -290,7 +294,7 @@ async def open_content(encrypted_store: EncryptedStore, stored: StoredContent) -
         KeyDestroyed: A key above it was destroyed.
         Unavailable: The key provider does not answer.
     """
-    return await encrypted_store.open_stream(stored.place, stored.prefix, stored.header, stored.dek, stored.size)
+    return await encrypted_store.open_stream(stored.content_id, stored.prefix, stored.header, stored.dek, stored.size)
 
 
 def _range_asked(offset: int, limit: int) -> dict[str, int]:

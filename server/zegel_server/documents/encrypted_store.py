@@ -20,7 +20,7 @@ from zegel.segments import (
 )
 from zegel_server.documents.part_store import PartStore
 from zegel_server.documents.parts import new_prefix
-from zegel_server.documents.streams import Place, Stream
+from zegel_server.documents.streams import ContentId, Stream
 from zegel_server.errors import DataLoss
 from zegel_server.keys.service import Keys, StoredDek
 from zegel_server.storage import BlobStore
@@ -48,11 +48,11 @@ class EncryptedStore:
         """Lets the threads go; the blob store stays open."""
         await self.part_store.close()
 
-    async def new_stream(self, place: Place) -> tuple[Stream, StoredDek]:
+    async def new_stream(self, content_id: ContentId) -> tuple[Stream, StoredDek]:
         """Begins a stream under a key and a header of its own.
 
         Args:
-            place: Which version it is of.
+            content_id: Which version it is of.
 
         Returns:
             The stream, and its key as a row keeps it: to be stored in a transaction that holds the tenant key.
@@ -60,26 +60,28 @@ class EncryptedStore:
         Raises:
             Unavailable: The key provider does not answer.
         """
-        key, stored = await self._keys.new_dek(place.tenant_id, place.key_id)
-        return self.stream_under(place, key), stored
+        key, stored = await self._keys.new_dek(content_id.tenant_id, content_id.key_id)
+        return self.stream_under(content_id, key), stored
 
-    def stream_under(self, place: Place, dek: bytes) -> Stream:
+    def stream_under(self, content_id: ContentId, dek: bytes) -> Stream:
         """Begins a stream under a key that there is, with a header and a folder of its own.
 
         Args:
-            place: Which version it is of, and which of its contents.
+            content_id: Which version it is of, and which of its contents.
             dek: The version's key.
         """
-        prefix = new_prefix(place.tenant_id, place.document_id, place.version)
-        return Stream(self.part_store, prefix, SegmentCipher.create(content_key(place, dek), place.aad), dek=dek)
+        prefix = new_prefix(content_id.tenant_id, content_id.document_id, content_id.version)
+        return Stream(
+            self.part_store, prefix, SegmentCipher.create(content_key(content_id, dek), content_id.aad), dek=dek
+        )
 
     async def open_stream(
-        self, place: Place, prefix: str, header: bytes, stored: StoredDek, size: int = MAX_PLAINTEXT_SIZE
+        self, content_id: ContentId, prefix: str, header: bytes, stored: StoredDek, size: int = MAX_PLAINTEXT_SIZE
     ) -> Stream:
         """Opens a stored stream.
 
         Args:
-            place: Which version it is of.
+            content_id: Which version it is of.
             prefix: The folder of its parts.
             header: Its first 40 bytes.
             stored: Its key as the row has it.
@@ -90,18 +92,18 @@ class EncryptedStore:
             KeyDestroyed: A key above it was destroyed.
             Unavailable: The key provider does not answer.
         """
-        key = await self._keys.open_dek(place.tenant_id, place.key_id, stored)
+        key = await self._keys.open_dek(content_id.tenant_id, content_id.key_id, stored)
         try:
-            cipher = SegmentCipher(content_key(place, key), place.aad, header)
+            cipher = SegmentCipher(content_key(content_id, key), content_id.aad, header)
         except SegmentError as error:
             raise DataLoss("A stored header is damaged.") from error
         return Stream(self.part_store, prefix, cipher, size, dek=key)
 
-    async def demand_key(self, place: Place, stored: StoredDek) -> None:
+    async def demand_key(self, content_id: ContentId, stored: StoredDek) -> None:
         """Demands that a document's key can still be had.
 
         Args:
-            place: Which version it is of.
+            content_id: Which version it is of.
             stored: The key as the row has it.
 
         Raises:
@@ -110,13 +112,13 @@ class EncryptedStore:
             RootKeyGone: The tenant's own key provider does not have the key above it any more.
             Unavailable: The key provider does not answer.
         """
-        await self._keys.open_dek(place.tenant_id, place.key_id, stored)
+        await self._keys.open_dek(content_id.tenant_id, content_id.key_id, stored)
 
-    async def wrap_key_to_client(self, place: Place, stored: StoredDek, public_key: bytes) -> bytes:
+    async def wrap_key_to_client(self, content_id: ContentId, stored: StoredDek, public_key: bytes) -> bytes:
         """The key of a stream for a far end, which then reads the ciphertext by itself.
 
         Args:
-            place: Which version it is of.
+            content_id: Which version it is of.
             stored: The key as the row has it.
             public_key: The far end's X25519 public key, 32 bytes.
 
@@ -129,16 +131,16 @@ class EncryptedStore:
             KeyDestroyed: A key above it was destroyed.
             Unavailable: The key provider does not answer.
         """
-        key = await self._keys.open_dek(place.tenant_id, place.key_id, stored)
-        return wrap_dek(public_key, content_key(place, key), place.client_encryption_info)
+        key = await self._keys.open_dek(content_id.tenant_id, content_id.key_id, stored)
+        return wrap_dek(public_key, content_key(content_id, key), content_id.client_encryption_info)
 
-    async def receiving_key(self, place: Place, stored: StoredDek) -> ReceiverKey:
+    async def receiving_key(self, content_id: ContentId, stored: StoredDek) -> ReceiverKey:
         """The key pair to which the sender of an upload wraps the document's key.
 
         It comes of the key in the upload's row, which encrypts nothing itself.
 
         Args:
-            place: Which version the upload is to become.
+            content_id: Which version the upload is to become.
             stored: The key as the row has it.
 
         Raises:
@@ -146,16 +148,16 @@ class EncryptedStore:
             KeyDestroyed: A key above it was destroyed.
             Unavailable: The key provider does not answer.
         """
-        key = await self._keys.open_dek(place.tenant_id, place.key_id, stored)
+        key = await self._keys.open_dek(content_id.tenant_id, content_id.key_id, stored)
         seed = HKDFExpand(SHA256(), DEK_SIZE, _RECEIVING).derive(key)
         return ReceiverKey(X25519PrivateKey.from_private_bytes(seed))
 
 
-def content_key(place: Place, dek: bytes) -> bytes:
+def content_key(content_id: ContentId, dek: bytes) -> bytes:
     """The key of one of a version's contents: the original's is the version's own.
 
     Args:
-        place: Which version, and which of its contents.
+        content_id: Which version, and which of its contents.
         dek: The version's key.
     """
-    return HKDFExpand(SHA256(), DEK_SIZE, _RENDITION).derive(dek) if place.rendition else dek
+    return HKDFExpand(SHA256(), DEK_SIZE, _RENDITION).derive(dek) if content_id.rendition else dek

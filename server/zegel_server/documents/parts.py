@@ -88,7 +88,7 @@ def whole_parts_ciphertext(parts: int) -> int:
     return parts * PART_SIZE
 
 
-def place_of(segment: int, size: int) -> tuple[int, range]:
+def stored_range(segment: int, size: int) -> tuple[int, range]:
     """Where a segment is stored.
 
     Args:

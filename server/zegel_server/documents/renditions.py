@@ -19,7 +19,7 @@ from zegel.segments import segment_count
 from zegel_server.documents.encrypted_store import EncryptedStore
 from zegel_server.documents.findings import findings_to_text
 from zegel_server.documents.model import Page
-from zegel_server.documents.streams import Place, Stream
+from zegel_server.documents.streams import ContentId, Stream
 from zegel_server.documents.writing import write_whole
 from zegel_server.errors import FailedPrecondition
 from zegel_server.pdf.limits import MAX_PDF_BYTES
@@ -107,11 +107,11 @@ class Renditions:
         """
         return _pages(await self._sandbox.render(pdf))
 
-    async def make(self, place: Place, dek: bytes, pdf: bytes) -> Rendered:
+    async def make(self, content_id: ContentId, dek: bytes, pdf: bytes) -> Rendered:
         """Makes the rendition of a PDF in memory.
 
         Args:
-            place: The version that it is of.
+            content_id: The version that it is of.
             dek: The version's key.
             pdf: The file.
 
@@ -121,18 +121,18 @@ class Renditions:
             Unavailable: The worker stopped, or the blob store does not answer.
         """
         made = await self._sandbox.render(pdf)
-        stream = self._encrypted_store.stream_under(place.beside, dek)
+        stream = self._encrypted_store.stream_under(content_id.for_rendition, dek)
         sha256 = await write_whole(stream, made.data)
         stored = StoredRendition(
             stream.prefix, stream.cipher.header, len(made.data), sha256, findings_to_text(made.facts)
         )
         return Rendered(_pages(made), stored)
 
-    async def make_of_stored(self, place: Place, stream: Stream) -> Rendered:
+    async def make_of_stored(self, content_id: ContentId, stream: Stream) -> Rendered:
         """Makes the rendition of a stored document, which is read back; none where it is too large for the sandbox.
 
         Args:
-            place: The version that it is of.
+            content_id: The version that it is of.
             stream: The whole stream, its size known.
 
         Raises:
@@ -146,7 +146,7 @@ class Renditions:
                 raise FailedPrecondition("The file is not a PDF.", reason="DOCUMENT_UNREADABLE")
             return Rendered()
         async with self._gate:
-            return await self.make(place, stream.dek, await read_whole(stream))
+            return await self.make(content_id, stream.dek, await read_whole(stream))
 
 
 def _pages(rendition: Rendition) -> tuple[Page, ...]:

@@ -6,7 +6,7 @@ from zegel_server.db import Transaction
 from zegel_server.documents import store
 from zegel_server.documents.model import DocumentState, Page, destroyed, pages_to_text
 from zegel_server.documents.renditions import StoredRendition
-from zegel_server.documents.streams import Place
+from zegel_server.documents.streams import ContentId
 from zegel_server.errors import Aborted, FailedPrecondition, NotFound
 from zegel_server.keys.service import StoredDek
 
@@ -38,7 +38,7 @@ class StoredVersion:
 
 async def insert_document(
     transaction: Transaction,
-    place: Place,
+    content_id: ContentId,
     *,
     owner_id: str,
     title: str,
@@ -50,7 +50,7 @@ async def insert_document(
 
     Args:
         transaction: Under way.
-        place: Its first version.
+        content_id: Its first version.
         owner_id: The principal whose it is.
         title: Title.
         moment: Now.
@@ -59,8 +59,8 @@ async def insert_document(
     """
     await transaction.execute(
         store.INSERT_DOCUMENT,
-        document_id=place.document_id,
-        tenant_id=place.tenant_id,
+        document_id=content_id.document_id,
+        tenant_id=content_id.tenant_id,
         owner_id=owner_id,
         signature_request_id=signature_request_id,
         title=title,
@@ -73,21 +73,23 @@ async def insert_document(
     )
 
 
-async def insert_version(transaction: Transaction, place: Place, *, stored: StoredVersion, moment: int) -> None:
+async def insert_version(
+    transaction: Transaction, content_id: ContentId, *, stored: StoredVersion, moment: int
+) -> None:
     """Stores a version's row; the transaction holds the tenant key.
 
     Args:
         transaction: Under way.
-        place: Which version.
+        content_id: Which version.
         stored: What it says of the bytes.
         moment: Now.
     """
     rendition = stored.rendition
     await transaction.execute(
         store.INSERT_VERSION,
-        document_id=place.document_id,
-        version=place.version,
-        tenant_id=place.tenant_id,
+        document_id=content_id.document_id,
+        version=content_id.version,
+        tenant_id=content_id.tenant_id,
         blob_prefix=stored.prefix,
         header=stored.header,
         size=stored.size,
@@ -106,12 +108,12 @@ async def insert_version(transaction: Transaction, place: Place, *, stored: Stor
     )
 
 
-async def add_to_document(transaction: Transaction, place: Place, moment: int, owners: str) -> None:
+async def add_to_document(transaction: Transaction, content_id: ContentId, moment: int, owners: str) -> None:
     """Makes a document ready for another version.
 
     Args:
         transaction: Under way.
-        place: The version.
+        content_id: The version.
         moment: Now.
         owners: Whose documents are found, as ``Caller.reach`` says it.
 
@@ -120,13 +122,13 @@ async def add_to_document(transaction: Transaction, place: Place, moment: int, o
         FailedPrecondition: It is deleted.
     """
     row = await transaction.fetch_one(
-        store.LOCK_DOCUMENT, document_id=place.document_id, tenant_id=place.tenant_id, owners=owners
+        store.LOCK_DOCUMENT, document_id=content_id.document_id, tenant_id=content_id.tenant_id, owners=owners
     )
     if row is None:
         raise NotFound("document")
     if row.state != DocumentState.ACTIVE:
         raise destroyed()
-    await transaction.execute(store.TOUCH, which=place.document_id, new_update_time=moment)
+    await transaction.execute(store.TOUCH, which=content_id.document_id, new_update_time=moment)
 
 
 async def lock_and_number(transaction: Transaction, tenant_id: str, document_id: str, owners: str) -> int:

@@ -2,7 +2,7 @@
 
 Invariants:
 
-* A blob is an orphan only if no row names its place, and it is older than `GRACE`: what is being stored has none yet.
+* A blob is an orphan only if no row names it, and it is older than `GRACE`: what is being stored has none yet.
 * A scrub changes nothing; it tells what is damaged.
 """
 
@@ -75,11 +75,11 @@ class Scrub:
         async for info in self._encrypted_store.part_store.blobs.list(ROOT):
             if info.modified > before:
                 continue
-            place = prefix_of(info.key)
-            if place is None:
+            named = prefix_of(info.key)
+            if named is None:
                 yield info
                 continue
-            prefix, part = place
+            prefix, part = named
             if prefix not in known:
                 known = {prefix: await self._named(prefix)}
             # Asked again before it is called one: meanwhile its upload may have been finished.
@@ -176,7 +176,9 @@ class Scrub:
         try:
             stream: Stream | Ciphertext = Ciphertext(self._encrypted_store.part_store, upload.prefix)
             if not upload.client_encrypted:  # else its sender has the key
-                stream = await self._encrypted_store.open_stream(upload.place, upload.prefix, upload.header, upload.dek)
+                stream = await self._encrypted_store.open_stream(
+                    upload.content_id, upload.prefix, upload.header, upload.dek
+                )
             async for segment in stream.segments(range(upload.parts * PART_SEGMENTS)):
                 size += len(segment)
         except ZegelError as error:
@@ -185,7 +187,7 @@ class Scrub:
             problem = error.message
             if await self._database.fetch_one(store.PREFIX_OF_UPLOAD, prefix=upload.prefix) is None:
                 problem = ""  # it ended while it was read
-        return Checked(upload.upload_id, upload.place.version, size, problem)
+        return Checked(upload.upload_id, upload.content_id.version, size, problem)
 
 
 def _is_of_one(error: ZegelError) -> bool:

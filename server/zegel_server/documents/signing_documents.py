@@ -24,7 +24,7 @@ from zegel_server.documents.model import MEDIA_TYPE, DocumentState, Page, destro
 from zegel_server.documents.removal import schedule_removal
 from zegel_server.documents.renditions import Renditions, StoredRendition, read_whole
 from zegel_server.documents.rows import StoredVersion, insert_document, insert_version
-from zegel_server.documents.streams import Place
+from zegel_server.documents.streams import ContentId
 from zegel_server.documents.writing import write_whole
 from zegel_server.errors import DataLoss, FailedPrecondition, NotFound
 from zegel_server.ids import new_id
@@ -73,7 +73,7 @@ class PreparedDocument:
     def __init__(
         self,
         keys: Keys,
-        place: Place,
+        content_id: ContentId,
         stored: StoredVersion,
         *,
         title: str,
@@ -81,13 +81,13 @@ class PreparedDocument:
         merged: bool = False,
     ) -> None:
         self._keys = keys
-        self._place = place
+        self._content_id = content_id
         self._stored = stored
         self._title = title
         self._signature_request_id = signature_request_id
         self._merged = merged
-        self.document_id = place.document_id
-        self.version = place.version
+        self.document_id = content_id.document_id
+        self.version = content_id.version
         self.sha256 = stored.sha256
         self.size = stored.size
 
@@ -102,18 +102,18 @@ class PreparedDocument:
             Aborted: The tenant's key was changed at the same time; prepare it again.
             UniqueViolation: The document exists already.
         """
-        await self._keys.hold(transaction, self._place.tenant_id, self._stored.dek.key_version)
+        await self._keys.hold(transaction, self._content_id.tenant_id, self._stored.dek.key_version)
         moment = clock.now()
         await insert_document(
             transaction,
-            self._place,
+            self._content_id,
             owner_id=owner_id,
             title=self._title,
             moment=moment,
             signature_request_id=self._signature_request_id,
             merged=self._merged,
         )
-        await insert_version(transaction, self._place, stored=self._stored, moment=moment)
+        await insert_version(transaction, self._content_id, stored=self._stored, moment=moment)
 
 
 class SigningDocuments:
@@ -169,7 +169,9 @@ class SigningDocuments:
         if row.size > MAX_PDF_BYTES:
             raise _too_large()
         stored = stored_content(tenant_id, row)
-        made = await self._renditions.make_of_stored(stored.place, await open_content(self._encrypted_store, stored))
+        made = await self._renditions.make_of_stored(
+            stored.content_id, await open_content(self._encrypted_store, stored)
+        )
         rendition = made.rendition
         if rendition is None:
             raise _too_large()
@@ -297,12 +299,12 @@ class SigningDocuments:
             ResourceExhausted: The blob store is full.
             Unavailable: The blob store or the key provider does not answer.
         """
-        place = Place(tenant_id, document_id or new_id("doc"), 1)
-        stream, dek = await self._encrypted_store.new_stream(place)
+        content_id = ContentId(tenant_id, document_id or new_id("doc"), 1)
+        stream, dek = await self._encrypted_store.new_stream(content_id)
         sha256 = await write_whole(stream, data)
         found = tuple(pages) if pages is not None else await self._renditions.pages(data)
         stored = StoredVersion(stream.prefix, stream.cipher.header, dek, len(data), sha256, MEDIA_TYPE, found)
-        return PreparedDocument(self._keys, place, stored, title=title, signature_request_id=signature_request_id)
+        return PreparedDocument(self._keys, content_id, stored, title=title, signature_request_id=signature_request_id)
 
     async def store_merged(
         self, *, tenant_id: str, signature_request_id: str, title: str, data: bytes, pages: Sequence[Page]
@@ -323,8 +325,8 @@ class SigningDocuments:
             ResourceExhausted: The blob store is full.
             Unavailable: The blob store or the key provider does not answer.
         """
-        place = Place(tenant_id, new_id("doc"), 1, rendition=True)
-        stream, dek = await self._encrypted_store.new_stream(place)
+        content_id = ContentId(tenant_id, new_id("doc"), 1, rendition=True)
+        stream, dek = await self._encrypted_store.new_stream(content_id)
         header, size, sha256 = stream.cipher.header, len(data), await write_whole(stream, data)
         stored = StoredVersion(
             prefix=stream.prefix,
@@ -337,7 +339,7 @@ class SigningDocuments:
             rendition=StoredRendition(stream.prefix, header, size, sha256, None),
         )
         return PreparedDocument(
-            self._keys, place, stored, title=title, signature_request_id=signature_request_id, merged=True
+            self._keys, content_id, stored, title=title, signature_request_id=signature_request_id, merged=True
         )
 
 

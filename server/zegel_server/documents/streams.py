@@ -25,7 +25,7 @@ from zegel.segments import (
     segment_count,
 )
 from zegel_server.documents.part_store import PartStore
-from zegel_server.documents.parts import part_key, place_of
+from zegel_server.documents.parts import part_key, stored_range
 from zegel_server.errors import DataLoss
 
 READ_AHEAD: Final = 2
@@ -35,14 +35,14 @@ MANY: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Which version a stream is of, and which of its contents.
+class ContentId:
+    """Names one content of a document's version: its original or its rendition.
 
     Attributes:
-        tenant_id: Whose.
-        document_id: Of which document.
-        version: Of which version.
-        rendition: Whether it is the version's rendition, and not its original.
+        tenant_id: Tenant that owns the document.
+        document_id: The document.
+        version: The version's number, from 1.
+        rendition: Whether it is the version's rendition rather than its original.
     """
 
     tenant_id: str
@@ -67,8 +67,8 @@ class Place:
         return client_encryption_info(self.tenant_id, self.document_id, self.version, rendition=self.rendition)
 
     @property
-    def beside(self) -> "Place":
-        """That of the same version's rendition."""
+    def for_rendition(self) -> "ContentId":
+        """The identifier of the same version's rendition."""
         return replace(self, rendition=True)
 
 
@@ -110,8 +110,8 @@ class Stream:
             DataLoss: What is stored is not what was written.
             Unavailable: The blob store does not answer.
         """
-        part, place = place_of(index, self.size)
-        stored = await self.part_store.get(part_key(self.prefix, part), place.start, len(place))
+        part, within = stored_range(index, self.size)
+        stored = await self.part_store.get(part_key(self.prefix, part), within.start, len(within))
         last = index == segment_count(self.size) - 1
         try:
             return await self.part_store.compute(len(stored), self.cipher.decrypt, index, last, stored)
@@ -173,9 +173,9 @@ class Ciphertext:
             DataLoss: It is not there.
             Unavailable: The blob store does not answer.
         """
-        part, place = place_of(index, self.size)
-        start = place.start if index else 0
-        return await self.part_store.get(part_key(self.prefix, part), start, place.stop - start)
+        part, within = stored_range(index, self.size)
+        start = within.start if index else 0
+        return await self.part_store.get(part_key(self.prefix, part), start, within.stop - start)
 
     def segments(self, wanted: range) -> AsyncGenerator[bytes, None]:
         """Segments in order, fetched a little ahead.

@@ -32,7 +32,7 @@ from zegel_server.documents.parts import PART_TAGS, whole_parts_ciphertext, whol
 from zegel_server.documents.removal import schedule_removal
 from zegel_server.documents.renditions import Rendered
 from zegel_server.documents.rows import StoredVersion, add_to_document, insert_document, insert_version
-from zegel_server.documents.streams import Place
+from zegel_server.documents.streams import ContentId
 from zegel_server.edge.idempotency import Keep, keep_nothing
 from zegel_server.keys.service import Keys, StoredDek
 
@@ -47,7 +47,7 @@ class OpenUpload:
     Attributes:
         upload_id: Identifier.
         owner_id: The principal whose it is.
-        place: The version that it will become.
+        content_id: The version that it will become.
         new_version: Whether that is one of a document which is there already.
         title: Title of a new document.
         media_type: Media type.
@@ -64,7 +64,7 @@ class OpenUpload:
 
     upload_id: str
     owner_id: str
-    place: Place
+    content_id: ContentId
     new_version: bool
     title: str
     media_type: str
@@ -88,7 +88,7 @@ class OpenUpload:
         return cls(
             upload_id=row.upload_id,
             owner_id=row.owner_id,
-            place=Place(row.tenant_id, row.document_id, row.version),
+            content_id=ContentId(row.tenant_id, row.document_id, row.version),
             new_version=not row.title,
             title=row.title,
             media_type=row.media_type,
@@ -116,8 +116,8 @@ class OpenUpload:
         """The upload as its owner sees it."""
         return Upload(
             self.upload_id,
-            self.place.document_id,
-            self.place.version,
+            self.content_id.document_id,
+            self.content_id.version,
             self.persisted_size,
             self.expire_time,
             self.client_encryption,
@@ -196,16 +196,16 @@ class UploadProgress:
         upload = self.upload
         draft = await self._recorder.draft(self._caller, events.EVENT_TYPE_UPLOAD_STARTED, resource_id=upload.upload_id)
         async with self._database.transaction() as transaction:
-            await self._keys.hold(transaction, upload.place.tenant_id, upload.dek.key_version)
+            await self._keys.hold(transaction, upload.content_id.tenant_id, upload.dek.key_version)
             if number is not None:
                 await number(transaction)
             await transaction.execute(
                 store.INSERT_UPLOAD,
                 upload_id=upload.upload_id,
-                tenant_id=upload.place.tenant_id,
+                tenant_id=upload.content_id.tenant_id,
                 owner_id=upload.owner_id,
-                document_id=upload.place.document_id,
-                version=upload.place.version,
+                document_id=upload.content_id.document_id,
+                version=upload.content_id.version,
                 title=upload.title,
                 media_type=upload.media_type,
                 declared_size=upload.declared_size,
@@ -233,11 +233,11 @@ class UploadProgress:
             return
         async with self._database.transaction() as transaction:
             row = await self._lock(transaction, part)
-            place = (part - row.persisted_parts) * PART_TAGS
-            claimed = row.claim[place : place + PART_TAGS]
+            at = (part - row.persisted_parts) * PART_TAGS
+            claimed = row.claim[at : at + PART_TAGS]
             if claimed and claimed != tags:
                 raise resent_bytes_differ()
-            if place > len(row.claim):
+            if at > len(row.claim):
                 raise offset_mismatch(whole_parts_size(row.persisted_parts))
             if not claimed:
                 await transaction.execute(store.CLAIM, which=row.upload_id, tags=row.claim + tags)
@@ -277,25 +277,27 @@ class UploadProgress:
             NotFound: The caller does not reach the document any more.
         """
         upload = self.upload
-        place = upload.place
+        content_id = upload.content_id
         draft = await self._recorder.draft(
             self._caller,
             events.EVENT_TYPE_DOCUMENT_UPLOADED,
-            resource_id=place.document_id,
-            documents=[DocumentHash(place.document_id, place.version, last.digest.hex(), size, ORIGINAL)],
+            resource_id=content_id.document_id,
+            documents=[DocumentHash(content_id.document_id, content_id.version, last.digest.hex(), size, ORIGINAL)],
         )
         async with self._database.transaction() as transaction:
             dek = await self._take_key(transaction, last.parts - 1) if self.stored else upload.dek
             header, dek = own or (upload.header, dek)
-            await self._keys.hold(transaction, place.tenant_id, dek.key_version)
+            await self._keys.hold(transaction, content_id.tenant_id, dek.key_version)
             moment = clock.now()
             if upload.new_version:
-                await add_to_document(transaction, place, moment, self._caller.reach(PERMISSION))
+                await add_to_document(transaction, content_id, moment, self._caller.reach(PERMISSION))
             else:
-                await insert_document(transaction, place, owner_id=upload.owner_id, title=upload.title, moment=moment)
+                await insert_document(
+                    transaction, content_id, owner_id=upload.owner_id, title=upload.title, moment=moment
+                )
             await insert_version(
                 transaction,
-                place,
+                content_id,
                 stored=StoredVersion(
                     upload.prefix,
                     header,

@@ -38,7 +38,7 @@ from zegel_server.documents.part_writer import LastPart
 from zegel_server.documents.parts import PART_SEGMENTS
 from zegel_server.documents.renditions import REFUSED, Rendered, Renditions
 from zegel_server.documents.rows import lock_and_number, raced
-from zegel_server.documents.streams import Ciphertext, Place, Stream
+from zegel_server.documents.streams import Ciphertext, ContentId, Stream
 from zegel_server.documents.upload_progress import PERMISSION, OpenUpload, ProgressStore, UploadProgress
 from zegel_server.documents.writing import StreamWriter
 from zegel_server.edge import validation
@@ -197,7 +197,7 @@ class Uploads:
 
     async def _receive(self, progress: UploadProgress, source: Messages, first: Received) -> str | Upload:
         upload = progress.upload
-        stream = await self._store.open_stream(upload.place, upload.prefix, upload.header, upload.dek)
+        stream = await self._store.open_stream(upload.content_id, upload.prefix, upload.header, upload.dek)
         digest = await self._digest(stream, upload.parts)
         writer = StreamWriter(stream, progress, parts=upload.parts, digest=digest)
         receiver = ChunkReceiver(stream, upload.persisted_size, upload.declared_size, writer)
@@ -206,7 +206,7 @@ class Uploads:
             if finish is not None:
                 finish.check(receiver.size, upload.declared_sha256)
                 await self._finish(progress, stream, writer, finish)
-                return upload.place.document_id
+                return upload.content_id.document_id
             await writer.settle()
             if not progress.stored:
                 await progress.open()
@@ -218,8 +218,8 @@ class Uploads:
         self, progress: UploadProgress, source: Messages, first: Received
     ) -> str | Upload:
         upload = progress.upload
-        place = upload.place
-        dek = await open_wrapped(self._store, place, upload.dek, first.wrapped_dek)
+        content_id = upload.content_id
+        dek = await open_wrapped(self._store, content_id, upload.dek, first.wrapped_dek)
         stored = Ciphertext(self._store.part_store, upload.prefix)
         writer = CiphertextWriter(stored, progress, parts=upload.parts)
         declared = ciphertext_size(upload.declared_size) if upload.declared_size else 0
@@ -230,10 +230,10 @@ class Uploads:
                 await writer.settle()
                 return (await self._with_client_encryption(progress.upload)).shown()
             finish.check(received_size(receiver.size), upload.declared_sha256)
-            last, stream = await writer.end(place, dek, finish)
+            last, stream = await writer.end(content_id, dek, finish)
             rendered = await self._look_into(progress, stream, last)
             for left in reversed(range(REWRAPS)):
-                wrapped = await self._progress_store.keys.wrap_dek(place.tenant_id, place.key_id, dek)
+                wrapped = await self._progress_store.keys.wrap_dek(content_id.tenant_id, content_id.key_id, dek)
                 own = (stream.cipher.header, wrapped)
                 try:
                     await progress.finish(last, finish.size, rendered, own=own)
@@ -242,14 +242,14 @@ class Uploads:
                         raise
                 else:
                     break
-            return place.document_id
+            return content_id.document_id
         finally:
             await writer.abandon()
 
     async def _look_into(self, progress: UploadProgress, stream: Stream, last: LastPart) -> Rendered:
         await last.store()
         try:
-            return await self._renditions.make_of_stored(progress.upload.place, stream)
+            return await self._renditions.make_of_stored(progress.upload.content_id, stream)
         except FailedPrecondition as error:
             if error.reason in REFUSED:
                 await progress.refuse(error.reason)
@@ -263,7 +263,7 @@ class Uploads:
         whole = writer.whole()
         last = await writer.end(check)
         try:
-            rendered = await self._store_and_render(progress.upload.place, stream, last, whole, finish.size)
+            rendered = await self._store_and_render(progress.upload.content_id, stream, last, whole, finish.size)
         except FailedPrecondition as error:
             if error.reason in REFUSED:
                 if progress.stored:
@@ -277,15 +277,15 @@ class Uploads:
         await progress.finish(last, finish.size, rendered)
 
     async def _store_and_render(
-        self, place: Place, stream: Stream, last: LastPart, whole: bytes | None, size: int
+        self, content_id: ContentId, stream: Stream, last: LastPart, whole: bytes | None, size: int
     ) -> Rendered:
         if whole is None:
             await last.store()
             stored = Stream(self._store.part_store, stream.prefix, stream.cipher, size, dek=stream.dek)
-            return await self._renditions.make_of_stored(place, stored)
+            return await self._renditions.make_of_stored(content_id, stored)
         storing = asyncio.create_task(last.store())
         try:
-            return await self._renditions.make(place, stream.dek, whole)
+            return await self._renditions.make(content_id, stream.dek, whole)
         finally:
             await storing
 
@@ -297,13 +297,13 @@ class Uploads:
             await find_team(self._database, caller, PERMISSION, spec.team_id)
         document_id = spec.document_id or new_id("doc")
         version = await self._next_version(caller, document_id) if spec.document_id else 1
-        place = Place(caller.tenant_id, document_id, version)
-        stream, dek = await self._store.new_stream(place)
+        content_id = ContentId(caller.tenant_id, document_id, version)
+        stream, dek = await self._store.new_stream(content_id)
         moment = clock.now()
         upload = OpenUpload(
             upload_id=new_id("upl"),
             owner_id=spec.team_id or caller.principal_id,
-            place=place,
+            content_id=content_id,
             new_version=bool(spec.document_id),
             title=spec.title,
             media_type=spec.media_type,
@@ -333,7 +333,7 @@ class Uploads:
     async def _with_client_encryption(self, upload: OpenUpload) -> OpenUpload:
         if not upload.client_encrypted:
             return upload
-        return replace(upload, client_encryption=await client_encryption_of(self._store, upload.place, upload.dek))
+        return replace(upload, client_encryption=await client_encryption_of(self._store, upload.content_id, upload.dek))
 
     async def _next_version(self, caller: Caller, document_id: str) -> int:
         async with self._database.transaction() as transaction:
@@ -358,7 +358,7 @@ class Uploads:
         )
         if version is None or version.wrapped_key is None:
             raise upload_closed()
-        place = Place(row.tenant_id, row.document_id, row.version)
+        content_id = ContentId(row.tenant_id, row.document_id, row.version)
         dek = StoredDek(version.key_version, version.wrapped_key, version.commitment)
         if OpenUpload.of(row).client_encrypted:
             size = ciphertext_size(version.size)
@@ -366,12 +366,12 @@ class Uploads:
                 Ciphertext(self._store.part_store, version.blob_prefix, version.size), size, size, None, most=size
             )
         else:
-            stream = await self._store.open_stream(place, version.blob_prefix, version.header, dek, version.size)
+            stream = await self._store.open_stream(content_id, version.blob_prefix, version.header, dek, version.size)
             receiver = ChunkReceiver(stream, version.size, row.declared_size, None)
         finish = await _drain(source, first, receiver)
         if finish is not None:
             finish.check(version.size, version.sha256)
-        return place.document_id
+        return content_id.document_id
 
     async def _find(self, caller: Caller, upload_id: str) -> Row:
         validation.identifier(upload_id, "upl", "upload_id", "upload")

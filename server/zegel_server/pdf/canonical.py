@@ -95,11 +95,11 @@ class Converter:
 
     def follow(self) -> Iterable[tuple[int, Value]]:
         """Number and value of every object that was met and is not converted yet, and of those that they lead to."""
-        place = 0
-        while place < len(self._queue):
-            number, item = self._queue[place]
+        position = 0
+        while position < len(self._queue):
+            number, item = self._queue[position]
             yield number, self.value(item)
-            place += 1
+            position += 1
         self._queue.clear()
 
     def entries(self, item: pikepdf.Object, *, without: tuple[str, ...] = ()) -> dict[str, Value]:

@@ -52,15 +52,15 @@ class Sender:
 
     def __post_init__(self) -> None:
         assert self.upload.client_encryption is not None
-        self.place = (self.upload.client_encryption.tenant_id, self.upload.document_id, self.upload.version)
-        cipher = SegmentCipher.create(self.dek, document_aad(*self.place))
+        self.content_id = (self.upload.client_encryption.tenant_id, self.upload.document_id, self.upload.version)
+        cipher = SegmentCipher.create(self.dek, document_aad(*self.content_id))
         encryptor = StreamEncryptor(cipher)
         self.stream = b"".join([cipher.header, *encryptor.update(self.data), encryptor.finish()])
 
     @property
     def wrapped(self) -> bytes:
         assert self.upload.client_encryption is not None
-        return wrap_dek(self.upload.client_encryption.public_key, self.dek, client_encryption_info(*self.place))
+        return wrap_dek(self.upload.client_encryption.public_key, self.dek, client_encryption_info(*self.content_id))
 
     def messages(self, start: int = 0, stop: int | None = None, **changes: Any) -> AsyncIterator[Received]:
         """The messages of a stream; ``finish`` with its last byte."""
@@ -133,13 +133,13 @@ def flipped(at: int) -> Callable[[bytes], bytes]:
 
 
 def other_key(sender: Sender) -> bytes:
-    return wrap_dek(ReceiverKey.generate().public_bytes, sender.dek, client_encryption_info(*sender.place))
+    return wrap_dek(ReceiverKey.generate().public_bytes, sender.dek, client_encryption_info(*sender.content_id))
 
 
 def other_place(sender: Sender) -> bytes:
     assert sender.upload.client_encryption is not None
     return wrap_dek(
-        sender.upload.client_encryption.public_key, sender.dek, client_encryption_info("ten_x", *sender.place[1:])
+        sender.upload.client_encryption.public_key, sender.dek, client_encryption_info("ten_x", *sender.content_id[1:])
     )
 
 

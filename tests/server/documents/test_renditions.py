@@ -127,14 +127,14 @@ async def test_a_reader_of_client_encrypted_chunks_opens_the_rendition_and_no_or
     world, owner, data = sqlite_world, sqlite_world.member(), pdf_of(3 * MIB)
     document_id = await world.upload(owner, data)
     signer = world.signer(await world.send(document_id))
-    place = (world.tenant_id, document_id, 1)
+    content_id = (world.tenant_id, document_id, 1)
     stream, _, key = await client_encrypted(world, signer, document_id, None)
-    decryptor = StreamDecryptor(key, rendition_aad(*place))
+    decryptor = StreamDecryptor(key, rendition_aad(*content_id))
     assert b"".join([*decryptor.update(stream), decryptor.finish()]) == rendition_of(data)
     original, header, own = await client_encrypted(world, owner, document_id, None)
     assert own != key
     with pytest.raises(SegmentError):
-        SegmentCipher(key, document_aad(*place), header).decrypt(0, False, original[40 : 1 << 20])
+        SegmentCipher(key, document_aad(*content_id), header).decrypt(0, False, original[40 : 1 << 20])
 
 
 async def test_a_version_from_before_gets_its_rendition_when_it_is_sent(world: World) -> None:

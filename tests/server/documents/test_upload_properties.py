@@ -24,7 +24,7 @@ from support.documents_world import (
 from zegel_server.caller import Caller
 from zegel_server.documents.chunk_receiver import Patience
 from zegel_server.documents.model import Content, Received, read_range
-from zegel_server.documents.parts import part_count, place_of, whole_parts_size
+from zegel_server.documents.parts import part_count, stored_range, whole_parts_size
 from zegel_server.errors import OutOfRange, ResourceExhausted, Unavailable, ZegelError
 
 DATA = pdf_of(13 * MIB + 12_345)
@@ -196,11 +196,11 @@ def test_parts_hold_every_segment_once(size: int, data: st.DataObject) -> None:
     from zegel.segments import ciphertext_range, segment_count  # noqa: PLC0415 - of this test alone
 
     index = data.draw(st.integers(0, segment_count(size) - 1))
-    part, place = place_of(index, size)
+    part, within = stored_range(index, size)
     assert 0 <= part < part_count(size)
-    assert place.start + part * (4 << 20) == ciphertext_range(index, size).start
-    assert len(place) == len(ciphertext_range(index, size))
-    assert place.stop <= 4 << 20
+    assert within.start + part * (4 << 20) == ciphertext_range(index, size).start
+    assert len(within) == len(ciphertext_range(index, size))
+    assert within.stop <= 4 << 20
 
 
 @given(st.lists(st.tuples(st.floats(0, 5), st.integers(0, MIB))))

@@ -52,13 +52,13 @@ WRONG: list[tuple[str, list[Received], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("messages", "reason", "place"), [each[1:] for each in WRONG], ids=[each[0] for each in WRONG])
+@pytest.mark.parametrize(("messages", "reason", "field"), [each[1:] for each in WRONG], ids=[each[0] for each in WRONG])
 async def test_whatever_can_be_wrong_in_a_stream(
-    sqlite_world: World, messages: list[Received], reason: str, place: str
+    sqlite_world: World, messages: list[Received], reason: str, field: str
 ) -> None:
     with pytest.raises(ZegelError) as refusal:
         await sqlite_world.uploads.receive(sqlite_world.member(), said(*messages))
-    assert (refusal.value.reason, refusal.value.metadata.get("field", "")) == (reason, place)
+    assert (refusal.value.reason, refusal.value.metadata.get("field", "")) == (reason, field)
     assert await sqlite_world.stored() == []
     assert await sqlite_world.version_rows() == []
 

@@ -289,7 +289,7 @@ async def test_a_wrong_end_leaves_the_upload_open(world: World) -> None:
     data, caller = pdf_of(5 * MIB), world.member()
     digest = hashlib.sha256(data).digest()
     started = await world.uploads.start(caller, SPEC)
-    for finish, reason, place in (
+    for finish, reason, field in (
         (Finish(len(data), bytes(32)), "CHECKSUM_MISMATCH", "finish.sha256"),
         (Finish(len(data) + 1, digest), "SIZE_MISMATCH", "finish.size"),
         (Finish(len(data), b""), "MISSING_FIELD", "finish.sha256"),
@@ -304,7 +304,7 @@ async def test_a_wrong_end_leaves_the_upload_open(world: World) -> None:
 
         with pytest.raises(ZegelError) as refusal:
             await world.uploads.receive(caller, messages())
-        assert (refusal.value.reason, refusal.value.metadata["field"]) == (reason, place)
+        assert (refusal.value.reason, refusal.value.metadata["field"]) == (reason, field)
     document_id = await world.upload(caller, data, upload_id=started.upload_id, start=PART)
     assert await world.download(caller, document_id) == data
 

@@ -323,8 +323,8 @@ async def test_a_document_other_than_the_one_signed_is_not_sealed(sealing_world:
     class Swapped:
         store_sealed = made.signing_documents.store_sealed
 
-        async def read_rendition(self, *place: Any) -> bytes:
-            return await made.signing_documents.read_rendition(*place) + b"\n"
+        async def read_rendition(self, *content_id: Any) -> bytes:
+            return await made.signing_documents.read_rendition(*content_id) + b"\n"
 
     with pytest.raises(DataLoss):
         await made.sealer_with(documents=Swapped()).seal(await made.job(request))

@@ -265,10 +265,10 @@ class DrawnPage:
         try:
             pdfium.FPDFBitmap_FillRect(bitmap, 0, 0, columns, rows, 0xFFFFFFFF)
             flags = pdfium.FPDF_RENDER_LIMITEDIMAGECACHE | (0 if bare else pdfium.FPDF_ANNOT)
-            place = (bitmap, self._page, -left, -top, size.width, size.height, 0, flags)
-            pdfium.FPDF_RenderPageBitmap(*place)
+            arguments = (bitmap, self._page, -left, -top, size.width, size.height, 0, flags)
+            pdfium.FPDF_RenderPageBitmap(*arguments)
             if self._page.formenv and not bare:
-                pdfium.FPDF_FFLDraw(self._page.formenv, *place)
+                pdfium.FPDF_FFLDraw(self._page.formenv, *arguments)
         finally:
             pdfium.FPDFBitmap_Destroy(bitmap)
         return bytes(buffer)

@@ -132,7 +132,7 @@ def _points(item: pikepdf.Dictionary) -> list[float]:
     found: list[float] = []
     for numbers in lists:
         if isinstance(numbers, pikepdf.Array):
-            values = [number(numbers[place]) for place in range(min(len(numbers), _MAX_POINTS) // 2 * 2)]
+            values = [number(numbers[index]) for index in range(min(len(numbers), _MAX_POINTS) // 2 * 2)]
             if None not in values:
                 found += [value for value in values if value is not None]
     if found and str(item.get("/Subtype")) in _ICONS:

@@ -91,13 +91,13 @@ class Look:
         Raises:
             RefusedError: Too much.
         """
-        places = self._missing()
+        missing = self._missing()
         differing = 0
         rows = max(BAND_PIXELS // self._size.width, 1)
         for top in range(0, self._size.height, rows):
             bottom = min(top + rows, self._size.height)
             band = self._band(top, bottom)
-            if band.equal and not places:
+            if band.equal and not missing:
                 continue
             one, other = (picture(data, self._size.width, band.rows) for data in (band.one, band.other))
             if not band.equal:
@@ -105,10 +105,10 @@ class Look:
                 if found.gross:
                     self._explain(one, other, top, bottom)
                 differing += found.pixels
-            for word in places:
+            for word in missing:
                 box = within(word.box, band.top, band.rows)
                 differing += self._unread(word, box, one, other) if box else 0
-        self._look_closely(places)
+        self._look_closely(missing)
         return min(differing / (self._size.width * self._size.height), 1.0)
 
     # --------------------------------------------------------------------------------------------------------- pictures
@@ -159,9 +159,9 @@ class Look:
                 raise RefusedError(Refusal.DIFFERS)
             yield box
             for each in likenesses:
-                place = within(_wider(each.box, self._size), top, one.height)
-                if place is not None:
-                    yield place
+                found = within(_wider(each.box, self._size), top, one.height)
+                if found is not None:
+                    yield found
 
     @cached_property
     def _lent(self) -> tuple[list[Word], dict[_Line, list[Word]]]:
@@ -207,17 +207,17 @@ class Look:
         # What is hidden, outside of the page or drawn in no colour was not read by anybody before.
         return (box[2] - box[0]) * (box[3] - box[1]) if has_ink(one, box) else 0
 
-    def _look_closely(self, places: list[Word]) -> None:
+    def _look_closely(self, missing: list[Word]) -> None:
         """Look at missing words again where the page is drawn too small to tell one digit from another.
 
         Raises:
             RefusedError: One cannot be seen as before.
         """
         size = closely(self._one.width, self._one.height)
-        if not places or size.width <= self._size.width or len(places) > _MOST_CLOSELY:
+        if not missing or size.width <= self._size.width or len(missing) > _MOST_CLOSELY:
             return
         across, upright = size.width / self._size.width, size.height / self._size.height
-        for word in places:
+        for word in missing:
             box = (
                 *(math.floor(word.left * across), math.floor(word.top * upright)),
                 *(math.ceil(word.right * across), math.ceil(word.bottom * upright)),

@@ -69,8 +69,8 @@ def glyph(parts: tuple[Part, ...], advance: float, *, stretch: bool) -> Glyph:
     xs: list[float] = []
     ys: list[float] = []
     for part in parts:
-        place = (scale, 0, 0, 1, shift + part.left * scale, 0)
-        target = TransformPen(pen, place) if scale != 1 or place[4] else pen
+        matrix = (scale, 0, 0, 1, shift + part.left * scale, 0)
+        target = TransformPen(pen, matrix) if scale != 1 or matrix[4] else pen
         for move, points in part.outline.moves:
             getattr(target, move)(*points)
             xs.extend(shift + (part.left + point[0]) * scale for point in points if point)

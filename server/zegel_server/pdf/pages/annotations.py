@@ -100,7 +100,7 @@ def appearances(page: pikepdf.Object, visibility: Visibility, turn: int) -> Iter
         stream = appearance(item)
         if stream is None:
             continue
-        matrix = _place(item, stream, turn)
+        matrix = _placement(item, stream, turn)
         if matrix is not None:
             yield stream, matrix
 
@@ -197,11 +197,11 @@ def tells(stream: pikepdf.Stream) -> bool:
         if item.operator in _SHOWS:
             for literal, digits in _LITERAL.findall(data, item.start, item.at):
                 characters.update(bytes([byte]) for byte in literal)
-                characters.update(digits[place : place + 2] for place in range(0, len(digits), 2))
+                characters.update(digits[start : start + 2] for start in range(0, len(digits), 2))
     return len(characters) > 1
 
 
-def _place(item: pikepdf.Object, stream: pikepdf.Stream, turn: int) -> Matrix | None:
+def _placement(item: pikepdf.Object, stream: pikepdf.Stream, turn: int) -> Matrix | None:
     """The matrix that takes an appearance's box to the annotation's rectangle (12.5.5, algorithm 8.1)."""
     rectangle, box = _box(item.get("/Rect")), _box(stream.get("/BBox"))
     if rectangle is None or box is None:

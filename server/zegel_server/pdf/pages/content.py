@@ -121,9 +121,9 @@ def balanced(data: bytes) -> bytes:
     """
     depths = dict.fromkeys(_CLOSERS, 0)
     cuts: list[tuple[int, int]] = []
-    place, end = 0, len(data)
-    while match := _NEXT_SCOPE.match(data, place):
-        token, start, place = match[1], match.start(1), match.end()
+    position, end = 0, len(data)
+    while match := _NEXT_SCOPE.match(data, position):
+        token, start, position = match[1], match.start(1), match.end()
         if token is None:
             break
         if closer := _SCOPES.get(token):
@@ -132,13 +132,13 @@ def balanced(data: bytes) -> bytes:
             if depths[token]:
                 depths[token] -= 1
             else:
-                cuts.append((start, place))
+                cuts.append((start, position))
         else:
             after = _after(data, start, token)
             if after is None:
                 end = start
                 break
-            place = after
+            position = after
     tail = b"".join((b"\n" + closer) * depths[closer] for closer in _CLOSERS)
     if not cuts and end == len(data):
         return data + tail
@@ -155,20 +155,20 @@ def instructions(data: bytes) -> Iterator[Instruction]:
     Args:
         data: Decoded content.
     """
-    place = begin = 0
-    while match := _NEXT_OPERATOR.match(data, place):
-        token, start, place = match[1], match.start(1), match.end()
+    position = begin = 0
+    while match := _NEXT_OPERATOR.match(data, position):
+        token, start, position = match[1], match.start(1), match.end()
         if token is None:
             return
         if token in {b"(", b"[", b"<", b"BI"}:
             after = _after(data, start, token)
             if after is None:
                 return
-            place = after
+            position = after
             if token != b"BI":
                 continue
-        yield Instruction(token, begin, start, place)
-        begin = place
+        yield Instruction(token, begin, start, position)
+        begin = position
 
 
 def names(data: bytes) -> frozenset[str]:
@@ -225,21 +225,21 @@ def _after_string(data: bytes, start: int) -> int | None:
 def _after_nested(data: bytes, start: int) -> int | None:
     """The end of an array or dictionary, with all that lies in it."""
     opened = [b"]" if data[start] == ord("[") else b">>"]
-    place = start + (1 if opened[0] == b"]" else 2)
-    while match := _NESTED_PART.search(data, place):
-        token, place = match[0], match.end()
+    position = start + (1 if opened[0] == b"]" else 2)
+    while match := _NESTED_PART.search(data, position):
+        token, position = match[0], match.end()
         if token == b"(":
             after = _after_string(data, match.start())
             if after is None:
                 return None
-            place = after
+            position = after
         elif token in {b"[", b"<<"}:
             opened.append(b"]" if token == b"[" else b">>")
         elif token in opened:
             while opened.pop() != token:
                 pass
             if not opened:
-                return place
+                return position
     return None
 
 
@@ -271,10 +271,10 @@ def _data_end(data: bytes, parameters: re.Match[bytes]) -> int:
     if coding[1] in {b"Fl", b"FlateDecode"}:
         inflater = zlib.decompressobj()
         try:
-            for place in range(begin, len(data), 65536):
-                inflater.decompress(data[place : place + 65536])
+            for position in range(begin, len(data), 65536):
+                inflater.decompress(data[position : position + 65536])
                 if inflater.eof:
-                    return min(place + 65536, len(data)) - len(inflater.unused_data)
+                    return min(position + 65536, len(data)) - len(inflater.unused_data)
         except zlib.error:
             pass
     if coding[1] in {b"A85", b"ASCII85Decode", b"AHx", b"ASCIIHexDecode"}:

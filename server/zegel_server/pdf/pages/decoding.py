@@ -82,8 +82,8 @@ def _salvaged(stream: pikepdf.Stream) -> bytes | None:
 def _inflated(data: bytes) -> bytes:
     inflater, out, size = zlib.decompressobj(), [], 0
     try:
-        for place in range(0, len(data), _STEP):
-            rest = data[place : place + _STEP]
+        for position in range(0, len(data), _STEP):
+            rest = data[position : position + _STEP]
             while rest and not inflater.eof and size <= MAX_CONTENT_BYTES:
                 out.append(inflater.decompress(rest, _STEP * 1024))
                 size += len(out[-1])
@@ -97,8 +97,8 @@ def _last_bytes(data: bytes, before: bytes) -> bytes:
     """What a damaged step still held, found out byte by byte."""
     inflater, out = zlib.decompressobj(), []
     with suppress(zlib.error):
-        for place in range(len(data)):
-            out.append(inflater.decompress(data[place : place + 1], MAX_CONTENT_BYTES))  # noqa: PERF401 - until it fails
+        for position in range(len(data)):
+            out.append(inflater.decompress(data[position : position + 1], MAX_CONTENT_BYTES))  # noqa: PERF401 - until it fails
     return b"".join(out)[len(before) :]
 
 
@@ -149,15 +149,15 @@ def _from_base85(data: bytes) -> bytes:
 
 
 def _unrolled(data: bytes) -> bytes:
-    out, place, size = [], 0, 0
-    while place < len(data) and data[place] != _RUN_END and size <= MAX_CONTENT_BYTES:
-        length = data[place]
+    out, position, size = [], 0, 0
+    while position < len(data) and data[position] != _RUN_END and size <= MAX_CONTENT_BYTES:
+        length = data[position]
         if length < _RUN_END:
-            out.append(data[place + 1 : place + 2 + length])
-            place += 2 + length
+            out.append(data[position + 1 : position + 2 + length])
+            position += 2 + length
         else:
-            out.append(data[place + 1 : place + 2] * (257 - length))
-            place += 2
+            out.append(data[position + 1 : position + 2] * (257 - length))
+            position += 2
         size += len(out[-1])
     return b"".join(out)
 
@@ -169,8 +169,8 @@ def _unpredicted(data: bytes, settings: pikepdf.Object) -> bytes:
     if predictor < _PNG_PREDICTORS or not 0 < columns <= MAX_CONTENT_BYTES:
         return data if predictor != _TIFF_PREDICTOR else b""
     out, above = bytearray(), bytes(columns)
-    for place in range(0, len(data), columns + 1):
-        kind, row = data[place], bytearray(data[place + 1 : place + 1 + columns])
+    for position in range(0, len(data), columns + 1):
+        kind, row = data[position], bytearray(data[position + 1 : position + 1 + columns])
         for index, value in enumerate(row):
             left, up = row[index - 1] if index else 0, above[index]
             corner = above[index - 1] if index else 0

@@ -135,14 +135,14 @@ def _numbered(objects: Mapping[int, Value], pages: Sequence[int], root: int, tre
     numbers = {number: FIRST_PAGE + index for index, number in enumerate(pages)}
     numbers |= {root: CATALOGUE} | dict.fromkeys(trees, PAGE_TREE)
     queue = [*pages, root]
-    place, following = 0, FIRST_PAGE + len(pages)
-    while place < len(queue):
-        for number in references(objects[queue[place]]):
+    position, following = 0, FIRST_PAGE + len(pages)
+    while position < len(queue):
+        for number in references(objects[queue[position]]):
             if number not in numbers:
                 numbers[number] = following
                 queue.append(number)
                 following += 1
-        place += 1
+        position += 1
     found = {numbers[number]: _renumbered(objects[number], numbers) for number in queue}
     return {**found, PAGE_TREE: page_tree(len(pages))}
 

@@ -296,10 +296,10 @@ def _array(pdf: pikepdf.Pdf, target: Destination) -> pikepdf.Array:
 
 def _look(item: pikepdf.Object) -> pikepdf.Dictionary | None:
     """Where a link is and how it looks, in well-formed values."""
-    place = numbers_of(item.get("/Rect"))
-    if len(place) != 4:  # noqa: PLR2004 - a rectangle
+    rectangle = numbers_of(item.get("/Rect"))
+    if len(rectangle) != 4:  # noqa: PLR2004 - a rectangle
         return None
-    look = pikepdf.Dictionary(Type=pikepdf.Name.Annot, Subtype=pikepdf.Name.Link, F=4, Rect=pikepdf.Array(place))
+    look = pikepdf.Dictionary(Type=pikepdf.Name.Annot, Subtype=pikepdf.Name.Link, F=4, Rect=pikepdf.Array(rectangle))
     _copy_border(item, look)
     for key in ("/C", "/QuadPoints"):
         if numbers := numbers_of(item.get(key)):

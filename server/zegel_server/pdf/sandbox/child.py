@@ -172,7 +172,7 @@ def serve(connection: socket.socket, granted: frozenset[str]) -> None:
     except RecursionError:
         channel.send("refused", {"refusal": Refusal.NESTED.value, "trace": []})
     except Exception as error:  # noqa: BLE001 - libraries raise anything at a damaged file
-        sealing = any("sealing:" in place for place in _trace(error))
+        sealing = any("sealing:" in frame for frame in _trace(error))
         refusal = Refusal.SEAL if sealing else Refusal.DEFECT
         channel.send("refused", {"refusal": refusal.value, "trace": _trace(error)})
     else:

@@ -55,7 +55,7 @@ _log = structlog.get_logger(__name__)
 
 _MAX_REPORT_BYTES = 1024 * 1024
 """Header of a worker's frame: facts of 2,000 pages have some 100 KB."""
-_TRACE_PLACE = re.compile(r"[A-Za-z0-9_<>.:-]{1,120}")
+_TRACE_FRAME = re.compile(r"[A-Za-z0-9_<>.:-]{1,120}")
 _CALL_LIMITS = {"sign": MAX_SIGN_CALLS, "timestamp": MAX_TIMESTAMP_CALLS}
 _CPU_SIGNALS = {-signal.SIGXCPU}
 _GONE = "The PDF worker stopped; the same call may go through later."
@@ -328,7 +328,7 @@ def _refusal(answer: object) -> Refusal:
         refusal = Refusal(str(answer.get("refusal")))
     except ValueError:
         return Refusal.CRASHED
-    trace = [place for place in answer["trace"][:10] if isinstance(place, str) and _TRACE_PLACE.fullmatch(place)]
+    trace = [frame for frame in answer["trace"][:10] if isinstance(frame, str) and _TRACE_FRAME.fullmatch(frame)]
     if refusal is Refusal.DEFECT:
         _log.error("pdf_defect", trace=trace)
     else:
