@@ -11,7 +11,6 @@ from google.protobuf.timestamp_pb2 import Timestamp
 import zegel
 from support.flow import Office, place, ready, refused, sign, typed, until, usual_fields, usual_signers
 from support.server import rows
-from zegel.signing.v1.signature_request_pb2 import RequestedDocument, Signer
 from zegel_server.ids import API_KEY_PREFIX, SESSION_PREFIX, new_id, new_token
 
 
@@ -45,12 +44,14 @@ REQUESTS: dict[str, tuple[Callable[[], dict[str, Any]], str, str]] = {
     "a signer without a signature": (lambda: {"fields": usual_fields(1)}, "MISSING_SIGNATURE_FIELD", "signers[1]"),
     "no signers": (lambda: {"signers": [], "fields": []}, "MISSING_FIELD", "signers"),
     "no mail address": (
-        lambda: {"signers": [Signer(name="A", email="a@example.com"), Signer(name="B", order=1)]},
+        lambda: {"signers": [zegel.Signer(name="A", email="a@example.com"), zegel.Signer(name="B", order=1)]},
         "MISSING_FIELD",
         "signers[1].email",
     ),
     "one person twice": (
-        lambda: {"signers": [Signer(name="A", email="a@example.com"), Signer(name="B", email="A@example.com")]},
+        lambda: {
+            "signers": [zegel.Signer(name="A", email="a@example.com"), zegel.Signer(name="B", email="A@example.com")]
+        },
         INVALID,
         "signers[1].email",
     ),
@@ -70,7 +71,7 @@ def count(office: Office, table: str) -> int:
 def test_each_bad_request_names_its_field_and_leaves_nothing(office: Office) -> None:
     document = office.upload()
     for kind, (make, reason, field) in REQUESTS.items():
-        asked = {"documents": [RequestedDocument(document_id=document.document_id)], **make()}
+        asked = {"documents": [zegel.RequestedDocument(document_id=document.document_id)], **make()}
         try:
             with refused("INVALID_ARGUMENT", reason, field=field):
                 office.send(**asked)
@@ -86,9 +87,9 @@ def test_each_bad_request_names_its_field_and_leaves_nothing(office: Office) -> 
 def test_a_version_that_is_not_there_is_not_found(sqlite_office: Office) -> None:
     document = sqlite_office.upload()
     with refused("NOT_FOUND", "RESOURCE_NOT_FOUND", resource="document"):
-        sqlite_office.send(documents=[RequestedDocument(document_id=document.document_id, version=2)])
+        sqlite_office.send(documents=[zegel.RequestedDocument(document_id=document.document_id, version=2)])
     with refused("INVALID_ARGUMENT", "INVALID_FIELD", field="documents[0].version"):
-        sqlite_office.send(documents=[RequestedDocument(document_id=document.document_id, version=-1)])
+        sqlite_office.send(documents=[zegel.RequestedDocument(document_id=document.document_id, version=-1)])
 
 
 def test_a_deleted_document_is_not_sent_and_a_sent_one_is_not_deleted(office: Office) -> None:

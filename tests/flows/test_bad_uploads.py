@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import pikepdf
 import pytest
 
+import zegel
 from support.flow import Office, Uploading, big_pdf, chunk, chunks, end_of, refused, until
 from support.pdfs import bomb, raw_pdf
 from support.relay import relaying
 from support.sealed import make_pdf
 from support.server import rows
-from zegel.document.v1.document_service_pb2 import UploadDocumentRequest, UploadSpec
 
 GOOD = make_pdf("A good one")
 
@@ -99,31 +99,31 @@ def test_an_empty_document_is_refused(office: Office) -> None:
     Nothing(office).left()
 
 
-def first(data: bytes = b"", **more: object) -> UploadDocumentRequest:
-    return UploadDocumentRequest(spec=UploadSpec(title="By hand", size=len(data)), **more)  # type: ignore[arg-type]
+def first(data: bytes = b"", **more: object) -> zegel.UploadDocumentRequest:
+    return zegel.UploadDocumentRequest(spec=zegel.UploadSpec(title="By hand", size=len(data)), **more)  # type: ignore[arg-type]
 
 
 HALF = len(GOOD) // 2
 OTHER = hashlib.sha256(b"other bytes").digest()
 STREAMS = {
     "a wrong crc32c": (
-        [first(chunk=chunk(GOOD, crc32c=0xDEADBEEF)), UploadDocumentRequest(finish=end_of(GOOD))],
+        [first(chunk=chunk(GOOD, crc32c=0xDEADBEEF)), zegel.UploadDocumentRequest(finish=end_of(GOOD))],
         ("INVALID_ARGUMENT", "CHECKSUM_MISMATCH", {"field": "chunk.crc32c"}),
     ),
     "no crc32c": (
-        [first(chunk=chunk(GOOD, crc32c=0)), UploadDocumentRequest(finish=end_of(GOOD))],
+        [first(chunk=chunk(GOOD, crc32c=0)), zegel.UploadDocumentRequest(finish=end_of(GOOD))],
         ("INVALID_ARGUMENT", "CHECKSUM_MISMATCH", {"field": "chunk.crc32c"}),
     ),
     "chunks out of order": (
-        [first(chunk=chunk(GOOD[HALF:], HALF)), UploadDocumentRequest(chunk=chunk(GOOD[:HALF]))],
+        [first(chunk=chunk(GOOD[HALF:], HALF)), zegel.UploadDocumentRequest(chunk=chunk(GOOD[:HALF]))],
         ("ABORTED", "OFFSET_MISMATCH", {"expected_offset": "0"}),
     ),
     "a chunk missing": (
-        [first(chunk=chunk(GOOD[:100])), UploadDocumentRequest(chunk=chunk(GOOD[HALF:], HALF))],
+        [first(chunk=chunk(GOOD[:100])), zegel.UploadDocumentRequest(chunk=chunk(GOOD[HALF:], HALF))],
         ("ABORTED", "OFFSET_MISMATCH", {"expected_offset": "100"}),
     ),
     "the last chunk missing": (
-        [first(chunk=chunk(GOOD[:HALF])), UploadDocumentRequest(finish=end_of(GOOD))],
+        [first(chunk=chunk(GOOD[:HALF])), zegel.UploadDocumentRequest(finish=end_of(GOOD))],
         ("INVALID_ARGUMENT", "SIZE_MISMATCH", {"field": "finish.size"}),
     ),
     "a negative offset": (
@@ -131,7 +131,7 @@ STREAMS = {
         ("ABORTED", "OFFSET_MISMATCH", {"expected_offset": "0"}),
     ),
     "a chunk twice": (
-        [first(chunk=chunk(GOOD[:100])), UploadDocumentRequest(chunk=chunk(GOOD[:100]))],
+        [first(chunk=chunk(GOOD[:100])), zegel.UploadDocumentRequest(chunk=chunk(GOOD[:100]))],
         ("ABORTED", "OFFSET_MISMATCH", {"expected_offset": "100"}),
     ),
     "an empty chunk": ([first(chunk=chunk(b""))], ("INVALID_ARGUMENT", "CHUNK_SIZE", {"field": "chunk.data"})),
@@ -140,15 +140,15 @@ STREAMS = {
         ("INVALID_ARGUMENT", "CHUNK_SIZE", {"field": "chunk.data"}),
     ),
     "a wrong SHA-256": (
-        [first(chunk=chunk(GOOD)), UploadDocumentRequest(finish=end_of(GOOD, sha256=OTHER))],
+        [first(chunk=chunk(GOOD)), zegel.UploadDocumentRequest(finish=end_of(GOOD, sha256=OTHER))],
         ("INVALID_ARGUMENT", "CHECKSUM_MISMATCH", {"field": "finish.sha256"}),
     ),
     "no SHA-256": (
-        [first(chunk=chunk(GOOD)), UploadDocumentRequest(finish=end_of(GOOD, sha256=b""))],
+        [first(chunk=chunk(GOOD)), zegel.UploadDocumentRequest(finish=end_of(GOOD, sha256=b""))],
         ("INVALID_ARGUMENT", "MISSING_FIELD", {"field": "finish.sha256"}),
     ),
     "a wrong size": (
-        [first(chunk=chunk(GOOD)), UploadDocumentRequest(finish=end_of(GOOD, size=len(GOOD) - 1))],
+        [first(chunk=chunk(GOOD)), zegel.UploadDocumentRequest(finish=end_of(GOOD, size=len(GOOD) - 1))],
         ("INVALID_ARGUMENT", "SIZE_MISMATCH", {"field": "finish.size"}),
     ),
     "more than was announced": (
@@ -157,7 +157,7 @@ STREAMS = {
     ),
     "no message at all": ([], ("INVALID_ARGUMENT", "STREAM_ORDER", {"field": "upload_id"})),
     "a chunk before the spec": (
-        [UploadDocumentRequest(chunk=chunk(GOOD))],
+        [zegel.UploadDocumentRequest(chunk=chunk(GOOD))],
         ("INVALID_ARGUMENT", "STREAM_ORDER", {"field": "upload_id"}),
     ),
     "the spec twice": (
@@ -165,7 +165,7 @@ STREAMS = {
         ("INVALID_ARGUMENT", "STREAM_ORDER", {"field": "spec"}),
     ),
     "a message after the end": (
-        [first(chunk=chunk(GOOD)), *[UploadDocumentRequest(finish=end_of(GOOD))] * 2],
+        [first(chunk=chunk(GOOD)), *[zegel.UploadDocumentRequest(finish=end_of(GOOD))] * 2],
         ("INVALID_ARGUMENT", "STREAM_ORDER", {"field": "finish"}),
     ),
 }
@@ -187,33 +187,35 @@ def test_a_stream_without_its_end_is_an_upload_to_be_continued_and_no_document(o
     assert nothing.open_uploads == 1
     assert not any(nothing.rows.values())
     stands = office.sender.documents.get_upload(upload_id=answer.upload.upload_id).upload.persisted_size
-    rest = [UploadDocumentRequest(upload_id=answer.upload.upload_id), *chunks(GOOD, stands)]
-    done = upload(*rest, UploadDocumentRequest(finish=end_of(GOOD)))
+    rest = [zegel.UploadDocumentRequest(upload_id=answer.upload.upload_id), *chunks(GOOD, stands)]
+    done = upload(*rest, zegel.UploadDocumentRequest(finish=end_of(GOOD)))
     assert office.sender.documents.download(done.document.document_id) == GOOD
 
 
 def test_an_upload_cut_off_halfway_goes_on_from_where_it_stands(office: Office) -> None:
     data, upload = big_pdf(13 * 1024 * 1024), Uploading(office)
-    opened = office.sender.documents.start_upload(spec=UploadSpec(title="Cut", size=len(data))).upload
+    opened = office.sender.documents.start_upload(spec=zegel.UploadSpec(title="Cut", size=len(data))).upload
 
     def stands() -> int:
         return office.sender.documents.get_upload(upload_id=opened.upload_id).upload.persisted_size
 
-    half = [UploadDocumentRequest(upload_id=opened.upload_id), *chunks(data[: 6 * 1024 * 1024])]
+    half = [zegel.UploadDocumentRequest(upload_id=opened.upload_id), *chunks(data[: 6 * 1024 * 1024])]
     upload.cut(half, lambda: until(lambda: stands() or None, "a part on the disk", 20))
     assert not any(Nothing(office).rows.values())
     before = stands()
     assert 0 < before <= 6 * 1024 * 1024
     # What was sent before may be sent again, but must be the same.
-    forged = UploadDocumentRequest(chunk=chunk(bytes(4096), before - 4096))
+    forged = zegel.UploadDocumentRequest(chunk=chunk(bytes(4096), before - 4096))
     with refused("INVALID_ARGUMENT", "RESENT_BYTES_DIFFER", field="chunk.data"):
-        upload(UploadDocumentRequest(upload_id=opened.upload_id), forged)
+        upload(zegel.UploadDocumentRequest(upload_id=opened.upload_id), forged)
     assert stands() == before
-    rest = [UploadDocumentRequest(upload_id=opened.upload_id), *chunks(data, before - 4096)]
-    done = upload(*rest, UploadDocumentRequest(finish=end_of(data))).document
+    rest = [zegel.UploadDocumentRequest(upload_id=opened.upload_id), *chunks(data, before - 4096)]
+    done = upload(*rest, zegel.UploadDocumentRequest(finish=end_of(data))).document
     assert office.sender.documents.download(done.document_id) == data
     # Whoever did not hear the answer may finish again, and hears of the same document.
-    again = upload(UploadDocumentRequest(upload_id=opened.upload_id), UploadDocumentRequest(finish=end_of(data)))
+    again = upload(
+        zegel.UploadDocumentRequest(upload_id=opened.upload_id), zegel.UploadDocumentRequest(finish=end_of(data))
+    )
     assert again.document.document_id == done.document_id
     assert Nothing(office).rows["documents"] == 1
 
@@ -234,22 +236,22 @@ def test_the_sdk_rides_out_connections_that_break_both_ways(sqlite_office: Offic
 
 def test_a_canceled_upload_leaves_nothing_and_stays_closed(office: Office) -> None:
     data, upload = big_pdf(5 * 1024 * 1024), Uploading(office)
-    opened = office.sender.documents.start_upload(spec=UploadSpec(title="Given up")).upload
-    upload(UploadDocumentRequest(upload_id=opened.upload_id), *chunks(data))
+    opened = office.sender.documents.start_upload(spec=zegel.UploadSpec(title="Given up")).upload
+    upload(zegel.UploadDocumentRequest(upload_id=opened.upload_id), *chunks(data))
     assert Nothing(office).blobs
     office.sender.documents.cancel_upload(upload_id=opened.upload_id)
     office.sender.documents.cancel_upload(upload_id=opened.upload_id)
     with refused("FAILED_PRECONDITION", "UPLOAD_CLOSED"):
-        upload(UploadDocumentRequest(upload_id=opened.upload_id), *chunks(data))
+        upload(zegel.UploadDocumentRequest(upload_id=opened.upload_id), *chunks(data))
     Nothing(office).left()
 
 
 def test_an_upload_is_its_owners_alone(office: Office, other_office: Office) -> None:
-    opened = office.sender.documents.start_upload(spec=UploadSpec(title="Mine")).upload
+    opened = office.sender.documents.start_upload(spec=zegel.UploadSpec(title="Mine")).upload
     for identifier in (opened.upload_id, "upl_" + "0" * 26):
-        message = UploadDocumentRequest(upload_id=identifier)
+        message = zegel.UploadDocumentRequest(upload_id=identifier)
         with refused("NOT_FOUND", "RESOURCE_NOT_FOUND", resource="upload"):
-            Uploading(other_office)(message, UploadDocumentRequest(chunk=chunk(GOOD)))
+            Uploading(other_office)(message, zegel.UploadDocumentRequest(chunk=chunk(GOOD)))
         with refused("NOT_FOUND", "RESOURCE_NOT_FOUND", resource="upload"):
             other_office.owner.documents.get_upload(upload_id=identifier)
         with refused("NOT_FOUND", "RESOURCE_NOT_FOUND", resource="upload"):

@@ -15,7 +15,6 @@ from support.flow import Office
 from support.relay import relaying
 from support.sealed import make_pdf
 from support.tapping import Tap, tapping
-from zegel.document.v1.document_service_pb2 import Document, UploadSpec
 
 WINDOW = 16
 """Bytes in a row that no capture may share with a document."""
@@ -67,7 +66,7 @@ def test_whatever_ends_tls_sees_no_byte_of_the_document(office: Office, kind: st
     data = filled_pdf(200_000)
     with tap_of(office) as tap:
         person = Person(office, tap.target, kind)
-        document: Document = person.do("upload", data, title="Lease", client_encrypted=True)
+        document: zegel.Document = person.do("upload", data, title="Lease", client_encrypted=True)
         assert person.do("download", document.document_id, client_encrypted=True) == data
         version = person.do("download", document.document_id, to=tmp_path / "lease.pdf", client_encrypted=True)
         assert (
@@ -158,11 +157,11 @@ def test_a_file_that_changes_on_the_way_is_not_sent_under_the_same_nonces(office
 
 
 def test_an_upload_tells_what_to_seal_it_with(office: Office) -> None:
-    started = office.sender.documents.start_upload(spec=UploadSpec(title="x", client_encrypted=True)).upload
+    started = office.sender.documents.start_upload(spec=zegel.UploadSpec(title="x", client_encrypted=True)).upload
     assert (len(started.client_encryption.public_key), started.client_encryption.tenant_id) == (32, office.tenant_id)
     again = office.sender.documents.get_upload(upload_id=started.upload_id).upload
     assert again.client_encryption == started.client_encryption
-    other = office.sender.documents.start_upload(spec=UploadSpec(title="x", client_encrypted=True)).upload
+    other = office.sender.documents.start_upload(spec=zegel.UploadSpec(title="x", client_encrypted=True)).upload
     assert other.client_encryption.public_key != started.client_encryption.public_key
 
 

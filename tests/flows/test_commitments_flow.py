@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+import zegel
 from support.flow import Office, sign, until, usual_fields
 from support.sealed import make_pdf
 from zegel.cli.commands import app
 from zegel.evidence.openings import OPENINGS_NAME, check_openings
 from zegel.evidence.trail import check_detached, check_trail
 from zegel.evidence.transparency import VerifierKey
-from zegel.signing.v1.signature_request_pb2 import RequestedDocument
 
 
 def published(office: Office) -> bytes:
@@ -52,7 +52,7 @@ def test_the_published_log_tells_no_document_and_the_evidence_tells_them_all(
     fields = usual_fields()
     for field in fields[2:]:
         field.document_index = 1
-    asked = [RequestedDocument(document_id=each.document_id) for each in documents]
+    asked = [zegel.RequestedDocument(document_id=each.document_id) for each in documents]
     request = office.send(documents=asked, fields=fields)
     for index in range(2):
         sign(office.signer(request, index), index)

@@ -17,8 +17,6 @@ import zegel
 from support.flow import Office, open_office, place, sign, usual_signers
 from support.server import ServerProcess, members_of_session
 from support.shared import real_pdfs
-from zegel.document.v1.document_service_pb2 import Page
-from zegel.signing.v1.signature_request_pb2 import Field
 
 REASONS = {"DOCUMENT_UNREADABLE", "DOCUMENT_ENCRYPTED", "DOCUMENT_TOO_COMPLEX"}
 """What a document may be refused for."""
@@ -33,7 +31,7 @@ def chosen() -> list[Path]:
     return real_pdfs()[::every]
 
 
-def fields_on(page: Page) -> list[Field]:
+def fields_on(page: zegel.Page) -> list[zegel.Field]:
     """A signature and a date, in parts of the page as shown: some of the pages are very small, others very large."""
     across: dict[str, Any] = {"x": 0.1 * page.width, "width": 0.6 * page.width, "height": 0.2 * page.height}
     return [

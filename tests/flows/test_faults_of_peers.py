@@ -27,7 +27,6 @@ from support.server import ServerProcess, rows, sqlite_server
 from zegel.evidence.trail import check_trail
 from zegel.evidence.transparency import VerifierKey
 from zegel.evidence.verification import verify_pdf
-from zegel.signing.v1.signature_request_pb2 import SignatureRequest
 from zegel_server.credentials.development_authority import DevelopmentAuthority
 from zegel_server.credentials.loading import AUTHORITY_FOLDER
 from zegel_server.credentials.timestamping import LocalTimestampAuthority
@@ -35,7 +34,7 @@ from zegel_server.credentials.timestamping import LocalTimestampAuthority
 Answer = Callable[[bytes], bytes | None]
 
 
-def signed_by_all(office: Office) -> SignatureRequest:
+def signed_by_all(office: Office) -> zegel.SignatureRequest:
     request = office.send()
     for index in range(2):
         sign(office.signer(request, index), index)
@@ -87,7 +86,7 @@ def test_without_a_trusted_time_nothing_completes_and_with_one_it_goes_on() -> N
         with open_office(server) as office:
             request = signed_by_all(office)
 
-            def tried(times: int) -> SignatureRequest | None:
+            def tried(times: int) -> zegel.SignatureRequest | None:
                 now = office.get(request)
                 assert now.state == ALL_SIGNED
                 assert not now.sealed_document_id

@@ -8,23 +8,20 @@ import pytest
 import zegel
 from support.flow import Office, refused, sign, until, usual_fields, usual_signers
 from support.people import ANY, OWN, Person, delegate, some_pdf, team_of
-from zegel.document.v1.document_service_pb2 import Document, UploadSpec
-from zegel.event.v1.event_type_pb2 import EventType
-from zegel.permission.v1.permission_service_pb2 import Grant, Role
 from zegel_server.ids import new_id
 
 ABSENT = {"resource": "owner"}
 
 
-def move(client: zegel.Client, document_id: str, owner_id: str, **more: Any) -> Document:
+def move(client: zegel.Client, document_id: str, owner_id: str, **more: Any) -> zegel.Document:
     return client.documents.move_document(document_id=document_id, owner_id=owner_id, **more).document
 
 
-def grants(*names: str, scope: Any) -> list[Grant]:
-    return [Grant(permission=name, scope=scope) for name in names]
+def grants(*names: str, scope: Any) -> list[zegel.Grant]:
+    return [zegel.Grant(permission=name, scope=scope) for name in names]
 
 
-def leaf_of(office: Office, kind: EventType.ValueType, resource_id: str) -> dict[str, Any]:
+def leaf_of(office: Office, kind: zegel.EventType, resource_id: str) -> dict[str, Any]:
     """The leaf of an event, once it is in the log."""
 
     def ask() -> dict[str, Any] | None:
@@ -45,7 +42,7 @@ def test_its_owner_puts_a_document_into_a_team_and_whoever_runs_the_team_takes_i
     assert moved.etag != document.etag
     assert [list(moved.versions)] == [list(document.versions)]
     assert ben.listed() == [document.document_id]
-    leaf = leaf_of(office, EventType.EVENT_TYPE_DOCUMENT_MOVED, document.document_id)
+    leaf = leaf_of(office, zegel.EventType.DOCUMENT_MOVED, document.document_id)
     assert (leaf["actor"], leaf["owner"], leaf["previous_owner"]) == (ann.member_id, team.team_id, ann.member_id)
     # To take it out is not for whoever is in the team.
     for each in (ann, ben):
@@ -86,7 +83,7 @@ def test_nobody_lets_another_reach_by_a_move_what_they_do_not_reach(office: Offi
     ann, ben = Person(office), Person(office)
     document = ann.office.upload()
     mover = grants("document.move", "document.create", scope=ANY) + grants("document.download", scope=OWN)
-    office.owner.permissions.create_role(role=Role(name="mover", grants=mover))
+    office.owner.permissions.create_role(role=zegel.Role(name="mover", grants=mover))
     clerk = Person(office, "mover")
     puppet = office.owner.identity.create_member(name="N", email="puppet@example.com").member
     for named in (clerk.member_id, ben.member_id, puppet.member_id):
@@ -94,7 +91,7 @@ def test_nobody_lets_another_reach_by_a_move_what_they_do_not_reach(office: Offi
             move(clerk.client, document.document_id, named)
     assert ann.reads(document.document_id)
     # In a team it is what everybody in it may that counts.
-    office.owner.permissions.create_role(role=Role(name="shredder", grants=grants("document.purge", scope=OWN)))
+    office.owner.permissions.create_role(role=zegel.Role(name="shredder", grants=grants("document.purge", scope=OWN)))
     team = team_of(office, ann)
     shredder = Person(office, "shredder")
     office.owner.permissions.add_team_member(team_id=team.team_id, principal_id=shredder.member_id)
@@ -122,7 +119,7 @@ def test_a_delegate_takes_nothing_and_hands_over_what_it_made(office: Office) ->
         delegate(ben.client, ben, ann, 60, "document.move")
     mine = ben.office.upload()
     assert move(ben.client, mine.document_id, ann.member_id).owner_id == ann.member_id
-    leaf = leaf_of(office, EventType.EVENT_TYPE_DOCUMENT_MOVED, mine.document_id)
+    leaf = leaf_of(office, zegel.EventType.DOCUMENT_MOVED, mine.document_id)
     assert (leaf["delegation"], leaf["delegator"]) == (made.delegation_id, ann.member_id)
 
 
@@ -130,7 +127,7 @@ def test_what_is_under_way_when_a_document_moves(office: Office) -> None:
     ann, ben = Person(office), Person(office)
     document = ann.office.upload()
     request = ann.office.send(document)
-    spec = UploadSpec(document_id=document.document_id, media_type="application/pdf")
+    spec = zegel.UploadSpec(document_id=document.document_id, media_type="application/pdf")
     upload_id = ann.client.documents.start_upload(spec=spec).upload.upload_id
     move(office.owner, document.document_id, ben.member_id)
     # An upload of a version ends, a signer goes on, and who has signed it before may not sign it again.
@@ -179,7 +176,7 @@ def test_a_request_moves_with_its_trail_and_its_sealed_document(office: Office) 
         ann.client.signing.get_signature_request(**named)
     assert not ann.reads(sealed.sealed_document_id)
     assert ben.reads(sealed.sealed_document_id)
-    leaf = leaf_of(office, EventType.EVENT_TYPE_SIGNATURE_REQUEST_MOVED, sent.signature_request_id)
+    leaf = leaf_of(office, zegel.EventType.SIGNATURE_REQUEST_MOVED, sent.signature_request_id)
     assert {leaf["owner"], leaf["previous_owner"]} <= {ann.member_id, ben.member_id, team.team_id}
 
 
@@ -192,7 +189,7 @@ def test_a_running_stream_ends_when_what_it_tells_of_is_given_away(office: Offic
     told: list[int] = []
     with pytest.raises(zegel.NotFound):
         told.extend(each.event.type for each in watched)
-    assert EventType.EVENT_TYPE_SIGNATURE_REQUEST_MOVED not in told
+    assert zegel.EventType.SIGNATURE_REQUEST_MOVED not in told
 
 
 def test_a_request_under_way_is_signed_after_it_moved_and_its_sealed_document_is_the_new_owner_s(

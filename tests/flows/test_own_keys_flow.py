@@ -20,10 +20,7 @@ from support.flow import big_pdf, until, usual_fields, usual_signers
 from support.pdfs import one_page
 from support.server import ServerProcess, rows, sqlite_server
 from zegel.document.v1 import document_service_pb2_grpc
-from zegel.document.v1.document_service_pb2 import DownloadDocumentRequest
 from zegel.errors import from_call
-from zegel.event.v1.event_type_pb2 import EventType
-from zegel.signing.v1.signature_request_pb2 import RequestedDocument
 
 PROGRAM = str(Path(sys.executable).parent / "zegel-server")
 MAX_AGE_S = 0.5
@@ -61,7 +58,7 @@ class Partner:
         credentials = grpc.ssl_channel_credentials(server.authority)
         with grpc.secure_channel(server.listen, credentials) as channel:
             stub = document_service_pb2_grpc.DocumentServiceStub(channel)
-            request = DownloadDocumentRequest(document_id=self.document_id)
+            request = zegel.DownloadDocumentRequest(document_id=self.document_id)
             with pytest.raises(grpc.RpcError) as caught:
                 list(stub.DownloadDocument(request, metadata=(("authorization", f"Bearer {self.token}"),), timeout=30))
         return from_call(caught.value)
@@ -212,7 +209,7 @@ def test_access_can_be_taken_away_while_the_tenants_key_is_away(
         permissions.add_team_member(team_id=team, principal_id=people[1])
         request = signing.create_signature_request(
             title="Lease",
-            documents=[RequestedDocument(document_id=acme.document_id)],
+            documents=[zegel.RequestedDocument(document_id=acme.document_id)],
             signers=usual_signers(),
             fields=usual_fields(),
         ).signature_request
@@ -241,7 +238,7 @@ def test_access_can_be_taken_away_while_the_tenants_key_is_away(
         bao.call("POST", f"sys/policies/acl/{mount}", policy=openbao.POLICY.format(mount=mount))
 
         def all_told() -> dict[str, Any] | None:
-            found = {EventType.Name(each.type).removeprefix("EVENT_TYPE_"): each for each in client.audit.list_events()}
+            found = {zegel.EventType(each.type).name: each for each in client.audit.list_events()}
             return found if found.keys() >= set(TAKEN) else None
 
         told = until(all_told, "the events")
@@ -279,7 +276,7 @@ def test_a_download_that_runs_ends_when_the_key_is_taken_away(
         document = client.documents.upload(big_pdf(32 << 20), title="Survey")
     with grpc.secure_channel(server.listen, grpc.ssl_channel_credentials(server.authority)) as channel:
         stub = document_service_pb2_grpc.DocumentServiceStub(channel)
-        request = DownloadDocumentRequest(document_id=document.document_id)
+        request = zegel.DownloadDocumentRequest(document_id=document.document_id)
         stream: Any = stub.DownloadDocument(request, metadata=(("authorization", f"Bearer {acme.token}"),))
         next(stream)
         bao.call("POST", f"sys/policies/acl/{mount}", policy='path "nothing" { capabilities = ["read"] }')

@@ -7,8 +7,6 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 import zegel
 from support.flow import Office, ready, refused, sign, typed, until, usual_signers
-from zegel.event.v1.event_type_pb2 import EventType
-from zegel.signing.v1.signature_request_pb2 import SignatureRequest
 from zegel_server.ids import new_id
 
 Call = Callable[[], object]
@@ -55,7 +53,8 @@ def sender_calls(client: zegel.Client, request_id: str, signature_id: str) -> It
     yield both(lambda each: signing.cancel_signature_request(signature_request_id=each))
     yield both(
         lambda each: signing.update_signature_request(
-            signature_request=SignatureRequest(signature_request_id=each), update_mask=FieldMask(paths=["expire_time"])
+            signature_request=zegel.SignatureRequest(signature_request_id=each),
+            update_mask=FieldMask(paths=["expire_time"]),
         )
     )
     yield both(lambda each: signing.create_signer_session(signature_request_id=each, signature_id=signature_id))
@@ -178,7 +177,7 @@ def test_who_opened_a_signers_session_is_in_the_trail(office: Office) -> None:
     signer = office.signer(request, 0)
     current = signer.identity.get_current_session().session
     assert current.creator_id == office.sender_id
-    opened = EventType.EVENT_TYPE_SIGNER_SESSION_CREATED
+    opened = zegel.EventType.SIGNER_SESSION_CREATED
 
     def ask() -> list[tuple[str, str]] | None:
         events = office.owner.audit.get_transaction(audit_id=request.audit_id).events

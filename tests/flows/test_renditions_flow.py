@@ -8,10 +8,9 @@ import zegel
 from support.flow import Office, place, ready, sign, typed, usual_fields
 from support.pdfs import one_page
 from support.sealed import make_pdf
-from zegel.document.v1.document_service_pb2 import Document
 
 
-def shown_to(office: Office, document: Document) -> bytes:
+def shown_to(office: Office, document: zegel.Document) -> bytes:
     return office.sender.documents.download(document.document_id, content="rendition")
 
 

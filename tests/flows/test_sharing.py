@@ -10,9 +10,6 @@ import pytest
 import zegel
 from support.flow import Office, Uploading, chunks, end_of, refused, until
 from support.people import ANY, OWN, Person, ahead, delegate, some_pdf, team_of
-from zegel.document.v1.document_service_pb2 import UploadDocumentRequest, UploadSpec
-from zegel.permission.v1.permission_service_pb2 import Grant, Role
-from zegel.permission.v1.sharing_pb2 import Team
 
 
 def test_what_a_team_owns_all_in_it_reach_and_nobody_else(office: Office) -> None:
@@ -38,7 +35,7 @@ def test_what_a_team_owns_all_in_it_reach_and_nobody_else(office: Office) -> Non
     assert list(eve.client.signing.list_signature_requests()) == []
     ann.client.signing.cancel_signature_request(**named)
     # An upload of the team's is taken up by whoever is in it; who leaves loses all of it with the next request.
-    spec = UploadSpec(title="x", size=10, media_type="application/pdf", team_id=team.team_id)
+    spec = zegel.UploadSpec(title="x", size=10, media_type="application/pdf", team_id=team.team_id)
     upload_id = ann.client.documents.start_upload(spec=spec).upload.upload_id
     assert ben.client.documents.get_upload(upload_id=upload_id).upload.upload_id == upload_id
     office.owner.permissions.remove_team_member(team_id=team.team_id, principal_id=ben.member_id)
@@ -73,7 +70,7 @@ def test_a_list_over_several_owners_is_whole_in_order_and_without_repetition(off
 def test_a_team_that_the_caller_is_not_in_is_as_absent(office: Office, other_office: Office) -> None:
     ann = Person(office)
     for named in (team_of(office).team_id, team_of(other_office).team_id, "tea_" + "0" * 26, "tea_x"):
-        spec = UploadSpec(title="x", media_type="application/pdf", team_id=named)
+        spec = zegel.UploadSpec(title="x", media_type="application/pdf", team_id=named)
         with refused("NOT_FOUND", "RESOURCE_NOT_FOUND", resource="team"):
             ann.client.documents.start_upload(spec=spec)
         with refused("NOT_FOUND", "RESOURCE_NOT_FOUND", resource="team"):
@@ -88,8 +85,8 @@ def test_a_team_that_the_caller_is_not_in_is_as_absent(office: Office, other_off
 def test_what_somebody_held_once_keeps_nobody_out_of_a_team(office: Office) -> None:
     """Who adds to a team must reach what the one added could use there: what it could use, and may no more, is none."""
     boss, eve = Person(office, "manager"), Person(office, "member")
-    grants = [Grant(permission="document.purge", scope=OWN)]
-    office.owner.permissions.create_role(role=Role(name="shredder", grants=grants))
+    grants = [zegel.Grant(permission="document.purge", scope=OWN)]
+    office.owner.permissions.create_role(role=zegel.Role(name="shredder", grants=grants))
     who = eve.member_id
     office.owner.permissions.grant_role(principal_id=who, role="shredder")
     team_id = boss.client.permissions.create_team(name="Ours").team.team_id
@@ -105,12 +102,14 @@ def test_teams_are_named_changed_and_left_by_the_clock(office: Office) -> None:
     ann = Person(office)
     team = team_of(office, ann)
     assert list(ann.client.permissions.list_teams()) == [team]
-    changed = office.owner.permissions.update_team(team=Team(team_id=team.team_id, name="Sales", etag=team.etag)).team
+    changed = office.owner.permissions.update_team(
+        team=zegel.Team(team_id=team.team_id, name="Sales", etag=team.etag)
+    ).team
     assert ann.client.permissions.get_team(team_id=team.team_id).team == changed
     with refused("ABORTED", "ETAG_MISMATCH"):
-        office.owner.permissions.update_team(team=Team(team_id=team.team_id, name="Other", etag=team.etag))
+        office.owner.permissions.update_team(team=zegel.Team(team_id=team.team_id, name="Other", etag=team.etag))
     with refused("PERMISSION_DENIED", "PERMISSION_DENIED", permission="team.update"):
-        ann.client.permissions.update_team(team=Team(team_id=team.team_id, name="Mine"))
+        ann.client.permissions.update_team(team=zegel.Team(team_id=team.team_id, name="Mine"))
     with refused("INVALID_ARGUMENT", "INVALID_FIELD", field="name"):
         office.owner.permissions.create_team(name="x" * 201)
     members = office.owner.permissions.list_team_members(team_id=team.team_id)
@@ -137,10 +136,10 @@ def test_nobody_gets_by_a_team_what_they_do_not_reach(office: Office) -> None:
     own = manager.client.permissions.create_team(name="Managed").team
     manager.client.permissions.add_team_member(team_id=own.team_id, principal_id=developer.member_id)
     # Who has a token of somebody in the team acts in it: so nobody gets one who does not reach it.
-    opener = [Grant(permission=each, scope=OWN) for each in ("document.read", "document.create")]
-    opener += [Grant(permission=each, scope=ANY) for each in ("session.create", "permission.check")]
-    office.owner.permissions.create_role(role=Role(name="opener", grants=opener))
-    office.owner.permissions.create_role(role=Role(name="reader", grants=opener[:1]))
+    opener = [zegel.Grant(permission=each, scope=OWN) for each in ("document.read", "document.create")]
+    opener += [zegel.Grant(permission=each, scope=ANY) for each in ("session.create", "permission.check")]
+    office.owner.permissions.create_role(role=zegel.Role(name="opener", grants=opener))
+    office.owner.permissions.create_role(role=zegel.Role(name="reader", grants=opener[:1]))
     reader, opens = Person(office, "reader"), Person(office, "opener")
     opens.client.identity.create_session(member_id=reader.member_id)
     office.owner.permissions.add_team_member(team_id=team.team_id, principal_id=reader.member_id)
@@ -240,8 +239,11 @@ def test_nobody_delegates_what_is_not_theirs_to_give(office: Office, other_offic
     with refused("NOT_FOUND", "RESOURCE_NOT_FOUND", resource="member"):
         delegate(ann.client, ann, Person(other_office))
     # Who may delegate for others makes over what it holds itself, pinned to what the delegator held then.
-    grants = [Grant(permission="delegation.create", scope=ANY), Grant(permission="document.read", scope=OWN)]
-    office.owner.permissions.create_role(role=Role(name="clerk", grants=grants))
+    grants = [
+        zegel.Grant(permission="delegation.create", scope=ANY),
+        zegel.Grant(permission="document.read", scope=OWN),
+    ]
+    office.owner.permissions.create_role(role=zegel.Role(name="clerk", grants=grants))
     clerk = Person(office, "clerk")
     with refused("PERMISSION_DENIED", "GRANT_EXCEEDS_GRANTER"):
         delegate(clerk.client, ann, clerk)
@@ -327,11 +329,15 @@ def test_who_left_a_team_adds_no_version_to_what_it_owns(office: Office) -> None
     ann, ben = Person(office), Person(office)
     team = team_of(office, ann, ben)
     ours = ann.client.documents.upload(some_pdf(), title="Ours", team_id=team.team_id)
-    spec = UploadSpec(document_id=ours.document_id, media_type="application/pdf")
+    spec = zegel.UploadSpec(document_id=ours.document_id, media_type="application/pdf")
     upload_id = ben.client.documents.start_upload(spec=spec).upload.upload_id
     office.owner.permissions.remove_team_member(team_id=team.team_id, principal_id=ben.member_id)
     data = some_pdf()
-    messages = [UploadDocumentRequest(upload_id=upload_id), *chunks(data), UploadDocumentRequest(finish=end_of(data))]
+    messages = [
+        zegel.UploadDocumentRequest(upload_id=upload_id),
+        *chunks(data),
+        zegel.UploadDocumentRequest(finish=end_of(data)),
+    ]
     with refused("NOT_FOUND", "RESOURCE_NOT_FOUND", resource="document"):
         Uploading(ben.office)(*messages)
     assert len(ann.client.documents.get_document(document_id=ours.document_id).document.versions) == 1

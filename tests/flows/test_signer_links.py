@@ -14,16 +14,16 @@ from security.tokens import ahead
 from support.flow import Office, event_names, ready, sign, typed
 from support.rows_of import change_row
 from zegel.errors import FailedPrecondition, InvalidArgument, NotFound, Unauthenticated, ZegelError
-from zegel.event.v1.event_type_pb2 import EVENT_TYPE_SIGNER_LINK_REDEEMED
-from zegel.identity.v1.identity_service_pb2 import SESSION_KIND_SIGNER, SensitivePermission, Tenant
-from zegel.signing.v1.signature_request_pb2 import SignatureRequest
-from zegel.signing.v1.signing_service_pb2 import CreateSignerLinkResponse, SignerLinkState
 from zegel_server import clock
 
 
 def make_link(
-    office: Office, request: SignatureRequest, index: int = 0, by: zegel.Client | None = None, request_id: str = ""
-) -> CreateSignerLinkResponse:
+    office: Office,
+    request: zegel.SignatureRequest,
+    index: int = 0,
+    by: zegel.Client | None = None,
+    request_id: str = "",
+) -> zegel.CreateSignerLinkResponse:
     return (by or office.sender).signing.create_signer_link(
         signature_request_id=request.signature_request_id,
         signature_id=request.signatures[index].signature_id,
@@ -42,7 +42,7 @@ def test_a_signer_signs_by_a_link_and_the_trail_tells_who_made_and_who_opened_it
     link = make_link(office, request)
     signer = office.root.exchange(link.token)
     session = signer.identity.get_current_session().session
-    assert (session.kind, session.principal_id) == (SESSION_KIND_SIGNER, request.signatures[0].signature_id)
+    assert (session.kind, session.principal_id) == (zegel.SessionKind.SIGNER, request.signatures[0].signature_id)
     assert session.creator_id == office.sender_id
     sign(signer, 0)
     sign(office.root.exchange(make_link(office, request, 1).token), 1)
@@ -50,7 +50,7 @@ def test_a_signer_signs_by_a_link_and_the_trail_tells_who_made_and_who_opened_it
     assert finished.report.ok, finished.report.failures
     names = event_names(finished.transaction)
     assert (names.count("SIGNER_LINK_CREATED"), names.count("SIGNER_LINK_REDEEMED")) == (2, 2)
-    redeemed = next(each for each in finished.transaction.events if each.type == EVENT_TYPE_SIGNER_LINK_REDEEMED)
+    redeemed = next(each for each in finished.transaction.events if each.type == zegel.EventType.SIGNER_LINK_REDEEMED)
     assert redeemed.principal_id == request.signatures[0].signature_id
     assert link.signer_link_id.encode() in redeemed.leaf
     assert b"127.0.0.1" not in redeemed.leaf
@@ -88,7 +88,7 @@ def test_what_is_redeemed_while_it_is_revoked_opens_nothing_afterwards(office: O
         made = office.owner.identity.create_api_key(name="k", roles=["owner"])
         link = make_link(office, request, by=office.root.with_token(made.token))
 
-        def revoke(by_key: bool, link: CreateSignerLinkResponse, key_id: str) -> None:
+        def revoke(by_key: bool, link: zegel.CreateSignerLinkResponse, key_id: str) -> None:
             if by_key:
                 office.owner.identity.revoke_api_key(api_key_id=key_id)
             else:
@@ -177,7 +177,7 @@ def test_a_request_s_links_are_listed_with_what_became_of_each(office: Office, o
 
     def states() -> list[str]:
         found = office.sender.signing.list_signer_links(signature_request_id=request.signature_request_id, page_size=2)
-        listed = {each.signer_link_id: SignerLinkState.Name(each.state) for each in found}
+        listed = {each.signer_link_id: zegel.SignerLinkState(each.state).name for each in found}
         assert list(listed) == [each.signer_link_id for each in reversed(links)], "the newest first, each once"
         return [listed[each.signer_link_id].removeprefix("SIGNER_LINK_STATE_") for each in links]
 
@@ -210,8 +210,8 @@ def test_a_request_s_links_are_listed_with_what_became_of_each(office: Office, o
 
 
 def test_a_signer_s_old_session_is_healed_by_another_link(office: Office) -> None:
-    tenant = Tenant(
-        sensitive_permissions=[SensitivePermission(permission="ceremony.sign", max_age=Duration(seconds=600))]
+    tenant = zegel.Tenant(
+        sensitive_permissions=[zegel.SensitivePermission(permission="ceremony.sign", max_age=Duration(seconds=600))]
     )
     office.owner.identity.update_tenant(tenant=tenant, update_mask=FieldMask(paths=["sensitive_permissions"]))
     request = office.send()

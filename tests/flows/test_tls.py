@@ -17,7 +17,6 @@ from support.flow import refused, usual_fields, usual_signers
 from support.sealed import make_pdf
 from support.server import ServerProcess
 from support.tools import tool
-from zegel.signing.v1.signature_request_pb2 import RequestedDocument
 
 
 def write(folder: Path, name: str, pair: tuple[bytes, bytes]) -> tuple[Path, Path]:
@@ -182,7 +181,7 @@ def test_sessions_are_bound_to_the_certificate_of_who_opened_them(mutual: Secure
 
         request = sender.signing.create_signature_request(
             title="Lease",
-            documents=[RequestedDocument(document_id=document.document_id)],
+            documents=[zegel.RequestedDocument(document_id=document.document_id)],
             signers=usual_signers(1),
             fields=usual_fields(1),
         ).signature_request

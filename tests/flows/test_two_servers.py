@@ -18,9 +18,6 @@ from support.flow import Office, event_names, open_office, ready, refused, sign,
 from support.killing import Witness
 from support.people import Person, delegate, team_of
 from support.server import ServerProcess, rows
-from zegel.event.v1.event_type_pb2 import EventType
-from zegel.signing.v1.signature_request_pb2 import SignatureRequest
-from zegel.signing.v1.signing_service_pb2 import SignerLinkState
 
 pytestmark = pytest.mark.postgresql
 
@@ -136,7 +133,7 @@ def test_a_link_of_the_one_is_redeemed_at_the_other_and_listed_by_both(desk: tup
         here.root.exchange(made.token)
     for each in (here, there):
         [link] = each.sender.signing.list_signer_links(signature_request_id=request_id)
-        assert link.state == SignerLinkState.SIGNER_LINK_STATE_REDEEMED
+        assert link.state == zegel.SignerLinkState.REDEEMED
 
 
 def test_a_stream_of_the_other_is_cut_off_within_a_second(desk: tuple[Office, Office]) -> None:
@@ -201,7 +198,7 @@ def test_many_requests_signed_at_either_are_each_sealed_once_in_one_log(desk: tu
     with here.server.client(here.owner._call.token) as first, there.server.client(here.owner._call.token) as second:
         with Witness(first) as seen_here, Witness(second) as seen_there:
 
-            def whole(number: int) -> tuple[Office, SignatureRequest]:
+            def whole(number: int) -> tuple[Office, zegel.SignatureRequest]:
                 office, elsewhere = (here, there) if number % 2 else (there, here)
                 request = office.send(signers=usual_signers(2, in_order=False))
                 sign(office.signer(request, 0), 0)
@@ -231,7 +228,7 @@ def test_many_requests_signed_at_either_are_each_sealed_once_in_one_log(desk: tu
 def test_a_watcher_of_either_misses_nothing_and_hears_nothing_twice(desk: tuple[Office, Office]) -> None:
     here, there = desk
     heard: list[list[int]] = [[], []]
-    last = EventType.EVENT_TYPE_SIGNATURE_REQUEST_CANCELED
+    last = zegel.EventType.SIGNATURE_REQUEST_CANCELED
 
     def watch(number: int) -> None:
         office = desk[number]

@@ -37,13 +37,6 @@ from support.pdfs import png, shown_text
 from support.sealed import make_pdf
 from support.tools import tool
 from zegel.evidence.verification import load_certificates
-from zegel.signing.v1.signature_request_pb2 import (
-    FieldValue,
-    Mark,
-    SignatureRequest,
-    SignatureRequestState,
-    SignatureStatus,
-)
 
 TRAIL = [
     "SENT",
@@ -55,12 +48,12 @@ TRAIL = [
 """What two signers leave behind who sign one after the other."""
 
 
-def state(name: str) -> SignatureRequestState.ValueType:
-    return SignatureRequestState.Value(f"SIGNATURE_REQUEST_STATE_{name}")
+def state(name: str) -> zegel.SignatureRequestState:
+    return zegel.SignatureRequestState[name]
 
 
-def statuses(request: SignatureRequest) -> list[str]:
-    return [SignatureStatus.Name(each.status).removeprefix("SIGNATURE_STATUS_") for each in request.signatures]
+def statuses(request: zegel.SignatureRequest) -> list[str]:
+    return [zegel.SignatureStatus(each.status).name for each in request.signatures]
 
 
 def soon(seconds: float) -> Timestamp:
@@ -177,14 +170,14 @@ def test_several_documents_become_one_sealed_file_with_every_kind_of_field(offic
     signer = office.signer(request, 0)
     picture = png(300, 150)
     values = [
-        FieldValue(api_id="drawn", mark=Mark(drawn_png=picture)),
+        zegel.FieldValue(api_id="drawn", mark=zegel.Mark(drawn_png=picture)),
         typed("initials", "SdV"),
-        FieldValue(api_id="note", text="Keys: three, Ključ, 鍵"),
+        zegel.FieldValue(api_id="note", text="Keys: three, Ključ, 鍵"),
     ]
     ready(signer, values)
     with refused("FAILED_PRECONDITION", "RECIPIENT_HAS_UNSIGNED_FIELDS", field_api_id="agree"):
         signer.ceremony.sign_documents()
-    seen = signer.ceremony.fill_fields(values=[FieldValue(api_id="agree", checked=True)]).ceremony
+    seen = signer.ceremony.fill_fields(values=[zegel.FieldValue(api_id="agree", checked=True)]).ceremony
     assert {each.api_id for each in seen.values} == {"drawn", "initials", "note", "agree"}
     signer.ceremony.sign_documents()
     done = office.finish(request)
@@ -209,7 +202,7 @@ def test_a_bad_picture_is_refused_and_nothing_is_filled_in(sqlite_office: Office
     good = png(30, 30)
     for bad in (b"GIF89a", good[:45], good[:50] + b"\x00" * 40):
         with refused("INVALID_ARGUMENT", "INVALID_FIELD", field="values[0].mark.drawn_png"):
-            signer.ceremony.fill_fields(values=[FieldValue(api_id="signature-0", mark=Mark(drawn_png=bad))])
+            signer.ceremony.fill_fields(values=[zegel.FieldValue(api_id="signature-0", mark=zegel.Mark(drawn_png=bad))])
     assert not signer.ceremony.get_ceremony().ceremony.values
 
 
@@ -289,13 +282,13 @@ def test_an_expiry_is_taken_back_by_who_knows_the_request_as_it_is(sqlite_office
     office = sqlite_office
     request = office.send(expire_time=soon(3600))
     changed = office.sender.signing.update_signature_request(
-        signature_request=SignatureRequest(signature_request_id=request.signature_request_id, etag=request.etag),
+        signature_request=zegel.SignatureRequest(signature_request_id=request.signature_request_id, etag=request.etag),
         update_mask=FieldMask(paths=["expire_time"]),
     ).signature_request
     assert not changed.HasField("expire_time")
     with refused("ABORTED", "ETAG_MISMATCH"):
         office.sender.signing.update_signature_request(
-            signature_request=SignatureRequest(
+            signature_request=zegel.SignatureRequest(
                 signature_request_id=request.signature_request_id, etag=request.etag, expire_time=soon(60)
             ),
             update_mask=FieldMask(paths=["expire_time"]),

@@ -16,7 +16,6 @@ from support import zegelcheck
 from support.flow import DOWNLOADABLE, open_office, sign, until
 from support.server import ServerProcess
 from support.witnesses import WitnessProcess, litewitness
-from zegel.audit.v1.audit_service_pb2 import GetTransactionResponse
 from zegel.cli.commands import app
 from zegel.evidence.exporting import check_export
 from zegel.evidence.log_sources import FolderSource
@@ -71,7 +70,7 @@ def test_a_file_is_sealed_once_both_witnesses_have_cosigned(witnessed: Witnessed
         witnessed.ours.start()
         done = office.sealed(request)
 
-        def proved() -> GetTransactionResponse | None:
+        def proved() -> zegel.GetTransactionResponse | None:
             try:
                 found = office.owner.audit.get_transaction(audit_id=request.audit_id)
             except zegel.NotWitnessedYet:

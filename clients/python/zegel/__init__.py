@@ -1,12 +1,12 @@
-"""Zegel: send a document for signature, sign it, fetch the sealed file, and verify it without asking anybody.
+"""Zegel: send a document for signature, sign it, download the sealed file, and verify it offline.
 
 * :class:`zegel.Client` and :class:`zegel.aio.Client`: the client, synchronous and for asyncio.
-* ``zegel.Field``, ``zegel.Signer``, ``zegel.Document``, ...: every message that a request or an answer holds.
+* ``zegel.Field``, ``zegel.Signer``, ``zegel.Document``, ...: every message used in requests and responses.
 * ``zegel.FieldType.SIGNATURE``, ``zegel.EventType``, ``zegel.Permission``, ...: every enum; see :mod:`zegel.enums`.
 * ``zegel.NotFound``, ...: what a call raises; see :mod:`zegel.errors`.
 * :mod:`zegel.evidence.verification`: checks a sealed file, offline (``pip install "zegel[cli]"``).
 
-Nothing is loaded before it is used (PEP 562), so a program pays only for what it names.
+Modules are loaded on first use (PEP 562), so a program loads only what it uses.
 """
 
 from importlib import import_module
@@ -17,15 +17,15 @@ from zegel._names import PLACES
 if TYPE_CHECKING:
     from zegel import aio as aio
     from zegel import errors as errors
-    from zegel._names import *  # noqa: F403 - all of them are names of this module
+    from zegel._names import *  # noqa: F403 - exactly the names to re-export
     from zegel.client import Client as Client
 
 _MODULES = frozenset({"aio", "errors"})
 
-__all__ = ["Client", *sorted(_MODULES), *PLACES]  # noqa: PLE0604 - names, all of them
+__all__ = ["Client", *sorted(_MODULES), *PLACES]  # noqa: PLE0604 - all are strings
 
 
-if not TYPE_CHECKING:  # a type checker would take every name for one of this module
+if not TYPE_CHECKING:  # a type checker would otherwise accept any attribute
 
     def __getattr__(name: str) -> Any:
         if name in _MODULES:

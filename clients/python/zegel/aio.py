@@ -1,11 +1,11 @@
-"""The client for asyncio: as :mod:`zegel.client`, with ``await``, ``async with`` and ``async for``.
+"""The client for asyncio: like :mod:`zegel.client`, with ``await``, ``async with`` and ``async for``.
 
     async with zegel.aio.Client("sign.example.com:443", token=api_key) as client:
         async for document in client.documents.list_documents():
             print(document.title)
 
 A client belongs to the event loop in which it makes its first call. Files are read, written and hashed in threads, so
-that they do not hold the loop up.
+that they do not block the loop.
 """
 
 from datetime import datetime
@@ -44,11 +44,11 @@ class Identity(AioService, IdentityMethods):
 
 
 class Signing(AioService, SigningMethods):
-    """What the sender does: signature requests."""
+    """What a sender does: signature requests."""
 
 
 class Ceremony(AioService, CeremonyMethods):
-    """What a signer does. The session says which request and which signer."""
+    """What a signer does. The session identifies the signature request and the signer."""
 
 
 class Audit(AioService, AuditMethods):
@@ -60,7 +60,7 @@ class Permissions(AioService, PermissionMethods):
 
 
 class Documents(AioService, DocumentMethods):
-    """Documents: encrypted streams in and out."""
+    """Documents, uploaded and downloaded as streams."""
 
     async def upload(
         self,
@@ -72,7 +72,7 @@ class Documents(AioService, DocumentMethods):
         client_encrypted: bool = False,
         team_id: str = "",
     ) -> Document:
-        """Sends a document; see :meth:`zegel.client.Documents.upload`."""
+        """Uploads a document; see :meth:`zegel.client.Documents.upload`."""
         spec = UploadSpec(title=title, document_id=document_id, client_encrypted=client_encrypted, team_id=team_id)
         return await upload(self._port, content, spec, progress)
 
@@ -114,13 +114,13 @@ class Documents(AioService, DocumentMethods):
         client_encrypted: bool = False,
         content: DownloadContent = "",
     ) -> bytes | DocumentVersion:
-        """Fetches a document, or a range of it; see :meth:`zegel.client.Documents.download`."""
+        """Downloads a document, or a range of it; see :meth:`zegel.client.Documents.download`."""
         request = download_request(document_id, version, offset, length, content)
         return await download(self._port, request, to, progress, client_encrypted=client_encrypted)
 
 
 class Client(ClientBase):
-    """A connection to a Zegel server; arguments and attributes as :class:`zegel.Client`."""
+    """A connection to a Zegel server, with the arguments and attributes of :class:`zegel.Client`."""
 
     identity: Identity
     documents: Documents
@@ -143,12 +143,12 @@ class Client(ClientBase):
     async def exchange(
         self, token: str, *, tenant_id: str = "", expire_time: datetime | Timestamp | None = None
     ) -> Self:
-        """Turns what is exchanged for a session into one; see :meth:`zegel.Client.exchange`."""
+        """Exchanges a signer link or an ID token for a session; see :meth:`zegel.Client.exchange`."""
         made = await self.with_token(token).identity.exchange_token(tenant_id=tenant_id, expire_time=expire_time)
         return self.with_token(made.token)
 
     async def close(self) -> None:
-        """Ends the connection, and every call under way. On a client made from another one it does nothing."""
+        """Closes the connection and ends every call in progress. Does nothing on a client derived from another."""
         channel = self._release()
         if channel is not None:
             await channel.close()

@@ -4,15 +4,15 @@
         document = client.documents.upload("contract.pdf")
 
 Its services are :attr:`Client.identity`, :attr:`~Client.documents`, :attr:`~Client.signing`, :attr:`~Client.ceremony`,
-:attr:`~Client.audit` and :attr:`~Client.permissions`. Each method of a contract is a method of the same name in
-snake_case; it takes the fields of its request as keyword arguments and returns its generated answer. A method that
-lists returns an iterable over the items of all pages. Failures are the errors of :mod:`zegel.errors`.
+:attr:`~Client.audit` and :attr:`~Client.permissions`. Each RPC of a service is a method of the same name in
+snake_case. It takes the fields of its request as keyword arguments and returns the generated response message. A method
+that lists returns an iterable over the items of all pages. Failures raise the errors of :mod:`zegel.errors`.
 
 Invariants:
 
-* A method is sent again by itself only where its contract calls it free of side effects or idempotent, and then within
-  the deadline; an empty ``request_id`` is filled in, so that a repeated create makes one thing.
-* A client may be used from several threads, and shares one connection with those made from it.
+* A call is retried automatically only if its contract declares it idempotent or free of side effects, and only within
+  the deadline. An empty ``request_id`` is filled in, so that a retried create makes only one resource.
+* A client may be used from several threads, and shares its connection with the clients derived from it.
 """
 
 from datetime import datetime
@@ -51,11 +51,11 @@ class Identity(SyncService, IdentityMethods):
 
 
 class Signing(SyncService, SigningMethods):
-    """What the sender does: signature requests."""
+    """What a sender does: signature requests."""
 
 
 class Ceremony(SyncService, CeremonyMethods):
-    """What a signer does. The session says which request and which signer."""
+    """What a signer does. The session identifies the signature request and the signer."""
 
 
 class Audit(SyncService, AuditMethods):
@@ -67,7 +67,7 @@ class Permissions(SyncService, PermissionMethods):
 
 
 class Documents(SyncService, DocumentMethods):
-    """Documents: encrypted streams in and out."""
+    """Documents, uploaded and downloaded as streams."""
 
     def upload(
         self,
@@ -79,27 +79,27 @@ class Documents(SyncService, DocumentMethods):
         client_encrypted: bool = False,
         team_id: str = "",
     ) -> Document:
-        """Sends a document. A stream that is cut off is taken up where the server has it, if the source can seek.
+        """Uploads a document. An interrupted stream is resumed from what the server has, if the source can seek.
 
         Args:
             content: The path of a PDF, a file object open for reading bytes, or the bytes. A file object is read from
-                where it stands and left open.
-            title: The new document's title: 1 to 255 characters. The file's name where it is left out.
-            document_id: The document of which this is a new version; left out for a new document.
-            progress: Called with the bytes that are on their way and those in all (``None`` where that is not known),
-                from another thread. The first number steps back where bytes have to be sent again.
-            client_encrypted: Encrypt the document here, so that whatever ends TLS on the way to the server sees none of
-                it.
-            team_id: The team that is to own the new document; left out for the caller itself.
+                its current position and left open.
+            title: The new document's title: 1 to 255 characters. Defaults to the file's name.
+            document_id: The document to add a new version to; omit it for a new document.
+            progress: Called from another thread with the number of bytes sent and the total (``None`` if unknown).
+                The first number decreases if bytes have to be sent again.
+            client_encrypted: Encrypt the document in this process, so that a proxy that terminates TLS on the way to
+                the server cannot read it.
+            team_id: The team that will own the new document; by default the caller owns it.
 
         Returns:
-            The document, its new version the last.
+            The document; the new version is its last.
 
         Raises:
-            DocumentUnreadable: It is no PDF, or damaged beyond repair.
+            DocumentUnreadable: It is not a PDF, or is damaged beyond repair.
             DocumentEncrypted: It is encrypted.
-            DocumentTooComplex: It needs more memory, time or pages than a document may.
-            ZegelError: The call failed otherwise.
+            DocumentTooComplex: It exceeds the memory, time or number of pages allowed.
+            ZegelError: The call failed for another reason.
             OSError: The file cannot be read.
         """
         spec = UploadSpec(title=title, document_id=document_id, client_encrypted=client_encrypted, team_id=team_id)
@@ -143,62 +143,62 @@ class Documents(SyncService, DocumentMethods):
         client_encrypted: bool = False,
         content: DownloadContent = "",
     ) -> bytes | DocumentVersion:
-        """Fetches a document, or a range of it. A stream that is cut off is taken up where it broke.
+        """Downloads a document, or a range of it. An interrupted stream is resumed where it broke off.
 
-        Every chunk's crc32c is checked, and the SHA-256 of a whole document.
+        The CRC-32C of every chunk is checked, and for a whole document also its SHA-256.
 
         Args:
             document_id: Identifier of the document.
-            to: The path of a file, which appears only when it is whole and which only its owner may read, or a file
-                object open for writing bytes, which has everything up to an error. The bytes are returned where it is
-                left out.
-            version: Number of the version; 0 for the newest.
-            offset: The first byte; counted from the end where negative.
-            length: The most bytes to fetch; ``None`` for all that follow.
-            progress: Called with the bytes that have come and those that there will be.
-            client_encrypted: Have the document come encrypted, and decrypt it here: whatever ends TLS on the way sees
-                none of it.
-            content: ``original`` for the file as it was uploaded or sealed, ``rendition`` for what signers are shown of
-                it. Where it is left out, the original; for a signer, what it is to sign, or the sealed document.
+            to: The path of a file, or a file object open for writing bytes. A path gets its file only once the download
+                is complete, readable by its owner alone; a file object is left with what arrived before an error. If
+                omitted, the bytes are returned.
+            version: Number of the version; 0 means the newest.
+            offset: Offset of the first byte; a negative value counts from the end.
+            length: Maximum number of bytes; ``None`` means all that follow.
+            progress: Called with the number of bytes received and the total.
+            client_encrypted: Request the document encrypted and decrypt it in this process, so that a proxy that
+                terminates TLS on the way cannot read it.
+            content: ``original`` for the file as uploaded or sealed, ``rendition`` for what signers are shown. Defaults
+                to the original or, for a signer, to what it has to sign or the sealed document.
 
         Returns:
-            The bytes; the version's description where ``to`` is given.
+            The bytes, or the version's metadata if ``to`` is given.
 
         Raises:
             DataLoss: What arrived is not what was stored.
-            ZegelError: The call failed otherwise.
+            ZegelError: The call failed for another reason.
             OSError: The file cannot be written.
-            ValueError: The length is less than 1, or ``content`` is none of these.
+            ValueError: The length is less than 1, or ``content`` is not one of these values.
         """
         request = download_request(document_id, version, offset, length, content)
         return drive(download(self._port, request, to, progress, client_encrypted=client_encrypted))
 
 
 class Client(ClientBase):
-    """A connection to a Zegel server, and who speaks over it. Close it, or use it in a ``with`` block.
+    """A connection to a Zegel server, and the token for its calls. Close it, or use it in a ``with`` block.
 
     Args:
         target: ``host:port``, or any other target that gRPC resolves.
         token: An API key (``zk_...``) or a session token (``zs_...``); without one, every call is refused.
-        root_certificates: PEM of the authorities to trust, or the path of a file with them; the system's where left
-            out. A development server's is the ``authority.pem`` that it makes on its first start.
+        root_certificates: PEM of the certificate authorities to trust, or the path of a file with them. Defaults to
+            the system's. A development server writes its own to ``authority.pem`` on its first start.
         client_key: PEM of a private key or its path, for mutual TLS, with ``client_certificates``.
         client_certificates: PEM of the certificate chain or its path, for mutual TLS.
-        insecure: Speak without TLS: whoever listens reads the token and every document. For tests.
-        timeout: Seconds that a call may take; where left out, 30 for one with a single answer and 6 hours for a stream.
+        insecure: Connect without TLS: anyone on the network can read the token and every document. For tests.
+        timeout: Seconds that a call may take. Defaults to 30 seconds for a unary call and 6 hours for a stream.
         options: Further gRPC channel arguments.
 
     Attributes:
         identity: Tenants, members, API keys, sessions.
-        documents: Documents, up and down.
+        documents: Documents: upload, download, metadata.
         signing: Signature requests, for the sender.
         ceremony: Signing, for the signer.
         audit: The audit trail and its proofs.
-        permissions: Roles and their bindings.
+        permissions: Roles, bindings, teams, delegations.
 
     Raises:
         OSError: A file cannot be read.
-        ValueError: Certificates and ``insecure`` do not go together, or one half of mutual TLS is missing.
+        ValueError: Certificates were given together with ``insecure``, or only one half of mutual TLS.
     """
 
     identity: Identity
@@ -220,26 +220,26 @@ class Client(ClientBase):
         self.permissions = Permissions(port)
 
     def exchange(self, token: str, *, tenant_id: str = "", expire_time: datetime | Timestamp | None = None) -> Self:
-        """Turns what is exchanged for a session into one, once, and speaks in it from then on.
+        """Exchanges a signer link or an ID token for a session, once, and returns a client that uses the session.
 
         Args:
             token: A signer link (``zl_...``), or an ID token of the tenant's identity provider.
             tenant_id: The member's tenant, for an ID token.
-            expire_time: When the session ends at the latest, such as a ``datetime`` with its zone; where it is left
-                out, 1 hour from now for a signer, and 12 hours for a member.
+            expire_time: When the session expires at the latest, such as a ``datetime`` with a time zone. Defaults to
+                1 hour from now for a signer, and 12 hours for a member.
 
         Returns:
-            A client over the same connection, in the new session.
+            A client over the same connection, using the new session.
 
         Raises:
-            Unauthenticated: The link is spent, revoked, has ended, or never was one; the ID token is not taken.
-            ZegelError: The call failed otherwise.
+            Unauthenticated: The link was already redeemed, is revoked, expired or unknown; or the ID token was refused.
+            ZegelError: The call failed for another reason.
         """
         made = self.with_token(token).identity.exchange_token(tenant_id=tenant_id, expire_time=expire_time)
         return self.with_token(made.token)
 
     def close(self) -> None:
-        """Ends the connection, and every call under way. On a client made from another one it does nothing."""
+        """Closes the connection and ends every call in progress. Does nothing on a client derived from another."""
         channel = self._release()
         if channel is not None:
             channel.close()

@@ -1,18 +1,18 @@
-"""Client encryption: handing a document's key to the far end, so that its chunks can travel as ciphertext inside TLS.
+"""Client encryption: wraps a document's key to the receiver, so that chunks travel as ciphertext inside TLS.
 
-Whatever terminates TLS in between then sees no byte of the document. The receiver makes a key pair for its session and
-tells the public key; the sender wraps the document's data encryption key (DEK) to it with HPKE (RFC 9180): base mode,
-DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM, no associated data. A wrapped DEK is the encapsulated key and the
-ciphertext after it, 32 + 48 bytes, as Tink's RAW HPKE keys have it.
+A proxy that terminates TLS in between then sees no byte of the document. The receiver generates a key pair for the
+transfer and sends the public key; the sender wraps the document's data encryption key (DEK) to it with HPKE (RFC 9180):
+base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM, no associated data. A wrapped DEK is the encapsulated
+key followed by the ciphertext, 32 + 48 bytes, as with Tink's RAW HPKE keys.
 
 Invariants:
 
-* HPKE's ``info`` names purpose, tenant, document, version and which of its contents: a DEK wrapped for one never opens
-  as another's.
-* A private key never leaves its object, and lives as long as the session.
+* HPKE's ``info`` names purpose, tenant, document, version and which of its contents: a DEK wrapped for one never
+  unwraps for another.
+* A private key never leaves its object, and exists only as long as the transfer.
 
-HPKE's base mode does not say who wrapped: that the public key reached the server unchanged, and that the wrapped DEK
-came from it, is for TLS to prove. Kept out is what reads along, not what changes what passes.
+HPKE's base mode does not authenticate the sender. Only TLS ensures that the public key arrived unchanged and that the
+wrapped DEK came from the other end. This protects against a proxy that reads the traffic, not one that alters it.
 """
 
 from typing import Final, Self
@@ -56,7 +56,7 @@ def client_encryption_info(tenant_id: str, document_id: str, version: int, *, re
 
 
 class ReceiverKey:
-    """A session's key pair, to which DEKs are wrapped.
+    """A receiver's key pair, to which DEKs are wrapped.
 
     Args:
         private_key: The private key; use `generate` for a new one.
@@ -65,7 +65,7 @@ class ReceiverKey:
     __slots__ = ("_private_key", "public_bytes")
 
     public_bytes: Final[bytes]
-    """The public key, 32 bytes, for the far end."""
+    """The public key, 32 bytes, for the sender."""
 
     def __init__(self, private_key: X25519PrivateKey) -> None:
         self._private_key = private_key
@@ -73,15 +73,15 @@ class ReceiverKey:
 
     @classmethod
     def generate(cls) -> Self:
-        """Make a key pair."""
+        """Generate a key pair."""
         return cls(X25519PrivateKey.generate())
 
     def unwrap(self, wrapped: bytes, info: bytes) -> bytes:
         """Return the DEK that was wrapped to this key.
 
         Args:
-            wrapped: 80 bytes, as of `wrap_dek`.
-            info: What it was wrapped for, as of `client_encryption_info`.
+            wrapped: 80 bytes, from `wrap_dek`.
+            info: What it was wrapped for, from `client_encryption_info`.
 
         Raises:
             UnwrapError: It is damaged, or was wrapped to another key or for another document.
@@ -95,12 +95,12 @@ class ReceiverKey:
 
 
 def wrap_dek(public_bytes: bytes, dek: bytes, info: bytes) -> bytes:
-    """Wrap a DEK to a session's public key; each time to other bytes.
+    """Wrap a DEK to a receiver's public key. The result differs each time.
 
     Args:
-        public_bytes: The far end's public key, 32 bytes.
+        public_bytes: The receiver's public key, 32 bytes.
         dek: The data encryption key, 32 bytes.
-        info: What it is wrapped for, as of `client_encryption_info`.
+        info: What it is wrapped for, from `client_encryption_info`.
 
     Returns:
         80 bytes.

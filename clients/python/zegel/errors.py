@@ -1,46 +1,46 @@
-"""The errors that a call raises. ``grpc.RpcError`` never comes out of the client.
+"""The errors that a call raises. The client never raises ``grpc.RpcError``.
 
 Tree::
 
     ZegelError
     +-- InvalidArgument            a field of the request is wrong: .field
-    |   +-- OutOfRange             a position lies past the end of what is there
+    |   +-- OutOfRange             a position lies beyond the end
     |   +-- ChecksumMismatch       what arrived is not what was sent
-    +-- Unauthenticated            no session, or one that is not good at this moment
+    +-- Unauthenticated            no token, or one that is not valid now
     |   +-- SessionRevoked
     |   +-- SessionExpired
-    +-- PermissionDenied           the session is good, the act is not allowed to it: .permission
-    +-- NotFound                   absent, or not the caller's to see: .resource
+    +-- PermissionDenied           the session is valid but may not do this: .permission
+    +-- NotFound                   it does not exist, or the caller may not see it: .resource
     +-- AlreadyExists              the name is taken
-    |   +-- RequestIdReused        the request was made before, with other arguments
-    +-- FailedPrecondition         the resource is in a state that forbids the act: .state
-    |   +-- DocumentUnreadable     no PDF, or damaged beyond repair
+    |   +-- RequestIdReused        the request_id was used before, with other arguments
+    +-- FailedPrecondition         the resource's state does not allow this: .state
+    |   +-- DocumentUnreadable     not a PDF, or damaged beyond repair
     |   +-- DocumentEncrypted      it can be neither shown nor sealed
-    |   +-- DocumentTooComplex     it needs more memory, time or pages than a document may
-    |   +-- RecipientOutOfTurn     somebody with a lower order has not signed yet
+    |   +-- DocumentTooComplex     it exceeds the memory, time or number of pages allowed
+    |   +-- RecipientOutOfTurn     someone with a lower order has not signed yet
     |   +-- RecipientAlreadySigned
     |   +-- RecipientHasUnsignedFields    a required field has no value: .field_api_id
     |   +-- DisclosureNotAccepted
-    |   +-- SignatureRequestClosed it is past the state in which the act is possible
+    |   +-- SignatureRequestClosed it is past the state in which this is possible
     |   +-- NotDownloadableYet     the sealed document does not exist yet
-    +-- Aborted                    somebody else changed it in between; read again and retry
+    +-- Aborted                    it was changed in the meantime; read it again and retry
     |   +-- EtagMismatch
-    |   +-- OffsetMismatch         a chunk does not begin where the last one ended: .expected_offset
+    |   +-- OffsetMismatch         a chunk does not begin where the previous one ended: .expected_offset
     +-- ResourceExhausted          a limit was reached: .limit
-    +-- Unavailable                a part that is needed does not answer now; retry
-    |   +-- NotIntegratedYet       the event is not under a checkpoint yet; retry within a second
-    |   +-- NotWitnessedYet        too few witnesses have cosigned what covers it; retry in some seconds
-    +-- DeadlineExceeded           the call took longer than it may; it may have been carried out
-    +-- Cancelled                  the call was cut off
+    +-- Unavailable                the server or something it depends on is unavailable; retry
+    |   +-- NotIntegratedYet       no checkpoint covers the event yet; retry within a second
+    |   +-- NotWitnessedYet        too few witnesses have cosigned yet; retry in a few seconds
+    +-- DeadlineExceeded           the call took too long; it may still have been carried out
+    +-- Cancelled                  the call was cancelled
     +-- DataLoss                   what is stored, or what arrived, is not what was written
     +-- Unimplemented              the server is older than this client
-    +-- Internal                   a defect of the server: .request_id
+    +-- Internal                   a fault in the server: .request_id
 
 Invariants:
 
-* The class follows from the status code and the reason; an unknown reason gets the code's class, an unknown code
-  ``ZegelError``. So a server that is newer than the client breaks no ``except`` clause.
-* The text is the server's sentence; no token and nothing of a document is in it.
+* The class depends on the status code and the reason. An unknown reason gets the class of its code, and an unknown
+  code gets ``ZegelError``, so that a newer server does not break an ``except`` clause.
+* The text is the server's message. It contains no token and no part of a document.
 """
 
 from collections.abc import Iterable, Mapping
@@ -51,13 +51,13 @@ from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
 DOMAIN: Final = "zegel"
-"""``ErrorInfo.domain`` of the errors that a Zegel server tells of (AIP-193)."""
+"""``ErrorInfo.domain`` in the errors of a Zegel server (AIP-193)."""
 
 DETAILS_KEY: Final = "grpc-status-details-bin"
 """The trailing metadata in which gRPC carries a ``google.rpc.Status``."""
 
 Facts = tuple[str, Mapping[str, str], float | None]
-"""Reason, metadata and seconds to wait, as status details tell them."""
+"""Reason, metadata and seconds to wait, from the status details."""
 
 
 class ZegelError(Exception):
@@ -65,17 +65,17 @@ class ZegelError(Exception):
 
     Args:
         message: One English sentence for a developer.
-        code: The status code; the class's own where left out.
+        code: The status code. Defaults to that of the class.
         reason: Name of a ``zegel.error.v1.ErrorReason`` without its prefix, or one that this version does not know.
-        metadata: Further facts, with the keys that the reason's comment in the contract names.
-        retry_after: Seconds after which the same call may go through, where the server says so.
+        metadata: Details, with the keys documented for the reason in the contract.
+        retry_after: Seconds after which to retry, if the server gave them.
 
     Attributes:
-        message: The sentence.
+        message: The message.
         code: The status code.
-        reason: The reason; compares with :class:`zegel.ErrorReason`. Empty where no server gave one: nothing answered,
-            or something in between did.
-        metadata: The facts.
+        reason: The reason; compares with :class:`zegel.ErrorReason`. Empty if no Zegel server gave one: nothing
+            answered, or a proxy did.
+        metadata: The details.
         retry_after: The seconds, or ``None``.
     """
 
@@ -101,7 +101,7 @@ class ZegelError(Exception):
         return f"{self.message} [{self.reason or self.code.name}]"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Keyword arguments: what Exception pickles by itself would lose them, in a process pool for instance.
+        # Exception would pickle without the keyword arguments, and lose them in a process pool, for example.
         facts = {"code": self.code, "reason": self.reason, "metadata": self.metadata, "retry_after": self.retry_after}
         return _restore, (type(self), self.message, facts)
 
@@ -113,7 +113,7 @@ class InvalidArgument(ZegelError):
 
     @property
     def field(self) -> str:
-        """Path of the field in the request, such as ``signers[1].email``; empty where the server named none."""
+        """Path of the field in the request, such as ``signers[1].email``; empty if the server named none."""
         return self.metadata.get("field", "")
 
 
@@ -124,11 +124,11 @@ class OutOfRange(InvalidArgument):
 
 
 class ChecksumMismatch(InvalidArgument):
-    """What the server received is not what was sent: a crc32c or the SHA-256 is another."""
+    """What the server received is not what was sent: a CRC-32C or the SHA-256 does not match."""
 
 
 class Unauthenticated(ZegelError):
-    """No session, or one that is not good at this moment."""
+    """No token, or one that is not valid now."""
 
     default_code = grpc.StatusCode.UNAUTHENTICATED
 
@@ -138,11 +138,11 @@ class SessionRevoked(Unauthenticated):
 
 
 class SessionExpired(Unauthenticated):
-    """The session or API key is past its expiry, or was idle for too long."""
+    """The session or API key has expired, or the session was idle for too long."""
 
 
 class PermissionDenied(ZegelError):
-    """The session is good, but nothing allows it this act."""
+    """The session is valid, but none of its permissions allows this."""
 
     default_code = grpc.StatusCode.PERMISSION_DENIED
 
@@ -153,7 +153,7 @@ class PermissionDenied(ZegelError):
 
 
 class NotFound(ZegelError):
-    """Absent, or not the caller's to see: which of the two is not told."""
+    """The resource does not exist, or the caller may not see it; the two are not distinguished."""
 
     default_code = grpc.StatusCode.NOT_FOUND
 
@@ -174,34 +174,34 @@ class RequestIdReused(AlreadyExists):
 
 
 class FailedPrecondition(ZegelError):
-    """The resource is in a state that forbids the act."""
+    """The state of the resource does not allow this."""
 
     default_code = grpc.StatusCode.FAILED_PRECONDITION
 
     @property
     def state(self) -> str:
-        """The state, such as ``CANCELED``; empty where it is not told."""
+        """The state, such as ``CANCELED``; empty if the server did not say."""
         return self.metadata.get("state", "")
 
 
 class DocumentUnreadable(FailedPrecondition):
-    """The document is no PDF, or damaged beyond repair."""
+    """The document is not a PDF, or is damaged beyond repair."""
 
 
 class DocumentEncrypted(FailedPrecondition):
-    """The document is encrypted: it can be neither shown nor sealed."""
+    """The document is encrypted, and can be neither shown nor sealed."""
 
 
 class DocumentTooComplex(FailedPrecondition):
-    """The document needs more memory, time or pages than a document may."""
+    """The document exceeds the memory, time or number of pages allowed."""
 
 
 class RecipientOutOfTurn(FailedPrecondition):
-    """Somebody with a lower order has not signed yet."""
+    """Someone with a lower order has not signed yet."""
 
 
 class RecipientAlreadySigned(FailedPrecondition):
-    """The signer has signed."""
+    """The signer has already signed."""
 
 
 class RecipientHasUnsignedFields(FailedPrecondition):
@@ -218,7 +218,7 @@ class DisclosureNotAccepted(FailedPrecondition):
 
 
 class SignatureRequestClosed(FailedPrecondition):
-    """The signature request is past the state in which the act is possible."""
+    """The signature request is past the state in which this is possible."""
 
 
 class NotDownloadableYet(FailedPrecondition):
@@ -226,27 +226,27 @@ class NotDownloadableYet(FailedPrecondition):
 
 
 class Aborted(ZegelError):
-    """Somebody else changed the resource in between: read it again and retry."""
+    """The resource was changed in the meantime: read it again and retry."""
 
     default_code = grpc.StatusCode.ABORTED
 
 
 class EtagMismatch(Aborted):
-    """The resource was changed since the ``etag`` was read."""
+    """The resource has changed since the ``etag`` was read."""
 
 
 class OffsetMismatch(Aborted):
-    """A chunk does not begin where the last one ended."""
+    """A chunk does not begin where the previous one ended."""
 
     @property
     def expected_offset(self) -> int | None:
-        """Where the server wants the next chunk to begin, in bytes; ``None`` where it is not told."""
+        """Offset at which the server expects the next chunk; ``None`` if it did not say."""
         text = self.metadata.get("expected_offset", "")
         return int(text) if text.isascii() and text.isdigit() else None
 
 
 class ResourceExhausted(ZegelError):
-    """A limit was reached. Waiting helps where ``retry_after`` is set."""
+    """A limit was reached. Waiting helps if ``retry_after`` is set."""
 
     default_code = grpc.StatusCode.RESOURCE_EXHAUSTED
 
@@ -257,13 +257,13 @@ class ResourceExhausted(ZegelError):
 
 
 class Unavailable(ZegelError):
-    """A part that is needed does not answer now; the same call may go through later."""
+    """The server, or something it depends on, is unavailable; the same call may succeed later."""
 
     default_code = grpc.StatusCode.UNAVAILABLE
 
 
 class NotIntegratedYet(Unavailable):
-    """The event is committed, but not yet under a checkpoint."""
+    """The event is committed, but no checkpoint covers it yet."""
 
 
 class NotWitnessedYet(Unavailable):
@@ -271,19 +271,19 @@ class NotWitnessedYet(Unavailable):
 
 
 class DeadlineExceeded(ZegelError):
-    """The call took longer than it may. It may have been carried out all the same."""
+    """The call took too long. It may still have been carried out."""
 
     default_code = grpc.StatusCode.DEADLINE_EXCEEDED
 
 
 class Cancelled(ZegelError):
-    """The call was cut off before it ended."""
+    """The call was cancelled before it ended."""
 
     default_code = grpc.StatusCode.CANCELLED
 
 
 class DataLoss(ZegelError):
-    """What is stored, or what arrived, is not what was written; nothing of it may be used."""
+    """What is stored, or what arrived, is not what was written. Do not use any of it."""
 
     default_code = grpc.StatusCode.DATA_LOSS
 
@@ -295,13 +295,13 @@ class Unimplemented(ZegelError):
 
 
 class Internal(ZegelError):
-    """A defect of the server."""
+    """A fault in the server."""
 
     default_code = grpc.StatusCode.INTERNAL
 
     @property
     def request_id(self) -> str:
-        """By which the server's operator finds what happened."""
+        """Identifier by which the server's operator can find the failure."""
         return self.metadata.get("request_id", "")
 
 
@@ -346,14 +346,14 @@ BY_REASON: Final[Mapping[str, type[ZegelError]]] = {
     "NOT_INTEGRATED_YET": NotIntegratedYet,
     "NOT_WITNESSED_YET": NotWitnessedYet,
 }
-"""The reasons that callers branch on most have a class of their own, below that of their code."""
+"""The reasons that callers handle most often have their own class, a subclass of that of their code."""
 
 
 def from_call(call: Any) -> ZegelError:
-    """Makes the typed error of a call that failed.
+    """Converts a failed gRPC call to a typed error.
 
     Args:
-        call: A ``grpc.RpcError``: synchronous or of ``grpc.aio``, both have ``code``, ``details`` and
+        call: A ``grpc.RpcError``, synchronous or from ``grpc.aio``; both have ``code``, ``details`` and
             ``trailing_metadata``.
     """
     code = call.code() or grpc.StatusCode.UNKNOWN
@@ -367,7 +367,7 @@ def from_call(call: Any) -> ZegelError:
 
 
 def _details(trailing: Iterable[tuple[str, str | bytes]]) -> Facts:
-    """Reads the status details; what cannot be read tells nothing, the code still counts."""
+    """Reads the status details. Details that cannot be parsed are ignored; the status code still counts."""
     reason, metadata, retry_after = "", {}, None
     for key, value in trailing:
         if key != DETAILS_KEY or not isinstance(value, bytes):

@@ -1,4 +1,4 @@
-"""What both clients have: where they connect to, who speaks, and clients made from clients."""
+"""What both clients share: the target, the token, and clients derived from other clients."""
 
 import copy
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ class ClientBase:
         timeout: float | None = None,
         options: Sequence[tuple[str, Any]] = (),
     ) -> None:
-        place = Target(
+        server = Target(
             address=target,
             root_certificates=pem(root_certificates),
             client_key=pem(client_key),
@@ -36,33 +36,33 @@ class ClientBase:
         )
         self.target = target
         self._owns_link = True
-        self._link = Link(lambda: place.open(self._channels))
+        self._link = Link(lambda: server.open(self._channels))
         self._call = Call(token=token, timeout=timeout)
         self._bind(self._link, self._call)
 
     def _bind(self, link: Link, call: Call) -> None:
-        """Makes the services."""
+        """Creates the services."""
         raise NotImplementedError
 
     def with_token(self, token: str | None) -> Self:
-        """A client over the same connection that speaks for somebody else.
+        """A client over the same connection that uses another token.
 
         Args:
             token: An API key or a session token.
 
         Returns:
-            A client that works until this one is closed; closing it does nothing.
+            A client that works until this one is closed. Closing it has no effect.
         """
         return self._derived(Call(token=token, timeout=self._call.timeout))
 
     def with_timeout(self, timeout: float | None) -> Self:
-        """A client over the same connection whose calls may take another time.
+        """A client over the same connection with another timeout.
 
         Args:
             timeout: Seconds, for calls and streams alike; ``None`` for the defaults.
 
         Returns:
-            A client that works until this one is closed; closing it does nothing.
+            A client that works until this one is closed. Closing it has no effect.
         """
         return self._derived(Call(token=self._call.token, timeout=timeout))
 
@@ -74,7 +74,7 @@ class ClientBase:
         return client
 
     def _release(self) -> Any:
-        """The channel to close, or ``None`` where that is another client's to do."""
+        """The channel to close, or ``None`` if another client owns it."""
         return self._link.close() if self._owns_link else None
 
     def __repr__(self) -> str:

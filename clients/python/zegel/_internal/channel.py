@@ -1,9 +1,9 @@
-"""How a channel to a server is made: TLS unless told otherwise, keepalive, and the contract's retries.
+"""Opens a channel to a server: TLS by default, keepalive, and the retries that the contract allows.
 
 Invariants:
 
-* Without ``insecure=True`` no byte leaves unencrypted: a token in clear is everybody's token.
-* Retries are gRPC's own, told through the service config; nothing a DNS record says changes them.
+* Without ``insecure=True`` nothing is sent unencrypted: anyone on the network could use the token.
+* Retries are gRPC's own, set in the service config; DNS records cannot change them.
 """
 
 import os
@@ -18,22 +18,22 @@ import grpc
 from zegel._internal.contract import service_config
 
 MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
-"""The largest message a server takes or sends."""
+"""Largest message that a server accepts or sends."""
 
 KEEPALIVE_MS: Final = 60_000
-"""A ping a minute while a call is under way: a dead connection is noticed, a server's patience is not tried."""
+"""One ping per minute while a call is in progress: detects a dead connection without exceeding a server's limit."""
 
 KEEPALIVE_TIMEOUT_MS: Final = 20_000
-"""How long the answer to a ping may take."""
+"""How long to wait for the reply to a ping."""
 
 RECONNECT_MS: Final = (100, 3_000)
-"""The first and the longest pause between attempts to connect: not longer than a retry waits."""
+"""First and longest pause between connection attempts: no longer than the pause between retries."""
 
 PathLike = str | os.PathLike[str]
 
 
 def sdk_version() -> str:
-    """The version that is installed; ``0`` where the package is used without being installed."""
+    """The installed version; ``0`` if the package is not installed."""
     try:
         return version("zegel")
     except PackageNotFoundError:
@@ -42,15 +42,15 @@ def sdk_version() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Where a server is, and how to speak with it.
+    """The address of a server, and how to connect to it.
 
     Attributes:
         address: ``host:port``, or any other target that gRPC resolves.
-        root_certificates: PEM of the authorities to trust; the system's where ``None``.
+        root_certificates: PEM of the certificate authorities to trust; ``None`` means the system's.
         client_key: PEM of the client's private key, for mutual TLS.
         client_certificates: PEM of the client's certificate chain, for mutual TLS.
-        insecure: Whether to speak without TLS.
-        options: Further gRPC channel arguments; they win over the client's own.
+        insecure: Whether to connect without TLS.
+        options: Further gRPC channel arguments, which override the client's own.
     """
 
     address: str
@@ -63,12 +63,12 @@ class Target:
     def __post_init__(self) -> None:
         given = (self.root_certificates, self.client_key, self.client_certificates)
         if self.insecure and any(each is not None for each in given):
-            raise ValueError("insecure=True takes no certificates: it speaks without TLS")
+            raise ValueError("insecure=True connects without TLS and takes no certificates")
         if (self.client_key is None) != (self.client_certificates is None):
-            raise ValueError("mutual TLS takes both client_key and client_certificates")
+            raise ValueError("mutual TLS needs both client_key and client_certificates")
 
     def open(self, kind: Any) -> Any:
-        """Opens a channel; it connects with the first call.
+        """Opens a channel, which connects on the first call.
 
         Args:
             kind: ``grpc`` for a synchronous channel, ``grpc.aio`` for one of asyncio.
@@ -82,7 +82,7 @@ class Target:
         return [
             ("grpc.service_config", service_config()),
             ("grpc.service_config_disable_resolution", 1),
-            # What is larger than the retry buffer is never retried; gRPC's default is less than a drawn signature.
+            # gRPC does not retry a message larger than this buffer; the default is smaller than a drawn signature.
             ("grpc.per_rpc_retry_buffer_size", MAX_MESSAGE_BYTES),
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
             ("grpc.keepalive_time_ms", KEEPALIVE_MS),
@@ -97,7 +97,7 @@ class Target:
 
 
 def pem(source: bytes | PathLike | None) -> bytes | None:
-    """Reads PEM that was given as itself or as the path of a file.
+    """Returns PEM that was given directly or as the path of a file.
 
     Args:
         source: The bytes, or a path.

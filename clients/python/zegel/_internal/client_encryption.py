@@ -1,9 +1,9 @@
-"""Client encryption: a document's bytes as ciphertext on their way, up and down; see ``zegel.client_encryption``.
+"""Client encryption: encrypts uploads and decrypts downloads in this process; see ``zegel.client_encryption``.
 
 Invariants:
 
-* A segment that is sent again is sent with the same bytes: its nonce is spent on them.
-* A byte is given on only after its segment's tag was found right, for its place in this version of this document.
+* A segment that is sent again has the same bytes: its nonce must not be used for others.
+* A byte is returned only after its segment has been authenticated for its position in this version of this document.
 """
 
 import os
@@ -31,22 +31,22 @@ from zegel.segments import (
 
 
 class EncryptedSource:
-    """The bytes to send as ciphertext, under a key made for this one upload.
+    """Encrypts the bytes to send, under a key generated for this upload.
 
     Args:
         source: The bytes.
-        upload: The upload, with what to encrypt them with.
+        upload: The upload, with the server's public key.
 
     Attributes:
         wrapped_dek: The key, wrapped to the upload's public key.
 
     Raises:
-        FailedPrecondition: The server takes no client encryption.
+        FailedPrecondition: The server does not support client encryption.
     """
 
     def __init__(self, source: Source, upload: Upload) -> None:
         if not upload.HasField("client_encryption"):
-            raise FailedPrecondition("The server takes no client encryption.")
+            raise FailedPrecondition("The server does not support client encryption.")
         tenant_id = upload.client_encryption.tenant_id
         place = (tenant_id, upload.document_id, upload.version)
         dek = os.urandom(DEK_SIZE)
@@ -70,7 +70,7 @@ class EncryptedSource:
             The chunk; empty at the end.
 
         Raises:
-            OSError: The source cannot be read, or not from there, or is another than before.
+            OSError: The source cannot be read, cannot be read from there, or has changed.
         """
         if offset == self._end:
             self._source.read(self.told(offset))  # so that all of it is hashed
@@ -93,21 +93,21 @@ class EncryptedSource:
             if len(plain) != len(place):
                 raise OSError("the file became shorter while it was sent")
             return plain, place.stop == self.size
-        # Whether it is the last tells only what follows.
+        # Only what follows shows whether it is the last.
         plain = self._source.read(place.start) if self._ahead is None else self._ahead
         self._ahead = self._source.read(place.stop) if len(plain) == len(place) else b""
         return plain, not self._ahead
 
     def finish(self, size: int) -> FinishUpload:
-        """The last message's end mark; it tells of the plaintext.
+        """The end mark in the last message. It describes the plaintext.
 
         Args:
-            size: How many bytes of ciphertext there were.
+            size: Size of the ciphertext in bytes.
         """
         return self._source.finish(self.told(size))
 
     def told(self, offset: int) -> int:
-        """How many bytes of the plaintext so much ciphertext holds.
+        """Number of plaintext bytes in the first bytes of ciphertext, for progress reports.
 
         Args:
             offset: Bytes of the ciphertext, in whole segments.
@@ -121,7 +121,7 @@ class EncryptedSource:
 
 
 class Decrypter:
-    """Decrypts the chunks of one download, under a key pair made for it."""
+    """Decrypts the chunks of one download, with a key pair generated for it."""
 
     def __init__(self) -> None:
         self._key: Final = ReceiverKey.generate()
@@ -131,7 +131,7 @@ class Decrypter:
 
     @property
     def public_key(self) -> bytes:
-        """To which the server wraps the document's key."""
+        """The public key to which the server wraps the document's key."""
         return self._key.public_bytes
 
     def begin(self, start: DownloadStart) -> None:
@@ -141,10 +141,10 @@ class Decrypter:
             start: The first message.
 
         Raises:
-            DataLoss: The chunks would come in the clear, or cannot be opened.
+            DataLoss: The chunks are not encrypted, or their key cannot be unwrapped.
         """
         if not start.HasField("client_encrypted_stream"):
-            raise DataLoss("The server sends the document in the clear.", reason="STREAM_ORDER")
+            raise DataLoss("The server sent the document unencrypted.", reason="STREAM_ORDER")
         stream = start.client_encrypted_stream
         place = (stream.tenant_id, start.document_id, start.version.version)
         rendition = start.content == DocumentContent.DOCUMENT_CONTENT_RENDITION
@@ -153,31 +153,31 @@ class Decrypter:
             dek = self._key.unwrap(stream.wrapped_dek, client_encryption_info(*place, rendition=rendition))
             self._cipher = SegmentCipher(dek, aad(*place), stream.header)
         except (UnwrapError, SegmentError, ValueError):
-            raise DataLoss("The document's key is not what was sent.", reason="CHECKSUM_MISMATCH") from None
+            raise DataLoss("The document's key is damaged.", reason="CHECKSUM_MISMATCH") from None
         self._index = stream.first_segment
         self._size = start.size
 
     def open(self, chunk: Chunk, wanted: range) -> memoryview:
-        """The plaintext of a chunk, as far as it is wanted.
+        """Decrypts a chunk, and returns the wanted part of it.
 
         Args:
             chunk: The chunk.
-            wanted: Offsets in the document that are still wanted; those of the chunk must be the first of them.
+            wanted: Offsets in the document that are still wanted. The chunk must contain the first of them.
 
         Raises:
-            DataLoss: It is not the next one, or not what was stored.
+            DataLoss: It is not the next chunk, or not what was stored.
         """
         index, self._index = self._index, self._index + 1
         if self._cipher is None or chunk.offset != index * SEGMENT_SIZE or not 0 <= index < segment_count(self._size):
-            raise DataLoss("A chunk does not follow the one before.", reason="OFFSET_MISMATCH")
+            raise DataLoss("A chunk does not follow the previous one.", reason="OFFSET_MISMATCH")
         place = plaintext_range(index, self._size)
         if wanted.start not in place:
-            raise DataLoss("Another part of the document came than was asked for.", reason="OFFSET_MISMATCH")
+            raise DataLoss("The server sent a different part of the document than requested.", reason="OFFSET_MISMATCH")
         data = memoryview(chunk.data)[0 if index else HEADER_SIZE :]
         try:
             plain = self._cipher.decrypt(index, index == segment_count(self._size) - 1, data)
         except SegmentError:
             raise DataLoss(
-                "A chunk was altered on its way, or is not what was stored.", reason="CHECKSUM_MISMATCH"
+                "A chunk was altered in transit, or is not what was stored.", reason="CHECKSUM_MISMATCH"
             ) from None
         return memoryview(plain)[wanted.start - place.start : min(wanted.stop, place.stop) - place.start]

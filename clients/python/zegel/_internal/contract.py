@@ -1,9 +1,9 @@
-"""What the contracts say of each method, read from the generated descriptors: what may be retried, what is idempotent.
+"""What the contracts declare for each method, from the generated descriptors: what may be retried, what is idempotent.
 
 Invariants:
 
-* Only a method whose contract calls it ``NO_SIDE_EFFECTS`` or ``IDEMPOTENT`` is ever sent again by gRPC.
-* A method is known by its request: each has a message of its own (buf's ``RPC_REQUEST_RESPONSE_UNIQUE``).
+* gRPC retries only methods declared ``NO_SIDE_EFFECTS`` or ``IDEMPOTENT``.
+* A method is identified by its request: each has its own message (buf's ``RPC_REQUEST_RESPONSE_UNIQUE``).
 """
 
 import json
@@ -27,21 +27,21 @@ from zegel.signing.v1 import (
 )
 
 UNARY_TIMEOUT_S: Final = 30.0
-"""Default deadline of a unary call, its retries included: what a server grants it at the most."""
+"""Default deadline of a unary call, its retries included: the longest that a server allows."""
 
 STREAM_TIMEOUT_S: Final = 6 * 3600.0
-"""Default deadline of a stream: 4 GiB at 200 KiB a second, and what a server grants it at the most."""
+"""Default deadline of a stream: 4 GiB at 200 KiB a second, and the longest that a server allows."""
 
 RETRY_POLICY: Final = {
-    # Four retries after 0.1, 0.3, 0.9 and 2.7 seconds, each give or take a fifth: gRPC adds the jitter, and allows
-    # no more than five attempts. That rides out a restart, and gives up before a person does.
+    # Four retries after 0.1, 0.3, 0.9 and 2.7 seconds, each plus or minus 20 %: gRPC adds the jitter, and
+    # allows at most five attempts. That is enough for a server restart, and ends before a person gives up.
     "maxAttempts": 5,
     "initialBackoff": "0.1s",
     "maxBackoff": "3s",
     "backoffMultiplier": 3,
     "retryableStatusCodes": ["UNAVAILABLE"],
 }
-"""How gRPC retries; see the gRFC A6."""
+"""How gRPC retries; see gRFC A6."""
 
 _CONTRACTS: Final[tuple[tuple[FileDescriptor, Any], ...]] = (
     (identity_service_pb2.DESCRIPTOR, identity_service_pb2_grpc),
@@ -55,14 +55,14 @@ _CONTRACTS: Final[tuple[tuple[FileDescriptor, Any], ...]] = (
 
 @dataclass(frozen=True, slots=True)
 class Rpc:
-    """A method as its contract has it.
+    """A method as declared in its contract.
 
     Attributes:
         service: Full name of the service, such as ``zegel.document.v1.DocumentService``.
         name: Name of the method.
         stub: The service's generated stub class.
-        repeatable: Whether it may be sent again when it is not known whether it was carried out.
-        takes_request_id: Whether its request has a ``request_id``, by which it is idempotent.
+        repeatable: Whether it may be retried when it is not known whether it was carried out.
+        takes_request_id: Whether its request has a ``request_id``, which makes it idempotent.
         doc: The contract's comment.
     """
 
@@ -104,6 +104,6 @@ def rpc_of(request: Message | type[Message]) -> Rpc:
 
 
 def service_config() -> str:
-    """The gRPC service config, as JSON: which methods gRPC sends again by itself, and how."""
+    """The gRPC service config, as JSON: which methods gRPC retries, and how."""
     names = [{"service": rpc.service, "method": rpc.name} for rpc in RPCS.values() if rpc.repeatable]
     return json.dumps({"methodConfig": [{"name": names, "retryPolicy": RETRY_POLICY}]})

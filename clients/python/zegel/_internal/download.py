@@ -1,10 +1,10 @@
-"""Documents down: each chunk checked, the whole checked, and going on where a stream was cut off.
+"""Downloads: checks each chunk and the whole document, and resumes interrupted streams.
 
 Invariants:
 
-* A byte is written only after its chunk's crc32c was found right and its offset to be the next.
-* A file at a path appears whole and checked, or not at all.
-* A download that goes on reads the version with which it began.
+* A byte is written only after its chunk's CRC-32C and offset have been checked.
+* A file given by path appears complete and checked, or not at all.
+* A resumed download reads the version with which it began.
 """
 
 import hashlib
@@ -33,9 +33,9 @@ from zegel.document.v1.document_service_pb2 import (
 from zegel.errors import DataLoss, ZegelError
 
 Progress = Callable[[int, int], object]
-"""Told how many bytes have come, and how many there will be."""
+"""Called with the number of bytes received, and the total."""
 Content = Literal["", "original", "rendition"]
-"""Which of a version's contents: as uploaded, as signers are shown it; empty for what the caller is meant to read."""
+"""Which of a version's contents: as uploaded, or what signers are shown; empty for the server's default."""
 
 
 class Sink(Protocol):
@@ -51,10 +51,10 @@ class Sink(Protocol):
 
 
 class NewFile:
-    """A file that appears at its path only when it is whole.
+    """A file that appears at its path only once it is complete.
 
     Args:
-        path: Where it is to be; what is there is replaced. Only its owner may read it, as it is somebody's contract.
+        path: Its path; an existing file is replaced. Only its owner may read it, since it may be confidential.
 
     Raises:
         OSError: The folder cannot be written to.
@@ -78,10 +78,10 @@ class NewFile:
         self._file.write(data)
 
     def keep(self) -> None:
-        """Puts the file at its path, after its bytes are on the disk.
+        """Flushes the file to disk, then moves it to its path.
 
         Raises:
-            OSError: It cannot be done.
+            OSError: That failed.
         """
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -96,13 +96,13 @@ class NewFile:
 
 
 class Arrival:
-    """What has come so far of one download.
+    """The state of one download.
 
     Args:
-        request: What was asked for.
+        request: The request.
         sink: Where the bytes go.
-        progress: Told after each chunk, or ``None``.
-        decrypter: Decrypts the chunks, where they are to come client-encrypted.
+        progress: Called after each chunk, or ``None``.
+        decrypter: Decrypts the chunks if client encryption was requested.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class Arrival:
             message: The message.
 
         Raises:
-            DataLoss: It is not what was announced, or not what was sent.
+            DataLoss: It is not what was announced, or was altered in transit.
         """
         match message.WhichOneof("message"):
             case "start":
@@ -135,10 +135,10 @@ class Arrival:
             case "chunk":
                 self._append(message.chunk)
             case _:
-                pass  # of a newer server; what is needed is still counted and checked
+                pass  # from a newer server; the bytes are still counted and checked
 
     def next_request(self) -> DownloadDocumentRequest:
-        """What to ask for: at first what the caller did, later the rest of it."""
+        """The request to send: at first the caller's, later one for the rest."""
         start = self._start
         if start is None:
             return self._request
@@ -153,26 +153,26 @@ class Arrival:
 
     @property
     def complete(self) -> bool:
-        """Whether every byte announced has come."""
+        """Whether every byte announced has arrived."""
         return self._start is not None and self.received == self._start.length
 
     def checked(self) -> DocumentVersion:
-        """The version that came, after the check of the whole.
+        """Checks the whole document and returns its version.
 
         Raises:
-            DataLoss: The SHA-256 of a whole document is another.
+            DataLoss: The SHA-256 of a whole document does not match.
         """
         if self._start is None:
             raise DataLoss("The download never began.", reason="STREAM_ORDER")
         start = self._start
         whole = start.offset == 0 and start.length == start.size
         if whole and self._hash.digest() != start.sha256:
-            raise DataLoss("The document's SHA-256 is another than announced.", reason="CHECKSUM_MISMATCH")
+            raise DataLoss("The document's SHA-256 is not the one announced.", reason="CHECKSUM_MISMATCH")
         return start.version
 
     def _begin(self, start: DownloadStart) -> None:
         if self._request.content not in {DocumentContent.DOCUMENT_CONTENT_UNSPECIFIED, start.content}:
-            raise DataLoss("Another content of the document comes than was asked for.", reason="STREAM_ORDER")
+            raise DataLoss("The server sent a different content of the document than requested.", reason="STREAM_ORDER")
         if self._decrypter is not None:
             self._decrypter.begin(start)
         begun = self._start
@@ -181,7 +181,9 @@ class Arrival:
             return
         rest = (begun.offset + self.received, begun.length - self.received)
         if _what(start) != _what(begun) or (start.offset, start.length) != rest:
-            raise DataLoss("The download went on with other bytes than it began with.", reason="OFFSET_MISMATCH")
+            raise DataLoss(
+                "The resumed download does not continue the one that was interrupted.", reason="OFFSET_MISMATCH"
+            )
 
     def _append(self, chunk: Chunk) -> None:
         start = self._start
@@ -197,19 +199,19 @@ class Arrival:
 
 
 def _what(start: DownloadStart) -> tuple[object, ...]:
-    """Which bytes a download is of."""
+    """What a download is of: two with equal values send the same bytes."""
     return start.document_id, start.version.version, start.content, start.size, start.sha256
 
 
 def _checked(chunk: Chunk, wanted: range) -> bytes:
-    """The bytes of a chunk that must be the first of those that are still wanted."""
+    """The bytes of a chunk, which must begin with the first one still wanted."""
     data = chunk.data
     if chunk.offset != wanted.start:
-        raise DataLoss("A chunk does not follow the one before.", reason="OFFSET_MISMATCH")
+        raise DataLoss("A chunk does not follow the previous one.", reason="OFFSET_MISMATCH")
     if len(data) > len(wanted):
-        raise DataLoss("More came than was announced.", reason="SIZE_MISMATCH")
+        raise DataLoss("The server sent more than it announced.", reason="SIZE_MISMATCH")
     if google_crc32c.value(data) != chunk.crc32c:
-        raise DataLoss("A chunk was altered on its way.", reason="CHECKSUM_MISMATCH")
+        raise DataLoss("A chunk was altered in transit.", reason="CHECKSUM_MISMATCH")
     return data
 
 
@@ -221,7 +223,7 @@ async def download(
     *,
     client_encrypted: bool,
 ) -> bytes | DocumentVersion:
-    """Fetches a document; see ``zegel.client.Documents.download``."""
+    """Downloads a document; see ``zegel.client.Documents.download``."""
     decrypter = None
     if client_encrypted:
         decrypter = Decrypter()
@@ -242,7 +244,7 @@ async def download(
 
 
 async def _receive(port: Port, arrival: Arrival) -> DocumentVersion:
-    """Receives until all is there, or nothing moves any more."""
+    """Receives until the download is complete or makes no more progress."""
     patience = Patience()
     while True:
         cause = ZegelError("The server ended the download before its end.")
@@ -269,17 +271,17 @@ def download_request(
     length: int | None,
     content: Content = "",
 ) -> DownloadDocumentRequest:
-    """The request of a download.
+    """Builds the request of a download.
 
     Args:
         document_id: Identifier of the document.
         version: Number of the version; 0 for the newest.
-        offset: Where to begin; from the end where negative.
-        length: The most bytes to read; ``None`` for all that follow.
+        offset: Where to begin; a negative value counts from the end.
+        length: Maximum number of bytes; ``None`` means all that follow.
         content: Which of the version's contents.
 
     Raises:
-        ValueError: The length is less than 1: the contract reads 0 as "all"; or the content is none of these.
+        ValueError: The length is less than 1 (0 would mean "all" in the contract), or the content is not one of these.
     """
     if length is not None and length < 1:
         raise ValueError("length: at least 1 byte, or None for all that follow")

@@ -1,14 +1,14 @@
-"""Enums that survive a value which only a newer server knows."""
+"""Enums that accept values which only a newer server knows."""
 
 from enum import IntEnum
 from typing import Self
 
 
 class OpenEnum(IntEnum):
-    """An enum of a contract.
+    """An enum from the contracts.
 
-    A number that this version does not know becomes a member ``UNKNOWN_<number>``, equal to that number, and raises
-    nothing; it is not among the members that iteration yields.
+    A number that this version does not know becomes a member ``UNKNOWN_<number>``, equal to that number, instead of
+    raising ``ValueError``. Iteration does not yield it.
     """
 
     @classmethod

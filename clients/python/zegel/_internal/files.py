@@ -1,4 +1,4 @@
-"""Files that must be whole or not be there, and must outlast a crash."""
+"""Writes files atomically, so that they survive a crash."""
 
 import os
 import secrets
@@ -6,15 +6,15 @@ from pathlib import Path
 
 
 def replace_durably(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Put a file in another's place, as a whole: after a crash one of the two is there.
+    """Replace a file atomically: after a crash, either the old or the new one is there.
 
     Args:
         path: The file.
         data: Its new bytes.
-        mode: Who may read it.
+        mode: Its permission bits.
 
     Raises:
-        OSError: It cannot be written; the old file stays.
+        OSError: It cannot be written; the old file is left unchanged.
     """
     temporary = _write(path, data, mode)
     try:
@@ -25,20 +25,20 @@ def replace_durably(path: Path, data: bytes, mode: int = 0o600) -> None:
 
 
 def create_durably(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Make a file as a whole, if there is none.
+    """Create a file atomically, if it does not exist.
 
     Args:
         path: The file.
         data: Its bytes.
-        mode: Who may read it.
+        mode: Its permission bits.
 
     Raises:
-        FileExistsError: There is one; it stays as it is.
+        FileExistsError: It exists; it is left unchanged.
         OSError: It cannot be written.
     """
     temporary = _write(path, data, mode)
     try:
-        # A link, unlike a rename, replaces nothing.
+        # Unlike a rename, a link does not replace an existing file.
         path.hardlink_to(temporary)
     finally:
         temporary.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What was found in an upload, in words: what its sender should know before it is sent for signing."""
+"""Describes what was found in an upload, for the sender to know before sending it for signature."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ from zegel.document.v1.document_service_pb2 import DocumentFindings, FoundSignat
 
 
 def findings_in_words(findings: DocumentFindings) -> Iterator[str]:
-    """Tells what a rendition does not hold, or holds differently, one thing at a time.
+    """Describes what the rendition leaves out or changes, one item at a time.
 
     Args:
         findings: What was found.

@@ -1,4 +1,4 @@
-"""When a cut-off transfer is taken up again, and when it is given up."""
+"""When to resume an interrupted transfer, and when to give up."""
 
 from random import SystemRandom
 from typing import Final
@@ -8,44 +8,44 @@ import grpc
 from zegel.errors import Aborted, Internal, Unavailable, ZegelError
 
 MAX_TRIES: Final = 8
-"""Tries in a row that move no byte, before the transfer is given up: with the pauses below, some 10 seconds."""
+"""Consecutive attempts without progress before giving up: with the pauses below, some 10 seconds."""
 
 FIRST_PAUSE_S: Final = 0.1
-"""Before the second try in a row."""
+"""Pause before the second consecutive attempt."""
 
 LONGEST_PAUSE_S: Final = 5.0
-"""Pauses double until this."""
+"""Pauses double up to this length."""
 
 _RANDOM: Final = SystemRandom()
 
 
 def cut_off(error: ZegelError) -> bool:
-    """Whether an error tells of a stream that was cut off, rather than refused.
+    """Whether an error means that a stream was interrupted, rather than refused.
 
     Args:
         error: How the stream ended.
     """
-    if isinstance(error, Unavailable | Aborted):  # the latter where the stream before still holds the upload, too
+    if isinstance(error, Unavailable | Aborted):  # Aborted also while the previous stream still holds the upload
         return True
-    # A proxy that resets a stream says INTERNAL or UNKNOWN; a server of ours never does so without a reason.
+    # A proxy that resets a stream reports INTERNAL or UNKNOWN; a Zegel server does so only with a reason.
     return not error.reason and (isinstance(error, Internal) or error.code is grpc.StatusCode.UNKNOWN)
 
 
 class Patience:
-    """Counts the tries that moved nothing."""
+    """Counts the attempts that made no progress."""
 
     def __init__(self) -> None:
         self._tries = 0
         self._position = -1
 
     def pause(self, position: int) -> float | None:
-        """How long to wait before the next try.
+        """How long to wait before the next attempt.
 
         Args:
             position: How far the transfer has come, in bytes.
 
         Returns:
-            Seconds, drawn so that clients which were cut off together do not come back together; ``None`` to give up.
+            Seconds, randomised so that clients interrupted together do not all return together; ``None`` to give up.
         """
         if position > self._position:
             self._tries, self._position = 0, position

@@ -1,12 +1,12 @@
 """The seam between what the client does and how it reaches a server.
 
 Each of the client's flows is written once, as a coroutine over a :class:`Port`. The asyncio client awaits it; the
-synchronous client drives it to its end with a port that never suspends. So there is one logic, and no second loop.
+synchronous client runs it to completion with a port that never suspends, and so needs no event loop.
 
 Invariants:
 
 * What a port raises is a :class:`~zegel.errors.ZegelError`, or comes from the caller's own files and callbacks.
-* A stream that is not read to its end is cancelled when it is closed.
+* Closing a stream before its end cancels it.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
@@ -24,14 +24,14 @@ ResultT = TypeVar("ResultT")
 
 
 class Port(Protocol):
-    """How flows reach a server, a file and the clock."""
+    """How flows access a server, files and the clock."""
 
     async def unary(self, request: Message, _answer: type[AnswerT]) -> AnswerT:
-        """Calls a method with one request and one answer.
+        """Calls a unary method.
 
         Args:
-            request: The request; it tells which method. An empty ``request_id`` is filled in.
-            _answer: The class of the answer, for the type checker alone.
+            request: The request, whose type identifies the method. An empty ``request_id`` is filled in.
+            _answer: The class of the response, only for the type checker.
 
         Raises:
             ZegelError: The call failed.
@@ -39,11 +39,11 @@ class Port(Protocol):
         ...
 
     def receive(self, request: Message, _answer: type[AnswerT]) -> AsyncGenerator[AnswerT, None]:
-        """Calls a method that streams its answers; close the generator to cancel.
+        """Calls a method that streams its responses; close the generator to cancel.
 
         Args:
             request: The request.
-            _answer: The class of the answers, for the type checker alone.
+            _answer: The class of the responses, only for the type checker.
 
         Raises:
             ZegelError: The call failed.
@@ -54,9 +54,9 @@ class Port(Protocol):
         """Calls a method that takes a stream of requests.
 
         Args:
-            requests: The requests, taken from another thread than the caller's.
+            requests: The requests, iterated over in another thread.
             kind: The class of the requests.
-            _answer: The class of the answer, for the type checker alone.
+            _answer: The class of the response, only for the type checker.
 
         Raises:
             ZegelError: The call failed.
@@ -83,10 +83,10 @@ class Port(Protocol):
 
 @dataclass(slots=True)
 class Link:
-    """A channel and the stubs over it, shared by all clients that were made from one.
+    """A channel and its stubs, shared by a client and all clients derived from it.
 
     Attributes:
-        open: Opens the channel; asked once, at the first call, since a channel of ``grpc.aio`` belongs to a loop.
+        open: Opens the channel. Called once, on the first call, since a ``grpc.aio`` channel belongs to an event loop.
     """
 
     open: Callable[[], Any]
@@ -115,7 +115,7 @@ class Link:
         """Marks the link as closed.
 
         Returns:
-            The channel to close, or ``None`` where none was opened.
+            The channel to close, or ``None`` if none was opened.
         """
         with self._lock:
             channel, self._channel, self._closed = self._channel, None, True
@@ -125,11 +125,11 @@ class Link:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """What goes with every call.
+    """What every call carries.
 
     Attributes:
         token: The bearer token, or ``None``.
-        timeout: Seconds that a call may take; the defaults for unary calls and streams where ``None``.
+        timeout: Seconds that a call may take; ``None`` means the defaults for unary calls and streams.
     """
 
     token: str | None = field(default=None, repr=False)
@@ -147,10 +147,10 @@ class Call:
 
 
 def prepared(request: Message) -> tuple[Rpc, Message]:
-    """Finds a request's method, and makes it idempotent where its contract offers that.
+    """Finds a request's method, and fills in a ``request_id`` if it takes one.
 
     Args:
-        request: The request; an empty ``request_id`` is filled in.
+        request: The request.
     """
     rpc = rpc_of(request)
     if rpc.takes_request_id and not getattr(request, "request_id"):  # noqa: B009 - any message that has one
@@ -178,9 +178,9 @@ def drive(flow: Coroutine[Any, Any, ResultT]) -> ResultT:
 
 
 async def following(stream: AsyncIterator[ResultT]) -> ResultT:
-    """The next of an asynchronous iterator, as a coroutine that :func:`drive` can run.
+    """The next item of an asynchronous iterator, as a coroutine that :func:`drive` can run.
 
     Raises:
-        StopAsyncIteration: There is none.
+        StopAsyncIteration: There are no more items.
     """
     return await anext(stream)

@@ -53,7 +53,7 @@ class SyncPort:
         except grpc.RpcError as error:
             raise from_call(error) from error
         finally:
-            pending.cancel()  # a keyboard interrupt leaves the stream open; on an ended one it does nothing
+            pending.cancel()  # after a KeyboardInterrupt the stream is still open; otherwise this does nothing
         return result
 
     async def run(self, function: Callable[..., ResultT], *args: Any) -> ResultT:

@@ -1,4 +1,4 @@
-"""Files that a command is named: regular ones, of a size that such a file can have, and nothing that could wait."""
+"""Reads files named on a command line: only regular files of plausible size, and nothing that could block."""
 
 import os
 import stat
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 PIECE_BYTES: Final = 1 << 20
-"""What is read at a time: a file that grows while it is read, or that says it is empty, is bounded all the same."""
+"""Read in pieces of this size, so that a file which grows, or reports size 0, stays bounded too."""
 
 _KINDS: Final = (
     (stat.S_ISDIR, "a directory"),
@@ -19,36 +19,36 @@ _KINDS: Final = (
 _OPENING: Final = os.O_RDONLY | sum(
     getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY")
 )
-"""Opening a pipe that nobody writes into waits for ever, but for ``O_NONBLOCK``; not every system has each flag."""
+"""Without ``O_NONBLOCK``, opening a pipe without a writer blocks for ever. Not every system has each flag."""
 
 
 class UnreadableError(Exception):
-    """A file cannot be read as what it was named for; the message names it and says why."""
+    """A file cannot be used for what it was given as; the message names it and says why."""
 
 
 def read_regular(path: Path, most: int, what: str) -> bytes:
-    """Read a regular file that is no larger than its kind.
+    """Read a regular file up to a maximum size.
 
     Args:
         path: The file.
-        most: Bytes that it may have.
-        what: What it was named for, such as ``a sealed file``.
+        most: Maximum size in bytes.
+        what: What it was given as, such as ``a sealed file``.
 
     Returns:
         Its bytes.
 
     Raises:
-        UnreadableError: It is missing, may not be read, is no regular file, or is larger.
+        UnreadableError: It is missing, may not be read, is not a regular file, or is too large.
     """
     try:
-        _demand_regular(path, path.stat())  # before it is opened: opening alone makes some devices act
+        _demand_regular(path, path.stat())  # before opening it, which makes some devices act
         descriptor = os.open(path, _OPENING)
         with os.fdopen(descriptor, "rb", buffering=0) as file:
             found = os.fstat(descriptor)
-            _demand_regular(path, found)  # and after: it may have been exchanged
+            _demand_regular(path, found)  # and after, as it may have been replaced
             if found.st_size > most:
                 raise UnreadableError(_too_large(path, most, what))
-            data = file.read(found.st_size)  # as a rule all of it, and in memory once
+            data = file.read(found.st_size)  # usually all of it, without a second copy in memory
             while len(data) <= most and (piece := file.read(min(PIECE_BYTES, most + 1 - len(data)))):
                 data += piece
     except (OSError, ValueError) as error:

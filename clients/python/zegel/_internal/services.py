@@ -1,6 +1,6 @@
-"""The methods of each service, as the contracts have them; ``help()`` on one shows the contract's comment.
+"""The methods of each service, as in the contracts; ``help()`` shows the contract's comment.
 
-Left out are ``UploadDocument`` and ``DownloadDocument``: their streams need more than a thin method, see
+``UploadDocument`` and ``DownloadDocument`` are not here: their streams need more than a thin method. See
 :mod:`zegel._internal.upload` and :mod:`zegel._internal.download`.
 """
 

@@ -1,6 +1,6 @@
-"""What is sent: bytes, a file or a stream, read chunk by chunk and hashed on the way.
+"""The content of an upload: bytes, a file or a stream, read and hashed chunk by chunk.
 
-Invariant: each byte goes into the SHA-256 once, however often it is read.
+Invariant: each byte is hashed once, however often it is read.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from zegel.document.v1.document_service_pb2 import FinishUpload
 from zegel.segments import MAX_PLAINTEXT_SIZE, locate, plaintext_range
 
 CHUNK_BYTES: Final = 1024 * 1024
-"""Bytes read at a time: the largest chunk that a server takes."""
+"""Bytes read at a time: the largest chunk that a server accepts."""
 
 Content = bytes | bytearray | memoryview | PathLike | BinaryIO
 """What can be sent: bytes, the path of a file, or a file object open for reading bytes."""
@@ -25,13 +25,13 @@ class Source:
     """The bytes to send.
 
     Args:
-        content: What to send. A file object is read from where it stands, and left open.
+        content: What to send. A file object is read from its current position, and left open.
 
     Attributes:
-        size: How many bytes there are; ``None`` where that is not known.
+        size: Number of bytes; ``None`` if unknown.
         seekable: Whether bytes can be read again.
-        wrapped_dek: Empty: they travel in the clear within TLS.
-        name: The file's name; empty where it has none.
+        wrapped_dek: Empty: no client encryption.
+        name: The file's name; empty if it has none.
 
     Raises:
         OSError: The file cannot be opened.
@@ -58,7 +58,7 @@ class Source:
         self.seekable = self._file.seekable()
         self._start = self._file.tell() if self.seekable else 0
         self.size = self._file.seek(0, os.SEEK_END) - self._start if self.seekable else None
-        self._at = -1 if self.seekable else 0  # where the file stands, from the start; -1 for elsewhere
+        self._at = -1 if self.seekable else 0  # current position, relative to the start; -1 if unknown
         self._hash = hashlib.sha256()
         self._hashed = 0
 
@@ -74,18 +74,18 @@ class Source:
         """The next chunk.
 
         Args:
-            offset: Where it begins; without seeking, that is where the last one ended.
+            offset: Where it begins. If the source cannot seek, this must be where the previous one ended.
 
         Returns:
             A whole chunk, or what is left; empty at the end.
 
         Raises:
-            OSError: The file cannot be read, or not from there.
+            OSError: The file cannot be read, or cannot be read from there.
         """
         if offset > self._hashed:
             self._skip_to(offset)
         self._seek(offset)
-        # To the end of a segment: a server then encrypts what it received where it lies.
+        # To the end of a segment, which a server can then encrypt in place.
         data = self._read(plaintext_range(locate(offset).index, MAX_PLAINTEXT_SIZE).stop - offset)
         fresh = offset + len(data) - self._hashed
         if fresh > 0:
@@ -94,10 +94,10 @@ class Source:
         return data
 
     def finish(self, size: int) -> FinishUpload:
-        """The last message's end mark.
+        """The end mark in the last message.
 
         Args:
-            size: How many bytes there were.
+            size: Number of bytes sent.
         """
         return FinishUpload(size=size, sha256=self._hash.digest())
 
@@ -107,15 +107,15 @@ class Source:
         return self._hash.digest()
 
     def told(self, offset: int) -> int:
-        """How many bytes a caller is told of.
+        """Number of bytes to report as progress.
 
         Args:
-            offset: How many are on their way.
+            offset: Number of bytes sent.
         """
         return offset
 
     def _skip_to(self, offset: int) -> None:
-        """Hashes bytes that a server has from an earlier try."""
+        """Hashes bytes that a server has from an earlier attempt."""
         self._seek(self._hashed)
         while self._hashed < offset:
             data = self._read(min(CHUNK_BYTES, offset - self._hashed))
@@ -133,7 +133,7 @@ class Source:
         self._at = offset
 
     def _read(self, size: int) -> bytes:
-        """Reads until there is enough or no more: a raw file may return less than asked for."""
+        """Reads until it has enough or reaches the end: a raw file may return less than requested."""
         parts, missing = [], size
         while missing and (data := self._file.read(missing)):
             parts.append(data)

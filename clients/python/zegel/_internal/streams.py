@@ -1,4 +1,4 @@
-"""What lists and streams are read through: iterators that ask for the next page, or can be closed early."""
+"""Iterators over lists, which request page after page, and over streams, which can be closed early."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 from types import TracebackType
@@ -13,7 +13,7 @@ ItemT = TypeVar("ItemT")
 
 
 async def _pages(port: Port, first: Message, answer: type[AnswerT]) -> AsyncGenerator[AnswerT, None]:
-    """Asks for page after page."""
+    """Requests page after page."""
     request = type(first)()
     request.CopyFrom(first)
     while True:
@@ -26,9 +26,9 @@ async def _pages(port: Port, first: Message, answer: type[AnswerT]) -> AsyncGene
 
 
 class Pages(Generic[AnswerT, ItemT]):
-    """What a list has, page by page as it is read: iterate over the items, or over :meth:`pages`.
+    """The result of a list method. Iterate over its items, or over :meth:`pages`.
 
-    Each iteration begins anew. Nothing is asked of the server before the first item is.
+    Each iteration starts from the beginning. Pages are requested as they are needed.
     """
 
     def __init__(
@@ -44,16 +44,16 @@ class Pages(Generic[AnswerT, ItemT]):
             yield from self._items(page)
 
     def pages(self) -> Iterator[AnswerT]:
-        """The answers themselves, with their ``next_page_token``.
+        """The response messages, with their ``next_page_token``.
 
         Raises:
-            ZegelError: A page could not be had.
+            ZegelError: Getting a page failed.
         """
         return Stream(_pages(self._port, self._request, self._answer))
 
 
 class AioPages(Generic[AnswerT, ItemT]):
-    """As :class:`Pages`, for ``async for``."""
+    """Like :class:`Pages`, for ``async for``."""
 
     def __init__(
         self, port: Port, request: Message, answer: type[AnswerT], items: Callable[[AnswerT], Iterable[ItemT]]
@@ -69,16 +69,16 @@ class AioPages(Generic[AnswerT, ItemT]):
                 yield item
 
     def pages(self) -> AsyncIterator[AnswerT]:
-        """The answers themselves, with their ``next_page_token``.
+        """The response messages, with their ``next_page_token``.
 
         Raises:
-            ZegelError: A page could not be had.
+            ZegelError: Getting a page failed.
         """
         return _pages(self._port, self._request, self._answer)
 
 
 class Stream(Generic[ItemT]):
-    """Answers as they come. Close it, or leave its ``with`` block, to end the call early."""
+    """A stream of responses. Close it, or leave its ``with`` block, to end the call early."""
 
     def __init__(self, source: AsyncGenerator[ItemT, None]) -> None:
         self._source: Final = source
@@ -87,10 +87,10 @@ class Stream(Generic[ItemT]):
         return self
 
     def __next__(self) -> ItemT:
-        """The next answer.
+        """The next response.
 
         Raises:
-            ZegelError: The stream ended badly.
+            ZegelError: The stream failed.
         """
         try:
             return drive(following(self._source))
@@ -109,7 +109,7 @@ class Stream(Generic[ItemT]):
 
 
 class AioStream(Generic[ItemT]):
-    """As :class:`Stream`, for ``async for`` and ``async with``."""
+    """Like :class:`Stream`, for ``async for`` and ``async with``."""
 
     def __init__(self, source: AsyncGenerator[ItemT, None]) -> None:
         self._source: Final = source
@@ -118,10 +118,10 @@ class AioStream(Generic[ItemT]):
         return self
 
     async def __anext__(self) -> ItemT:
-        """The next answer.
+        """The next response.
 
         Raises:
-            ZegelError: The stream ended badly.
+            ZegelError: The stream failed.
         """
         return await anext(self._source)
 

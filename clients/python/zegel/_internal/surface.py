@@ -1,9 +1,9 @@
-"""The client's methods, declared once and typed twice.
+"""The client's methods, declared once for both the synchronous and the asyncio client.
 
-A service's methods stand in a class as ``get_tenant = Unary(GetTenantRequest, GetTenantResponse)``. Read from a
+A service class declares its methods as ``get_tenant = Unary(GetTenantRequest, GetTenantResponse)``. Read from a
 synchronous service it is ``(...) -> GetTenantResponse``, read from one of asyncio ``(...) -> Coroutine``; the keyword
-arguments are those of the request's generated class, so a type checker knows them and a new field of a contract needs
-no change here.
+arguments are those of the request's generated class, so a type checker knows them, and a new field in a contract
+needs no change here.
 """
 
 import inspect
@@ -43,11 +43,11 @@ def _port_of(service: SyncService | AioService) -> SyncPort | AioPort:
 
 
 class Declared(Generic[P, AnswerT]):
-    """A method of a contract.
+    """A method from the contracts.
 
     Args:
         request: The generated class of its request.
-        answer: The generated class of its answer.
+        answer: The generated class of its response.
     """
 
     def __init__(self, request: Callable[P, Message], answer: type[AnswerT]) -> None:
@@ -67,7 +67,7 @@ class Declared(Generic[P, AnswerT]):
         return inspect.Signature([inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY) for each in fields])
 
     def _named(self, call: Callable[..., Any], service: object) -> Any:
-        """Gives the bound method the name, the comment and the signature of its contract."""
+        """Gives the bound method its name, docstring and signature from the contract."""
         call.__name__, call.__doc__ = self._name, self.__doc__
         call.__qualname__ = f"{type(service).__name__}.{self._name}"
         call.__signature__ = self._signature  # type: ignore[attr-defined]
@@ -75,7 +75,7 @@ class Declared(Generic[P, AnswerT]):
 
 
 class Unary(Declared[P, AnswerT]):
-    """A method with one request and one answer."""
+    """A unary method."""
 
     @overload
     def __get__(self, service: None, owner: type) -> Self: ...
@@ -101,8 +101,8 @@ class Paged(Declared[P, AnswerT], Generic[P, AnswerT, ItemT]):
 
     Args:
         request: The generated class of its request.
-        answer: The generated class of its answer.
-        items: The items of a page.
+        answer: The generated class of its response.
+        items: Gets the items of a page.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class Paged(Declared[P, AnswerT], Generic[P, AnswerT, ItemT]):
 
 
 class Streamed(Declared[P, AnswerT]):
-    """A method that streams its answers."""
+    """A method that streams its responses."""
 
     @overload
     def __get__(self, service: None, owner: type) -> Self: ...

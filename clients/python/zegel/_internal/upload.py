@@ -1,11 +1,11 @@
-"""Documents up: chunks of up to 1 MiB with their crc32c, the SHA-256 of the whole, and going on where a stream broke.
+"""Uploads: chunks of up to 1 MiB with their CRC-32C, a SHA-256 of the whole, and resuming interrupted streams.
 
 Invariants:
 
-* The source is read by one attempt at a time: gRPC takes requests in a thread of its own, and may still hold on to a
-  stream that was given up.
-* Each byte goes into the SHA-256 once, however often it is sent.
-* An upload counts as done only with the document in hand.
+* One attempt at a time reads the source: gRPC iterates over requests in its own thread, and may still do so for a
+  stream that was abandoned.
+* Each byte is hashed once, however often it is sent.
+* An upload is done only once the server has returned the document.
 """
 
 from collections.abc import Callable, Iterator
@@ -33,7 +33,7 @@ from zegel.document.v1.document_service_pb2 import (
 from zegel.errors import FailedPrecondition, NotFound, ZegelError
 
 Progress = Callable[[int, int | None], object]
-"""Told how many bytes are on their way, and how many there are in all, or ``None`` where that is not known."""
+"""Called with the number of bytes sent and the total, or ``None`` if the total is unknown."""
 
 
 class Attempt(Iterator[UploadDocumentRequest]):
@@ -42,11 +42,11 @@ class Attempt(Iterator[UploadDocumentRequest]):
     Args:
         source: The bytes.
         upload: The upload, with its persisted size.
-        progress: Told after each chunk, or ``None``.
+        progress: Called after each chunk, or ``None``.
 
     Attributes:
-        error: What the source or the callback raised: gRPC would swallow it.
-        finished: Whether the end mark was handed out.
+        error: What the source or the callback raised, which gRPC would swallow.
+        finished: Whether the end mark was sent.
     """
 
     def __init__(self, source: Source | EncryptedSource, upload: Upload, progress: Progress | None) -> None:
@@ -69,7 +69,7 @@ class Attempt(Iterator[UploadDocumentRequest]):
         raise StopIteration
 
     def stop(self) -> None:
-        """Ends the messages: after this, the source is not read for them any more."""
+        """Ends the messages: afterwards, this attempt no longer reads the source."""
         with self._source.lock:
             self._stopped = True
 
@@ -80,7 +80,7 @@ class Attempt(Iterator[UploadDocumentRequest]):
             message.upload_id, self._target = self._target, ""
             message.wrapped_dek = self._source.wrapped_dek
         if data:
-            # Field by field: a whole message given to another is copied.
+            # Field by field: assigning a whole message would copy it.
             message.chunk.offset, message.chunk.data = self._offset, data
             message.chunk.crc32c = google_crc32c.value(data)
             self._offset += len(data)
@@ -93,7 +93,7 @@ class Attempt(Iterator[UploadDocumentRequest]):
 
 
 async def upload(port: Port, content: Content, spec: UploadSpec, progress: Progress | None) -> Document:
-    """Sends a document; see ``zegel.client.Documents.upload``."""
+    """Uploads a document; see ``zegel.client.Documents.upload``."""
     source = await port.run(Source, content)
     with source:
         spec.title = spec.title or ("" if spec.document_id else source.name)
@@ -104,7 +104,7 @@ async def upload(port: Port, content: Content, spec: UploadSpec, progress: Progr
 
 
 async def _send(port: Port, source: Source | EncryptedSource, upload: Upload, progress: Progress | None) -> Document:
-    """Sends until the document is there, or nothing moves any more."""
+    """Sends until the document exists or the upload makes no more progress."""
     tries, finished = _Tries(source), False
     while True:
         attempt = Attempt(source, upload, progress)
@@ -123,10 +123,10 @@ async def _send(port: Port, source: Source | EncryptedSource, upload: Upload, pr
 
 
 class _Tries:
-    """How long to go on with an upload, and what to tell where it is given up.
+    """How long to continue an upload, and which error to raise on giving up.
 
     Args:
-        source: The bytes: without seeking there is one try.
+        source: The bytes. If it cannot seek, there is only one attempt.
     """
 
     def __init__(self, source: Source | EncryptedSource) -> None:
@@ -135,19 +135,19 @@ class _Tries:
         self._told: ZegelError | None = None
 
     async def wait(self, port: Port, position: int, cause: ZegelError) -> None:
-        """Waits before the next try.
+        """Waits before the next attempt.
 
         Args:
             port: How to wait.
             position: How far the upload has come, in bytes.
-            cause: Why the last try failed.
+            cause: Why the last attempt failed.
 
         Raises:
-            ZegelError: There is no next try.
+            ZegelError: There is no next attempt.
         """
         broken = cut_off(cause)
         if self._told is None or cause.reason or not broken:
-            self._told = cause  # what a server said tells more than how the last connection broke
+            self._told = cause  # a server's own error says more than a broken connection
         pause = self._patience.pause(position) if broken and self._seekable else None
         if pause is None:
             raise self._told
@@ -155,10 +155,10 @@ class _Tries:
 
 
 async def _stands(port: Port, upload: Upload, tries: _Tries, cause: ZegelError) -> Upload:
-    """Asks where the server has an upload; a server that is away for a moment is asked again.
+    """Gets the upload's progress from the server, retrying while the server is unavailable.
 
     Raises:
-        ZegelError: Nothing answers, or the upload cannot be gone on with.
+        ZegelError: The server does not answer, or the upload cannot be continued.
     """
     while True:
         await tries.wait(port, upload.persisted_size, cause)
@@ -174,10 +174,10 @@ async def _stream(port: Port, attempt: Attempt) -> Document | ZegelError:
     """Sends one stream.
 
     Returns:
-        The document, or why it is not there.
+        The document, or the error that prevented it.
 
     Raises:
-        Exception: The source's own error, or the callback's.
+        Exception: Raised by the source or the callback.
     """
     try:
         answer = await port.send(attempt, UploadDocumentRequest, UploadDocumentResponse)
@@ -194,10 +194,10 @@ async def _stream(port: Port, attempt: Attempt) -> Document | ZegelError:
 
 
 async def _stored(port: Port, source: Source | EncryptedSource, upload: Upload, cause: ZegelError) -> Document:
-    """Finds the document of an upload that is closed: its last answer may have been lost on the way.
+    """Finds the document of a closed upload, whose last response may have been lost.
 
     Raises:
-        ZegelError: There is no such version with these bytes; the cause.
+        ZegelError: The cause, if there is no such version with these bytes.
     """
     with suppress(ZegelError):
         answer = await port.unary(GetDocumentRequest(document_id=upload.document_id), GetDocumentResponse)
