@@ -1,1 +1,1 @@
-"""``zegel``: the command. It needs the extra ``zegel[cli]``."""
+"""The ``zegel`` command. It needs the extra ``zegel[cli]``."""

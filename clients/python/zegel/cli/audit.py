@@ -1,7 +1,7 @@
-"""``zegel audit verify`` and ``zegel audit monitor``: checking and following a log from its files alone.
+"""``zegel audit verify`` and ``zegel audit monitor``: check and follow a log, using only its published files.
 
-Exit statuses: 0 where everything holds; 1 where the log cannot be read or checked; 3 where it shows another past than
-before, which is the one thing that a log must never do.
+Exit status: 0 if everything is valid; 1 if the log cannot be read or fails a check; 3 if it has rewritten entries that
+it showed before, which a log must never do.
 """
 
 import json
@@ -26,19 +26,19 @@ from zegel.evidence.witness_messages import check_witness_key
 FAILED: Final = 1
 REWRITTEN: Final = 3
 EVERY_S: Final = 60.0
-"""How often a monitor looks, where nothing else is asked for."""
+"""Default interval of a monitor."""
 
-Location = Annotated[str, typer.Argument(help="The log: a folder, or the URL of one.")]
+Location = Annotated[str, typer.Argument(help="The log: a folder or a URL.")]
 LogKey = Annotated[
-    list[str], typer.Option("--log-key", help="The log's verifier key, or a file that holds it; may be repeated.")
+    list[str], typer.Option("--log-key", help="The log's verifier key, or a file with it; may be repeated.")
 ]
 WitnessKey = Annotated[
     list[str] | None,
-    typer.Option("--witness", help="Verifier key of a witness, or a file that holds it; may be repeated."),
+    typer.Option("--witness", help="Verifier key of a witness, or a file with it; may be repeated."),
 ]
 WitnessesNeeded = Annotated[
     int | None,
-    typer.Option(min=0, help="How many of the witnesses must have cosigned; all of them if not given."),
+    typer.Option(min=0, help="How many of the witnesses must have cosigned; default: all."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
@@ -62,10 +62,10 @@ def verify(
     log_key: LogKey,
     witness: WitnessKey = None,
     witnesses_needed: WitnessesNeeded = None,
-    trails: Annotated[bool, typer.Option(help="Check too that each trail's events follow one another.")] = True,
+    trails: Annotated[bool, typer.Option(help="Also check that the events of each trail are in sequence.")] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Check a whole log: every entry, tile and trail against its signed checkpoint. Or the evidence of an export."""
+    """Check a whole log (every entry, tile and trail against its signed checkpoint), or exported evidence."""
     try:
         source, keys = source_of(location), keys_of(log_key)
         witnesses, quorum = witnesses_of(witness, witnesses_needed)
@@ -92,7 +92,7 @@ def verify(
 def _tell_export(checked: CheckedExport, as_json: bool) -> None:
     report, opened = checked.trail, checked.opened
     head = report.checkpoint
-    assert head is not None  # noqa: S101 - of a report that is good
+    assert head is not None  # noqa: S101 - a valid report has one
     if as_json:
         facts = {"trail": report.trail, "events": len(report.leaves), "origin": head.origin, "size": head.size}
         documents = [] if opened is None else [asdict(each) for each in opened.documents]
@@ -100,7 +100,7 @@ def _tell_export(checked: CheckedExport, as_json: bool) -> None:
         return
     lines = [f"{report.trail}: {len(report.leaves)} events, unbroken, in the log {head.origin} of {head.size:,}."]
     if opened is None:
-        lines.append(f"Which documents they commit to is not told: {OPENINGS_NAME} is not there.")
+        lines.append(f"The documents they commit to are unknown: there is no {OPENINGS_NAME}.")
     else:
         lines += [
             f"{each.content.capitalize()} {each.document}, version {each.version}: {each.size:,} bytes, "
@@ -116,13 +116,11 @@ def monitor(
     log_key: LogKey,
     witness: WitnessKey = None,
     witnesses_needed: WitnessesNeeded = None,
-    state: Annotated[Path, typer.Option(help="File that remembers the log from one look to the next.")],
-    every: Annotated[
-        float, typer.Option(min=0, help="Look again after so many seconds; 0 to look once and end.")
-    ] = 0.0,
+    state: Annotated[Path, typer.Option(help="File that keeps what was seen of the log between checks.")],
+    every: Annotated[float, typer.Option(min=0, help="Seconds between checks; 0 to check once and exit.")] = 0.0,
     as_json: AsJson = False,
 ) -> None:
-    """Follow a log: read what it added, and fail loudly where it shows another past than before."""
+    """Follow a log: read new entries, and fail if entries that were seen before have changed."""
     try:
         source, keys = source_of(location), keys_of(log_key)
         witnesses, quorum = witnesses_of(witness, witnesses_needed)
@@ -138,7 +136,7 @@ def monitor(
         except (TransparencyError, OSError) as error:
             if not every:
                 _fail(str(error), FAILED)
-            # A web server may be back at the next look; what is wrong with the log is told at each.
+            # A web server may be back at the next check; a fault in the log is reported at each.
             _errors.print(f"zegel: {error}", markup=False)
         else:
             _tell(head, f"{head.size:,} events, {added:,} of them new; nothing before them has changed.", as_json)
@@ -150,12 +148,12 @@ def monitor(
 def look(
     source: Source, keys: list[VerifierKey], state: Path, witnesses: Sequence[VerifierKey] = (), quorum: int = 0
 ) -> tuple[Checkpoint, int]:
-    """Look at a log once, and remember what was seen: it outlasts a crash once this returns.
+    """Check a log once, and save what was seen. It survives a crash once this returns.
 
     Args:
         source: Where the log is.
         keys: Its verifier keys.
-        state: The file that remembers; made where it is missing.
+        state: The file to save to; created if it does not exist.
         witnesses: Verifier keys of witnesses.
         quorum: How many of them must have cosigned what is shown.
 
@@ -163,7 +161,7 @@ def look(
         Its newest checkpoint, and how many events are new.
 
     Raises:
-        LogRewritten: The log shows another past.
+        LogRewritten: The log has rewritten entries seen before.
         TransparencyError: A file is missing or is not what the checkpoint commits to; or the state is damaged.
         OSError: The log or the state cannot be read or written.
     """
@@ -176,13 +174,13 @@ def look(
 
 
 def keys_of(given: list[str]) -> list[VerifierKey]:
-    """Read verifier keys, each told as such or as a file that holds it in its first line.
+    """Read verifier keys, each given directly or as a file with the key in its first line.
 
     Args:
         given: The keys or files.
 
     Raises:
-        InvalidKey: One is none.
+        InvalidKey: One is not a valid key.
         OSError: A file cannot be read.
     """
     texts = [Path(each).read_text(encoding="utf-8").splitlines()[0] if Path(each).is_file() else each for each in given]
@@ -190,15 +188,15 @@ def keys_of(given: list[str]) -> list[VerifierKey]:
 
 
 def witnesses_of(given: list[str] | None, needed: int | None) -> tuple[list[VerifierKey], int]:
-    """Read which witnesses are trusted, and how many of them have to agree.
+    """Read which witnesses are trusted, and how many of them must have cosigned.
 
     Args:
         given: Their verifier keys, or files that hold one.
         needed: How many; ``None`` for all.
 
     Raises:
-        InvalidKey: One is none, or is no witness's.
-        ValueError: More are needed than there are.
+        InvalidKey: One is not a valid key, or not a witness's.
+        ValueError: More are required than were given.
         OSError: A file cannot be read.
     """
     keys = keys_of(given or [])

@@ -36,7 +36,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-documents = typer.Typer(no_args_is_help=True, help="Documents: send, fetch, look up.")
+documents = typer.Typer(no_args_is_help=True, help="Documents: upload, download, look up.")
 requests = typer.Typer(no_args_is_help=True, help="Signature requests.")
 audit = typer.Typer(no_args_is_help=True, help="The audit trail.")
 app.add_typer(documents, name="documents")
@@ -51,10 +51,10 @@ Server = Annotated[str, typer.Option(envvar="ZEGEL_SERVER", help="The server, as
 Token = Annotated[str, typer.Option(envvar="ZEGEL_TOKEN", help="API key or session token; best in the environment.")]
 Authority = Annotated[
     Path | None,
-    typer.Option("--ca", envvar="ZEGEL_CA", help="PEM of the authority to trust; the system's if not given."),
+    typer.Option("--ca", envvar="ZEGEL_CA", help="PEM of the certificate authority to trust; default: the system's."),
 ]
 ClientEncrypted = Annotated[
-    bool, typer.Option("--client-encrypted", help="Have the document travel as ciphertext inside TLS.")
+    bool, typer.Option("--client-encrypted", help="Encrypt the document inside TLS, so that no proxy can read it.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
@@ -64,7 +64,7 @@ _errors = Console(stderr=True, highlight=False)
 
 @app.command()
 def whoami(*, server: Server, token: Token, ca: Authority = None, as_json: AsJson = False) -> None:
-    """Show whom the token stands for."""
+    """Show who the token authenticates."""
     with Client(server, token=token, root_certificates=ca) as client:
         session = client.identity.get_current_session().session
     facts = {
@@ -86,12 +86,12 @@ def upload_document(
     server: Server,
     token: Token,
     ca: Authority = None,
-    title: Annotated[str, typer.Option(help="Title; the file's name if not given.")] = "",
-    version_of: Annotated[str, typer.Option(help="Identifier of the document to which to add a version.")] = "",
+    title: Annotated[str, typer.Option(help="Title; default: the file's name.")] = "",
+    version_of: Annotated[str, typer.Option(help="Identifier of the document to add a version to.")] = "",
     client_encrypted: ClientEncrypted = False,
     as_json: AsJson = False,
 ) -> None:
-    """Send a document."""
+    """Upload a document."""
     with Client(server, token=token, root_certificates=ca) as client, progress("Sending") as told:
         document = client.documents.upload(
             file, title=title, document_id=version_of, progress=told, client_encrypted=client_encrypted
@@ -107,14 +107,14 @@ def download_document(
     server: Server,
     token: Token,
     ca: Authority = None,
-    version: Annotated[int, typer.Option(help="Number of the version; the newest if not given.")] = 0,
+    version: Annotated[int, typer.Option(help="Number of the version; default: the newest.")] = 0,
     rendition: Annotated[
-        bool, typer.Option("--rendition", help="What signers are shown of it, instead of the file as it was uploaded.")
+        bool, typer.Option("--rendition", help="Download what signers are shown, instead of the file as uploaded.")
     ] = False,
     client_encrypted: ClientEncrypted = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fetch a document: the file appears only when it is whole and checked."""
+    """Download a document. The file appears only once it is complete and checked."""
     content: Content = "rendition" if rendition else ""
     with Client(server, token=token, root_certificates=ca) as client, progress("Fetching") as told:
         got = client.documents.download(
@@ -135,7 +135,7 @@ def get_document(
     ca: Authority = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what is known of a document."""
+    """Show a document's metadata."""
     with Client(server, token=token, root_certificates=ca) as client:
         document = client.documents.get_document(document_id=document_id).document
     show(document, document_facts(document), as_json=as_json)
@@ -150,7 +150,7 @@ def get_request(
     ca: Authority = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show where a signature request stands."""
+    """Show the state of a signature request."""
     with Client(server, token=token, root_certificates=ca) as client:
         answer = client.signing.get_signature_request(signature_request_id=signature_request_id)
     request = answer.signature_request
@@ -175,10 +175,10 @@ def list_requests(
     server: Server,
     token: Token,
     ca: Authority = None,
-    limit: Annotated[int, typer.Option(min=1, help="The most to show.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number to show.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """List signature requests, the newest first; with --json one object a line."""
+    """List signature requests, newest first; with --json, one object per line."""
     with Client(server, token=token, root_certificates=ca) as client:
         listed = client.signing.list_signature_requests(page_size=min(limit, 1_000))
         found = [request for request, _ in zip(listed, range(limit), strict=False)]
@@ -200,7 +200,7 @@ def list_requests(
 
 @audit.command("transaction")
 def transaction(
-    audit_id: Annotated[str, typer.Argument(help="The audit ID, as it stands on the audit page.")],
+    audit_id: Annotated[str, typer.Argument(help="The audit ID, as printed on the audit page.")],
     *,
     server: Server,
     token: Token,
@@ -208,7 +208,7 @@ def transaction(
     out: Annotated[Path | None, typer.Option(help="Folder for audit.jsonl and the proofs.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find the trail of a signature request by its audit ID."""
+    """Show the audit trail of a signature request, by its audit ID."""
     with Client(server, token=token, root_certificates=ca) as client:
         found = client.audit.get_transaction(audit_id=audit_id)
     if out is not None:
@@ -235,7 +235,7 @@ def transaction(
 
 
 def name_of(enum: EnumDescriptor, value: int) -> str:
-    """A value's name without the enum's prefix, in words; its number where this version does not know it.
+    """A value's name without the enum's prefix, in words, or its number if this version does not know it.
 
     Args:
         enum: The enum's descriptor.
@@ -249,7 +249,7 @@ def name_of(enum: EnumDescriptor, value: int) -> str:
 
 
 def time_of(time: Timestamp) -> str:
-    """A time to the second, in UTC; empty where it is unset.
+    """A time to the second, in UTC; empty if unset.
 
     Args:
         time: The time.
@@ -258,7 +258,7 @@ def time_of(time: Timestamp) -> str:
 
 
 def as_dict(message: Message) -> dict[str, Any]:
-    """A message as JSON has it, with the contract's own field names.
+    """A message as JSON data, with the field names of the contract.
 
     Args:
         message: The message.
@@ -267,7 +267,7 @@ def as_dict(message: Message) -> dict[str, Any]:
 
 
 def document_facts(document: Document) -> dict[str, object]:
-    """What a person wants to know of a document.
+    """The facts of a document to show to a person.
 
     Args:
         document: The document.
@@ -289,7 +289,7 @@ def document_facts(document: Document) -> dict[str, object]:
 
 
 def request_facts(request: SignatureRequest) -> dict[str, object]:
-    """What a person wants to know of a signature request.
+    """The facts of a signature request to show to a person.
 
     Args:
         request: The request.
@@ -308,12 +308,12 @@ def request_facts(request: SignatureRequest) -> dict[str, object]:
 
 
 def show(message: Message, facts: Mapping[str, object], *, as_json: bool) -> None:
-    """Prints a message: its facts for a person, the whole of it for a program.
+    """Prints a message: some facts for a person, or all of it for a program.
 
     Args:
         message: The message.
-        facts: What a person wants to know; empty ones are left out.
-        as_json: Whether a program reads it.
+        facts: The facts for a person; empty ones are omitted.
+        as_json: Whether to print for a program.
     """
     if as_json:
         typer.echo(json.dumps(as_dict(message), indent=2))
@@ -343,7 +343,7 @@ def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
 
 
 def plain(value: object) -> Text:
-    """Text that cannot drive a terminal: titles and names come from strangers.
+    """Text without control characters: titles and names come from others, and could control the terminal.
 
     Args:
         value: What to print.
@@ -353,13 +353,13 @@ def plain(value: object) -> Text:
 
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[int, int | None], None]]:
-    """A bar on standard error while something is transferred; nothing where that is no terminal.
+    """A progress bar on standard error during a transfer; nothing if that is not a terminal.
 
     Args:
-        what: What is done.
+        what: Label of the bar.
 
     Yields:
-        What to tell of the progress.
+        A function to call with the bytes done and the total.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=_errors, transient=True, disable=not _errors.is_terminal) as bar:

@@ -1,4 +1,4 @@
-"""``zegel audit export``: the evidence of one signature request, from wherever it is, into a folder."""
+"""``zegel audit export``: writes the evidence of one signature request into a folder."""
 
 from pathlib import Path
 from typing import Annotated, Final, NoReturn
@@ -35,11 +35,11 @@ def export(
     what: Annotated[str, typer.Argument(help="The audit ID, or a sealed PDF.")],
     *,
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write.")],
-    log: Annotated[str, typer.Option(help="Take it from the log's own files: a folder, or the URL of one.")] = "",
+    log: Annotated[str, typer.Option(help="Get it from the log's published files: a folder or a URL.")] = "",
     log_key: Annotated[
-        list[str] | None, typer.Option("--log-key", help="With --log: the log's verifier key, or a file that holds it.")
+        list[str] | None, typer.Option("--log-key", help="With --log: the log's verifier key, or a file with it.")
     ] = None,
-    server: Annotated[str, typer.Option(envvar="ZEGEL_SERVER", help="Take it from a server, as host:port.")] = "",
+    server: Annotated[str, typer.Option(envvar="ZEGEL_SERVER", help="Get it from a server, as host:port.")] = "",
     token: Annotated[str, typer.Option(envvar="ZEGEL_TOKEN", help="API key or session token for the server.")] = "",
     ca: Annotated[Path | None, typer.Option(envvar="ZEGEL_CA", help="PEM of the authority to trust.")] = None,
 ) -> None:
@@ -56,7 +56,7 @@ def export(
                 answer = client.audit.get_transaction(audit_id=what)
             found = Export(answer.audit_jsonl, answer.proof, answer.sealed_proof, answer.openings)
         else:
-            raise typer.BadParameter("it is no file: tell --server, or --log, to find the audit ID", param_hint="what")
+            raise typer.BadParameter("not a file; to look up an audit ID, give --server or --log", param_hint="what")
         found.write(out)
     except (TransparencyError, ValueError) as error:
         _fail(str(error))
@@ -65,11 +65,11 @@ def export(
 
 
 def _from_pdf(file: Path) -> Export:
-    """The evidence that a sealed file carries; whether the file itself is valid is for ``zegel verify`` to say."""
+    """The evidence in a sealed file. Does not check that the file is valid; ``zegel verify`` does."""
     try:
         attached = read_sealed_file(read_regular(file, MAX_FILE_BYTES, "a sealed file")).completion.files
     except FormError as error:
-        _fail(f"{file} is no sealed file: {error}")
+        _fail(f"{file} is not a sealed file: {error}")
     except UnreadableError as error:
         _fail(str(error))
     trail, evidence_proof, openings = (attached[each.name] for each in FILES)

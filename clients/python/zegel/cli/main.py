@@ -1,7 +1,6 @@
-"""``zegel``: the command. What it does is in :mod:`zegel.cli.commands`; it needs the extra ``zegel[cli]``.
+"""Entry point of the ``zegel`` command; see :mod:`zegel.cli.commands`. It needs the extra ``zegel[cli]``.
 
-Exit statuses: 0 for success and for a valid file, 1 for anything that failed and for a file that is not valid, 2 for a
-command that was not understood.
+Exit status: 0 for success or a valid file, 1 for a failure or an invalid file, 2 for incorrect usage.
 """
 
 import sys
@@ -10,7 +9,7 @@ from typing import NoReturn
 from zegel.errors import ZegelError
 
 FAILED, INTERRUPTED = 1, 130
-"""Exit statuses: it did not work; Ctrl-C, as shells have it."""
+"""Exit statuses: failure; interrupted by Ctrl-C, as in shells."""
 
 
 def main() -> None:
@@ -30,7 +29,7 @@ def main() -> None:
 
 
 def _fail(text: str) -> NoReturn:
-    """Ends with one line on standard error; nothing in it can drive a terminal."""
+    """Exits with one line on standard error, without control characters."""
     line = "".join(each if each.isprintable() else " " for each in text)
     print(f"zegel: {line}", file=sys.stderr)
     sys.exit(FAILED)

@@ -1,7 +1,6 @@
-"""``zegel verify``: the command without its parser, and a report that a person can read.
+"""``zegel verify``: what the command does, and its report for people.
 
-The exit status is 0 for a valid file and 1 for any other, whatever the reason: a script that asks "is it valid?" gets
-no third answer.
+The exit status is 0 for a valid file and 1 for any other, whatever the reason, so that a script gets a yes or a no.
 """
 
 import json
@@ -25,16 +24,16 @@ VALID, INVALID = 0, 1
 """Exit statuses."""
 
 PROOF_SUFFIX = ".tlog-proof"
-"""A detached proof stands beside its file, with this in place of ``.pdf``."""
+"""The name of a detached proof: that of its file, with this instead of ``.pdf``."""
 
 MAX_KEYS_BYTES = 1 << 16
-"""A file of verifier keys: the longest key there is has 2.7 KB, and a log has a few."""
+"""Maximum size of a file of verifier keys: the longest key is 2.7 KB, and a log has only a few."""
 
 MAX_ROOTS_BYTES = 1 << 21
-"""A file of root certificates: the whole list of an operating system has a quarter of a megabyte."""
+"""Maximum size of a file of root certificates: an operating system's whole list is about 250 KB."""
 
 MAX_PROOF_BYTES = 1 << 21
-"""A detached proof: a checkpoint of a megabyte at most, 63 hashes, and a leaf."""
+"""Maximum size of a detached proof: a checkpoint of up to a megabyte, 63 hashes, and a leaf."""
 
 _TITLES = {
     "structure": "File",
@@ -48,7 +47,7 @@ _TITLES = {
 
 
 class InputError(UnreadableError):
-    """What was named cannot be used; the message says what and why."""
+    """An argument cannot be used; the message says which and why."""
 
 
 def verify_command(
@@ -68,18 +67,18 @@ def verify_command(
 
     Args:
         path: The sealed PDF.
-        log_key: Files with verifier keys (C2SP ``signed-note``), one a line.
-        trust: Files with root certificates that the seal may lead to, PEM or DER.
-        proof: The detached proof. If left out, ``<name>.tlog-proof`` beside the file is used where there is one.
-        timestamp_trust: Likewise for the timestamps; those of ``trust`` hold for both where left out.
-        seal_pins: SHA-256 of certificates, hexadecimal as any tool prints it, one of which must have sealed.
-        as_json: Print one JSON object (``Report.as_dict`` with ``file`` and, where nothing could be read, ``error``).
-        use_proof: ``False`` leaves a proof beside the file alone (``--no-proof``).
+        log_key: Files with verifier keys (C2SP ``signed-note``), one per line.
+        trust: Files with root certificates to trust for the seal, PEM or DER.
+        proof: The detached proof. Defaults to ``<name>.tlog-proof`` in the same folder, if it exists.
+        timestamp_trust: The same for timestamps. Defaults to ``trust``.
+        seal_pins: SHA-256 of certificates, in hexadecimal. One of them must have made the seal.
+        as_json: Print one JSON object (``Report.as_dict`` with ``file`` and, if a file could not be read, ``error``).
+        use_proof: ``False`` ignores a detached proof (``--no-proof``).
         witnesses: Verifier keys of witnesses.
         witnesses_needed: How many of them must have cosigned.
 
     Returns:
-        The exit status: 0 if every check holds, 1 otherwise.
+        The exit status: 0 if every check passes, 1 otherwise.
     """
     try:
         found = _proof_of(path, proof) if use_proof else None
@@ -151,7 +150,7 @@ def _verify(
 
 
 def _pin(text: str) -> str:
-    """A pin as tools print it (OpenSSL: capitals, with colons), in one spelling."""
+    """Normalises a pin as tools print it (OpenSSL: capitals, with colons)."""
     pin = text.strip().replace(":", "").lower()
     if not re.fullmatch("[0-9a-f]{64}", pin):
         raise InputError("a pin is the SHA-256 of a certificate: 64 hexadecimal digits")
@@ -164,7 +163,7 @@ def print_report(report: Report, name: str, console: Console | None = None) -> N
     Args:
         report: The report.
         name: The file's name.
-        console: Where to; standard output if left out. Colours only if that is a terminal.
+        console: Where to print; default: standard output. Coloured only on a terminal.
     """
     console = console or Console(highlight=False)
     verdict = Text("VALID", "bold green") if report.ok else Text("NOT VALID", "bold red")

@@ -87,8 +87,8 @@ def test_a_second_process_on_its_folder_does_not_start(running: WitnessProcess) 
     [
         (["--log", str(KEY.verifier)], "holds no witness: make one with --init"),
         (["--init", "a name"], "bad name"),
-        (["--init", "w.example/1", "--algorithm", "rsa"], "rsa is no kind of cosignature"),
-        (["--listen", "127.0.0.1:0"], "which log?"),
+        (["--init", "w.example/1", "--algorithm", "rsa"], "rsa is not a kind of cosignature"),
+        (["--listen", "127.0.0.1:0"], "no log to watch"),
     ],
 )
 def test_it_says_what_is_wrong(tmp_path: Path, options: list[str], said: str) -> None:

@@ -139,5 +139,5 @@ def test_the_command_says_what_it_needs(served: Path, tmp_path: Path) -> None:
     assert (status, "no event of this audit ID" in said) == (1, True)
     (tmp_path / "no.pdf").write_bytes(b"no PDF")
     status, said = run("audit", "export", tmp_path / "no.pdf", *out)
-    assert (status, "no sealed file" in said) == (1, True)
+    assert (status, "is not a sealed file" in said) == (1, True)
     assert not (tmp_path / "out").exists()
