@@ -100,7 +100,7 @@ def _tell_export(checked: CheckedExport, as_json: bool) -> None:
         return
     lines = [f"{report.trail}: {len(report.leaves)} events, unbroken, in the log {head.origin} of {head.size:,}."]
     if opened is None:
-        lines.append(f"The documents they commit to are unknown: there is no {OPENINGS_NAME}.")
+        lines.append(f"The documents they commit to are unknown: {OPENINGS_NAME} is not there.")
     else:
         lines += [
             f"{each.content.capitalize()} {each.document}, version {each.version}: {each.size:,} bytes, "
