@@ -43,7 +43,9 @@ from zegel_server.edge.grpc_adapter.server import Server
 from zegel_server.edge.idempotency import Answers
 from zegel_server.edge.limits import Budget, Limits
 from zegel_server.edge.pipeline import Pipeline
+from zegel_server.edge.proxies import Proxies
 from zegel_server.edge.telemetry import Telemetry
+from zegel_server.edge.wrong_tokens import WrongTokens
 from zegel_server.identity.exchange import Exchange
 from zegel_server.identity.operator import ensure_operator, renew_operator, write_secret
 from zegel_server.identity.servicer import IdentityServicer
@@ -262,10 +264,8 @@ def _limits(settings: Settings) -> Limits:
     if not settings.limits:
         return Limits()
     return Limits(
-        address=Budget(settings.address_calls, settings.address_calls_at_a_time, settings.address_bytes),
         session=Budget(settings.session_calls, settings.session_calls_at_a_time, settings.session_bytes),
         tenant=Budget(settings.tenant_calls, settings.tenant_calls_at_a_time, settings.tenant_bytes),
-        wrong_tokens_per_s=settings.wrong_tokens,
     )
 
 
@@ -315,6 +315,8 @@ class App:
             Telemetry(self.registry),
             core.refusals.record,
             limits=_limits(settings),
+            wrong_tokens=WrongTokens(settings.wrong_tokens if settings.limits else 0),
+            proxies=Proxies(settings.trusted_proxies, settings.proxy_header),
             exchange=domains.exchange.present,
         )
         certificates = settings.tls_client_authority is not None

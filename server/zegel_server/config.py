@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, IPvAnyNetwork, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -86,11 +86,6 @@ class Settings(BaseSettings):
     limits: Annotated[bool, Field(description="Hold callers to the budgets below, each server process by itself.")] = (
         True
     )
-    address_calls: Annotated[float, Field(ge=0, description="Calls a second of a network address; 0 for no limit.")] = (
-        2_000
-    )
-    address_calls_at_a_time: Annotated[int, Field(ge=0, description="Calls under way of an address.")] = 2_000
-    address_bytes: Annotated[float, Field(ge=0, description="Bytes of messages a second of an address.")] = 2**30
     session_calls: Annotated[float, Field(ge=0, description="Calls a second of a session or API key.")] = 1_000
     session_calls_at_a_time: Annotated[int, Field(ge=0, description="Calls under way of a session.")] = 500
     session_bytes: Annotated[float, Field(ge=0, description="Bytes of messages a second of a session.")] = 2**28
@@ -98,8 +93,16 @@ class Settings(BaseSettings):
     tenant_calls_at_a_time: Annotated[int, Field(ge=0, description="Calls under way of a tenant.")] = 1_000
     tenant_bytes: Annotated[float, Field(ge=0, description="Bytes of messages a second of a tenant.")] = 2**29
     wrong_tokens: Annotated[
-        float, Field(ge=0, description="Tokens that nobody has which an address may show a second, 300 at once.")
+        float,
+        Field(ge=0, description="Unknown tokens a second of an address, 300 at once; beyond that it waits for each."),
     ] = 1
+    trusted_proxies: Annotated[
+        list[IPvAnyNetwork],
+        Field(description="Proxies in front (addresses or networks) whose word on the client's address is believed."),
+    ] = []
+    proxy_header: Annotated[
+        Literal["x-forwarded-for", "forwarded"], Field(description="The header in which they say it.")
+    ] = "x-forwarded-for"
 
     pdf_workers: Annotated[int, Field(ge=0, le=64, description="PDF jobs at a time; 0 for one a core.")] = 0
     log_format: Annotated[Literal["json", "console"], Field(description="How log lines look.")] = "json"

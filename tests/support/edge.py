@@ -23,8 +23,10 @@ from zegel_server.edge.grpc_adapter.server import Server
 from zegel_server.edge.limits import Limits
 from zegel_server.edge.methods import Method, read_contracts
 from zegel_server.edge.pipeline import Pipeline
+from zegel_server.edge.proxies import Proxies
 from zegel_server.edge.telemetry import Telemetry
 from zegel_server.edge.tls import Tls
+from zegel_server.edge.wrong_tokens import WrongTokens
 from zegel_server.errors import ZegelError
 from zegel_server.ids import SESSION_PREFIX, new_token
 
@@ -76,6 +78,8 @@ class Edge:
     Attributes:
         user_agent: A part of its client's name for itself.
         limits: The budgets; none where left out.
+        wrong_tokens: The budgets of addresses; none where left out.
+        proxies: The proxies that are believed; none where left out.
         servicer: Does what a test says.
         scopes: What the caller holds, for every permission.
         denial: What the session stage raises, where it does.
@@ -90,6 +94,8 @@ class Edge:
     def __init__(self) -> None:
         self.servicer = Servicer()
         self.limits: Limits | None = None
+        self.wrong_tokens: WrongTokens | None = None
+        self.proxies: Proxies | None = None
         self.scopes = Scope.ANY
         self.denial: Exception | None = None
         self.seen: list[tuple[str, Origin]] = []
@@ -114,7 +120,14 @@ class Edge:
 
     def pipeline(self) -> Pipeline:
         """The stages."""
-        return Pipeline(self._authenticate, Telemetry(self.registry), self._hear, limits=self.limits)
+        return Pipeline(
+            self._authenticate,
+            Telemetry(self.registry),
+            self._hear,
+            limits=self.limits,
+            wrong_tokens=self.wrong_tokens,
+            proxies=self.proxies,
+        )
 
     def endpoints(self) -> Iterable[Endpoint]:
         """What is offered: the servicer's methods that have a contract."""

@@ -1,10 +1,11 @@
-"""Budgets of calls, of calls at a time and of bytes, for each address, session and tenant; and of wrong tokens.
+"""Budgets of calls, of calls at a time and of bytes, for each session and each tenant.
 
 Invariants:
 
 * Memory is bounded: at most ``KEPT`` keys of a sort are told apart. Those that come when all are in use share a budget,
   so that whoever fills the memory limits itself and other newcomers, never nobody.
-* What a budget is asked for is decided before the database is: a refused call costs a look into memory.
+* A session's calls count against nobody but the session and its tenant: an address is shared by people who have nothing
+  to do with one another, so none of them can use up what another needs.
 * A stream that is over its bytes waits; a call that would begin over them is refused. Whatever raises, refuses.
 * Each server process counts for itself.
 """
@@ -29,8 +30,6 @@ BUSY_S: Final = 1.0
 """When to try again where too many calls are under way: nobody knows when one ends."""
 LONGEST_WAIT_S: Final = 5.0
 """The longest that a stream waits for one message's bytes: a keep-alive must not take it for dead."""
-GUESSES: Final = frozenset({"SESSION_MALFORMED", "SESSION_UNKNOWN", "ID_TOKEN_REFUSED"})
-"""Refusals of tokens that nobody ever had; one that has expired is no guess."""
 IPV6_SITE: Final = 64
 """Bits of an IPv6 address that count: who has one address has all that share these."""
 
@@ -125,7 +124,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What one address, session or tenant may have; 0 for no limit.
+    """What one session or tenant may have; 0 for no limit.
 
     Attributes:
         calls_per_s: Calls that begin in a second.
@@ -180,11 +179,9 @@ class Admission:
     """A call that was let in, with what it counts under.
 
     Attributes:
-        address: Its address's key.
         held: The budgets it holds a place in, with its key in each.
     """
 
-    address: str
     held: list[tuple[_Sort, str]] = field(default_factory=list)
 
 
@@ -192,47 +189,18 @@ class Limits:
     """The budgets of one server process.
 
     Args:
-        address: Of each network address, an IPv6 site counting as one.
         session: Of each session or API key.
         tenant: Of each tenant.
-        wrong_tokens_per_s: Tokens that nobody has which an address may show a second; 0 for no limit.
     """
 
-    def __init__(
-        self,
-        address: Budget = UNLIMITED,
-        session: Budget = UNLIMITED,
-        tenant: Budget = UNLIMITED,
-        wrong_tokens_per_s: float = 0,
-    ) -> None:
-        self._addresses = _Sort("address", address)
+    def __init__(self, session: Budget = UNLIMITED, tenant: Budget = UNLIMITED) -> None:
         self._sessions = _Sort("session", session)
         self._tenants = _Sort("tenant", tenant)
-        # Guessing comes slowly, so its budget is saved up for longer: a client that was set up wrongly is told so.
-        self._guesses = Rate(wrong_tokens_per_s, burst_s=30 * BURST_S)
 
-    def enter(self, address: str) -> Admission:
-        """Lets a call in by where it comes from, before anything is looked up.
+    def enter(self, session_id: str, tenant_id: str) -> Admission:
+        """Lets a call in by who calls.
 
         Args:
-            address: The network address; all that have none count as one.
-
-        Raises:
-            ResourceExhausted: A budget of the address is used up.
-        """
-        now = time.monotonic()
-        admission = Admission(site_of(address))
-        late = self._guesses.late(admission.address, now)
-        if late:
-            raise exhausted("wrong_tokens", late)
-        self._enter(admission, self._addresses, admission.address, now)
-        return admission
-
-    def identify(self, admission: Admission, session_id: str, tenant_id: str) -> None:
-        """Lets it in by who calls.
-
-        Args:
-            admission: From ``enter``.
             session_id: The session or API key.
             tenant_id: The tenant.
 
@@ -240,24 +208,20 @@ class Limits:
             ResourceExhausted: A budget of theirs is used up.
         """
         now = time.monotonic()
-        self._enter(admission, self._sessions, session_id, now)
-        self._enter(admission, self._tenants, tenant_id, now)
+        admission = Admission()
+        try:
+            self._enter(admission, self._sessions, session_id, now)
+            self._enter(admission, self._tenants, tenant_id, now)
+        except BaseException:
+            self.leave(admission)
+            raise
+        return admission
 
     @staticmethod
     def _enter(admission: Admission, sort: _Sort, key: str, now: float) -> None:
         if sort.limits:
             sort.enter(key, now)
             admission.held.append((sort, key))
-
-    def wrong_token(self, admission: Admission, reason: str) -> None:
-        """Notes that a token was refused.
-
-        Args:
-            admission: From ``enter``.
-            reason: Why it was refused.
-        """
-        if reason in GUESSES:
-            self._guesses.spend(admission.address, 1.0, time.monotonic())
 
     @staticmethod
     def spend(admission: Admission | None, count: int) -> float:

@@ -2,10 +2,10 @@
 
 1. **errors**, outermost, so that whatever is raised inside becomes a status with one ``ErrorInfo`` and no other text.
 2. **telemetry**: a request id and one line for the operator, for refused requests as well.
-3. **limits**: the budgets of the address, before anything is looked up; once it is known who calls, of the session and
-   the tenant.
-4. **session**: the token is looked up, every time; there is no cache that could be stale. A method that exchanges a
-   credential for a session looks up that credential instead, and takes no session's.
+3. **session**: the token is looked up, every time; there is no cache that could be stale. A method that exchanges a
+   credential for a session looks up that credential instead, and takes no session's. An address that has shown too many
+   unknown tokens is refused more of them, and never a known one.
+4. **limits**: the budgets of the session and its tenant.
 5. **access**: what the contract demands, decided by policy. It comes before any resource is looked at.
 
 Invariants:
@@ -24,16 +24,19 @@ from collections.abc import AsyncIterable
 from functools import partial
 from typing import Final
 
-from zegel_server.caller import STEP_UP, Origin, Scope, set_caller
-from zegel_server.edge.call import Call, read_metadata
+from zegel_server.caller import STEP_UP, Caller, Origin, Scope, set_caller
+from zegel_server.edge.call import NOWHERE, Call, read_metadata
 from zegel_server.edge.deadlines import Deadlines
 from zegel_server.edge.limits import Limits
 from zegel_server.edge.neighbours import Authenticator, Exchange, Refusals, no_exchange
+from zegel_server.edge.proxies import Proxies
 from zegel_server.edge.status import as_public
 from zegel_server.edge.telemetry import Telemetry
 from zegel_server.edge.watching import Watch
 from zegel_server.edge.wire import Parsed, fitting, parsed
+from zegel_server.edge.wrong_tokens import WrongTokens
 from zegel_server.errors import Aborted, Unauthenticated, Unavailable, ZegelError
+from zegel_server.ids import LINK_PREFIX
 
 ERROR_TIMEOUT_S: Final = 5.0
 """How long the error that ends a call may take to be sent: a client that reads nothing must not keep the call."""
@@ -49,7 +52,9 @@ class Pipeline:
         authenticate: The session stage's look-up.
         telemetry: Counts and logs requests.
         refused: Records calls that policy refused.
-        limits: The budgets of addresses, sessions and tenants; ``None`` for none.
+        limits: The budgets of sessions and tenants; ``None`` for none.
+        wrong_tokens: The budgets of addresses; ``None`` for none.
+        proxies: Whose word on where a call comes from is believed; ``None`` for nobody's.
         exchange: The session stage's look-up for methods that exchange a credential.
     """
 
@@ -60,6 +65,8 @@ class Pipeline:
         refused: Refusals,
         *,
         limits: Limits | None = None,
+        wrong_tokens: WrongTokens | None = None,
+        proxies: Proxies | None = None,
         exchange: Exchange = no_exchange,
     ) -> None:
         self._authenticate = authenticate
@@ -67,6 +74,8 @@ class Pipeline:
         self._telemetry = telemetry
         self._refused = refused
         self._limits = limits or Limits()
+        self._wrong_tokens = wrong_tokens or WrongTokens()
+        self._proxies = proxies or Proxies()
         self._deadlines = Deadlines()
         telemetry.watch(self._deadlines.__len__)
         self._run_id = secrets.token_hex(6)
@@ -164,23 +173,15 @@ class Pipeline:
         self._deadlines.add(call)
 
     async def _admit(self, call: Call) -> None:
-        """The stages limits, session and access."""
-        admission, first = call.admission, call.admission is None
-        if admission is None:
-            admission = call.admission = self._limits.enter(call.address)
+        """The stages session, limits and access."""
+        if call.origin is NOWHERE:
+            call.address = self._proxies.client_of(call.address, call.metadata)
             call.token, user_agent = read_metadata(call.metadata)
             call.origin = Origin(call.address, user_agent)
-        try:
-            if call.message is None:
-                caller = await self._authenticate(call.token, call.origin, call.certificate)
-            else:
-                caller = await self._exchange(call.token, call.origin, call.certificate, call.message())
-        except Unauthenticated as error:
-            self._limits.wrong_token(admission, error.reason)
-            raise
+        caller = await self._wrong_tokens.check(call.address, _kind(call), call.token, partial(self._look_up, call))
         method, call.session_id = call.endpoint.method, caller.session_id
-        if first:
-            self._limits.identify(admission, caller.session_id, caller.tenant_id)
+        if call.admission is None:
+            call.admission = self._limits.enter(caller.session_id, caller.tenant_id)
         try:
             scopes = caller.demand(method.permission)
         except ZegelError as error:
@@ -194,6 +195,11 @@ class Pipeline:
         call.scopes, call.shared = scopes, shared
         call.caller = caller
         set_caller(caller)
+
+    async def _look_up(self, call: Call) -> Caller:
+        if call.message is None:
+            return await self._authenticate(call.token, call.origin, call.certificate)
+        return await self._exchange(call.token, call.origin, call.certificate, call.message())
 
     async def _end_badly(self, call: Call, error: BaseException) -> None:
         """The stage errors: sends the caller the error that an exception becomes.
@@ -235,6 +241,13 @@ class Pipeline:
             request_id=call.request_id,
             session_id=call.session_id,
         )
+
+
+def _kind(call: Call) -> str:
+    """What a call's token is shown for."""
+    if call.message is None:
+        return "session"
+    return "link" if call.token.startswith(LINK_PREFIX) else "id_token"
 
 
 async def _send(call: Call, message: bytes) -> None:

@@ -14,14 +14,12 @@ from zegel_server.errors import ResourceExhausted
 MANY = Budget(calls_at_a_time=500)
 
 
-def made(
-    monkeypatch: pytest.MonkeyPatch, *, wrong_tokens_per_s: float = 0, **budgets: Budget
-) -> tuple[Limits, list[float]]:
+def made(monkeypatch: pytest.MonkeyPatch, **budgets: Budget) -> tuple[Limits, list[float]]:
     """Limits with a clock that stands still until it is moved."""
     now = [1_000.0]
     monkeypatch.setattr("zegel_server.edge.limits.time.monotonic", lambda: now[0])
-    named = {name: budgets.get(name, Budget()) for name in ("address", "session", "tenant")}
-    return Limits(**named, wrong_tokens_per_s=wrong_tokens_per_s), now
+    named = {name: budgets.get(name, Budget()) for name in ("session", "tenant")}
+    return Limits(**named), now
 
 
 def refusal(error: pytest.ExceptionInfo[ResourceExhausted]) -> tuple[str, float]:
@@ -71,69 +69,47 @@ def test_memory_is_bounded_and_newcomers_share_what_is_left() -> None:
 
 
 def test_a_call_is_refused_by_the_first_budget_that_is_used_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    found, now = made(monkeypatch, address=Budget(calls_per_s=2), session=Budget(calls_per_s=1))
+    found, now = made(monkeypatch, session=Budget(calls_per_s=1), tenant=Budget(calls_per_s=2))
     for _ in range(10):
-        found.identify(found.enter("192.0.2.1"), "ses_a", "ten_a")
-    eleventh = found.enter("192.0.2.1")
+        found.enter("ses_a", "ten_a")
     with pytest.raises(ResourceExhausted) as refused:
-        found.identify(eleventh, "ses_a", "ten_a")
+        found.enter("ses_a", "ten_a")
     assert refusal(refused) == ("session_calls", 1.0)
-    found.identify(eleventh, "ses_b", "ten_a")
-    for _ in range(9):
-        found.enter("192.0.2.1")
+    for _ in range(10):
+        found.enter("ses_b", "ten_a")
     with pytest.raises(ResourceExhausted) as refused:
-        found.enter("192.0.2.1")
-    assert refusal(refused) == ("address_calls", 0.5)
-    found.enter("192.0.2.2")
+        found.enter("ses_c", "ten_a")
+    assert refusal(refused) == ("tenant_calls", 0.5)
+    found.enter("ses_a2", "ten_b")
     now[0] += 0.5
-    found.enter("192.0.2.1")
+    found.enter("ses_c", "ten_a")
 
 
-def test_places_are_given_back_however_a_call_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    found, _ = made(monkeypatch, tenant=Budget(calls_at_a_time=2))
-    running = [found.enter("a") for _ in range(3)]
-    for each in running[:2]:
-        found.identify(each, "ses_a", "ten_a")
+def test_what_a_call_holds_is_given_back_however_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, _ = made(monkeypatch, session=Budget(calls_at_a_time=2), tenant=Budget(calls_at_a_time=2))
+    running = [found.enter("ses_a", "ten_a") for _ in range(2)]
     with pytest.raises(ResourceExhausted) as refused:
-        found.identify(running[2], "ses_b", "ten_a")
+        found.enter("ses_b", "ten_a")
     assert refusal(refused) == ("tenant_calls_at_a_time", 1.0)
-    found.leave(running[2])
     found.leave(running[0])
     found.leave(running[0])
-    found.identify(found.enter("a"), "ses_b", "ten_a")
+    found.enter("ses_b", "ten_a")  # the refused one holds nothing of its session's either
     with pytest.raises(ResourceExhausted):
-        found.identify(found.enter("a"), "ses_b", "ten_a")
+        found.enter("ses_a", "ten_a")
+    found.enter("ses_b", "ten_b")
 
 
 def test_a_stream_over_its_bytes_waits_and_a_new_call_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     found, now = made(monkeypatch, session=Budget(bytes_per_s=100))
-    call = found.enter("a")
-    found.identify(call, "ses_a", "ten_a")
+    call = found.enter("ses_a", "ten_a")
     assert found.spend(call, 1_000) == 0
     assert found.spend(call, 200) == 2.0
     assert found.spend(call, 100_000) == limits.LONGEST_WAIT_S
     with pytest.raises(ResourceExhausted) as refused:
-        found.identify(found.enter("a"), "ses_a", "ten_a")
+        found.enter("ses_a", "ten_a")
     assert refusal(refused) == ("session_bytes", 1_002.0)
     now[0] += 1_002.0
-    found.identify(found.enter("a"), "ses_a", "ten_a")
-
-
-def test_who_guesses_tokens_is_locked_out_and_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    found, now = made(monkeypatch, wrong_tokens_per_s=1)
-    for _ in range(301):
-        found.wrong_token(found.enter("192.0.2.1"), "SESSION_UNKNOWN")
-    with pytest.raises(ResourceExhausted) as refused:
-        found.enter("192.0.2.1")
-    assert refusal(refused) == ("wrong_tokens", 1.0)
-    found.enter("192.0.2.2")
-    now[0] += 1.0
-    found.wrong_token(found.enter("192.0.2.1"), "SESSION_MALFORMED")
-    with pytest.raises(ResourceExhausted):
-        found.enter("192.0.2.1")
-    for _ in range(1_000):
-        found.wrong_token(found.enter("192.0.2.3"), "SESSION_EXPIRED")
-    found.enter("192.0.2.3")
+    found.enter("ses_a", "ten_a")
 
 
 def test_an_ipv6_site_counts_as_one() -> None:
@@ -145,14 +121,10 @@ def test_an_ipv6_site_counts_as_one() -> None:
 
 
 def test_what_is_under_way_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    found, _ = made(monkeypatch, address=MANY, session=MANY, tenant=MANY)
+    found, _ = made(monkeypatch, session=MANY, tenant=MANY)
     choose = random.Random(1)  # noqa: S311 - an order, not a secret
-    running = []
-    for number in range(500):
-        call = found.enter(f"192.0.2.{number % 7}")
-        found.identify(call, f"ses_{number % 5}", f"ten_{number % 3}")
-        running.append(call)
+    running = [found.enter(f"ses_{number % 5}", f"ten_{number % 3}") for number in range(500)]
     choose.shuffle(running)
     for call in running:
         found.leave(call)
-    assert [found._addresses.under_way, found._sessions.under_way, found._tenants.under_way] == [{}, {}, {}]
+    assert [found._sessions.under_way, found._tenants.under_way] == [{}, {}]

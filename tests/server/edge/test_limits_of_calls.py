@@ -1,9 +1,10 @@
 """Budgets as the stages hold calls to them, by each way in which a call can come."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import suppress
-from typing import Any
+from ipaddress import ip_network
+from typing import Any, Protocol
 
 import grpc
 import pytest
@@ -13,11 +14,20 @@ from support.edge import METADATA, REFUSED, Edge, refusal, refusal_of
 from support.work import until
 from zegel.document.v1 import document_service_pb2 as pb
 from zegel_server.edge.limits import Budget, Limits
+from zegel_server.edge.proxies import Proxies
+from zegel_server.edge.wrong_tokens import WrongTokens
 from zegel_server.errors import Unauthenticated
 
 Code = grpc.StatusCode
 GET = pb.GetDocumentRequest(document_id="doc_1")
-Start = Callable[[Limits], Awaitable[Edge]]
+
+
+class Start(Protocol):
+    """Starts the edge."""
+
+    def __call__(
+        self, limits: Limits, wrong_tokens: WrongTokens | None = None, proxies: Proxies | None = None
+    ) -> Awaitable[Edge]: ...
 
 
 @pytest.fixture
@@ -25,9 +35,9 @@ async def start(adapter: type[Edge]) -> AsyncIterator[Start]:
     """Starts the edge with some budgets."""
     started: list[Edge] = []
 
-    async def start(limits: Limits) -> Edge:
+    async def start(limits: Limits, wrong_tokens: WrongTokens | None = None, proxies: Proxies | None = None) -> Edge:
         edge = adapter()
-        edge.limits = limits
+        edge.limits, edge.wrong_tokens, edge.proxies = limits, wrong_tokens, proxies
         await edge.start()
         started.append(edge)
         return edge
@@ -35,14 +45,6 @@ async def start(adapter: type[Edge]) -> AsyncIterator[Start]:
     yield start
     for each in started:
         await each.stop()
-
-
-async def test_an_address_over_its_budget_is_refused_before_anything_is_looked_up(start: Start) -> None:
-    edge = await start(Limits(address=Budget(calls_per_s=0.1)))  # one call, and the next in ten seconds
-    await edge.stub.GetDocument(GET, metadata=METADATA)
-    refused = await refusal(edge.stub.GetDocument(GET, metadata=METADATA))
-    assert (refused.status, refused.metadata) == (Code.RESOURCE_EXHAUSTED, {"limit": "address_calls"})
-    assert edge.happened == ["session", "access"]
 
 
 @pytest.mark.parametrize("sort", ["session", "tenant"])
@@ -81,13 +83,20 @@ async def test_a_place_is_given_back_however_a_call_ends(start: Start) -> None:
     await until(given_back)  # soon after the client has its error
 
 
-async def test_who_shows_wrong_tokens_is_locked_out(start: Start) -> None:
-    edge = await start(Limits(wrong_tokens_per_s=0.01))  # three, and the next in a hundred seconds
+async def test_unknown_tokens_are_refused_beyond_the_budget_and_known_ones_never(start: Start) -> None:
+    edge = await start(Limits(), WrongTokens(0.01))  # three, and the next in a hundred seconds
     edge.denial = Unauthenticated("Nobody has it.", reason="SESSION_UNKNOWN")
     reasons = [(await refusal(edge.stub.GetDocument(GET, metadata=METADATA))).reason for _ in range(6)]
-    asked = len(edge.seen)
-    assert reasons == ["SESSION_UNKNOWN"] * asked + ["LIMIT_REACHED"] * (6 - asked)
-    assert asked == 4  # the one that goes over it is still looked up
+    assert reasons == ["SESSION_UNKNOWN"] * 4 + ["LIMIT_REACHED"] * 2
+    edge.denial = None
+    await edge.stub.GetDocument(GET, metadata=METADATA)
+
+
+async def test_a_proxy_that_is_believed_says_where_a_call_comes_from(start: Start) -> None:
+    edge = await start(Limits(), proxies=Proxies([ip_network("127.0.0.0/8")]))
+    forwarded = ("x-forwarded-for", "198.51.100.9, 192.0.2.7")
+    await edge.stub.GetDocument(GET, metadata=[*METADATA, forwarded])
+    assert edge.seen[-1][1].address == "192.0.2.7"
 
 
 @pytest.mark.parametrize("way", ["up", "down"])

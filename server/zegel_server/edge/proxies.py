@@ -1,0 +1,85 @@
+"""Where a call comes from, when a proxy stands in front.
+
+A header of a request is the word of whoever sent it: it is believed from addresses that the operator names, and from
+nobody else. Each proxy appends the address that it had the request from (``X-Forwarded-For``; ``Forwarded`` in RFC
+7239). So the list is read from its end, while its entries are named proxies; the first that is not is the client.
+"""
+
+import ipaddress
+import re
+from collections.abc import Sequence
+from typing import Final, Literal
+
+from zegel_server.edge.call import Metadata
+
+Header = Literal["x-forwarded-for", "forwarded"]
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+MAX_LENGTH: Final = 2_048
+"""Characters of a header that are read, from its end: a caller may have begun it with anything."""
+_FOR: Final = re.compile(r'(?:^|;)\s*for\s*=\s*("[^"]*"|[^;\s]*)', re.IGNORECASE)
+_PORT: Final = re.compile(r":\d{1,5}$")
+
+
+class Proxies:
+    """The proxies that are believed.
+
+    Args:
+        networks: Their addresses.
+        header: Which header they set. Only that one is read: the other is passed on as the client sent it.
+    """
+
+    def __init__(self, networks: Sequence[Network] = (), header: Header = "x-forwarded-for") -> None:
+        self._networks = tuple(networks)
+        self._header = header
+
+    def client_of(self, peer: str, metadata: Metadata) -> str:
+        """The network address that a call comes from.
+
+        Args:
+            peer: The address at the other end of the connection.
+            metadata: What the request carries beside its messages.
+
+        Returns:
+            The address; the last one known where a proxy was handed something that is no address.
+        """
+        if not self._networks or not self._believes(peer):
+            return peer
+        told = ",".join(str(value) for key, value in metadata if key == self._header)[-MAX_LENGTH:]
+        client = peer
+        for entry in reversed(told.split(",")):
+            address = _address(_node(entry) if self._header == "forwarded" else entry)
+            if not address:
+                break
+            client = address
+            if not self._believes(address):
+                break
+        return client
+
+    def _believes(self, address: str) -> bool:
+        parsed = _parsed(address)
+        return parsed is not None and any(parsed in network for network in self._networks)
+
+
+def _node(element: str) -> str:
+    found = _FOR.search(element)
+    return found[1].strip('"') if found else ""
+
+
+def _address(text: str) -> str:
+    """An address as a header has it: perhaps with a port, an IPv6 address in brackets where it has one."""
+    text = text.strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = _PORT.sub("", text)
+    parsed = _parsed(text)
+    return "" if parsed is None else str(parsed)
+
+
+def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        parsed = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    return parsed.ipv4_mapped or parsed if isinstance(parsed, ipaddress.IPv6Address) else parsed
