@@ -1,9 +1,9 @@
-"""The messages of one upload stream: their order, their pace, and the bytes they bring.
+"""Reads the messages of one upload stream: checks their order, their pace and their bytes.
 
 Invariants:
 
-* A chunk counts only if its crc32c is right and it begins where the last one ended.
-* Bytes below the persisted size are compared with what is stored, and stored no second time.
+* A chunk is accepted only if its CRC-32C is right and it begins where the previous one ended.
+* Bytes below the persisted size are compared with the stored ones and not stored again.
 """
 
 import asyncio
@@ -23,30 +23,30 @@ from zegel_server.documents.model import (
 from zegel_server.errors import Aborted, InvalidArgument, ResourceExhausted
 
 PATIENCE_S: Final = 30.0
-"""Seconds that a stream may stand still: longer than a phone between two cells, shorter than anybody watches."""
+"""Seconds that a stream may stall: longer than a phone's handover between cells, shorter than a user would wait."""
 LEAST_RATE: Final = 16 * 1024
-"""Bytes a second below which a stream runs out of patience: a tenth of a poor mobile line."""
+"""Bytes per second below which the allowance shrinks: a tenth of what a poor mobile connection carries."""
 
 
 def stream_order(field: str, message: str) -> InvalidArgument:
-    """The refusal of messages in an order that the method does not allow.
+    """Makes the error for messages in an order that the method does not allow.
 
     Args:
-        field: The field that stands, or is missing, where it must not.
+        field: The field that is present, or missing, where it must not be.
         message: What is wrong.
     """
     return InvalidArgument(field, message, reason="STREAM_ORDER")
 
 
 class Patience:
-    """How much longer a slow sender is waited for: a leaky bucket of seconds.
+    """How much longer the server waits for a slow sender: a leaky bucket of seconds.
 
-    Waiting drains it, bytes fill it at ``1 / rate`` seconds each, and it never holds more than at the beginning: a fast
-    start buys no long stall. Time that the server itself takes costs a sender nothing.
+    Waiting drains it, each byte adds ``1 / rate`` seconds, and it never holds more than it did at first, so that a fast
+    start does not pay for a long stall later. Time that the server itself spends is not counted.
 
     Args:
-        seconds: What it holds at most.
-        rate: The least bytes a second.
+        seconds: The most it holds.
+        rate: The lowest rate that does not drain it, in bytes per second.
     """
 
     __slots__ = ("_full", "_rate", "left")
@@ -57,20 +57,20 @@ class Patience:
         self.left = seconds
 
     def spend(self, waited: float, size: int) -> None:
-        """Takes account of one message.
+        """Accounts for one message.
 
         Args:
-            waited: Seconds that were waited for it.
-            size: Bytes that it brought.
+            waited: Seconds spent waiting for it.
+            size: Bytes in its chunk.
         """
         self.left = min(self._full, max(0.0, self.left - waited) + size / self._rate)
 
 
 class Messages:
-    """The messages of a stream, one at a time, from a sender that keeps a least rate.
+    """The messages of a stream, one at a time; a sender that falls below the minimum rate is cut off.
 
     Args:
-        messages: As they come in.
+        messages: The incoming messages.
     """
 
     def __init__(self, messages: AsyncIterator[Received]) -> None:
@@ -110,7 +110,7 @@ class Messages:
         """A message after the first, or ``None`` at the end.
 
         Raises:
-            InvalidArgument: It names an upload again, or brings nothing (``STREAM_ORDER``).
+            InvalidArgument: It names an upload again, or is empty (``STREAM_ORDER``).
             Aborted: The sender is too slow.
         """
         message = await self.next()
@@ -126,7 +126,7 @@ class Messages:
         """Makes sure that no message follows ``finish``.
 
         Raises:
-            InvalidArgument: One does (``STREAM_ORDER``).
+            InvalidArgument: A message follows (``STREAM_ORDER``).
             Aborted: The sender does not end the stream.
         """
         if await self.next() is not None:
@@ -134,48 +134,48 @@ class Messages:
 
 
 class Stored(Protocol):
-    """What is stored of an upload."""
+    """Reads back the stored bytes of an upload."""
 
     async def around(self, offset: int) -> tuple[int, bytes]:
-        """A piece of it.
+        """Reads the stored piece that contains an offset.
 
         Args:
-            offset: Of a byte in it.
+            offset: Offset of a byte in the piece.
 
         Returns:
             The offset at which it begins, and its bytes.
 
         Raises:
-            DataLoss: What is stored is not what was written.
+            DataLoss: The stored bytes are not those that were written.
             Unavailable: The blob store does not answer.
         """
         ...
 
 
 class Writer(Protocol):
-    """What stores the bytes that follow."""
+    """Stores the bytes that follow those already stored."""
 
     async def write(self, data: memoryview) -> None:
-        """Takes bytes in; waits where storing does not keep up.
+        """Accepts bytes; waits while storage is behind.
 
         Args:
             data: The bytes.
 
         Raises:
-            ZegelError: What was taken in before could not be stored.
+            ZegelError: Bytes accepted earlier could not be stored.
         """
         ...
 
 
 class ChunkReceiver:
-    """Takes the chunks of one stream.
+    """Checks the chunks of one stream and passes on the new bytes.
 
     Args:
-        stored: What is stored of the upload: the document, or its ciphertext where that is what comes.
-        persisted: Bytes of it that are stored.
-        declared: Bytes that it is to have; 0 for unknown.
-        writer: Takes the bytes that follow; left out where it is whole already.
-        most: Bytes that it may have.
+        stored: Reads the upload's stored bytes: plaintext, or ciphertext if the client encrypts.
+        persisted: How many bytes are stored.
+        declared: Size announced by the sender, in bytes; 0 if unknown.
+        writer: Stores new bytes; ``None`` if the upload is already complete.
+        most: The largest size allowed, in bytes.
     """
 
     def __init__(
@@ -191,11 +191,11 @@ class ChunkReceiver:
 
     @property
     def size(self) -> int:
-        """Bytes that there are by now."""
+        """Bytes received so far, including those stored before."""
         return max(self._persisted, self._next or 0)
 
     async def take(self, chunk: Chunk) -> None:
-        """Takes a chunk; waits where storing does not keep up.
+        """Accepts a chunk; waits while storage is behind.
 
         Args:
             chunk: The chunk.
@@ -203,16 +203,16 @@ class ChunkReceiver:
         Raises:
             InvalidArgument: It is wrong (``CHUNK_SIZE``, ``CHECKSUM_MISMATCH``, ``SIZE_MISMATCH``,
                 ``RESENT_BYTES_DIFFER``).
-            Aborted: It is out of place (``OFFSET_MISMATCH``), or another writer was faster.
+            Aborted: It has the wrong offset (``OFFSET_MISMATCH``), or another writer was faster.
             ResourceExhausted: The document grows too large, or the store is full.
-            ZegelError: What came before could not be stored.
+            ZegelError: Bytes accepted earlier could not be stored.
         """
         size = len(chunk.data)
         if not 1 <= size <= MAX_CHUNK:
             raise InvalidArgument("chunk.data", f"must have 1 to {MAX_CHUNK} bytes", reason="CHUNK_SIZE")
         if google_crc32c.value(chunk.data) != chunk.crc32c:
             raise InvalidArgument("chunk.crc32c", "is not that of the bytes received", reason="CHECKSUM_MISMATCH")
-        self._check_place(chunk.offset, size)
+        self._check_offset(chunk.offset, size)
         old = min(size, max(0, self._persisted - chunk.offset))
         if old:
             await self._compare(chunk.offset, chunk.data[:old])
@@ -222,7 +222,7 @@ class ChunkReceiver:
             await self._writer.write(memoryview(chunk.data)[old:])
         self._next = chunk.offset + size
 
-    def _check_place(self, offset: int, size: int) -> None:
+    def _check_offset(self, offset: int, size: int) -> None:
         if self._next is None:
             if not 0 <= offset <= self._persisted:
                 raise offset_mismatch(self._persisted)
@@ -234,7 +234,7 @@ class ChunkReceiver:
             raise ResourceExhausted(f"A document has at most {MAX_DOCUMENT} bytes.", limit="document_bytes")
 
     async def _compare(self, offset: int, data: bytes) -> None:
-        """Holds bytes that were stored before against what is stored."""
+        """Compares resent bytes with the stored ones."""
         at = 0
         while at < len(data):
             start, known = self._compared

@@ -1,12 +1,12 @@
-"""Uploads whose chunks come as ciphertext, under a key that the sender makes and wraps to the upload's own key pair.
+"""Uploads that the client encrypts, under a key that it generates and wraps to the upload's own key pair.
 
-Nothing is decrypted while the stream comes in: parts are stored as they came. At the end the document is decrypted in
-memory, hashed and looked into, and its key is wrapped under the tenant's.
+Nothing is decrypted while chunks arrive: parts are stored as received. At the end the document is decrypted in memory,
+hashed and inspected, and its key is wrapped under the tenant's key.
 
 Invariants:
 
-* A document is there only once each of its segments opened under the key, and size and SHA-256 were right.
-* What is stored is what was sent: the same claims, parts and resumes as of any upload.
+* A document exists only once every segment has decrypted under the key, and its size and SHA-256 were right.
+* The stored bytes are the bytes sent; claiming, storing and resuming parts work as in any other upload.
 """
 
 import hashlib
@@ -35,12 +35,12 @@ async def client_encryption_of(
     """What the client needs to encrypt an upload.
 
     Args:
-        encrypted_store: Has the upload's key.
-        content_id: Which version it is to become.
-        stored: The upload's key, as its row has it.
+        encrypted_store: Opens the upload's key.
+        content_id: The version that the upload will become.
+        stored: The upload's key, as stored in its row.
 
     Raises:
-        DataLoss: The key is not the one committed to.
+        DataLoss: The key does not match its commitment.
         Unavailable: The key provider does not answer.
     """
     key = await encrypted_store.receiving_key(content_id, stored)
@@ -50,17 +50,17 @@ async def client_encryption_of(
 async def open_wrapped(
     encrypted_store: EncryptedStore, content_id: ContentId, stored: StoredDek, wrapped: bytes
 ) -> bytes:
-    """The document's key, as its sender wrapped it.
+    """Unwraps the document's key that the sender wrapped.
 
     Args:
-        encrypted_store: Has the upload's key.
-        content_id: Which version it is to become.
-        stored: The upload's key, as its row has it.
-        wrapped: What the sender sent.
+        encrypted_store: Opens the upload's key.
+        content_id: The version that the upload will become.
+        stored: The upload's key, as stored in its row.
+        wrapped: The wrapped key that the sender sent.
 
     Raises:
-        InvalidArgument: It does not open.
-        DataLoss: The upload's key is not the one committed to.
+        InvalidArgument: The wrapped key is missing or cannot be unwrapped.
+        DataLoss: The upload's key does not match its commitment.
         Unavailable: The key provider does not answer.
     """
     if not wrapped:
@@ -75,13 +75,13 @@ async def open_wrapped(
 
 
 def received_size(ciphertext: int) -> int:
-    """Bytes of the document of which so much ciphertext came.
+    """The size of the plaintext for a given size of ciphertext.
 
     Args:
-        ciphertext: Bytes that came.
+        ciphertext: Bytes of ciphertext received.
 
     Raises:
-        InvalidArgument: No stream has so many (``SIZE_MISMATCH``).
+        InvalidArgument: No complete stream has this size (``SIZE_MISMATCH``).
     """
     try:
         return plaintext_size(ciphertext)
@@ -90,12 +90,12 @@ def received_size(ciphertext: int) -> int:
 
 
 class CiphertextWriter:
-    """Takes the ciphertext of a stream in, in pieces of any size.
+    """Accepts the ciphertext of a stream in pieces of any size.
 
     Args:
         stored: Where it goes.
-        progress: Where it is noted how far it has come.
-        parts: How many whole parts are stored already.
+        progress: Records which parts are stored.
+        parts: How many whole parts are already stored.
     """
 
     def __init__(self, stored: Ciphertext, progress: Progress, *, parts: int) -> None:
@@ -103,13 +103,13 @@ class CiphertextWriter:
         self._part_writer = PartWriter(stored.part_store, stored.prefix, progress, parts)
 
     async def write(self, data: memoryview) -> None:
-        """Takes bytes in; waits where storing does not keep up.
+        """Accepts bytes; waits while storage is behind.
 
         Args:
             data: The bytes that follow.
 
         Raises:
-            ZegelError: What was taken in before could not be stored.
+            ZegelError: Bytes accepted earlier could not be stored.
         """
         while data:
             if not self._part_writer.part.room:
@@ -119,19 +119,19 @@ class CiphertextWriter:
             data = data[len(piece) :]
 
     async def end(self, content_id: ContentId, dek: bytes, finish: Finish) -> tuple[LastPart, Stream]:
-        """Decrypts and hashes everything, and has all but the last part stored.
+        """Decrypts and hashes everything, and waits until all parts but the last are stored.
 
         Args:
-            content_id: Which version it is to become.
+            content_id: The version that the upload will become.
             dek: The document's key.
-            finish: What it is to be, its size that of what came.
+            finish: The announced size and SHA-256; the size is known to match.
 
         Returns:
             The last part, to be stored, and the stream with it.
 
         Raises:
-            InvalidArgument: A segment does not open, or the SHA-256 is another (``CHECKSUM_MISMATCH``); or the stored
-                parts were followed by more bytes when they came, and now are not.
+            InvalidArgument: A segment does not open, or the SHA-256 is another (``CHECKSUM_MISMATCH``); or this
+            stream ends at a part boundary past which an earlier stream had sent more.
             ZegelError: A part could not be stored.
         """
         await self._part_writer.settle()
@@ -147,7 +147,7 @@ class CiphertextWriter:
             digest = await self._digest(stream)
         except (SegmentError, DataLoss) as error:
             if isinstance(error, DataLoss) and not isinstance(error.__cause__, SegmentError):
-                raise  # lost here, not sent wrong
+                raise  # lost in our storage, not the sender's fault
             raise InvalidArgument(
                 "chunk.data", "does not open with the key that was sent", reason="CHECKSUM_MISMATCH"
             ) from None
@@ -180,5 +180,5 @@ class CiphertextWriter:
         await self._part_writer.settle()
 
     async def abandon(self) -> None:
-        """Leaves the stream as far as it has come: what is being stored is stored and noted still."""
+        """Stops writing. Parts already on their way are still stored and recorded, so the upload can be resumed."""
         await self._part_writer.abandon()

@@ -1,10 +1,10 @@
-"""Where a version's contents are stored: its original and its rendition, as the version's row says it. No I/O.
+"""Where a version's original and rendition are stored, according to the version's row. No I/O.
 
 Invariants:
 
-* The two are never exchanged: each has a folder, a header and associated data of its own; but a *merged* document, the
-  rendition of several, has a rendition only, which stands in the place of its original too.
-* A signer gets renditions, and of its own request's sealed document that itself; no original.
+* The two cannot be mixed up: each has its own folder, header and associated data. A *merged* document, the rendition
+  of several, has only a rendition; its row names the same stream as its original.
+* A signer can read renditions and the sealed document of its own request, but no original.
 """
 
 from dataclasses import dataclass
@@ -24,13 +24,13 @@ class StoredContent:
 
     Attributes:
         content: Which.
-        content_id: What its stream is of.
+        content_id: The content's identifier.
         prefix: Folder of its parts.
         header: First 40 bytes of its stream.
         size: Its bytes.
         sha256: Of its bytes, 32 bytes.
         dek: The version's key.
-        committed_as: What the audit log calls it.
+        committed_as: Its name in the audit log.
     """
 
     content: Content
@@ -53,11 +53,11 @@ def is_merged(row: Row) -> bool:
 
 
 def stored_content(tenant_id: str, row: Row) -> StoredContent:
-    """What a version is: its original, or the rendition where it is a merged one.
+    """A version's main content: its original, or its rendition if it is a merged document.
 
     Args:
         tenant_id: Whose.
-        row: The version's, its key with it.
+        row: The version's row, with its key.
     """
     if is_merged(row):
         return _rendition(tenant_id, row)
@@ -78,7 +78,7 @@ def stored_rendition(tenant_id: str, row: Row) -> StoredContent | None:
 
     Args:
         tenant_id: Whose.
-        row: The version's, its key with it.
+        row: The version's row, with its key.
     """
     return None if row.rendition_prefix is None else _rendition(tenant_id, row)
 
@@ -101,12 +101,12 @@ def choose(caller: Caller, row: Row, asked: Content | None) -> StoredContent:
 
     Args:
         caller: Who reads; the version is within its reach.
-        row: The version's, its key with it.
-        asked: Which it asks for; ``None`` for what it is meant to read.
+        row: The version's row, with its key.
+        asked: The content asked for; ``None`` for the caller's default.
 
     Raises:
         NotFound: A signer asks for an original, or for a rendition of its sealed document.
-        FailedPrecondition: There is none (``NO_RENDITION``), or there is nothing but a rendition.
+        FailedPrecondition: The version has no rendition (``NO_RENDITION``), or has only a rendition.
     """
     merged = is_merged(row)
     if caller.kind is PrincipalKind.SIGNER:
@@ -130,6 +130,6 @@ def stored_dek(row: Row) -> StoredDek:
     """The key of a version.
 
     Args:
-        row: The version's, its key with it.
+        row: The version's row, with its key.
     """
     return StoredDek(row.key_version, row.wrapped_key, row.commitment)

@@ -2,10 +2,10 @@
 
 Invariants:
 
-* The key's commitment is checked, and the event is committed, before the first byte is given.
-* No byte is given before its segment's tag was checked; where one is wrong, the stream ends there.
-* A download that runs goes on only for as long as one that begins would: ``Download.check`` says whether.
-* A slow reader holds its segment and `streams.READ_AHEAD` more, however large the document.
+* The key's commitment is checked and the event committed before the first byte is sent.
+* No byte is sent before its segment's tag is checked; the stream ends at the first wrong tag.
+* A running download continues only while a new one would be allowed; ``Download.check`` checks this.
+* A slow reader keeps one segment and `streams.READ_AHEAD` more in memory, however large the document.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -37,14 +37,14 @@ MAX_VERSION = 2**31 - 1
 
 
 class ClientEncryptedStream(NamedTuple):
-    """What opens chunks that are ciphertext.
+    """What a client needs to decrypt chunks of ciphertext.
 
     Attributes:
         wrapped_dek: The document's key, wrapped to the reader.
-        tenant_id: Which the associated data names.
+        tenant_id: Tenant named in the associated data.
         header: First 40 bytes of the stream.
-        first_segment: Number of the first segment that comes.
-        segment_count: How many come.
+        first_segment: Number of the first segment sent.
+        segment_count: How many segments are sent.
     """
 
     wrapped_dek: bytes
@@ -62,11 +62,11 @@ class Download:
         document_id: Of which document.
         version: Of which version.
         content: Which of its contents.
-        size: Bytes of the whole of that.
-        sha256: Of the whole of that, 32 bytes.
-        wanted: The bytes that come.
-        chunks: They, in order.
-        check: Demands that the document is still there to be read, and its key to be had; as ``Downloads.open`` does.
+        size: Size of the whole content in bytes.
+        sha256: SHA-256 of the whole content, 32 bytes.
+        wanted: The range of bytes that is sent.
+        chunks: Those bytes, in order.
+        check: Raises, as ``Downloads.open`` does, once the document can no longer be read or its key is unavailable.
         client_encrypted_stream: How to open the chunks, where they are ciphertext.
     """
 
@@ -81,7 +81,7 @@ class Download:
     client_encrypted_stream: ClientEncryptedStream | None = None
 
     async def close(self) -> None:
-        """Lets go of what was read ahead; always to be called."""
+        """Discards what was read ahead; must always be called."""
         await self.chunks.aclose()
 
 
@@ -117,9 +117,9 @@ class Downloads:
             document_id: Which document.
             version: Which version; 0 for the newest that the caller reaches.
             offset: Of the first byte; negative values count from the end.
-            limit: The most bytes; 0 for all that follow.
-            client_public_key: The reader's public key, where the chunks are to be ciphertext; empty for none.
-            content: Which of the version's contents; ``None`` for what the caller is meant to read.
+            limit: The maximum number of bytes; 0 for all up to the end.
+            client_public_key: The reader's public key, to get ciphertext; empty to get plaintext.
+            content: Which of the version's contents; ``None`` for the caller's default.
 
         Raises:
             NotFound: The document is absent, or out of the caller's reach; or a signer asks for an original.
@@ -127,7 +127,7 @@ class Downloads:
             OutOfRange: The offset lies past the end.
             FailedPrecondition: The document was deleted, or its key destroyed (``DOCUMENT_DESTROYED``), or it has no
                 such content (``NO_RENDITION``).
-            DataLoss: The key is not the one committed to.
+            DataLoss: The key does not match its commitment.
             Unavailable: The key provider or the database does not answer.
         """
         row = await find_readable(self._database, caller, document_id, version, PERMISSION)
@@ -161,9 +161,9 @@ class Downloads:
         )
 
     async def _demand_standing(self, content_id: ContentId, owner_id: str) -> None:
-        """Refuses a version that was deleted, purged or given away since, or whose tenant took its key away.
+        """Refuses a version that was deleted, purged or moved meanwhile, or whose tenant withdrew its key.
 
-        Its DEK is in use and needs nobody any more: what it is wrapped with is asked for all the same.
+        The download already has the DEK in memory; the key that wraps it is requested anyway, to notice its withdrawal.
         """
         row = await self._database.fetch_one(
             store.STANDS, document_id=content_id.document_id, version=content_id.version
@@ -171,14 +171,14 @@ class Downloads:
         if row is None or row.state != DocumentState.ACTIVE or row.wrapped_key is None:
             raise destroyed()
         if owner_id not in {"", row.owner_id}:
-            # It may be out of reach by now: whoever begins again is told.
+            # The caller may no longer reach it; a new download finds that out.
             raise Unavailable("The document was given another owner; begin again.", dependency="policy")
         await self._encrypted_store.demand_key(content_id, stored_dek(row))
 
     async def _open(
         self, chosen: StoredContent, wanted: range, client_public_key: bytes
     ) -> tuple[AsyncGenerator[Chunk, None], ClientEncryptedStream | None]:
-        """The chunks that come, nothing of them read yet, and how to open them."""
+        """The chunks, not read yet, and how to decrypt them if they are ciphertext."""
         segments = _segments_of(wanted)
         if not client_public_key:
             return _plain_chunks(await open_content(self._encrypted_store, chosen), wanted, segments), None
@@ -200,12 +200,12 @@ class Downloads:
         return "" if row is None else str(row.audit_id)
 
     async def _told(self, chunks: AsyncGenerator[Chunk, None], prefix: str) -> AsyncGenerator[Chunk, None]:
-        """The same, telling bytes that are lost from those of a document that was purged."""
+        """Passes chunks on; reports a document purged meanwhile as destroyed rather than as lost data."""
         try:
             async for chunk in chunks:
                 yield chunk
         except DataLoss:
-            # Purged while it was read: its blobs go after its keys.
+            # Purged while being read: blobs are removed after the keys.
             named = await self._database.fetch_one(store.PREFIX_OF_VERSION, prefix=prefix)
             if named is None or named.wrapped_key is None:
                 raise destroyed() from None
@@ -247,17 +247,17 @@ async def _client_encrypted_chunks(stored: Ciphertext, segments: range) -> Async
 
 
 async def find_readable(database: Database, caller: Caller, document_id: str, version: int, *permissions: str) -> Row:
-    """The row of a version whose bytes can be read, its key with it.
+    """The row of a readable version, with its key.
 
     Args:
         database: Where it is.
         caller: Who reads.
         document_id: Which document.
         version: Which version; 0 for the newest that the caller reaches.
-        permissions: Each of which the caller must hold for it.
+        permissions: The permissions that the caller must hold, all of them.
 
     Raises:
-        InvalidArgument: The version's number is none.
+        InvalidArgument: The version's number is out of range.
         NotFound: It is absent, or out of the caller's reach.
         FailedPrecondition: It was deleted, or its key destroyed.
     """
@@ -290,7 +290,7 @@ async def open_content(encrypted_store: EncryptedStore, stored: StoredContent) -
         stored: Which.
 
     Raises:
-        DataLoss: The key is not the one committed to, or the header is damaged.
+        DataLoss: The key does not match its commitment, or the header is damaged.
         KeyDestroyed: A key above it was destroyed.
         Unavailable: The key provider does not answer.
     """
@@ -298,5 +298,5 @@ async def open_content(encrypted_store: EncryptedStore, stored: StoredContent) -
 
 
 def _range_asked(offset: int, limit: int) -> dict[str, int]:
-    """A range as it was asked for. What it came to would tell the size, by which a copy would be known in the log."""
+    """The range as requested. The resulting range would reveal the document's size to readers of the log."""
     return {"offset": max(-MAX_DOCUMENT, min(offset, MAX_DOCUMENT)), "limit": min(limit, MAX_DOCUMENT)}

@@ -1,8 +1,8 @@
-"""Where streams are begun and opened: the one place of this domain that has both keys and blobs in its hands.
+"""Creates and opens streams: the only module of this domain with access to both keys and blobs.
 
 Invariants:
 
-* A plain key is held only by a stream that is open, and checked against its commitment before it is used.
+* A plain key is held only by an open stream, and is checked against its commitment before it is used.
 """
 
 from typing import Final
@@ -26,13 +26,13 @@ from zegel_server.keys.service import Keys, StoredDek
 from zegel_server.storage import BlobStore
 
 _RECEIVING: Final = b"zegel/upload-client-encryption/v1"
-"""Label of the key pair of an upload whose chunks come as ciphertext."""
+"""HKDF label of the key pair for an upload that the client encrypts."""
 _RENDITION: Final = b"zegel/rendition-key/v1"
-"""Label of the key of a version's rendition: who is handed it, as signers may be, opens no original with it."""
+"""HKDF label of a rendition's key: a signer who is given this key cannot decrypt the original with it."""
 
 
 class EncryptedStore:
-    """Begins and opens streams, and hands out their keys.
+    """Creates and opens streams, and wraps their keys for clients.
 
     Args:
         blobs: Where the parts are.
@@ -41,21 +41,21 @@ class EncryptedStore:
 
     def __init__(self, blobs: BlobStore, keys: Keys) -> None:
         self.part_store = PartStore(blobs)
-        """Where the parts of its streams are."""
+        """Stores the parts of the streams."""
         self._keys = keys
 
     async def close(self) -> None:
-        """Lets the threads go; the blob store stays open."""
+        """Stops the threads; the blob store stays open."""
         await self.part_store.close()
 
     async def new_stream(self, content_id: ContentId) -> tuple[Stream, StoredDek]:
-        """Begins a stream under a key and a header of its own.
+        """Creates a stream with a new key and header.
 
         Args:
-            content_id: Which version it is of.
+            content_id: The content that the stream holds.
 
         Returns:
-            The stream, and its key as a row keeps it: to be stored in a transaction that holds the tenant key.
+            The stream, and its wrapped key; the row must be inserted in a transaction that holds the tenant key.
 
         Raises:
             Unavailable: The key provider does not answer.
@@ -64,10 +64,10 @@ class EncryptedStore:
         return self.stream_under(content_id, key), stored
 
     def stream_under(self, content_id: ContentId, dek: bytes) -> Stream:
-        """Begins a stream under a key that there is, with a header and a folder of its own.
+        """Creates a stream under an existing key, with a new header and folder.
 
         Args:
-            content_id: Which version it is of, and which of its contents.
+            content_id: The content that the stream will hold.
             dek: The version's key.
         """
         prefix = new_prefix(content_id.tenant_id, content_id.document_id, content_id.version)
@@ -81,14 +81,14 @@ class EncryptedStore:
         """Opens a stored stream.
 
         Args:
-            content_id: Which version it is of.
+            content_id: The content that the stream holds.
             prefix: The folder of its parts.
             header: Its first 40 bytes.
-            stored: Its key as the row has it.
-            size: Bytes of the document; left out while it grows.
+            stored: Its key, as stored in the row.
+            size: Size of the document in bytes; omitted while it is being uploaded.
 
         Raises:
-            DataLoss: The key is not the one committed to, or the header is damaged.
+            DataLoss: The key does not match its commitment, or the header is damaged.
             KeyDestroyed: A key above it was destroyed.
             Unavailable: The key provider does not answer.
         """
@@ -100,34 +100,34 @@ class EncryptedStore:
         return Stream(self.part_store, prefix, cipher, size, dek=key)
 
     async def demand_key(self, content_id: ContentId, stored: StoredDek) -> None:
-        """Demands that a document's key can still be had.
+        """Checks that a document's key can still be unwrapped.
 
         Args:
-            content_id: Which version it is of.
-            stored: The key as the row has it.
+            content_id: The content that the stream holds.
+            stored: The key, as stored in the row.
 
         Raises:
-            DataLoss: The key is not the one committed to.
+            DataLoss: The key does not match its commitment.
             KeyDestroyed: A key above it was destroyed.
-            RootKeyGone: The tenant's own key provider does not have the key above it any more.
+            RootKeyGone: The tenant's own key provider no longer has the key above it.
             Unavailable: The key provider does not answer.
         """
         await self._keys.open_dek(content_id.tenant_id, content_id.key_id, stored)
 
     async def wrap_key_to_client(self, content_id: ContentId, stored: StoredDek, public_key: bytes) -> bytes:
-        """The key of a stream for a far end, which then reads the ciphertext by itself.
+        """Wraps a stream's key for a client that decrypts the stream itself.
 
         Args:
-            content_id: Which version it is of.
-            stored: The key as the row has it.
-            public_key: The far end's X25519 public key, 32 bytes.
+            content_id: The content that the stream holds.
+            stored: The key, as stored in the row.
+            public_key: The client's X25519 public key, 32 bytes.
 
         Returns:
             The key, wrapped: see ``zegel.client_encryption``.
 
         Raises:
             ValueError: The public key is not a usable one.
-            DataLoss: The key is not the one committed to.
+            DataLoss: The key does not match its commitment.
             KeyDestroyed: A key above it was destroyed.
             Unavailable: The key provider does not answer.
         """
@@ -137,14 +137,14 @@ class EncryptedStore:
     async def receiving_key(self, content_id: ContentId, stored: StoredDek) -> ReceiverKey:
         """The key pair to which the sender of an upload wraps the document's key.
 
-        It comes of the key in the upload's row, which encrypts nothing itself.
+        It is derived from the key in the upload's row, which itself encrypts nothing.
 
         Args:
-            content_id: Which version the upload is to become.
-            stored: The key as the row has it.
+            content_id: The version that the upload will become.
+            stored: The key, as stored in the row.
 
         Raises:
-            DataLoss: The key is not the one committed to.
+            DataLoss: The key does not match its commitment.
             KeyDestroyed: A key above it was destroyed.
             Unavailable: The key provider does not answer.
         """
@@ -154,10 +154,10 @@ class EncryptedStore:
 
 
 def content_key(content_id: ContentId, dek: bytes) -> bytes:
-    """The key of one of a version's contents: the original's is the version's own.
+    """The key of a content: the version's key for the original, a key derived from it for the rendition.
 
     Args:
-        content_id: Which version, and which of its contents.
+        content_id: The content.
         dek: The version's key.
     """
     return HKDFExpand(SHA256(), DEK_SIZE, _RENDITION).derive(dek) if content_id.rendition else dek

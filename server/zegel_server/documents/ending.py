@@ -1,10 +1,10 @@
-"""The end of documents inside a transaction: keys destroyed, blobs given up, and what was merged of them.
+"""Ends documents within a transaction: destroys keys, schedules blobs for removal, finds what was merged.
 
 Invariants:
 
-* What was merged of several documents is there only while all of them are.
-* Merged documents are locked after one of those that they were merged of, and in the order of their identifiers: two
-  who end documents of one request never wait for each other.
+* A merged document exists only while all the documents it was merged from do.
+* Merged documents are locked after one of their sources, and in the order of their identifiers, so that two
+  transactions that end documents of the same request never deadlock.
 """
 
 from collections.abc import Sequence
@@ -19,18 +19,18 @@ from zegel_server.documents.removal import schedule_removal
 from zegel_server.errors import FailedPrecondition
 
 MAX_NAMED: Final = 256
-"""Versions that the event of a document's end names, the newest: some 170 bytes each, and a leaf holds 64 KiB."""
+"""How many versions, the newest, the event of a document's end names: each takes about 170 bytes of a leaf's 64 KiB."""
 
 
 async def destroy(transaction: Transaction, row: Row) -> tuple[DocumentHash, ...]:
-    """Destroys a document's keys, and has its blobs removed.
+    """Destroys a document's keys, and schedules its blobs for removal.
 
     Args:
         transaction: Under way.
         row: The document's, locked.
 
     Returns:
-        What was destroyed.
+        The hashes of the destroyed versions.
     """
     versions = await transaction.fetch(store.VERSIONS, document_id=row.document_id)
     for version in versions:
@@ -49,7 +49,7 @@ async def destroy(transaction: Transaction, row: Row) -> tuple[DocumentHash, ...
 
 
 async def lock_merged(transaction: Transaction, tenant_id: str, document_id: str) -> Sequence[Row]:
-    """What was merged of a document and others, locked.
+    """Locks the documents that were merged from this one and others, and returns their rows.
 
     Args:
         transaction: Under way; it has locked the document.
@@ -64,7 +64,7 @@ async def lock_merged(transaction: Transaction, tenant_id: str, document_id: str
 
 
 async def is_whole(transaction: Transaction, merged: Row) -> bool:
-    """Whether all is there that something was merged of.
+    """Whether every source of a merged document still exists.
 
     Args:
         transaction: Under way.
@@ -75,20 +75,20 @@ async def is_whole(transaction: Transaction, merged: Row) -> bool:
 
 
 def expect_not_merged(row: Row) -> None:
-    """Refuses what is done to a merged document by itself.
+    """Refuses to change a merged document on its own.
 
     Args:
         row: A document's.
 
     Raises:
-        FailedPrecondition: It is a merged one.
+        FailedPrecondition: It is a merged document.
     """
     if row.merged:
         raise FailedPrecondition("A merged document comes and goes with those that it was merged of.", state="MERGED")
 
 
 def hashes(row: Row, versions: Sequence[Row]) -> tuple[DocumentHash, ...]:
-    """A document's versions, as its events name them: by the originals, with which all else goes; the newest of many.
+    """A document's versions as its events name them: by their originals' hashes; only the newest if many.
 
     Args:
         row: The document's.

@@ -37,7 +37,7 @@ _KNOWN = frozenset(field.name for field in fields(Findings))
 
 
 def findings_to_text(facts: PdfFacts) -> str:
-    """What a row holds.
+    """Serialises the findings for a row.
 
     Args:
         facts: What is known of the original.
@@ -47,7 +47,7 @@ def findings_to_text(facts: PdfFacts) -> str:
 
 
 def findings_from_text(text: str) -> Findings:
-    """The same back.
+    """Parses the findings of a row.
 
     Args:
         text: What the row holds.

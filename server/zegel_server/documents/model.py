@@ -1,11 +1,11 @@
-"""What documents are, and the rules that need nothing but numbers.
+"""Documents, versions and uploads, and their rules. No I/O.
 
 Invariants:
 
-* A version never changes once it is there, but that one from before renditions were made gets its own when it is first
-  sent; a document's title and state change, and each change counts its ``revision`` up.
+* A version never changes, except that one stored before renditions existed gets its rendition when it is first sent. A
+  document's title, owner and state can change; each change increments its ``revision``.
 * A document goes ``ACTIVE`` -> ``DELETED`` -> ``PURGED``; only the first step can be taken back.
-* An upload leaves ``OPEN`` once, and never comes back to it.
+* An upload leaves ``OPEN`` once and never returns to it.
 """
 
 import json
@@ -20,20 +20,20 @@ from zegel_server.edge import etags, validation
 from zegel_server.errors import Aborted, FailedPrecondition, InvalidArgument, OutOfRange
 
 MAX_DOCUMENT: Final = 4 << 30
-"""Bytes of a document: 4 GiB, as the contract says; far above any contract on paper, scanned at any resolution."""
+"""Bytes of a document: 4 GiB, as the contract says; more than any scan."""
 MAX_CHUNK: Final = 1 << 20
-"""Bytes of a chunk: with its frame it stays under gRPC's 4 MiB message, and a lost one costs little."""
+"""Bytes of a chunk: enveloped, it stays below gRPC's limit of 4 MiB a message, and losing one costs little."""
 MAX_TITLE: Final = 255
-"""Characters of a title, as the contract says: what file systems take for a name."""
+"""Characters of a title, as the contract says; what file systems allow for a name."""
 SHA256: Final = 32
 """Bytes of a SHA-256."""
 MEDIA_TYPE: Final = "application/pdf"
-"""The one media type there is."""
+"""The only media type supported."""
 UPLOAD_LIFETIME: Final = 7 * clock.DAY
 """How long an upload may take: a week, so that one begun on a Friday is continued on a Monday."""
 
 _CACHED_PAGES: Final = 512
-"""Page lists kept parsed: those of the documents in use now; some tens of KB at the very worst each."""
+"""Parsed page lists kept in memory, for documents in use; a few tens of KB each at worst."""
 
 
 class DocumentState(StrEnum):
@@ -75,7 +75,7 @@ class Page:
 
 
 def pages_to_text(pages: Iterable[Page]) -> str:
-    """What a row holds of a version's pages: JSON.
+    """Serialises a version's pages as JSON for its row.
 
     Args:
         pages: The pages in order.
@@ -85,7 +85,7 @@ def pages_to_text(pages: Iterable[Page]) -> str:
 
 @lru_cache(maxsize=_CACHED_PAGES)
 def pages_from_text(text: str) -> tuple[Page, ...]:
-    """The same pages back.
+    """Parses the pages of a row.
 
     Args:
         text: What the row holds.
@@ -120,7 +120,7 @@ class Version(NamedTuple):
 
     @property
     def pages(self) -> tuple[Page, ...]:
-        """Its pages; none where it is too large to be looked into."""
+        """Its pages; empty if it is too large to be inspected."""
         return pages_from_text(self.pages_text)
 
 
@@ -158,7 +158,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class UploadSpec:
-    """What an upload is to become, as a caller wishes it.
+    """What the caller wants an upload to become.
 
     Attributes:
         title: Title of a new document.
@@ -166,7 +166,7 @@ class UploadSpec:
         size: Bytes, 0 for unknown.
         sha256: 32 bytes, or none.
         media_type: Media type; empty for the only one.
-        client_encrypted: Whether its chunks come as ciphertext, under a key that the sender makes.
+        client_encrypted: Whether the client sends ciphertext, under a key that it generates.
         team_id: The team that is to own a new document; empty for its sender.
     """
 
@@ -179,7 +179,7 @@ class UploadSpec:
     team_id: str = ""
 
     def checked(self, where: str = "spec") -> "UploadSpec":
-        """The same, with its defaults filled in.
+        """Validates the spec and fills in its defaults.
 
         Args:
             where: Path of the message in the request.
@@ -216,8 +216,8 @@ class ClientEncryption(NamedTuple):
     """What a client needs to encrypt the chunks of an upload.
 
     Attributes:
-        public_key: To which the sender wraps the document's key, 32 bytes.
-        tenant_id: Which the associated data names.
+        public_key: Public key to which the sender wraps the document's key, 32 bytes.
+        tenant_id: Tenant named in the associated data.
     """
 
     public_key: bytes
@@ -232,9 +232,9 @@ class Upload:
         upload_id: Identifier.
         document_id: Identifier that the document has, or will have.
         version: Number of the version that it will become.
-        persisted_size: How many bytes are stored durably; of the ciphertext, where that is what comes.
+        persisted_size: How many bytes are stored durably; bytes of ciphertext if the client encrypts.
         expire_time: Microseconds since the epoch.
-        client_encryption: What the client encrypts the chunks with, where they come as ciphertext.
+        client_encryption: What the client needs to encrypt the chunks; ``None`` if it sends plaintext.
     """
 
     upload_id: str
@@ -247,7 +247,7 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Bytes at a place.
+    """A run of bytes of a document.
 
     Attributes:
         offset: Of the first byte in the document.
@@ -273,14 +273,14 @@ class Finish:
     sha256: bytes
 
     def check(self, received: int, declared: bytes) -> None:
-        """Holds the announced end against what came.
+        """Compares the announced end with what was received.
 
         Args:
-            received: Bytes that came.
+            received: Bytes received.
             declared: The SHA-256 announced at the beginning, or none.
 
         Raises:
-            InvalidArgument: It does not fit (``MISSING_FIELD``, ``INVALID_FIELD``, ``SIZE_MISMATCH``,
+            InvalidArgument: They do not match (``MISSING_FIELD``, ``INVALID_FIELD``, ``SIZE_MISMATCH``,
                 ``CHECKSUM_MISMATCH``).
         """
         if len(self.sha256) != SHA256:
@@ -303,7 +303,7 @@ class Received:
         spec: A new upload, in the first message.
         chunk: The next bytes.
         finish: The end.
-        wrapped_dek: The document's key, wrapped by its sender; empty where this server makes the key.
+        wrapped_dek: The document's key, wrapped by its sender; empty if the server generates the key.
     """
 
     upload_id: str | None = None
@@ -314,11 +314,11 @@ class Received:
 
 
 def read_range(offset: int, limit: int, size: int) -> range:
-    """The bytes that a ranged read brings.
+    """The range of bytes that a ranged read returns.
 
     Args:
-        offset: Of the first byte; negative values count from the end, and from the beginning where they reach past it.
-        limit: The most bytes; 0 for all that follow.
+        offset: Of the first byte; negative values count from the end, clamped to the beginning.
+        limit: The maximum number of bytes; 0 for all up to the end.
         size: Bytes of the document.
 
     Raises:
@@ -334,10 +334,10 @@ def read_range(offset: int, limit: int, size: int) -> range:
 
 
 def offset_mismatch(expected: int) -> Aborted:
-    """The refusal of a chunk that does not begin where it should, or of a writer that another one overtook.
+    """Makes the error for a chunk with the wrong offset, or for a writer that another one overtook.
 
     Args:
-        expected: Where it should begin.
+        expected: The offset that is expected next.
     """
     return Aborted(
         f"The next byte that is wanted has offset {expected}; ask GetUpload where to go on.",
@@ -347,17 +347,17 @@ def offset_mismatch(expected: int) -> Aborted:
 
 
 def upload_closed() -> FailedPrecondition:
-    """The refusal of an upload that is over."""
+    """Makes the error for an upload that is closed."""
     return FailedPrecondition(
         "The upload is closed: it has expired, was canceled or was refused.", reason="UPLOAD_CLOSED"
     )
 
 
 def destroyed() -> FailedPrecondition:
-    """The refusal to read a document that is deleted or purged."""
+    """Makes the error for reading a document that is deleted or purged."""
     return FailedPrecondition("The document was deleted, or its key was destroyed.", reason="DOCUMENT_DESTROYED")
 
 
 def resent_bytes_differ() -> InvalidArgument:
-    """The refusal of other bytes for a place that has its bytes already."""
-    return InvalidArgument("chunk.data", "other bytes were sent for this place before", reason="RESENT_BYTES_DIFFER")
+    """Makes the error for resent bytes that differ from those sent before."""
+    return InvalidArgument("chunk.data", "other bytes were sent for this offset before", reason="RESENT_BYTES_DIFFER")

@@ -1,11 +1,11 @@
-"""Where the parts of streams are kept, and the threads that compute over them; it has no keys.
+"""Stores the parts of streams, and runs computations over them in threads. Has no keys.
 
 Encrypting, hashing and decrypting a segment release the interpreter's lock, so they run in threads beside the event
-loop; what is small is done at once, for a hop to a thread costs more.
+loop. Small pieces are processed on the loop, since switching to a thread would cost more.
 
 Invariants:
 
-* A blob store that does not answer costs a call, after `BLOB_TIMEOUT_S`, and not the server.
+* A blob store that does not answer fails a call after `BLOB_TIMEOUT_S`; it does not block the server.
 """
 
 import asyncio
@@ -18,18 +18,18 @@ from zegel_server.storage import BlobStore
 from zegel_server.threads import Crew, Line
 
 BLOB_TIMEOUT_S: Final = 60.0
-"""How long one call to the blob store may take: some 4 MiB, which even a slow line to S3 moves in a tenth of it."""
+"""How long one call to the blob store may take: a slow connection to S3 moves 4 MiB in a tenth of it."""
 CROWDED: Final = 16
-"""Parts on their way to the store from which on each stream sends one at a time: 64 MiB, whoever waits for them."""
+"""Parts being stored at which each stream starts to send only one at a time: 64 MiB in all streams together."""
 SMALL: Final = 32 * 1024
-"""Bytes up to which computing is done on the event loop: some tens of microseconds, as long as a hop to a thread."""
+"""Bytes up to which work is done on the event loop: some tens of microseconds, as long as switching to a thread."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class PartStore:
-    """Moves parts, and computes over their bytes.
+    """Stores and reads parts, and runs computations over their bytes.
 
     Args:
         blobs: Where the parts are.
@@ -44,25 +44,25 @@ class PartStore:
 
     @property
     def crowded(self) -> bool:
-        """Whether enough parts are on their way to the store to keep it busy."""
+        """Whether enough parts are being stored to keep the blob store busy."""
         return self._storing >= CROWDED
 
     async def close(self) -> None:
-        """Lets the threads go; the blob store stays open."""
+        """Stops the threads; the blob store stays open."""
         await self._crew.close()
 
     def line(self) -> Line:
-        """Begins work that is done piece after piece in threads."""
+        """A queue of work that threads do one piece after another."""
         return Line(self._crew)
 
     async def compute(self, size: int, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Computes, in a thread where it pays.
+        """Runs a computation, in a thread if it is large enough.
 
         Args:
-            size: Bytes that it goes over.
-            call: What computes.
+            size: How many bytes it processes.
+            call: The function to call.
             args: Its arguments.
-            kwargs: The same by name.
+            kwargs: Its keyword arguments.
         """
         if size <= SMALL:
             return call(*args, **kwargs)
@@ -112,7 +112,7 @@ class PartStore:
         Raises:
             Unavailable: The store does not answer.
         """
-        # Listed whole before the first is removed: a document has 1,025 parts at the most.
+        # All are listed before the first is removed: a document has at most 1,025 parts.
         keys = [info.key async for info in self.blobs.list(prefix)]
         for key in keys:
             await _in_time(self.blobs.delete(key))

@@ -1,10 +1,10 @@
-"""Stores the parts of a stream that comes in: some at once, claimed and noted in their order.
+"""Stores the parts of an incoming stream: several at a time, claimed and recorded in order.
 
 Invariants:
 
-* A part is stored only after its segments' tags were claimed for its place (see ``Progress.claim``): a nonce is never
-  spent on other bytes than those first claimed, whoever writes, and whoever died before.
-* Parts are noted in order, each once it and all before it are stored.
+* A part is stored only after its segments' tags were claimed for its number (see ``Progress.claim``), so that a nonce
+  is never used for other bytes than those first claimed, even after a crash or with several writers.
+* Parts are recorded in order, each once it and all before it are stored.
 """
 
 import asyncio
@@ -21,19 +21,19 @@ from zegel_server.documents.parts import PART_SIZE, part_key, whole_parts_size
 from zegel_server.errors import AlreadyExists
 
 STORED_AT_ONCE: Final = 2
-"""Parts of one stream on their way to the store: a disk flushes two in hardly more time than one."""
+"""Parts of one stream stored at a time: a disk flushes two in hardly more time than one."""
 
 
 class Progress(Protocol):
-    """Where it is noted how far a stream has come."""
+    """Records which parts of a stream are claimed and stored."""
 
     async def claim(self, part: int, tags: bytes, *, last: bool) -> None:
-        """Binds a part to its bytes before they are stored.
+        """Binds a part's number to its bytes before they are stored.
 
         Args:
             part: Number from 0.
-            tags: The tags of its segments, which no other bytes have; `parts.PART_TAGS` bytes but for the last part.
-            last: Whether the stream ends with it.
+            tags: The tags of its segments, which identify its bytes; `parts.PART_TAGS` bytes, fewer for the last part.
+            last: Whether it is the stream's last part.
 
         Raises:
             Aborted: Another writer has come further (``OFFSET_MISMATCH``).
@@ -43,7 +43,7 @@ class Progress(Protocol):
         ...
 
     async def note(self, part: int) -> None:
-        """Notes that a part is stored.
+        """Records that a part is stored.
 
         Args:
             part: Number from 0.
@@ -62,7 +62,7 @@ class Part:
         number: From 0.
 
     Attributes:
-        filled: Bytes that are in it.
+        filled: How many bytes it holds.
     """
 
     __slots__ = ("filled", "memory", "number")
@@ -74,21 +74,21 @@ class Part:
 
     @property
     def room(self) -> int:
-        """Bytes that it still takes."""
+        """How many more bytes fit."""
         return PART_SIZE - self.filled
 
     def take(self, size: int) -> memoryview:
-        """Room for bytes that come next.
+        """Reserves space for the next bytes.
 
         Args:
             size: How many.
         """
         if self.memory is None:
-            # Pages of its own: they are taken as they are filled, and a disk can be given them without a copy.
+            # Memory pages of its own: allocated only as they are filled, and written to disk without a copy.
             self.memory = mmap.mmap(-1, PART_SIZE)
             if self.number and hasattr(mmap, "MADV_HUGEPAGE"):
-                # A disk is given two pages instead of a thousand; not the first part, that most documents never fill.
-                with suppress(OSError):  # a kernel without them
+                # Huge pages: two instead of a thousand. Not for the first part, which most documents never fill.
+                with suppress(OSError):  # the kernel has none
                     self.memory.madvise(mmap.MADV_HUGEPAGE)
         start = self.filled
         self.filled += size
@@ -96,28 +96,28 @@ class Part:
 
     @property
     def data(self) -> memoryview:
-        """What is in it."""
+        """The bytes that it holds."""
         return memoryview(self.memory or b"")[: self.filled]
 
     @property
     def tags(self) -> bytes:
-        """The tags of its segments, the last one's at its end."""
+        """The tags of its segments; the last segment's is at the part's end."""
         data = self.data
         ends = [*range(SEGMENT_SIZE, self.filled, SEGMENT_SIZE), self.filled]
         return b"".join(data[end - TAG_SIZE : end] for end in ends)
 
 
 class PartWriter:
-    """Stores parts, one after the other as they are full.
+    """Stores parts as they fill up.
 
     Args:
         part_store: Stores them.
         prefix: Their folder.
-        progress: Where it is noted how far the stream has come.
-        parts: How many whole parts are stored already.
+        progress: Records which parts are stored.
+        parts: How many whole parts are already stored.
 
     Attributes:
-        part: The one that is being filled.
+        part: The part being filled.
     """
 
     def __init__(self, part_store: PartStore, prefix: str, progress: Progress, parts: int) -> None:
@@ -127,20 +127,20 @@ class PartWriter:
         self._progress = progress
         self._storing: deque[asyncio.Task[None]] = deque()
         self._claiming = asyncio.Lock()
-        # Memory that was used, to be used again: taking it anew costs more than encrypting it.
+        # Buffers to reuse: allocating one costs more than encrypting its contents.
         self._spare: list[mmap.mmap] = []
 
     async def next(self, filled: Callable[[], Awaitable[None]] | None = None) -> None:
-        """Has the part stored that is full, and begins the next one; waits where storing does not keep up.
+        """Starts to store the full part, and begins the next one; waits while storage is behind.
 
         Args:
-            filled: Waits until the bytes are there for which room was taken; left out where they are.
+            filled: Waits until all reserved space is filled; omitted if it is already.
 
         Raises:
             ZegelError: A part could not be stored.
         """
         part, self.part = self.part, Part(self.part.number + 1)
-        # Where many streams are busy, one part each keeps the store busy enough.
+        # With many streams, one part of each keeps the store busy enough.
         await self.settle(leave=0 if self._part_store.crowded else STORED_AT_ONCE - 1)
         if self._spare:
             self.part.memory = self._spare.pop()
@@ -150,7 +150,7 @@ class PartWriter:
     async def _store(
         self, part: Part, before: asyncio.Task[None] | None, filled: Callable[[], Awaitable[None]] | None
     ) -> None:
-        async with self._claiming:  # one after the other, in the order of the parts
+        async with self._claiming:  # one at a time, in the order of the parts
             if filled is not None:
                 await filled()
             await self._progress.claim(part.number, part.tags, last=False)
@@ -162,7 +162,7 @@ class PartWriter:
         await self._progress.note(part.number)
 
     async def claim_last(self) -> None:
-        """Claims the part with which the stream ends, once all before it are stored.
+        """Claims the stream's last part once all parts before it are stored.
 
         Raises:
             ZegelError: One could not be stored, or it cannot be claimed.
@@ -171,7 +171,7 @@ class PartWriter:
         await self._progress.claim(self.part.number, self.part.tags, last=True)
 
     async def store_last(self) -> None:
-        """Stores that part, durably.
+        """Stores the last part durably.
 
         Raises:
             ZegelError: It could not be stored.
@@ -182,18 +182,18 @@ class PartWriter:
         """Waits for the parts that are being stored.
 
         Args:
-            leave: How many of the newest need not be waited for.
+            leave: How many of the newest parts not to wait for.
 
         Raises:
             ZegelError: One could not be stored.
         """
         while len(self._storing) > leave:
-            # Shielded: a caller that is cancelled here does not take the part with it.
+            # Shielded: if the caller is cancelled here, the part is still stored.
             await asyncio.shield(self._storing[0])
             self._storing.popleft()
 
     async def abandon(self) -> None:
-        """Leaves the stream as far as it has come: what is being stored is stored and noted still."""
+        """Stops writing. Parts already on their way are still stored and recorded, so the upload can be resumed."""
         await asyncio.gather(*self._storing, return_exceptions=True)
         self._storing.clear()
 
@@ -201,12 +201,12 @@ class PartWriter:
         try:
             await self._part_store.put(part_key(self._prefix, part.number), part.data)
         except AlreadyExists:
-            # Only what was claimed is ever stored here, so whoever wrote this is no writer of ours.
+            # Only claimed bytes are ever stored here, so these were not written by this server.
             raise offset_mismatch(whole_parts_size(part.number)) from None
 
 
 class LastPart:
-    """The end of a stream, claimed, and not yet stored.
+    """The last part of a stream, claimed but not yet stored.
 
     Args:
         part_writer: Stores it.
@@ -214,7 +214,7 @@ class LastPart:
 
     Attributes:
         digest: SHA-256 of the whole document.
-        parts: How many parts the stream has, this one with them.
+        parts: How many parts the stream has, including this one.
     """
 
     __slots__ = ("_part_writer", "digest", "parts")

@@ -1,7 +1,7 @@
-"""How a stored stream is cut into blobs. Arithmetic only.
+"""How a stored stream is split into blobs. Arithmetic only.
 
-A version's stream (see ``zegel.segments``) lies in numbered parts of ``PART_SEGMENTS`` segments each; put one after
-another they are the stream, header included. A part is what is stored, acknowledged and resumed as a whole.
+A version's stream (see ``zegel.segments``) is stored in numbered parts of ``PART_SEGMENTS`` segments each;
+concatenated they are the stream, header included. A part is stored, acknowledged and resumed as a whole.
 """
 
 import secrets
@@ -17,18 +17,18 @@ from zegel.segments import (
 )
 
 PART_SEGMENTS: Final = 4
-"""Segments of a part: about 4 MiB, small enough to hold some in memory for each stream, large enough that S3's fee for
-a request and a disk's flush are little of it."""
+"""Segments of a part: about 4 MiB, small enough to hold several in memory for each stream, large enough that S3's fee
+per request and a disk's flush matter little."""
 PART_SIZE: Final = PART_SEGMENTS * SEGMENT_SIZE
 """Bytes of a full part, as stored."""
 PART_TAGS: Final = PART_SEGMENTS * TAG_SIZE
 """Bytes of the tags of a full part's segments."""
 _RANDOM: Final = 12
-"""Random bytes in a prefix: two writers never meet under one."""
+"""Random bytes in a prefix, so that two writers never use the same one."""
 
 
 def new_prefix(tenant_id: str, document_id: str, version: int) -> str:
-    """The folder of a version's parts: no other attempt at the same version has the same.
+    """A new folder for a version's parts; every attempt at storing a version gets its own.
 
     Args:
         tenant_id: Whose.
@@ -55,7 +55,7 @@ def prefix_of(key: str) -> tuple[str, int] | None:
         key: A key in the blob store.
 
     Returns:
-        ``None`` where it is no part's key.
+        ``None`` if it is not a part's key.
     """
     prefix, _, number = key.rpartition("/")
     return (prefix, int(number)) if prefix and number.isascii() and number.isdigit() else None
@@ -71,7 +71,7 @@ def part_count(size: int) -> int:
 
 
 def whole_parts_size(parts: int) -> int:
-    """How many bytes of the document so many whole parts hold, from its beginning.
+    """How many bytes of plaintext a number of whole parts holds, from the beginning.
 
     Args:
         parts: Their number.
@@ -80,7 +80,7 @@ def whole_parts_size(parts: int) -> int:
 
 
 def whole_parts_ciphertext(parts: int) -> int:
-    """How many bytes of the stream so many whole parts hold.
+    """How many bytes of ciphertext a number of whole parts holds.
 
     Args:
         parts: Their number.
@@ -96,7 +96,7 @@ def stored_range(segment: int, size: int) -> tuple[int, range]:
         size: Bytes of the document.
 
     Returns:
-        Its part, and its bytes within it.
+        Its part's number, and its range of bytes within that part.
     """
     part = segment // PART_SEGMENTS
     whole = ciphertext_range(segment, size)

@@ -1,8 +1,8 @@
-"""Removing blobs after the rows that named them: at least once, and after a crash as well.
+"""Removes blobs after the rows that named them: at least once, even after a crash.
 
 Invariants:
 
-* The job is enqueued in the transaction that gives the blobs up.
+* The job is enqueued in the transaction that drops the last reference to the blobs.
 * It ends only once every blob is gone, and is never given up. Doing it twice does no harm.
 """
 
@@ -19,15 +19,15 @@ DELETE_BLOBS: Final = kinds.register("delete_blobs")
 CONCURRENCY: Final = 4
 """Folders removed at a time."""
 FIRST_RETRY_S: Final = 10.0
-"""How long the first failure is waited out, before jitter."""
+"""Delay after the first failure, before jitter."""
 LONGEST_RETRY_S: Final = 3600.0
-"""The longest that a failure is waited out: a store that is back is noticed within the hour."""
+"""The longest delay after a failure: a store that is back is noticed within the hour."""
 BLOCKED_TRIES: Final = 12
-"""Tries, over some three hours, after which a folder counts as one that cannot be removed until something is mended."""
+"""Attempts, over about three hours, after which a folder counts as one that needs an operator."""
 
 
 async def schedule_removal(transaction: Transaction, tenant_id: str, prefix: str) -> None:
-    """Has a folder of blobs removed once the transaction is committed.
+    """Schedules a folder of blobs for removal once the transaction is committed.
 
     Args:
         transaction: The one that gives them up.

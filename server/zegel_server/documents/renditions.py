@@ -1,14 +1,14 @@
-"""Making the rendition of a document that came in, before it becomes one: in the PDF sandbox's sandbox.
+"""Makes the rendition of an uploaded document, in the PDF sandbox, before the document exists.
 
-The rendition is stored beside the original, under the same key: a stream of its own, with a header, a folder and
-associated data of its own, so that neither is ever taken for the other.
+The rendition is stored beside the original as a separate stream, with its own header, folder and associated data, so
+that neither can be mistaken for the other. Its key is derived from the version's.
 
-A PDF above the sandbox's limit is stored without rendition and pages, if it begins as a PDF does: it can be read and
-downloaded, and not be sent out for signing.
+A PDF above the sandbox's size limit is stored without rendition and pages if it begins as a PDF does: it can be
+downloaded but not sent for signing.
 
 Invariants:
 
-* A rendition is durable before the transaction that makes it known; whoever dies in between leaves an orphan.
+* A rendition is durable before the transaction that inserts its row; a crash in between leaves an orphan.
 """
 
 import asyncio
@@ -29,14 +29,14 @@ AT_ONCE: Final = 2
 """Documents read back whole at a time: each may take `MAX_PDF_BYTES` of the server's own memory, and its rendition as
 much again."""
 HEAD: Final = 1024
-"""Bytes within which a PDF says that it is one: it should in the first, and readers look so far (Adobe's PDF Reference,
-sixth edition, appendix H)."""
+"""Bytes within which the PDF signature is looked for: it should come first, but readers search this far (Adobe's PDF
+Reference, sixth edition, appendix H)."""
 REFUSED: Final = frozenset({"DOCUMENT_UNREADABLE", "DOCUMENT_ENCRYPTED", "DOCUMENT_TOO_COMPLEX"})
-"""Reasons for which a document is refused for good."""
+"""Reasons for which a document is refused permanently."""
 
 
 class Sandbox(Protocol):
-    """What of ``pdf.Sandbox`` is needed here."""
+    """The part of ``pdf.Sandbox`` that this module uses."""
 
     async def render(self, pdf: bytes) -> Rendition:
         """Makes the rendition of an untrusted PDF.
@@ -52,14 +52,14 @@ class Sandbox(Protocol):
 
 
 class StoredRendition(NamedTuple):
-    """What a version's row says of its rendition.
+    """The columns of a version's row about its rendition.
 
     Attributes:
-        prefix: Folder of its parts; that of the original's where the two are one stream.
+        prefix: Folder of its parts; the original's folder if the two are one stream.
         header: First 40 bytes of its stream.
         size: Its bytes.
         sha256: Of its bytes.
-        findings: What was found in the original, as the row holds it; ``None`` for a rendition of several.
+        findings: What was found in the original, as JSON; ``None`` for a merged rendition.
     """
 
     prefix: str
@@ -71,11 +71,11 @@ class StoredRendition(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A document that was looked into.
+    """A document that was inspected.
 
     Attributes:
-        pages: Its pages; none where it is too large to be signed.
-        rendition: Its rendition, stored; ``None`` where it is too large to be signed.
+        pages: Its pages; empty if it is too large to be signed.
+        rendition: Its stored rendition; ``None`` if it is too large to be signed.
     """
 
     pages: tuple[Page, ...] = ()
@@ -83,7 +83,7 @@ class Rendered:
 
 
 class Renditions:
-    """Makes and stores the renditions of documents, or finds why one is refused.
+    """Makes and stores the renditions of documents, or says why a document is refused.
 
     Args:
         sandbox: Makes them.
@@ -96,7 +96,7 @@ class Renditions:
         self._gate = asyncio.Semaphore(AT_ONCE)
 
     async def pages(self, pdf: bytes) -> tuple[Page, ...]:
-        """The pages of a PDF, of which nothing is stored.
+        """Reads the pages of a PDF without storing anything.
 
         Args:
             pdf: The file.
@@ -111,7 +111,7 @@ class Renditions:
         """Makes the rendition of a PDF in memory.
 
         Args:
-            content_id: The version that it is of.
+            content_id: The version whose rendition is made.
             dek: The version's key.
             pdf: The file.
 
@@ -129,15 +129,15 @@ class Renditions:
         return Rendered(_pages(made), stored)
 
     async def make_of_stored(self, content_id: ContentId, stream: Stream) -> Rendered:
-        """Makes the rendition of a stored document, which is read back; none where it is too large for the sandbox.
+        """Reads a stored document back and makes its rendition; makes none if it is too large for the sandbox.
 
         Args:
-            content_id: The version that it is of.
+            content_id: The version whose rendition is made.
             stream: The whole stream, its size known.
 
         Raises:
             FailedPrecondition: It is refused.
-            DataLoss: What is stored is not what was written.
+            DataLoss: The stored bytes are not those that were written.
             ResourceExhausted: The blob store is full.
             Unavailable: The worker stopped, or the blob store does not answer.
         """
@@ -154,13 +154,13 @@ def _pages(rendition: Rendition) -> tuple[Page, ...]:
 
 
 async def read_whole(stream: Stream) -> bytes:
-    """A whole document in memory.
+    """Reads a whole document into memory.
 
     Args:
         stream: The stream, its size known.
 
     Raises:
-        DataLoss: What is stored is not what was written.
+        DataLoss: The stored bytes are not those that were written.
         Unavailable: The blob store does not answer.
     """
     return b"".join([segment async for segment in stream.segments(range(segment_count(stream.size)))])

@@ -13,7 +13,7 @@ from zegel_server.keys.service import StoredDek
 
 @dataclass(frozen=True, slots=True)
 class StoredVersion:
-    """What a version's row says of its bytes.
+    """The columns of a version's row about its bytes.
 
     Attributes:
         prefix: Folder of its parts.
@@ -46,15 +46,15 @@ async def insert_document(
     signature_request_id: str = "",
     merged: bool = False,
 ) -> None:
-    """Stores a new document's row.
+    """Inserts a new document's row.
 
     Args:
         transaction: Under way.
         content_id: Its first version.
-        owner_id: The principal whose it is.
+        owner_id: The principal or team that owns it.
         title: Title.
         moment: Now.
-        signature_request_id: For which it was sealed or merged.
+        signature_request_id: The request for which it was sealed or merged.
         merged: Whether it was merged.
     """
     await transaction.execute(
@@ -76,12 +76,12 @@ async def insert_document(
 async def insert_version(
     transaction: Transaction, content_id: ContentId, *, stored: StoredVersion, moment: int
 ) -> None:
-    """Stores a version's row; the transaction holds the tenant key.
+    """Inserts a version's row; the transaction must hold the tenant key.
 
     Args:
         transaction: Under way.
         content_id: Which version.
-        stored: What it says of the bytes.
+        stored: The columns about its bytes.
         moment: Now.
     """
     rendition = stored.rendition
@@ -115,7 +115,7 @@ async def add_to_document(transaction: Transaction, content_id: ContentId, momen
         transaction: Under way.
         content_id: The version.
         moment: Now.
-        owners: Whose documents are found, as ``Caller.reach`` says it.
+        owners: The owners whose documents are found, from ``Caller.reach``.
 
     Raises:
         NotFound: The document is absent or not theirs, even if its uploader could reach it earlier.
@@ -138,10 +138,10 @@ async def lock_and_number(transaction: Transaction, tenant_id: str, document_id:
         transaction: Under way.
         tenant_id: Whose.
         document_id: Which document.
-        owners: Whose documents are found, as ``Caller.reach`` says it.
+        owners: The owners whose documents are found, from ``Caller.reach``.
 
     Raises:
-        NotFound: It is absent, or none of theirs.
+        NotFound: It is absent, or owned by nobody among them.
         FailedPrecondition: It is deleted, or a sealed or merged one.
     """
     row = await transaction.fetch_one(store.LOCK_DOCUMENT, document_id=document_id, tenant_id=tenant_id, owners=owners)
@@ -157,5 +157,5 @@ async def lock_and_number(transaction: Transaction, tenant_id: str, document_id:
 
 
 def raced() -> Aborted:
-    """The refusal of a version whose number was taken in between."""
+    """Makes the error for a version whose number was taken meanwhile."""
     return Aborted("Another version was begun at the same time; try again.")

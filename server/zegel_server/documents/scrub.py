@@ -1,9 +1,9 @@
-"""Scrub of what is stored: blobs that nobody names are removed, and every object is read again and checked.
+"""Scrubs storage: removes blobs that no row names, and reads and checks every stored object.
 
 Invariants:
 
-* A blob is an orphan only if no row names it, and it is older than `GRACE`: what is being stored has none yet.
-* A scrub changes nothing; it tells what is damaged.
+* A blob is an orphan only if no row names it and it is older than `GRACE`: one being stored has no row yet.
+* Checking changes nothing; it only reports damage.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from zegel_server.errors import DataLoss, FailedPrecondition, Unavailable, Zegel
 from zegel_server.storage import BlobInfo
 
 GRACE: Final = timedelta(hours=24)
-"""How old an orphan is at least: no stream lasts longer than a quarter of it, and no sealing."""
+"""Minimum age of an orphan: no upload stream and no sealing takes longer than a quarter of it."""
 PAGE: Final = 200
 """Rows read at a time."""
 ROOT: Final = "documents"
@@ -34,13 +34,13 @@ ROOT: Final = "documents"
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What the scrub found of one version or upload.
+    """The result of checking one version or upload.
 
     Attributes:
         resource_id: The document or upload.
         version: The version.
         size: Bytes that were read and checked, of all its contents.
-        problem: What is wrong; empty where nothing is.
+        problem: What is wrong; empty if nothing is.
     """
 
     resource_id: str
@@ -50,7 +50,7 @@ class Checked:
 
 
 class Scrub:
-    """Looks after what is stored.
+    """Checks and cleans up stored documents.
 
     Args:
         database: Where the rows are.
@@ -62,10 +62,10 @@ class Scrub:
         self._encrypted_store = encrypted_store
 
     async def orphans(self, *, grace: timedelta = GRACE) -> AsyncIterator[BlobInfo]:
-        """Goes through the blobs that no row names.
+        """Iterates over the blobs that no row names.
 
         Args:
-            grace: How old they are at least.
+            grace: Their minimum age.
 
         Raises:
             Unavailable: The blob store or the database does not answer.
@@ -82,7 +82,7 @@ class Scrub:
             prefix, part = named
             if prefix not in known:
                 known = {prefix: await self._named(prefix)}
-            # Asked again before it is called one: meanwhile its upload may have been finished.
+            # Queried again before the blob counts as an orphan: its upload may have finished meanwhile.
             if part not in known[prefix] and part not in await self._named(prefix):
                 yield info
 
@@ -90,7 +90,7 @@ class Scrub:
         """Removes the blobs that no row names.
 
         Args:
-            grace: How old they are at least.
+            grace: Their minimum age.
 
         Returns:
             How many there were.
@@ -108,7 +108,7 @@ class Scrub:
         """The numbers of the parts that rows name in a folder."""
         upload = await self._database.fetch_one(store.PREFIX_OF_UPLOAD, prefix=prefix)
         if upload is not None:
-            return range(10**9)  # it may store any part at any moment
+            return range(10**9)  # an open upload may store any part at any moment
         version = await self._database.fetch_one(store.PREFIX_OF_VERSION, prefix=prefix)
         if version is None or version.wrapped_key is None:
             return range(0)
@@ -118,7 +118,7 @@ class Scrub:
         """Reads every stored object again and checks it: keys, tags, sizes, and the SHA-256 of finished versions.
 
         Yields:
-            What was found of each version, and of each open upload.
+            The result for each version and each open upload.
 
         Raises:
             Unavailable: The blob store or the database does not answer.
@@ -156,7 +156,7 @@ class Scrub:
                 await self._encrypted_store.part_store.compute(len(segment), digest.update, segment)
                 size += len(segment)
             if digest.digest() != stored.sha256:
-                problem = "The SHA-256 is not the one that the row has."
+                problem = "The SHA-256 is not the one in the row."
         except ZegelError as error:
             if not _is_of_one(error):
                 raise
@@ -175,7 +175,7 @@ class Scrub:
         problem = ""
         try:
             stream: Stream | Ciphertext = Ciphertext(self._encrypted_store.part_store, upload.prefix)
-            if not upload.client_encrypted:  # else its sender has the key
+            if not upload.client_encrypted:  # only the client has that key
                 stream = await self._encrypted_store.open_stream(
                     upload.content_id, upload.prefix, upload.header, upload.dek
                 )
@@ -191,6 +191,6 @@ class Scrub:
 
 
 def _is_of_one(error: ZegelError) -> bool:
-    """Whether an error is one object's: damage, a key that is gone, a tenant's own key provider that is away."""
+    """Whether an error concerns one object only: damage, a destroyed key, or a tenant's unavailable key provider."""
     away = isinstance(error, Unavailable) and error.metadata.get("dependency") == "key_provider"
     return away or isinstance(error, DataLoss | FailedPrecondition)

@@ -1,13 +1,13 @@
-"""What is known of documents, and their end: got, listed, renamed, moved, deleted, brought back, purged.
+"""Use cases of documents: get, list, rename, move, delete, undelete and purge.
 
 Invariants:
 
-* Absent, another tenant's and out of reach look the same.
+* A document that is absent, another tenant's or out of reach gives the same answer.
 * A signer sees exactly the versions that the one signature request names, and its sealed document.
-* A sealed document has its signature request's owner: it moves with that, and not by itself.
-* What was merged of several documents is there only while all of them are: it is deleted and purged with the first, in
-  the same transaction, and comes back with the last.
-* A purge destroys the keys in the transaction that says so; the blobs, unreadable by then, go after it.
+* A sealed document has its signature request's owner: it moves with the request, never on its own.
+* A merged document exists only while all its sources do: it is deleted and purged with the first of them, in the same
+  transaction, and restored with the last.
+* A purge destroys the keys in its transaction; the blobs, unreadable by then, are removed afterwards.
 """
 
 import heapq
@@ -40,10 +40,10 @@ MOVE: Final = "document.move"
 
 
 def version_of(row: Row) -> Version:
-    """The version that a row holds.
+    """Builds a version from a row.
 
     Args:
-        row: Of a query with the version's columns.
+        row: A row that has the version's columns.
     """
     return Version(
         row.version,
@@ -59,10 +59,10 @@ def version_of(row: Row) -> Version:
 
 
 def document_of(rows: Sequence[Row]) -> Document:
-    """The document that rows hold, one a version, the oldest first.
+    """Builds a document from its rows, one per version, the oldest first.
 
     Args:
-        rows: One at least.
+        rows: At least one.
     """
     row = rows[0]
     return Document(
@@ -79,13 +79,13 @@ def document_of(rows: Sequence[Row]) -> Document:
 
 
 class Documents:
-    """The use cases around what is known of documents.
+    """The use cases of documents, apart from their bytes.
 
     Args:
         database: Where the rows are.
         progress_store: Closes uploads.
         recorder: Records events.
-        owners: Whom a document can be given to.
+        owners: Checks who may be given a document.
     """
 
     def __init__(self, database: Database, progress_store: ProgressStore, recorder: Recorder, owners: Owners) -> None:
@@ -122,7 +122,7 @@ class Documents:
         return document_of(rows)
 
     async def changed(self, tenant_id: str, document_id: str) -> Document:
-        """A document after a change that its caller was allowed, as the answer to that change shows it.
+        """A document after a change, for the answer to that change; the caller's access is checked already.
 
         Args:
             tenant_id: Whose.
@@ -156,7 +156,7 @@ class Documents:
             return _grouped(rows)
         if caller.scopes("document.read") & Scope.ANY:
             return _grouped(await self._database.fetch(store.LISTS["any", show_deleted], **asked))
-        # A page of each owner, in the index's order: what it costs does not grow with what they own.
+        # One page per owner, in the index's order: the cost does not grow with how much they own.
         pages = [
             _grouped(await self._database.fetch(store.LISTS["own", show_deleted], owner_id=owner_id, **asked))
             for owner_id in caller.owners("document.read")
@@ -195,7 +195,7 @@ class Documents:
         return await self.changed(caller.tenant_id, document_id)
 
     async def move(self, caller: Caller, document_id: str, owner_id: str, etag: str) -> Document:
-        """Gives a document another owner; uploads of new versions that are open end with it.
+        """Gives a document another owner, and cancels open uploads of new versions.
 
         Args:
             caller: Who does so.
@@ -206,7 +206,7 @@ class Documents:
         Raises:
             InvalidArgument: No owner is named.
             NotFound: It is absent, or out of the caller's reach; or the owner is.
-            PermissionDenied: It is not the caller's to give, or not to this owner (``GRANT_EXCEEDS_GRANTER``).
+            PermissionDenied: The caller may not give it away, or not to this owner (``GRANT_EXCEEDS_GRANTER``).
             Aborted: It was changed since the etag was read.
             FailedPrecondition: It is deleted, or a sealed or merged one.
         """
@@ -233,14 +233,14 @@ class Documents:
         async with self._database.transaction() as transaction:
             row = await self._lock(transaction, caller, MOVE, document_id, etag)
             if row.owner_id != found.owner_id:
-                raise Aborted("The document was given to another at the same time.")
+                raise Aborted("The document was given to another owner at the same time.")
             _expect(row, DocumentState.ACTIVE)
             if row.signature_request_id:
                 raise FailedPrecondition(
                     "A sealed or merged document moves with its signature request.", state="SEALED"
                 )
             if owner_id != row.owner_id:
-                # Whoever opened one may not reach the document any more.
+                # Whoever opened one may no longer reach the document.
                 for upload in await transaction.fetch(store.OPEN_UPLOADS_OF, document_id=document_id):
                     await self._progress_store.close(transaction, upload, UploadState.CANCELED)
                 await transaction.execute(
@@ -250,7 +250,7 @@ class Documents:
         return await self.changed(caller.tenant_id, document_id)
 
     async def delete(self, caller: Caller, document_id: str, etag: str) -> Document:
-        """Deletes a document softly.
+        """Soft-deletes a document.
 
         Args:
             caller: Who does so.
@@ -272,7 +272,7 @@ class Documents:
         )
 
     async def undelete(self, caller: Caller, document_id: str, etag: str) -> Document:
-        """Brings a deleted document back.
+        """Restores a deleted document.
 
         Args:
             caller: Who does so.
@@ -294,7 +294,7 @@ class Documents:
         )
 
     async def purge(self, caller: Caller, document_id: str, etag: str) -> Document:
-        """Destroys a deleted document for good; one that is purged already stays so.
+        """Destroys a deleted document permanently; purging it again changes nothing.
 
         Args:
             caller: Who does so.
@@ -304,7 +304,7 @@ class Documents:
         Raises:
             NotFound: It is absent, or out of the caller's reach.
             Aborted: It was changed since the etag was read.
-            FailedPrecondition: It is not deleted first.
+            FailedPrecondition: It is not deleted.
         """
         validation.identifier(document_id, "doc", "document_id", "document")
         draft = await self._recorder.draft(

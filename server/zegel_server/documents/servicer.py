@@ -1,4 +1,4 @@
-"""``DocumentService``: messages to the model and back, and nothing else."""
+"""``DocumentService``: only converts between messages and the model."""
 
 from collections.abc import AsyncIterator
 from functools import lru_cache
@@ -36,7 +36,7 @@ _KINDS: Final[dict[str, pb.FoundSignatureKind.ValueType]] = {
     "timestamp": pb.FOUND_SIGNATURE_KIND_TIMESTAMP,
 }
 _CACHED_PAGES: Final = 512
-"""Page lists kept as messages: a list of 2,000 pages takes longer to make than all the rest of an answer."""
+"""Page lists cached as messages: building one of 2,000 pages takes longer than the rest of an answer."""
 
 
 class DocumentServicer(DocumentServiceServicer):
@@ -201,7 +201,7 @@ def document_message(document: model.Document) -> pb.Document:
 
 
 def _content_of(content: pb.DocumentContent.ValueType) -> model.Content | None:
-    """Which content is asked for; ``None`` where that is left open."""
+    """The content asked for; ``None`` if unspecified."""
     if content == pb.DOCUMENT_CONTENT_UNSPECIFIED:
         return None
     if content not in _CONTENTS:
@@ -211,7 +211,7 @@ def _content_of(content: pb.DocumentContent.ValueType) -> model.Content | None:
 
 @lru_cache(maxsize=_CACHED_PAGES)
 def _version_message(version: model.Version) -> pb.DocumentVersion:
-    """Of a row's contents alone, so that what is kept can never be out of date."""
+    """Depends only on the row's text, so that a cached result can never be stale."""
     return pb.DocumentVersion(
         version=version.number,
         size=version.size,

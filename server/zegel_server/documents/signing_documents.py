@@ -1,11 +1,11 @@
-"""Documents as signing uses them: describes and reads versions, and stores what is merged and sealed.
+"""Documents for the signing domain: describes and reads versions, and stores merged and sealed documents.
 
 Invariants:
 
 * Bytes are returned whole, after their SHA-256 was compared with the row's.
 * What is merged, sealed or rendered here is durable before the transaction begins that inserts its rows: a crash in
   between leaves an orphan, and the work can be done again.
-* Whatever is sent for signing has a rendition: one is made first for a version that has none.
+* Every version sent for signing has a rendition: if it has none, one is made first.
 """
 
 import hashlib
@@ -123,7 +123,7 @@ class SigningDocuments:
         database: Where the rows are.
         encrypted_store: Encrypts, decrypts and stores.
         keys: Holds the tenants' keys.
-        renditions: Looks into PDFs, and makes and stores what signers are shown of them.
+        renditions: Inspects PDFs, and makes and stores their renditions.
     """
 
     def __init__(self, database: Database, encrypted_store: EncryptedStore, keys: Keys, renditions: Renditions) -> None:
@@ -149,7 +149,9 @@ class SigningDocuments:
         """
         row = await find_readable(self._database, caller, document_id, version, *SENDING)
         if is_merged(row):
-            raise FailedPrecondition("What was merged for one signature request goes into no other.", state="MERGED")
+            raise FailedPrecondition(
+                "A document merged for one signature request cannot be used in another.", state="MERGED"
+            )
         if row.rendition_prefix is None:
             await self._render(caller.tenant_id, row)
             row = await find_readable(self._database, caller, document_id, row.version, *SENDING)
@@ -188,7 +190,7 @@ class SigningDocuments:
                 found=rendition.findings,
                 new_pages=pages_to_text(made.pages),
             )
-            if not added:  # another process was faster
+            if not added:  # another process has added one meanwhile
                 await schedule_removal(transaction, tenant_id, rendition.prefix)
 
     async def pin(self, transaction: Transaction, tenant_id: str, document_id: str) -> None:
@@ -215,7 +217,7 @@ class SigningDocuments:
         Args:
             transaction: The one that moves the request.
             document_id: Which document.
-            owner_id: Who owns both from then on.
+            owner_id: The new owner of both.
         """
         await transaction.execute(store.MOVE, which=document_id, new_owner_id=owner_id, new_update_time=clock.now())
 
@@ -289,7 +291,7 @@ class SigningDocuments:
             signature_request_id: The request that it completes; its signers reach it.
             title: Title.
             data: The sealed PDF.
-            pages: Its pages; looked up in it where left out.
+            pages: Its pages; read from the PDF if omitted.
             document_id: Identifier that it is to have; a new one where left out.
 
         Returns:

@@ -17,7 +17,7 @@ signature_requests = shown("signature_requests", to="documents")
 
 _d, _v, _u = documents.c, document_versions.c, uploads.c
 
-# What a caller reaches is decided in the query: what is out of reach is not found, and costs no more than what is not.
+# The query itself decides what a caller reaches: what is out of reach is not found, and takes no longer to miss.
 _reached = owned_by(_d.owner_id)
 
 # ------------------------------------------------------------------------------------------------------ documents
@@ -101,14 +101,14 @@ READABLE: Final = {
 }
 
 
-# What a download that runs depends on.
+# The state that a running download depends on.
 STANDS: Final = Statement(
     select(_d.state, _d.owner_id, _v.key_version, _v.wrapped_key, _v.commitment)
     .select_from(documents.join(document_versions, _v.document_id == _d.document_id))
     .where(_v.document_id == bind("document_id"), _v.version == bind("version"))
 )
 
-# To whose trail a download belongs: a signer's request, or the one that a sealed document came from.
+# The trail that a download belongs to: a signer's request, or the request that a document was sealed for.
 TRAIL: Final = Statement(
     select(signature_requests.c.audit_id).where(
         signature_requests.c.signature_request_id == bind("signature_request_id")
@@ -145,7 +145,7 @@ def _list(*conditions: ColumnElement[bool], parties: bool = False) -> Statement:
     )
 
 
-# What was merged for a request is no document that anybody made: the request names it.
+# Merged documents are not listed: nobody uploaded them, and their request names them.
 _made = _d.merged == 0
 _active = and_(_made, _d.state == "ACTIVE")
 _mine = _d.owner_id == bind("owner_id")
@@ -185,7 +185,7 @@ VERSIONS: Final = Statement(
     .where(_v.document_id == bind("document_id"))
     .order_by(_v.version)
 )
-# What was merged of a document and others, by the requests that name it; each is locked by itself, in this order.
+# The documents merged from this one and others, by the requests that name it; each is then locked, in this order.
 MERGED_OF: Final = Statement(
     select(_d.document_id)
     .distinct()
@@ -198,7 +198,7 @@ MERGED_OF: Final = Statement(
     .where(requested_documents.c.document_id == bind("document_id"), _d.merged == 1)
     .order_by(_d.document_id)
 )
-# Whether something of which a document was merged is not there now.
+# Whether a source of a merged document is gone.
 MERGED_OF_GONE: Final = Statement(
     select(_d.document_id)
     .select_from(requested_documents)
@@ -241,7 +241,7 @@ DESTROY_KEYS: Final = Statement(
     .where(_v.document_id == bind("which"))
     .values(wrapped_key=None, pages=bind("new_pages"), findings=None)
 )
-# Of two who make the rendition of a version at the same time, one changes the row.
+# If two make the rendition of a version at the same time, only one changes the row.
 ADD_RENDITION: Final = Statement(
     update(document_versions)
     .where(

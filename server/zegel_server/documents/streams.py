@@ -1,9 +1,9 @@
-"""Stored streams as they are read, segment by segment: decrypted, or as they lie there.
+"""Reads stored streams segment by segment, decrypted or as ciphertext.
 
 Invariants:
 
-* No plaintext of a segment leaves before its tag is checked.
-* A reader holds its segment and `READ_AHEAD` more, however large the document; where there are many, its segment alone.
+* No plaintext of a segment is returned before its tag is checked.
+* A reader keeps one segment and `READ_AHEAD` more in memory, however large the document; only one if readers are many.
 """
 
 import asyncio
@@ -29,9 +29,9 @@ from zegel_server.documents.parts import part_key, stored_range
 from zegel_server.errors import DataLoss
 
 READ_AHEAD: Final = 2
-"""Segments fetched and decrypted before they are wanted: hides the store's latency, for 2 MiB a reader."""
+"""Segments fetched and decrypted in advance: hides the store's latency, at 2 MiB per reader."""
 MANY: Final = 32
-"""Readers at once above which none reads ahead: they hide one another's latency, and their memory adds up."""
+"""Number of readers above which none reads ahead: with so many the latency is hidden anyway, and the memory adds up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class ContentId:
 
     @property
     def key_id(self) -> str:
-        """Identifier of its DEK, which its contents share: the key's commitment binds it to this version."""
+        """Identifier of the version's DEK, which its contents share: the key's commitment binds it to this version."""
         return f"{self.document_id}/{self.version}"
 
     @property
@@ -63,7 +63,7 @@ class ContentId:
 
     @property
     def client_encryption_info(self) -> bytes:
-        """What HPKE binds its key to."""
+        """The info that HPKE binds its key to."""
         return client_encryption_info(self.tenant_id, self.document_id, self.version, rendition=self.rendition)
 
     @property
@@ -73,14 +73,14 @@ class ContentId:
 
 
 class Stream:
-    """A stream whose key is open.
+    """A stream with its decrypted key.
 
     Args:
-        part_store: Where its parts are.
+        part_store: Stores its parts.
         prefix: Their folder.
         cipher: Encrypts and decrypts its segments.
-        size: Bytes of the document; left out while it grows: then none of its segments is known as the last.
-        dek: The version's key, for a stream of another of its contents.
+        size: Size of the document in bytes; omitted during an upload, when no segment is known to be last.
+        dek: The version's key, from which the keys of its contents derive.
     """
 
     __slots__ = ("cipher", "dek", "part_store", "prefix", "size")
@@ -101,13 +101,13 @@ class Stream:
         self.dek = dek
 
     async def segment(self, index: int) -> bytes:
-        """The plaintext of one segment, checked.
+        """Decrypts one segment and checks its tag.
 
         Args:
             index: Number from 0.
 
         Raises:
-            DataLoss: What is stored is not what was written.
+            DataLoss: The stored bytes are not those that were written.
             Unavailable: The blob store does not answer.
         """
         part, within = stored_range(index, self.size)
@@ -119,28 +119,28 @@ class Stream:
             raise DataLoss("A stored segment is not what was written.") from error
 
     def segments(self, wanted: range) -> AsyncGenerator[bytes, None]:
-        """The plaintexts of segments in order, fetched a little ahead.
+        """Decrypts segments in order, fetching a few in advance.
 
         Args:
             wanted: Their numbers.
 
         Raises:
-            DataLoss: What is stored is not what was written; nothing of that segment is given.
+            DataLoss: The stored bytes are not those that were written; none of that segment is returned.
             Unavailable: The blob store does not answer.
         """
         return _in_order(self.part_store, self.segment, wanted)
 
     async def around(self, offset: int) -> tuple[int, bytes]:
-        """The segment that a byte of the document lies in.
+        """Decrypts the segment that contains a byte of the document.
 
         Args:
-            offset: The byte's.
+            offset: The byte's offset.
 
         Returns:
             The offset at which it begins, and its plaintext, checked.
 
         Raises:
-            DataLoss: What is stored is not what was written.
+            DataLoss: The stored bytes are not those that were written.
             Unavailable: The blob store does not answer.
         """
         index = locate(offset).index
@@ -151,9 +151,9 @@ class Ciphertext:
     """A stream as it is stored; no key is needed to read it.
 
     Args:
-        part_store: Where its parts are.
+        part_store: Stores its parts.
         prefix: Their folder.
-        size: Bytes of the document; left out while it grows.
+        size: Size of the document in bytes; omitted while it is being uploaded.
     """
 
     __slots__ = ("part_store", "prefix", "size")
@@ -164,7 +164,7 @@ class Ciphertext:
         self.size = size
 
     async def segment(self, index: int) -> bytes:
-        """One segment; the first one with the stream's header before it.
+        """Reads one segment; the first one is preceded by the stream's header.
 
         Args:
             index: Number from 0.
@@ -178,7 +178,7 @@ class Ciphertext:
         return await self.part_store.get(part_key(self.prefix, part), start, within.stop - start)
 
     def segments(self, wanted: range) -> AsyncGenerator[bytes, None]:
-        """Segments in order, fetched a little ahead.
+        """Reads segments in order, fetching a few in advance.
 
         Args:
             wanted: Their numbers.
@@ -190,10 +190,10 @@ class Ciphertext:
         return _in_order(self.part_store, self.segment, wanted)
 
     async def around(self, offset: int) -> tuple[int, bytes]:
-        """The segment that a byte of the stream lies in.
+        """Reads the segment that contains a byte of the stream.
 
         Args:
-            offset: The byte's.
+            offset: The byte's offset.
 
         Returns:
             The offset at which it begins, and its bytes.

@@ -1,12 +1,12 @@
-"""How far an upload has come, in its row; and its end, in one transaction with what it became.
+"""Records an upload's progress in its row, and finishes it in one transaction with the version that it becomes.
 
 Invariants:
 
-* ``persisted_parts`` only grows, by one, in a transaction that found the value it had: of two writers one wins.
-* A part is claimed before it is stored: ``claim`` in the row holds the tags, one part's after the other's, of those
-  that may be stored beyond ``persisted_parts``. They are never changed to others, only moved past.
-* A document comes to be together with its event and the end of its upload, or not at all.
-* A small document that comes in one stream needs no row until then: its key has never left this process.
+* ``persisted_parts`` only grows, one at a time, by compare-and-set: of two writers only one wins.
+* A part is claimed before it is stored: the row's ``claim`` holds the tags, part after part, of the parts beyond
+  ``persisted_parts`` that may be stored. Claimed tags never change; they are dropped once their part is recorded.
+* A document, its event and the end of its upload are committed together or not at all.
+* A small document sent in one stream has no upload row until then: its key never left this process.
 """
 
 from collections.abc import Awaitable, Callable
@@ -37,27 +37,27 @@ from zegel_server.edge.idempotency import Keep, keep_nothing
 from zegel_server.keys.service import Keys, StoredDek
 
 PERMISSION = "document.create"
-"""What an upload's owner holds; of a new version's, in its document too."""
+"""The permission to upload; for a new version it is needed on the document too."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenUpload:
-    """An upload that is being worked on.
+    """An upload in progress.
 
     Attributes:
         upload_id: Identifier.
-        owner_id: The principal whose it is.
+        owner_id: The principal or team that owns it.
         content_id: The version that it will become.
-        new_version: Whether that is one of a document which is there already.
+        new_version: Whether the document exists already.
         title: Title of a new document.
         media_type: Media type.
         declared_size: Bytes announced; 0 for unknown.
         declared_sha256: SHA-256 announced, or none.
         prefix: Folder of its parts.
-        header: First 40 bytes of the stream; none where its sender chooses them, with the key.
-        dek: Its key, as the row has or will have it; where the sender makes the key, that of the key pair for it.
+        header: First 40 bytes of the stream; empty if the client encrypts, which then chooses it.
+        dek: Its key, as stored in the row; if the client encrypts, the key that the receiving key pair is derived from.
         parts: Whole parts that are stored.
-        client_encryption: What the client encrypts the chunks with; ``None`` where they come in the clear.
+        client_encryption: What the client needs to encrypt the chunks; ``None`` if it sends plaintext.
         create_time: Microseconds since the epoch.
         expire_time: Microseconds since the epoch.
     """
@@ -80,7 +80,7 @@ class OpenUpload:
 
     @classmethod
     def of(cls, row: Row) -> "OpenUpload":
-        """The upload that a row holds.
+        """Builds the upload from its row.
 
         Args:
             row: Of the table of uploads.
@@ -109,7 +109,7 @@ class OpenUpload:
 
     @property
     def persisted_size(self) -> int:
-        """Bytes that are stored, of what comes."""
+        """Bytes stored so far, of ciphertext if the client encrypts."""
         return whole_parts_ciphertext(self.parts) if self.client_encrypted else whole_parts_size(self.parts)
 
     def shown(self) -> Upload:
@@ -125,7 +125,7 @@ class OpenUpload:
 
 
 class ProgressStore:
-    """Opens progress_store, and closes uploads.
+    """The database, keys and recorder behind the progress of uploads; also closes uploads.
 
     Args:
         database: Where the rows are.
@@ -139,7 +139,7 @@ class ProgressStore:
         self.recorder = recorder
 
     async def close(self, transaction: Transaction, row: Row, state: UploadState) -> bool:
-        """Ends an upload that became nothing, and has what it stored removed.
+        """Ends an upload without a document, and schedules its blobs for removal.
 
         Args:
             transaction: Under way.
@@ -147,7 +147,7 @@ class ProgressStore:
             state: How it ends.
 
         Returns:
-            Whether it was open until now.
+            Whether it was still open.
         """
         closed = await transaction.execute(
             store.CLOSE, which=row.upload_id, new_state=state.value, parts=row.persisted_parts
@@ -158,10 +158,10 @@ class ProgressStore:
 
 
 class UploadProgress:
-    """The progress of one upload, in the hands of one stream.
+    """The progress of one upload, as one stream advances it.
 
     Args:
-        progress_store: What it works with.
+        progress_store: Reads and writes the rows.
         caller: Whose stream it is.
         upload: The upload.
         stored: Whether it has a row yet.
@@ -183,12 +183,12 @@ class UploadProgress:
         number: Callable[[Transaction], Awaitable[None]] | None = None,
         keep: Keep[Upload] = keep_nothing,
     ) -> None:
-        """Gives the upload its row.
+        """Inserts the upload's row.
 
         Args:
-            tags: Those of part 0, where it is ready to be stored.
+            tags: The tags of part 0, if it is ready to be stored.
             number: Makes sure, inside the transaction, that the version's number is still free.
-            keep: Keeps the result for a repetition of the call.
+            keep: Remembers the answer, for a retry of the same call.
 
         Raises:
             UniqueViolation: The same call is being made at the same time.
@@ -252,7 +252,7 @@ class UploadProgress:
         self.upload = replace(self.upload, parts=part + 1)
 
     async def _lock(self, transaction: Transaction, part: int) -> Row:
-        """The upload's row, still open and not further than this part."""
+        """Locks the upload's row; it must be open and not be past this part."""
         row = await transaction.fetch_one(store.LOCK_UPLOAD, upload_id=self.upload.upload_id)
         if row is None or row.state != UploadState.OPEN:
             raise upload_closed()
@@ -269,12 +269,12 @@ class UploadProgress:
             last: The last part, stored.
             size: Bytes of the document.
             rendered: Its pages, and its rendition, stored.
-            own: Header and key of the stream, where its sender chose them.
+            own: The stream's header and key, if the client chose them.
 
         Raises:
             Aborted: Another writer has come further, or the tenant's key was changed.
             FailedPrecondition: The upload is closed, or the document is deleted.
-            NotFound: The caller does not reach the document any more.
+            NotFound: The caller no longer reaches the document.
         """
         upload = self.upload
         content_id = upload.content_id
@@ -317,15 +317,15 @@ class UploadProgress:
             await self._recorder.record(transaction, draft)
 
     async def _take_key(self, transaction: Transaction, parts: int) -> StoredDek:
-        """The key as the row has it now: it may have been wrapped anew since the stream began."""
+        """The key as now stored in the row: it may have been rewrapped since the stream began."""
         row = await self._lock(transaction, parts)
         return StoredDek(row.key_version, row.wrapped_key, row.commitment)
 
     async def refuse(self, reason: str) -> None:
-        """Ends an upload whose document is refused for good.
+        """Ends an upload whose document is refused permanently.
 
         Args:
-            reason: Why, as the caller is told.
+            reason: The reason given to the caller.
         """
         draft = await self._recorder.draft(
             self._caller,

@@ -1,11 +1,11 @@
-"""Uploads: opened, streamed into, continued, finished, given up.
+"""Use cases of uploads: start, stream, resume, finish and cancel.
 
 Invariants:
 
-* What is acknowledged is stored: the persisted size counts whole parts that are durable and noted, and never shrinks.
-* Bytes that were sent again are the same bytes, or are refused.
-* A document is there only once its size and SHA-256 were right, and its rendition was made and is stored.
-* A stream that is cut off at any byte leaves an upload that can be continued, and nothing else.
+* Acknowledged bytes are stored: the persisted size counts whole parts that are durable and recorded; it never shrinks.
+* Resent bytes must equal those sent before, or are refused.
+* A document exists only once its size and SHA-256 were right and its rendition is stored.
+* A stream cut off at any byte leaves an upload that can be resumed, and nothing else.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ from zegel_server.keys.service import StoredDek
 from zegel_server.permissions.teams import find_team
 
 REWRAPS: Final = 3
-"""Times that a sender's key is wrapped anew where the tenant's key is rotated in between: it is, once a year or so."""
+"""Attempts to wrap a client's key if the tenant's key is rotated meanwhile, which happens about once a year."""
 SWEPT = 100
 """Uploads that expire in one sweep: a second's work."""
 
@@ -58,9 +58,9 @@ class Uploads:
     """The use cases around uploads.
 
     Args:
-        store: Encrypts and stores.
+        store: Encrypts and stores the bytes.
         progress: Rows, keys and events.
-        renditions: Looks into PDFs, and makes and stores what signers are shown of them.
+        renditions: Inspects PDFs, and makes and stores their renditions.
         lifetime: How long an upload may take, in microseconds.
     """
 
@@ -74,7 +74,7 @@ class Uploads:
         self._renditions = renditions
         self._lifetime = lifetime
 
-    # --------------------------------------------------------------------------------------- opened and given up
+    # --------------------------------------------------------------------------------------- started and canceled
 
     async def start(self, caller: Caller, spec: UploadSpec, keep: Keep[Upload] = keep_nothing) -> Upload:
         """Opens an upload.
@@ -82,7 +82,7 @@ class Uploads:
         Args:
             caller: Who calls.
             spec: What it is to become.
-            keep: Keeps the result for a repetition of the call.
+            keep: Remembers the answer, for a retry of the same call.
 
         Raises:
             InvalidArgument: A field of the spec is wrong.
@@ -113,7 +113,7 @@ class Uploads:
         return (await self._with_client_encryption(upload)).shown()
 
     async def cancel(self, caller: Caller, upload_id: str) -> None:
-        """Gives an upload up; one that is given up already stays so.
+        """Cancels an upload; cancelling it again changes nothing.
 
         Args:
             caller: Who calls.
@@ -135,7 +135,7 @@ class Uploads:
                 await self._recorder.record(transaction, draft)
 
     async def sweep(self) -> int:
-        """Ends uploads that have expired; what they stored is removed.
+        """Ends expired uploads, and schedules their blobs for removal.
 
         Returns:
             How many expired.
@@ -161,14 +161,14 @@ class Uploads:
     # ------------------------------------------------------------------------------------------------ streamed into
 
     async def receive(self, caller: Caller, messages: AsyncIterator[Received]) -> str | Upload:
-        """Takes a stream.
+        """Receives an upload stream.
 
         Args:
             caller: Who calls.
             messages: Its messages.
 
         Returns:
-            The identifier of the document where the stream was finished, and how far the upload has come otherwise.
+            The document's identifier if the stream finished the upload; otherwise the upload.
 
         Raises:
             ZegelError: As the contract of ``UploadDocument`` says.
@@ -177,9 +177,7 @@ class Uploads:
         first = await source.first()
         if first.spec is not None:
             if first.spec.client_encrypted:
-                raise stream_order(
-                    "spec.client_encrypted", "takes StartUpload, whose answer has what to encrypt the chunks with"
-                )
+                raise stream_order("spec.client_encrypted", "needs StartUpload, whose answer has the public key")
             progress = await self._begin(caller, first.spec.checked(), keep_nothing)
         else:
             row = await self._find(caller, first.upload_id or "")
@@ -238,7 +236,7 @@ class Uploads:
                 try:
                     await progress.finish(last, finish.size, rendered, own=own)
                 except Aborted as error:
-                    if error.reason != "ETAG_MISMATCH" or not left:  # of the tenant key: it was rotated just now
+                    if error.reason != "ETAG_MISMATCH" or not left:  # that is, if the tenant key was not rotated
                         raise
                 else:
                     break
@@ -269,11 +267,11 @@ class Uploads:
                 if progress.stored:
                     await progress.refuse(error.reason)
                 else:
-                    # No row names the blob; where this fails, it is found as an orphan.
+                    # No row names the blob; if this fails, the scrub finds it as an orphan.
                     with suppress(ZegelError):
                         await self._store.part_store.remove(stream.prefix)
             raise
-        # Whatever fails from here on may have been committed all the same: nothing is removed.
+        # A failure from here on may still have committed, so nothing is removed.
         await progress.finish(last, finish.size, rendered)
 
     async def _store_and_render(
@@ -292,7 +290,7 @@ class Uploads:
     async def _begin(
         self, caller: Caller, spec: UploadSpec, keep: Keep[Upload], *, at_once: bool = False
     ) -> UploadProgress:
-        """A new upload; its row waits, where it may, until something is stored."""
+        """Begins an upload; its row is inserted later, if possible, once something is stored."""
         if spec.team_id:
             await find_team(self._database, caller, PERMISSION, spec.team_id)
         document_id = spec.document_id or new_id("doc")
@@ -341,14 +339,14 @@ class Uploads:
             return await lock_and_number(transaction, caller.tenant_id, document_id, owners)
 
     async def _digest(self, stream: Stream, parts: int) -> "hashlib._Hash":
-        """SHA-256 of what is stored: its state cannot be kept, so what is there is read again, and so checked."""
+        """SHA-256 of the stored parts, read again (and so checked), since hashlib's state cannot be saved."""
         digest = hashlib.sha256()
         async for segment in stream.segments(range(parts * PART_SEGMENTS)):
             await self._store.part_store.compute(len(segment), digest.update, segment)
         return digest
 
     async def _repeat(self, row: Row, source: Messages, first: Received) -> str:
-        """A finished upload, sent or finished again by a client that did not hear the answer."""
+        """Answers a client that resends to a finished upload because it missed the answer."""
         version = await self._database.fetch_one(
             store.READABLE[False, True],
             document_id=row.document_id,
@@ -384,7 +382,7 @@ class Uploads:
 
 
 async def _drain(source: Messages, first: Received, receiver: ChunkReceiver) -> Finish | None:
-    """Takes every message of a stream, and returns its end, where it has one."""
+    """Processes every message of a stream, and returns its ``finish``, if any."""
     message: Received | None = first
     while message is not None:
         if message.chunk is not None:

@@ -1,9 +1,9 @@
-"""Chunks as bytes on the wire, without most of the copies that protobuf makes of them.
+"""Encodes and decodes chunks on the wire, without most of the copies that protobuf makes.
 
 Invariants:
 
-* What is written is byte for byte what protobuf writes.
-* What is read is read here only in exactly that form; whatever else comes, protobuf reads.
+* The encoded bytes are exactly those that protobuf writes.
+* Only messages in exactly that form are decoded here; protobuf decodes all others.
 """
 
 from collections.abc import Sequence
@@ -31,18 +31,18 @@ _SENT: Final = _tag(pb.DownloadDocumentResponse, "chunk", _LENGTH)
 _TAKEN: Final = _tag(pb.UploadDocumentRequest, "chunk", _LENGTH)
 
 _CRC_SIZE: Final = 5
-"""Bytes of the checksum's field, its tag with it."""
+"""Bytes of the checksum's field, including its tag."""
 _MORE: Final = 0x80
-"""Bit of a varint's byte that says that another follows."""
+"""Bit in a varint's byte that says that another byte follows."""
 _MOST_VARINT: Final = 9
-"""Bytes of a varint below 2**63: a longer one is negative, or is no canonical one."""
+"""Bytes of a varint below 2**63: a longer one is negative or not canonical."""
 
 
 def download_bytes(answer: pb.DownloadDocumentResponse | Chunk) -> bytes:
-    """A message of a download.
+    """Serialises a message of a download.
 
     Args:
-        answer: The message; a chunk stands for the message that has it.
+        answer: The message; a chunk stands for the message that contains it.
     """
     if not isinstance(answer, Chunk):
         return answer.SerializeToString()
@@ -59,13 +59,13 @@ def download_bytes(answer: pb.DownloadDocumentResponse | Chunk) -> bytes:
 
 
 def upload_message(data: bytes) -> Received:
-    """A message of an upload.
+    """Parses a message of an upload.
 
     Args:
         data: Its bytes.
 
     Raises:
-        DecodeError: They are none.
+        DecodeError: They are not a message.
     """
     chunk = _canonical_chunk(data)
     if chunk is not None:
@@ -86,7 +86,7 @@ def spec_of(message: pb.UploadSpec) -> UploadSpec:
     """What an upload is to become.
 
     Args:
-        message: As the caller says it.
+        message: The caller's message.
     """
     return UploadSpec(
         message.title,
@@ -100,7 +100,7 @@ def spec_of(message: pb.UploadSpec) -> UploadSpec:
 
 
 def _canonical_chunk(data: bytes) -> Chunk | None:
-    """The chunk of a message that has nothing else, and has it as protobuf writes it."""
+    """The chunk of a message that has only a chunk, encoded as protobuf does; otherwise ``None``."""
     if len(data) < _CRC_SIZE or data[0] != _TAKEN:
         return None
     size, at = _read_varint(data, 1)
@@ -128,7 +128,7 @@ def _varint(value: int) -> bytes:
 
 
 def _read_varint(data: Sequence[int], at: int) -> tuple[int, int]:
-    """A varint and where it ends; -1 where there is none below 2**63."""
+    """A varint and where it ends; -1 if there is none below 2**63."""
     value = 0
     for index, byte in enumerate(data[at : at + _MOST_VARINT]):
         value |= byte % _MORE << 7 * index

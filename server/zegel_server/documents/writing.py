@@ -1,13 +1,13 @@
-"""Encrypts a stream while it comes in: receiving, encrypting and storing overlap.
+"""Encrypts an incoming stream; receiving, encrypting and storing overlap.
 
-While parts are stored, segments of the next one are encrypted, and a further one is received. Memory is bounded: a
-segment in the clear being filled, `AHEAD` before it and one being encrypted, the encrypted segments of one part, and
-`part_writer.STORED_AT_ONCE` parts on their way to the store.
+While parts are stored, segments of the next one are encrypted, and a further one is received. Memory is bounded: one
+plaintext segment being filled, `AHEAD` waiting and one being encrypted, the encrypted segments of one part, and
+`part_writer.STORED_AT_ONCE` parts being stored.
 
 Invariants:
 
-* What ``part_writer`` says of parts.
-* The last segment is encrypted only when the SHA-256 of everything was found right.
+* Those of ``part_writer`` about parts.
+* The last segment is encrypted only once the SHA-256 of the whole document was found right.
 """
 
 import hashlib
@@ -24,20 +24,20 @@ from zegel_server.documents.streams import Stream
 from zegel_server.errors import InvalidArgument
 
 KEPT: Final = 4 << 20
-"""Bytes of a document kept in the clear until its end, to be looked into without being read back: most are smaller."""
+"""Bytes of plaintext kept in memory to the end, so that most documents can be inspected without being read back."""
 
 
 AHEAD: Final = 1
-"""Full segments that wait while one is encrypted: the loop goes on receiving, and is woken less often."""
+"""Full segments that may wait while one is encrypted, so that the loop can go on receiving."""
 
 
 class StreamWriter:
-    """Takes the plaintext of a stream in, in pieces of any size.
+    """Accepts the plaintext of a stream in pieces of any size, and encrypts it.
 
     Args:
         stream: Where it goes.
-        progress: Where it is noted how far it has come.
-        parts: How many whole parts are stored already.
+        progress: Records which parts are stored.
+        parts: How many whole parts are already stored.
         digest: SHA-256 of what they hold.
     """
 
@@ -52,20 +52,20 @@ class StreamWriter:
         self._kept: list[memoryview] | None = None if parts else []
         self._line = stream.part_store.line()
         self._part_writer = PartWriter(stream.part_store, stream.prefix, progress, parts)
-        # Memory that was used, to be used again: taking a MiB anew costs more than encrypting it.
+        # Buffers to reuse: allocating a MiB costs more than encrypting it.
         self._spare_plain: list[bytearray] = []
         self._lent: deque[tuple[int, bytearray]] = deque()
         self.size = whole_parts_size(parts)
-        """Bytes taken in, with those that were stored before."""
+        """Bytes received, including those stored before."""
 
     async def write(self, data: bytes | memoryview) -> None:
-        """Takes bytes in; waits where storing does not keep up.
+        """Accepts bytes; waits while storage is behind.
 
         Args:
-            data: The bytes that follow; not to be changed later, for whole segments of them are not copied.
+            data: The bytes that follow; the caller must not change them later, since whole segments are not copied.
 
         Raises:
-            ZegelError: What was taken in before could not be stored.
+            ZegelError: Bytes accepted earlier could not be stored.
         """
         view = memoryview(data)
         self.size += len(view)
@@ -90,18 +90,18 @@ class StreamWriter:
             self._plain = bytearray()
         end = self._filled + len(piece)
         if len(self._plain) < end:
-            # Doubled: a whole segment's worth for a small document would be zeroed for nothing.
+            # Doubled, since zeroing a whole segment would be wasted on a small document.
             self._plain += bytes(min(SEGMENT_PLAINTEXT_SIZE, max(end, 2 * len(self._plain))) - len(self._plain))
-        with memoryview(self._plain) as plain:  # for a bytearray would copy what it is given once more
+        with memoryview(self._plain) as plain:  # assigning to the bytearray itself would copy once more
             plain[self._filled : end] = piece
 
     def _give_back(self, plain: bytearray | memoryview) -> None:
-        """Keeps memory that was used, to be used again."""
+        """Keeps a buffer for reuse."""
         if isinstance(plain, bytearray) and plain:
             self._spare_plain.append(plain)
 
     def whole(self) -> bytes | None:
-        """Everything that was taken in, where it is small enough to have been kept."""
+        """The whole document if it was small enough to be kept in memory."""
         if self._kept is None:
             return None
         with memoryview(self._plain) as plain:
@@ -111,17 +111,17 @@ class StreamWriter:
         """Hashes and encrypts what is left, and waits until every part but the last is stored.
 
         Args:
-            check: Gets the SHA-256 of everything, and raises where it is not the right one.
+            check: Called with the SHA-256 of the whole document; raises if it is wrong.
 
         Returns:
             The last part, to be stored.
 
         Raises:
-            InvalidArgument: The stored parts were followed by more bytes when they came, and now are not.
+            InvalidArgument: This stream ends at a part boundary past which an earlier stream had sent more.
             ZegelError: A part could not be stored; or what ``check`` raises.
         """
         if self._index and not self._filled:
-            # Each stored segment says in its nonce that it is not the last.
+            # The nonce of each stored segment says that it is not the last.
             raise InvalidArgument("finish.size", "more bytes were sent before", reason="SIZE_MISMATCH")
         await self._line.reach(self._line.given)
         plain = memoryview(self._plain)[: self._filled]
@@ -143,13 +143,13 @@ class StreamWriter:
         await self._part_writer.settle()
 
     async def abandon(self) -> None:
-        """Leaves the stream as far as it has come: what is being stored is stored and noted still."""
-        with suppress(Exception):  # whoever takes bytes in was told
+        """Stops writing. Parts already on their way are still stored and recorded, so the upload can be resumed."""
+        with suppress(Exception):  # ``write`` has raised it already
             await self._line.reach(self._line.given)
         await self._part_writer.abandon()
 
     def _room(self, size: int) -> memoryview:
-        """Room for the next encrypted segment, after the stream's header where that comes first."""
+        """Reserves space for the next encrypted segment, after the stream's header if it is the first."""
         part = self._part_writer.part
         if not part.number and not part.filled:
             header = self._stream.cipher.header
@@ -157,7 +157,7 @@ class StreamWriter:
         return part.take(size + TAG_SIZE)
 
     async def _encrypt(self) -> None:
-        """Has a full segment encrypted that is not the last, and the part stored that it completes."""
+        """Encrypts a full segment that is not the last, and stores the part if that completes it."""
         line, part_writer = self._line, self._part_writer
         await line.reach(line.given - AHEAD)
         while self._lent and self._lent[0][0] <= line.done:
@@ -175,8 +175,8 @@ class StreamWriter:
             await part_writer.next(partial(line.reach, line.given))
 
 
-class _NoLedger:
-    """For a stream that one call writes whole: it is never continued."""
+class _NoProgress:
+    """For a stream that a single call writes: it is never resumed."""
 
     async def claim(self, part: int, tags: bytes, *, last: bool) -> None:
         """See ``part_writer.Progress``."""
@@ -189,7 +189,7 @@ async def write_whole(stream: Stream, data: bytes) -> bytes:
     """Writes a stream whole, durably.
 
     Args:
-        stream: A new one: nothing was ever encrypted for it.
+        stream: A new stream, with no segment encrypted yet.
         data: All of it.
 
     Returns:
@@ -199,7 +199,7 @@ async def write_whole(stream: Stream, data: bytes) -> bytes:
         ResourceExhausted: The blob store is full.
         Unavailable: It does not answer.
     """
-    writer = StreamWriter(stream, _NoLedger())
+    writer = StreamWriter(stream, _NoProgress())
     try:
         await writer.write(data)
         last = await writer.end(lambda _digest: None)

@@ -4,10 +4,10 @@ The session determines the request and the signature; nothing that a signer send
 
 Invariants:
 
-* Every act decides by the request under its row's lock, and signs the values that are stored at that moment.
-* What is signed is committed to: the event of a signature names the documents' hashes, and commits to name, address and
-  values under the signer's own key.
-* The last signature, the state ``ALL_SIGNED``, its event and the order to seal are committed together.
+* Every act decides on the request as read under its row's lock, and signs the values stored at that moment.
+* The event of a signature names the documents' hashes and holds commitments, under the signer's own key, to name,
+  address and values.
+* The last signature, the state ``ALL_SIGNED``, its event and the job to seal it are committed together.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,16 +33,16 @@ from zegel_server.signing.request import CeremonyView, Person, SignatureRequest
 from zegel_server.signing.values import Value, Values, digest_of, text_length
 
 MAX_VALUES_BYTES: Final = 3 * 1024 * 1024
-"""Bytes of all of a signer's values together: they travel in one message, which has at most 4 MiB."""
+"""Bytes of all of a signer's values together: they are sent in one message of at most 4 MiB."""
 MAX_REASON: Final = 1_000
 """Characters of a reason to decline, as the contract says."""
 TRIES: Final = 5
-"""How often an act starts again because the same signer did something else at the same time."""
+"""How often an act is retried because the same signer did something else at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What was read before the transaction: the view, the signer's key, and the values as stored."""
+    """What was read before the transaction: the signer's view, key, and stored values."""
 
     view: CeremonyView
     key: bytes
@@ -60,8 +60,8 @@ class Ceremony:
         database: Where the rows are.
         keys: Gives the signers' keys.
         recorder: Records the events.
-        pictures: Looks at drawn signatures.
-        seal_certificate: Gives the SHA-256 of the certificate that will seal, in hex: the trail names it beforehand.
+        pictures: Checks drawn signatures.
+        seal_certificate: Returns the SHA-256, in hex, of the certificate that will seal: the trail names it beforehand.
     """
 
     def __init__(
@@ -88,12 +88,12 @@ class Ceremony:
 
         Raises:
             NotFound: The request is gone.
-            PermissionDenied: The caller is no signer.
+            PermissionDenied: The caller is not a signer.
         """
         return (await self._read(caller)).view
 
     async def open(self, caller: Caller) -> CeremonyView:
-        """Opens the request; the first time, it is recorded as viewed.
+        """Opens the request; the first view is recorded.
 
         Args:
             caller: The signer.
@@ -105,7 +105,7 @@ class Ceremony:
         )
 
     async def accept_disclosure(self, caller: Caller) -> CeremonyView:
-        """Accepts the electronic record and signature disclosure; a second time changes nothing.
+        """Accepts the electronic record and signature disclosure; doing so again changes nothing.
 
         Args:
             caller: The signer.
@@ -121,20 +121,20 @@ class Ceremony:
         )
 
     async def fill(self, caller: Caller, values: list[tuple[str, Value]]) -> CeremonyView:
-        """Puts values into the signer's own fields; values that are there already change nothing.
+        """Fills in the signer's own fields; values already stored change nothing.
 
         Args:
             caller: The signer.
-            values: Each field's ``api_id`` and its value; of two for one field, the later holds.
+            values: Each field's ``api_id`` and its value; of two for one field, the later counts.
 
         Raises:
             FailedPrecondition: Closed, expired, already signed, out of turn, or the disclosure is not accepted.
-            InvalidArgument: A value is not of a field of the signer's own, or not of its type.
+            InvalidArgument: A value is not for one of the signer's own fields, or not of the field's type.
             ResourceExhausted: The signer's values together are too large.
         """
         read = await self._read(caller)
         checked = check_values(read.view.fields, values)
-        # Refused before anything costly is done, and again under the lock.
+        # Checked before anything costly is done, and again under the lock.
         read.view.request.progress.demand_fillable(read.view.signature_id, clock.now())
         await self._pictures.check(
             [
@@ -173,11 +173,11 @@ class Ceremony:
         return CeremonyView(now, read.view.signature_id, after)
 
     async def sign(self, caller: Caller, keep: Keep[CeremonyView] = keep_nothing) -> CeremonyView:
-        """Signs; the next in order are asked, or the request waits to be sealed.
+        """Signs; then it is the next signers' turn, or the request waits to be sealed.
 
         Args:
             caller: The signer.
-            keep: Keeps the result for a repetition of the call.
+            keep: Remembers the answer, for a retry of the same call.
 
         Raises:
             FailedPrecondition: Closed, expired, already signed, out of turn, the disclosure is not accepted, or a
@@ -328,7 +328,7 @@ class Ceremony:
         transition: Callable[[Progress, int], Progress],
         extra: Mapping[str, Any] | None = None,
     ) -> CeremonyView:
-        """Does what changes the progress alone; writes nothing where nothing changes."""
+        """Applies a transition that changes only the progress; writes nothing if nothing changes."""
         read = await self._read(caller)
         if transition(read.view.request.progress, clock.now()) == read.view.request.progress:
             return read.view

@@ -1,9 +1,9 @@
-"""What the sealed PDF is made of: stamps, the readable audit page, the evidence. No I/O.
+"""Prepares the contents of the sealed PDF: stamps, the readable audit page and the evidence. No I/O.
 
 Invariants:
 
-* The audit page says what the attached leaves say, and nothing else: it is written from their bytes.
-* The same request and evidence make the same job, and so the same file before its seal.
+* The audit page says what the attached leaves say and nothing else: it is generated from their bytes.
+* The same request and evidence give the same job, and so the same file before sealing.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ from zegel_server.signing.request import SignatureRequest
 from zegel_server.signing.values import Values
 
 MAX_HISTORY: Final = 1_000
-"""Rows of the history on the audit page: some 40 pages. Of more, the middle is only counted there."""
+"""Rows of history on the audit page: about 40 pages. If there are more, the middle ones are only counted."""
 
 ERASED: Final = "(erased)"
 """Printed in place of a name whose key was destroyed."""
@@ -33,7 +33,7 @@ TRAIL_NAME, PROOF_NAME, OPENINGS_NAME = (file.name for file in FILES)
 """The evidence's names among the attachments of a sealed file."""
 
 ALL_SIGNED: Final = "SIGNATURE_REQUEST_ALL_SIGNED"
-"""The event that the trail of a completed request must have."""
+"""The event that a completed request's trail must contain."""
 
 _CREATED_SESSION: Final = "SIGNER_SESSION_CREATED"
 _CREATED_LINK: Final = "SIGNER_LINK_CREATED"
@@ -58,7 +58,7 @@ _SESSION_SOURCES: Final[Mapping[str, str]] = {
     _CREATED_SESSION: "Signing session handed over by {}",
     "SIGNER_LINK_REDEEMED": "Single-use link of {} opened",
 }
-"""How a signer got a session, by the event that shows it."""
+"""How a signer got a session, by the event that records it."""
 
 THOUSAND: Final = 1000
 """The evidence has boxes in thousandths of a point."""
@@ -66,7 +66,7 @@ THOUSAND: Final = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completed:
-    """A request that everybody has signed, with all that its sealed file is made from.
+    """A request that everybody has signed, with everything needed to make its sealed file.
 
     Attributes:
         request: The request.
@@ -92,7 +92,7 @@ def read_trail(evidence: Evidence) -> list[LeafFields]:
         evidence: The trail.
 
     Raises:
-        InvalidLeaf: A line is no leaf.
+        InvalidLeaf: A line is not a leaf.
     """
     return [parse_leaf(line) for line in evidence.audit_jsonl.splitlines()]
 
@@ -101,7 +101,7 @@ def job_of(completed: Completed) -> CompletionJob:
     """The job that completes a rendition.
 
     Args:
-        completed: All that goes into it.
+        completed: The request and what goes into the file.
     """
     request, evidence = completed.request, completed.evidence
     return CompletionJob(
@@ -164,7 +164,7 @@ def _audit_page(request: SignatureRequest, trail: Sequence[LeafFields], origin: 
 
 
 def _documents(request: SignatureRequest) -> list[AuditDocument]:
-    """The originals, and what was made of them: the bytes with which the sealed file begins."""
+    """The originals and the rendition made of them, whose bytes the sealed file begins with."""
     rows = [AuditDocument(each.title, each.sha256.hex(), each.page_count) for each in request.documents]
     shown = request.rendition
     if shown is not None:
@@ -188,7 +188,7 @@ def _party(request: SignatureRequest, signature: Signature, trail: Iterable[Leaf
 
 
 def _history(request: SignatureRequest, trail: Sequence[LeafFields]) -> list[AuditEvent]:
-    """The trail's events; repetitions in a row are one row, and the middle of a long trail is only counted."""
+    """The trail's events; consecutive repetitions share a row, and the middle of a long trail is only counted."""
     rows: list[tuple[LeafFields, int]] = []
     for leaf in trail:
         if rows and _same(rows[-1][0], leaf):

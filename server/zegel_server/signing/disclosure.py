@@ -1,6 +1,6 @@
 """The electronic record and signature disclosure that each signer accepts before signing.
 
-What was accepted has to be provable later: the event of the acceptance names the text's SHA-256.
+The event of the acceptance names the text's SHA-256, to prove later what was accepted.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ recorded in an audit trail. Names and addresses are stored encrypted; the public
 check that neither was changed.
 5. You need a device that can show PDF files, and a way to keep them.
 """
-"""What a signer accepts. A change of it changes its hash, and with it what later events name."""
+"""The text that a signer accepts. Changing it changes the hash that later events name."""
 
 SHA256: Final = hashlib.sha256(TEXT.encode()).hexdigest()
-"""Its SHA-256 in hex, as it stands in the event of an acceptance."""
+"""Its SHA-256 in hex, as named in the event of an acceptance."""

@@ -22,7 +22,7 @@ from zegel_server.signing.repository import RequestRepository
 _log = structlog.get_logger("zegel.signing")
 
 BATCH: Final = 100
-"""Requests that one sweep ends at most: another follows soon, and acts are refused without it already."""
+"""The most requests that one sweep ends: another follows soon, and signers of an expired request are refused anyway."""
 
 START: Final = (0, "")
 """Where a round of sweeps begins: before the request that expired first."""
@@ -33,7 +33,7 @@ class Expiry:
 
     Args:
         database: Where the rows are.
-        keys: What requests are read with; no key is asked for.
+        keys: Needed to read requests; no key is requested from it.
         recorder: Records the events.
     """
 
@@ -47,16 +47,16 @@ class Expiry:
         """Ends requests whose expiry has passed; several processes may sweep at a time.
 
         Returns:
-            How many were ended.
+            How many requests were ended.
         """
         at, after = self._position
         rows = await self._database.fetch(store.EXPIRED, now=clock.now(), after_time=at, after_id=after, limit=BATCH)
-        # A full batch may have more behind it; a round ends with one that is not.
+        # After a full batch there may be more; a batch that is not full ends the round.
         self._position = (rows[-1].expire_time, rows[-1].signature_request_id) if len(rows) == BATCH else START
         return sum([await self._try_to_end(row.tenant_id, row.signature_request_id) for row in rows])
 
     async def _try_to_end(self, tenant_id: str, signature_request_id: str) -> bool:
-        """Ends a request, or leaves it for another round."""
+        """Ends a request, or leaves it for the next round."""
         try:
             return await self._end(tenant_id, signature_request_id)
         except ZegelError as error:

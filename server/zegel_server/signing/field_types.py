@@ -1,13 +1,13 @@
 """The types of field, each as one entry of one table. No I/O.
 
-An entry says what a type takes, how a value is checked, what Zegel fills in by itself, how a value is drawn, and how
+An entry says which values a type takes, how one is checked, what Zegel fills in itself, how a value is drawn, and how
 many characters that adds to the page. The rest follows from a type's name: ``FIELD_TYPE_<name>`` in the contract, and
 ``<name>`` in stored fields and in the boxes of the evidence.
 
 Invariants:
 
 * A type that is not in the table, or that cannot be drawn, cannot be sent: see ``can_be_sent``.
-* A drawn mark is read here no further than its header: it is decoded in the sandbox alone.
+* Only the header of a drawn mark is read here; it is decoded only in the sandbox.
 """
 
 import struct
@@ -24,13 +24,13 @@ from zegel_server.pdf.model import Box, Stamp, StampKind
 from zegel_server.signing.values import Value, ValueKind
 
 MAX_TEXT: Final = 2_000
-"""Characters of a text, as the contract says: what can still be read in a box on a page."""
+"""Characters of a text, as the contract says: as much as is legible in a box on a page."""
 MAX_TYPED: Final = 200
 """Characters of a typed mark, as the contract says: as long as a signer's name."""
 MAX_PNG_BYTES: Final = 256 * 1024
-"""Bytes of a drawn mark, as the contract says: 1,200 by 400 pixels of ink have some 30 KB."""
+"""Bytes of a drawn mark, as the contract says: 1,200 by 400 pixels of ink take about 30 KB."""
 MAX_PNG_SIDE: Final = 2_000
-"""Pixels of a drawn mark's side, as the contract says: 16 MB when it is decoded."""
+"""Pixels of each side of a drawn mark, as the contract says: 16 MB decoded."""
 CAPTION: Final = 60
 """Characters of a signature's caption beside the name, at most: a time and an identifier."""
 DATE: Final = 10
@@ -81,17 +81,17 @@ def _adds_nothing(_name: str) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldTypeEntry:
-    """What there is to know of a type of field.
+    """The definition of a type of field.
 
     Attributes:
         takes: The kinds of value that a signer may put into it; none where Zegel fills it in.
         check: Checks such a value.
-        draw: Draws a value; ``None`` while nothing can, and then the type cannot be sent.
-        always_required: Whether no signer can sign without it, whatever the sender says.
+        draw: Draws a value; ``None`` if that is not implemented, in which case the type cannot be sent.
+        always_required: Whether every signer must fill it in before signing, whatever the sender says.
         fill: What Zegel puts into it by itself, from the time of the signature in microseconds; ``None`` where the
             signer fills it in.
-        added_text: How many characters it puts onto the page beside what the signer fills in, at most, from the
-            signer's name.
+        added_text: The most characters that it adds to the page beyond what the signer fills in, given the
+        signer's name.
     """
 
     takes: frozenset[ValueKind]
@@ -212,12 +212,12 @@ def draw_value(field_type: FieldType, value: Value, box: Box, signed_by: SignedB
     """
     draw = FIELD_TYPES[field_type].draw
     if draw is None:
-        raise TypeError(f"nothing draws a field of type {field_type}, so that it cannot be sent")
+        raise TypeError(f"a field of type {field_type} cannot be drawn, and so cannot be sent")
     return draw(value, box, signed_by)
 
 
 def entry_of(field_type: FieldType) -> FieldTypeEntry:
-    """The entry of a type that could be sent.
+    """The entry of a type that was checked to be sendable.
 
     Args:
         field_type: The type.
@@ -226,7 +226,7 @@ def entry_of(field_type: FieldType) -> FieldTypeEntry:
 
 
 def type_named(name: str) -> FieldType | None:
-    """A type that can be sent, by its name; ``None`` where there is no such type, or nothing can draw it yet.
+    """Looks up a type by its name; ``None`` if there is no such type or it cannot be drawn yet.
 
     Args:
         name: Its name, such as ``SIGNATURE``.
@@ -239,7 +239,7 @@ def type_named(name: str) -> FieldType | None:
 
 
 def can_be_sent(field_type: FieldType) -> bool:
-    """Whether a field of a type can be sent: what goes into it can be drawn once everybody has signed.
+    """Whether fields of a type can be sent, that is, whether their values can be drawn once everybody has signed.
 
     Args:
         field_type: The type.

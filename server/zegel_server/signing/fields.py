@@ -1,8 +1,8 @@
-"""The fields of a request: where they lie, what may be put into them, and what is missing. No I/O.
+"""The fields of a request: their positions, allowed values, and which are still missing. No I/O.
 
 Invariants:
 
-* A field lies whole on a page that exists, as that page is shown.
+* A field lies entirely on an existing page, as that page is shown.
 * A value is of its field's type and within its limits before it is stored.
 * ``from_json(to_json(field)) == field``.
 """
@@ -28,7 +28,7 @@ MAX_VALUES: Final = 1_000
 MAX_REQUEST_TEXT: Final = MAX_STAMP_TEXT_TOTAL
 """Characters of all texts, marks and captions of a request, as the contract says."""
 TOLERANCE: Final = 0.01
-"""Points by which a box may stand out: partners compute in floating point, and nobody sees a hundredth of a point."""
+"""Points by which a box may exceed the page: partners compute in floating point."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class Field:
     """A box on a page that a signer fills in; lengths are points from the top left of the page as shown.
 
     Attributes:
-        api_id: The partner's own name of it, unique in the request.
+        api_id: The partner's own name for it, unique in the request.
         type: What goes into it.
         document_index: Which document of the request, from 0.
         page: Which page of it, from 1.
@@ -45,8 +45,8 @@ class Field:
         width: Its width.
         height: Its height.
         required: Whether the signer cannot sign without it.
-        signer_index: Whose it is, from 0.
-        name: Its name for people.
+        signer_index: Index of the signer who fills it in, from 0.
+        name: Its name, as shown to people.
     """
 
     api_id: str
@@ -82,7 +82,7 @@ class Field:
 
 
 def added_text_length(fields: Iterable[Field], names: Sequence[str]) -> int:
-    """Characters that the fields of a request put onto the pages beside what signers fill in: captions and dates.
+    """Characters that the fields of a request add to the pages beyond what signers fill in: captions and dates.
 
     Args:
         fields: The request's fields.
@@ -92,7 +92,7 @@ def added_text_length(fields: Iterable[Field], names: Sequence[str]) -> int:
 
 
 def filled_at_signing(fields: Iterable[Field], sign_time: int) -> Values:
-    """What Zegel fills in when a signer signs.
+    """The values that Zegel fills in when a signer signs.
 
     Args:
         fields: The signer's own fields.
@@ -103,7 +103,7 @@ def filled_at_signing(fields: Iterable[Field], sign_time: int) -> Values:
 
 
 def check_text_budget(fields: Iterable[Field], names: Sequence[str], text: int) -> None:
-    """Refuses more text than the sealed file's stamps can have, while it can still be shortened.
+    """Refuses more text than the sealed file's stamps can hold, while it can still be shortened.
 
     Args:
         fields: The request's fields.
@@ -121,7 +121,7 @@ def check_text_budget(fields: Iterable[Field], names: Sequence[str], text: int) 
 
 
 def missing(fields: Iterable[Field], values: Values) -> list[str]:
-    """The ``api_id`` of each field that has to be filled before signing, and is not.
+    """The ``api_id`` of each field that must be filled in before signing and is not.
 
     Args:
         fields: The signer's own fields.
@@ -135,7 +135,7 @@ def missing(fields: Iterable[Field], values: Values) -> list[str]:
 
 
 def check_field(field: Field, path: str, *, documents: int, signers: int) -> Field:
-    """Checks what can be known of a field without its document.
+    """Checks whatever can be checked of a field without its document.
 
     Args:
         field: The field as the sender asks for it.
@@ -144,7 +144,7 @@ def check_field(field: Field, path: str, *, documents: int, signers: int) -> Fie
         signers: How many signers it has.
 
     Returns:
-        The field as it is stored.
+        The field in its stored form.
 
     Raises:
         InvalidArgument: Something about it is wrong.
@@ -207,29 +207,29 @@ def check_value(field: Field, value: Value, path: str) -> Value:
         path: The value's path in the request.
 
     Returns:
-        The value as it is stored.
+        The value in its stored form.
 
     Raises:
-        InvalidArgument: It is of another type than the field, too long, or no PNG within the limits.
+        InvalidArgument: It does not match the field's type, is too long, or is not a PNG within the limits.
     """
     entry = entry_of(field.type)
     if entry.fill is not None:
         raise InvalidArgument(f"{path}.api_id", "is a date that is filled in when the signer signs")
     if value.kind not in entry.takes:
         kinds = " or ".join(sorted(entry.takes))
-        raise InvalidArgument(f"{path}.value", f"must be {kinds}, as the field's type wants it")
+        raise InvalidArgument(f"{path}.value", f"must be {kinds}, to match the field's type")
     return entry.check(value, path)
 
 
 def check_values(fields: Iterable[Field], values: Sequence[tuple[str, Value]]) -> dict[str, Value]:
-    """Checks what a signer fills in; of two values for one field, the later holds.
+    """Checks what a signer fills in; of two values for one field, the later counts.
 
     Args:
         fields: The signer's own fields.
         values: Each field's ``api_id`` and its value.
 
     Raises:
-        InvalidArgument: There is none, too many, or one is not of a field of the signer's own, or not of its type.
+        InvalidArgument: There are none or too many, or one is not for a field of the signer's own, or not of its type.
     """
     if not values:
         raise InvalidArgument("values", "must not be empty", reason="MISSING_FIELD")

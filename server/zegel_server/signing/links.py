@@ -70,7 +70,7 @@ class SignerLinks:
             signature_request_id: The request.
             signature_id: The signer's signature.
             expire_time: When it ends, in microseconds since the epoch.
-            keep: Keeps the result for a repetition of the call.
+            keep: Remembers the answer, for a retry of the same call.
 
         Raises:
             FailedPrecondition: The signature is no longer pending.
@@ -136,7 +136,7 @@ class SignerLinks:
     async def list_page(
         self, caller: Caller, signature_request_id: str, page: PageRequest
     ) -> Page[tuple[ListedLink, LinkState]]:
-        """A page of a request's links, the newest first, each with where it stands.
+        """A page of a request's links, the newest first, each with its state.
 
         Args:
             caller: Who asks.
@@ -164,7 +164,7 @@ class SignerLinks:
         Raises:
             NotFound: Absent, or not the caller's to see.
         """
-        # Without the signers' names, so that a link can be revoked while the tenant's key is unavailable.
+        # Read without the signers' names, so that a link can be revoked while the tenant's key is unavailable.
         known = await self._signing.find_reachable(
             caller, "signature_request.open", signature_request_id, with_people=False
         )

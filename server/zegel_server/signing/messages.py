@@ -1,9 +1,9 @@
-"""Signing's messages, to the model and back.
+"""Converts signing's messages to the model and back.
 
 Invariants:
 
-* What is remembered for a repetition of a call holds no personal data (``bare``): names, addresses and values stay in
-  their encrypted columns, and are put back from there (``restore``).
+* An answer remembered for retries holds no personal data (``bare``): names, addresses and values stay in
+  their encrypted columns, and are restored from there (``restore``).
 """
 
 from collections.abc import Iterable
@@ -38,7 +38,7 @@ def new_request(request: signing_pb.CreateSignatureRequestRequest) -> NewRequest
         request: The message.
 
     Raises:
-        InvalidArgument: A field's type is none of the contract's, or the expiry does not lie in the future.
+        InvalidArgument: A field's type is not in the contract, or the expiry is not in the future.
     """
     return NewRequest(
         title=request.title,
@@ -99,13 +99,13 @@ def _value(message: pb.FieldValue, path: str) -> Value:
 
 
 def state_name(state: pb.SignatureRequestState.ValueType) -> str:
-    """The state that a list is cut to; empty for all.
+    """The state that a list is filtered by; empty for all.
 
     Args:
         state: As the message has it.
 
     Raises:
-        InvalidArgument: It is none of the contract's.
+        InvalidArgument: It is not in the contract.
     """
     if state == pb.SIGNATURE_REQUEST_STATE_UNSPECIFIED:
         return ""
@@ -162,7 +162,7 @@ def ceremony_message(view: CeremonyView, *, bare: bool = False) -> ceremony_pb.C
     """A request as one signer sees it.
 
     Args:
-        view: The request and what is the signer's own of it.
+        view: The request and the signer's own part of it.
         bare: Whether to leave out personal data.
     """
     request = view.request
@@ -230,7 +230,7 @@ def link_message(link: ListedLink, state: LinkState) -> signing_pb.SignerLink:
 
     Args:
         link: The link.
-        state: Where it stands.
+        state: Its state.
     """
     return signing_pb.SignerLink(
         signer_link_id=link.signer_link_id,

@@ -10,9 +10,9 @@ The only transitions::
 Invariants:
 
 * *All signed* and *downloadable* are two states: in between, the document is sealed, however long that takes.
-* While signatures are awaited, those whose turn it is are exactly the unsigned ones of the lowest unsigned order.
-* History stays: a time that was set is never set again, and a signature that is ``SIGNED`` stays so.
-* A transition returns a new value or raises; it never half happens.
+* While signatures are awaited, it is the turn of exactly those unsigned signatures that have the lowest order.
+* A time, once set, never changes, and a signature that is ``SIGNED`` stays so.
+* A transition returns a new value or raises; nothing is changed in place.
 """
 
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ from zegel_server.errors import FailedPrecondition, NotFound
 
 
 class RequestState(StrEnum):
-    """Where a request stands."""
+    """The state of a request."""
 
     AWAITING_SIGNATURES = "AWAITING_SIGNATURES"
     ALL_SIGNED = "ALL_SIGNED"
@@ -35,7 +35,7 @@ class RequestState(StrEnum):
 
 
 class SignatureStatus(StrEnum):
-    """Where one signer's signature stands."""
+    """The state of one signer's signature."""
 
     AWAITING_SIGNATURE = "AWAITING_SIGNATURE"
     ON_HOLD = "ON_HOLD"
@@ -56,7 +56,7 @@ class Signature:
     Attributes:
         signature_id: Identifier.
         order: Position in the signing order, from 0; several may share one.
-        status: Where it stands.
+        status: Its status.
         view_time: When the signer first opened the request.
         disclosure_time: When the signer accepted the disclosure.
         sign_time: When the signer signed.
@@ -78,7 +78,7 @@ class Progress:
 
     Attributes:
         signatures: One a signer, in the order in which the sender named them.
-        state: Where the request stands.
+        state: The request's state.
         expire_time: When it expires; ``None`` for never.
         all_signed_time: When everybody had signed.
         seal_time: When the sealed document was made.
@@ -137,7 +137,7 @@ class Progress:
         return self if own.view_time is not None else self._with(replace(own, view_time=at))
 
     def accepted(self, signature_id: str, at: int) -> Self:
-        """The signer accepts the disclosure; a second time changes nothing.
+        """The signer accepts the disclosure; doing so again changes nothing.
 
         Args:
             signature_id: Whose signature.
@@ -170,7 +170,7 @@ class Progress:
             )
 
     def demand_awaited(self, signature_id: str, at: int) -> None:
-        """Refuses a signer whose signature is no longer pending, be it their turn or not.
+        """Refuses a signer whose signature is no longer pending, whether or not it is their turn.
 
         Args:
             signature_id: Whose signature.
@@ -183,7 +183,7 @@ class Progress:
         self._demand_open(self.signature(signature_id), at)
 
     def awaits(self, signature_id: str, at: int) -> bool:
-        """Whether a signer is still to act, be it their turn or not.
+        """Whether a signer has still to act, whether or not it is their turn.
 
         Args:
             signature_id: Whose signature.
@@ -199,7 +199,7 @@ class Progress:
         return True
 
     def signed(self, signature_id: str, at: int, missing: Iterable[str] = ()) -> Self:
-        """The signer signs; the next in order are asked, or everybody has signed.
+        """The signer signs; then it is the next signers' turn, or everybody has signed.
 
         Args:
             signature_id: Whose signature.
@@ -245,13 +245,13 @@ class Progress:
             at: The time now.
 
         Raises:
-            FailedPrecondition: Signatures are not awaited any more.
+            FailedPrecondition: Signatures are no longer awaited.
         """
         self._demand_awaiting(at)
         return replace(self, expire_time=expire_time)
 
     def canceled(self, at: int) -> Self:
-        """The sender cancels the request; a second time changes nothing.
+        """The sender cancels the request; doing so again changes nothing.
 
         Args:
             at: The time now.
@@ -300,7 +300,7 @@ class Progress:
             raise closed(self.state)
 
     def _demand_open(self, own: Signature, at: int) -> None:
-        """Names how the request ended, or what the signer has done already."""
+        """Makes the error that says how the request ended, or what the signer has done already."""
         if own.status is SignatureStatus.DECLINED:
             raise FailedPrecondition("The signer has declined.", reason="RECIPIENT_DECLINED")
         if self.state is RequestState.EXPIRED or self.is_past(at):
@@ -320,7 +320,7 @@ def closed(state: RequestState) -> FailedPrecondition:
     """The error for an act that is no longer possible in the request's state.
 
     Args:
-        state: Where it stands.
+        state: Its state.
     """
     return FailedPrecondition(
         "The signature request is past the state in which this is possible.",
@@ -330,7 +330,7 @@ def closed(state: RequestState) -> FailedPrecondition:
 
 
 def _end(progress: P, state: RequestState) -> P:
-    """Ends a request: signatures that were pending are so no longer."""
+    """Ends a request; its pending signatures are no longer pending."""
     signatures = tuple(
         replace(s, status=SignatureStatus.EXPIRED) if s.status in _OPEN else s for s in progress.signatures
     )
@@ -338,7 +338,7 @@ def _end(progress: P, state: RequestState) -> P:
 
 
 def _ask_next(signatures: tuple[Signature, ...]) -> tuple[Signature, ...]:
-    """Gives the turn to the unsigned signatures of the lowest order."""
+    """Makes it the turn of the unsigned signatures with the lowest order."""
     lowest = min((s.order for s in signatures if s.status in _OPEN), default=None)
     return tuple(
         replace(s, status=SignatureStatus.AWAITING_SIGNATURE if s.order == lowest else SignatureStatus.ON_HOLD)

@@ -1,4 +1,4 @@
-"""What a sender asks for: the rules of a new request, and the request that comes of it. No I/O."""
+"""Validates a new request as the sender asks for it, and builds the request from it. No I/O."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ MAX_TITLE: Final = 255
 MAX_MESSAGE: Final = 5_000
 """Characters of a message to the signers, as the contract says."""
 MAX_NAME: Final = 200
-"""Characters of a signer's name, as the contract says: it has to fit beside the signature."""
+"""Characters of a signer's name, as the contract says: it must fit beside the signature."""
 MAX_DOCUMENTS: Final = 20
 """Documents of a request, as the contract says: they become one file."""
 MAX_SIGNERS: Final = 50
@@ -71,13 +71,13 @@ class NewRequest:
 
 
 def check_new_request(new: NewRequest) -> NewRequest:
-    """Checks a request as far as that goes without its documents.
+    """Checks a new request as far as possible without its documents.
 
     Args:
         new: As the sender asks for it.
 
     Returns:
-        The request as it is stored: texts in normal form, marks required.
+        The request in its stored form: texts normalised, signature fields required.
 
     Raises:
         InvalidArgument: Names what is wrong; ``MISSING_SIGNATURE_FIELD`` for a signer without a signature field.
@@ -147,7 +147,7 @@ def check_boxes(new: NewRequest, described: Sequence[SignableVersion]) -> None:
         described: Its documents, in order.
 
     Raises:
-        InvalidArgument: A field lies on no page, or not within it.
+        InvalidArgument: A field's page does not exist, or the field does not lie within it.
     """
     for index, field in enumerate(new.fields):
         check_box(field, f"fields[{index}]", described[field.document_index].pages)
@@ -161,7 +161,7 @@ def build_request(
     subjects: Sequence[Subject],
     tenant_name: str,
 ) -> SignatureRequest:
-    """The request that is sent; its rendition is made afterwards.
+    """Builds the request to be sent; its rendition is made afterwards.
 
     Args:
         caller: Who sends it.

@@ -1,9 +1,9 @@
-"""Opens the commitments of a request's trail: the boxes that it names, and ``openings.json`` in the evidence.
+"""Commits to a request's boxes, and makes ``openings.json``, which opens the commitments of its trail.
 
 Invariants:
 
 * The result depends only on the request as it was sent and on the tenant's own key, never on when it is made.
-* Once the tenant's keys are destroyed, nothing that the server has can open a commitment.
+* Once the tenant's keys are destroyed, the server can no longer open any commitment.
 """
 
 from itertools import accumulate
@@ -21,7 +21,7 @@ SEALED_VERSION: Final = 1
 
 
 def boxes_of(request: SignatureRequest) -> list[Box]:
-    """Where something may be drawn over a request's rendition: a box for each field, in the fields' order.
+    """The boxes in which something may be drawn over a request's rendition: one per field, in order.
 
     Args:
         request: The request.
@@ -32,7 +32,7 @@ def boxes_of(request: SignatureRequest) -> list[Box]:
             page=before[field.document_index] + field.page,
             x=_thousandths(field.x),
             y=_thousandths(field.y),
-            # A field is wider than nothing, so its box is too.
+            # A field has a width above zero, so its box must have one too.
             width=max(_thousandths(field.width), 1),
             height=max(_thousandths(field.height), 1),
             signature=request.progress.signatures[field.signer_index].signature_id,
@@ -47,10 +47,10 @@ def _thousandths(points: float) -> int:
 
 
 async def committed_boxes(keys: Keys, request: SignatureRequest) -> str:
-    """The commitment to a request's boxes, as the event says it that sends the request.
+    """The commitment to a request's boxes, for the event that sends the request.
 
     Args:
-        keys: Has the tenant's own key.
+        keys: Gives the tenant's own key.
         request: The request.
 
     Raises:
@@ -63,12 +63,12 @@ async def openings_of(keys: Keys, request: SignatureRequest, sealed_document_id:
     """What opens the commitments of a request's trail: ``openings.json``.
 
     Args:
-        keys: Has the tenant's own key.
+        keys: Gives the tenant's own key.
         request: The request.
-        sealed_document_id: Identifier of its sealed document, which there need not be yet; empty while none is known.
+        sealed_document_id: Identifier of its sealed document, which need not exist yet; empty if unknown.
 
     Returns:
-        The file; empty for a request from before there were renditions, whose trail has bare hashes.
+        The file; empty for a request sent before renditions existed, whose trail has plain hashes.
 
     Raises:
         Unavailable: The key provider does not answer.
@@ -92,7 +92,7 @@ class TrailOpenings:
 
     Args:
         reader: Where the rows are.
-        keys: Has the tenants' own keys.
+        keys: Gives the tenants' own keys.
     """
 
     def __init__(self, reader: Reader, keys: Keys) -> None:

@@ -1,6 +1,6 @@
-"""Looking at drawn signatures before they are stored: what cannot be drawn must not be found out when all have signed.
+"""Checks drawn signatures before they are stored, so that one that cannot be drawn is not found only at sealing.
 
-A picture is decoded nowhere but in the sandbox: it is drawn there, just as sealing will do it.
+A picture is decoded only in the sandbox, which draws it just as sealing will.
 """
 
 from collections.abc import Iterable
@@ -11,24 +11,24 @@ from zegel_server.pdf.model import Stamp
 from zegel_server.pdf.sandbox.client import Sandbox
 
 _SIDE: Final = 200
-"""Points of the box's sides."""
+"""Length in points of the trial box's sides."""
 
 
 class Pictures:
-    """Looks at drawn signatures.
+    """Checks drawn signatures.
 
     Args:
-        sandbox: Has the sandbox.
+        sandbox: The PDF sandbox.
     """
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
 
     async def check(self, pictures: Iterable[tuple[str, bytes]]) -> None:
-        """Demands that pictures can be drawn.
+        """Checks that pictures can be drawn.
 
         Args:
-            pictures: Each picture's path in the request, and the picture. Their headers were checked before.
+            pictures: Each picture's path in the request, and the picture, whose header was checked before.
 
         Raises:
             InvalidArgument: One cannot be decoded.

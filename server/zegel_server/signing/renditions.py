@@ -1,13 +1,13 @@
 """What the signers of a request are shown: one rendition of all its documents, made before the request is sent.
 
-Of one document it is that document's own; of several it is merged here, while the sender waits: merging takes
-milliseconds a document, so that there is no state in which a request is sent and cannot be signed yet.
+For one document it is that document's own rendition; several are merged here while the sender waits. Merging takes
+milliseconds per document, so no state is needed for a request that is sent but cannot be signed yet.
 
 Invariants:
 
-* A request is sent only if the file that it ends in can be made: what is too much for that is refused here, by the
-  code that will make it where several documents come together.
-* What was merged is durable before the transaction begins that sends the request; a crash in between leaves an
+* A request is sent only if its sealed file can be made. Requests too large for that are refused here; for several
+  documents, by running the code that will make the file.
+* A merged rendition is durable before the transaction that sends the request begins; a crash in between leaves an
   orphan.
 """
 
@@ -33,25 +33,25 @@ class MergingSandbox(Protocol):
     """The part of the sandbox that merges renditions."""
 
     async def rehearse(self, job: CompletionJob) -> None:
-        """Tries what completing will do, under the same limits.
+        """Tries out what completing will do, under the same limits.
 
         Args:
             job: The rendition, and what would be added to it.
 
         Raises:
-            FailedPrecondition: It takes more than completing may.
+            FailedPrecondition: It exceeds the limits of completing.
             Unavailable: The worker stopped.
         """
         ...
 
     async def merge(self, renditions: list[bytes]) -> bytes:
-        """MergingSandbox renditions into one, in order.
+        """Merges renditions into one, in order.
 
         Args:
             renditions: Two or more.
 
         Raises:
-            FailedPrecondition: Together they are more than one file can be.
+            FailedPrecondition: Together they exceed the limits of one file.
             Unavailable: The worker stopped.
         """
         ...
@@ -62,9 +62,9 @@ class RequestRendition:
     """What the signers are shown.
 
     Attributes:
-        rendition: It, as the request pins it.
-        merged: The document that was merged and stored for it, and has no rows yet; ``None`` where it is one
-            document's own.
+        rendition: The rendition, as the request pins it.
+        merged: The merged document, stored but without rows yet; ``None`` if it is a single document's own
+        rendition.
     """
 
     rendition: PinnedRendition
@@ -75,8 +75,8 @@ class RequestRenditions:
     """Makes what the signers of a request are shown.
 
     Args:
-        documents: Has the documents' renditions, and takes what is merged of them.
-        sandbox: MergingSandbox.
+        documents: Reads the documents' renditions, and stores merged ones.
+        sandbox: Merges them.
     """
 
     def __init__(self, documents: SigningDocuments, sandbox: MergingSandbox) -> None:
@@ -88,14 +88,14 @@ class RequestRenditions:
         """Makes what the signers of a new request are shown.
 
         Args:
-            sent: The request to be.
+            sent: The request to be sent.
             described: Its documents, in order.
 
         Raises:
             DataLoss: What is stored is not what was written.
             FailedPrecondition: It could not be sealed in the end (``DOCUMENT_TOO_COMPLEX``), or a document was purged.
             ResourceExhausted: The blob store is full.
-            Unavailable: A part that is needed does not answer.
+            Unavailable: A store, the key provider or the sandbox does not answer.
         """
         check_sealable(described)
         if len(described) == 1:
@@ -128,8 +128,8 @@ class RequestRenditions:
 def _trial(sent: SignatureRequest, merged: bytes) -> CompletionJob:
     """A job that completes a merged rendition with something in each box.
 
-    Of one document, its upload was the trial: all of its pages were drawn twice, under the limits of a completion,
-    which draws those that have boxes.
+    A single document needs no trial beyond its upload, when all of its pages were drawn twice under the limits of a
+    completion, which draws only those that have boxes.
     """
     stamps = [
         Stamp(box.page, box.x / 1000, box.y / 1000, box.width / 1000, box.height / 1000, "text", text="x")
@@ -150,7 +150,7 @@ def _trial(sent: SignatureRequest, merged: bytes) -> CompletionJob:
 
 
 def check_sealable(described: Sequence[SignableVersion]) -> None:
-    """Refuses documents that cannot become one sealed file; nothing else decides that before a request is sent.
+    """Refuses documents that cannot become one sealed file; the only such check before a request is sent.
 
     Args:
         described: The documents of a request, in order.

@@ -2,7 +2,7 @@
 
 Invariants:
 
-* The parts of a request belong together: all were read at one revision, whichever database they come from.
+* The parts of a request are consistent: all are read at the same revision, on either database.
 """
 
 import heapq
@@ -22,7 +22,7 @@ from zegel_server.signing.model import Progress, RequestState
 from zegel_server.signing.request import Person, SignatureRequest
 
 READ_TRIES: Final = 5
-"""How often a request is read anew because it changed between two queries; each change takes a whole commit."""
+"""How often reading is retried because the request changed between two queries; each change takes a whole commit."""
 
 
 class RequestRepository:
@@ -45,13 +45,13 @@ class RequestRepository:
         Args:
             tenant_id: Whose it is.
             signature_request_id: Its identifier.
-            owners: Whose requests are found, as ``Caller.reach`` says it; empty for everybody's.
+            owners: The owners whose requests are found, from ``Caller.reach``; empty for everybody's.
             with_people: Whether to decrypt its signers' names and addresses, which takes the tenant's key; otherwise
                 ``people`` is empty.
 
         Raises:
-            NotFound: The tenant has no such request, or it is none of theirs.
-            Aborted: It is being changed again and again meanwhile.
+            NotFound: The tenant has no such request, or its owner is not among them.
+            Aborted: It changed during every attempt to read it.
         """
         for _ in range(READ_TRIES):
             row = await self._reader.fetch_one(
@@ -85,7 +85,7 @@ class RequestRepository:
             lists = [(store.PAGES_OF_ALL, asked)]
         else:
             lists = [(store.PAGES_OF_OWNER, {**asked, "owner_id": owner_id}) for owner_id in owners]
-        # A page of each owner, in the index's order: what it costs does not grow with what they own.
+        # One page per owner, in the index's order: the cost does not grow with how much they own.
         pages = [await self._reader.fetch(each.requests, **values, limit=page.rows) for each, values in lists]
         merged = list(islice(heapq.merge(*pages, key=attrgetter("signature_request_id"), reverse=True), page.rows))
         shown = page.cut(merged, "signature_request_id")
@@ -153,7 +153,7 @@ async def lock(transaction: Transaction, known: SignatureRequest) -> tuple[Signa
 
     Args:
         transaction: The transaction.
-        known: The request as it was read before; what never changes is taken from there.
+        known: The request as read before; its immutable parts are taken from there.
 
     Returns:
         The request as it is now, and its signatures' rows by signature.

@@ -1,4 +1,4 @@
-"""A signature request, whole and as one signer sees it. No I/O: a value is a request as it was at one moment."""
+"""A signature request, whole and as one signer sees it. No I/O: a value is a snapshot of a request."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -52,13 +52,13 @@ class PinnedRendition:
 
 @dataclass(frozen=True, slots=True)
 class Sealing:
-    """How sealing goes.
+    """The progress of sealing.
 
     Attributes:
-        attempts: Tries so far.
+        attempts: Attempts so far.
         last_reason: Reason of the last failure, or empty.
         next_attempt_time: When it is tried next, in microseconds.
-        blocked: Whether that reason does not pass by waiting.
+        blocked: Whether waiting will not resolve that reason.
     """
 
     attempts: int
@@ -69,7 +69,7 @@ class Sealing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignatureRequest:
-    """A signature request as it was at one moment.
+    """A snapshot of a signature request.
 
     Attributes:
         signature_request_id: Identifier.
@@ -81,13 +81,13 @@ class SignatureRequest:
         message: What the sender writes to the signers.
         create_time: When it was sent.
         documents: What is to be signed, in order.
-        rendition: What the signers are shown of them all; ``None`` in a request from before renditions were made.
+        rendition: What the signers are shown of them all; ``None`` for one sent before renditions existed.
         fields: What is to be filled in.
         people: The signers, by signature.
         progress: How far it has come.
         sealed_document_id: The sealed document; empty while there is none.
         revision: How often it was changed.
-        sealing: How sealing goes, while it does.
+        sealing: The progress of sealing, while it is under way.
     """
 
     signature_request_id: str
@@ -119,7 +119,7 @@ class SignatureRequest:
 
     @property
     def merged_document_id(self) -> str:
-        """The document that was merged for it; empty where there is none: its rendition is one document's own."""
+        """The document merged for it; empty if its rendition is a single document's own."""
         own = {document.document_id for document in self.documents}
         return "" if self.rendition is None or self.rendition.document_id in own else self.rendition.document_id
 

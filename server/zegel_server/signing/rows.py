@@ -52,7 +52,7 @@ def request_from_rows(
         signatures: Those of its signatures, in order.
         documents: Those of its documents, in order.
         people: Its signers, by signature; empty where they were not decrypted.
-        sealing: The order to seal it, where there is one.
+        sealing: The job to seal it, if there is one.
     """
     return SignatureRequest(
         signature_request_id=row.signature_request_id,

@@ -1,13 +1,14 @@
-"""Sealing a request that everybody has signed: one try, which either completes it or changes nothing.
+"""Seals a request that everybody has signed: one attempt, which either completes it or changes nothing.
 
 Invariants:
 
 * A request becomes ``DOWNLOADABLE`` with its sealed document, the event that names the document's hash, and the end of
-  the job to seal it, in one transaction. Whoever dies before it leaves nothing that counts.
-* The sealed file begins with the rendition that every signer's event binds, byte for byte: this process puts it there.
-* Nothing completes without the audit page, the evidence, the seal and its timestamps: what the sandbox returns is
-  looked at again, in another sandbox, before it is believed: its form, and what its pages show beside the rendition's.
-* The certificate that seals is the one that the trail names; where it was replaced meanwhile, the trail says so first.
+  the job to seal it, in one transaction. A crash before it leaves nothing that counts.
+* The sealed file begins, byte for byte, with the rendition that every signer's event binds; this process, not the
+  sandbox, puts it there.
+* Nothing completes without the audit page, the evidence, the seal and its timestamps: before the
+  sandbox's result is trusted, another sandbox checks its form and what its pages show beyond the rendition.
+* The sealing certificate is the one that the trail names; if it was replaced meanwhile, the trail records that first.
 * Times come from a timestamp authority; without one, the request waits.
 """
 
@@ -47,13 +48,13 @@ from zegel_server.signing.request import SignatureRequest
 from zegel_server.signing.values import Values
 
 EVIDENCE_WAIT_S: Final = 3.0
-"""How long a try waits for its events to come under a checkpoint: a sequencer signs one within 250 ms."""
+"""How long an attempt waits for a checkpoint that covers its events: a sequencer signs one within 250 ms."""
 NOT_YET: Final = frozenset({"NOT_INTEGRATED_YET", "NOT_WITNESSED_YET"})
-"""What passes by waiting a little: the sequencer's signature, and the witnesses'."""
+"""Reasons that a short wait resolves: the sequencer's signature is missing, or the witnesses'."""
 EVIDENCE_POLL_S: Final = 0.05
-"""How often it asks."""
+"""Seconds between checks while waiting."""
 TIMESTAMPS: Final = 2
-"""Timestamps in a sealed file at least (PAdES B-LTA): one on the seal, one over the whole document."""
+"""Minimum number of timestamps in a sealed file (PAdES B-LTA): one on the seal, one over the whole document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class SealMaterials:
 
     Attributes:
         identity: Its key and certificates.
-        timestamp: Who answers for the time.
+        timestamp: The timestamp authority.
         certificates: Further certificates, DER: the timestamp authority's chain, and the roots.
         read_crls: Gives the certificate revocation lists to embed, DER, as they are when a document is sealed.
         read_ocsps: Gives the OCSP responses to embed, likewise.
@@ -80,7 +81,7 @@ class SealMaterials:
         return hashlib.sha256(self.identity.chain[0]).hexdigest()
 
     def spec(self, reason: str, token_size: int = 0) -> SealSpec:
-        """The seal's parameters for the sandbox; it gets no key.
+        """The seal's parameters for the sandbox, which gets no key.
 
         Args:
             reason: Why it is sealed, for a viewer's signature panel.
@@ -100,7 +101,7 @@ class SealMaterials:
 
 @dataclass(slots=True)
 class _Callbacks:
-    """Answers the sandbox's calls and counts them."""
+    """Answers the sandbox's requests for signatures and timestamps, and counts them."""
 
     materials: SealMaterials
     signed: int = field(default=0)
@@ -125,11 +126,11 @@ class Sealer:
         database: Where the rows are.
         keys: Gives the signers' keys.
         recorder: Records the events.
-        documents: Has the renditions, and takes the sealed document.
-        trails: Has the evidence.
-        sandbox: Has the sandbox.
-        materials: What is sealed with.
-        evidence_wait_s: How long a try waits for its evidence, in seconds; a little where left out.
+        documents: Reads renditions, and stores the sealed document.
+        trails: Gives the evidence.
+        sandbox: The PDF sandbox.
+        materials: What the organisation seals with.
+        evidence_wait_s: How long an attempt waits for its evidence, in seconds; short by default.
     """
 
     def __init__(
@@ -156,7 +157,7 @@ class Sealer:
         self._requests = RequestRepository(database, keys)
 
     async def seal(self, job: Job) -> None:
-        """Completes a request; nothing is done where it waits for no seal.
+        """Completes a request; does nothing if it is not waiting to be sealed.
 
         Args:
             job: The job to seal it; it ends in the transaction that completes the request.
@@ -164,8 +165,8 @@ class Sealer:
         Raises:
             DataLoss: What is stored is damaged.
             FailedPrecondition: It can never be sealed as it is, such as with ``DOCUMENT_TOO_COMPLEX``.
-            LeaseLost: Another worker seals it by now; nothing was changed.
-            Unavailable: Not now: ``TIMESTAMP_UNAVAILABLE``, ``NOT_WITNESSED_YET`` and the like.
+            LeaseLost: Another worker is sealing it by now; nothing was changed.
+            Unavailable: It cannot be sealed now: ``TIMESTAMP_UNAVAILABLE``, ``NOT_WITNESSED_YET`` and the like.
         """
         tenant_id, signature_request_id = job.tenant_id, job.resource_id
         request = await self._requests.get(tenant_id, signature_request_id)
@@ -192,7 +193,7 @@ class Sealer:
         async with self._database.transaction() as transaction:
             before, _ = await repository.lock(transaction, request)
             if before.progress.state is not RequestState.ALL_SIGNED:
-                return  # another process was faster: its document is the one
+                return  # another process has sealed it: its document counts
             await queue.finish(transaction, job)
             await prepared.insert(transaction, before.owner_id)
             after = before.with_progress(before.progress.sealed(clock.now())).with_sealed_document(prepared.document_id)
@@ -222,7 +223,7 @@ class Sealer:
                 callbacks.timestamp,
             )
         except BaseException:
-            self._token_size = 0  # perhaps the room for a token was too small: the next try measures it
+            self._token_size = 0  # perhaps too small for a token: the next attempt measures it
             raise
         if callbacks.signed != 1 or callbacks.timestamped < TIMESTAMPS:
             raise _not_what_was_asked()
@@ -238,7 +239,7 @@ class Sealer:
         pinned = request.rendition
         if pinned is None:
             raise FailedPrecondition(
-                "The request is from before renditions were made; nothing that its signers saw can be sealed.",
+                "The request was sent before renditions existed, so what its signers saw cannot be sealed.",
                 reason="DOCUMENT_UNREADABLE",
             )
         data = await self._documents.read_rendition(request.tenant_id, pinned.document_id, pinned.version)
@@ -247,7 +248,7 @@ class Sealer:
         return data
 
     async def _evidence(self, request: SignatureRequest) -> Evidence:
-        """The trail, once it proves that everybody has signed and names the seal's certificate; waits a little."""
+        """The trail, once it proves that everybody has signed and names the seal's certificate; waits briefly."""
         wait = EVIDENCE_WAIT_S if self._evidence_wait_s is None else self._evidence_wait_s
         deadline = asyncio.get_running_loop().time() + wait
         certificate = self._materials.certificate_sha256

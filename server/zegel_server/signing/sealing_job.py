@@ -2,10 +2,9 @@
 
 Invariants:
 
-* A request is never given up: it is tried until it is sealed.
-* Where the reason of a failure does not pass by waiting, the request is *blocked*: it says so, and the first time its
-  trail does.
-* A tenant whose own key provider is away is put off as a whole.
+* A request is never given up: sealing is retried until it succeeds.
+* If waiting cannot resolve a failure, the request is marked *blocked*; the first time, its trail records it.
+* While a tenant's own key provider is unavailable, all the tenant's jobs are postponed.
 """
 
 from typing import Final, Protocol
@@ -19,14 +18,14 @@ from zegel_server.keys.providers import is_key_away
 from zegel_server.signing import store
 
 CONCURRENCY: Final = 2
-"""Requests sealed at a time: each takes a sandbox of its own and its originals in memory."""
+"""Requests sealed at a time: each takes a sandbox of its own, and memory for its documents."""
 FIRST_RETRY_S: Final = 0.5
-"""How long the first failure is waited out, before jitter."""
+"""Delay after the first failure, before jitter."""
 LONGEST_RETRY_S: Final = 300.0
-"""The longest that a failure is waited out: an authority that is back for five minutes is noticed."""
+"""The longest delay after a failure: an authority that is back for five minutes is noticed."""
 DEFECT_TRIES: Final = 10
-"""Tries, over some minutes, after which a defect of ours counts as lasting, such as a sandbox that stops at this file:
-some come of what else the machine does, and what a trail once says stays there."""
+"""Attempts, over some minutes, after which a defect of ours, such as a sandbox that stops on a file, counts as lasting:
+some failures come from the machine's load, and a trail's record cannot be taken back."""
 
 
 class Seals(Protocol):
@@ -42,7 +41,7 @@ class Seals(Protocol):
 
 
 def is_lasting(attempts: int, error: ZegelError | None) -> bool:
-    """Whether a failure does not pass by waiting.
+    """Whether waiting cannot resolve a failure.
 
     Args:
         attempts: How often it was tried.
@@ -54,7 +53,7 @@ def is_lasting(attempts: int, error: ZegelError | None) -> bool:
 
 
 def _is_ours(error: ZegelError) -> bool:
-    """Whether a failure is neither the request's nor a neighbour's: a defect, a sandbox that stopped or did wrong."""
+    """Whether a failure is Zegel's own: a defect, or a sandbox that stopped or misbehaved."""
     return error.reason == INTERNAL or (
         error.reason == Unavailable.default_reason and "dependency" not in error.metadata
     )

@@ -1,4 +1,4 @@
-"""What waits to be sealed, as the operator sees it: listed, counted, tried again at once."""
+"""Requests that wait to be sealed, for operators: listed, counted, and retried at once."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -20,11 +20,11 @@ _SHOWN: Final = {
     "blocked_time": "blocked_time",
     "next_attempt_time": "due_time",
 }
-"""What is shown of a job that seals, with the names that its request has for it."""
+"""The parts of a sealing job that are shown, under the names that a request uses for them."""
 
 
 def sealing_facts(job: ListedJob) -> dict[str, object]:
-    """What people and programs are shown of a request that waits to be sealed: times as RFC 3339 has them.
+    """What an operator is shown of a request that waits to be sealed, with times in RFC 3339.
 
     Args:
         job: The job that seals it.
@@ -38,7 +38,7 @@ class SealingQueue:
 
     Args:
         database: Where the jobs are.
-        gauge: Tells how many requests cannot be sealed as they are; ``None`` where nothing is told.
+        gauge: Metric of how many requests cannot be sealed as they are; ``None`` to set none.
     """
 
     def __init__(self, database: Database, gauge: Gauge | None = None) -> None:
@@ -46,7 +46,7 @@ class SealingQueue:
         self._gauge = gauge
 
     async def waiting(self) -> Sequence[ListedJob]:
-        """The jobs that seal, those first that cannot as they are; the resource of each is its request.
+        """The sealing jobs, blocked ones first; the resource of each is its request.
 
         Raises:
             Unavailable: The database does not answer.
@@ -54,7 +54,7 @@ class SealingQueue:
         return await self._jobs.list(JobFilter(kind=store.SEAL))
 
     async def retry(self, signature_request_id: str) -> None:
-        """Has a request tried at once, by whichever process looks first.
+        """Makes a request due now, for whichever process takes it first.
 
         Args:
             signature_request_id: The request.

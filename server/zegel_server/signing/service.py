@@ -2,7 +2,7 @@
 
 Invariants:
 
-* A request pins the version of each document, which the sender must reach at that moment, its hash, and the rendition
+* A request pins each document's version, which the sender must reach at that moment, with its hash, and the rendition
   that the signers are shown.
 * Names and mail addresses are stored only encrypted under each signer's own key; the leaf of the request's first event
   holds commitments to them.
@@ -56,9 +56,9 @@ class Signing:
         database: Where the rows are.
         keys: Gives the signers' keys.
         recorder: Records the events.
-        documents: What is to be signed.
+        documents: The documents to be signed.
         sessions: Opens the signers' sessions.
-        owners: Whom a request can be given to.
+        owners: Checks who may be given a request.
         renditions: Makes what the signers are shown.
     """
 
@@ -90,7 +90,7 @@ class Signing:
         Args:
             caller: Who sends it.
             new: What is asked for.
-            keep: Keeps the result for a repetition of the call.
+            keep: Remembers the answer, for a retry of the same call.
 
         Returns:
             The request, sent.
@@ -133,7 +133,7 @@ class Signing:
             },
         )
         async with self._database.transaction() as transaction:
-            # In one order, so that two requests over the same documents never wait for each other.
+            # In a fixed order, so that two requests for the same documents never deadlock.
             for document_id in sorted({document.document_id for document in sent.documents}):
                 await self._documents.pin(transaction, caller.tenant_id, document_id)
             if shown.merged is not None:
@@ -185,8 +185,8 @@ class Signing:
             etag: The etag last read, or empty.
 
         Raises:
-            Aborted: The ``etag`` is old.
-            FailedPrecondition: Signatures are not awaited any more (``SIGNATURE_REQUEST_CLOSED``).
+            Aborted: The ``etag`` is out of date.
+            FailedPrecondition: Signatures are no longer awaited (``SIGNATURE_REQUEST_CLOSED``).
             NotFound: Absent, or not the caller's to see.
         """
         return await self._change(
@@ -200,7 +200,7 @@ class Signing:
         )
 
     async def cancel(self, caller: Caller, signature_request_id: str, etag: str) -> SignatureRequest:
-        """Cancels a request; a second time changes nothing.
+        """Cancels a request; doing so again changes nothing.
 
         Args:
             caller: Who does it.
@@ -208,7 +208,7 @@ class Signing:
             etag: The etag last read, or empty.
 
         Raises:
-            Aborted: The ``etag`` is old.
+            Aborted: The ``etag`` is out of date.
             FailedPrecondition: Everybody has signed, or it ended otherwise (``SIGNATURE_REQUEST_CLOSED``).
             NotFound: Absent, or not the caller's to see.
         """
@@ -231,10 +231,10 @@ class Signing:
             etag: The etag last read, or empty.
 
         Raises:
-            Aborted: The ``etag`` is old.
+            Aborted: The ``etag`` is out of date.
             InvalidArgument: No owner is named.
             NotFound: Absent, or not the caller's to see; or the owner is.
-            PermissionDenied: It is not the caller's to give, or not to this owner (``GRANT_EXCEEDS_GRANTER``).
+            PermissionDenied: The caller may not give it away, or not to this owner (``GRANT_EXCEEDS_GRANTER``).
         """
         validation.identifier(signature_request_id, "req", "signature_request_id", KIND)
         check_named(owner_id)
@@ -277,7 +277,7 @@ class Signing:
     async def open_session(
         self, caller: Caller, signature_request_id: str, signature_id: str, expire_time: int
     ) -> OpenedSession:
-        """Opens a session for one signer, which the partner hands over; the trail records who opened it.
+        """Opens a session for one signer, whose token the partner passes on; the trail records who opened it.
 
         Args:
             caller: Who opens it.
@@ -318,7 +318,7 @@ class Signing:
 
         Args:
             caller: Who asks.
-            permission: By which permission.
+            permission: The permission required.
             signature_request_id: Its identifier.
             with_people: Whether to decrypt its signers' names and addresses, which takes the tenant's key.
 

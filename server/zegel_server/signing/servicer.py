@@ -1,4 +1,4 @@
-"""SigningService and CeremonyService: messages to the model and back, and nothing else."""
+"""SigningService and CeremonyService: they only convert between messages and the model."""
 
 from typing import Any
 

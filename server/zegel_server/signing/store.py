@@ -20,7 +20,7 @@ INSERT_SIGNATURE: Final = insert_into(signatures)
 
 TENANT_NAME: Final = Statement(select(tenants.c.name).where(tenants.c.tenant_id == bind("tenant_id")))
 
-# What a caller reaches is decided in the query: what is out of reach is not found, and costs no more than what is not.
+# The query itself decides what a caller reaches: what is out of reach is not found, and takes no longer to miss.
 REQUEST: Final = Statement(
     select(signature_requests, tenants.c.name.label("tenant_name"))
     .join(tenants, tenants.c.tenant_id == signature_requests.c.tenant_id)
@@ -38,7 +38,7 @@ LOCK_REQUEST: Final = Statement(
     )
     .with_for_update()
 )
-# With the request's revision, so that a reader outside of a transaction sees whether the two belong together.
+# With the request's revision, so that a reader outside a transaction sees whether the two are consistent.
 SIGNATURES: Final = Statement(
     select(signatures, signature_requests.c.revision.label("request_revision"))
     .join(signature_requests, signature_requests.c.signature_request_id == signatures.c.signature_request_id)
@@ -155,7 +155,7 @@ def _pages(*conditions: ColumnElement[bool]) -> Pages:
 PAGES_OF_ALL: Final = _pages()
 PAGES_OF_OWNER: Final = _pages(signature_requests.c.owner_id == bind("owner_id"))
 
-# From a place on, so that what could not be ended does not stand before all that follows.
+# Continues after a given request, so that those that could not be ended do not block all that follow.
 EXPIRED: Final = Statement(
     select(signature_requests.c.expire_time, signature_requests.c.signature_request_id, signature_requests.c.tenant_id)
     .where(

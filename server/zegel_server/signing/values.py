@@ -1,4 +1,4 @@
-"""What signers put into fields: values, the form in which they are stored, and their digest. No I/O.
+"""The values that signers put into fields, their stored form, and their digest. No I/O.
 
 Invariants:
 
@@ -14,7 +14,7 @@ from typing import Any, Literal, Self, cast
 from zegel.evidence.canonical import Json, dumps
 
 ValueKind = Literal["text", "checked", "typed", "drawn"]
-"""The form of a value: a text, a tick, a name typed as a mark, or a picture drawn as one."""
+"""The kind of a value: a text, a tick, a typed name or a drawn picture as a signature."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Value:
     """What a signer puts into a field.
 
     Attributes:
-        kind: Its form.
+        kind: Its kind.
         content: A ``str`` for ``text`` and ``typed``, a ``bool`` for ``checked``, a PNG for ``drawn``.
     """
 
@@ -46,7 +46,7 @@ class Value:
 
     @property
     def size(self) -> int:
-        """Bytes that it takes in a message."""
+        """Its size in a message, in bytes."""
         if isinstance(self.content, bytes):
             return len(self.content)
         return len(self.content.encode()) if isinstance(self.content, str) else 1
@@ -73,9 +73,9 @@ Values = Mapping[str, Value]
 
 
 def digest_of(values: Values) -> str:
-    """SHA-256 over the canonical form of values, in hex; a picture enters it as its own SHA-256.
+    """SHA-256 over the canonical form of values, in hex; a picture is represented by its own SHA-256.
 
-    The values can be guessed from it, so it is personal data, and is stored under the subject's key like them.
+    Since values could be guessed from it, it is personal data, and is stored under the subject's key as they are.
 
     Args:
         values: The values.
