@@ -1,7 +1,8 @@
 """Writes the SDK's generated messages, stubs and types from the contracts under ``protos/``.
 
 The proto package is the Python package (``zegel.document.v1``), so what protoc writes is taken as it is: no import is
-rewritten. The SDK's flat names are written with it, by ``scripts/face.py``. Invariants:
+rewritten. The SDK's flat names are written with it by ``scripts/face.py``, its services by ``scripts/services.py``.
+Invariants:
 
 * The output depends on the contracts and the locked generators alone; ``--check`` holds the tree to that.
 * A generated file that no contract yields any more is removed.
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from contracts import ROOT, Contracts, contract_paths, run_protoc
 from face import ENUMS, NAMES, write_face
+from services import METHODS, SERVICES, write_services
 
 SDK = ROOT / "clients/python"
 PACKAGES = "zegel/*/v1"
@@ -51,7 +53,9 @@ def generate(target: Path) -> list[Path]:
     for folder in versions | {folder.parent for folder in versions}:
         package = ".".join(folder.relative_to(target).parts)
         (folder / "__init__.py").write_text(f'"""Generated from the contracts of ``{package}``."""\n', encoding="utf-8")
-    write_face(target, Contracts.compiled())
+    compiled = Contracts.compiled()
+    write_face(target, compiled)
+    write_services(target, compiled)
     return sorted(path.relative_to(target) for path in target.rglob("*") if path.is_file())
 
 
@@ -88,7 +92,7 @@ def committed() -> list[Path]:
     versions = sorted(SDK.glob(PACKAGES))
     found = {path for folder in versions for pattern in GENERATED for path in folder.glob(pattern)}
     found |= {path for folder in versions for path in folder.parent.glob("__init__.py")}
-    found |= {path for path in (SDK / ENUMS, SDK / NAMES) if path.exists()}
+    found |= {path for path in (SDK / ENUMS, SDK / NAMES, SDK / SERVICES, SDK / METHODS) if path.exists()}
     return sorted(path.relative_to(SDK) for path in found)
 
 

@@ -18,16 +18,14 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 from google.protobuf.descriptor_pb2 import MethodOptions
 
 import own_tree
-import zegel
+import zegel.aio
 from contracts import Contracts, GenerationError, value_name
 from reference_sdk import SDK_INTRODUCTION, command_pages, paragraph, sdk_pages
+from services import TRANSFERS
 from zegel._internal.surface import Declared
 from zegel_server.permissions.model import BUILT_IN
 
 REFERENCE: Final = own_tree.TREE / "docs/reference"
-
-TRANSFERS: Final = {"UploadDocument": "documents.upload", "DownloadDocument": "documents.download"}
-"""What the SDK has in place of a thin method."""
 
 SCALARS: Final = {
     getattr(FieldDescriptor, name): name.removeprefix("TYPE_").lower()
@@ -83,19 +81,17 @@ class Reference:
     @cached_property
     def _calls(self) -> Mapping[str, str]:
         """How the SDK calls a method, by the full name of its request."""
-        client = zegel.Client("localhost:1", insecure=True)
-        return {
-            declared.request.DESCRIPTOR.full_name: f"{service}.{name}"
-            for service, value in vars(client).items()
-            for name in dir(type(value))
-            if isinstance(declared := getattr(type(value), name, None), Declared)
-        }
+        calls = [sdk_calls(kind("localhost:1", insecure=True)) for kind in (zegel.Client, zegel.aio.Client)]
+        return {name: call for name, call in calls[0].items() if name in calls[1]}
 
     def _method(self, method: MethodDescriptor) -> Iterator[str]:
         yield from ("", f"### {method.name}", "", self._comment(method.full_name), "")
         call = TRANSFERS.get(method.name) or self._calls.get(method.input_type.full_name)
         if call is None:
-            raise GenerationError(f"{method.full_name} has no method in the SDK")
+            service = method.containing_service.name.removesuffix("Service")
+            raise GenerationError(
+                f"{method.full_name} has no method in the SDK: zegel.Client and zegel.aio.Client need {service}Methods"
+            )
         yield f"- Python: `client.{call}`"
         streams = {(True, False): ", a stream of requests", (False, True): ", a stream of answers"}
         kind = streams.get((method.client_streaming, method.server_streaming), "")
@@ -143,6 +139,20 @@ class Reference:
                 scopes.setdefault(str(grant.scope.name), []).append(f"`{grant.permission}`")
             for scope in sorted(scopes):
                 yield f"- `{scope}`: {', '.join(scopes[scope])}"
+
+
+def sdk_calls(client: object) -> Mapping[str, str]:
+    """How a client calls the methods that it has, such as ``identity.get_tenant``, by the full name of the request.
+
+    Args:
+        client: The client.
+    """
+    return {
+        declared.request.DESCRIPTOR.full_name: f"{service}.{name}"
+        for service, value in vars(client).items()
+        for name in dir(type(value))
+        if isinstance(declared := getattr(type(value), name, None), Declared)
+    }
 
 
 def _short(package: str) -> str:

@@ -9,7 +9,9 @@ ROOT = Path(__file__).resolve().parents[1]
 GENERATED = ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py", "_pb2_grpc.pyi")
 """How the name of a file ends that ``scripts/generate_protos.py`` wrote."""
 
-GENERATED_FILES = frozenset({Path("clients/python/zegel/_names.py"), Path("clients/python/zegel/enums.py")})
+GENERATED_FILES = frozenset(
+    Path("clients/python/zegel") / name for name in ("_names.py", "_services.py", "_internal/methods.py", "enums.py")
+)
 """What else it wrote."""
 
 CODE = frozenset({".py", ".proto", ".sh", ".go", ".ts", ".java", ".sql"})

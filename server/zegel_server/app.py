@@ -5,13 +5,11 @@ keys and blobs; then the domains; the port last, once everything behind it answe
 """
 
 import asyncio
-from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from google.protobuf.descriptor import ServiceDescriptor
 from prometheus_client import CollectorRegistry, Gauge, start_http_server
 
 from zegel_server.audit.cosignatures import Cosignatures
@@ -24,7 +22,7 @@ from zegel_server.audit.servicer import AuditServicer
 from zegel_server.audit.witness_feeder import WitnessFeeder
 from zegel_server.audit.witnesses import parse_witnesses
 from zegel_server.config import Settings
-from zegel_server.core import AUDIT, CEREMONY, DOCUMENT, IDENTITY, PERMISSION, SIGNING, Core
+from zegel_server.core import SERVICES, Core
 from zegel_server.credentials.keyed_certificate import fingerprint
 from zegel_server.credentials.loading import Credentials, open_credentials
 from zegel_server.documents.downloads import Downloads
@@ -38,7 +36,7 @@ from zegel_server.documents.servicer import DocumentServicer
 from zegel_server.documents.signing_documents import SigningDocuments
 from zegel_server.documents.upload_progress import ProgressStore
 from zegel_server.documents.uploads import Uploads
-from zegel_server.edge.endpoints import NO_CODECS, Codec, endpoints_of
+from zegel_server.edge.endpoints import Served, endpoints_by_service
 from zegel_server.edge.grpc_adapter.server import Server
 from zegel_server.edge.idempotency import Answers
 from zegel_server.edge.limits import Budget, Limits
@@ -235,23 +233,17 @@ class Domains:
         stack.push_async_callback(domains.janitor.close)
         return domains
 
-    def servicers(self) -> list[tuple[ServiceDescriptor, object, Mapping[str, Codec]]]:
-        """Each service with its servicer, and the codecs of its methods that have their own."""
+    def servicers(self) -> list[Served]:
+        """What serves each service: one entry a service, and the server starts only if none is missing."""
         core = self.core
         answers = Answers(core.database, core.keys)
-        identity = IdentityServicer(core.identity, core.sessions, self.exchange, answers)
-        documents = DocumentServicer(answers, self.documents, self.uploads, self.downloads)
-        permissions = PermissionServicer(core.permissions, answers)
-        signing = SigningServicer(self.signing, self.signer_links, answers)
-        ceremony = CeremonyServicer(self.ceremony, answers)
-        audit = AuditServicer(self.audit)
         return [
-            (IDENTITY, identity, NO_CODECS),
-            (DOCUMENT, documents, DOCUMENT_CODECS),
-            (SIGNING, signing, NO_CODECS),
-            (CEREMONY, ceremony, NO_CODECS),
-            (AUDIT, audit, NO_CODECS),
-            (PERMISSION, permissions, NO_CODECS),
+            Served(IdentityServicer(core.identity, core.sessions, self.exchange, answers)),
+            Served(DocumentServicer(answers, self.documents, self.uploads, self.downloads), DOCUMENT_CODECS),
+            Served(SigningServicer(self.signing, self.signer_links, answers)),
+            Served(CeremonyServicer(self.ceremony, answers)),
+            Served(AuditServicer(self.audit)),
+            Served(PermissionServicer(core.permissions, answers)),
         ]
 
 
@@ -321,8 +313,8 @@ class App:
         )
         certificates = settings.tls_client_authority is not None
         server = Server(pipeline, credentials.tls, certificates=certificates, reuse_port=reuse_port)
-        for service, servicer, codecs in domains.servicers():
-            server.add(service.full_name, endpoints_of(service, servicer, core.methods, codecs))
+        for name, endpoints in endpoints_by_service(SERVICES, domains.servicers(), core.methods).items():
+            server.add(name, endpoints)
         if settings.serves_reflection:
             server.reflect()
         operator_key = await self._operator_key() if settings.development else None

@@ -3,18 +3,13 @@
 Together with ``app`` this is the composition root: nothing else builds collaborators.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Final, Self
 
-from zegel.audit.v1 import audit_service_pb2
-from zegel.document.v1 import document_service_pb2
-from zegel.identity.v1 import identity_service_pb2
-from zegel.permission.v1 import permission_service_pb2
-from zegel.signing.v1 import (
-    ceremony_service_pb2,
-    signing_service_pb2,
-)
+from google.protobuf.descriptor import ServiceDescriptor
+
+from zegel import _services
 from zegel_server import clock
 from zegel_server.audit.check import AuditCheck
 from zegel_server.audit.log import Log
@@ -44,15 +39,10 @@ from zegel_server.permissions.policies import Policies
 from zegel_server.permissions.service import Permissions
 from zegel_server.storage import open_blob_store
 
-IDENTITY: Final = identity_service_pb2.DESCRIPTOR.services_by_name["IdentityService"]
-DOCUMENT: Final = document_service_pb2.DESCRIPTOR.services_by_name["DocumentService"]
-SIGNING: Final = signing_service_pb2.DESCRIPTOR.services_by_name["SigningService"]
-CEREMONY: Final = ceremony_service_pb2.DESCRIPTOR.services_by_name["CeremonyService"]
-AUDIT: Final = audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"]
-PERMISSION: Final = permission_service_pb2.DESCRIPTOR.services_by_name["PermissionService"]
-
-SERVICES: Final = (IDENTITY, DOCUMENT, SIGNING, CEREMONY, AUDIT, PERMISSION)
-"""Every service of the contracts."""
+SERVICES: Final[Mapping[type, ServiceDescriptor]] = {
+    service.servicer: service.descriptor for service in _services.SERVICES
+}
+"""Every service of the contracts, by the generated class that its servicer derives from."""
 
 
 class NotReady(Exception):  # noqa: N818 - it says what is missing, and is told as it is
@@ -72,7 +62,7 @@ class Core:
         self.settings = settings
         self.database = database
         self.root_keys = root_keys
-        self.methods = read_contracts(SERVICES)
+        self.methods = read_contracts(SERVICES.values())
         self.keys = Keys(database, root_keys, max_age_s=settings.key_max_age_s)
         self.recorder = Recorder(self.keys)
         self.refusals = Refusals(database, self.recorder)

@@ -41,13 +41,9 @@ from security.tokens import ahead
 from security.world import LIMITS_OFF
 from support.flow import Office, open_office
 from support.server import sqlite_server
+from zegel._services import SERVICES
 from zegel.audit.v1 import audit_service_pb2 as audit
-from zegel.audit.v1 import audit_service_pb2_grpc as audit_rpc
-from zegel.document.v1 import document_service_pb2_grpc as document_rpc
-from zegel.identity.v1 import identity_service_pb2_grpc as identity_rpc
-from zegel.permission.v1 import permission_service_pb2_grpc as permission_rpc
 from zegel.signing.v1 import signing_service_pb2 as signing
-from zegel.signing.v1 import signing_service_pb2_grpc as signing_rpc
 from zegel_server import clock
 
 MEMBERS: Final = 6
@@ -124,14 +120,7 @@ def _work(office: Office, who: str, sender: zegel.Client) -> tuple[Work, str]:
 
 
 def _methods(channel: grpc.aio.Channel) -> dict[str, Any]:
-    stubs = (
-        audit_rpc.AuditServiceStub(channel),
-        document_rpc.DocumentServiceStub(channel),
-        identity_rpc.IdentityServiceStub(channel),
-        permission_rpc.PermissionServiceStub(channel),
-        signing_rpc.SigningServiceStub(channel),
-    )
-    return {name: method for stub in stubs for name, method in vars(stub).items()}
+    return {name: method for service in SERVICES for name, method in vars(service.stub(channel)).items()}
 
 
 async def _run(office: Office, cast: Cast, goal: tuple[int, int], seed: int, *, tell: bool) -> Outcome:

@@ -49,7 +49,7 @@ class Rpc:
 
 
 def _rpcs() -> Iterator[Rpc]:
-    for service in SERVICES:
+    for service in SERVICES.values():
         for descriptor in service.methods:
             yield Rpc(descriptor.name, read_method(descriptor), descriptor)
 

@@ -352,7 +352,7 @@ def open_world(server: ServerProcess) -> Iterator[World]:
     Args:
         server: A fresh server, its limits off: most of what is sent to it is refused.
     """
-    known = {method.permission for method in read_contracts(SERVICES).values()}
+    known = {method.permission for method in read_contracts(SERVICES.values()).values()}
     assert set().union(*(held_by(name) for name in BUILT_IN)) <= known
     with open_office(server, "Matrix") as office, open_office(server, "Beside") as beside:
         maker, other_maker = _Maker(office), _Maker(beside)

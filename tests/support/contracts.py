@@ -12,7 +12,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from zegel_server.core import SERVICES
 
-METHODS: list[MethodDescriptor] = [method for service in SERVICES for method in service.methods]
+METHODS: list[MethodDescriptor] = [method for service in SERVICES.values() for method in service.methods]
 """Every method of every service."""
 
 NO_SIDE_EFFECTS = descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS

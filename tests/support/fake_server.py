@@ -16,23 +16,9 @@ import grpc.aio
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 
-from zegel.audit.v1 import audit_service_pb2_grpc as audit
-from zegel.document.v1 import document_service_pb2_grpc as document
-from zegel.identity.v1 import identity_service_pb2_grpc as identity
-from zegel.permission.v1 import permission_service_pb2_grpc as permission
-from zegel.signing.v1 import ceremony_service_pb2_grpc as ceremony
-from zegel.signing.v1 import signing_service_pb2_grpc as signing
+from zegel._services import SERVICES
 
 ResultT = TypeVar("ResultT")
-
-ADD: dict[type, Any] = {
-    identity.IdentityServiceServicer: identity.add_IdentityServiceServicer_to_server,
-    document.DocumentServiceServicer: document.add_DocumentServiceServicer_to_server,
-    signing.SigningServiceServicer: signing.add_SigningServiceServicer_to_server,
-    ceremony.CeremonyServiceServicer: ceremony.add_CeremonyServiceServicer_to_server,
-    audit.AuditServiceServicer: audit.add_AuditServiceServicer_to_server,
-    permission.PermissionServiceServicer: permission.add_PermissionServiceServicer_to_server,
-}
 
 
 def details(
@@ -115,9 +101,9 @@ def serving(*servicers: object, credentials: grpc.ServerCredentials | None = Non
     async def start() -> tuple[grpc.aio.Server, int]:
         server = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
         for servicer in servicers:
-            for kind, add in ADD.items():
-                if isinstance(servicer, kind):
-                    add(servicer, server)
+            for service in SERVICES:
+                if isinstance(servicer, service.servicer):
+                    service.add_to_server(servicer, server)
         if credentials is None:
             port = server.add_insecure_port("127.0.0.1:0")
         else:

@@ -15,17 +15,11 @@ from google.protobuf.descriptor import MethodDescriptor
 
 import zegel
 from support.fake_server import details
-from zegel.audit.v1 import audit_service_pb2
-from zegel.document.v1 import document_service_pb2
-from zegel.identity.v1 import identity_service_pb2
+from zegel import _services
 
 ResultT = TypeVar("ResultT")
 
-SERVICES: Final = {
-    name: service
-    for file in (audit_service_pb2, document_service_pb2, identity_service_pb2)
-    for name, service in file.DESCRIPTOR.services_by_name.items()
-}
+SERVICES: Final = {service.descriptor.name: service.descriptor for service in _services.SERVICES}
 PATIENCE_S: Final = 30.0
 """How long a call that a test expects may be in coming: it fails then, and does not hang."""
 

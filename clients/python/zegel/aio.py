@@ -20,9 +20,7 @@ from zegel._internal.channel import PathLike
 from zegel._internal.download import Content as DownloadContent
 from zegel._internal.download import Progress as DownloadProgress
 from zegel._internal.download import download, download_request
-from zegel._internal.port import Call, Link
-from zegel._internal.ports import AioPort
-from zegel._internal.services import (
+from zegel._internal.methods import (
     AuditMethods,
     CeremonyMethods,
     DocumentMethods,
@@ -30,6 +28,8 @@ from zegel._internal.services import (
     PermissionMethods,
     SigningMethods,
 )
+from zegel._internal.port import Call, Link
+from zegel._internal.ports import AioPort
 from zegel._internal.source import Content
 from zegel._internal.surface import AioService
 from zegel._internal.upload import Progress as UploadProgress

@@ -11,20 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
+from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 
-from zegel.audit.v1 import audit_service_pb2, audit_service_pb2_grpc
-from zegel.document.v1 import document_service_pb2, document_service_pb2_grpc
-from zegel.identity.v1 import identity_service_pb2, identity_service_pb2_grpc
-from zegel.permission.v1 import permission_service_pb2, permission_service_pb2_grpc
-from zegel.signing.v1 import (
-    ceremony_service_pb2,
-    ceremony_service_pb2_grpc,
-    signing_service_pb2,
-    signing_service_pb2_grpc,
-)
+from zegel._services import SERVICES, Service
 
 UNARY_TIMEOUT_S: Final = 30.0
 """Default deadline of a unary call, its retries included: the longest that a server allows."""
@@ -42,15 +33,6 @@ RETRY_POLICY: Final = {
     "retryableStatusCodes": ["UNAVAILABLE"],
 }
 """How gRPC retries; see gRFC A6."""
-
-_CONTRACTS: Final[tuple[tuple[FileDescriptor, Any], ...]] = (
-    (identity_service_pb2.DESCRIPTOR, identity_service_pb2_grpc),
-    (document_service_pb2.DESCRIPTOR, document_service_pb2_grpc),
-    (signing_service_pb2.DESCRIPTOR, signing_service_pb2_grpc),
-    (ceremony_service_pb2.DESCRIPTOR, ceremony_service_pb2_grpc),
-    (audit_service_pb2.DESCRIPTOR, audit_service_pb2_grpc),
-    (permission_service_pb2.DESCRIPTOR, permission_service_pb2_grpc),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,24 +56,22 @@ class Rpc:
     doc: str
 
 
-def _read(method: MethodDescriptor, generated: Any) -> Rpc:
-    service = method.containing_service
+def _read(method: MethodDescriptor, service: Service) -> Rpc:
     level = method.GetOptions().idempotency_level
     return Rpc(
-        service=service.full_name,
+        service=service.descriptor.full_name,
         name=method.name,
-        stub=getattr(generated, f"{service.name}Stub"),
+        stub=service.stub,
         repeatable=level in {MethodOptions.NO_SIDE_EFFECTS, MethodOptions.IDEMPOTENT},
         takes_request_id="request_id" in method.input_type.fields_by_name,
-        doc=getattr(generated, f"{service.name}Servicer").__dict__[method.name].__doc__ or "",
+        doc=vars(service.servicer)[method.name].__doc__ or "",
     )
 
 
 def _methods() -> Iterator[tuple[str, Rpc]]:
-    for file, generated in _CONTRACTS:
-        for service in file.services_by_name.values():
-            for method in service.methods:
-                yield method.input_type.full_name, _read(method, generated)
+    for service in SERVICES:
+        for method in service.descriptor.methods:
+            yield method.input_type.full_name, _read(method, service)
 
 
 RPCS: Final[Mapping[str, Rpc]] = dict(_methods())
