@@ -34,10 +34,11 @@ if __name__ == "__main__":
     sys.path[:0] = [str(ROOT / each) for each in ("server", "clients/python", "tests")]
 
 import zegel
-from support.flow import Office, Uploading, big_pdf, chunks, end_of, open_office
+from support.flow import Office, Uploading, big_pdf, chunks, end_of, open_office, until
 from support.server import ServerProcess, rows, sqlite_server
 from zegel.document.v1.document_service_pb2 import UploadDocumentRequest, UploadSpec
 from zegel_server.documents.parts import part_count, part_key
+from zegel_server.documents.removal import DELETE_BLOBS
 
 SIZES = (2_000, 700_000, 5 << 20, 9 << 20, 14 << 20)
 PATIENCE_S = 180.0
@@ -288,6 +289,12 @@ def tidy(server: ServerProcess) -> dict[str, int]:
     }
 
 
+def _removed(server: ServerProcess) -> bool | None:
+    """True once no folder of blobs waits to be removed."""
+    query = f"SELECT last_reason FROM jobs WHERE kind = '{DELETE_BLOBS}'"  # noqa: S608 - our own
+    return None if rows(server.rows_url, query) else True
+
+
 def campaign(count: int, seed: int, tally: Tally | None = None) -> tuple[Tally, dict[str, Any]]:
     """A whole campaign on a server of its own.
 
@@ -308,7 +315,7 @@ def campaign(count: int, seed: int, tally: Tally | None = None) -> tuple[Tally, 
         # What was begun and never finished: a partner that gives up, or a week that passes.
         for (upload_id,) in rows(server.rows_url, "SELECT upload_id FROM uploads WHERE state = 'OPEN'"):
             office.owner.documents.cancel_upload(upload_id=upload_id)
-        time.sleep(6)  # the chore that removes what was given up runs every five seconds
+        until(lambda: _removed(server), "the removal of what was given up")
         left = tidy(server)
         tally.problems += [f"a defect: {each['trace']}" for each in server.defects()]
     return tally, {**tally.figures(), "seed": seed, **left, "problems": tally.problems[:5]}

@@ -126,20 +126,26 @@ def test_a_blob_store_that_is_gone(on_s3: tuple[Office, versitygw.S3Server]) -> 
 
 
 def test_an_upload_outlives_a_blob_store_that_is_gone_for_a_while(on_s3: tuple[Office, versitygw.S3Server]) -> None:
+    """It goes away while messages are under way, and is back only after the upload itself had to begin anew."""
     office, store = on_s3
+    kept = office.sender.documents.upload(SMALL, title="Before")
     told: list[int] = []
     again: list[versitygw.S3Server] = []
 
     def progress(done: int, _all: int | None) -> None:
         told.append(done)
-        if len(told) == 6:
+        if store.process.poll() is None and done >= 6 * MIB:
             store.stop()
-        if len(told) > 12 and not again:
+            with refused("UNAVAILABLE", "DEPENDENCY_UNAVAILABLE", dependency="storage"):
+                office.sender.documents.download(kept.document_id)
+        elif not again and len(told) > 1 and done <= told[-2]:
             again.append(versitygw.start(store.root, store.port, store.environment))
 
     try:
-        document = office.sender.documents.upload(big_pdf(20 * MIB), title="Long", progress=progress)
-        whole(office, document.document_id, big_pdf(20 * MIB))
+        document = office.sender.documents.upload(LARGE, title="Long", progress=progress)
+        assert again, "the upload never noticed that the store was away"
+        whole(office, document.document_id, LARGE)
+        whole(office, kept.document_id, SMALL)
     finally:
         for each in again:
             each.stop()

@@ -62,6 +62,26 @@ def soon(seconds: float) -> Timestamp:
     return at
 
 
+def expire(office: Office, request: zegel.SignatureRequest, seconds: float) -> None:
+    """Has a request expire so soon; on a machine that was held up for longer, it is asked again for a later time."""
+
+    def reschedule() -> bool | None:
+        changed = zegel.SignatureRequest(
+            signature_request_id=request.signature_request_id,
+            etag=office.get(request).etag,
+            expire_time=soon(seconds),
+        )
+        try:
+            office.sender.signing.update_signature_request(
+                signature_request=changed, update_mask=FieldMask(paths=["expire_time"])
+            )
+        except zegel.InvalidArgument:
+            return None
+        return True
+
+    until(reschedule, "the new time")
+
+
 def others_agree(done: Finished, authority: bytes, folder: Path) -> None:
     """Other people's tools find the file good as well."""
     path = folder / "signed.pdf"
@@ -249,10 +269,11 @@ def test_a_canceled_request_takes_no_signature(office: Office) -> None:
 
 
 def test_a_request_expires_by_itself(office: Office) -> None:
-    request = office.send(expire_time=soon(1.5))
+    request = office.send()
     first = office.signer(request, 0)
     ready(first, [typed("signature-0", "Sanne")])
-    until(lambda: office.get(request).state != AWAITING or None, "the end", 20)
+    expire(office, request, 1.5)
+    until(lambda: office.get(request).state != AWAITING or None, "the end")
     assert office.get(request).state == state("EXPIRED")
     assert set(statuses(office.get(request))) == {"EXPIRED"}
     with refused("FAILED_PRECONDITION", "RECIPIENT_EXPIRED"):
@@ -261,9 +282,10 @@ def test_a_request_expires_by_itself(office: Office) -> None:
 
 
 def test_a_request_is_expired_the_moment_it_is_even_before_the_sweep(office: Office) -> None:
-    request = office.send(expire_time=soon(0.8))
+    request = office.send()
     first = office.signer(request, 0)
     ready(first, [typed("signature-0", "Sanne")])
+    expire(office, request, 0.8)
 
     def ask() -> zegel.ZegelError | None:
         try:
@@ -272,7 +294,7 @@ def test_a_request_is_expired_the_moment_it_is_even_before_the_sweep(office: Off
             return error
         return None
 
-    assert until(ask, "the refusal", 10).reason == "RECIPIENT_EXPIRED"
+    assert until(ask, "the refusal").reason == "RECIPIENT_EXPIRED"
     with refused("FAILED_PRECONDITION", "RECIPIENT_EXPIRED"):
         first.ceremony.sign_documents()
     assert statuses(office.get(request))[0] != "SIGNED"

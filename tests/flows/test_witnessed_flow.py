@@ -3,7 +3,6 @@
 import json
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from typer.testing import CliRunner
 import zegel
 from support import zegelcheck
 from support.flow import DOWNLOADABLE, open_office, sign, until
-from support.server import ServerProcess
+from support.server import ServerProcess, rows
 from support.witnesses import WitnessProcess, litewitness
 from zegel.cli.commands import app
 from zegel.evidence.exporting import check_export
@@ -65,8 +64,10 @@ def test_a_file_is_sealed_once_both_witnesses_have_cosigned(witnessed: Witnessed
         sign(office.signer(request, 0), 0)
         witnessed.ours.kill()
         sign(office.signer(request, 1), 1)
-        time.sleep(6.0)
-        assert office.get(request).state != DOWNLOADABLE  # one of two is away
+        waiting = f"SELECT last_reason FROM jobs WHERE resource_id = '{request.signature_request_id}'"  # noqa: S608 - our own
+        refused = [("NOT_WITNESSED_YET",)]
+        until(lambda: rows(server.rows_url, waiting) == refused or None, "a try to seal without one of the two")
+        assert office.get(request).state != DOWNLOADABLE
         witnessed.ours.start()
         done = office.sealed(request)
 

@@ -148,15 +148,18 @@ async def test_a_running_stream_ends_once_the_authentication_is_too_old(api: Api
     stub = audit_service_pb2_grpc.AuditServiceStub(api.channel)
     stream = stub.WatchEvents(audit_service_pb2.WatchEventsRequest(), metadata=admin.metadata)
 
+    begun = asyncio.Event()
+
     async def read() -> None:
         async for _ in stream:
-            pass
+            begun.set()
 
     reading = asyncio.create_task(read())
-    await asyncio.sleep(0.3)
+    async with asyncio.timeout(60):
+        await begun.wait()  # it begins with all that has happened
     assert not reading.done()
     await age(api, admin, 2 * HOUR)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert stepped_up(await refusal(reading), "audit.read", HOUR)
 
 
