@@ -8,6 +8,7 @@ root key and the old root key is destroyed.
 Invariants:
 
 * At every moment each wrapped key opens with a tenant key that stands; a step that is interrupted is done again.
+* A key that was destroyed stays destroyed, also where that happened while it was being wrapped anew.
 * A tenant key is deleted only once nothing is wrapped under it, checked under a lock that waits for who ``hold``s it;
   the database refuses to delete one that a row names, whether this module knows the row's table or not.
 * A root key is destroyed only once no tenant key that stands is wrapped with it.
@@ -19,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import LargeBinary, bindparam, case, delete, func, null, select, update
 
 from zegel_server import clock
 from zegel_server.crypto import (
@@ -31,7 +32,7 @@ from zegel_server.crypto import (
     WrappedTenantKey,
     rewrap_dek,
 )
-from zegel_server.db import Database, Row, Statement, StillReferenced, Transaction, bind, insert_into
+from zegel_server.db import Database, Row, Statement, StillReferenced, Transaction, UniqueViolation, bind, insert_into
 from zegel_server.db.ownership import shown
 from zegel_server.db.schema import metadata, own_key_providers, tenant_keys
 from zegel_server.db.wrapped_keys import WrappedKeyTable, wrapped_key_tables
@@ -66,7 +67,13 @@ class _Holding:
                 *(column == bind(f"row_{column.name}") for column in row_key),
                 table.c.key_version == bind("old_version"),
             )
-            .values(wrapped_key=bind("new_wrapped_key"), key_version=bind("new_version"))
+            .values(
+                # A key that was destroyed since its row was read stays destroyed.
+                wrapped_key=case(
+                    (table.c.wrapped_key.is_(None), null()), else_=bindparam("new_wrapped_key", type_=LargeBinary)
+                ),
+                key_version=bind("new_version"),
+            )
         )
         self.left = Statement(select(func.count().label("left")).select_from(table).where(*under))
 
@@ -166,6 +173,7 @@ class Rotation:
             erase: Whether also to destroy the root keys before: what was purged is then gone from old copies too.
 
         Raises:
+            Aborted: They are being rotated at the same time, or the tenant was moved to another key provider.
             DataLoss: A stored key is damaged; nothing of it was changed.
             FailedPrecondition: Keys that the schema does not declare are wrapped under the old tenant key, which stays.
             Unavailable: The key provider or the database does not answer; do it again.
@@ -177,17 +185,20 @@ class Rotation:
             raise DataLoss("A tenant key's row is missing.")
         version = int(rows[-1].key_version) + 1
         new, wrapped = await self._hierarchy.new_tenant_key(f"{tenant_id}/{version}", tenant_id)
-        async with self._database.transaction() as transaction:
-            await _hold_provider(transaction, tenant_id, wrapped.wrapped.root_key_id)
-            await transaction.execute(
-                _INSERT,
-                tenant_id=tenant_id,
-                key_version=version,
-                root_key_id=wrapped.wrapped.root_key_id,
-                wrapped_key=wrapped.wrapped.blob,
-                commitment=wrapped.commitment,
-                create_time=clock.now(),
-            )
+        try:
+            async with self._database.transaction() as transaction:
+                await _hold_provider(transaction, tenant_id, wrapped.wrapped.root_key_id)
+                await transaction.execute(
+                    _INSERT,
+                    tenant_id=tenant_id,
+                    key_version=version,
+                    root_key_id=wrapped.wrapped.root_key_id,
+                    wrapped_key=wrapped.wrapped.blob,
+                    commitment=wrapped.commitment,
+                    create_time=clock.now(),
+                )
+        except UniqueViolation:
+            raise Aborted("The tenant's keys are being rotated by another process at this moment.") from None
         rewrapped = 0
         for row in rows:
             old = await self._hierarchy.unwrap_tenant_key(stored_tenant_key(row))

@@ -4,8 +4,8 @@ import asyncio
 import hashlib
 import os
 import shutil
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from zegel_server.crypto import KeyDestroyed, open_root_keys
 from zegel_server.db import Statement, bind
 from zegel_server.db.schema import document_versions, subjects, tenant_keys, uploads
 from zegel_server.documents.parts import whole_parts_size
-from zegel_server.errors import ZegelError
+from zegel_server.errors import Aborted, ZegelError
 from zegel_server.keys import rotation
 from zegel_server.keys.rotation import Rotation
 
@@ -271,12 +271,59 @@ async def test_two_rotations_at_once_lose_nothing(world: World) -> None:
         *(rotation_of(world).rotate(world.tenant_id) for _ in range(2)), return_exceptions=True
     )
     assert any(not isinstance(each, BaseException) for each in outcomes)
+    assert all(isinstance(each, Aborted) for each in outcomes if isinstance(each, BaseException))
     for document_id, data in known.items():
         assert await world.download(caller, document_id) == data
     await rotation_of(world).rotate(world.tenant_id)
     assert len(await tenant_keys_of(world)) == 1
     for document_id, data in known.items():
         assert await world.download(caller, document_id) == data
+
+
+class Before:
+    """A database of which something is done before a given transaction begins."""
+
+    def __init__(self, database: Any, at: int, act: Callable[[], Awaitable[None]]) -> None:
+        self._database = database
+        self._left = at
+        self._act = act
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Any]:
+        self._left -= 1
+        if not self._left:
+            await self._act()
+        async with self._database.transaction() as transaction:
+            yield transaction
+
+
+DOCUMENTS, SUBJECTS = 2, 3
+"""The transactions that wrap the keys of documents, and of subjects; the first one has the new tenant key."""
+
+
+@pytest.mark.parametrize("at", [DOCUMENTS, SUBJECTS])
+async def test_what_is_destroyed_while_it_is_wrapped_anew_stays_destroyed(world: World, at: int) -> None:
+    caller = world.member(Scope.ANY)
+    gone, kept = await world.upload(caller, pdf_of(3000)), await world.upload(caller, pdf_of(4000))
+    forgotten = await world.keys.subject(world.tenant_id, EMAIL)
+    await world.documents.delete(caller, gone, "")
+
+    async def destroy() -> None:
+        if at == DOCUMENTS:
+            await world.documents.purge(caller, gone, "")
+        async with world.database.transaction() as transaction:
+            await world.keys.destroy_subject(transaction, forgotten.subject_id)
+
+    meanwhile: Any = Before(world.database, at, destroy)
+    await Rotation(meanwhile, world.keys._root_keys, readers_s=0).rotate(world.tenant_id)
+    rows = {row.document_id: row.wrapped_key for row in await world.version_rows()}
+    assert (rows[gone] is None) == (at == DOCUMENTS)
+    assert rows[kept] is not None
+    assert await world.keys.subject_key(forgotten.subject_id) is None
+    assert await versions_in_use(world) == {2}
 
 
 @contextmanager
