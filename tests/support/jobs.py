@@ -35,7 +35,7 @@ async def held_job(database: Database, kind: str, tenant_id: str, resource_id: s
         kind=kind,
         tenant_id=tenant_id,
         resource_id=resource_id,
-        payload={},
+        payload_text="{}",
         order_key=None,
         attempts=1,
         last_reason="",

@@ -1,5 +1,6 @@
 """What a job is, what a kind of job is, and when a failed one is tried again."""
 
+import json
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -42,7 +43,7 @@ class Job:
         kind: What is to be done.
         tenant_id: For whom.
         resource_id: What with.
-        payload: Further facts.
+        payload_text: Further facts, as JSON.
         order_key: Jobs of one kind and key run one at a time, in order; ``None`` for any time.
         attempts: How often it was begun, this time included.
         last_reason: Why the last attempt failed; empty where none has.
@@ -57,7 +58,7 @@ class Job:
     kind: str
     tenant_id: str
     resource_id: str
-    payload: Mapping[str, Any]
+    payload_text: str
     order_key: str | None
     attempts: int
     last_reason: str
@@ -66,6 +67,21 @@ class Job:
     fence: int
     is_taken_over: bool = False
     is_finished: bool = False
+
+    @property
+    def payload(self) -> Mapping[str, Any]:
+        """Further facts. They are read here and not where jobs are taken: a damaged row holds up no other job.
+
+        Raises:
+            DataLoss: They are not what was stored.
+        """
+        try:
+            payload = json.loads(self.payload_text)
+        except (ValueError, RecursionError):
+            payload = None
+        if not isinstance(payload, dict):
+            raise DataLoss("The payload of a job is damaged.")
+        return payload
 
 
 def never_by_waiting(error: ZegelError | None) -> bool:

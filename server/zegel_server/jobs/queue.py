@@ -255,7 +255,7 @@ def _job(row: Row, fence: int) -> Job:
         kind=row.kind,
         tenant_id=row.tenant_id,
         resource_id=row.resource_id,
-        payload=json.loads(row.payload),
+        payload_text=row.payload,
         order_key=row.order_key,
         attempts=row.attempts + 1,
         last_reason=row.last_reason,

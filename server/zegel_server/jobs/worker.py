@@ -26,7 +26,7 @@ import structlog
 
 from zegel_server import clock
 from zegel_server.db import Database, Row, Transaction
-from zegel_server.errors import ZegelError
+from zegel_server.errors import Unavailable, ZegelError
 from zegel_server.jobs import queue, store
 from zegel_server.jobs.metrics import JobMetrics
 from zegel_server.jobs.model import INTERNAL, WORKER_LOST, Job, JobKind, LeaseLost, Written, jittered
@@ -222,27 +222,42 @@ class Worker:
             if not job.is_finished:
                 async with self._database.transaction() as transaction:
                     await queue.finish(transaction, job)
-        except asyncio.CancelledError:
-            if held.is_lost:
-                _log.warning("job_lease_lost", kind=kind.name, job=job.job_id)
-                return
-            held.is_ending = True
-            with suppress(ZegelError):  # its lease runs out by itself
-                await queue.give_back(self._database, job)
-            raise
+        except asyncio.CancelledError as error:
+            if await self._was_stopped(held, error):
+                raise
         except LeaseLost:
             _log.warning("job_lease_lost", kind=kind.name, job=job.job_id)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the job waits and is tried again
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the job waits and is tried again
             held.is_ending = True
-            with suppress(ZegelError, LeaseLost):  # its lease runs out by itself, or has
-                await self._failed(held, error)
+            await self._failed(held, error)
         else:
             self._done += 1
             self._tenant_failures.pop((kind.name, job.tenant_id), None)
             if self._metrics is not None:
                 self._metrics.done.labels(kind.name).inc()
 
-    async def _failed(self, held: _Held, error: Exception) -> None:
+    async def _was_stopped(self, held: _Held, error: asyncio.CancelledError) -> bool:
+        """Whether a cancelled task was cancelled because this worker ends; its job is free again then."""
+        task, job = held.task, held.job
+        if held.is_lost:
+            _log.warning("job_lease_lost", kind=held.kind.name, job=job.job_id)
+            return False
+        held.is_ending = True
+        if task is not None and not task.cancelling():
+            # Nobody stopped this one: something inside was cancelled, and would be at every attempt.
+            await self._failed(held, error)
+            return False
+        with suppress(ZegelError):  # its lease runs out by itself
+            await queue.give_back(self._database, job)
+        return True
+
+    async def _failed(self, held: _Held, error: BaseException) -> None:
+        with suppress(ZegelError, LeaseLost):  # its lease runs out by itself, or has
+            await self._note_failure(held, error)
+
+    async def _note_failure(self, held: _Held, error: BaseException) -> None:
         job, kind = held.job, held.kind
         known = error if isinstance(error, ZegelError) else None
         reason = known.reason if known else INTERNAL
@@ -280,15 +295,23 @@ class Worker:
         elif kind.on_stuck is not None:
             try:
                 written = await kind.on_stuck(job, reason)
-            except ZegelError:
-                written = None  # another attempt tells
+            except Exception as error:  # noqa: BLE001 - another attempt tells
+                written = None
+                if not isinstance(error, ZegelError):
+                    _log.error("job_defect", kind=kind.name, job=job.job_id, exc_info=error)
         held.is_ending = True
-        if not kind.retry.gives_up:
-            await queue.block(self._database, job, until, reason, written)
-        elif written is None:
+        try:
+            if not kind.retry.gives_up:
+                await queue.block(self._database, job, until, reason, written)
+            elif written is None:
+                await queue.put_off(self._database, job, until, reason)
+            else:
+                await queue.give_up(self._database, job, reason, written)
+        except (LeaseLost, Unavailable):
+            raise
+        except Exception as error:  # noqa: BLE001 - what was to commit with it cannot be written: another attempt tells
+            _log.error("job_defect", kind=kind.name, job=job.job_id, exc_info=error)
             await queue.put_off(self._database, job, until, reason)
-        else:
-            await queue.give_up(self._database, job, reason, written)
 
     async def _keep(self) -> None:
         """Keeps what is in hand from becoming due, and stops the work on what cannot be kept."""
