@@ -1,1 +1,1 @@
-"""The rows of the key hierarchy: tenant keys, the keys of persons, and what is encrypted under them."""
+"""The rows of the key hierarchy: tenant keys, the keys of people, and what is encrypted under them."""

@@ -1,6 +1,6 @@
-"""Plain keys in memory: so many at most, and for so long.
+"""Unwrapped keys in memory: a bounded number, each for a bounded time.
 
-A key that was in memory for its time is still returned by ``stale``, for whoever finds by its row that it may stay.
+A key whose time is over is still returned by ``stale``, for callers that learn from its row that it is still valid.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Hashable
 from typing import Any, Final, Generic, TypeVar
 
 CACHED_KEYS: Final = 4_096
-"""Unwrapped keys kept in memory a kind: some hundred bytes each, and a provider's answer saved."""
+"""Unwrapped keys kept in memory, per kind: a few hundred bytes each, and each saves a call to the provider."""
 
 MAX_AGE_S: Final = 300.0
 """Seconds after which a key in memory is looked up again."""
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class KeyCache(Generic[T]):
-    """A bounded cache of what cannot change under its name.
+    """A bounded cache of values that never change under their name.
 
     Args:
         most: How many it holds.
@@ -32,27 +32,27 @@ class KeyCache(Generic[T]):
         self._held: OrderedDict[str, tuple[T, float]] = OrderedDict()
 
     def fresh(self, name: str) -> T | None:
-        """Return what is held under a name, unless it is too old."""
+        """Return the value under a name, unless it is too old."""
         held = self._held.get(name)
         return held[0] if held is not None and time.monotonic() < held[1] else None
 
     def stale(self, name: str) -> T | None:
-        """Return what is held under a name, however old it is."""
+        """Return the value under a name, however old it is."""
         held = self._held.get(name)
         return None if held is None else held[0]
 
     def until(self, name: str) -> float:
-        """Return until when an entry is fresh, in seconds of the monotonic clock; 0 where there is none."""
+        """Return when an entry stops being fresh, in seconds of the monotonic clock; 0 if there is none."""
         held = self._held.get(name)
         return 0.0 if held is None else held[1]
 
     def put(self, name: str, value: T, *, like: "KeyCache[Any] | None" = None, whose: str = "") -> None:
-        """Hold a value, from now on.
+        """Store a value; its age counts from now.
 
         Args:
             name: Its name.
-            value: What to hold.
-            like: Another cache, whose entry ``whose`` this one is no fresher than.
+            value: The value.
+            like: Another cache: the value expires no later than that cache's entry ``whose``.
             whose: Name of that entry.
         """
         until = time.monotonic() + self._max_age_s
@@ -68,30 +68,30 @@ class KeyCache(Generic[T]):
         self._held.pop(name, None)
 
 
-class Together(Generic[T]):
-    """Asks once for all who come while the answer is under way."""
+class SingleFlight(Generic[T]):
+    """Makes one call for all who ask for the same thing at the same time."""
 
     def __init__(self) -> None:
         self._asked: dict[Hashable, asyncio.Task[T]] = {}
 
     async def ask(self, name: Hashable, question: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Return the answer to a question, whoever asked it first.
+        """Return the answer to a question; if it is already being asked, wait for that answer.
 
         Args:
-            name: Tells it from others.
+            name: Identifies the question.
             question: Asks it.
 
         Raises:
-            Exception: What the question raises; each of those who wait gets it, and whoever comes later asks anew.
+            Exception: What the question raises: everyone waiting gets it, and the next caller asks again.
         """
         asked = self._asked.get(name)
         if asked is None:
             asked = self._asked[name] = asyncio.create_task(question())
             asked.add_done_callback(lambda done: self._over(name, done))
-        # Shielded: who asked first may give up, and the others still want to know.
+        # Shielded: if the first caller is cancelled, the others still want the answer.
         return await asyncio.shield(asked)
 
     def _over(self, name: Hashable, done: asyncio.Task[T]) -> None:
         del self._asked[name]
         if not done.cancelled():
-            done.exception()  # looked at, also where nobody waits any more
+            done.exception()  # retrieved, so that asyncio does not warn when nobody is waiting any more

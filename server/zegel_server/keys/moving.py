@@ -1,14 +1,14 @@
 """Moving a tenant's keys to another key provider, while its documents are read and written.
 
-The tenant's root key is made in the new provider, and the tenant keys, 32 bytes each, are wrapped anew with it. No DEK
-and no document changes. Until the one transaction that stores them, everything stands under the old provider; from then
-on under the new one.
+The tenant's root key is made in the new provider, and the tenant keys, 32 bytes each, are rewrapped with it. No DEK and
+no document changes. One transaction stores the rewrapped keys: before it commits, everything depends on the old
+provider, and afterwards on the new one.
 
 Invariants:
 
-* The rows and the assignment change together, and only if nobody changed the rows since they were read.
-* The old root keys stay, unless they are asked to go; then only once no tenant key stands under them, and who read an
-  old row has used it.
+* The rows and the assignment change together, and only if nobody has changed the rows since they were read.
+* The old root keys stay unless their destruction is asked for; then each is destroyed only once no tenant key is
+  wrapped with it any more, and after readers of old rows have had time to finish.
 """
 
 import asyncio
@@ -42,8 +42,8 @@ class Prepared:
         tenant_id: Whose keys.
         old: The provider that the tenant has; empty for the installation's.
         new: The provider that it is to have.
-        seen: Version and root key of each tenant key, as they were read.
-        changes: The tenant keys that are wrapped anew.
+        seen: Version and root key identifier of each tenant key, as they were read.
+        changes: The tenant keys that are rewrapped.
     """
 
     tenant_id: str
@@ -63,8 +63,8 @@ class Moving:
 
     Args:
         database: Where the rows are.
-        providers: All that are set up.
-        readers_s: Seconds that readers of old rows are given before an old root key goes.
+        providers: All that are configured.
+        readers_s: Seconds that readers of old rows get before an old root key is destroyed.
     """
 
     def __init__(self, database: Database, providers: KeyProviders, *, readers_s: float = READERS_S) -> None:
@@ -74,16 +74,16 @@ class Moving:
         self._readers_s = readers_s
 
     async def prepare(self, tenant_id: str, name: str) -> Prepared:
-        """Wraps a tenant's tenant keys with its root key in a provider, which is made there where there is none.
+        """Rewraps a tenant's keys with its root key in another provider, which is made there if there is none.
 
         Args:
             tenant_id: Whose.
             name: The provider; empty for the installation's.
 
         Raises:
-            DataLoss: The tenant has no keys, or a stored one is damaged.
-            FailedPrecondition: The root key that wraps one now is gone.
-            Unavailable: One of the two providers does not answer, or is not set up.
+            DataLoss: The tenant has no keys, or a stored key is damaged.
+            FailedPrecondition: A root key that wraps one of them now is gone.
+            Unavailable: One of the two providers does not answer, or is not configured.
         """
         old = await self._providers.assigned(tenant_id)
         rows = await self._database.fetch(TENANT_KEYS, tenant_id=tenant_id)

@@ -1,13 +1,13 @@
 """The key providers of an installation: its own, and those that tenants bring.
 
-To who uses it this is one `RootKeys`. Each tenant's root keys are made in the provider that its row names; where it
-names none, in the installation's. A root key of a tenant's own provider is known by ``<provider>:<root key id>``, so
-what was wrapped with it goes to that provider and to no other, whatever the tenant's row says by then.
+To its callers this is a single `RootKeys`. A tenant's root keys are made in the provider that the tenant's row names,
+or in the installation's if it names none. A root key of a tenant's own provider is stored as
+``<provider>:<root key id>``, so a wrapped key goes back to the provider that wrapped it, even after the tenant has
+been assigned to another.
 
 Invariants:
 
-* A provider is asked only for what it wrapped, and only for tenants that it is assigned to.
-* One that is away, or is named in a row and not in the settings, fails the calls that need it, and no others.
+* A provider that does not answer, or that a row names and the settings do not, fails only the calls that need it.
 """
 
 import re
@@ -24,7 +24,7 @@ from zegel_server.db.schema import own_key_providers
 from zegel_server.errors import FailedPrecondition, Unavailable, ZegelError
 
 INSTALLATION: Final = "installation"
-"""What an operator calls the installation's own provider; in rows it is the empty name."""
+"""The operator's name for the installation's own provider; rows have an empty name for it."""
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
@@ -34,17 +34,17 @@ _ASSIGNED: Final = Statement(
 
 
 class RootKeyGone(FailedPrecondition):
-    """A tenant's own provider has not the root key any more: the tenant took it away, or destroyed it there."""
+    """A tenant's own provider no longer has the root key: the tenant withdrew or destroyed it there."""
 
     def __init__(self) -> None:
         super().__init__(
-            "The tenant's own key provider does not have the key any more; what it protects cannot be read.",
+            "The tenant's own key provider no longer has the key; what it protects cannot be read.",
             state="ROOT_KEY_GONE",
         )
 
 
 def is_key_away(error: ZegelError) -> bool:
-    """Whether an error says that a tenant's key is not to be had: its provider is away, or the key was taken away.
+    """Whether an error says that a tenant's key is unavailable: its provider does not answer, or the key was withdrawn.
 
     Args:
         error: What unwrapping it raised.
@@ -54,10 +54,10 @@ def is_key_away(error: ZegelError) -> bool:
 
 
 def check_name(name: str) -> str:
-    """Return a provider's name that is well formed: 1 to 63 lower-case letters, digits and ``-``.
+    """Check a provider's name and return it: 1 to 63 lower-case letters, digits and ``-``.
 
     Raises:
-        ValueError: It is not, or is the one that means the installation's own.
+        ValueError: The name is malformed, or is the one that means the installation's own provider.
     """
     if not _NAME.fullmatch(name) or name == INSTALLATION:
         raise ValueError(
@@ -77,7 +77,7 @@ class KeyProviders:
     Args:
         database: Where the assignments are.
         installation: The installation's own provider.
-        own: Those that tenants bring, by name.
+        own: The tenants' own providers, by name.
 
     Raises:
         ValueError: A name is malformed.
@@ -89,11 +89,11 @@ class KeyProviders:
 
     @property
     def names(self) -> list[str]:
-        """Names of all of them that are open; the installation's is empty."""
+        """The names of all open providers; the installation's is empty."""
         return sorted(self._providers)
 
     def provider(self, name: str) -> RootKeys:
-        """Return one of them.
+        """Return a provider.
 
         Args:
             name: Its name; empty for the installation's.
@@ -139,7 +139,7 @@ class KeyProviders:
         """See `RootKeys.unwrap`.
 
         Raises:
-            RootKeyGone: It is a tenant's own provider, which does not have the root key.
+            RootKeyGone: The provider is a tenant's own, and no longer has the root key.
         """
         name, _, root_key_id = wrapped.root_key_id.rpartition(":")
         try:
@@ -159,13 +159,13 @@ class KeyProviders:
 
         Args:
             name: Its name; empty for the installation's.
-            purpose: Of which purpose; all where left out.
+            purpose: Only those of this purpose; all if left out.
         """
         found = await self.provider(name).list(purpose)
         return [replace(each, root_key_id=_qualified(name, each.root_key_id)) for each in found]
 
     async def list(self, purpose: str | None = None) -> list[RootKeyInfo]:
-        """See `RootKeys.list`: of one purpose, those of its provider and of the installation's; else all."""
+        """See `RootKeys.list`: for one purpose, those in its provider and in the installation's; otherwise all."""
         names = self.names if purpose is None else sorted({"", await self.assigned(purpose)})
         return [each for name in names for each in await self.list_in(name, purpose)]
 

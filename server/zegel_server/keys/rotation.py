@@ -1,18 +1,18 @@
-"""Rotation and erasure: keys wrapped anew while documents are read and written.
+"""Rotation and erasure: keys are rewrapped while documents are read and written.
 
 A tenant gets a new tenant key; everything wrapped under the old one (DEKs of documents and uploads, keys of subjects,
-and whatever else the schema declares by ``wrapped_key``) is wrapped under the new one, 40 bytes each, and no document
-is rewritten. Where the old copies of the database are to become unreadable too, the new tenant key stands under a new
-root key and the old root key is destroyed.
+and whatever else the schema declares by ``wrapped_key``) is rewrapped under the new one, 40 bytes each, and no document
+is rewritten. If old copies of the database are to become unreadable too (erasure), the new tenant key is wrapped with a
+new root key and the old root key is destroyed.
 
 Invariants:
 
-* At every moment each wrapped key opens with a tenant key that stands; a step that is interrupted is done again.
-* A key that was destroyed stays destroyed, also where that happened while it was being wrapped anew.
-* A tenant key is deleted only once nothing is wrapped under it, checked under a lock that waits for who ``hold``s it;
-  the database refuses to delete one that a row names, whether this module knows the row's table or not.
-* A root key is destroyed only once no tenant key that stands is wrapped with it.
-* No tenant key is stored under a key provider that the tenant was moved away from meanwhile.
+* At every moment each wrapped key opens with an existing tenant key; a step that is interrupted is done again.
+* A key that was destroyed stays destroyed, even if that happened while it was being rewrapped.
+* A tenant key is deleted only once nothing is wrapped under it, checked under a lock that waits for everyone who
+  ``hold``s it. The database refuses to delete one that a row refers to, whether this module knows that table or not.
+* A root key is destroyed only once no existing tenant key is wrapped with it.
+* No tenant key is stored under a key provider that the tenant has meanwhile been moved away from.
 """
 
 import asyncio
@@ -42,13 +42,13 @@ from zegel_server.keys.providers import provider_of
 tenants = shown("tenants", to="keys")
 
 BATCH: Final = 500
-"""Keys wrapped anew in one transaction: some milliseconds of computing."""
+"""Keys rewrapped in one transaction: a few milliseconds of computing."""
 
 READERS_S: Final = 5.0
-"""Seconds between the last rewrapping and the end of the old key: who read the old row has used it."""
+"""Seconds between the last rewrapping and the old key's deletion: readers of an old row have used it by then."""
 
 
-class _Holding:
+class _Table:
     """The statements over a table whose rows hold wrapped keys."""
 
     def __init__(self, declared: WrappedKeyTable) -> None:
@@ -115,8 +115,8 @@ class Rotated:
 
     Attributes:
         key_version: Version of the new tenant key.
-        rewrapped: Keys that were wrapped anew.
-        destroyed: Root keys that were destroyed.
+        rewrapped: How many keys were rewrapped.
+        destroyed: How many root keys were destroyed.
     """
 
     key_version: int
@@ -129,8 +129,8 @@ class Rotation:
 
     Args:
         database: Where the rows are.
-        root_keys: The provider above them.
-        readers_s: Seconds that readers of old rows are given.
+        root_keys: The provider that wraps the tenant keys.
+        readers_s: Seconds that readers of old rows get.
     """
 
     def __init__(self, database: Database, root_keys: RootKeys, *, readers_s: float = READERS_S) -> None:
@@ -138,7 +138,7 @@ class Rotation:
         self._root_keys = root_keys
         self._hierarchy = KeyHierarchy(root_keys)
         self._readers_s = readers_s
-        self._holdings = [_Holding(each) for each in wrapped_key_tables(metadata)]
+        self._tables = [_Table(each) for each in wrapped_key_tables(metadata)]
 
     async def rewrap_root(self, tenant_id: str) -> int:
         """Puts a tenant's keys under a new root key; old copies of the database stay readable.
@@ -147,7 +147,7 @@ class Rotation:
             tenant_id: Whose.
 
         Returns:
-            How many tenant keys were wrapped anew.
+            How many tenant keys were rewrapped.
         """
         await self._root_keys.create(tenant_id)
         rows = await self._database.fetch(TENANT_KEYS, tenant_id=tenant_id)
@@ -166,17 +166,17 @@ class Rotation:
         return len(rows)
 
     async def rotate(self, tenant_id: str, *, erase: bool = False) -> Rotated:
-        """Gives a tenant a new tenant key, and wraps everything under it anew.
+        """Gives a tenant a new tenant key, and rewraps everything under it.
 
         Args:
             tenant_id: Whose.
-            erase: Whether also to destroy the root keys before: what was purged is then gone from old copies too.
+            erase: Whether to destroy the previous root keys too: old copies then no longer reveal what was purged.
 
         Raises:
             Aborted: They are being rotated at the same time, or the tenant was moved to another key provider.
-            DataLoss: A stored key is damaged; nothing of it was changed.
+            DataLoss: A stored key is damaged; it was left unchanged.
             FailedPrecondition: Keys that the schema does not declare are wrapped under the old tenant key, which stays.
-            Unavailable: The key provider or the database does not answer; do it again.
+            Unavailable: The key provider or the database does not answer; try again.
         """
         if erase:
             await self._root_keys.create(tenant_id)
@@ -207,20 +207,20 @@ class Rotation:
         return Rotated(version, rewrapped, destroyed)
 
     async def _empty(self, tenant_id: str, old_version: int, old: TenantKey, version: int, new: TenantKey) -> int:
-        """Wraps everything under an old tenant key anew, and deletes that key once nothing is left under it."""
+        """Rewraps everything under an old tenant key, and deletes that key once nothing is left under it."""
         done = await self._rewrap_all(tenant_id, old_version, old, version, new)
         while True:
             await asyncio.sleep(self._readers_s)
             async with self._database.transaction() as transaction:
                 await transaction.fetch(_LOCK, tenant_id=tenant_id, key_version=old_version)
                 left = 0
-                for holding in self._holdings:
-                    row = await transaction.fetch_one(holding.left, tenant=tenant_id, old_version=old_version)
+                for table in self._tables:
+                    row = await transaction.fetch_one(table.left, tenant=tenant_id, old_version=old_version)
                     left += row.left if row else 0
                 if not left:
                     await self._delete(transaction, tenant_id, old_version)
                     return done
-            # Somebody held the old key and stored under it just before the new one was there.
+            # Another transaction held the old key and stored something under it just before the new one existed.
             done += await self._rewrap_all(tenant_id, old_version, old, version, new)
 
     async def _delete(self, transaction: Transaction, tenant_id: str, key_version: int) -> None:
@@ -228,23 +228,21 @@ class Rotation:
             await transaction.execute(_DELETE, tenant_id=tenant_id, key_version=key_version)
         except StillReferenced as error:
             raise FailedPrecondition(
-                "A table that the schema does not declare to hold wrapped keys names a tenant key: it was kept."
+                "The old tenant key was kept: a table not declared to hold wrapped keys still refers to it."
             ) from error
 
     async def _rewrap_all(self, tenant_id: str, old_version: int, old: TenantKey, version: int, new: TenantKey) -> int:
         done = 0
-        for holding in self._holdings:
+        for table in self._tables:
             while True:
-                rows = await self._database.fetch(
-                    holding.waiting, tenant=tenant_id, old_version=old_version, limit=BATCH
-                )
+                rows = await self._database.fetch(table.waiting, tenant=tenant_id, old_version=old_version, limit=BATCH)
                 if not rows:
                     break
                 changes = [
-                    _change(holding, row, old_version=old_version, old=old, version=version, new=new) for row in rows
+                    _change(table, row, old_version=old_version, old=old, version=version, new=new) for row in rows
                 ]
                 async with self._database.transaction() as transaction:
-                    await transaction.execute_many(holding.rewrap, changes)
+                    await transaction.execute_many(table.rewrap, changes)
                 done += len(rows)
                 await asyncio.sleep(0)
         return done
@@ -261,10 +259,10 @@ class Rotation:
 
 
 async def _hold_provider(transaction: Transaction, tenant_id: str, root_key_id: str) -> None:
-    """Make sure that the tenant has the provider of a root key, until the transaction ends.
+    """Make sure, until the transaction ends, that the tenant is still assigned to a root key's provider.
 
     Raises:
-        Aborted: It was moved to another since; begin again.
+        Aborted: It has been moved to another since; start over.
     """
     await transaction.fetch(_HOLD_TENANT, tenant_id=tenant_id)
     row = await transaction.fetch_one(_ASSIGNED, tenant_id=tenant_id)
@@ -273,22 +271,22 @@ async def _hold_provider(transaction: Transaction, tenant_id: str, root_key_id: 
 
 
 def stored_tenant_key(row: Row) -> WrappedTenantKey:
-    """Return a tenant key as its row has it."""
+    """Return the tenant key that a row stores."""
     return WrappedTenantKey(
         f"{row.tenant_id}/{row.key_version}", WrappedKey(row.root_key_id, row.wrapped_key), row.commitment
     )
 
 
 def _change(
-    holding: _Holding, row: Row, *, old_version: int, old: TenantKey, version: int, new: TenantKey
+    table: _Table, row: Row, *, old_version: int, old: TenantKey, version: int, new: TenantKey
 ) -> Mapping[str, Any]:
     wrapped = None
-    if row.wrapped_key is not None:  # a destroyed key has no bytes to wrap, but its row moves along
+    if row.wrapped_key is not None:  # a destroyed key has no bytes to wrap, but its row is moved with the others
         wrapped = rewrap_dek(
-            old, new, WrappedDek(holding.key_id_of(row), old.key_id, row.wrapped_key, row.commitment)
+            old, new, WrappedDek(table.key_id_of(row), old.key_id, row.wrapped_key, row.commitment)
         ).blob
     return {
-        **{f"row_{name}": getattr(row, name) for name in holding.row_key},
+        **{f"row_{name}": getattr(row, name) for name in table.row_key},
         "old_version": old_version,
         "new_version": version,
         "new_wrapped_key": wrapped,

@@ -1,15 +1,15 @@
-"""Tenant keys, DEKs and the keys of persons, as rows.
+"""Tenant keys, DEKs and the keys of people, stored as rows.
 
-Root key (its provider's) -> tenant key -> one DEK a document version, and one key a subject: a person within a tenant,
-known by mail address, or the tenant itself. What is personal stands in the database only encrypted under its subject's
-key; a person is found again by a keyed hash of the address.
+Root key (at its provider) -> tenant key -> one DEK for each document version, and one key for each subject: a person
+within a tenant, known by mail address, or the tenant itself. Personal data is stored in the database only encrypted
+under its subject's key; a person is found again by a keyed hash of the address.
 
 Invariants:
 
 * A key leaves here only after its commitment was checked (see ``crypto.commitment``).
-* New keys are wrapped under a tenant key that still stands when their row commits: ``hold`` sees to that.
-* Plain keys stay in memory, in bounded caches of what cannot change under its identifier, and for a bounded time: then
-  a tenant that brings its own key provider is asked again, so that taking its key away takes effect.
+* New keys are wrapped under a tenant key that still exists when their row commits: ``hold`` ensures that.
+* Unwrapped keys stay in memory in bounded caches (a key never changes under its identifier), and for a bounded time:
+  then a tenant's own key provider is asked again, so that withdrawing the key there takes effect.
 """
 
 import hmac
@@ -34,7 +34,7 @@ from zegel_server.db import Database, Row, Transaction, UniqueViolation
 from zegel_server.errors import Aborted, DataLoss
 from zegel_server.ids import new_id
 from zegel_server.keys import personal, store
-from zegel_server.keys.cache import CACHED_KEYS, MAX_AGE_S, KeyCache, Together
+from zegel_server.keys.cache import CACHED_KEYS, MAX_AGE_S, KeyCache, SingleFlight
 from zegel_server.keys.providers import provider_of
 from zegel_server.keys.subjects import new_subject
 
@@ -43,11 +43,11 @@ _INDEX_LABEL: Final = b"zegel/email-index/v1"
 
 @dataclass(frozen=True, slots=True)
 class StoredDek:
-    """A DEK as its row keeps it.
+    """A DEK as its row stores it.
 
     Attributes:
         key_version: Version of the tenant key that wraps it.
-        wrapped_key: 40 bytes; ``None`` once it was destroyed.
+        wrapped_key: 40 bytes; ``None`` once it has been destroyed.
         commitment: 32 bytes.
     """
 
@@ -71,10 +71,10 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class FoundedTenant:
-    """The key rows of a tenant to be.
+    """The key rows of a tenant that is about to be created.
 
     Attributes:
-        subject_id: The tenant as a subject itself.
+        subject_id: Identifier of the subject that stands for the tenant itself.
         tenant_key: Row of its first tenant key.
         subject: Row of the subject.
     """
@@ -89,9 +89,9 @@ class Keys:
 
     Args:
         database: Where their rows are.
-        root_keys: The provider above them.
-        max_age_s: Seconds after which a key in memory is looked up again: what a tenant that takes its own key away
-            waits at most.
+        root_keys: The provider that wraps the tenant keys.
+        max_age_s: Seconds after which a key in memory is looked up again: the longest that a tenant waits for the
+            withdrawal of its own key to take effect.
     """
 
     encrypt_personal = staticmethod(personal.encrypt_personal)
@@ -102,7 +102,7 @@ class Keys:
         self._root_keys = root_keys
         self._hierarchy = KeyHierarchy(root_keys)
         self._tenant_keys = KeyCache[TenantKey](CACHED_KEYS, max_age_s)
-        self._unwrapping = Together[TenantKey]()
+        self._unwrapping = SingleFlight[TenantKey]()
         self._subject_keys = KeyCache[bytes](CACHED_KEYS, max_age_s)
         self._pseudonyms = KeyCache[str](CACHED_KEYS)
         self._tenant_subjects = KeyCache[str](CACHED_KEYS)
@@ -144,7 +144,7 @@ class Keys:
         await transaction.execute(store.INSERT_SUBJECT, **founded.subject)
 
     async def pseudonym(self, tenant_id: str) -> str:
-        """The tenant's pseudonym, as leaves of the audit log have it; it never changes.
+        """The tenant's pseudonym, which stands for it in the audit log's leaves; it never changes.
 
         Args:
             tenant_id: Its identifier.
@@ -163,11 +163,11 @@ class Keys:
 
         Args:
             tenant_id: Whose.
-            key_version: Which version; the newest where left out, as the database has it at this moment.
+            key_version: Which version; if left out, the newest in the database at this moment.
 
         Raises:
             KeyDestroyed: Its root key was destroyed.
-            RootKeyGone: The tenant's own key provider does not have its root key any more.
+            RootKeyGone: The tenant's own key provider no longer has its root key.
             DataLoss: There is no such key, or it is damaged.
             Unavailable: The key provider does not answer.
         """
@@ -183,7 +183,7 @@ class Keys:
         key_id = _tenant_key_id(tenant_id, row.key_version)
         known = self._tenant_keys.fresh(key_id)
         if known is None and not provider_of(row.root_key_id):
-            # The installation's own provider takes keys away by their rows alone, and this one is there.
+            # A key of the installation's own provider is withdrawn only by deleting its row, and the row exists.
             known = self._tenant_keys.stale(key_id)
             if known is not None:
                 self._tenant_keys.put(key_id, known)
@@ -195,7 +195,7 @@ class Keys:
         return int(row.key_version), known
 
     async def hold(self, transaction: Transaction, tenant_id: str, key_version: int) -> None:
-        """Makes sure that a tenant key still stands, until the transaction ends: new keys wrapped under it are safe.
+        """Makes sure that a tenant key exists until the transaction ends, so that new keys can be wrapped under it.
 
         Args:
             transaction: The one that stores keys wrapped under it.
@@ -203,7 +203,7 @@ class Keys:
             key_version: Its version.
 
         Raises:
-            Aborted: It was destroyed since; begin again.
+            Aborted: It has been destroyed since; start over.
         """
         row = await transaction.fetch_one(store.HOLD_TENANT_KEY, tenant_id=tenant_id, key_version=key_version)
         if row is None:
@@ -212,7 +212,7 @@ class Keys:
     # --------------------------------------------------------------------------------------------------- DEKs
 
     async def new_dek(self, tenant_id: str, key_id: str) -> tuple[bytes, StoredDek]:
-        """Makes a DEK; its row must be stored in a transaction that ``hold``s the tenant key.
+        """Makes a DEK; its row must be stored in a transaction that has called ``hold`` for the tenant key.
 
         Args:
             tenant_id: Whose document it is for.
@@ -226,7 +226,7 @@ class Keys:
         return dek.key, StoredDek(version, wrapped.blob, wrapped.commitment)
 
     async def wrap_dek(self, tenant_id: str, key_id: str, key: bytes) -> StoredDek:
-        """Wraps a DEK that a client made; as of ``new_dek``, its row must be stored while the tenant key is held.
+        """Wraps a DEK that a client made; as with ``new_dek``, its row must be stored under ``hold``.
 
         Args:
             tenant_id: Whose document it is for.
@@ -246,22 +246,22 @@ class Keys:
         Args:
             tenant_id: Whose document it is for.
             key_id: Which document version it is for.
-            stored: As its row has it; its key is not destroyed.
+            stored: The DEK as its row stores it; it must not have been destroyed.
 
         Raises:
-            DataLoss: What is stored is damaged, or was swapped.
+            DataLoss: What is stored is damaged, or was swapped for another key.
             KeyDestroyed: A key above it was destroyed.
             Unavailable: The key provider does not answer.
         """
         if stored.wrapped_key is None:
-            raise DataLoss("A key that was destroyed was asked for.")
+            raise DataLoss("A destroyed key was asked for.")
         _, tenant_key = await self.tenant_key(tenant_id, stored.key_version)
         return _open(tenant_key, key_id, stored.wrapped_key, stored.commitment).key
 
     # ----------------------------------------------------------------------------------------------- subjects
 
     async def subject(self, tenant_id: str, email: str) -> Subject:
-        """The subject with a mail address, made where there is none yet.
+        """The subject with a mail address, created if there is none yet.
 
         Args:
             tenant_id: Within which tenant.
@@ -277,7 +277,7 @@ class Keys:
         return Subject(row.subject_id, await self._open_subject(row))
 
     async def known_subject(self, tenant_id: str, email: str) -> str | None:
-        """The subject with a mail address, if there is one who is not forgotten.
+        """The subject with a mail address, or ``None`` if there is none or it was forgotten.
 
         Args:
             tenant_id: Within which tenant.
@@ -295,7 +295,7 @@ class Keys:
             async with self._database.transaction() as transaction:
                 await self.hold(transaction, tenant_id, version)
                 if forgotten is not None:
-                    # Forgotten for good: whoever comes back under the address is somebody new to us.
+                    # A forgotten person stays forgotten: the same address later becomes a new subject.
                     await transaction.execute(
                         store.RELEASE_INDEX, subject_id=forgotten.subject_id, email_index=forgotten.subject_id.encode()
                     )
@@ -308,7 +308,7 @@ class Keys:
         return Subject(subject_id, key)
 
     async def tenant_subject(self, tenant_id: str) -> str:
-        """The subject that the tenant itself is.
+        """The subject that stands for the tenant itself.
 
         Args:
             tenant_id: Its identifier.
@@ -328,7 +328,7 @@ class Keys:
         Args:
             subject_id: Whose.
         """
-        # The row every time: another process may have destroyed the key, and then no cache must still have it.
+        # Reads the row every time: another process may have destroyed the key, and a cached copy must not outlive it.
         row = await self._database.fetch_one(store.SUBJECT, subject_id=subject_id)
         if row is None or row.wrapped_key is None:
             self._subject_keys.drop(subject_id)
@@ -336,10 +336,10 @@ class Keys:
         return await self._open_subject(row)
 
     async def destroy_subject(self, transaction: Transaction, subject_id: str) -> None:
-        """Destroys the key of a subject's personal data: nobody can read it any more, nor show that it was theirs.
+        """Destroys the key of a subject's personal data: nobody can read the data any more, or prove whose it was.
 
         Args:
-            transaction: Under way.
+            transaction: The open transaction.
             subject_id: Whose.
         """
         await transaction.execute(store.DESTROY_SUBJECT, subject_id=subject_id)
@@ -359,7 +359,7 @@ class Keys:
         return known
 
     async def keyed_hash(self, tenant_id: str, label: bytes, data: bytes) -> bytes:
-        """A hash by which data is known again within a tenant, and by nobody without the tenant's key.
+        """A keyed hash that recognises data again within a tenant; nobody can compute it without the tenant's key.
 
         Args:
             tenant_id: Within which tenant.
@@ -373,7 +373,7 @@ class Keys:
         return hmac.digest(hmac.digest(own, label, "sha256"), data, "sha256")
 
     async def own_key(self, tenant_id: str) -> bytes:
-        """The key of the tenant itself as a subject: what is derived from it goes when the tenant's keys go.
+        """The key of the tenant itself as a subject: what derives from it is lost when the tenant's keys are destroyed.
 
         Args:
             tenant_id: Whose.

@@ -38,7 +38,7 @@ SUBJECT_BY_INDEX: Final = Statement(
 DESTROY_SUBJECT: Final = Statement(
     update(subjects).where(subjects.c.subject_id == bind("subject_id")).values(wrapped_key=None)
 )
-# The address of a forgotten person is free again: the row stays, for its events point to it.
+# Frees the address of a forgotten person for reuse; the row stays, because events refer to it.
 RELEASE_INDEX: Final = Statement(
     update(subjects).where(subjects.c.subject_id == bind("subject_id")).values(email_index=bind("email_index"))
 )

@@ -10,10 +10,10 @@ def new_subject(tenant_key: TenantKey, tenant_id: str, subject_id: str, index: b
     """Makes the key of a subject.
 
     Args:
-        tenant_key: Wraps it.
+        tenant_key: The tenant key that wraps it.
         tenant_id: Within which tenant.
         subject_id: Identifier of the subject.
-        index: Keyed hash of the mail address by which it is found; empty for the tenant itself.
+        index: Keyed hash of the mail address that finds the subject again; empty for the tenant itself.
 
     Returns:
         The key, and the row to store.

@@ -1,13 +1,13 @@
-"""What a blob store promises, whichever it is.
+"""What every blob store guarantees, whichever implementation it is.
 
 Blobs are small immutable objects, at most a few MiB each: a document is stored as numbered parts of a few segments, so
 that an interrupted upload goes on from the last whole part on a disk and on S3 alike. All of them are ciphertext.
 
 Invariants:
 
-* What `BlobStore.put` was acknowledged for is stored: it survives the process, and on a disk the loss of power.
-* A key shows nothing or a whole object, never a part of one.
-* An object never changes. Writing the same bytes again does nothing, writing others is refused.
+* Once `BlobStore.put` has returned, the object survives the process, and on a disk the loss of power.
+* Under a key there is a whole object or nothing, never part of an object.
+* An object never changes. Writing the same bytes again does nothing; writing different bytes is refused.
 """
 
 import re
@@ -21,7 +21,7 @@ __all__ = ["MAX_KEY_LENGTH", "BlobInfo", "BlobStore", "Buffer", "check_key", "ch
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
 MAX_KEY_LENGTH: Final = 512
-"""Characters of a key: S3 takes 1,024 bytes, of which a prefix of the bucket's owner may need the rest."""
+"""Characters of a key: S3 takes 1,024 bytes, and the bucket's own prefix may need the rest."""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 """One part of a key. It cannot begin with a dot, so neither ``..`` nor a store's own files can be named."""
@@ -33,7 +33,7 @@ class BlobInfo:
 
     Attributes:
         key: Its key.
-        size: Its bytes.
+        size: Its size in bytes.
         modified: When it was written, in UTC.
     """
 
@@ -43,10 +43,10 @@ class BlobInfo:
 
 
 class BlobStore(Protocol):
-    """A place for immutable objects under slash-separated keys.
+    """A store of immutable objects under slash-separated keys.
 
-    A key is parts of letters, digits, ``_``, ``-`` and ``.``, the latter two not in front, joined by ``/``. A key is
-    never at the same time the folder of another.
+    A key is parts joined by ``/``. A part consists of letters, digits, ``_``, ``-`` and ``.``, and begins with neither
+    of the last two. A key is never also the folder of another key.
 
     All methods raise `errors.Unavailable` when the store does not answer or answers with an error, and `ValueError` for
     a malformed key.
@@ -79,7 +79,7 @@ class BlobStore(Protocol):
         ...
 
     async def size(self, key: str) -> int | None:
-        """Return an object's bytes, or None where there is no such object."""
+        """Return an object's size in bytes, or None if there is no such object."""
         ...
 
     async def delete(self, key: str) -> None:
@@ -87,7 +87,7 @@ class BlobStore(Protocol):
         ...
 
     def list(self, prefix: str = "") -> AsyncIterator[BlobInfo]:
-        """Go through all objects below a folder, in no particular order.
+        """List all objects below a folder, in no particular order.
 
         Objects written or removed meanwhile may or may not be among them.
 
@@ -97,7 +97,7 @@ class BlobStore(Protocol):
         ...
 
     async def close(self) -> None:
-        """Let go of what the store holds; no other call may follow."""
+        """Release the store's resources; no other call may follow."""
         ...
 
 
@@ -108,7 +108,7 @@ def check_key(key: str) -> str:
         ValueError: It is not.
     """
     if len(key) > MAX_KEY_LENGTH or not all(_NAME.fullmatch(name) for name in key.split("/")):
-        raise ValueError("a blob's key is parts of letters, digits, '_', '-' and '.', joined by '/'")
+        raise ValueError("a blob's key consists of parts of letters, digits, '_', '-' and '.', joined by '/'")
     return key
 
 

@@ -1,12 +1,12 @@
 """Blobs on a local disk.
 
-An object is written to a temporary file, flushed to the disk, linked to its name, and the folder flushed after it. The
-link fails where a name is taken, so two writers cannot overwrite one another.
+An object is written to a temporary file and flushed, then hard-linked to its name, and the folder is flushed after it.
+Linking fails if the name is taken, so two writers cannot overwrite each other.
 
-Temporary files lie in a folder of their own for each open store, ``.incoming/<random>``, on which it holds a lock.
-Whoever opens the same root next removes those of processes that are gone.
+Each open store keeps its temporary files in a folder of its own, ``.incoming/<random>``, which it holds a lock on. The
+next process that opens the same root removes the folders of processes that are gone.
 """
-# The system's own calls, since the tests let each of them fail in turn.
+# The `os` calls rather than `pathlib`, because the tests make each of them fail in turn.
 # ruff: noqa: PTH102, PTH106, PTH108, PTH116
 
 import contextlib
@@ -36,15 +36,15 @@ _INCOMING: Final = ".incoming"
 _THREADS: Final = 8
 """Calls under way at once: enough to keep a disk's queue filled, few enough to bound what waits in memory."""
 _LIST_BATCH: Final = 500
-"""Objects listed in one hop to a thread."""
+"""Objects listed per call in a worker thread."""
 _MAX_KNOWN_FOLDERS: Final = 10_000
 """Folders remembered as durable; forgetting one costs a flush, not safety."""
 _ATTEMPTS: Final = 5
-"""Tries to write into a folder that somebody else removes as empty in between."""
+"""Attempts to write into a folder that another process may remove, as empty, at the same time."""
 _DIRECT: Final = 1 << 20
-"""Bytes from which a file is written past the system's cache: what is flushed at once is only copied by it."""
+"""Bytes from which a file bypasses the page cache: for data that is flushed at once the cache is only a copy more."""
 _BLOCK: Final = 4096
-"""What the size of such a write is a multiple of; no disk has larger blocks."""
+"""The size of such a write is a multiple of this; no disk has larger blocks."""
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -117,7 +117,7 @@ class LocalBlobStore:
                 _write(temporary, data)
                 self._link(temporary, path)
             except FileExistsError:
-                pass  # Somebody was faster; what they wrote is compared below.
+                pass  # Another writer was first; what it wrote is compared below.
             else:
                 return
             finally:
@@ -159,13 +159,13 @@ class LocalBlobStore:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             os.unlink(path)
         folder = path.parent
-        # An erased document leaves no empty folders behind; one that is not empty ends the climb.
+        # An erased document leaves no empty folders behind; the first that is not empty ends the loop.
         with contextlib.suppress(OSError):
             while folder != self._root:
                 self._durable.discard(folder)
                 os.rmdir(folder)
                 folder = folder.parent
-        # Also where the object was gone before: whoever removed it may not have come this far.
+        # Also if the object was already gone: whoever removed it may have died before this flush.
         while True:
             try:
                 return _flush_folder(folder)
@@ -200,7 +200,7 @@ class LocalBlobStore:
             folder.mkdir(mode=0o700, parents=True)
             lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if folder.exists():  # Not swept between the two lines above.
+            if folder.exists():  # Not removed by another process's sweep between the two lines above.
                 return folder, lock
             os.close(lock)
 
@@ -230,7 +230,7 @@ def _write(path: Path, data: Buffer) -> None:
 
 
 def _write_directly(descriptor: int, view: memoryview) -> int:
-    """Write past the cache as far as the system, the file system and the memory's place allow it.
+    """Bypass the page cache as far as the system, the file system and the memory's alignment allow it.
 
     Returns:
         How many bytes were written; whatever is left is to be written in the usual way.

@@ -1,10 +1,10 @@
 """Blobs in an S3-compatible object store, through obstore.
 
-An object is written with ``If-None-Match: *``, so a name that is taken is refused by the store itself. That takes a
+An object is written with ``If-None-Match: *``, so the store itself refuses a name that is taken. This needs a
 store with conditional writes, as Amazon S3 has them.
 
-Each request is limited in time and retried a few times when the connection breaks or the store answers with a server
-error; then the caller is told, who may try again later.
+Each request is limited in time, and retried a few times when the connection breaks or the store answers with a server
+error; after that the caller gets the error and may try again later.
 """
 
 import asyncio
@@ -29,22 +29,22 @@ if TYPE_CHECKING:
 __all__ = ["ObjectBlobStore", "open_s3"]
 
 CONNECT_TIMEOUT: Final = timedelta(seconds=3)
-"""Time to reach the store: it is near, or it is not there."""
+"""Time to connect to the store: a store that is up is near and answers quickly."""
 REQUEST_TIMEOUT: Final = timedelta(seconds=15)
-"""Time for one request of a few MiB: 2 Mbit/s still makes it."""
+"""Time for one request of a few MiB: enough at 2 Mbit/s."""
 RETRIES: Final = 3
 """Further tries after the first: enough for a store that restarts or sheds load."""
 RETRY_TIMEOUT: Final = timedelta(seconds=30)
 """Time after which no further try begins; with a last request this keeps an answer under a minute."""
 CALL_TIMEOUT: Final = 60.0
-"""Seconds after which a call is given up whatever the client library does."""
+"""Seconds after which a call is given up whatever the client library is doing."""
 _CONFLICTS: Final = 5
-"""Tries to write what the store says is there, but is not: S3 answers so while it is being removed."""
+"""Attempts to write an object that S3 says exists but does not: it answers so while the object is being removed."""
 _LIST_BATCH: Final = 500
 """Objects listed with one request."""
 
 _FULL: Final = re.compile(r"status code: 507\b|<Code>\w*(?:InsufficientStorage|StorageFull|QuotaExceeded)\w*<")
-"""How stores say that they are full; there is no code common to all, and obstore keeps it in its message only, among
+"""How stores say that they are full; no code is common to all, and obstore gives it only in its message, among
 addresses and milliseconds that may hold any number."""
 
 
@@ -72,7 +72,7 @@ class ObjectBlobStore:
                 pass
             else:
                 return
-            # Perhaps this very write: a request that went through is tried again when its answer is lost.
+            # Perhaps by this very call: a request that succeeded is sent again when its answer is lost.
             if await self.size(key) is not None:
                 if await self.get(key) != data:
                     raise AlreadyExists("Another object is stored under this key.", resource="blob")

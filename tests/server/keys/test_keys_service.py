@@ -15,7 +15,7 @@ from zegel_server.db import Database, Statement, bind, insert_into
 from zegel_server.db.schema import subjects, tenants
 from zegel_server.errors import Aborted, DataLoss, Unavailable
 from zegel_server.ids import new_id
-from zegel_server.keys.cache import Together
+from zegel_server.keys.cache import SingleFlight
 from zegel_server.keys.service import Keys, StoredDek
 
 TENANT = insert_into(tenants)
@@ -69,7 +69,7 @@ async def test_a_provider_is_asked_once_for_all_who_wait(
     unwrap, asked, came, broken = root_keys.unwrap, 0, 0, False
     gate, all_came = asyncio.Event(), asyncio.Event()
 
-    class Counted(Together[Any]):
+    class Counted(SingleFlight[Any]):
         async def ask(self, name: Hashable, question: Any) -> Any:
             nonlocal came
             came += 1
