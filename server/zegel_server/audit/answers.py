@@ -1,4 +1,4 @@
-"""What the audit trail answers with: plain values, no I/O."""
+"""What the audit trail's use cases return: plain values, no I/O."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from zegel_server.audit.model import AuditEvent
 
 RequestOpenings = Callable[[str, str], Awaitable[bytes]]
-"""Gives what opens the commitments in the trail of a tenant's signature request: ``openings.json``, or nothing."""
+"""Returns what opens the commitments in the trail of a tenant's signature request: ``openings.json``, or empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,8 +14,8 @@ class Evidence:
     """A trail as a completed PDF carries it.
 
     Attributes:
-        audit_jsonl: The leaves, a newline after each.
-        proof: A C2SP ``tlog-proof`` of the last of them.
+        audit_jsonl: The leaves, each followed by a newline.
+        proof: A C2SP ``tlog-proof`` of the last leaf.
     """
 
     audit_jsonl: bytes
@@ -24,15 +24,15 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class TransactionRecord:
-    """All that the log knows of a signature request.
+    """All that the log knows about a signature request.
 
     Attributes:
-        signature_request_id: Which.
-        events: Its events, the oldest first.
+        signature_request_id: The signature request.
+        events: Its events, oldest first.
         evidence: The leaves and the proof.
-        sealed_proof: Proof of the leaf that names the sealed file, which it carries; empty where there is none.
-        openings: What opens the leaves' commitments to documents and boxes (``zegel.evidence.openings``); empty for a
-            request from before there were any.
+        sealed_proof: A ``tlog-proof`` of the leaf that names the sealed file, with that leaf; empty if there is none.
+        openings: What opens the leaves' commitments to documents and fields (``zegel.evidence.openings``); empty for a
+            request that is older than such commitments.
     """
 
     signature_request_id: str
@@ -44,12 +44,12 @@ class TransactionRecord:
 
 @dataclass(frozen=True, slots=True)
 class ConsistencyProof:
-    """That the log of one size is the beginning of that of another.
+    """Proof that the log at one size is a prefix of the log at a later size.
 
     Attributes:
         second_size: The later size.
-        hashes: The proof, 32 bytes a hash.
-        checkpoint: The later size's checkpoint where that is the newest; empty for others.
+        hashes: The proof's hashes, 32 bytes each.
+        checkpoint: The later size's checkpoint if that is the newest checkpoint; otherwise empty.
     """
 
     second_size: int

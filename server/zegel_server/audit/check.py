@@ -1,14 +1,14 @@
-"""Checking the whole log from its rows: for ``zegel-server audit check``, and for whoever restored a database.
+"""Checking the whole log from its rows: for ``zegel-server audit check``, and after a database was restored.
 
     report = await AuditCheck(database, keys, log, publisher).run()
 
 Invariants:
 
-* Everything is recomputed: leaves, tiles, root and trails from the rows, and the rows from the leaves. What a signed
-  checkpoint confirms is right; what differs from it was altered, and is named.
-* It goes on after a finding, and writes nothing. The server may run meanwhile: the check is of the newest checkpoint
-  when it began.
-* Memory does not grow with the log: some hundred rows at a time. Findings beyond ``MAX_FINDINGS`` are counted only.
+* Everything is recomputed: leaves, tiles, root and trails from the rows, and the rows from the leaves. A signed
+  checkpoint decides what is right; whatever differs from it was altered, and is reported.
+* It goes on after a finding, and writes nothing. The server may run meanwhile: the check covers what the newest
+  checkpoint covered when it began.
+* Memory does not grow with the log: a few hundred rows at a time. Findings beyond ``MAX_FINDINGS`` are only counted.
 """
 
 import asyncio
@@ -30,11 +30,11 @@ from zegel_server.errors import DataLoss, FailedPrecondition, Unavailable, Zegel
 from zegel_server.keys.service import Keys
 
 MAX_FINDINGS: Final = 1_000
-"""Findings that are told one by one: a log with more of them is not mended by hand."""
+"""Findings that are reported one by one: a log with more is beyond repair by hand."""
 ROWS: Final = 512
-"""Rows read at once."""
+"""Rows read by one query."""
 CLOCK_STEP: Final = clock.SECOND
-"""How far an event's time may lie before that of the one in front of it: transactions overtake one another by less."""
+"""How far an event's time may lie before its predecessor's: concurrent transactions commit out of order by less."""
 
 
 @dataclass(slots=True)
@@ -43,13 +43,13 @@ class CheckReport:
 
     Attributes:
         events: Events under the checkpoint.
-        waiting: Events that wait for their place.
-        findings: What was altered, in words; no personal data.
-        more: Further findings that are not told.
-        clock_steps: Places of events whose time lies before that of the event in front: the server's clock went back.
-            The order is that of the log, so this takes nothing from it.
-        unread: Events whose personal data could not be held against its commitment, since their tenant's own key
-            provider does not give the key. All else of them was checked.
+        waiting: Events that are not in the log yet.
+        findings: What was altered, as sentences without personal data.
+        more: How many further findings were only counted.
+        clock_steps: Log indexes of events whose time lies before their predecessor's: the server's clock was set back.
+            The log's order does not depend on the time, so this is no finding.
+        unread: Events whose personal data could not be checked against its commitment, because the tenant's own key
+            provider does not give the key. Everything else about them was checked.
     """
 
     events: int = 0
@@ -65,7 +65,7 @@ class CheckReport:
         return not self.findings
 
     def find(self, what: str) -> None:
-        """Notes what was altered."""
+        """Adds a finding."""
         if len(self.findings) < MAX_FINDINGS:
             self.findings.append(what)
         else:
@@ -77,10 +77,10 @@ class AuditCheck:
 
     Args:
         database: Where the rows are.
-        keys: Knows tenants' pseudonyms and opens personal data.
+        keys: Looks up tenants' pseudonyms and decrypts personal data.
         log: Reads the log.
-        publisher: Knows what was published; ``None`` where nothing is.
-        progress: Told how many events were looked at.
+        publisher: Knows what was published; ``None`` if nothing is published.
+        progress: Called with the number of events that have been checked.
     """
 
     def __init__(
@@ -112,9 +112,9 @@ class AuditCheck:
             await self._check_tiles_past(head, report)
             await self._check_trails(head, report)
             for row in await self._database.fetch(store.EVENTS_PAST, end=head.size, limit=ROWS):
-                # Since the check began, the log may have grown.
+                # The log may have grown since the check began.
                 if row.leaf_index >= self._log.size and row.leaf_index >= (await self._log.head()).size:
-                    report.find(f"event {row.event_id} has place {row.leaf_index}, which no checkpoint covers")
+                    report.find(f"event {row.event_id} has index {row.leaf_index}, which no checkpoint covers")
         await self._check_waiting(report)
         return report
 
@@ -126,7 +126,7 @@ class AuditCheck:
             return await self._log.head()
         except DataLoss as error:
             report.find(error.message)
-        # What the checkpoint in the database says by itself can still be held against the rows.
+        # The rows can still be checked against the checkpoint in the database.
         row = await self._database.fetch_one(store.HEAD)
         try:
             return self._log.parse(row.checkpoint) if row else None
@@ -141,7 +141,7 @@ class AuditCheck:
             appended = append(edge, await self._check_bundle(bundle, head, report))
             edge = appended.edge
             for tile, data in appended.tiles:
-                # One that the next bundles make wider is looked at when it is full, or at the end.
+                # A tile that the next bundles widen is checked when it is full, or at the end.
                 if tile.width == TILE_WIDTH:
                     await self._check_tile(tile, data, report)
             self._progress(edge.size)
@@ -153,28 +153,28 @@ class AuditCheck:
             report.find(f"the events do not yield the signed root of {head.size} events")
 
     async def _check_bundle(self, bundle: int, head: Head, report: CheckReport) -> list[bytes]:
-        """Checks up to 256 rows, and returns their leaf hashes: the signed ones, as far as they are known."""
+        """Checks up to 256 rows, and returns their leaf hashes: the signed hashes where they are known."""
         first = bundle * TILE_WIDTH
         width = min(TILE_WIDTH, head.size - first)
         rows = await self._database.fetch(store.EVENTS_BY_INDEX, first=first, end=first + width)
-        by_place = {row.leaf_index - first: row for row in rows}
+        by_offset = {row.leaf_index - first: row for row in rows}
         signed = await self._signed_hashes(bundle, width, head)
         hashes: list[bytes] = []
-        for place in range(width):
-            row = by_place.get(place)
-            should = signed[place * HASH_SIZE : (place + 1) * HASH_SIZE] if signed else b""
+        for offset in range(width):
+            row = by_offset.get(offset)
+            should = signed[offset * HASH_SIZE : (offset + 1) * HASH_SIZE] if signed else b""
             has = leaf_hash(row.leaf) if row is not None and row.leaf is not None else b""
             if row is None or not has:
-                report.find(f"event {first + place} is missing")
+                report.find(f"event {first + offset} is missing")
             elif should and has != should:
-                report.find(f"event {first + place} ({row.event_id}): its leaf is not the one that was signed")
+                report.find(f"event {first + offset} ({row.event_id}): its leaf is not the one that was signed")
             else:
                 await self._check_row(row, report)
             hashes.append(should or has or bytes(HASH_SIZE))
         return hashes
 
     async def _signed_hashes(self, bundle: int, width: int, head: Head) -> bytes | None:
-        """The leaf hashes as the checkpoint confirms them, or ``None`` where the tiles are not to be believed."""
+        """The leaf hashes as the checkpoint confirms them, or ``None`` if the tiles do not match it."""
         try:
             return await self._log.tile(Tile(0, bundle, width), head)
         except DataLoss:
@@ -196,7 +196,7 @@ class AuditCheck:
                     newest = (await self._log.head()).size
                     wide = max((newest >> 8 * row.level) - row.tile_index * TILE_WIDTH, 0)
                     if len(row.hashes) > min(wide, TILE_WIDTH) * HASH_SIZE:
-                        report.find(f"tile {row.level}/{row.tile_index} holds more than any checkpoint covers")
+                        report.find(f"tile {row.level}/{row.tile_index} has more hashes than any checkpoint covers")
             level, tile_index = rows[-1].level, rows[-1].tile_index
 
     async def _check_row(self, row: Row, report: CheckReport) -> None:
@@ -208,7 +208,7 @@ class AuditCheck:
             loads(row.leaf)
             facts = leaf_facts(row, await self._keys.pseudonym(row.tenant_id) if row.tenant_id else "")
             if row.body:
-                report.find(f"{name}: a draft stands beside its leaf")
+                report.find(f"{name}: it has both a draft and a leaf")
             await self._check_personal(row, facts, name, report)
         except CanonicalError:
             report.find(f"{name}: its leaf is not in canonical form")
@@ -246,7 +246,7 @@ class AuditCheck:
                     await self._end_trail(trail[-1], report)
                     trail.clear()
                 self._check_link(trail[-1] if trail else None, row, report)
-                # The one before is all that the next one needs.
+                # The next row is checked against this one only.
                 trail[:] = [row]
             name, after = rows[-1].trail, rows[-1].leaf_index
         if trail:
@@ -262,14 +262,14 @@ class AuditCheck:
             follows = facts["seq"] == (earlier["seq"] + 1 if before is not None else 1)
             linked = facts["prev"] == (leaf_hash(before.leaf).hex() if before is not None else None)
         except (CanonicalError, KeyError, TypeError):
-            return  # told of by the check of the row
+            return  # reported by the check of the row
         if not follows or not linked:
-            report.find(f"{name}: it does not follow the event in front of it in its trail")
+            report.find(f"{name}: it does not follow the previous event of its trail")
         if row.request_id is not None and (row.request_id, row.request_tenant_id) != (
             row.signature_request_id,
             row.tenant_id,
         ):
-            report.find(f"{name}: its row names another signature request than its trail")
+            report.find(f"{name}: its row and its trail name different signature requests")
 
     async def _end_trail(self, last: Row, report: CheckReport) -> None:
         try:
@@ -278,11 +278,11 @@ class AuditCheck:
             return
         if last.length == facts["seq"] and last.head == leaf_hash(last.leaf):
             return
-        # It may have grown since the check began.
+        # The trail may have grown since the check began.
         known = await self._database.fetch_one(store.TRAIL, trail=last.trail)
         rows: Sequence[Row] = await self._database.fetch(store.TRAIL_EVENTS, trail=last.trail, end=LAST)
         if known is None or known.length != len(rows) or known.head != leaf_hash(rows[-1].leaf):
-            report.find(f"trail {last.trail}: its events are not as many as were recorded, or its end is another")
+            report.find(f"trail {last.trail}: the number of its events, or its last event, is not what was recorded")
 
     async def _check_waiting(self, report: CheckReport) -> None:
         after = -1
@@ -295,5 +295,5 @@ class AuditCheck:
                 except (ZegelError, leaf.InvalidLeaf, CanonicalError, KeyError, TypeError):
                     whole = False
                 if not whole:
-                    report.find(f"event {row.event_id}, which waits for its place, is malformed")
+                    report.find(f"event {row.event_id}, which is not in the log yet, is malformed")
             after = rows[-1].event_number

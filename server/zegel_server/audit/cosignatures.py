@@ -1,13 +1,14 @@
-"""The witnesses' lines beside our checkpoints: kept, checked, and put where they are wanted.
+"""The witnesses' cosignatures of our checkpoints: checked, stored, and added to what is handed out.
 
-Which checkpoint is handed out, where ``needed`` witnesses are demanded: the newest that so many have cosigned, and
-for a proof the newest of those that covers it. Where none is demanded: the newest there is, with the lines that it has;
-and for a proof the newest with a line that covers it.
+A cosignature is a line of the signed note; the code calls it a line. Which checkpoint is handed out: if ``needed``
+witnesses are required, the newest that so many have cosigned, and for a proof the newest of those that covers it. If
+none is required, the newest there is, with the lines that it has, and for a proof the newest that covers it and has a
+line.
 
 Invariants:
 
-* A line is kept and handed out only after it was checked, by a key that is a configured witness's.
-* Few rows: the newest checkpoint that satisfies, and those that may come to.
+* A line is stored and handed out only after it was checked with the key of a configured witness.
+* Few rows are kept: the newest checkpoint with enough lines, and newer ones that may still get enough.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,7 @@ from zegel_server.db import Database, Row
 from zegel_server.errors import Unavailable
 
 KEPT: Final = 16
-"""Checkpoints with lines that are kept beyond the newest that satisfies: a late line may still complete one."""
+"""Checkpoints kept that are newer than the newest with enough lines: a late line may still complete one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Cosigned:
     """A checkpoint with the lines that it has.
 
     Attributes:
-        head: It, its lines in it.
+        head: The checkpoint, including these lines.
         names: The witnesses that cosigned it.
     """
 
@@ -43,13 +44,13 @@ class Cosignatures:
     """The lines of the configured witnesses.
 
     Args:
-        database: Where they are.
+        database: Where they are stored.
         log: The log.
-        witnesses: Whose lines count.
-        needed: How many of them a checkpoint wants before it is handed out.
+        witnesses: The witnesses whose lines count.
+        needed: How many of them must have cosigned a checkpoint before it is handed out.
 
     Raises:
-        ValueError: More are needed than there are.
+        ValueError: More witnesses are needed than there are.
     """
 
     def __init__(self, database: Database, log: Log, witnesses: Sequence[Witness] = (), needed: int = 0) -> None:
@@ -68,7 +69,7 @@ class Cosignatures:
         return list(self._keys.values())
 
     async def newest(self) -> Head | None:
-        """The checkpoint to hand out; ``None`` where no checkpoint has as many cosignatures as are needed yet.
+        """The checkpoint to hand out; ``None`` if no checkpoint has enough cosignatures yet.
 
         Raises:
             DataLoss: The log was altered (``LOG_DAMAGED``).
@@ -82,10 +83,10 @@ class Cosignatures:
         return next((each.head for each in found if each.head.size == head.size), head)
 
     async def demanded(self) -> Head:
-        """As ``newest``.
+        """The same as ``newest``, but raises if there is none.
 
         Raises:
-            Unavailable: No checkpoint has as many cosignatures as are needed yet (``NOT_WITNESSED_YET``).
+            Unavailable: No checkpoint has enough cosignatures yet (``NOT_WITNESSED_YET``).
             DataLoss: The log was altered (``LOG_DAMAGED``).
         """
         head = await self.newest()
@@ -94,14 +95,14 @@ class Cosignatures:
         return head
 
     async def covering(self, size: int, head: Head) -> Head:
-        """The checkpoint to prove something under.
+        """The checkpoint under which to prove something.
 
         Args:
-            size: How many leaves it has to have.
-            head: The newest checkpoint, of at least as many.
+            size: How many leaves it must cover.
+            head: The newest checkpoint, which covers at least that many.
 
         Raises:
-            Unavailable: None of those has as many cosignatures as are needed yet (``NOT_WITNESSED_YET``).
+            Unavailable: No such checkpoint has enough cosignatures yet (``NOT_WITNESSED_YET``).
             DataLoss: The log was altered (``LOG_DAMAGED``).
         """
         if not self._keys:
@@ -114,11 +115,11 @@ class Cosignatures:
         return head
 
     async def keep(self, head: Head, lines: Mapping[VerifierKey, bytes]) -> None:
-        """Keeps lines, and forgets those of checkpoints that nobody will be handed any more.
+        """Stores lines, and deletes those of checkpoints that will not be handed out any more.
 
         Args:
             head: The checkpoint that they cosign.
-            lines: The lines, which were checked.
+            lines: The lines, already checked.
 
         Raises:
             Unavailable: The database does not answer.
@@ -137,7 +138,7 @@ class Cosignatures:
                 await transaction.execute(store.FORGET_COSIGNATURES, least=found[KEPT - 1].head.size, kept=kept)
 
     def plain(self, head: Head) -> bytes:
-        """A checkpoint with the log's own lines alone.
+        """A checkpoint with only the log's own signature lines.
 
         Args:
             head: The checkpoint.
@@ -148,7 +149,7 @@ class Cosignatures:
         return sign_note(text, *(signature_line(key, signature) for signature in own))
 
     async def has(self, head: Head, witness: Witness) -> bool:
-        """Whether a witness has cosigned a checkpoint, with each of its keys or not.
+        """Whether a witness has cosigned a checkpoint with at least one of its keys.
 
         Args:
             head: The checkpoint.
@@ -161,18 +162,18 @@ class Cosignatures:
         return self._group(await self._database.fetch(store.COSIGNATURES), head)
 
     def _group(self, rows: Sequence[Row], head: Head | None) -> list[Cosigned]:
-        """Checks rows, and joins those of one checkpoint; the newest first."""
+        """Checks rows, and groups them by checkpoint, newest first."""
         believed: dict[tuple[str, bytes, bytes], Head] = {}
         sizes: dict[int, list[tuple[VerifierKey, bytes, Head]]] = {}
         for row in rows:
             key = self._keys.get(row.witness)
-            # Of a witness that is no longer asked; or newer than what is known here.
+            # From a witness that is no longer configured; or newer than this process's newest checkpoint.
             if key is None or (head is not None and row.size > head.size):
                 continue
             fact = (row.witness, bytes(row.checkpoint), bytes(row.line))
             signed = believed[fact] = self._believed.get(fact) or self._check(key, fact[1], fact[2])
             if signed.size != row.size:
-                raise damaged("a cosignature stands beside a checkpoint of another size")
+                raise damaged("a cosignature is stored with a checkpoint of another size")
             sizes.setdefault(row.size, []).append((key, fact[2], signed))
         if head is not None:
             self._believed = believed
@@ -189,7 +190,7 @@ class Cosignatures:
         try:
             open_note(split_note(checkpoint)[0] + b"\n" + line, [key])
         except TransparencyError as error:
-            raise damaged(f"a cosignature is not that of {key.name}") from error
+            raise damaged(f"a cosignature was not made by {key.name}") from error
         return head
 
 

@@ -3,12 +3,12 @@
 Invariants:
 
 * ``parse(compose(fields)) == fields``, and ``compose(parse(data)) == data``.
-* ``complete(draft(fields), seq, prev)`` is the leaf of the same fields at that place.
-* No personal data in clear: what is personal stands there as a commitment, which says nothing once its key is gone.
-  Nor a document's hash: a commitment to it (``zegel.evidence.commitments``).
+* ``complete(draft(fields), seq, prev)`` is the leaf of the same fields at that position in the trail.
+* No personal data in the clear: a leaf has a commitment to it, which reveals nothing once its key is destroyed. The
+  same goes for a document's hash (``zegel.evidence.commitments``).
 
-The leaf is drafted with the event. Its place in the trail and the hash of the leaf before it are known only when the
-sequencer integrates it, which then puts these two in and costs next to nothing.
+The leaf is drafted with the event. Its position in the trail (``seq``) and the hash of the leaf before it (``prev``)
+are known only when the sequencer integrates it; the sequencer then inserts these two, which costs next to nothing.
 """
 
 import hmac
@@ -34,12 +34,12 @@ __all__ = [
 ]
 
 COMMITMENT_KEY_SIZE: Final = 32
-"""Bytes of a subject's key: as long as the hash, so that guessing a name or an address is guessing the key."""
+"""Bytes of a subject's key: as long as the hash, so that guessing a name is as hard as guessing the key."""
 
 PREV_MARK: Final = "\n"
-"""Stands in a draft for the hash of the event before: canonical JSON has no newline, so this is the only one."""
+"""Marks, in a draft, where the previous event's hash goes: canonical JSON has no newline, so this is the only one."""
 SEQ_MARK: Final = "\t"
-"""Stands in a draft for the place in the trail; nor has canonical JSON a tabulator."""
+"""Marks, in a draft, where the position in the trail goes: canonical JSON has no tab either."""
 
 _PREV: Final = "prev".encode("utf-16-be")
 _SEQ: Final = "seq".encode("utf-16-be")
@@ -48,14 +48,14 @@ _PLACE_BYTES: Final = HASH_SIZE * 2 + 2 + len(str(MAX_INTEGER))
 
 
 def compose(fields: LeafFields) -> bytes:
-    """Return the leaf of an event: what is hashed into the tree and handed out as evidence.
+    """Return the leaf of an event: the bytes that are hashed into the tree and handed out as evidence.
 
     Args:
-        fields: What it says. ``time`` must be aware of its zone; the leaf tells it in UTC.
+        fields: The leaf's fields. ``time`` must have a time zone; the leaf gives it in UTC.
 
     Raises:
-        InvalidLeaf: The leaf would be longer than an entry bundle can hold, or its time has no zone.
-        CanonicalError: A string holds half of a surrogate pair, or ``extra`` has no canonical form.
+        InvalidLeaf: The leaf would be longer than an entry bundle can hold, or its time has no time zone.
+        CanonicalError: A string contains half of a surrogate pair, or ``extra`` has no canonical form.
     """
     leaf = complete(_pieces(fields), fields.seq, fields.prev)
     if len(leaf) > MAX_LEAF_BYTES:
@@ -64,20 +64,20 @@ def compose(fields: LeafFields) -> bytes:
 
 
 def draft(fields: LeafFields) -> str:
-    """Return a leaf without its place in the trail: marks stand for ``prev`` and ``seq``.
+    """Return a leaf without its position in the trail, with marks for ``prev`` and ``seq``.
 
-    All that costs time and all that can be refused happens here, in the transaction that the event tells of, so that
-    no event can hold the sequencer up.
+    Everything that takes time or can be refused happens here, in the transaction that the event describes, so that no
+    event can hold up the sequencer.
 
     Args:
-        fields: What the leaf will say; ``seq`` and ``prev`` are left out.
+        fields: The leaf's fields; ``seq`` and ``prev`` are ignored.
 
     Raises:
         InvalidLeaf: The leaf would be longer than an entry bundle can hold, or its time has no zone.
-        CanonicalError: A string holds half of a surrogate pair, or ``extra`` has no canonical form.
+        CanonicalError: A string contains half of a surrogate pair, or ``extra`` has no canonical form.
     """
     text = _pieces(fields)
-    # A character is at most four bytes: most events need no second encoding to be known as short enough.
+    # A character is at most four bytes: for most events this shows without encoding them that they are short enough.
     if len(text) * 4 > MAX_LEAF_BYTES and len(text.encode()) + _PLACE_BYTES > MAX_LEAF_BYTES:
         raise InvalidLeaf("an event is too long for the log")
     return text
@@ -90,7 +90,7 @@ def _pieces(fields: LeafFields) -> str:
             raise InvalidLeaf("an event's time has no zone")
         time = time.astimezone(UTC)
     documents = [_document(each, fields.version) for each in fields.documents]
-    # Written in the order of RFC 8785, so that nothing has to be sorted.
+    # Written in the order of RFC 8785, so that nothing needs sorting.
     parts: list[dict[str, Json]] = [
         {
             "actor": fields.actor,
@@ -113,15 +113,15 @@ def _pieces(fields: LeafFields) -> str:
     ]
     session = fields.extra.get("session") if len(fields.extra) == 1 else None
     if isinstance(session, str) and not any(each.extra for each in fields.documents):
-        # What nearly each event has, in its order.
+        # The members that nearly every event has, in order.
         parts[2] = {"session": session, **parts[2]}
     elif fields.extra or any(each.extra for each in fields.documents):
-        # Each further member into the part where RFC 8785 has it: keys compare by their UTF-16 code units.
+        # Each further member goes where RFC 8785 sorts it: keys compare by their UTF-16 code units.
         for name, value in fields.extra.items():
             if name in {"prev", "seq"}:
                 continue
-            place = name.encode("utf-16-be", "surrogatepass")
-            part = parts[0 if place < _PREV else 1 if place < _SEQ else 2]
+            sort_key = name.encode("utf-16-be", "surrogatepass")
+            part = parts[0 if sort_key < _PREV else 1 if sort_key < _SEQ else 2]
             part.setdefault(name, value)
         return _cut(*(dumps(part).decode() for part in parts))
     return _cut(*(dumps_ordered(part).decode() for part in parts))
@@ -136,20 +136,20 @@ def _document(document: DocumentCommitment, version: int) -> dict[str, Json]:
 
 
 def _cut(first: str, second: str, third: str) -> str:
-    """Join three objects into the draft of one, cut where ``prev`` and ``seq`` belong."""
+    """Join three objects into one draft, with the marks for ``prev`` and ``seq`` between them."""
     return f'{first[:-1]},"prev":{PREV_MARK},{second[1:-1]},"seq":{SEQ_MARK},{third[1:]}'
 
 
 def complete(draft: str, seq: int | None, prev: str | None) -> bytes:
-    """Return the leaf that a draft becomes at its place in the trail.
+    """Return the leaf that a draft becomes at its position in the trail.
 
     Args:
         draft: What ``draft`` returned.
-        seq: The place, from 1; ``None`` without a trail.
-        prev: Leaf hash of the event before, in hex; ``None`` for the first and without a trail.
+        seq: The position, from 1; ``None`` without a trail.
+        prev: Leaf hash of the previous event, in hex; ``None`` for the first event and without a trail.
 
     Raises:
-        InvalidLeaf: The text is no draft.
+        InvalidLeaf: The text is not a draft.
     """
     first, marked, rest = draft.partition(PREV_MARK)
     second, marked_too, third = rest.partition(SEQ_MARK)
@@ -159,36 +159,36 @@ def complete(draft: str, seq: int | None, prev: str | None) -> bytes:
 
 
 def prev_text(prev: str | None) -> str:
-    """What stands in a leaf for the hash of the event before.
+    """The text of a leaf's ``prev``.
 
     Args:
-        prev: The hash in hex, or ``None``.
+        prev: The previous event's leaf hash in hex, or ``None``.
     """
     return "null" if prev is None else f'"{prev}"'
 
 
 def seq_text(seq: int | None) -> str:
-    """What stands in a leaf for the place in the trail.
+    """The text of a leaf's ``seq``.
 
     Args:
-        seq: The place, or ``None``.
+        seq: The position in the trail, or ``None``.
     """
     return "null" if seq is None else str(seq)
 
 
 def commitment(subject_key: bytes, personal: Mapping[str, Json]) -> str:
-    """Commit to personal data without telling it: HMAC-SHA-256 over its canonical JSON, in hex.
+    """Commit to personal data without revealing it: HMAC-SHA-256 over its canonical JSON, in hex.
 
-    Whoever has the key and the data can check it; whoever has not can neither read nor guess it.
+    Anyone with the key and the data can check the commitment; nobody else can read or guess the data from it.
 
     Args:
-        subject_key: The key of the person whom the data tells of, 32 bytes.
+        subject_key: The key of the person whom the data is about, 32 bytes.
         personal: The data, such as name, address and user agent.
 
     Raises:
-        ValueError: The key is of another length.
+        ValueError: The key has another length.
         CanonicalError: The data has no canonical form.
     """
     if len(subject_key) != COMMITMENT_KEY_SIZE:
-        raise ValueError("a subject's key is of 32 bytes")
+        raise ValueError("a subject's key must be 32 bytes")
     return hmac.digest(subject_key, dumps(personal), "sha256").hex()

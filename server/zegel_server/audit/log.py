@@ -1,10 +1,10 @@
-"""The log as it is read: heads, tiles and proofs, none of which leaves before it was checked.
+"""Reading the log: heads, tiles and proofs, each of which is checked before it is handed out.
 
 Invariants:
 
-* A head is believed if the log's key signed it and the tiles prove that it continues the one known before. So a
-  database that was set back, forked or edited is found at the next look, and nothing is served of it.
-* A proof, a tile or a leaf leaves only after it was checked against a head.
+* A head is accepted if the log's key signed it and the tiles prove that it continues the head known before. So a
+  database that was set back, forked or edited is detected the next time it is read, and nothing is served from it.
+* A proof, a tile or a leaf is handed out only after it was checked against a head.
 * Memory does not grow with the log: one head and a bounded cache of tiles.
 """
 
@@ -31,7 +31,7 @@ from zegel_server.db import Database, Row
 from zegel_server.errors import DataLoss
 
 DAMAGED: Final = "LOG_DAMAGED"
-"""The reason that every refusal of an altered log carries."""
+"""The ErrorReason of every error about an altered log."""
 
 _T = TypeVar("_T")
 
@@ -52,10 +52,10 @@ class Head:
 
 
 def damaged(why: str) -> DataLoss:
-    """What a caller is told of a log that was found altered.
+    """The error for a log that was found altered.
 
     Args:
-        why: What is wrong with it: no personal data.
+        why: What is wrong with the log, without personal data.
     """
     return DataLoss(f"The audit log was found altered: {why}.", reason=DAMAGED)
 
@@ -76,16 +76,16 @@ class Log:
 
     @property
     def known(self) -> Head | None:
-        """The newest head that was seen, if any was."""
+        """The newest head that this process has seen, or ``None``."""
         return self._known
 
     @property
     def size(self) -> int:
-        """Leaves under the newest head that was seen; that of another process may be newer."""
+        """Leaves under the newest head that this process has seen; another process may have made a newer one."""
         return self._known.size if self._known else 0
 
     async def create(self) -> None:
-        """Begins the log where there is none: a signed head of the empty tree."""
+        """Creates the log if there is none: a signed head of the empty tree."""
         async with self._database.transaction() as transaction:
             await transaction.execute(
                 store.INSERT_LOG,
@@ -111,7 +111,7 @@ class Log:
         return Head(opened.size, opened.root, bytes(checkpoint))
 
     def know(self, head: Head) -> None:
-        """Takes a head as good: what is read from now on must continue it.
+        """Accepts a head: whatever is read from now on must continue it.
 
         Args:
             head: One that was published, or that this process made and committed.
@@ -123,7 +123,7 @@ class Log:
         """The newest head.
 
         Raises:
-            DataLoss: It does not continue the one known before (``LOG_DAMAGED``).
+            DataLoss: It does not continue the head known before (``LOG_DAMAGED``).
             Unavailable: The database does not answer.
         """
         known = self._known
@@ -134,7 +134,7 @@ class Log:
         if known is not None:
             await self._check_continues(known, head)
         self.know(head)
-        # A head that this process committed while the row was read may be newer.
+        # This process may have committed a newer head while the row was being read.
         return self._known if self._known is not None and self._known.size > head.size else head
 
     def _parse_row(self, row: Row | None) -> Head:
@@ -142,12 +142,12 @@ class Log:
             raise damaged("its newest checkpoint is missing")
         head = self.parse(row.checkpoint)
         if head.size != row.size:
-            raise damaged("its newest checkpoint is of another size than its row says")
+            raise damaged("its newest checkpoint has another size than its row says")
         return head
 
     async def _check_continues(self, known: Head, head: Head) -> None:
         if head.size < known.size:
-            raise damaged(f"it has {head.size} events where {known.size} were signed before")
+            raise damaged(f"it has {head.size} events, but {known.size} had been signed")
         if head.size == known.size:
             if head.root != known.root:
                 raise damaged(f"two different trees of {head.size} events were signed")
@@ -158,13 +158,13 @@ class Log:
         try:
             verify_consistency(known.size, head.size, known.root, head.root, proof)
         except InvalidProof:
-            self._refuse(f"the tree of {head.size} events does not continue that of {known.size}")
+            self._refuse(f"the tree of {head.size} events does not continue the tree of {known.size}")
 
     async def edge(self, head: Head) -> Edge:
-        """The tree's right edge, to append to.
+        """A tree's right edge, to append to.
 
         Args:
-            head: Of which tree.
+            head: The head of the tree.
 
         Raises:
             DataLoss: The tiles do not yield the head's root (``LOG_DAMAGED``).
@@ -184,9 +184,9 @@ class Log:
         """The proof that a leaf is in the log.
 
         Args:
-            index: Its place.
+            index: Its index in the log.
             leaf: Its hash, 32 bytes.
-            head: The head to prove it under, of more than ``index`` leaves.
+            head: The head to prove it under, with more than ``index`` leaves.
 
         Raises:
             DataLoss: The leaf, or a tile, is not what was signed (``LOG_DAMAGED``).
@@ -199,17 +199,17 @@ class Log:
         return proof
 
     async def tile(self, tile: Tile, head: Head) -> bytes:
-        """The hashes of a tile, after a check that the head's tree has them.
+        """The hashes of a tile, after checking that they are in the head's tree.
 
         Args:
-            tile: Which; not wider than the head's tree has it.
+            tile: The tile; not wider than it is in the head's tree.
             head: The head to check it under.
 
         Raises:
             DataLoss: It is not what was signed (``LOG_DAMAGED``).
         """
-        # The path of the first leaf under the tile takes in all of its hashes as siblings, but for the first of each
-        # tile on the path: that one is the root of the tile below.
+        # The path of the first leaf under the tile includes all of its hashes as siblings, except the first hash of
+        # each tile on the path: that one is the root of the tile below.
         index = tile.index << TILE_HEIGHT * (tile.level + 1)
         hashes = first = below = b""
         for level in range(tile.level + 1):
@@ -229,7 +229,7 @@ class Log:
         """The hashes of the leaves ``[256 bundle, 256 bundle + 256)`` as far as the head has them, 32 bytes each.
 
         Args:
-            bundle: Number of the tile.
+            bundle: Index of the bundle.
             head: The head to check them under.
 
         Raises:
@@ -238,7 +238,7 @@ class Log:
         return await self.tile(Tile(0, bundle, min(TILE_WIDTH, head.size - bundle * TILE_WIDTH)), head)
 
     async def consistency(self, first: int, second: int, head: Head) -> list[bytes]:
-        """The proof that the tree of one size is the beginning of that of another.
+        """The proof that the tree at one size is a prefix of the tree at a later size.
 
         Args:
             first: The earlier size, at least 1.
@@ -257,7 +257,7 @@ class Log:
         return proof
 
     async def _proved_root(self, size: int, head: Head) -> bytes:
-        """The root that the log had at an earlier size."""
+        """The log's root at an earlier size, proved under a head."""
         root = (await self._edge(size)).root()
         proof = await self._checked(self._prover.consistency(size, head.size))
         try:
@@ -273,7 +273,7 @@ class Log:
             self._refuse("a tile is missing or too short")
 
     def _refuse(self, why: str) -> NoReturn:
-        # What is kept may be what was altered: the next look is at the rows again.
+        # The cache may hold what was altered: the next read goes back to the rows.
         self._prover.forget()
         raise damaged(why)
 

@@ -1,14 +1,15 @@
-"""The log's signing key: made once, kept in one file, and never apart from the log's name.
+"""The log's signing key: made once, and kept in one file together with the log's name.
 
-The file holds one line for each key, as Go's ``sumdb/note`` writes a signer: ``PRIVATE+KEY+name+hex(id)+base64(type |
-seed)``. The first is the log's Ed25519 key; further ones would sign the same checkpoint with a line of their own.
+The file has one line per key, in the format of Go's ``sumdb/note`` for a signer:
+``PRIVATE+KEY+name+hex(id)+base64(type | seed)``. The first is the log's Ed25519 key; each further key would add its
+own signature line to the same checkpoint.
 
 Invariants:
 
-* The file is made atomically and flushed before anything is signed: of two servers that start at once both take the
-  key of the first.
-* It is readable for its owner only; a file that others can read is not used.
-* The log's name stands in the file: it can be told other than the default at the first start, and never again.
+* The file is created atomically and flushed before anything is signed: if two servers start at once, both use the key
+  of the first.
+* Only its owner can read it; a file that others can read is refused.
+* The file holds the log's name: it can be chosen at the first start, and never changed.
 """
 
 import os
@@ -22,7 +23,7 @@ from zegel.evidence.note_signing import SEED_SIZE, SignerKey, sign_note
 from zegel.evidence.transparency import ED25519, Checkpoint, InvalidKey, VerifierKey
 
 DEFAULT_ORIGIN: Final = "zegel.localhost/log"
-"""The log's name where none is told: that of a server nobody else knows."""
+"""The log's name if none is configured: for a server that nobody else follows."""
 FILE: Final = "log.key"
 """The file's name in the folder of keys."""
 
@@ -30,14 +31,14 @@ _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
 class LogKeyError(ValueError):
-    """The log's key cannot be used; the message says why, and holds no secret."""
+    """The log's key cannot be used; the message says why, without a secret."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogKey:
     """The keys that sign the log's checkpoints.
 
-    ``LogKey.open(folder, origin)`` reads or makes them.
+    ``LogKey.open(folder, origin)`` reads them, or makes them the first time.
 
     Attributes:
         signers: The keys, the log's own first. None of them makes a timestamped signature.
@@ -56,7 +57,7 @@ class LogKey:
         return self.signers[0].verifier
 
     def checkpoint(self, size: int, root: bytes) -> bytes:
-        """Signs a tree head, as C2SP ``tlog-checkpoint`` has it.
+        """Signs a tree head in the format of C2SP ``tlog-checkpoint``.
 
         Args:
             size: Leaves of the tree.
@@ -67,23 +68,23 @@ class LogKey:
 
     @classmethod
     def open(cls, folder: Path, origin: str = "") -> "LogKey":
-        """Reads the log's key, or makes it where there is none yet.
+        """Reads the log's key, or makes it if there is none yet.
 
         Args:
-            folder: The folder of keys; it is there.
-            origin: The log's name, such as ``example.com/log``: a URL without its scheme, by which the world will know
-                it. Empty for the one that it has, or the default.
+            folder: The folder of keys, which exists.
+            origin: The log's name, such as ``example.com/log``: a URL without its scheme, by which its followers know
+                it. Empty for the name that the file has, or else the default.
 
         Raises:
-            LogKeyError: The file is damaged or readable for others, the name is none, or the log has another.
-            OSError: The file cannot be read or made.
+            LogKeyError: The file is damaged or readable by others, or the name is malformed or not the log's.
+            OSError: The file cannot be read or created.
         """
         path = folder / FILE
         if not path.exists():
             _make(path, origin or DEFAULT_ORIGIN)
         key = cls(_read(path))
         if origin and origin != key.origin:
-            message = f"the log's name is {key.origin} and cannot change: whoever follows it knows it by that"
+            message = f"the log's name is {key.origin} and cannot change: its followers know it by that name"
             raise LogKeyError(message)
         return key
 
@@ -92,7 +93,7 @@ def _make(path: Path, origin: str) -> None:
     try:
         signer = SignerKey(origin, ED25519, secrets.token_bytes(SEED_SIZE))
     except InvalidKey as error:
-        message = "a log's name has neither space nor plus, such as example.com/log"
+        message = "a log's name is like example.com/log, without spaces or plus signs"
         raise LogKeyError(message) from error
     temporary = path.with_name(f".{FILE}.{secrets.token_hex(8)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -102,7 +103,7 @@ def _make(path: Path, origin: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         try:
-            # A link, unlike a rename, replaces nothing: the first server's key stays.
+            # Unlike a rename, a link does not replace an existing file: the first server's key stays.
             path.hardlink_to(temporary)
         except FileExistsError:
             return
@@ -121,23 +122,23 @@ def _make(path: Path, origin: str) -> None:
 def _read(path: Path) -> tuple[SignerKey, ...]:
     with path.open(encoding="utf-8") as file:
         if os.fstat(file.fileno()).st_mode & _OTHERS:
-            message = f"{FILE} can be read by others than its owner: chmod 600 it, and think who may have read it"
+            message = f"{FILE} can be read by others than its owner: chmod 600 it, and consider who may have read it"
             raise LogKeyError(message)
         lines = file.read().splitlines()
     signers = tuple(_parse(line) for line in lines)
     if not signers or len({signer.name for signer in signers}) != 1:
-        message = f"{FILE} holds no key of the log"
+        message = f"{FILE} does not contain a key of the log"
         raise LogKeyError(message)
     return signers
 
 
 def _parse(line: str) -> SignerKey:
-    refusal = LogKeyError(f"a line of {FILE} is no signer's key")
+    refusal = LogKeyError(f"a line of {FILE} is not a signer's key")
     try:
         signer = SignerKey.parse(line)
     except InvalidKey as error:
         raise refusal from error
-    # A timestamped signature is a witness's statement; with the log's own key it would be no log's.
+    # A timestamped signature is what a witness makes; a log's own signature has no timestamp.
     if signer.algorithm != ED25519:
         raise refusal
     return signer

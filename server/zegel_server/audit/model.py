@@ -1,9 +1,9 @@
-"""What an event says, read from its leaf: the row beside it is believed only as far as it says the same.
+"""What an event says, read from its leaf: its row is trusted only as far as it agrees with the leaf.
 
 Invariants:
 
 * No I/O. What is returned comes from the leaf, which a signed checkpoint covers.
-* A row that contradicts its leaf is refused: by its columns it was found, and to its tenant it is shown.
+* A row that contradicts its leaf is refused, because the row decides which queries find it and which tenant sees it.
 """
 
 import json
@@ -16,7 +16,7 @@ from zegel.event.v1 import event_type_pb2
 from zegel.evidence.leaves import BARE_HASHES
 
 LAST: Final = 2**63 - 1
-"""No event has a later time or place."""
+"""No event has a later time or a greater index."""
 
 _PREFIX: Final = "EVENT_TYPE_"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -24,19 +24,19 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class Contradiction(Exception):  # noqa: N818 - named after what was found
-    """A row and its leaf do not say the same."""
+    """A row and its leaf disagree."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventDocument:
-    """A document that an event concerns, as its leaf names it.
+    """A document that an event concerns, as its leaf refers to it.
 
     Attributes:
-        document_id: Which.
-        version: Which version of it.
-        content: What of it: ``original``, ``rendition`` or ``sealed``; empty in an old leaf, which has a hash.
-        commitment: Commitment to its bytes, 32 bytes; none in an old leaf.
-        sha256: SHA-256 of its bytes, 32 bytes, which only an old leaf tells; none in others.
+        document_id: The document.
+        version: Its version.
+        content: Which bytes: ``original``, ``rendition`` or ``sealed``; empty in an old leaf, which has a hash instead.
+        commitment: Commitment to its bytes, 32 bytes; empty in an old leaf.
+        sha256: SHA-256 of its bytes, 32 bytes, which only an old leaf has; otherwise empty.
     """
 
     document_id: str
@@ -52,17 +52,17 @@ class AuditEvent:
 
     Attributes:
         event_id: Identifier.
-        log_index: Place in the log.
+        log_index: Index in the log.
         event_type: A value of ``zegel.event.v1.EventType``.
         event_time: Microseconds since the epoch.
         principal_id: Who did it; empty for the server itself.
-        session_id: By which session; empty for the server itself.
+        session_id: The session it was done in; empty for the server itself.
         signature_request_id: The signature request it belongs to; empty for others.
         resource_id: What it was done to.
         documents: The documents that it concerns.
-        policy_version: Version of the policy that decided; 0 where none was asked.
+        policy_version: Version of the policy that decided; 0 if no policy was asked.
         refused: Whether it was refused.
-        personal: What is known of the person; empty once the subject's key is destroyed.
+        personal: What is known about the person; empty once the subject's key is destroyed.
         leaf: The leaf.
     """
 
@@ -83,7 +83,7 @@ class AuditEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventFilter:
-    """Which events a list or a watch is cut to, beside what the caller may see.
+    """Restricts a list or a watch of events, within what the caller may see.
 
     Attributes:
         signature_request_id: Only those of this request; empty for all.
@@ -101,7 +101,7 @@ class EventFilter:
 
 
 class EventRow(Protocol):
-    """The columns of an event's row that its leaf says too."""
+    """The columns of an event's row that repeat what its leaf says."""
 
     event_id: str
     trail: str
@@ -112,17 +112,17 @@ class EventRow(Protocol):
 
 
 def leaf_facts(row: EventRow, pseudonym: str | None) -> dict[str, Any]:
-    """Reads the leaf of a row, whose hash was found in the log.
+    """Reads the leaf of a row; the leaf's hash is known to be in the log.
 
     Args:
         row: The row.
-        pseudonym: Pseudonym of the tenant that the row names; ``None`` where it is not checked.
+        pseudonym: Pseudonym of the tenant that the row names; ``None`` to leave it unchecked.
 
     Returns:
         The leaf's members.
 
     Raises:
-        Contradiction: The row says something else.
+        Contradiction: The row says something else, or the leaf is malformed.
     """
     try:
         facts: dict[str, Any] = json.loads(row.leaf)
@@ -135,20 +135,20 @@ def leaf_facts(row: EventRow, pseudonym: str | None) -> dict[str, Any]:
             and (pseudonym is None or (facts["tenant"] or "") == pseudonym)
         )
     except (ValueError, KeyError, TypeError) as error:
-        raise Contradiction("the leaf is none") from error
+        raise Contradiction("the leaf is malformed") from error
     if not same:
-        raise Contradiction("the row says something else than its leaf")
+        raise Contradiction("the row says something other than its leaf")
     return facts
 
 
 def type_name(event_type: int) -> str:
-    """The name of a type as leaves have it, without its prefix.
+    """The name of a type as leaves give it, without its prefix.
 
     Args:
         event_type: A value of ``zegel.event.v1.EventType``.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is not one.
     """
     return event_type_pb2.EventType.Name(event_type).removeprefix(_PREFIX)  # type: ignore[arg-type]
 
@@ -165,13 +165,13 @@ def microseconds(text: str) -> int:
 def event_of(
     row: EventRow, facts: Mapping[str, Any], *, log_index: int, signature_request_id: str, personal: Mapping[str, str]
 ) -> AuditEvent:
-    """The event that a leaf tells of.
+    """Builds an event from its leaf.
 
     Args:
-        row: Its row, which says the same.
+        row: Its row, which agrees with the leaf.
         facts: The leaf's members.
-        log_index: Place in the log.
-        signature_request_id: The signature request that the leaf's trail is that of.
+        log_index: Index in the log.
+        signature_request_id: The signature request whose trail the leaf is in.
         personal: The personal data that the leaf commits to.
     """
     return AuditEvent(

@@ -1,17 +1,17 @@
-"""Publishes the log as files that any web server can hand out, as C2SP ``tlog-tiles`` has it.
+"""Publishes the log as files that any web server can serve, in the layout of C2SP ``tlog-tiles``.
 
-``checkpoint``, ``tile/<level>/<number>`` and ``tile/entries/<number>``, for monitors and mirrors to follow; and the
-memory against which the database is held at the next start.
+The files are ``checkpoint``, ``tile/<level>/<number>`` and ``tile/entries/<number>``, for monitors and mirrors to
+follow. At the next start the database is checked against the checkpoint published last.
 
 Invariants:
 
-* A checkpoint stands there only after all that it covers, flushed to the disk; it is replaced as a whole and its size
-  never goes back, whichever of several processes publishes.
-* What is published was checked against the checkpoint, entries too: a row that was altered is not carried outside.
-* Each full tile is written once. A partial one stays until its full tile is there, so that who has read an older
-  checkpoint still finds what it covers.
-* Publishing again changes nothing, and what a crash left out is made up for.
-* A temporary file is locked by who writes it; those of processes that are gone are removed at the next start of any.
+* A checkpoint is written only after everything that it covers, flushed to the disk; it is replaced as a whole and its
+  size never goes back, whichever of several processes publishes.
+* What is published was checked against the checkpoint, entries too: an altered row is never published.
+* Each full tile is written once. A partial tile stays until its full tile exists, so that a reader of an older
+  checkpoint still finds what that covers.
+* Publishing again changes nothing, and adds what a crash left out.
+* A temporary file is locked by its writer; the next process to start removes those whose writers are gone.
 """
 
 import asyncio
@@ -36,13 +36,13 @@ from zegel_server.db import Database
 from zegel_server.errors import ZegelError
 
 CHECKPOINT: Final = "checkpoint"
-"""The file's name, as tlog-tiles has it."""
+"""The file's name, as tlog-tiles names it."""
 PACE_S: Final = 0.25
-"""The least time between two publications: each flushes some files, and the disk is the database's too."""
+"""The least time between two publications: each flushes files, and the database may use the same disk."""
 RETRY_S: Final = 1.0
 """How long to wait after a failure."""
 FOLDER_MODE: Final = 0o755
-"""Others may read: it is published, and holds no personal data."""
+"""Readable by others: the log is public, and has no personal data in it."""
 FILE_MODE: Final = 0o644
 
 _LOCK: Final = ".lock"
@@ -54,10 +54,10 @@ class Publisher:
 
     Args:
         log: The log.
-        database: Where its rows are.
-        folder: Where the files go; made where it is missing.
-        newest: Tells the checkpoint to publish, with the lines of witnesses, or ``None`` for none yet; the log's newest
-            where left out.
+        database: Where the log's rows are.
+        folder: Where the files go; created if it is missing.
+        newest: Returns the checkpoint to publish with its witnesses' lines, or ``None`` if there is none; by default
+            the log's newest.
     """
 
     def __init__(
@@ -75,14 +75,14 @@ class Publisher:
     # ------------------------------------------------------------------------------------------------ running
 
     async def start(self) -> Head | None:
-        """Reads what was published before, and begins.
+        """Reads what was published before, and starts publishing.
 
         Returns:
-            The newest head that was published, or ``None`` for none.
+            The newest head that was published, or ``None``.
 
         Raises:
-            DataLoss: It is not signed by the log's key (``LOG_DAMAGED``).
-            OSError: The folder cannot be made or read.
+            DataLoss: That head is not signed by the log's key (``LOG_DAMAGED``).
+            OSError: The folder cannot be created or read.
         """
         self._published = await self.published()
         self._wanted.set()
@@ -99,11 +99,11 @@ class Publisher:
         return None if data is None else self._log.parse(data)
 
     def committed(self) -> None:
-        """Says that there is a newer head; never blocks."""
+        """Signals that there is a newer head; never blocks."""
         self._wanted.set()
 
     async def close(self) -> None:
-        """Ends, once what is committed is published."""
+        """Stops, once everything that is committed is published."""
         if self._task:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
@@ -113,7 +113,7 @@ class Publisher:
                 await self.publish()
 
     async def run(self) -> None:
-        """Removes what killed processes left, and publishes until it is cancelled."""
+        """Removes what killed processes left behind, and publishes until it is cancelled."""
         await asyncio.to_thread(_sweep, self._folder)
         while True:
             await self._wanted.wait()
@@ -131,10 +131,10 @@ class Publisher:
     # --------------------------------------------------------------------------------------------- publishing
 
     async def publish(self) -> Head | None:
-        """Brings the folder up to the newest head.
+        """Publishes everything up to the newest head.
 
         Returns:
-            That head; ``None`` where there is none to publish yet.
+            That head; ``None`` if there is none to publish yet.
 
         Raises:
             DataLoss: The log was altered (``LOG_DAMAGED``); its checkpoint was not published.
@@ -144,7 +144,7 @@ class Publisher:
         before = self._published.size if self._published else 0
         if head is None or (self._published and (before > head.size or self._published.checkpoint == head.checkpoint)):
             return head
-        # Level by level within each bundle, so that what is in memory at once is a bundle and its tile.
+        # Level by level within each bundle, so that only a bundle and its tile are in memory at once.
         for bundle in range(before // TILE_WIDTH, -(-head.size // TILE_WIDTH)):
             await self._publish_bundle(bundle, head)
         for tile in upper_tiles(before, head.size):
@@ -168,7 +168,7 @@ class Publisher:
     def _write(self, files: dict[str, bytes]) -> None:
         for name, data in files.items():
             path = self._folder / name
-            # A tile's path says which bytes it holds, so one that is there is there for good.
+            # A tile's path determines its bytes, so a file that exists never needs rewriting.
             if path.exists() and path.stat().st_size == len(data):
                 continue
             path.parent.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
@@ -177,7 +177,7 @@ class Publisher:
     def _replace(self, path: Path, data: bytes) -> None:
         temporary, descriptor = _new_file(path.parent)
         try:
-            # Renamed before it is closed: the lock on it goes with its name.
+            # Renamed before it is closed: closing releases the lock, and the sweep could remove it.
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
                 file.flush()
@@ -191,7 +191,7 @@ class Publisher:
         with self._locked():
             present = self._read()
             size = -1 if present is None else self._log.parse(present).size
-            # Another process may have published a later one meanwhile, or one with more lines.
+            # Another process may meanwhile have published a later checkpoint, or one with more lines.
             if size < head.size or (size == head.size and len(present or b"") < len(head.checkpoint)):
                 self._replace(self._folder / CHECKPOINT, head.checkpoint)
         for tile in full_tiles(before, head.size):
@@ -215,12 +215,12 @@ class Publisher:
 
 
 def _new_file(folder: Path) -> tuple[Path, int]:
-    """Makes a temporary file in a folder, locked for as long as its descriptor is open."""
+    """Creates a temporary file in a folder, locked for as long as its descriptor is open."""
     while True:
         path = folder / f".{secrets.token_hex(8)}"
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if path.exists():  # not swept between the two lines above
+        if path.exists():  # not removed by a sweep between the two lines above
             return path, descriptor
         os.close(descriptor)
 
@@ -230,7 +230,7 @@ def _sweep(folder: Path) -> None:
     for parent, _, names in os.walk(folder):
         for name in filter(_TEMPORARY.fullmatch, names):
             path = Path(parent, name)
-            with suppress(OSError):  # in use, or gone meanwhile
+            with suppress(OSError):  # in use, or already gone
                 descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
                 try:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -240,7 +240,7 @@ def _sweep(folder: Path) -> None:
 
 
 def upper_tiles(before: int, size: int) -> Iterator[Tile]:
-    """The tiles above the lowest level that a tree has and a smaller one has not, or less of.
+    """The tiles above the lowest level that a tree has and a smaller tree does not have, or has narrower.
 
     Args:
         before: The smaller tree's size.
@@ -257,7 +257,7 @@ def upper_tiles(before: int, size: int) -> Iterator[Tile]:
 
 
 def full_tiles(before: int, size: int) -> Iterator[Tile]:
-    """The tiles and bundles that are full in a tree and were partial, or not there, in a smaller one.
+    """The tiles and bundles that are full in a tree and were partial or missing in a smaller one.
 
     Args:
         before: The smaller tree's size.

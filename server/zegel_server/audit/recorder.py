@@ -1,16 +1,16 @@
-"""Recording events: each in the transaction of the change that it tells of.
+"""Recording events: each in the transaction of the change that it describes.
 
-A use case drafts its event before its transaction begins, since the subject's key may have to be fetched, and records
-it inside. The sequencer gives it its place in the log afterwards.
+A use case drafts its event before its transaction begins, because the subject's key may have to be fetched, and records
+it inside the transaction. The sequencer gives it its index in the log afterwards.
 
 Invariants:
 
-* What goes into the leaf holds no personal data: of that, a commitment under the subject's key. The data itself is
-  stored beside the event, encrypted under the same key, so that destroying the key forgets the person.
-* Nor does it hold a document's hash: of that, a commitment under a salt that follows from the tenant's own key.
+* The leaf has no personal data in it, only a commitment under the subject's key. The data itself is stored in the
+  event's row, encrypted under the same key, so that destroying the key erases it.
+* Nor does it have a document's hash, only a commitment with a salt derived from the tenant's own key.
 * An event is recorded with the change or not at all.
-* Access can be taken away while a tenant's key is not to be had: such events, and refusals, are then recorded without
-  the personal data, and name no documents, and say so. Nothing is ever written under another key, nor in clear.
+* Access can be taken away while a tenant's key is unavailable: such events, and refusals, are then recorded without the
+  personal data and without documents, and say so. Nothing is ever written under another key, or in the clear.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -47,9 +47,9 @@ TAKES_AWAY: Final = frozenset(
         events.EVENT_TYPE_SIGN_IN_FAILED,
     }
 )
-"""Events of acts that only take access away, and of refusals: recorded without the tenant's key too (ADR 0011)."""
+"""Events that only take access away, and refusals: recorded even without the tenant's key (ADR 0011)."""
 KEY_AWAY: Final = "key_away"
-"""Why an event of these lacks personal data or documents, in its leaf: ``personal_missing``, ``documents_missing``."""
+"""The value of ``personal_missing`` and ``documents_missing`` in the leaf of such an event."""
 
 _SIGNER: Final = PrincipalKind.SIGNER.lower()
 
@@ -70,31 +70,31 @@ _INSERT: Final = insert_into(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """An event that is about to happen.
+    """An event that is about to be recorded.
 
     Attributes:
         event_type: A value of ``zegel.event.v1.EventType``.
         tenant_id: The tenant it happens in.
         tenant: That tenant's pseudonym, as the leaf has it.
         principal_id: Who does it; empty for the server itself.
-        actor_kind: What that is.
-        session_id: By which session; empty for the server itself.
+        actor_kind: What kind of principal that is.
+        session_id: The session it is done in; empty for the server itself.
         auth: How the actor authenticated; empty for the server itself.
-        policy_version: Version of the policy that decided; 0 where none was asked.
-        resource_id: What it is done to.
+        policy_version: Version of the policy that decided; 0 if no policy was asked.
+        resource_id: The resource it is done to.
         signature_request_id: The signature request it belongs to; empty for others.
         trail: That request's audit ID; empty for others.
         documents: The documents that it concerns; the leaf commits to them.
-        document_key: The tenant's own key, from which the salts of these commitments follow; ``None`` where no
-            documents are to be named.
+        document_key: The tenant's own key, from which the salts of these commitments derive; ``None`` if no
+            documents are named.
         refused: Whether it was refused.
-        acting: The delegation by which it is done; ``None`` for none.
+        acting: The delegation under which it is done, or ``None``.
         extra: Further facts for the leaf, none of them personal.
-        subject_id: Whose personal data ``personal`` is; empty for none.
+        subject_id: The subject whose personal data ``personal`` is; empty for none.
         commitment: Commitment to the personal data, or ``None``.
         personal: The personal data, encrypted under the subject's key, or ``None``.
-        key_away: Whether personal data is left out since the subject's key was not to be had.
-        documents_away: Whether documents are left out since the tenant's own key was not to be had.
+        key_away: Whether personal data is left out because the subject's key was unavailable.
+        documents_away: Whether documents are left out because the tenant's own key was unavailable.
     """
 
     event_type: int
@@ -120,10 +120,10 @@ class Draft:
     documents_away: bool = False
 
     def about(self, **changes: Any) -> "Draft":
-        """The same event with facts that were learned inside the transaction.
+        """Returns the event with facts added that became known inside the transaction.
 
         Args:
-            changes: Attributes and their values.
+            changes: The attributes to set.
         """
         return replace(self, **changes)
 
@@ -132,8 +132,8 @@ class Recorder:
     """Drafts and records events.
 
     Args:
-        keys: Gives the subjects' keys and the tenants' pseudonyms.
-        recorded: Told, once an event is durable, that the sequencer has work.
+        keys: Provides the subjects' keys and the tenants' pseudonyms.
+        recorded: Called once an event is durable: the sequencer has work.
     """
 
     def __init__(self, keys: Keys, recorded: Callable[[], None] = lambda: None) -> None:
@@ -153,22 +153,22 @@ class Recorder:
         extra: Mapping[str, Any] | None = None,
         personal: Mapping[str, str] | None = None,
     ) -> Draft:
-        """Makes ready an event that a caller causes.
+        """Drafts an event that a caller causes.
 
         Args:
             caller: Who does it.
             event_type: A value of ``zegel.event.v1.EventType``.
-            resource_id: What it is done to.
+            resource_id: The resource it is done to.
             signature_request_id: The signature request it belongs to.
             trail: That request's audit ID.
-            documents: The documents it concerns; ``None`` where they are learned inside the transaction, and then told
-                by ``about``.
+            documents: The documents it concerns; ``None`` if they become known inside the transaction, and are then
+                added with ``about``.
             refused: Whether it was refused.
             extra: Further facts for the leaf, none of them personal.
-            personal: Personal data of the caller beside where the call came from, such as ``name`` and ``email``.
+            personal: Personal data of the caller besides the call's origin, such as ``name`` and ``email``.
 
         Raises:
-            Unavailable: The key provider does not answer, and the event is none of ``TAKES_AWAY``.
+            Unavailable: The key provider does not answer, and the event is not one of ``TAKES_AWAY``.
         """
         data = {"address": caller.origin.address, "user_agent": caller.origin.user_agent, **(personal or {})}
         data = {name: value for name, value in data.items() if value}
@@ -225,12 +225,12 @@ class Recorder:
         documents: Sequence[DocumentHash] = (),
         extra: Mapping[str, Any] | None = None,
     ) -> Draft:
-        """Makes ready an event that the server itself causes, such as an expiry.
+        """Drafts an event that the server itself causes, such as an expiry.
 
         Args:
             tenant_id: The tenant it happens in.
             event_type: A value of ``zegel.event.v1.EventType``.
-            resource_id: What it is done to.
+            resource_id: The resource it is done to.
             signature_request_id: The signature request it belongs to.
             trail: That request's audit ID.
             documents: The documents it concerns.
@@ -252,22 +252,22 @@ class Recorder:
         )
 
     async def _document_key(self, tenant_id: str, documents: Sequence[DocumentHash] | None) -> bytes | None:
-        """The key from which the salts of documents follow; none where no documents are named."""
+        """The key from which the salts of documents derive; ``None`` if no documents are named."""
         return None if documents is not None and not documents else await self._keys.own_key(tenant_id)
 
     async def record(self, transaction: Transaction, draft: Draft) -> str:
         """Records an event in a transaction.
 
         Args:
-            transaction: That of the change it tells of.
+            transaction: The transaction of the change that the event describes.
             draft: The event.
 
         Returns:
             Its identifier.
 
         Raises:
-            InvalidLeaf: It says more than a leaf can hold.
-            ResourceExhausted: The request's trail takes no more such events of this party (``TRAIL_FULL``).
+            InvalidLeaf: It is too long for a leaf.
+            ResourceExhausted: The request's trail takes no more such events from this party (``TRAIL_FULL``).
         """
         signer = draft.principal_id if draft.actor_kind == _SIGNER else ""
         if not await allowance.spend(transaction, draft.trail, draft.event_type, signer):
@@ -291,7 +291,7 @@ class Recorder:
 
 
 def _leaf_draft(draft: Draft, event_id: str, event_time: int) -> str:
-    """The leaf, but for its place in the log, which only the sequencer knows."""
+    """The leaf without its position in the trail, which only the sequencer knows."""
     extra = draft.extra
     if draft.documents_away:
         extra = {**extra, "documents_missing": KEY_AWAY}
@@ -324,14 +324,14 @@ def _leaf_draft(draft: Draft, event_id: str, event_time: int) -> str:
 
 
 def commitments_to(documents: Sequence[DocumentHash], key: bytes | None) -> tuple[DocumentCommitment, ...]:
-    """Documents as a leaf names them.
+    """The commitments by which a leaf refers to documents.
 
     Args:
-        documents: What is committed to.
+        documents: The documents to commit to.
         key: The tenant's own key.
 
     Raises:
-        ValueError: There are documents, and no key.
+        ValueError: There are documents but no key.
     """
     if not documents:
         return ()

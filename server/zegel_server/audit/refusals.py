@@ -2,9 +2,9 @@
 
 Invariants:
 
-* A refusal that cannot be recorded is told to the operator; it stays a refusal.
-* The trail of refusals is bounded: of one caller and method, at most one a ``QUIET_S`` is recorded, with how many came
-  in between, so that nobody fills the log by being refused.
+* If a refusal cannot be recorded, the operator finds that in the server's log; the call is refused all the same.
+* The number of recorded refusals is bounded: for one caller and method at most one per ``QUIET_S`` is recorded, with
+  the count of those in between, so that nobody can fill the log by being refused.
 """
 
 from collections import OrderedDict
@@ -20,13 +20,13 @@ from zegel_server.db import Database
 from zegel_server.errors import ZegelError
 
 QUIET: Final = 10 * clock.SECOND
-"""How long refusals of one caller and method are only counted after one was recorded."""
+"""Seconds after a recorded refusal in which further ones of the same caller and method are only counted."""
 KEPT: Final = 10_000
-"""Callers and methods whose refusals are counted at a time."""
+"""Callers and methods whose refusals are counted at once."""
 
 
 class CalledMethod(Protocol):
-    """What was called."""
+    """The method that was called."""
 
     @property
     def path(self) -> str:
@@ -38,7 +38,7 @@ class Refusals:
     """Records refused calls.
 
     Args:
-        database: Where events are.
+        database: Where events are stored.
         recorder: Records them.
     """
 
@@ -52,8 +52,8 @@ class Refusals:
         """Records that a call was refused.
 
         Args:
-            caller: Who called.
-            method: What was called.
+            caller: The caller.
+            method: The method that was called.
             error: Why it was refused.
         """
         key, now = (caller.session_id, method.path), clock.now()

@@ -1,25 +1,25 @@
-"""The sequencer: gives committed events their place in the log and signs the tree that has them.
+"""The sequencer: gives committed events their index in the log and signs the tree that contains them.
 
-Signatures, for who wires it::
+How to set it up::
 
     key = LogKey.open(keys_folder, origin)
     log = Log(database, key)
     publisher = Publisher(log, database, data_dir / "log")          # or None
     sequencer = Sequencer(database, log, publisher)
     recorder.recorded = sequencer.nudge
-    await sequencer.start()                                         # raises DataLoss where the log was altered
+    await sequencer.start()                                         # raises DataLoss if the log was altered
     ...
     await sequencer.close()
 
 Invariants:
 
-* One transaction does it all: leaves, tiles, ends of trails, size and signed checkpoint. A checkpoint leaves the
-  process only once that has committed, so one that dies anywhere leaves the log as it was before or after.
-* The log's row is locked, and replaced by compare-and-swap: of two sequencers one wins, and the other looks again. What
-  the other may have signed is thrown away unseen, so no two trees of one size ever get out.
+* One transaction writes everything: leaves, tiles, ends of trails, size and signed checkpoint. A checkpoint leaves the
+  process only once that has committed, so a crash at any moment leaves the log as it was either before or after.
+* The log's row is locked, and replaced by compare-and-swap: of two sequencers one wins, and the other starts over from
+  the new state. What the loser may have signed is discarded unseen, so no two trees of one size ever get out.
 * Nothing is appended to a tree that its checkpoint does not confirm.
-* Events come into the log in the order of their numbers, as far as they are committed; those of one trail hold the hash
-  of the one before.
+* Events enter the log in the order of their numbers, as far as they are committed; each event of a trail has the hash
+  of the one before it.
 * Memory does not grow with the log: at most ``BATCH`` events and the tree's right edge.
 """
 
@@ -42,33 +42,33 @@ from zegel_server.db import Database, Row, Transaction, UniqueViolation
 from zegel_server.errors import Unavailable, ZegelError
 
 BATCH: Final = 512
-"""Events of one transaction. On SQLite it runs on the event loop: this many take it some milliseconds."""
+"""Events of one transaction. SQLite runs on the event loop, and this many take a few milliseconds."""
 PACE_S: Final = 0.04
-"""The least time between two beginnings, so that under load a checkpoint is paid for by many events. Far below the
-250 ms that a checkpoint may take, and an event that comes alone does not wait for it."""
+"""The least time between the beginnings of two batches, so that under load one checkpoint serves many events. Far below
+the 250 ms that a checkpoint may take; an event that comes alone does not wait for it."""
 POLL_S: Final = 0.1
-"""How often to look for events that another process committed; those of this one come by ``nudge``."""
+"""How often to look for events that another process committed; for those of this one there is ``nudge``."""
 FIRST_PAUSE_S: Final = 0.1
-"""How long to wait after the first failure, then twice as long each time."""
+"""How long to wait after the first failure; the wait doubles with each further one."""
 LONGEST_PAUSE_S: Final = 5.0
-"""The longest wait after failures: the database may be back at any time."""
+"""The longest wait after failures; bounded because the database may be back at any time."""
 RACES: Final = 100
 """How often in a row another sequencer may win before that counts as a failure."""
 
 
 class Publishing(Protocol):
-    """Who brings committed checkpoints out; see ``Publisher``."""
+    """What publishes committed checkpoints; see ``Publisher``."""
 
     async def start(self) -> Head | None:
-        """Begins, and tells the newest head that was published."""
+        """Starts, and returns the newest head that was published."""
         ...
 
     def committed(self) -> None:
-        """There is a newer head."""
+        """Signals that there is a newer head."""
         ...
 
     async def close(self) -> None:
-        """Ends, once what is committed is published."""
+        """Stops, once everything that is committed is published."""
         ...
 
 
@@ -78,21 +78,21 @@ class _Overtaken(Exception):  # noqa: N818 - not an error
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """What a transaction writes."""
+    """What one transaction writes."""
 
     head: Head
     appended: Appended
-    places: Sequence[tuple[int, int, str, str]]
+    positions: Sequence[tuple[int, int, str, str]]
     trails: Sequence[dict[str, Any]]
 
 
 class Sequencer:
-    """Integrates events and signs checkpoints; one or several a log, in one or several processes.
+    """Integrates events and signs checkpoints; a log may have several of them, in one or more processes.
 
     Args:
         database: Where the rows are.
         log: Reads the log and holds its key.
-        publisher: Brings checkpoints and tiles out; ``None`` for nobody.
+        publisher: Publishes checkpoints and tiles; ``None`` to publish nothing.
     """
 
     def __init__(self, database: Database, log: Log, publisher: Publishing | None = None) -> None:
@@ -109,7 +109,7 @@ class Sequencer:
     # ------------------------------------------------------------------------------------------------ running
 
     async def start(self) -> None:
-        """Checks the log against what was published, and begins.
+        """Checks the log against what was published, and starts.
 
         Raises:
             DataLoss: The log does not continue what was published, or was altered (``LOG_DAMAGED``): nothing is
@@ -125,7 +125,7 @@ class Sequencer:
         self._task = asyncio.create_task(self.run())
 
     async def close(self) -> None:
-        """Ends, after what was committed has come into the log."""
+        """Stops, after everything that was committed has entered the log."""
         if self._task:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
@@ -137,7 +137,7 @@ class Sequencer:
             await self._publisher.close()
 
     def nudge(self) -> None:
-        """Says that there are events; never blocks."""
+        """Signals that there are events; never blocks."""
         self._nudged.set()
 
     async def run(self) -> None:
@@ -171,7 +171,7 @@ class Sequencer:
             await asyncio.sleep(max(0.0, began + PACE_S - loop.time()) if done < BATCH else 0.0)
 
     async def flush(self) -> None:
-        """Returns once everything that was committed before is under a checkpoint.
+        """Returns once everything committed before the call is under a checkpoint.
 
         Raises:
             DataLoss: The log was altered (``LOG_DAMAGED``).
@@ -180,16 +180,16 @@ class Sequencer:
         row = await self._database.fetch_one(store.LAST_WAITING)
         while row is not None and await self._database.fetch_one(store.IS_WAITING_TO, last=row.event_number):
             await self.integrate()
-        # A batch that a reader sees already may still be on its way back to us.
+        # Readers may see a batch whose commit this process has not had confirmed yet.
         async with self._turn:
             return
 
     async def wait(self, size: int, timeout_s: float) -> None:
-        """Returns once the log may have more events than a number, or the time is over.
+        """Waits until the log may have more events than a given number, or the time is up.
 
         Args:
             size: The number.
-            timeout_s: The time, in seconds; another process's events are told of by nobody.
+            timeout_s: The longest wait, in seconds; events of another process do not end it.
         """
         if self._log.size > size:
             return
@@ -198,10 +198,10 @@ class Sequencer:
     # -------------------------------------------------------------------------------------------- integrating
 
     async def integrate(self) -> int:
-        """Integrates a batch of the events that wait.
+        """Integrates one batch of waiting events.
 
         Returns:
-            How many: less than ``BATCH`` where none is left.
+            How many; fewer than ``BATCH`` if none is left.
 
         Raises:
             DataLoss: The log was altered (``LOG_DAMAGED``); nothing was signed.
@@ -211,12 +211,12 @@ class Sequencer:
             with suppress(_Overtaken):
                 async with self._turn:
                     return await self._integrate()
-            # What the other wrote must continue what is known.
+            # What the other sequencer wrote must continue what is known.
             await self._log.head()
-        raise Unavailable("The audit log is being written by others all the time.", dependency="database")
+        raise Unavailable("The audit log is being written by other processes all the time.", dependency="database")
 
     async def _integrate(self) -> int:
-        # The newest head that is known is most often the newest there is: one look less, and under the lock it shows.
+        # Starts from the newest known head without reading the row: usually right, and under the lock it shows if not.
         head = self._log.known or await self._log.head()
         if self._edge is None or self._edge[0] != head.checkpoint:
             self._edge = (head.checkpoint, await self._log.edge(head))
@@ -231,14 +231,14 @@ class Sequencer:
             try:
                 await self._write(transaction, head, batch)
             except UniqueViolation as error:
-                # Not a race: the log's row is ours.
-                raise damaged("an event beyond its newest checkpoint has a place already") from error
+                # Not a race: this transaction holds the lock on the log's row.
+                raise damaged("an event beyond its newest checkpoint has an index already") from error
             transaction.after_commit(self._after_commit(batch))
         return len(waiting)
 
     def _compose(self, edge: Edge, waiting: Sequence[Row]) -> _Batch:
         """Makes the leaves, the tree and its checkpoint: some microseconds an event, and no I/O."""
-        places: list[tuple[int, int, str, str]] = []
+        positions: list[tuple[int, int, str, str]] = []
         trails: dict[str, tuple[int, bytes]] = {}
         hashes: list[bytes] = []
         index = edge.size
@@ -251,24 +251,24 @@ class Sequencer:
                     seq, prev = length + 1, end.hex() or None
                 data = leaf.complete(body, seq, prev)
             except InvalidLeaf as error:
-                raise damaged("an event that waits for its place is malformed") from error
+                raise damaged("an event that waits to be sequenced is malformed") from error
             hashed = leaf_hash(data)
             if seq is not None:
                 trails[trail] = (seq, hashed)
             hashes.append(hashed)
-            places.append((number, index, leaf.prev_text(prev), leaf.seq_text(seq)))
+            positions.append((number, index, leaf.prev_text(prev), leaf.seq_text(seq)))
             index += 1
         appended = append(edge, hashes)
         checkpoint = self._log.key.checkpoint(appended.edge.size, appended.root)
         return _Batch(
             Head(appended.edge.size, appended.root, checkpoint),
             appended,
-            places,
+            positions,
             [{"trail": trail, "length": length, "head": end} for trail, (length, end) in trails.items()],
         )
 
     async def _write(self, transaction: Transaction, before: Head, batch: _Batch) -> None:
-        # The swap first: whoever loses it has written nothing.
+        # The swap comes first: the sequencer that loses it has written nothing.
         swapped = await transaction.execute(
             store.ADVANCE,
             before=before.checkpoint,
@@ -278,9 +278,9 @@ class Sequencer:
         )
         if swapped != 1:
             raise _Overtaken
-        placed = await transaction.execute(store.INTEGRATE, places=json.dumps(batch.places))
-        if placed != len(batch.places):
-            raise damaged("an event that waits for its place went away under a lock")
+        updated = await transaction.execute(store.INTEGRATE, positions=json.dumps(batch.positions))
+        if updated != len(batch.positions):
+            raise damaged("an event that waits to be sequenced disappeared under a lock")
         await transaction.execute_many(
             store.WRITE_TILE,
             [
@@ -304,7 +304,7 @@ class Sequencer:
 
 
 async def _within(event: asyncio.Event, timeout_s: float) -> None:
-    # Not wait_for: up to Python 3.11 it loses a cancellation that comes together with the event.
+    # Not wait_for: up to Python 3.11 it loses a cancellation that comes at the same time as the event.
     with suppress(TimeoutError):
         async with asyncio.timeout(timeout_s):
             await event.wait()

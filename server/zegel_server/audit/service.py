@@ -1,6 +1,6 @@
 """The use cases of the audit trail: reading events, proving them, and the evidence of a signature request.
 
-Signatures, for who wires it::
+How to set it up::
 
     trail = AuditTrail(database, keys, log, sequencer, cosignatures)
     await trail.evidence(audit_id)      # for sealing: Evidence(audit_jsonl, proof)
@@ -8,11 +8,11 @@ Signatures, for who wires it::
 
 Invariants:
 
-* Only events under a signed checkpoint are shown, and each only after it was checked against one: an event, a tile or a
-  checkpoint that was altered is served to nobody as good.
-* A caller sees events of its own tenant alone, and of those what the scopes of ``audit.read`` reach: all, those of its
-  own acts and of the requests that it owns, or those of the request that it is a party to.
-* A watch leaves nothing out and sends nothing twice: it goes by places in the log.
+* Only events under a signed checkpoint are shown, each after it was checked against one: an altered event, tile or
+  checkpoint is never served.
+* A caller sees only events of its own tenant, and of those what its scopes of ``audit.read`` reach: all; its own acts
+  and the requests that it owns; or the request that it is a party to.
+* A watch leaves nothing out and sends nothing twice: it follows the log's indexes.
 """
 
 import asyncio
@@ -41,13 +41,13 @@ from zegel_server.errors import NotFound, OutOfRange, Unavailable
 from zegel_server.keys.service import Keys
 
 PERMISSION: Final = "audit.read"
-"""What reading events takes."""
+"""The permission to read events."""
 WINDOW: Final = 4_096
-"""Events of a tenant looked through at once for those that a filter takes: some milliseconds of the event loop."""
+"""Events of a tenant that one query searches for matches of a filter: a few milliseconds of the event loop."""
 WINDOWS: Final = 64
-"""Windows of one page: a page that found little ends here, and its token goes on."""
+"""Searches per page: a page with few matches ends after them, and its token continues from there."""
 CHUNK: Final = 256
-"""Events that a watch reads at once."""
+"""Events that a watch reads in one query."""
 WATCH_S: Final = 0.25
 """How often a watch looks for events that another process brought into the log."""
 
@@ -57,11 +57,11 @@ class AuditTrail:
 
     Args:
         database: Where the rows are.
-        keys: Opens personal data.
+        keys: Decrypts personal data.
         log: Reads the log.
-        sequencer: Integrates what waits, and tells of what is new.
-        cosignatures: Has the lines of witnesses; ``None`` where none are asked.
-        openings: Gives what opens the commitments in a request's trail; ``None`` where nothing does.
+        sequencer: Integrates waiting events, and signals new ones.
+        cosignatures: Knows the witnesses' lines; ``None`` if there are no witnesses.
+        openings: Returns what opens the commitments in a request's trail; ``None`` if nothing does.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class AuditTrail:
         return str(self._log.key.verifier)
 
     async def flush(self) -> None:
-        """Returns once everything that was committed before is under a checkpoint.
+        """Returns once everything committed before the call is under a checkpoint.
 
         Raises:
             DataLoss: The log was altered (``LOG_DAMAGED``).
@@ -107,8 +107,8 @@ class AuditTrail:
 
         Args:
             caller: Who asks.
-            wanted: Which.
-            page: Which page; its place is the first event's place in the log.
+            wanted: Which events.
+            page: Which page; its position is the first event's index in the log.
 
         Raises:
             NotFound: The caller does not reach the signature request.
@@ -129,12 +129,12 @@ class AuditTrail:
         return Page(events, (first,))
 
     async def watch(self, caller: Caller, wanted: EventFilter, *, first: int) -> AsyncIterator[AuditEvent]:
-        """Yields events from a place on, and goes on with those to come, until it is closed.
+        """Yields events from an index on, and then new ones as they come, until it is closed.
 
         Args:
             caller: Who asks.
-            wanted: Which.
-            first: The least place in the log.
+            wanted: Which events.
+            first: The least index in the log.
 
         Raises:
             NotFound: The caller does not reach the signature request.
@@ -145,7 +145,7 @@ class AuditTrail:
             head = await self._log.head()
             more = first < head.size
             if more and wanted.signature_request_id:
-                await self._request(caller, wanted.signature_request_id)  # it may have been given away meanwhile
+                await self._request(caller, wanted.signature_request_id)  # it may have changed hands meanwhile
             while more:
                 found, first, more = await self._look(caller, query, head, first, CHUNK)
                 for event in found:
@@ -155,13 +155,13 @@ class AuditTrail:
             await self._sequencer.wait(head.size, WATCH_S)
 
     async def _query(self, caller: Caller, wanted: EventFilter) -> dict[str, Any]:
-        """The parameters by which a list is cut to what is wanted and may be seen."""
+        """The query parameters that restrict a list to what is wanted and may be seen."""
         scopes = caller.demand(PERMISSION)
         trail = None
         party = ""
         owners = caller.reach(PERMISSION)
         if wanted.signature_request_id:
-            # The whole trail: who reaches the request sees what others did to it.
+            # The whole trail: a caller who reaches the request sees what others did to it.
             trail, owners = (await self._request(caller, wanted.signature_request_id)).audit_id, ""
         elif scopes & Scope.PARTY and caller.signature_request_id:
             party = (await self._request(caller, caller.signature_request_id)).audit_id
@@ -194,7 +194,7 @@ class AuditTrail:
     async def _look(
         self, caller: Caller, query: Mapping[str, Any], head: Head, first: int, limit: int
     ) -> tuple[list[AuditEvent], int, bool]:
-        """Looks through a window; returns what was found, where to go on, and whether there is more."""
+        """Searches one window of events; returns the matches, where to continue, and whether there is more."""
         end = head.size
         statement = store.EVENTS_OF_TRAIL
         if "trail" not in query:
@@ -212,11 +212,11 @@ class AuditTrail:
         bundles: dict[int, bytes] = {}
         events = []
         for row in rows:
-            bundle, place = divmod(row.leaf_index, TILE_WIDTH)
+            bundle, offset = divmod(row.leaf_index, TILE_WIDTH)
             hashes = bundles.get(bundle)
             if hashes is None:
                 hashes = bundles[bundle] = await self._log.leaf_hashes(bundle, head)
-            if leaf_hash(row.leaf) != hashes[place * HASH_SIZE : (place + 1) * HASH_SIZE]:
+            if leaf_hash(row.leaf) != hashes[offset * HASH_SIZE : (offset + 1) * HASH_SIZE]:
                 raise damaged(f"event {row.leaf_index} is not what was signed")
             events.append(await self._event(row))
         return events
@@ -246,10 +246,10 @@ class AuditTrail:
     # ------------------------------------------------------------------------------------------------- proofs
 
     async def checkpoint(self) -> Head:
-        """The newest signed checkpoint, of those that have as many cosignatures as are demanded.
+        """The newest signed checkpoint, of those that have enough cosignatures.
 
         Raises:
-            Unavailable: There is none of those yet (``NOT_WITNESSED_YET``).
+            Unavailable: There is no such checkpoint yet (``NOT_WITNESSED_YET``).
             DataLoss: The log was altered (``LOG_DAMAGED``).
         """
         return await self._cosignatures.demanded()
@@ -266,8 +266,8 @@ class AuditTrail:
 
         Raises:
             NotFound: There is no such event within the caller's reach.
-            Unavailable: It is not under a checkpoint yet (``NOT_INTEGRATED_YET``), or under none with as many
-                cosignatures as are demanded (``NOT_WITNESSED_YET``).
+            Unavailable: It is not under a checkpoint yet (``NOT_INTEGRATED_YET``), or not under one with enough
+                cosignatures (``NOT_WITNESSED_YET``).
             DataLoss: The log was altered (``LOG_DAMAGED``).
         """
         validation.identifier(event_id, "evt", "event_id", "event")
@@ -289,7 +289,7 @@ class AuditTrail:
         return LogProof(index, tuple(hashes), head.checkpoint, leaf if carried else b"").format()
 
     async def consistency_proof(self, first: int, second: int) -> ConsistencyProof:
-        """Proves that the log of one size is the beginning of the log of a later size.
+        """Proves that the log at one size is a prefix of the log at a later size.
 
         Args:
             first: The earlier size, at least 1.
@@ -312,7 +312,7 @@ class AuditTrail:
     # ----------------------------------------------------------------------------------------------- evidence
 
     async def transaction(self, caller: Caller, audit_id: str) -> TransactionRecord:
-        """Finds by its audit ID all that the log knows of a signature request.
+        """Returns all that the log knows about a signature request, found by its audit ID.
 
         Args:
             caller: Who asks.
@@ -321,7 +321,7 @@ class AuditTrail:
         Raises:
             NotFound: There is none within the caller's reach.
             ResourceExhausted: It has more events than evidence can carry (``TRAIL_FULL``).
-            Unavailable: Its proofs lack cosignatures that are demanded (``NOT_WITNESSED_YET``).
+            Unavailable: Its proofs lack required cosignatures (``NOT_WITNESSED_YET``).
             DataLoss: The log was altered (``LOG_DAMAGED``).
         """
         validation.identifier(audit_id, "aud", "audit_id", "audit_id")
@@ -331,7 +331,7 @@ class AuditTrail:
         )
         if request is None:
             raise NotFound("audit_id")
-        # Who has just done something finds it here.
+        # So that a caller finds what it has just done.
         if await self._database.fetch_one(store.TRAIL_IS_WAITING, trail=audit_id) is not None:
             await self.flush()
         head, rows, evidence, leaves = await self._trail(audit_id)
@@ -352,14 +352,14 @@ class AuditTrail:
     async def evidence(self, trail: str) -> Evidence:
         """The evidence of a trail: each event that was committed, under the newest checkpoint.
 
-        For the server itself: whoever asks for a caller sees to the caller's reach.
+        For the server itself: to use it on behalf of a caller, check first what the caller may see.
 
         Args:
             trail: The audit ID.
 
         Raises:
-            Unavailable: An event of it is not under a checkpoint yet, or there is none (``NOT_INTEGRATED_YET``); or
-                not under one with as many cosignatures as are demanded (``NOT_WITNESSED_YET``).
+            Unavailable: An event of it is not under a checkpoint yet, or it has no event (``NOT_INTEGRATED_YET``); or
+                not under one with enough cosignatures (``NOT_WITNESSED_YET``).
             ResourceExhausted: The trail has more events than evidence can carry (``TRAIL_FULL``).
             DataLoss: The log was altered (``LOG_DAMAGED``).
         """
@@ -368,7 +368,7 @@ class AuditTrail:
         return (await self._trail(trail))[2]
 
     async def _trail(self, trail: str) -> tuple[Head, Sequence[Row], Evidence, Sequence[LeafFields]]:
-        # Its length first: what is read later can be longer, never shorter.
+        # Reads its length first: what is read later can be longer, never shorter.
         known = await self._database.fetch_one(store.TRAIL, trail=trail)
         head = await self._log.head()
         rows = await self._database.fetch(store.TRAIL_EVENTS, trail=trail, end=head.size)
@@ -382,7 +382,7 @@ class AuditTrail:
                 "The signature request has more events than evidence can carry; read them with ListEvents."
             )
         proof = await self._proof(rows[-1].leaf_index, bytes(rows[-1].leaf), head, carried=False)
-        # The very check that whoever gets it will make.
+        # The same check that whoever receives the evidence will make.
         witnesses, quorum = self._cosignatures.keys, self._cosignatures.needed
         report = check_trail(lines, proof, [self._log.key.verifier], witnesses=witnesses, quorum=quorum)
         if not report.ok:
@@ -391,7 +391,7 @@ class AuditTrail:
 
 
 def _reach(caller: Caller) -> dict[str, str]:
-    """The parameters by which a query is cut to the requests whose trails a caller reads."""
+    """The query parameters that restrict a query to the requests whose trails a caller may read."""
     party = caller.scopes(PERMISSION) & Scope.PARTY and caller.signature_request_id
     return {"owners": caller.reach(PERMISSION), "party": party or UNNAMED}
 

@@ -1,4 +1,4 @@
-"""AuditService: messages to the model and back."""
+"""AuditService: converts messages to the model and back."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Any

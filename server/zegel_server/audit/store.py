@@ -27,7 +27,7 @@ _HEAD = select(audit_log.c.size, audit_log.c.checkpoint, audit_log.c.update_time
 HEAD: Final = Statement(_HEAD)
 LOCK_HEAD: Final = Statement(_HEAD.with_for_update())
 INSERT_LOG: Final = upsert_into(audit_log)
-# By compare-and-swap too: what was read under the lock must still be what is replaced.
+# Compare-and-swap besides the lock: what is replaced must still be what was read.
 ADVANCE: Final = Statement(
     update(audit_log)
     .where(audit_log.c.log_id == literal(LOG_ID, BigInteger), audit_log.c.checkpoint == bind("before"))
@@ -51,7 +51,7 @@ TILES: Final = Statement(
     .limit(bind("limit"))
 )
 
-# Few: see ``cosignatures``.
+# Few rows: see ``cosignatures``.
 COSIGNATURES: Final = Statement(
     select(audit_cosignatures).order_by(audit_cosignatures.c.size.desc(), audit_cosignatures.c.witness)
 )
@@ -76,7 +76,7 @@ IS_WAITING_TO: Final = Statement(
 TRAIL_IS_WAITING: Final = Statement(
     select(audit_events.c.event_number).where(_WAITING, audit_events.c.trail == bind("trail")).limit(1)
 )
-# With the end of each one's trail, so that a batch takes one query.
+# Joined with the end of each event's trail, so that a batch takes one query.
 WAITING: Final = Statement(
     select(
         audit_events.c.event_number,
@@ -90,22 +90,22 @@ WAITING: Final = Statement(
     .order_by(audit_events.c.event_number)
     .limit(bind("limit"))
 )
-# One statement a batch: each costs the means to undo it. ``places`` is a JSON array of event number, place in the log,
-# and what stands in the leaf for ``prev`` and ``seq``. The database puts these two into the draft, so that the leaves
-# need not travel back.
+# One statement for the whole batch, which saves savepoints. ``positions`` is a JSON array of event number, index in the
+# log, and the text of the leaf's ``prev`` and ``seq``. The database puts these two into the draft, so that the leaves
+# need not be sent back to it.
 INTEGRATE: Final = Statement(
     {
         "sqlite": text(
-            "UPDATE audit_events SET leaf_index = json_extract(place.value, '$[1]'), leaf = CAST(replace(replace(body,"
-            " char(10), json_extract(place.value, '$[2]')), char(9), json_extract(place.value, '$[3]')) AS BLOB),"
-            " body = '' FROM json_each(:places) AS place WHERE event_number = json_extract(place.value, '$[0]')"
+            "UPDATE audit_events SET leaf_index = json_extract(entry.value, '$[1]'), leaf = CAST(replace(replace(body,"
+            " char(10), json_extract(entry.value, '$[2]')), char(9), json_extract(entry.value, '$[3]')) AS BLOB),"
+            " body = '' FROM json_each(:positions) AS entry WHERE event_number = json_extract(entry.value, '$[0]')"
             " AND leaf_index IS NULL"
         ),
         "postgresql": text(
-            "UPDATE audit_events SET leaf_index = CAST(place->>1 AS bigint), leaf = convert_to(replace(replace(body,"
-            " chr(10), place->>2), chr(9), place->>3), 'UTF8'), body = ''"
-            " FROM json_array_elements(CAST(CAST(:places AS text) AS json)) AS place"
-            " WHERE event_number = CAST(place->>0 AS bigint) AND leaf_index IS NULL"
+            "UPDATE audit_events SET leaf_index = CAST(entry->>1 AS bigint), leaf = convert_to(replace(replace(body,"
+            " chr(10), entry->>2), chr(9), entry->>3), 'UTF8'), body = ''"
+            " FROM json_array_elements(CAST(CAST(:positions AS text) AS json)) AS entry"
+            " WHERE event_number = CAST(entry->>0 AS bigint) AND leaf_index IS NULL"
         ),
     }
 )
@@ -154,7 +154,7 @@ _FILTERS: Final = (
 _LIST = select(*_EVENT).where(*_FILTERS).order_by(audit_events.c.leaf_index).limit(bind("limit"))
 EVENTS_OF_TENANT: Final = Statement(_LIST)
 EVENTS_OF_TRAIL: Final = Statement(_LIST.where(audit_events.c.trail == bind("trail")))
-# Where a look through a tenant's events may rest: an index entry, some thousand further on.
+# Where one search through a tenant's events ends: an index entry, some thousand events further on.
 WINDOW: Final = Statement(
     select(audit_events.c.leaf_index)
     .where(audit_events.c.tenant_id == bind("tenant_id"), audit_events.c.leaf_index >= bind("first"))
@@ -202,7 +202,7 @@ LEAVES: Final = Statement(
 
 # ------------------------------------------------------------------------------------------------- signature requests
 
-# What a caller reaches is decided in the query: what is out of reach is not found, and costs no more than what is not.
+# The query decides what a caller reaches: what is out of reach looks absent, and takes no longer than what is absent.
 _REACHED = or_(owned_by(signature_requests.c.owner_id), signature_requests.c.signature_request_id == bind("party"))
 _REQUEST: Final = (signature_requests.c.signature_request_id, signature_requests.c.audit_id)
 REQUEST: Final = Statement(

@@ -1,15 +1,15 @@
-"""How many events that can be repeated the trail of one signature request takes, so that its evidence stays readable.
+"""Limits how many repeatable events the trail of one signature request takes, so that its evidence stays readable.
 
-What can happen once (sent, viewed, signed, declined, called off) is bounded by the request itself and always taken.
-The rest is counted, in one row for each signer and two for the sender's side, which is raised with the event: one
-statement, whatever the trail's length.
+What can happen only once (sent, viewed, signed, declined, called off) is bounded by the request itself and always
+taken. The rest is counted, in one row for each signer and two for the sender's side; one statement raises the count
+with the event, whatever the trail's length.
 
 Invariants:
 
-* Nobody takes another's share: a signer who fills fields in all day long keeps no other from signing.
+* Nobody uses up another's share: a signer who fills in fields all day cannot keep another from signing.
 * All shares together are less than `zegel.evidence.trail` reads.
-* A signer's read that its share does not cover is refused. The sender's side is never kept from reading what it owns:
-  beyond its share such reads stand in the log all the same, outside of the request's trail.
+* A signer's read beyond its share is refused. The sender's side can always read what it owns: beyond its share such
+  reads are recorded in the log, but outside of the request's trail.
 """
 
 from typing import Final
@@ -21,11 +21,11 @@ from zegel_server.db import Statement, Transaction
 from zegel_server.errors import ResourceExhausted
 
 SIGNER: Final = 1_000
-"""Counted events of one signer: as many as a request has fields, each filled in by a call of its own."""
+"""Counted events of one signer: enough to fill in every field of a request with a separate call."""
 SENDING: Final = 5_000
-"""Sessions and links for signers and changes of the expiry, by all of the sender's side: a hundred for each signer."""
+"""Sessions and links for signers and changes of the expiry by the sender's side in total: a hundred per signer."""
 READING: Final = 2_000
-"""Downloads by all of the sender's side that stand in the trail."""
+"""Downloads by the sender's side in total that the trail takes."""
 
 ONCE: Final = frozenset(
     {
@@ -39,9 +39,9 @@ ONCE: Final = frozenset(
         events.EVENT_TYPE_SIGNATURE_REQUEST_CANCELED,
         events.EVENT_TYPE_SIGNATURE_REQUEST_EXPIRED,
         events.EVENT_TYPE_SIGNATURE_REQUEST_INVALID,
-        # Once for each certificate that the operator puts in place while the request waits for its seal.
+        # Once for each certificate that the operator installs while the request waits for its seal.
         events.EVENT_TYPE_SEAL_CERTIFICATE_CHANGED,
-        # Once for each link, and links are counted when they are made.
+        # Once for each link, and links are counted when they are created.
         events.EVENT_TYPE_SIGNER_LINK_REDEEMED,
         events.EVENT_TYPE_SIGNER_LINK_REVOKED,
     }
@@ -57,19 +57,19 @@ _SPEND: Final = Statement(
 
 
 async def spend(transaction: Transaction, trail: str, event_type: int, signer: str) -> bool:
-    """Counts an event that is to stand in a trail.
+    """Counts an event that is to be added to a trail.
 
     Args:
-        transaction: That of the event.
+        transaction: The transaction that records the event.
         trail: The trail; empty for none.
         event_type: A value of ``zegel.event.v1.EventType``.
         signer: The signer who acts; empty for the sender's side.
 
     Returns:
-        Whether it may: ``False`` for a read of the sender's side that is to be recorded outside of the trail.
+        Whether the trail takes it: ``False`` for a read of the sender's side to be recorded outside of the trail.
 
     Raises:
-        ResourceExhausted: The share is spent (``TRAIL_FULL``).
+        ResourceExhausted: The signer's or sender's share is used up (``TRAIL_FULL``).
     """
     if not trail or event_type in ONCE:
         return True
@@ -83,9 +83,9 @@ async def spend(transaction: Transaction, trail: str, event_type: int, signer: s
 
 
 def trail_full(message: str) -> ResourceExhausted:
-    """The refusal of what a trail does not take any more, or of a trail that is too long to be evidence.
+    """The error for an event that a trail no longer takes, or for a trail that is too long for evidence.
 
     Args:
-        message: One English sentence for the developer who reads it.
+        message: One English sentence for a developer.
     """
     return ResourceExhausted(message, reason="TRAIL_FULL", limit="events_of_request")

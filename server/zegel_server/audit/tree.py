@@ -1,15 +1,15 @@
 """The log's Merkle tree as tiles: appending to it, and reading proofs from it (RFC 6962, C2SP ``tlog-tiles``).
 
-Appending needs the tree's right edge only: the partial tile of each level. Proofs need the few tiles that hold their
-hashes: one or two a level, and a level is 256 times smaller than the one below.
+Appending needs only the tree's right edge: the partial tile of each level. Proofs need the few tiles that contain their
+hashes: one or two per level, and a level is 256 times smaller than the one below.
 
 Invariants:
 
-* Pure: no clock, no database. An ``Edge`` is immutable, so a transaction that fails leaves the old one good.
-* A full tile never changes. A partial tile is the beginning of each wider one in its place.
+* Pure: no clock, no database. An ``Edge`` is immutable, so after a transaction that fails the old one is still valid.
+* A full tile never changes. A partial tile is a prefix of each wider version of the same tile.
 * What is kept in memory does not grow with the log: an edge is at most 8 tiles, the cache is bounded.
-* Nothing read is trusted further than its length. Whoever serves a proof checks it against the checkpoint first, with
-  ``zegel.evidence.transparency``, so a tile edited behind our back is served to nobody as good.
+* Nothing read is trusted beyond its length. Before serving a proof, the caller checks it against the checkpoint with
+  ``zegel.evidence.transparency``, so a tile that was edited in the database is never served.
 """
 
 import inspect
@@ -28,11 +28,11 @@ TILE_HEIGHT: Final = 8
 TILE_BYTES: Final = TILE_WIDTH * HASH_SIZE
 """Bytes of a full tile."""
 CACHED_TILES: Final = 1024
-"""Tiles whose inner nodes a prover keeps: 16 KiB each. All but the lowest level of a log of 60 million leaves fit."""
+"""Tiles whose inner nodes a prover caches: 16 KiB each. All but the lowest level of a log of 60 million leaves fit."""
 
 
 def _parents(row: bytes) -> bytes:
-    """Hash each two neighbours of a row of 32-byte hashes; a last one without neighbour is left out."""
+    """Hash each pair of neighbours in a row of 32-byte hashes; a last one without a neighbour is left out."""
     return b"".join(
         [sha256(b"\x01" + row[i : i + 2 * HASH_SIZE]).digest() for i in range(0, len(row) - HASH_SIZE, 2 * HASH_SIZE)]
     )
@@ -50,15 +50,15 @@ def _full_root(row: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """The right edge of a tree: all that appending to it and telling its root takes.
+    """The right edge of a tree: all that is needed to append to it and to compute its root.
 
     Args:
         size: Leaves of the tree.
-        partial: The partial tile of each level from 0 up, empty where all tiles of the level are full. Its length in
+        partial: The partial tile of each level from 0 up, empty if all tiles of the level are full. Its length in
             hashes is ``size // 256**level % 256``.
 
     Raises:
-        InvalidTile: A partial tile is not as wide as a tree of this size has it.
+        InvalidTile: A partial tile does not have the width that a tree of this size gives it.
     """
 
     size: int = 0
@@ -67,10 +67,10 @@ class Edge:
     def __post_init__(self) -> None:
         widths = [len(tile) for tile in self.partial]
         if not 0 <= self.size <= MAX_SIZE or widths != [tile.width * HASH_SIZE if tile else 0 for tile in self.tiles()]:
-            raise InvalidTile("the partial tiles are not those of a tree of this size")
+            raise InvalidTile("the partial tiles do not fit a tree of this size")
 
     def tiles(self) -> Iterator[Tile | None]:
-        """Name the partial tile of each level, ``None`` where there is none: what to load, and to pass in here."""
+        """Yield the partial tile of each level, or ``None``: what to load, and to pass to the constructor."""
         return edge_tiles(self.size)
 
     def peaks(self) -> list[bytes]:
@@ -91,7 +91,7 @@ class Edge:
 
 
 def edge_tiles(size: int) -> Iterator[Tile | None]:
-    """Name the partial tile of each level of a tree, from level 0 up; ``None`` for a level without one."""
+    """Yield the partial tile of each level of a tree, from level 0 up; ``None`` for a level without one."""
     level = 0
     while size:
         width = size % TILE_WIDTH
@@ -102,7 +102,7 @@ def edge_tiles(size: int) -> Iterator[Tile | None]:
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """What appending yields.
+    """The result of appending.
 
     Args:
         edge: The new edge.
@@ -123,10 +123,10 @@ def append(edge: Edge, leaf_hashes: Sequence[bytes]) -> Appended:
         leaf_hashes: Hashes of the new leaves, 32 bytes each, in order.
 
     Raises:
-        InvalidTile: A hash is not of 32 bytes, or the tree would be larger than ``MAX_SIZE``.
+        InvalidTile: A hash is not 32 bytes long, or the tree would be larger than ``MAX_SIZE``.
     """
     if any(len(each) != HASH_SIZE for each in leaf_hashes):
-        raise InvalidTile("a leaf hash is not of 32 bytes")
+        raise InvalidTile("a leaf hash is not 32 bytes long")
     size = edge.size + len(leaf_hashes)
     tiles: list[tuple[Tile, bytes]] = []
     partial: list[bytes] = []
@@ -135,7 +135,7 @@ def append(edge: Edge, leaf_hashes: Sequence[bytes]) -> Appended:
     while added or level < len(edge.partial):
         before = edge.partial[level] if level < len(edge.partial) else b""
         row = before + added
-        # Tiles of this level that were full before lie to the left of the row.
+        # Tiles of this level that were already full lie to the left of the row.
         first = edge.size >> TILE_HEIGHT * (level + 1)
         full = len(row) // TILE_BYTES
         roots: list[bytes] = []
@@ -167,17 +167,17 @@ def _fold(peaks: Sequence[bytes]) -> bytes:
 
 
 class TileReader(Protocol):
-    """Where tiles come from. It may answer at once or later."""
+    """Where tiles come from. It may be synchronous or asynchronous."""
 
     def get_tile(self, level: int, index: int, width: int) -> bytes | Awaitable[bytes]:
-        """Return ``width`` hashes of a tile, 32 bytes each: the beginning of a wider one will do."""
+        """Return the first ``width`` hashes of a tile, 32 bytes each."""
 
 
 class TileNodes:
     """A tile and the nodes over its hashes, as far as both children are in it. Each row is hashed when first needed.
 
     Raises:
-        InvalidTile: The bytes are not as many as the tile's width asks for.
+        InvalidTile: The number of bytes does not match the tile's width.
     """
 
     __slots__ = ("_rows",)
@@ -201,7 +201,7 @@ class TileNodes:
 
 @dataclass(frozen=True, slots=True)
 class _Node:
-    """Where a full subtree's root is found: in which tile, how high over its hashes, and which at that height."""
+    """Where a full subtree's root is: in which tile, how high above its hashes, and which node at that height."""
 
     tile: Tile
     height: int
@@ -210,9 +210,9 @@ class _Node:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The tiles that a proof takes, and how its hashes follow from them.
+    """The tiles that a proof needs, and how its hashes are computed from them.
 
-    Planned apart from reading, so that all tiles can be asked for at once, and from anywhere.
+    Planning is separate from reading, so that all tiles can be requested at once, from any source.
     """
 
     hashes: tuple[tuple[_Node, ...], ...]
@@ -234,7 +234,7 @@ def plan_inclusion(index: int, size: int) -> Plan:
         ValueError: The tree has no such leaf.
     """
     if not 0 <= index < size <= MAX_SIZE:
-        raise ValueError("the index does not lie in the tree")
+        raise ValueError("the index is not in the tree")
     path: list[tuple[int, int]] = []
     start, end = 0, size
     while end - start > 1:
@@ -249,13 +249,13 @@ def plan_inclusion(index: int, size: int) -> Plan:
 
 
 def plan_consistency(old: int, new: int) -> Plan:
-    """Plan the proof that the tree of ``old`` leaves is the beginning of that of ``new`` (RFC 6962, section 2.1.2).
+    """Plan the proof that the tree of ``old`` leaves is a prefix of that of ``new`` (RFC 6962, section 2.1.2).
 
     Raises:
-        ValueError: It is not so that 1 <= old <= new.
+        ValueError: Not 1 <= old <= new.
     """
     if not 1 <= old <= new <= MAX_SIZE:
-        raise ValueError("the sizes are not in order, from 1")
+        raise ValueError("the sizes must satisfy 1 <= old <= new")
     path: list[tuple[int, int]] = []
     start, end = 0, new
     while old != end:
@@ -266,7 +266,7 @@ def plan_consistency(old: int, new: int) -> Plan:
         else:
             path.append((start, split))
             start = split
-    # What is left is the last full part of the old tree. Where it is the whole of it, the verifier has it already.
+    # What is left is the last full subtree of the old tree. If that is all of it, the verifier has its root already.
     if start:
         path.append((start, end))
     return Plan(tuple(_nodes(*each, new) for each in reversed(path)))
@@ -278,7 +278,7 @@ def _split(width: int) -> int:
 
 
 def _nodes(start: int, end: int, size: int) -> tuple[_Node, ...]:
-    """Say where the full subtrees lie that the leaves ``[start, end)`` consist of, the largest first."""
+    """Return where the full subtrees are that make up the leaves ``[start, end)``, from left to right."""
     bounds = [start]
     while bounds[-1] < end:
         bounds.append(bounds[-1] + (1 << (end - bounds[-1]).bit_length() - 1))
@@ -292,13 +292,13 @@ def _nodes(start: int, end: int, size: int) -> tuple[_Node, ...]:
 
 
 class Prover:
-    """Reads proofs from tiles, and keeps the inner nodes of those used last: they never change.
+    """Reads proofs from tiles, and caches the inner nodes of recently used tiles, which never change.
 
-    For one event loop; not for several threads.
+    For use on one event loop; not thread-safe.
 
     Args:
         reader: Where tiles come from.
-        cached: How many tiles to keep, 16 KiB each.
+        cached: How many tiles to cache, 16 KiB each.
     """
 
     def __init__(self, reader: TileReader, cached: int = CACHED_TILES) -> None:
@@ -311,7 +311,7 @@ class Prover:
 
         Raises:
             ValueError: The tree has no such leaf.
-            InvalidTile: A tile is not as wide as the tree's size asks for.
+            InvalidTile: A tile's width does not match the tree's size.
         """
         return await self._prove(plan_inclusion(index, size))
 
@@ -319,8 +319,8 @@ class Prover:
         """Return the consistency proof of two sizes, 32 bytes a hash.
 
         Raises:
-            ValueError: It is not so that 1 <= old <= new.
-            InvalidTile: A tile is not as wide as the tree's size asks for.
+            ValueError: Not 1 <= old <= new.
+            InvalidTile: A tile's width does not match the tree's size.
         """
         return await self._prove(plan_consistency(old, new))
 
@@ -328,14 +328,14 @@ class Prover:
         return plan.assemble({tile: await self.tile(tile) for tile in plan.tiles})
 
     def forget(self) -> None:
-        """Drop all tiles that are kept: one of them was found altered."""
+        """Drop all cached tiles, because one of them was found altered."""
         self._cache.clear()
 
     async def tile(self, tile: Tile) -> TileNodes:
         """Return a tile and the nodes over it, as the proofs use it.
 
         Raises:
-            InvalidTile: The tile is not as wide as it should be.
+            InvalidTile: The tile's width is wrong.
         """
         if nodes := self._cache.get(tile):
             self._cache.move_to_end(tile)

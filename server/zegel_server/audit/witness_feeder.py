@@ -1,16 +1,16 @@
-"""Brings checkpoints to the witnesses, and their lines back. It follows the sequencer and never holds it up.
+"""Sends checkpoints to the witnesses and collects their cosignatures, without ever holding up the sequencer.
 
-It goes by rounds: one checkpoint, the newest at that moment, is brought to all witnesses at once, so that their lines
-come together under one checkpoint. Signatures, for who wires it::
+It works in rounds: the newest checkpoint at that moment is sent to all witnesses at once, so that their lines come
+together under one checkpoint. How to set it up::
 
     witness_feeder = WitnessFeeder(log, cosignatures, witnesses, registry, publisher)
-    sequencer = Sequencer(database, log, witness_feeder)        # it starts and closes what it is given
+    sequencer = Sequencer(database, log, witness_feeder)        # which starts and closes the feeder
 
 Invariants:
 
-* What a witness does, or does not do, ends in a log line and a count. It never stops the log, nor another witness.
-* A round does not wait for a witness that is slow: that one is asked again once it has answered.
-* Several processes may bring the same checkpoint; each line is kept once.
+* A witness's failure ends in a log line and a counter. It never stops the log or another witness.
+* A round does not wait for a witness that is slow; that one is asked again once it has answered.
+* Several processes may send the same checkpoint; each line is stored once.
 """
 
 import asyncio
@@ -26,26 +26,26 @@ from zegel.evidence.witness_messages import AddCheckpoint
 from zegel_server.audit.cosignatures import Cosignatures
 from zegel_server.audit.log import Head, Log
 from zegel_server.audit.sequencer import Publishing
-from zegel_server.audit.witnesses import Outcome, Told, Witness, WitnessClient
+from zegel_server.audit.witnesses import Outcome, Witness, WitnessAnswer, WitnessClient
 from zegel_server.errors import ZegelError
 
 PACE_S: Final = 1.0
 """The least time between two rounds: witnesses serve many logs, and one line covers all events before it."""
 GRACE_S: Final = 0.5
-"""How long a round waits for those that have not answered, after which the next may begin without them."""
+"""Seconds that a round waits for answers; after that the next round may begin without the slow witnesses."""
 POLL_S: Final = 5.0
-"""How often to look without being told: for what another process committed and did not bring, and for what failed."""
+"""Seconds between rounds without a signal: for what another process committed but did not send, and for retries."""
 FIRST_PAUSE_S: Final = 1.0
-"""How long a witness that failed is left alone, then twice as long each time."""
+"""Seconds before a witness that failed is asked again; the wait doubles with each further failure."""
 LONGEST_PAUSE_S: Final = 60.0
-"""The longest: a witness may be back at any time."""
+"""The longest such wait; bounded because a witness may be back at any time."""
 TRIES: Final = 3
-"""Asks of one witness in a round: it may know another size, and that may change while it is asked."""
+"""Requests to one witness per round: it may know another size, which may change between requests."""
 
 
 @dataclass(slots=True)
 class _State:
-    """What is known of a witness, in this process."""
+    """What this process knows about a witness."""
 
     witness: Witness
     known: int = 0
@@ -56,14 +56,14 @@ class _State:
 
 
 class WitnessFeeder:
-    """Asks witnesses, and publishes what they answer; a ``Publishing`` for the sequencer.
+    """Asks the witnesses for cosignatures and publishes them; a ``Publishing`` for the sequencer.
 
     Args:
         log: The log.
-        cosignatures: Keeps the lines.
-        witnesses: Whom to ask.
-        registry: Where what came of it is counted.
-        publisher: Brings checkpoints out; ``None`` for nobody.
+        cosignatures: Stores the lines.
+        witnesses: The witnesses to ask.
+        registry: The metrics registry that counts the outcomes.
+        publisher: Publishes checkpoints; ``None`` to publish nothing.
     """
 
     def __init__(
@@ -83,11 +83,11 @@ class WitnessFeeder:
         self._client: WitnessClient | None = None
         self._report = structlog.get_logger("zegel.audit")
         self._asked = Counter(
-            "zegel_witness_asks", "Asks of witnesses, by what came of them.", ["witness", "outcome"], registry=registry
+            "zegel_witness_asks", "Requests to witnesses, by outcome.", ["witness", "outcome"], registry=registry
         )
         self._sizes = Gauge(
             "zegel_witness_size",
-            "Events under what a witness cosigned last.",
+            "Events under the checkpoint that a witness cosigned last.",
             ["witness"],
             registry=registry,
         )
@@ -122,7 +122,7 @@ class WitnessFeeder:
             await self._publisher.close()
 
     async def run(self) -> None:
-        """Goes round until it is cancelled."""
+        """Runs rounds until it is cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             with suppress(TimeoutError):
@@ -138,10 +138,10 @@ class WitnessFeeder:
             await asyncio.sleep(max(0.0, began + PACE_S - loop.time()))
 
     async def round(self) -> None:
-        """Brings the newest checkpoint to each witness that is idle, and waits a little for the answers.
+        """Sends the newest checkpoint to each idle witness, and waits a little for the answers.
 
         Raises:
-            DataLoss: The log was altered (``LOG_DAMAGED``): nobody is asked to cosign that.
+            DataLoss: The log was altered (``LOG_DAMAGED``): no witness is asked to cosign it.
             Unavailable: The database does not answer.
         """
         head = await self._log.head()
@@ -157,16 +157,16 @@ class WitnessFeeder:
     # ------------------------------------------------------------------------------------------------- asking
 
     async def _bring(self, state: _State, head: Head) -> None:
-        """Brings a checkpoint to one witness; whatever happens is told and counted here."""
+        """Sends a checkpoint to one witness; logs and counts whatever happens."""
         try:
             if await self._cosignatures.has(head, state.witness):
                 state.done = head.root  # by another process, or before the last start
                 return
-            told = await self._ask(state, head)
+            answer = await self._ask(state, head)
         except Exception as error:  # noqa: BLE001 - it must not end the others
-            told = Told(Outcome.AWAY, f"could not be asked ({type(error).__name__})")
-        self._asked.labels(state.witness.name, told.outcome).inc()
-        if told.outcome is Outcome.COSIGNED:
+            answer = WitnessAnswer(Outcome.AWAY, f"could not be asked ({type(error).__name__})")
+        self._asked.labels(state.witness.name, answer.outcome).inc()
+        if answer.outcome is Outcome.COSIGNED:
             state.failures, state.due, state.done = 0, 0.0, head.root
             self._sizes.labels(state.witness.name).set(head.size)
             if self._publisher:
@@ -175,43 +175,43 @@ class WitnessFeeder:
         state.failures += 1
         pause = min(FIRST_PAUSE_S * 2.0 ** min(state.failures - 1, 32), LONGEST_PAUSE_S)
         state.due = asyncio.get_running_loop().time() + pause
-        grave = told.outcome in {Outcome.FORKED, Outcome.FORGED}
+        grave = answer.outcome in {Outcome.FORKED, Outcome.FORGED}
         (self._report.error if grave else self._report.warning)(
             "a witness did not cosign",
             witness=state.witness.name,
-            outcome=str(told.outcome),
-            why=told.why,
+            outcome=str(answer.outcome),
+            why=answer.why,
             size=head.size,
             again_s=pause,
         )
 
-    async def _ask(self, state: _State, head: Head) -> Told:
+    async def _ask(self, state: _State, head: Head) -> WitnessAnswer:
         assert self._client is not None  # noqa: S101 - started before anything is brought
         checkpoint = self._cosignatures.plain(head)
-        told = Told(Outcome.BEHIND, "knows another size each time")
+        answer = WitnessAnswer(Outcome.BEHIND, "keeps answering with another size")
         for _ in range(TRIES):
             old = state.known if state.known <= head.size else 0
             proof = await self._log.consistency(old, head.size, head) if 0 < old < head.size else []
-            told = await self._client.ask(state.witness, AddCheckpoint(old, tuple(proof), checkpoint))
-            if told.outcome is Outcome.COSIGNED:
-                await self._cosignatures.keep(head, told.lines)
+            answer = await self._client.ask(state.witness, AddCheckpoint(old, tuple(proof), checkpoint))
+            if answer.outcome is Outcome.COSIGNED:
+                await self._cosignatures.keep(head, answer.lines)
                 state.known = head.size
-                return told
-            if told.outcome is not Outcome.BEHIND or told.size is None:
-                return told
-            if told.size == old:
-                return Told(Outcome.REFUSED, "contradicts itself on the size that it knows")
-            if told.size > head.size:
-                return await self._ahead(state, told.size)
-            state.known = told.size
-        return told
+                return answer
+            if answer.outcome is not Outcome.BEHIND or answer.size is None:
+                return answer
+            if answer.size == old:
+                return WitnessAnswer(Outcome.REFUSED, "contradicts itself on the size that it knows")
+            if answer.size > head.size:
+                return await self._ahead(state, answer.size)
+            state.known = answer.size
+        return answer
 
-    async def _ahead(self, state: _State, size: int) -> Told:
-        """A witness has seen more than this checkpoint: of another process of ours, or of a log that was set back."""
+    async def _ahead(self, state: _State, size: int) -> WitnessAnswer:
+        """A witness knows a larger log: from another process of ours, or because our log was set back."""
         newest = await self._log.head()
         if size > newest.size:
             why = f"has cosigned {size} events of this log, which has {newest.size}: the log was set back or forked"
-            return Told(Outcome.FORKED, why)
+            return WitnessAnswer(Outcome.FORKED, why)
         state.known = size
         self._wanted.set()
-        return Told(Outcome.BEHIND, "was brought a newer checkpoint meanwhile", size=size)
+        return WitnessAnswer(Outcome.BEHIND, "was sent a newer checkpoint meanwhile", size=size)

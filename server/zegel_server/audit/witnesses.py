@@ -1,10 +1,10 @@
-"""The witnesses that are asked, and how one is asked: the client of C2SP ``tlog-witness``.
+"""The configured witnesses, and a client for them: C2SP ``tlog-witness``.
 
 Invariants:
 
-* What a witness answers is believed only where it is its own cosignature over the very checkpoint that it was asked
-  for, of this moment. Everything else is an outcome with a name, never an exception of a library.
-* An answer takes bounded time and memory, and leads nowhere else.
+* A witness's answer is accepted only if it is its own cosignature over exactly the checkpoint that it was asked for,
+  and made just now. Everything else is an `Outcome`, never an exception of a library.
+* An answer takes bounded time and memory, and redirects are not followed.
 """
 
 import urllib.parse
@@ -39,15 +39,15 @@ class Outcome(StrEnum):
 
     COSIGNED = "cosigned"
     AWAY = "away"
-    """It does not answer, or not in time."""
+    """It did not answer, or not in time."""
     BEHIND = "behind"
-    """It knows another size of the log, which it tells."""
+    """It knows another size of the log, which it states."""
     REFUSED = "refused"
-    """It refuses, or its answer is none."""
+    """It refused, or its answer is malformed."""
     FORGED = "forged"
-    """It answers with a line that is not its own cosignature over this checkpoint, at this time."""
+    """It answered with a line that is not its own cosignature over this checkpoint, at this time."""
     FORKED = "forked"
-    """It knows another tree than ours: of this size, or one that ours does not continue."""
+    """It knows a different tree: of this size, or a smaller one that ours does not continue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +66,14 @@ class Witness:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What came of asking a witness.
+class WitnessAnswer:
+    """The outcome of asking a witness, with details.
 
     Attributes:
         outcome: How it ended.
         why: What is wrong, for the operator.
         lines: The cosignatures, by key.
-        size: The size that it knows, where it tells one.
+        size: The size that it knows, if it states one.
     """
 
     outcome: Outcome
@@ -83,14 +83,14 @@ class Told:
 
 
 def parse_witnesses(settings: Iterable[str], log_keys: Iterable[VerifierKey] = ()) -> tuple[Witness, ...]:
-    """Reads who is to be asked.
+    """Parses the settings that name the witnesses.
 
     Args:
-        settings: For each key of a witness its verifier key, a space, and the witness's URL.
+        settings: One for each key of a witness: the verifier key, a space, and the witness's URL.
         log_keys: The log's own keys, which no witness may have.
 
     Raises:
-        ValueError: One of them is none; the message says which.
+        ValueError: A setting is malformed; the message says which.
     """
     found: dict[str, Witness] = {}
     for number, text in enumerate(settings):
@@ -104,11 +104,11 @@ def parse_witnesses(settings: Iterable[str], log_keys: Iterable[VerifierKey] = (
             raise ValueError(message) from error
         parts = urllib.parse.urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-            message = f"witnesses[{number}]: is a verifier key, a space, and a URL that begins with https://"
+            message = f"witnesses[{number}]: must be a verifier key, a space, and a URL that begins with https://"
             raise ValueError(message)
         known = found.get(key.name)
         if known and (known.url != url or key in known.keys):
-            message = f"witnesses[{number}]: {key.name} is named before, with the same key or another URL"
+            message = f"witnesses[{number}]: {key.name} was listed before with the same key or with another URL"
             raise ValueError(message)
         found[key.name] = Witness(key.name, url, (*known.keys, key) if known else (key,))
     return tuple(found.values())
@@ -118,55 +118,55 @@ class WitnessClient:
     """Asks witnesses."""
 
     def __init__(self) -> None:
-        # No cookie, no redirect, no proxy of the environment: a witness is where the settings say.
+        # No cookies, no redirects, no proxy from the environment: a witness is reached only where the settings say.
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=ASK_S), cookie_jar=aiohttp.DummyCookieJar()
         )
 
     async def close(self) -> None:
-        """Ends its connections."""
+        """Closes its connections."""
         await self._session.close()
 
-    async def ask(self, witness: Witness, request: AddCheckpoint) -> Told:
+    async def ask(self, witness: Witness, request: AddCheckpoint) -> WitnessAnswer:
         """Asks a witness once.
 
         Args:
-            witness: Whom.
-            request: For what.
+            witness: The witness.
+            request: The checkpoint and the proof to send.
         """
         began = clock.now() // clock.SECOND
         try:
-            async with self._session.post(witness.url + PATH, data=request.format(), allow_redirects=False) as answer:
-                status, kind = answer.status, answer.headers.get("Content-Type", "")
-                body = await _bounded(answer.content)
+            async with self._session.post(witness.url + PATH, data=request.format(), allow_redirects=False) as response:
+                status, kind = response.status, response.headers.get("Content-Type", "")
+                body = await _bounded(response.content)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            return Told(Outcome.AWAY, f"does not answer ({type(error).__name__})")
+            return WitnessAnswer(Outcome.AWAY, f"did not answer ({type(error).__name__})")
         if body is None:
-            return Told(Outcome.REFUSED, "answers more than a witness does")
+            return WitnessAnswer(Outcome.REFUSED, "answered with more bytes than a witness may")
         if status == _OK:
             return _lines(witness, request, body, began)
         return _refusal(request, status, parse_size(kind, body))
 
 
-def _refusal(request: AddCheckpoint, status: int, size: int | None) -> Told:
+def _refusal(request: AddCheckpoint, status: int, size: int | None) -> WitnessAnswer:
     if status == _CONFLICT and size is not None:
-        return Told(Outcome.BEHIND, size=size)
+        return WitnessAnswer(Outcome.BEHIND, size=size)
     if status == _CONFLICT:
-        return Told(Outcome.FORKED, "knows another tree of this size")
+        return WitnessAnswer(Outcome.FORKED, "knows a different tree of this size")
     if status == _UNPROVED:
         # The proof was checked before it was sent.
-        return Told(Outcome.FORKED, f"knows another tree of {request.old} events than the one that ours continues")
-    return Told(Outcome.REFUSED, f"refuses with status {status}")
+        return WitnessAnswer(Outcome.FORKED, f"knows a tree of {request.old} events that ours does not continue")
+    return WitnessAnswer(Outcome.REFUSED, f"refused with status {status}")
 
 
-def _lines(witness: Witness, request: AddCheckpoint, body: bytes, began: int) -> Told:
+def _lines(witness: Witness, request: AddCheckpoint, body: bytes, began: int) -> WitnessAnswer:
     text, _ = split_note(request.checkpoint)
     latest = clock.now() // clock.SECOND + SKEW_S
     try:
         lines = read_cosignatures(text, body, witness.keys, earliest=began - SKEW_S, latest=latest)
     except TransparencyError as error:
-        return Told(Outcome.FORGED, str(error))
-    return Told(Outcome.COSIGNED, lines=lines)
+        return WitnessAnswer(Outcome.FORGED, str(error))
+    return WitnessAnswer(Outcome.COSIGNED, lines=lines)
 
 
 async def _bounded(content: aiohttp.StreamReader) -> bytes | None:

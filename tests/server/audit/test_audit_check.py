@@ -50,7 +50,7 @@ ALTERATIONS = [
         "UPDATE audit_events SET personal = (SELECT personal FROM audit_events WHERE leaf_index=8) WHERE leaf_index=2",
         "event 2 .*personal data is not what was recorded",
     ),
-    ("UPDATE audit_events SET body = 'x' WHERE leaf_index = 2", "event 2 .*a draft stands beside"),
+    ("UPDATE audit_events SET body = 'x' WHERE leaf_index = 2", "event 2 .*it has both a draft and a leaf"),
     (
         "UPDATE audit_events SET signature_request_id = 'req_x' WHERE leaf_index = 2",
         "event 2 .*another signature request",
@@ -66,14 +66,17 @@ ALTERATIONS = [
         "UPDATE audit_tiles SET hashes = (SELECT head FROM audit_trails LIMIT 1) WHERE level = 1",
         "tile/1/000.p/1 is not the one that was signed",
     ),
-    ("INSERT INTO audit_tiles SELECT 2, 0, hashes FROM audit_tiles WHERE level = 1", "more than any checkpoint covers"),
+    (
+        "INSERT INTO audit_tiles SELECT 2, 0, hashes FROM audit_tiles WHERE level = 1",
+        "has more hashes than any checkpoint covers",
+    ),
     ("UPDATE audit_log SET size = 329", "another size than its row says"),
     ("UPDATE audit_log SET checkpoint = (SELECT hashes FROM audit_tiles WHERE level = 1)", "not signed"),
     ("DELETE FROM audit_log", "newest checkpoint is missing"),
     ("UPDATE audit_trails SET length = 69", "trail aud_.*not as many"),
     ("DELETE FROM audit_trails", "trail aud_.*not as many"),
     ("DELETE FROM audit_events WHERE trail <> ''", "all events of trail aud_.* are missing"),
-    ("UPDATE audit_events SET body = 'edited' WHERE leaf_index IS NULL", "waits for its place, is malformed"),
+    ("UPDATE audit_events SET body = 'edited' WHERE leaf_index IS NULL", "is not in the log yet, is malformed"),
 ]
 
 
