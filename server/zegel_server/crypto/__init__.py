@@ -1,4 +1,4 @@
-"""Keys: where root keys live, and how the keys below them are wrapped, committed to, rotated and destroyed.
+"""Keys: where root keys are kept, and how the keys below them are wrapped, committed to, rotated and destroyed.
 
 The documents themselves are encrypted by `zegel.segments`, which the SDK shares.
 """

@@ -1,17 +1,17 @@
-"""Root keys in AWS KMS, or in a service that speaks its protocol.
+"""Root keys in AWS KMS, or in a service with the same API.
 
-A root key is a KMS key; KMS wraps and unwraps. Names hang on it as aliases below ``alias/<namespace>/``::
+A root key is a KMS key; KMS wraps and unwraps with it. It is named by aliases below ``alias/<namespace>/``::
 
     key/<root key id>                   the KMS key
-    primary/<purpose>                   the newest of a purpose
-    destroyed/<purpose>/<root key id>   the marker key, which is never used: a trace that outlives the destroyed one
-    marker                              the marker key
+    primary/<purpose>                   the newest key of a purpose
+    destroyed/<purpose>/<root key id>   the marker key, as a record that the root key was destroyed
+    marker                              the marker key, which is never used
 
 Invariants:
 
 * A root key's bytes never leave KMS.
-* The encryption context holds the root key's identifier, so a blob moved to another does not open.
-* Destroying takes effect at once, but KMS keeps a key for seven more days, in which its owner can still call that off.
+* The encryption context holds the root key's identifier, so a blob that is moved to another root key does not open.
+* Destroying takes effect at once, but KMS keeps a key for seven more days, in which its owner can cancel the deletion.
 """
 
 import threading
@@ -39,22 +39,22 @@ from zegel_server.errors import DataLoss
 
 if TYPE_CHECKING:
     KmsClient = Any
-    """boto3 puts its clients together at run time."""
+    """For type checking: boto3 creates its clients at run time."""
 
 __all__ = ["AwsKmsRootKeys", "open_aws_kms"]
 
 PENDING_DAYS: Final = 7
-"""Days that KMS keeps a destroyed key: the fewest it allows."""
+"""Days that KMS keeps a destroyed key: the least it allows."""
 CONNECT_TIMEOUT: Final = 3
 """Seconds to reach KMS."""
 READ_TIMEOUT: Final = 5
-"""Seconds for an answer: it takes some milliseconds."""
+"""Seconds for an answer: one usually takes a few milliseconds."""
 ATTEMPTS: Final = 3
-"""Tries of one request, the first included."""
+"""Attempts per request, including the first."""
 CALL_TIMEOUT: Final = 30.0
-"""Seconds after which a call is given up: some of them are several requests, each with its tries."""
+"""Seconds after which a call is abandoned: some calls are several requests, each with its attempts."""
 THREADS: Final = 4
-"""Calls under way at once."""
+"""Concurrent calls."""
 
 _DAMAGED: Final = frozenset({"InvalidCiphertextException", "IncorrectKeyException", "ValidationException"})
 _UNESCAPED: Final = {"__": "_", "_d": "."}
@@ -72,7 +72,7 @@ class AwsKmsRootKeys(BlockingRootKeys):
 
     Args:
         client: A boto3 client for KMS.
-        namespace: What tells this installation's keys from others of the account: letters, digits, ``-`` and ``_``.
+        namespace: Distinguishes this installation's keys from others in the account: letters, digits, ``-``, ``_``.
     """
 
     def __init__(self, client: "KmsClient", namespace: str) -> None:
@@ -94,7 +94,7 @@ class AwsKmsRootKeys(BlockingRootKeys):
         if found:
             return found.root_key_id
         key = self._generate(purpose, None)
-        # KMS lets one of all that ask at once name its key the primary.
+        # Of all that do this at once, KMS lets only one create the alias that names its key the primary.
         if self._name(self._primary_alias(purpose), key.kms_id):
             return key.root_key_id
         self._client.delete_alias(AliasName=self._key_alias(key.root_key_id))
@@ -124,10 +124,10 @@ class AwsKmsRootKeys(BlockingRootKeys):
         except ClientError as error:
             if _code(error) in _DAMAGED:
                 raise damaged from None
-            # A blob that seems to name another's key is denied. If a fresh one opens, the stored one is at fault.
+            # KMS denies access if a damaged blob names a foreign key. If a fresh blob opens, the stored one is damaged.
             if _code(error) == "AccessDeniedException" and self._decrypt(root_key, self._encrypt(root_key, b"probe")):
                 raise damaged from None
-            # Disabled, or scheduled for deletion by its owner: not gone, for the owner can call it off.
+            # Disabled, or scheduled for deletion by its owner: not gone, because the owner can undo that.
             raise
 
     def _encrypt(self, root_key: _Key, plaintext: bytes) -> bytes:
@@ -145,7 +145,7 @@ class AwsKmsRootKeys(BlockingRootKeys):
             root_key = self._find(root_key_id)
         except KeyDestroyed:
             return
-        # The trace first, the key's own name last: whatever is interrupted can be found and done again.
+        # The record of destruction first, the key's own alias last: an interrupted call can be found and repeated.
         self._name(f"{self._root}destroyed/{_escape(root_key.purpose)}/{root_key_id}", self._marker())
         primary = self._primary_alias(root_key.purpose)
         now = self._described(primary)
@@ -159,7 +159,7 @@ class AwsKmsRootKeys(BlockingRootKeys):
         try:
             self._client.schedule_key_deletion(KeyId=root_key.kms_id, PendingWindowInDays=PENDING_DAYS)
         except ClientError as error:
-            if _code(error) != "KMSInvalidStateException":  # It is scheduled already.
+            if _code(error) != "KMSInvalidStateException":  # Its deletion is already scheduled.
                 raise
         self._client.delete_alias(AliasName=self._key_alias(root_key_id))
 
@@ -197,7 +197,7 @@ class AwsKmsRootKeys(BlockingRootKeys):
                 yield found
 
     def _described(self, alias: str) -> _Key | None:
-        """Return the key that an alias names, or None where there is no such alias."""
+        """Return the key that an alias names, or None if there is no such alias."""
         try:
             metadata = self._client.describe_key(KeyId=alias)["KeyMetadata"]
         except ClientError as error:
@@ -215,7 +215,7 @@ class AwsKmsRootKeys(BlockingRootKeys):
                     yield alias["AliasName"].removeprefix(prefix)
 
     def _name(self, alias: str, kms_id: str) -> bool:
-        """Give a key a name; False where the name is taken."""
+        """Give a key a name; False if the name is taken."""
         try:
             self._client.create_alias(AliasName=alias, TargetKeyId=kms_id)
         except ClientError as error:
@@ -246,7 +246,7 @@ def open_aws_kms(url: str, *, attempts: int = ATTEMPTS) -> AwsKmsRootKeys:
 
     Args:
         url: ``aws-kms:<namespace>?region=<name>``, and ``&endpoint=https://host`` for a service other than Amazon's.
-        attempts: Tries of one request, the first included.
+        attempts: Attempts per request, including the first.
 
     Raises:
         ValueError: The URL is malformed.
@@ -270,10 +270,10 @@ def open_aws_kms(url: str, *, attempts: int = ATTEMPTS) -> AwsKmsRootKeys:
 
 
 def _check_id(root_key_id: str) -> None:
-    """Refuse what is no identifier before it becomes part of an alias.
+    """Refuse a malformed identifier before it becomes part of an alias.
 
     Raises:
-        DataLoss: It is none.
+        DataLoss: It is malformed.
     """
     try:
         created_at(root_key_id)
@@ -286,7 +286,7 @@ def _code(error: ClientError) -> str:
 
 
 def _escape(purpose: str) -> str:
-    """Write a purpose with what an alias may hold, which a dot is not."""
+    """Write a purpose in the characters that an alias may contain; a dot is not one."""
     return purpose.replace("_", "__").replace(".", "_d")
 
 

@@ -1,9 +1,9 @@
-"""What providers over a blocking library have in common: their calls run in threads of their own, for a bounded time.
+"""The base of providers over a blocking library: each runs its calls in its own threads, for a bounded time.
 
 Invariants:
 
-* A provider that hangs holds up its own threads only: no other provider's, and not the server's.
-* What its library raises reaches a caller as `errors.Unavailable`, without the library's text.
+* A provider that hangs blocks only its own threads, neither another provider's nor the server's.
+* The library's exceptions reach a caller as `errors.Unavailable`, without the library's text.
 """
 
 import asyncio
@@ -26,17 +26,17 @@ __all__ = ["CALL_TIMEOUT", "BlockingRootKeys"]
 T = TypeVar("T")
 
 CALL_TIMEOUT: Final = 10.0
-"""Seconds after which a call is given up: a token answers in milliseconds, a networked provider within a second."""
+"""Seconds after which a call is abandoned: a token answers in milliseconds, a networked provider within a second."""
 
 
 class BlockingRootKeys(ABC):
     """A `RootKeys` provider whose work is done by the blocking methods of a subclass.
 
     Args:
-        name: What its threads are called.
-        failures: What its library raises where it cannot be reached, or refuses.
-        threads: How many calls may be under way at once.
-        call_timeout: Seconds after which a call is given up.
+        name: Prefix of its threads' names.
+        failures: The exceptions of the library for a provider that cannot be reached or refuses.
+        threads: How many calls may run at once.
+        call_timeout: Seconds after which a call is abandoned.
     """
 
     def __init__(

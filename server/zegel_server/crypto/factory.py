@@ -17,7 +17,7 @@ def open_root_keys(url: str) -> RootKeys:
             ``aws-kms:<namespace>?region=<name>``; or ``vault://host:port/<mount>?token-file=/run/secrets/token``.
 
     Raises:
-        ValueError: The URL is of another kind, or malformed, or what it needs is not installed.
+        ValueError: The URL is of another kind, or malformed, or a package that it needs is not installed.
     """
     scheme, _, rest = url.partition(":")
     match scheme:

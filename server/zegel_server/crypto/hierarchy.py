@@ -1,21 +1,21 @@
-"""The key hierarchy: root key -> tenant key -> one data encryption key (DEK) a document version.
+"""The key hierarchy: root key -> tenant key -> one data encryption key (DEK) per document version.
 
-Everything here is computing: rows are others' business, so functions take and return plain values.
+Everything here is computation: callers handle the rows, and functions take and return plain values.
 
-Two things are done with it that look alike and are not:
+Two operations look alike but differ:
 
-* **Rotation** wraps the same keys anew. `KeyHierarchy.rewrap_tenant_key` puts a tenant key under the newest root key;
-  an old copy of the database stays readable for as long as the old root key lives.
-* **Erasure** that reaches copies made before: create a root key for the tenant, make a new tenant key under it,
-  `rewrap_dek` every DEK that stays, then destroy the old root key. A wrapped DEK that was left behind, in the database
-  or in any copy of it, now needs a key that does not exist. Rewrapping the old tenant key would not do: an old copy's
-  DEKs open with it.
+* **Rotation** wraps the same keys again. `KeyHierarchy.rewrap_tenant_key` puts a tenant key under the newest root key;
+  an old copy of the database stays readable for as long as the old root key exists.
+* **Erasure** that also reaches earlier copies of the database: create a root key for the tenant, make a new tenant key
+  under it, `rewrap_dek` every DEK that is kept, then destroy the old root key. A wrapped DEK that was left behind, in
+  the database or in any copy of it, now needs a key that no longer exists. Rewrapping the old tenant key would not
+  suffice: it opens the DEKs in an old copy.
 
 Invariants:
 
-* No ciphertext of a document is rewritten by either.
-* A key leaves here only after its commitment was checked, so one row's key never passes for another's.
-* Plain keys do not show in a ``repr``.
+* Neither rewrites the ciphertext of a document.
+* A key is returned only after its commitment was checked, so one row's key is never accepted as another's.
+* Unwrapped keys are left out of a ``repr``.
 """
 
 import secrets
@@ -84,7 +84,7 @@ class WrappedDek:
     """A data encryption key as it is stored.
 
     Attributes:
-        key_id: Its identifier; one document version's, so that the commitment ties the key to it.
+        key_id: Its identifier, specific to one document version, so that the commitment binds the key to it.
         tenant_key_id: The tenant key that opens it.
         blob: The wrapped key, 40 bytes.
         commitment: 32 bytes, see `commitment`.
@@ -97,21 +97,21 @@ class WrappedDek:
 
 
 class KeyHierarchy:
-    """Makes and opens tenant keys.
+    """Creates and unwraps tenant keys.
 
     Args:
-        root_keys: The provider above them.
+        root_keys: The provider that wraps them.
     """
 
     def __init__(self, root_keys: RootKeys) -> None:
         self._root_keys = root_keys
 
     async def new_tenant_key(self, key_id: str, purpose: str = DEFAULT_PURPOSE) -> tuple[TenantKey, WrappedTenantKey]:
-        """Make a tenant key, under the primary root key of a purpose.
+        """Create a tenant key, wrapped with the primary root key of a purpose.
 
         Args:
             key_id: Its identifier, never used before.
-            purpose: Whose root keys; a tenant's identifier gives it root keys of its own.
+            purpose: The purpose; a tenant's identifier gives it its own root keys.
 
         Raises:
             NoRootKey: The purpose has no root key.
@@ -122,7 +122,7 @@ class KeyHierarchy:
         return TenantKey(key_id, key), WrappedTenantKey(key_id, wrapped, commit(key, key_id))
 
     async def unwrap_tenant_key(self, stored: WrappedTenantKey) -> TenantKey:
-        """Open a tenant key.
+        """Unwrap a tenant key.
 
         Raises:
             KeyDestroyed: Its root key was destroyed.
@@ -134,7 +134,7 @@ class KeyHierarchy:
         return TenantKey(stored.key_id, key)
 
     async def rewrap_tenant_key(self, stored: WrappedTenantKey, purpose: str = DEFAULT_PURPOSE) -> WrappedTenantKey:
-        """Wrap a tenant key anew, with the purpose's primary root key. No DEK and no document changes.
+        """Rewrap a tenant key with the purpose's primary root key. No DEK and no document changes.
 
         Raises:
             NoRootKey: The purpose has no root key.
@@ -147,10 +147,10 @@ class KeyHierarchy:
 
 
 def new_dek(tenant_key: TenantKey, key_id: str) -> tuple[Dek, WrappedDek]:
-    """Make a data encryption key from the system's generator.
+    """Create a data encryption key with the system's random generator.
 
     Args:
-        tenant_key: The key above it.
+        tenant_key: The key that wraps it.
         key_id: Its identifier, never used before: the document version's.
     """
     dek = Dek(key_id, secrets.token_bytes(KEY_SIZE))
@@ -158,7 +158,7 @@ def new_dek(tenant_key: TenantKey, key_id: str) -> tuple[Dek, WrappedDek]:
 
 
 def unwrap_dek(tenant_key: TenantKey, stored: WrappedDek) -> Dek:
-    """Open a data encryption key.
+    """Unwrap a data encryption key.
 
     Raises:
         DataLoss: What is stored was damaged or swapped, or belongs to another tenant key.
@@ -171,7 +171,7 @@ def unwrap_dek(tenant_key: TenantKey, stored: WrappedDek) -> Dek:
 
 
 def rewrap_dek(tenant_key: TenantKey, new_tenant_key: TenantKey, stored: WrappedDek) -> WrappedDek:
-    """Wrap a data encryption key anew, with another tenant key. The document does not change.
+    """Rewrap a data encryption key with another tenant key. The document does not change.
 
     Raises:
         DataLoss: What is stored was damaged or swapped, or belongs to another tenant key.
@@ -184,7 +184,7 @@ def wrap_dek(tenant_key: TenantKey, dek: Dek) -> WrappedDek:
     """Wrap a data encryption key that somebody else made.
 
     Args:
-        tenant_key: The key above it.
+        tenant_key: The key that wraps it.
         dek: The key.
     """
     return WrappedDek(dek.key_id, tenant_key.key_id, wrap_key(tenant_key.key, dek.key), commit(dek.key, dek.key_id))

@@ -1,16 +1,16 @@
-"""Root keys in a file: the default, for who has no hardware module or key service.
+"""Root keys in a file: the default, for installations without a hardware module or key service.
 
-The file is JSON, readable for its owner only::
+The file is JSON, readable only by its owner::
 
     {"format": "zegel-keyring-v1", "keys": [{"id": "rk-...", "purpose": "default", "key": "<base64>"}, ...]}
 
 Invariants:
 
-* The file is replaced as a whole and flushed before a change is acknowledged, under a lock that all processes share.
-* A destroyed key stays in the list without its bytes, and the bytes of the replaced file are overwritten where the file
-  system allows it. A backup of the keyring undoes that: keep none that is older than the last erasure.
-* Each call looks whether another process replaced the file, so a key destroyed there is refused here at once.
-* A file that others can read is not used.
+* The file is replaced as a whole and flushed before a change is acknowledged, under a lock between all processes.
+* A destroyed key stays in the list without its bytes, and the bytes of the replaced file are overwritten as far as the
+  file system allows it. A backup of the keyring undoes that: keep none that is older than the last erasure.
+* Each call checks whether another process replaced the file, so a key destroyed there is refused here at once.
+* A file that others can read is refused.
 """
 
 import asyncio
@@ -54,25 +54,25 @@ class _Entry:
     root_key_id: str
     purpose: str
     key: bytes | None = field(repr=False)
-    """None once destroyed."""
+    """None once it has been destroyed."""
 
 
 _Keys = dict[str, _Entry]
 _Stamp = tuple[int, int, int]
-"""What changes whenever the file is replaced: its number, time and size."""
+"""What changes whenever the file is replaced: its inode number, time and size."""
 
 
 class LocalKeyring:
     """A `RootKeys` provider over a file, which several processes of one machine can share.
 
     Args:
-        path: The file. It is made with the first root key; its folder must be there.
+        path: The file. It is created with the first root key; its folder must exist.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path.absolute()
         self._lock_path = self._path.with_name(self._path.name + ".lock")
-        # One attribute, so that a thread that read the file earlier cannot pair its keys with a later file's stamp.
+        # One attribute, so that no thread can pair the keys of an earlier file with the stamp of a later one.
         self._state: tuple[_Stamp | None, _Keys] = (None, {})
 
     async def create(self, purpose: str = DEFAULT_PURPOSE) -> str:
@@ -117,7 +117,7 @@ class LocalKeyring:
         self._state = (None, {})
 
     async def _current(self) -> _Keys:
-        """Return the keys as they are on the disk at this moment."""
+        """Return the keys as they are on disk at this moment."""
         with _translated():
             stamp, keys = self._state
             if self._stamp() == stamp:
@@ -145,7 +145,7 @@ class LocalKeyring:
             found = os.fstat(file.fileno())
             if found.st_mode & _OTHERS or found.st_uid != os.geteuid():
                 raise Unavailable(
-                    "The keyring file belongs to, or can be read by, somebody else; chmod 600 it.",
+                    "The keyring file belongs to another user or can be read by others; chmod 600 it.",
                     dependency="key_provider",
                 )
             keys = _parse(file.read())
@@ -170,7 +170,7 @@ class LocalKeyring:
                 return
             with open(self._path, "r+b", buffering=0) as replaced:  # noqa: PTH123
                 self._save({**keys, root_key_id: replace(entry, key=None)})
-                # The new file is in force whatever becomes of this.
+                # The new file is already in use, whether or not this succeeds.
                 with contextlib.suppress(OSError):
                     os.write(replaced.fileno(), bytes(os.fstat(replaced.fileno()).st_size))
                     os.fsync(replaced.fileno())
@@ -197,7 +197,7 @@ class LocalKeyring:
 
     @contextlib.contextmanager
     def _locked(self, mode: int) -> Iterator[None]:
-        """Hold the lock that all processes share. It has a file of its own, as the keyring's is replaced."""
+        """Hold the lock between all processes. It has its own file, because the keyring's is replaced."""
         with _translated():
             descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
@@ -247,10 +247,10 @@ def _parse(text: bytes) -> _Keys:
             created_at(item["id"])
             keys[item["id"]] = _Entry(item["id"], check_purpose(item["purpose"]), key)
     except (ValueError, KeyError, TypeError, AttributeError):
-        # Without its cause: a parser's message may quote the file.
+        # Without the cause: a parser's message may quote the file.
         raise DataLoss("The keyring file is damaged.") from None
     if not known:
-        raise DataLoss("The keyring file is of a format that this version does not know.")
+        raise DataLoss("The keyring file has a format that this version does not know.")
     return keys
 
 

@@ -1,17 +1,17 @@
 """Root keys in a hardware module, or any other token with a PKCS#11 driver.
 
 A root key is generated in the token as an AES-256 key that is sensitive and not extractable; the token wraps and
-unwraps with it by AES Key Wrap. What it is for stands in its label, its identifier in ``CKA_ID``.
+unwraps with it by AES Key Wrap. Its label is its purpose, its ``CKA_ID`` its identifier.
 
 Invariants:
 
 * A root key's bytes never leave the token.
-* A destroyed key leaves a data object with its name behind, so that it is told apart from one that was never there.
-* Before each call a marker object is looked for. A session that lost its login, or its token, sees none and is opened
-  anew: it would otherwise report every key as missing.
-* A PIN that was refused is not tried again: tokens lock themselves after a few tries.
+* A destroyed key leaves a data object with its name behind, to distinguish it from one that never existed.
+* Before each call a marker object is looked up. A session that lost its login or its token does not see it, and is
+  reopened: otherwise it would report every key as missing.
+* A refused PIN is not tried again: tokens lock themselves after a few attempts.
 
-Calls to one driver are made one at a time, in threads: drivers block, and may not be used while they are opened anew.
+Calls to a driver run one at a time, in threads: drivers block, and must not be used while being reinitialised.
 """
 
 import contextlib
@@ -52,13 +52,13 @@ _MARKER: Final = "zegel/marker"
 _LIVING: Final = "zegel/key/"
 _DESTROYED: Final = "zegel/destroyed/"
 _SESSION_KEY: Final = {Attribute.TOKEN: False, Attribute.SENSITIVE: False, Attribute.EXTRACTABLE: True}
-"""A key below a root key, for the moment in which the token wraps or unwraps it."""
+"""A temporary object: a tenant key while the token wraps or unwraps it."""
 
 _driver_locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
 
 class _RootKey(Protocol):
-    """What is used of a root key in the token; the library puts its classes together at run time."""
+    """What is used of a root key in the token; for type checking: the library creates its classes at run time."""
 
     id: bytes
     label: str
@@ -102,7 +102,7 @@ class Pkcs11RootKeys(BlockingRootKeys):
         return self._with_session(lambda session: _generate(session, purpose))
 
     def _ensure(self, purpose: str) -> str:
-        """Two processes that ask at once may make one each; the newer is the primary to both."""
+        """Two processes at once may create one key each; both then use the newer one as the primary."""
 
         def primary_or_new(session: pkcs11.Session) -> str:
             with contextlib.suppress(NoRootKey):
@@ -143,7 +143,7 @@ class Pkcs11RootKeys(BlockingRootKeys):
                 raise
 
     def _live_session(self) -> pkcs11.Session:
-        """Return the session if it still sees the token's objects, else a new one; the caller holds the lock."""
+        """Return the session if it still sees the token's objects, or a new one; the caller holds the lock."""
         if self._session:
             with contextlib.suppress(PKCS11Error):
                 if _has_marker(self._session):
@@ -163,7 +163,7 @@ class Pkcs11RootKeys(BlockingRootKeys):
             self._refused_pin = pin
             raise
         except PKCS11Error:
-            # A driver that lost its token may have to begin anew. Other providers' sessions end too, and open anew.
+            # A driver that lost its token may need reinitialising. Other providers' sessions end too, and reopen.
             driver.reinitialize()
             session = _open(driver, self._token, pin)
         self._refused_pin = None
@@ -182,12 +182,12 @@ def open_pkcs11(url: str) -> Pkcs11RootKeys:
     """Open a token.
 
     Args:
-        url: A PKCS#11 URI (RFC 7512) with the token's label, the driver and the file that holds the PIN:
+        url: A PKCS#11 URI (RFC 7512) with the token's label, the driver and the file with the PIN:
             ``pkcs11:token=zegel?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:/run/secrets/pin``. A PIN
-            in the URI itself is not taken: URIs end up in logs.
+            in the URI itself is not accepted: URIs end up in logs.
 
     Raises:
-        ValueError: The URI is malformed, or has other attributes than these.
+        ValueError: The URI is malformed, or has attributes other than these.
     """
     path, _, query = url.removeprefix("pkcs11:").partition("?")
     where = dict(part.partition("=")[::2] for part in path.split(";"))
@@ -230,7 +230,7 @@ def _data(session: pkcs11.Session, label: str | None = None) -> list[pkcs11.Obje
 
 
 def _has_marker(session: pkcs11.Session) -> bool:
-    # First a call that needs no cleaning up: a search that fails complains again when it is collected.
+    # First a call that needs no cleanup: a failed search would raise again when it is garbage-collected.
     session.generate_random(8)
     return bool(_data(session, _MARKER))
 
@@ -241,7 +241,7 @@ def _keys(session: pkcs11.Session, wanted: dict[Attribute, object]) -> list[_Roo
 
 
 def _living(session: pkcs11.Session, purpose: str | None = None) -> Iterator[tuple[str, str]]:
-    """Yield identifier and purpose of the root keys that are there, of one purpose or of all."""
+    """Yield identifier and purpose of the existing root keys, of one purpose or of all."""
     for key in _keys(session, {Attribute.LABEL: _LIVING + purpose} if purpose else {}):
         if key.label.startswith(_LIVING):
             yield key.id.decode("ascii"), key.label.removeprefix(_LIVING)
@@ -285,7 +285,7 @@ def _destroy(session: pkcs11.Session, root_key_id: str) -> None:
         key = _find(session, root_key_id)
     except KeyDestroyed:
         return
-    # The trace first: were it the other way round, a key destroyed just before a crash would look lost.
+    # The record of destruction first: otherwise a key destroyed just before a crash would look lost.
     if not _data(session, _DESTROYED + root_key_id):
         session.create_object(_data_object(_DESTROYED + root_key_id, key.label.removeprefix(_LIVING).encode()))
     key.destroy()
@@ -313,7 +313,7 @@ def _unwrap(session: pkcs11.Session, root_key: _RootKey, blob: bytes) -> bytes:
     try:
         return _unwrap_with(root_key, blob)
     except PKCS11Error:
-        # Drivers have no error for a wrong tag in common. If the key opens a fresh blob, the stored one is at fault.
+        # Drivers report a wrong tag with different errors. If the key opens a fresh blob, the stored one is damaged.
         probe = secrets.token_bytes(KEY_SIZE)
         if _unwrap_with(root_key, _wrap(session, root_key, probe)) == probe:
             raise damaged from None

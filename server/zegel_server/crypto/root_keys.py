@@ -1,14 +1,14 @@
-"""Root keys: what a provider of them promises.
+"""Root keys: what every provider of them guarantees.
 
-A provider holds many root keys at once. Each has a purpose, such as a tenant or the installation as a whole; the newest
-living one of a purpose is its primary, with which new keys are wrapped. All living ones unwrap.
+A provider has many root keys at once. Each has a purpose, such as a tenant or the installation as a whole. The newest
+root key of a purpose that is not destroyed is its primary, which wraps new keys; all that are not destroyed unwrap.
 
 Invariants:
 
-* Root keys are never in the database. Destroying one is final for all that was wrapped with it, also in copies of the
-  database made before.
+* Root keys are never in the database. Destroying one is final for everything wrapped with it, including in earlier
+  copies of the database.
 * An identifier is never used twice, and orders root keys by age.
-* A destroyed root key is told apart from one that was never there: the former is gone on purpose, the latter is a loss.
+* A destroyed root key differs from one that never existed: the former is gone on purpose, the latter is a data loss.
 """
 
 import re
@@ -49,7 +49,7 @@ _RANDOM_BYTES: Final = 10
 
 
 class KeyDestroyed(FailedPrecondition):
-    """The root key was destroyed, and what it wrapped is gone for good."""
+    """The root key was destroyed, and what it wrapped is lost for good."""
 
     default_reason = "DOCUMENT_DESTROYED"
 
@@ -58,7 +58,7 @@ class KeyDestroyed(FailedPrecondition):
 
 
 class NoRootKey(FailedPrecondition):
-    """There is no living root key for a purpose; create one."""
+    """There is no usable root key for a purpose; create one."""
 
     def __init__(self) -> None:
         super().__init__("There is no root key for this purpose yet.", state="NO_ROOT_KEY")
@@ -77,7 +77,7 @@ class WrappedKey:
 
     Attributes:
         root_key_id: The root key that opens it.
-        blob: The wrapped key; how long it is depends on the provider, 40 bytes with those that use AES Key Wrap.
+        blob: The wrapped key; its length depends on the provider: 40 bytes with AES Key Wrap.
     """
 
     root_key_id: str
@@ -86,11 +86,11 @@ class WrappedKey:
 
 @dataclass(frozen=True, slots=True)
 class RootKeyInfo:
-    """What a provider tells of one of its root keys.
+    """A provider's description of one of its root keys.
 
     Attributes:
         root_key_id: Its identifier.
-        purpose: What it is for.
+        purpose: Its purpose.
         created: When it was made, in UTC.
         primary: Whether new keys of its purpose are wrapped with it.
         destroyed: Whether it was destroyed.
@@ -106,11 +106,11 @@ class RootKeyInfo:
 class RootKeys(Protocol):
     """A provider of root keys.
 
-    All methods raise `errors.Unavailable` when it does not answer; a later call may go through.
+    All methods raise `errors.Unavailable` if the provider does not answer; a later call may succeed.
     """
 
     async def create(self, purpose: str = DEFAULT_PURPOSE) -> str:
-        """Make a root key, which becomes the primary of its purpose, and return its identifier.
+        """Create a root key, which becomes the primary of its purpose, and return its identifier.
 
         Raises:
             ValueError: The purpose is malformed.
@@ -118,7 +118,7 @@ class RootKeys(Protocol):
         ...
 
     async def ensure(self, purpose: str = DEFAULT_PURPOSE) -> str:
-        """Return the identifier of the purpose's primary; make one only if there is none, however many ask at once.
+        """Return the identifier of the purpose's primary; create one only if there is none, even with concurrent calls.
 
         Raises:
             ValueError: The purpose is malformed.
@@ -129,7 +129,7 @@ class RootKeys(Protocol):
         """Return the identifier of the purpose's primary.
 
         Raises:
-            NoRootKey: It has none.
+            NoRootKey: The purpose has no root key.
         """
         ...
 
@@ -138,7 +138,7 @@ class RootKeys(Protocol):
 
         Raises:
             ValueError: The key is not 32 bytes.
-            NoRootKey: The purpose has none.
+            NoRootKey: The purpose has no root key.
         """
         ...
 
@@ -147,14 +147,14 @@ class RootKeys(Protocol):
 
         Raises:
             KeyDestroyed: Its root key was destroyed.
-            DataLoss: The blob is damaged, or its root key is not one of this provider.
+            DataLoss: The blob is damaged, or its root key is unknown to this provider.
         """
         ...
 
     async def destroy(self, root_key_id: str) -> None:
-        """Destroy a root key for good; nothing happens if it is destroyed already.
+        """Destroy a root key for good; does nothing if it is already destroyed.
 
-        Was it the primary, then the newest that is left of its purpose takes its place.
+        If it was the primary, the newest remaining root key of its purpose becomes the primary.
 
         Raises:
             DataLoss: There is no such root key.
@@ -162,19 +162,19 @@ class RootKeys(Protocol):
         ...
 
     async def list(self, purpose: str | None = None) -> "list[RootKeyInfo]":
-        """Return all root keys, oldest first, those destroyed included; of one purpose where it is given."""
+        """Return all root keys, oldest first, including destroyed ones; only those of a purpose if it is given."""
         ...
 
     async def close(self) -> None:
-        """Let go of what the provider holds; no other call may follow."""
+        """Release the provider's resources; no other call may follow."""
         ...
 
 
 def check_purpose(purpose: str) -> str:
-    """Return a purpose that is well formed: 1 to 128 letters, digits, ``.``, ``_`` and ``-``.
+    """Check a purpose and return it: 1 to 128 letters, digits, ``.``, ``_`` and ``-``.
 
     Raises:
-        ValueError: It is not.
+        ValueError: The purpose is malformed.
     """
     if not _PURPOSE.fullmatch(purpose):
         raise ValueError("a purpose is 1 to 128 letters, digits, '.', '_' and '-'")
@@ -192,7 +192,7 @@ def new_root_key_id(existing: Iterable[str]) -> str:
 
 
 def created_at(root_key_id: str) -> datetime:
-    """Return when a root key was made, as its identifier tells.
+    """Return when a root key was created, which its identifier contains.
 
     Raises:
         ValueError: It is not an identifier.
@@ -217,11 +217,11 @@ def primary_of(living: Iterable[tuple[str, str]], purpose: str) -> str:
 
 
 def infos_of(living: Mapping[str, str], destroyed: Mapping[str, str]) -> list[RootKeyInfo]:
-    """Return what a provider's list tells, oldest first.
+    """Return the descriptions for a provider's list, oldest first.
 
     Args:
-        living: Purpose by identifier.
-        destroyed: The same, of those that left a trace. One that still lives, for destroying it was cut short, lives.
+        living: Purpose by identifier, of root keys that are not destroyed.
+        destroyed: The same, of those recorded as destroyed. A root key in both, half destroyed, counts as living.
     """
     newest = {purpose: root_key_id for root_key_id, purpose in sorted(living.items())}
     return [

@@ -1,6 +1,6 @@
-"""How a token for Vault or OpenBao is come by: from a file, or by AppRole with what two files hold.
+"""How to obtain a token for Vault or OpenBao: from a file, or by AppRole with credentials from two files.
 
-Files are read at every login, so what is in them can be changed while the server runs.
+Files are read at every login, so their contents can be changed while the server runs.
 """
 
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ __all__ = ["AppRole", "Login", "TokenFile"]
 
 
 class Login(Protocol):
-    """How a token is come by."""
+    """A way to obtain a token."""
 
     def __call__(self, client: hvac.Client, /) -> tuple[str, float]:
-        """Return a token and the seconds it is good for, 0 for no end that is known."""
+        """Return a token and its lifetime in seconds, 0 if that is unknown."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class TokenFile:
-    """A token that somebody else, such as an agent of Vault's, keeps fresh in a file."""
+    """A token that another program, such as Vault's agent, keeps fresh in a file."""
 
     path: Path
 
@@ -33,7 +33,7 @@ class TokenFile:
 
 @dataclass(frozen=True, slots=True)
 class AppRole:
-    """A login with a role's identifier and secret, each in a file that is read at every login."""
+    """A login with a role's identifier and secret, each read from a file at every login."""
 
     role_id: Path
     secret_id: Path

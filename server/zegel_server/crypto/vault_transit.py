@@ -1,20 +1,20 @@
-"""Root keys in the transit engine of Vault or OpenBao, or of what speaks their protocol.
+"""Root keys in the transit engine of Vault or OpenBao, or of a service with the same API.
 
 A root key is a transit key, AES-256-GCM, that cannot be exported; transit encrypts and decrypts with it. Transit keys
-have no labels, so what one is for stands in its name, below a prefix that the installation has to itself::
+have no labels, so the name says what one is for, below a prefix that only this installation uses::
 
     <prefix>.<purpose>.<root key id>             the root key
-    <prefix>-destroyed.<purpose>.<root key id>   a key that is never used: a trace that outlives the destroyed one
-    <prefix>-claim.<purpose>.<newest before>     where all who ensure at once get the same new identifier from
+    <prefix>-destroyed.<purpose>.<root key id>   a key that is never used, as a record of the destruction
+    <prefix>-claim.<purpose>.<newest before>     gives all concurrent calls of ``ensure`` the same new identifier
 
 Invariants:
 
 * A root key's bytes never leave the engine.
 * What is encrypted is bound to the root key's identifier and purpose, as associated data.
-* A name that the engine holds is not made twice, so making a key under an agreed identifier makes one, whoever asks.
-* A token stays in memory, credentials in their files: neither is in the URL, a log line or an error.
+* The engine creates no name twice, so creating a key under an agreed identifier yields one key, whoever does it.
+* Tokens stay in memory and credentials in their files: neither appears in a URL, a log line or an error.
 
-Transit makes a key that is missing when it is told to encrypt with it, unless its policy forbids: give no ``create`` on
+Transit creates a missing key when asked to encrypt with it, unless the policy forbids that: grant no ``create`` on
 ``encrypt`` (see SECURITY.md).
 """
 
@@ -55,25 +55,25 @@ from zegel_server.errors import DataLoss
 __all__ = ["VaultRootKeys", "open_vault"]
 
 THREADS: Final = 4
-"""Calls under way at once: a call takes some milliseconds."""
+"""Concurrent calls: a call takes a few milliseconds."""
 CONNECT_TIMEOUT: Final = 2.0
 """Seconds to reach the server."""
 READ_TIMEOUT: Final = 5.0
 """Seconds for an answer."""
 RETRIES: Final = 2
-"""Further tries of a request that did not get through; all that is asked of transit may be asked again."""
+"""Retries of a request that failed in transit; every request made here can be repeated safely."""
 LOGIN_AGAIN_S: Final = 5.0
-"""Seconds that a login must be old before a refusal makes for another: a policy's refusal must not become a storm."""
+"""Seconds that a login must be old before a refusal causes another: a policy's refusal must not cause a login storm."""
 LEASE_USED: Final = 0.8
 """Share of a token's life after which a new one is fetched."""
 
 _TYPE: Final = "aes256-gcm96"
 _CIPHERTEXT: Final = re.compile(r"vault:v[1-9][0-9]{0,8}:(?:[A-Za-z0-9+/]{4})+")
-"""What transit makes of 32 bytes. It would also open ``v0`` as ``v1``, and a blob that was altered is none of ours."""
+"""What transit returns for 32 bytes. Transit would also open ``v0`` as ``v1``; here an altered blob is refused."""
 _PREFIX: Final = re.compile(r"[A-Za-z0-9_]{1,32}")
 _PATH: Final = re.compile(r"[A-Za-z0-9_-]+(?:/[A-Za-z0-9_-]+)*")
 _TOO_OLD: Final = "too old"
-"""Transit's words for a key version that its owner ruled out: a decision, not damage."""
+"""Transit's words for a key version that its owner has disabled: a decision, not damage."""
 
 
 @dataclass(slots=True)
@@ -86,17 +86,17 @@ class VaultRootKeys(BlockingRootKeys):
     """A `RootKeys` provider over a transit engine.
 
     Args:
-        client: Speaks to the server; it has no token yet.
+        client: A client for the server, without a token.
         mount: Where the engine is mounted.
-        prefix: What tells this installation's keys from others of the engine: letters, digits and ``_``.
-        login: How a token is come by.
-        call_timeout: Seconds after which a call is given up.
+        prefix: Distinguishes this installation's keys from others in the engine: letters, digits and ``_``.
+        login: How to obtain a token.
+        call_timeout: Seconds after which a call is abandoned.
     """
 
     def __init__(
         self, client: hvac.Client, mount: str, prefix: str, login: Login, *, call_timeout: float = CALL_TIMEOUT
     ) -> None:
-        # A server's answer that is not what its protocol says ends in one of the last three.
+        # An answer that does not follow the protocol raises one of the last three.
         failures = (VaultError, requests.RequestException, OSError, KeyError, TypeError, ValueError)
         super().__init__("vault", failures, threads=THREADS, call_timeout=call_timeout)
         self._client = client
@@ -106,7 +106,7 @@ class VaultRootKeys(BlockingRootKeys):
         self._login = login
         self._login_lock = threading.Lock()
         self._token: _Token | None = None
-        # Never wrong, for a name is never given to another key; it may hold keys that are gone.
+        # Never wrong, because a name is never reused; but it may contain destroyed keys.
         self._purposes: dict[str, str] = {}
 
     def _create(self, purpose: str) -> str:
@@ -146,11 +146,11 @@ class VaultRootKeys(BlockingRootKeys):
         try:
             return self._decrypt(wrapped.root_key_id, purpose, ciphertext)
         except InvalidRequest as error:
-            # Gone since its name was learned, or never there.
+            # Deleted since its name was cached, or it never existed.
             self._find(wrapped.root_key_id, self._names()[0])
             if _TOO_OLD in str(error):
                 raise
-            # If the key opens a fresh blob, the stored one is at fault.
+            # If the key opens a fresh blob, the stored one is damaged.
             probe = self._encrypt(wrapped.root_key_id, purpose, b"probe").decode("ascii")
             if self._decrypt(wrapped.root_key_id, purpose, probe) == b"probe":
                 raise damaged from None
@@ -163,7 +163,7 @@ class VaultRootKeys(BlockingRootKeys):
                 return
             raise unknown_root_key()
         name = self._name(living[root_key_id], root_key_id)
-        # The trace first: were it the other way round, a key destroyed just before a crash would look lost.
+        # The record of destruction first: otherwise a key destroyed just before a crash would look lost.
         self._make_key(f"{self._prefix}-destroyed.{living[root_key_id]}.{root_key_id}")
         try:
             self._ask(
@@ -171,7 +171,7 @@ class VaultRootKeys(BlockingRootKeys):
             )
             self._ask(lambda: self._transit.delete_key(name, mount_point=self._mount))
         except InvalidRequest:
-            # Somebody else destroyed it at the same moment, or it could not be destroyed.
+            # Another process destroyed it at the same moment, or it could not be destroyed.
             if root_key_id in self._names()[0]:
                 raise
         self._purposes.pop(root_key_id, None)
@@ -181,7 +181,7 @@ class VaultRootKeys(BlockingRootKeys):
 
     def _close(self) -> None:
         try:
-            # What this process logged in for is of use to nobody any more; a file's token belongs to others.
+            # Revokes the token that this process logged in for; a token from a file belongs to another program.
             if isinstance(self._login, AppRole) and self._token:
                 self._client.auth.token.revoke_self()
         except (VaultError, requests.RequestException):
@@ -227,7 +227,7 @@ class VaultRootKeys(BlockingRootKeys):
         return f"{self._prefix}.{purpose}.{root_key_id}"
 
     def _find(self, root_key_id: str, known: Mapping[str, str]) -> str:
-        """Return what a root key is for; the engine is asked where it is not known."""
+        """Return a root key's purpose; the engine is asked if it is not cached."""
         purpose = known.get(root_key_id)
         if purpose is None:
             living, destroyed = self._names()
@@ -241,7 +241,7 @@ class VaultRootKeys(BlockingRootKeys):
         try:
             names = self._ask(lambda: self._transit.list_keys(mount_point=self._mount))["data"]["keys"]
         except InvalidPath as error:
-            if error.errors:  # there is no such engine; of one without keys nothing is said
+            if error.errors:  # there is no such engine; for one without keys there is no message
                 raise
             names = []
         living, destroyed = dict[str, str](), dict[str, str]()
@@ -255,7 +255,7 @@ class VaultRootKeys(BlockingRootKeys):
         return living, destroyed
 
     def _ask(self, call: Callable[[], Any]) -> Any:
-        """Ask the server; log in first where that is due, and once more where a token that was good is refused."""
+        """Ask the server; log in first if due, and once more if a token that worked is refused."""
         since = self._logged_in()
         try:
             return call()
@@ -269,7 +269,7 @@ class VaultRootKeys(BlockingRootKeys):
             return call()
 
     def _logged_in(self) -> float:
-        """Make sure that there is a token; return since when, in seconds of the monotonic clock."""
+        """Make sure that there is a token; return when it was obtained, in seconds of the monotonic clock."""
         with self._login_lock:
             now = time.monotonic()
             if self._token is None or now >= self._token.until:
@@ -284,9 +284,9 @@ def open_vault(url: str) -> VaultRootKeys:
 
     Args:
         url: ``vault://host:port/<mount>?token-file=<path>``, or, instead of the token, AppRole's
-            ``role-id-file=<path>&secret-id-file=<path>`` and, where it is not mounted at ``approle``,
-            ``&auth-mount=<mount>``. Besides ``&ca-file=<path>`` for the server's authority, ``&namespace=<name>``, and
-            ``&prefix=<name>`` (``zegel`` where left out). ``vault+http://`` is for an agent on this machine alone.
+            ``role-id-file=<path>&secret-id-file=<path>`` and, if that is not mounted at ``approle``,
+            ``&auth-mount=<mount>``. Also ``&ca-file=<path>`` for the server's CA, ``&namespace=<name>``, and
+            ``&prefix=<name>`` (default ``zegel``). ``vault+http://`` is only for an agent on this machine.
 
     Raises:
         ValueError: The URL is malformed.
@@ -310,12 +310,12 @@ def open_vault(url: str) -> VaultRootKeys:
     ):
         raise ValueError(
             "a key provider's Vault URL is vault://host:port/<mount>?token-file=<path> or ?role-id-file=<path>"
-            "&secret-id-file=<path>, with ca-file, namespace, prefix and auth-mount where needed"
+            "&secret-id-file=<path>, with ca-file, namespace, prefix and auth-mount if needed"
         )
     plain = parts.scheme == "vault+http"
     if plain and not _is_loopback(parts.hostname):
-        raise ValueError("a key provider's Vault URL is vault+http: for an agent on this machine alone; use vault:")
-    # Nothing is taken from the environment: neither a proxy nor a token that was meant for somebody else's program.
+        raise ValueError("a key provider's Vault URL is vault+http: only for an agent on this machine; use vault:")
+    # Nothing is taken from the environment: neither a proxy nor a token that was meant for another program.
     session = requests.Session()
     session.trust_env = False
     retry = Retry(
@@ -334,7 +334,7 @@ def open_vault(url: str) -> VaultRootKeys:
         token="",
         verify=session.verify,
         timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
-        # A redirect would carry the token to whoever it names.
+        # A redirect would carry the token to wherever it points.
         allow_redirects=False,
         session=session,
         namespace=options.get("namespace") or None,

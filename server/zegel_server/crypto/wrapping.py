@@ -1,7 +1,7 @@
-"""Wrapping one 32-byte key with another: AES Key Wrap, RFC 3394, which makes 40 bytes of it.
+"""Wrapping one 32-byte key with another: AES Key Wrap, RFC 3394, which yields 40 bytes.
 
-It needs no nonce and is deterministic, which is right for keys: they are uniformly random, and none is wrapped for its
-content. It authenticates with 64 bits; the key commitment checked after it adds 256.
+It needs no nonce and is deterministic, which is safe for keys, since they are uniformly random.
+It authenticates with 64 bits; the key commitment checked after it adds 256.
 """
 
 from typing import Final
@@ -19,13 +19,13 @@ WRAPPED_SIZE: Final = KEY_SIZE + 8
 
 
 def check_key_size(key: bytes) -> bytes:
-    """Return a key that is 32 bytes.
+    """Check that a key is 32 bytes, and return it.
 
     Raises:
-        ValueError: It is not.
+        ValueError: It has another length.
     """
     if len(key) != KEY_SIZE:
-        raise ValueError(f"a key is {KEY_SIZE} bytes")
+        raise ValueError(f"a key must be {KEY_SIZE} bytes")
     return key
 
 
@@ -33,7 +33,7 @@ def wrap_key(wrapping_key: bytes, key: bytes) -> bytes:
     """Wrap a key.
 
     Args:
-        wrapping_key: The key above it, 32 bytes.
+        wrapping_key: The key to wrap it with, 32 bytes.
         key: The key, 32 bytes.
 
     Returns:
@@ -49,7 +49,7 @@ def unwrap_key(wrapping_key: bytes, blob: bytes) -> bytes:
     """Unwrap a key.
 
     Args:
-        wrapping_key: The key above it, 32 bytes.
+        wrapping_key: The key that wrapped it, 32 bytes.
         blob: The wrapped key, 40 bytes.
 
     Raises:

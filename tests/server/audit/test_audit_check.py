@@ -53,7 +53,7 @@ ALTERATIONS = [
     ("UPDATE audit_events SET body = 'x' WHERE leaf_index = 2", "event 2 .*it has both a draft and a leaf"),
     (
         "UPDATE audit_events SET signature_request_id = 'req_x' WHERE leaf_index = 2",
-        "event 2 .*another signature request",
+        "event 2 .*different signature requests",
     ),
     ("UPDATE audit_events SET leaf_index = 400 WHERE leaf_index = 329", "which no checkpoint covers"),
     ("DELETE FROM audit_tiles WHERE level = 0 AND tile_index = 1", "tile/0/001.p/74 is missing"),
@@ -73,8 +73,8 @@ ALTERATIONS = [
     ("UPDATE audit_log SET size = 329", "another size than its row says"),
     ("UPDATE audit_log SET checkpoint = (SELECT hashes FROM audit_tiles WHERE level = 1)", "not signed"),
     ("DELETE FROM audit_log", "newest checkpoint is missing"),
-    ("UPDATE audit_trails SET length = 69", "trail aud_.*not as many"),
-    ("DELETE FROM audit_trails", "trail aud_.*not as many"),
+    ("UPDATE audit_trails SET length = 69", "trail aud_.*the number of its events"),
+    ("DELETE FROM audit_trails", "trail aud_.*the number of its events"),
     ("DELETE FROM audit_events WHERE trail <> ''", "all events of trail aud_.* are missing"),
     ("UPDATE audit_events SET body = 'edited' WHERE leaf_index IS NULL", "is not in the log yet, is malformed"),
 ]

@@ -235,7 +235,7 @@ async def test_a_log_that_was_set_back_while_running_is_refused(world: AuditWorl
     await world.record(count=3)
     await world.sequencer.flush()
     await world.tamper("UPDATE audit_log SET size = 3, checkpoint = :early", early=early.checkpoint)
-    with pytest.raises(DataLoss, match="3 events where 6 were signed"):
+    with pytest.raises(DataLoss, match="3 events, but 6 had been signed"):
         await world.log.head()
 
 
@@ -257,7 +257,7 @@ async def test_a_restored_backup_is_found_at_the_start(tmp_path: Path) -> None:
         (tmp_path / name).unlink(missing_ok=True)
     shutil.copy(tmp_path / "backup", path)
     restored = await world.another(published=True)
-    with pytest.raises(DataLoss, match="3 events where 5 were signed") as refused:
+    with pytest.raises(DataLoss, match="3 events, but 5 had been signed") as refused:
         await restored.sequencer.start()
     assert refused.value.reason == "LOG_DAMAGED"
     # Nor does it go on once other events have made it as long again.
