@@ -1,25 +1,25 @@
-"""The development authority: a root, two authorities under it, and what they certify, made on first start.
+"""The development authority: a root, two CAs under it, and the certificates that they issue, made at the first start.
 
-Nothing has to be set up. It stands in for what an organisation buys or runs (a seal certificate of a trust service
-provider, a timestamp authority), and is built as those are, so that demo and tests meet what production meets::
+Nothing has to be set up. It stands in for what an organisation buys or runs (a seal certificate from a trust service
+provider, a timestamp authority), with the same structure, so that demo and tests see what production has::
 
     root ─┬─ CA ───────────── seal, TLS, OCSP responder     root's CRL: half a year
           └─ timestamp CA ─── timestamps                    CRL of each CA: a week, a new one each day
 
-A file it sealed is exactly as checkable, by whoever chooses to trust its root.
+A file sealed under it verifies just like a real one, for anyone who chooses to trust its root.
 
 Invariants:
 
-* The folder is 0700 and every file that holds a key 0600.
-* A key and its certificates are one file, replaced by rename: however a process ends, the pair belongs together.
-* One process at a time makes or renews anything (an advisory lock); a second one then reads what the first has made.
-* The root is never replaced: files sealed under it would lose their trust. What is under it is, in good time; what
-  lives for days only is renewed while the server runs.
-* A certificate of another issuer, or one that cannot be read, is made anew; a root that cannot be read stops the start.
+* The folder has mode 0700 and every file with a key in it 0600.
+* A key and its certificates are one file, replaced by rename: so the pair matches however a process ends.
+* Only one process at a time creates or renews anything (an advisory lock); a second then reads what it made.
+* The root is never replaced: files sealed under it would lose their trust. What is under it is replaced in good time,
+  and what is valid for days only is renewed while the server runs.
+* A certificate that is unreadable or has another issuer is replaced; an unreadable root stops the start.
 
-Folders of version 0.1 before this: their root certified leaves itself, and its own path length (0) forbids it to have
-an authority under it. It becomes ``root-1.pem``, a new root comes beside it, and ``authority.pem`` names both: what was
-sealed under the old one stays verifiable, and nothing new is made with it.
+Folders of version 0.1 and before: the root issued leaf certificates itself; its path length (0) forbids a CA under
+it. It becomes ``root-1.pem``, a new root is created beside it, and ``authority.pem`` contains both: what was sealed
+under the old one stays verifiable, and nothing new is issued under it.
 """
 
 import datetime as dt
@@ -39,25 +39,25 @@ from zegel_server.credentials.issuing import DAY, ORGANISATION, YEAR
 from zegel_server.credentials.keyed_certificate import KeyedCertificate
 
 ISSUER_RENEW_BEFORE = 13 * YEAR
-"""Before a certificate under it could outlive it."""
+"""Replaced before a certificate under it could outlive it."""
 
 TIMESTAMP_RENEW_BEFORE = 11 * YEAR
-"""So long, at least, a file that is sealed now can be verified."""
+"""A file that is sealed now can be verified for at least this long."""
 
 SEAL_RENEW_BEFORE = TLS_RENEW_BEFORE = YEAR / 4
-"""A quarter of a year of not being started does no harm."""
+"""Not starting the server for a quarter of a year does no harm."""
 
 OCSP_RENEW_BEFORE = 20 * DAY
 ROOT_CRL_RENEW_BEFORE = 120 * DAY
 ISSUER_CRL_RENEW_BEFORE = 6 * DAY
-"""A list that is embedded holds for six days more at least, and an installation may rest for that long."""
+"""An embedded list is valid for at least six more days, so the installation may be stopped for that long."""
 
 OLD_ROOT = "root-1.pem"
-"""Where a root goes that may have no authority under it."""
+"""The file name of an old root that may have no CA under it."""
 
 
 def _write(path: Path, data: bytes, mode: int) -> None:
-    """Replace ``path`` as one step that a crash leaves wholly done or wholly undone."""
+    """Replace ``path`` atomically, so that a crash leaves the old or the new file whole."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     with os.fdopen(descriptor, "wb") as file:
@@ -83,7 +83,7 @@ def _locked(folder: Path) -> Iterator[None]:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(descriptor)  # closing lets go of the lock, as the kernel does for a process that is killed
+        os.close(descriptor)  # closing releases the lock, as the kernel does for a killed process
 
 
 def _load(path: Path) -> KeyedCertificate | None:
@@ -96,7 +96,7 @@ def _load(path: Path) -> KeyedCertificate | None:
 
 @dataclass(frozen=True, slots=True)
 class _ShortLived:
-    """What lives for days, and until when it need not be looked at again."""
+    """What is valid for days only, and until when it need not be checked again."""
 
     responder: KeyedCertificate
     crls: tuple[bytes, ...]
@@ -105,12 +105,12 @@ class _ShortLived:
 
 @dataclass(frozen=True)
 class DevelopmentAuthority:
-    """What the authority's folder holds, loaded.
+    """The development authority, loaded from its folder.
 
     Args:
-        folder: Where it lives.
-        root: Certifies the two authorities; nothing outside this module needs its key.
-        old_root: The root of an earlier version, whose sealed files are still to be trusted.
+        folder: Where it is stored.
+        root: Certifies the two CAs; nothing outside this module needs its key.
+        old_root: The root of an earlier version, whose sealed files remain trusted.
         issuer: Certifies the seal and the TLS certificate.
         timestamp_issuer: Certifies timestamps.
         tls: For the server's own TLS.
@@ -133,18 +133,18 @@ class DevelopmentAuthority:
         """Load the authority from ``folder``, making or renewing what is missing or about to expire.
 
         Args:
-            folder: Where it lives; made if absent. ``authority.pem`` in it is what others are to trust.
-            names: DNS names and IP addresses for the TLS certificate, beside the loopback's.
+            folder: Where it is stored; created if absent. Others should trust ``authority.pem`` in it.
+            names: DNS names and IP addresses for the TLS certificate, besides the loopback ones.
             organisation: The organisation that the seal's certificate names.
 
         Raises:
-            ValueError: The root's file is damaged. It is not replaced, for sealed files depend on it.
+            ValueError: The root's file is damaged. It is not replaced, because sealed files depend on it.
             OSError: The folder cannot be written.
         """
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
         with _locked(folder):
-            for stale in folder.glob(".*.[0-9]*"):  # what a process killed in the middle of a write has left
+            for stale in folder.glob(".*.[0-9]*"):  # left by a process that was killed during a write
                 stale.unlink(missing_ok=True)
             root, old_root = _roots(folder)
             issuer = _kept(folder / "ca.pem", root, ISSUER_RENEW_BEFORE, issuing.make_issuer)
@@ -179,7 +179,7 @@ class DevelopmentAuthority:
 
     @property
     def root_pem(self) -> bytes:
-        """What clients and verifiers are given to trust, PEM: the root; after it an earlier version's, if any."""
+        """The PEM that clients and verifiers trust: the root, followed by an earlier version's, if any."""
         roots = (self.root, self.old_root) if self.old_root else (self.root,)
         return b"".join(each.certificate.public_bytes(Encoding.PEM) for each in roots)
 
@@ -195,19 +195,19 @@ class DevelopmentAuthority:
 
     @property
     def crls(self) -> tuple[bytes, ...]:
-        """The revocation lists of the root, of the CA and of the timestamp CA, DER; renewed where that is due.
+        """The revocation lists of the root, of the CA and of the timestamp CA, DER; renewed if due.
 
         Raises:
-            OSError: It is due, and the folder cannot be written.
+            OSError: A renewal is due, and the folder cannot be written.
         """
         return self._current().crls
 
     @property
     def responder(self) -> KeyedCertificate:
-        """Who answers for the CA's certificates, for ``ocsp.LocalOcspResponder``; renewed where that is due.
+        """The OCSP responder's certificate, for ``ocsp.LocalOcspResponder``; renewed if due.
 
         Raises:
-            OSError: It is due, and the folder cannot be written.
+            OSError: A renewal is due, and the folder cannot be written.
         """
         return self._current().responder
 
@@ -218,7 +218,7 @@ class DevelopmentAuthority:
         return self._short_lived[0]
 
     def _renew(self) -> None:
-        """Under the lock: what another process has renewed is read, the rest is made."""
+        """Under the lock, reads what another process has renewed, and creates the rest."""
         kept = [
             (self.root, "root.crl", issuing.ROOT_CRL_LIFETIME, ROOT_CRL_RENEW_BEFORE),
             (self.issuer, "ca.crl", issuing.ISSUER_CRL_LIFETIME, ISSUER_CRL_RENEW_BEFORE),
@@ -258,7 +258,7 @@ def _kept(
     make: Callable[[KeyedCertificate], KeyedCertificate],
     names: x509.SubjectAlternativeName | None = None,
 ) -> KeyedCertificate:
-    """The certificate at ``path``; a new one where it is missing, damaged, another issuer's, too old or misnamed."""
+    """The certificate at ``path``; a new one if it is missing, damaged, another issuer's, too old or misnamed."""
     try:
         kept = _load(path)
     except (ValueError, TypeError):
@@ -291,7 +291,7 @@ def _is_good(
 def _kept_crl(
     path: Path, issuer: KeyedCertificate, lifetime: dt.timedelta, renew_before: dt.timedelta
 ) -> tuple[bytes, dt.datetime]:
-    """The list at ``path``, or a new one where it is due, and when that is next."""
+    """The list at ``path``, or a new one if due, and when the next is due."""
     try:
         data = path.read_bytes()
         crl = x509.load_der_x509_crl(data)

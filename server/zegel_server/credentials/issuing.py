@@ -1,10 +1,10 @@
-"""What the development authority issues: certificates and revocation lists, each as real authorities make them.
+"""What the development authority issues: certificates and revocation lists, like those of real authorities.
 
 Invariants:
 
-* No certificate outlives its issuer: a path is valid as long as its leaf is.
-* A certification authority may do what its place needs and no more: the root issues authorities alone, and they leaves.
-* Whoever only answers for a certificate (OCSP) has a certificate that is good for nothing else.
+* No certificate outlives its issuer: a certification path is valid as long as its leaf is.
+* A CA may do what its role needs and no more: the root certifies CAs only, and they certify leaves only.
+* An OCSP responder's certificate is good for nothing else.
 """
 
 import datetime as dt
@@ -19,48 +19,48 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsag
 from zegel_server.credentials.keyed_certificate import KeyedCertificate
 
 ORGANISATION = "Zegel Development"
-"""Says in every certificate that it is not an organisation's real one."""
+"""The name in every certificate, which shows that it is not an organisation's real one."""
 
 OCSP_URL = "http://ocsp.zegel.invalid"
-"""What the seal's certificate names as its responder. Nothing answers there (RFC 2606): what an answer would say is in
-each sealed file. Without the name, validators do not look for an answer at all."""
+"""The OCSP URL in the seal's certificate. Nothing answers there (RFC 2606): the answer is embedded in each sealed file.
+Without a URL, validators do not look for an answer at all."""
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
-"""Names the TLS certificate always has."""
+"""The names that the TLS certificate always has."""
 
 YEAR, DAY = dt.timedelta(days=365), dt.timedelta(days=1)
 ROOT_LIFETIME = 30 * YEAR
-"""Outlives every certificate that may ever be issued in the life of a development installation."""
+"""Longer than every certificate that a development installation may ever issue."""
 
 ISSUER_LIFETIME = 20 * YEAR
-"""Real ones live ten to twenty years; below that root, and longer than every leaf."""
+"""Real ones live ten to twenty years; shorter than that root, longer than every leaf."""
 
 TIMESTAMP_LIFETIME = 12 * YEAR
-"""A sealed file verifies offline as long as its last timestamp's certificate lives: eleven years at least."""
+"""A sealed file verifies offline as long as its last timestamp's certificate is valid: at least eleven years."""
 
 SEAL_LIFETIME = 3 * YEAR
-"""A seal's certificate only has to be good when it seals: the timestamps carry it from there."""
+"""A seal's certificate only has to be good when it seals: after that, the timestamps prove when it did."""
 
 TLS_LIFETIME = YEAR
-"""Common TLS clients refuse server certificates that live much longer than a year."""
+"""Common TLS clients refuse server certificates valid for much longer than a year."""
 
 OCSP_LIFETIME = 30 * DAY
 """Nobody asks whether a responder's certificate was revoked (``id-pkix-ocsp-nocheck``), so it is short-lived."""
 
 ROOT_CRL_LIFETIME = 180 * DAY
-"""A root is kept offline and signs some twice a year."""
+"""A real root is kept offline and signs one about twice a year."""
 
 ISSUER_CRL_LIFETIME = 7 * DAY
-"""As real authorities have it: a week, and a new one each day."""
+"""Like real authorities: valid for a week, with a new one each day."""
 
 BACKDATE = dt.timedelta(minutes=5)
-"""Clients whose clock is a little behind accept what is fresh."""
+"""Backdating, so that clients whose clock is a little slow accept fresh certificates."""
 
 Extensions = Sequence[tuple[x509.ExtensionType, bool]]
 
 
 def now() -> dt.datetime:
-    """The present, to the second: what certificates and revocation lists can say."""
+    """The present, to the second: the precision of certificates and revocation lists."""
     return dt.datetime.now(dt.UTC).replace(microsecond=0)
 
 
@@ -86,7 +86,7 @@ def _issued_by(issuer: KeyedCertificate) -> x509.AuthorityKeyIdentifier:
 
 
 def make_root() -> KeyedCertificate:
-    """A root: it certifies authorities, which certify leaves. The second kind: the first certified leaves itself."""
+    """Creates a root, which certifies CAs, which certify leaves. "Root 2", since version 0.1's certified leaves."""
     key, moment, name = ec.generate_private_key(ec.SECP384R1()), now(), _name("Zegel Development Root 2")
     certificate = (
         x509.CertificateBuilder()
@@ -149,33 +149,33 @@ def _issue_issuer(root: KeyedCertificate, common_name: str, extensions: Extensio
 
 
 def make_issuer(root: KeyedCertificate) -> KeyedCertificate:
-    """The authority between the root and the leaves that are no timestamps.
+    """Creates the CA for all leaves except timestamp certificates.
 
     Args:
-        root: Who certifies it.
+        root: The root that certifies it.
     """
     return _issue_issuer(root, "Zegel Development CA")
 
 
 def make_timestamp_issuer(root: KeyedCertificate) -> KeyedCertificate:
-    """The authority that certifies timestamps and nothing else.
+    """Creates the CA that certifies timestamp authorities and nothing else.
 
-    Real ones keep the two apart, and their authorities for time certify nothing else: whoever steals the key that
-    certifies seals can make no time.
+    Real authorities keep the two apart for this reason: whoever steals the key that certifies seals cannot certify a
+    timestamp authority.
 
     Args:
-        root: Who certifies it.
+        root: The root that certifies it.
     """
     only = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING])
     return _issue_issuer(root, "Zegel Development Timestamp CA", [(only, False)])
 
 
 def make_tls(issuer: KeyedCertificate, names: Sequence[str]) -> KeyedCertificate:
-    """The server's certificate.
+    """Creates the server's TLS certificate.
 
     Args:
-        issuer: Who certifies it.
-        names: DNS names and IP addresses, beside the loopback's.
+        issuer: The CA that certifies it.
+        names: DNS names and IP addresses, besides the loopback ones.
     """
     return _issue_leaf(
         issuer,
@@ -190,11 +190,11 @@ def make_tls(issuer: KeyedCertificate, names: Sequence[str]) -> KeyedCertificate
 
 
 def make_seal(issuer: KeyedCertificate, organisation: str) -> KeyedCertificate:
-    """The organisation's seal.
+    """Creates the organisation's seal certificate.
 
     Args:
-        issuer: Who certifies it.
-        organisation: Whom the certificate names.
+        issuer: The CA that certifies it.
+        organisation: The organisation's name in the certificate.
     """
     responder = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(OCSP_URL))
     return _issue_leaf(
@@ -209,10 +209,10 @@ def make_seal(issuer: KeyedCertificate, organisation: str) -> KeyedCertificate:
 
 
 def make_timestamp(issuer: KeyedCertificate) -> KeyedCertificate:
-    """The timestamp authority's certificate.
+    """Creates the timestamp authority's certificate.
 
     Args:
-        issuer: Who certifies it.
+        issuer: The CA that certifies it.
     """
     return _issue_leaf(
         issuer,
@@ -227,10 +227,10 @@ def make_timestamp(issuer: KeyedCertificate) -> KeyedCertificate:
 
 
 def make_responder(issuer: KeyedCertificate) -> KeyedCertificate:
-    """Who answers in the issuer's name whether a certificate is good (RFC 6960, 4.2.2.2).
+    """Creates the certificate of the OCSP responder that the issuer delegates to (RFC 6960, 4.2.2.2).
 
     Args:
-        issuer: For whose certificates it answers.
+        issuer: The CA for whose certificates it answers.
     """
     return _issue_leaf(
         issuer,
@@ -245,11 +245,11 @@ def make_responder(issuer: KeyedCertificate) -> KeyedCertificate:
 
 
 def make_crl(issuer: KeyedCertificate, lifetime: dt.timedelta) -> bytes:
-    """A revocation list with nothing on it: a development authority revokes nothing.
+    """Creates an empty revocation list: a development authority revokes nothing.
 
     Args:
-        issuer: Whose certificates it is about.
-        lifetime: How long it is to hold.
+        issuer: The CA whose certificates it covers.
+        lifetime: How long it is valid.
 
     Returns:
         DER.
@@ -271,7 +271,7 @@ def general_names(names: Sequence[str]) -> x509.SubjectAlternativeName:
     """The names of a TLS certificate.
 
     Args:
-        names: DNS names and IP addresses, beside the loopback's.
+        names: DNS names and IP addresses, besides the loopback ones.
     """
     general: list[x509.GeneralName] = []
     for name in dict.fromkeys((*LOOPBACK_NAMES, *names)):

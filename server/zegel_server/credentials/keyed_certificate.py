@@ -1,9 +1,9 @@
-"""A private key and its certificates: what the server shows or signs with, wherever the key itself is.
+"""A private key and its certificates: what the server identifies itself with or signs with.
 
 Invariants:
 
-* Whoever signs is asked through ``sign``: a provider whose key never leaves its device fits behind the same protocol.
-* A key's signature algorithm follows from the key; there is no choice that could not match.
+* Signing goes through ``sign``, so a provider whose key never leaves its device fits the same protocol.
+* A key's signature algorithm follows from the key; so the two cannot mismatch.
 * No private key is part of a ``repr``.
 """
 
@@ -19,13 +19,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 MIN_RSA_BITS = 2048
-"""Below this no authority issues, and no validator accepts (ETSI TS 119 312)."""
+"""Smaller keys are neither certified nor accepted by validators (ETSI TS 119 312)."""
 
 
 class SealIdentity(Protocol):
-    """The organisation's seal: certificates that may be shown to anybody, and a way to have bytes signed.
+    """The organisation's seal: certificates that may be shown to anybody, and a way to sign bytes.
 
-    A PKCS#11 token or a cloud KMS implements this beside :class:`KeyedCertificate`.
+    A PKCS#11 token or a cloud KMS would implement this, as :class:`KeyedCertificate` does.
     """
 
     @property
@@ -44,7 +44,7 @@ class SealIdentity(Protocol):
 
 
 def fingerprint(identity: SealIdentity) -> str:
-    """By what a trail names the certificate that seals: SHA-256 of its DER, in lower-case hex.
+    """Identifies the sealing certificate in a trail: SHA-256 of its DER, in lower-case hex.
 
     Args:
         identity: The seal.
@@ -58,10 +58,10 @@ class KeyedCertificate:
 
     Args:
         key: The private key.
-        certificates: The certificate that belongs to the key, then each one's issuer; the root may be left out.
+        certificates: The certificate that belongs to the key, then each certificate's issuer; the root may be left out.
 
     Raises:
-        ValueError: The key does not belong to the first certificate, or is of a kind no validator accepts.
+        ValueError: The key does not belong to the first certificate, or is of a kind that no validator accepts.
     """
 
     key: PrivateKey = field(repr=False)
@@ -69,7 +69,7 @@ class KeyedCertificate:
 
     def __post_init__(self) -> None:
         if not self.certificates:
-            raise ValueError("a certificate is needed beside the key")
+            raise ValueError("a certificate is needed in addition to the key")
         if self.key.public_key() != self.certificate.public_key():
             raise ValueError("the private key does not belong to the first certificate")
         if isinstance(self.key, rsa.RSAPrivateKey) and self.key.key_size < MIN_RSA_BITS:
@@ -81,8 +81,8 @@ class KeyedCertificate:
 
         Args:
             chain: One or more certificates, the key's own first.
-            key: The private key, PKCS#8 or the older forms.
-            password: Where the key is encrypted.
+            key: The private key, PKCS#8 or an older format.
+            password: The key's password, if it is encrypted.
 
         Raises:
             ValueError: Not PEM, or key and certificate do not belong together.
@@ -109,7 +109,7 @@ class KeyedCertificate:
 
     @property
     def hash_algorithm(self) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512:
-        """The hash as strong as the key: a longer one adds bytes, a shorter one throws strength away."""
+        """The hash that matches the key's strength: a longer one adds bytes, a shorter one weakens the signature."""
         if isinstance(self.key, rsa.RSAPrivateKey) or self.key.curve.key_size <= ec.SECP256R1.key_size:
             return hashes.SHA256()
         return hashes.SHA384() if self.key.curve.key_size <= ec.SECP384R1.key_size else hashes.SHA512()
@@ -128,7 +128,7 @@ class KeyedCertificate:
 
     @property
     def certificate_pem(self) -> bytes:
-        """The whole chain as PEM, as a TLS server wants it."""
+        """The whole chain as PEM, for a TLS server."""
         return b"".join(c.public_bytes(serialization.Encoding.PEM) for c in self.certificates)
 
     @property

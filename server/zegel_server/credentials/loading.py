@@ -1,6 +1,6 @@
-"""What the server shows and seals with: its TLS certificate, the organisation's seal, and who vouches for the time.
+"""The server's credentials: its TLS certificate, the organisation's seal, and the timestamp authority.
 
-In development an authority of its own makes all three at the first start; otherwise the operator names them.
+In development the development authority creates all three at the first start; otherwise the operator configures them.
 """
 
 import asyncio
@@ -33,29 +33,29 @@ from zegel_server.edge.tls import Tls
 from zegel_server.errors import Unavailable
 
 AUTHORITY_FOLDER: Final = "authority"
-"""Folder of the development authority, under ``data_dir``."""
+"""The development authority's folder, under ``data_dir``."""
 
 NAMED_RESPONDER: Final = "named"
-"""Setting: the responder that the seal's certificate names."""
+"""Setting: ask the responder that the seal's certificate names."""
 
 _log = structlog.get_logger("zegel.credentials")
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What the server shows and seals with.
+    """The server's credentials.
 
     Attributes:
-        tls: Reads the server's certificate, at the start and for each new connection.
+        tls: Provides the server's certificate, read at the start and for each new connection.
         seal: The organisation's seal.
-        timestamps: Who vouches for the time.
+        timestamps: The timestamp authority.
         certificates: Further certificates to embed, DER: the timestamp authority's chain and the roots.
         revocation_lists: The revocation lists to embed.
-        ocsp_answers: Gives the OCSP answers to embed, DER, as they are now; raises ``Unavailable`` where there is none
-            and should be.
-        keep_up: Renews what lives for days or hours, so that the operator is told of what is wrong before somebody
+        ocsp_answers: Returns the current OCSP answers to embed, DER; raises ``Unavailable`` if there should be one and
+            there is none.
+        keep_up: Renews what is valid for days or hours only, so that the operator learns of a problem before somebody
             signs.
-        authority: File of the development authority's certificate, or ``None``.
+        authority: The file with the development authority's certificate, or ``None``.
     """
 
     tls: Callable[[], Tls]
@@ -69,19 +69,19 @@ class Credentials:
 
 
 def open_credentials(settings: Settings, registry: CollectorRegistry | None = None) -> Credentials:
-    """Opens what the settings name, and makes what development lacks.
+    """Loads the credentials that the settings name, and creates what development lacks.
 
     Args:
         settings: The installation's settings.
-        registry: Where the metrics are kept; ``None`` for nowhere.
+        registry: The metrics registry; ``None`` for no metrics.
 
     Raises:
         OSError: A file cannot be read or written.
-        ValueError: A file does not hold what it should.
+        ValueError: A file has unexpected contents.
     """
     authority = None
     if settings.development:
-        # Here already, for it comes first: a folder that is made on the way to another gets everybody's permissions.
+        # Created first, with its mode: a folder that is created implicitly as a parent would be open to everybody.
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         authority = DevelopmentAuthority.open(settings.data_dir / AUTHORITY_FOLDER, settings.tls_names)
     if settings.seal_certificate is not None and settings.seal_key is not None:
@@ -159,18 +159,18 @@ def _certificates(paths: list[Path]) -> list[bytes]:
 class RevocationLists:
     """The revocation lists to embed, read again whenever one of their files has changed.
 
-    A file that cannot be read leaves the last good list in force, which is told and counted. A list past its next
-    update is in force no more: who validates must take the status of what it covers as undetermined (RFC 5280, 6.3.3
-    (a)), so nothing is sealed with it; a request waits and is tried again, as without a timestamp.
+    If a file cannot be read, the last good lists stay in use, and that is logged and counted. A list past its next
+    update is no longer used: validators must treat the status of what it covers as undetermined (RFC 5280, 6.3.3 (a)),
+    so nothing is sealed with it; requests wait and are tried again, as without a timestamp.
 
     Args:
-        paths: Their files, DER or PEM.
-        own: Gives lists that come before theirs, DER, as they are now: their maker sees to it that they are good.
-        registry: Where the metrics are kept; ``None`` for nowhere.
+        paths: The lists' files, DER or PEM.
+        own: Returns further current lists, DER, placed before the others; their provider keeps them valid.
+        registry: The metrics registry; ``None`` for no metrics.
 
     Raises:
         OSError: A file cannot be read.
-        ValueError: A file holds no revocation list.
+        ValueError: A file does not contain a revocation list.
     """
 
     def __init__(
@@ -182,22 +182,22 @@ class RevocationLists:
         self._paths = tuple(paths)
         self._own = own
         self._failing = self._expired = False
-        self._at = Path()  # the file that is looked at: of one that fails, the operator is told which
+        self._at = Path()  # the file being read, to name it in the log if it fails
         self._failures = Counter(
             "zegel_revocation_list_failures",
-            "How often the revocation lists to embed could not be read again; the last good ones stay in force.",
+            "How often the revocation lists to embed could not be read again; the last good ones stay in use.",
             registry=registry,
         )
         self._next_update = Gauge(
             "zegel_revocation_list_next_update_seconds",
-            "Unix time from which on nothing is sealed unless the revocation lists are renewed; 0 for never.",
+            "Unix time after which nothing is sealed unless the revocation lists are renewed; 0 for never.",
             registry=registry,
         )
         self._marks = self._look()
         self._take(self._read())
 
     def current(self) -> tuple[bytes, ...]:
-        """The lists, DER: the last good ones while a file cannot be read, as while it is being written.
+        """The lists, DER: the last good ones while a file cannot be read, for example while it is being written.
 
         Raises:
             Unavailable: One of them is past its next update (``REVOCATION_LIST_EXPIRED``).
@@ -211,7 +211,7 @@ class RevocationLists:
         return (*self._own(), *self._lists)
 
     async def keep_up(self) -> None:
-        """Reads them again where that is due, so that the operator is told of what is wrong before somebody signs."""
+        """Reads the lists again if due, so that the operator learns of a problem before somebody signs."""
         self._refresh()
         await asyncio.to_thread(self._own)  # renewing writes files, and may wait for another process
 
@@ -260,17 +260,17 @@ def _crl(data: bytes) -> x509.CertificateRevocationList:
 
 
 class OcspAnswers:
-    """The responder's answer about the seal's certificate, asked for again once half its life is over.
+    """The responder's answer about the seal's certificate, requested again once half of its validity is over.
 
-    While it gives none the last good one stays in force, which is told and counted; once it says that the certificate
-    is not good, none is. Without one in force nothing is sealed: a request waits and is tried again, as without a
-    timestamp.
+    While the responder gives none, the last good answer stays in use, and that is logged and counted; once it says that
+    the certificate is not good, no answer is used. Without a usable answer nothing is sealed: requests wait and are
+    tried again, as without a timestamp.
 
     Args:
-        responder: Whom to ask.
+        responder: The OCSP responder.
         certificate: The seal's certificate.
-        issuer: Who certified it.
-        registry: Where the metrics are kept; ``None`` for nowhere.
+        issuer: The certificate of its issuer.
+        registry: The metrics registry; ``None`` for no metrics.
     """
 
     def __init__(
@@ -284,11 +284,11 @@ class OcspAnswers:
         self._certificate = certificate
         self._issuer = issuer
         self._answer: Answer | None = None
-        self._why = "The OCSP responder was not asked yet about the seal's certificate."
+        self._why = "The OCSP responder has not been asked yet about the seal's certificate."
         self._failing = False
         self._failures = Counter(
             "zegel_ocsp_failures",
-            "How often the OCSP responder gave no good answer about the seal; the last good one stays in force.",
+            "How often the OCSP responder gave no good answer about the seal; the last good one stays in use.",
             registry=registry,
         )
 
@@ -296,14 +296,14 @@ class OcspAnswers:
         """The answer, DER.
 
         Raises:
-            Unavailable: There is none in force (``REVOCATION_LIST_EXPIRED``); the message says why.
+            Unavailable: There is no usable answer (``REVOCATION_LIST_EXPIRED``); the message says why.
         """
         if self._answer is None or clock.to_datetime(clock.now()) >= self._answer.until:
             raise Unavailable(self._why, reason="REVOCATION_LIST_EXPIRED")
         return (self._answer.data,)
 
     async def keep_up(self) -> None:
-        """Asks again where that is due; no failure of the responder's is raised."""
+        """Asks again if due; failures of the responder are not raised."""
         now = clock.to_datetime(clock.now())
         if self._answer is not None and now < self._answer.since + (self._answer.until - self._answer.since) / 2:
             return

@@ -1,10 +1,10 @@
-"""Whether the seal's certificate is good, by its issuer's word (OCSP, RFC 6960): asked by URL, or answered here.
+"""Whether the seal's certificate is good according to its issuer (OCSP, RFC 6960): asked by URL, or answered here.
 
 Invariants:
 
-* An answer is handed on only if it is about this certificate, signed by its issuer or by whom that one named for it, in
-  force at this moment, and *good*. Everything else is refused with its reason, and nothing is sealed with it.
-* An answer takes bounded time and memory, and leads nowhere else.
+* An answer is used only if it is about this certificate, signed by its issuer or a responder that the issuer certified,
+  valid at this moment, and *good*. Anything else is refused with its reason, and nothing is sealed with it.
+* An answer takes bounded time and memory, and redirects are not followed.
 """
 
 import datetime as dt
@@ -27,30 +27,30 @@ from zegel_server.credentials.keyed_certificate import KeyedCertificate
 from zegel_server.errors import Unavailable
 
 MAX_RESPONSE_BYTES: Final = 64 * 1024
-"""An answer with its responder's certificate has some 2 KB."""
+"""An answer with its responder's certificate takes about 2 KB."""
 
 ASK_S: Final = 10.0
-"""How long a responder may take for the whole of an answer, in seconds; it is asked again later."""
+"""Seconds that a responder may take for a whole answer; after that it is asked again later."""
 
 SKEW: Final = dt.timedelta(minutes=5)
 """How far a responder's clock may be ahead of ours."""
 
 UNTOLD_LIFETIME: Final = dt.timedelta(minutes=30)
-"""How long an answer holds that does not say until when: its responder always has newer ones (RFC 6960, 4.2.2.1)."""
+"""How long an answer without an end is used: its responder always has newer ones (RFC 6960, 4.2.2.1)."""
 
 LOCAL_LIFETIME: Final = dt.timedelta(days=1)
-"""How long the development authority's answers hold."""
+"""How long the development authority's answers are valid."""
 
 SIGNATURE_HASHES: Final = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 """The hashes that a responder may sign with (ETSI TS 119 312)."""
 
 
 class NotGoodError(Unavailable):
-    """The issuer itself says that the certificate is revoked, or none that it knows."""
+    """The issuer itself says that the certificate is revoked or unknown."""
 
 
 def _unavailable(message: str, kind: type[Unavailable] = Unavailable) -> Unavailable:
-    # The contract has one reason for revocation data that is not to be had: for who waits, it is the same.
+    # The contract has one reason for all missing revocation data: the effect on a waiting request is the same.
     return kind(message, reason="REVOCATION_LIST_EXPIRED")
 
 
@@ -60,8 +60,8 @@ class Answer:
 
     Attributes:
         data: The response, DER.
-        since: From when it holds.
-        until: Until when.
+        since: Start of its validity.
+        until: End of its validity.
     """
 
     data: bytes
@@ -70,7 +70,7 @@ class Answer:
 
 
 class Responder(Protocol):
-    """Whoever answers an OCSP request."""
+    """Something that answers OCSP requests."""
 
     async def respond(self, request_der: bytes) -> bytes:
         """Answer a request.
@@ -79,31 +79,31 @@ class Responder(Protocol):
             request_der: A DER ``OCSPRequest``.
 
         Returns:
-            What came back, unchecked: see :func:`check_response`.
+            The response, unchecked: see :func:`check_response`.
 
         Raises:
-            Unavailable: Nothing came back (``REVOCATION_LIST_EXPIRED``).
+            Unavailable: There was no response (``REVOCATION_LIST_EXPIRED``).
         """
         ...
 
 
 def make_request(certificate: x509.Certificate, issuer: x509.Certificate) -> bytes:
-    """A request about one certificate, as every responder understands it.
+    """A request about one certificate, in a form that every responder understands.
 
     Args:
-        certificate: Whose status is asked.
-        issuer: Who certified it.
+        certificate: The certificate whose status is asked.
+        issuer: Its issuer's certificate.
 
     Returns:
-        DER. The issuer is named by SHA-1, since responders that answer from a store know no other name (RFC 5019,
-        2.1.1); nothing rests on that hash.
+        DER. The issuer is identified by SHA-1, because responders with prepared answers know no other hash (RFC 5019,
+        2.1.1); no security depends on that hash.
     """
     builder = ocsp.OCSPRequestBuilder().add_certificate(certificate, issuer, hashes.SHA1())  # noqa: S303 - a name
     return builder.build().public_bytes(Encoding.DER)
 
 
 def responder_url(certificate: x509.Certificate) -> str:
-    """The responder that a certificate names, or nothing.
+    """The responder that a certificate names, or an empty string.
 
     Args:
         certificate: The certificate.
@@ -117,17 +117,17 @@ def responder_url(certificate: x509.Certificate) -> str:
 
 
 def check_response(data: bytes, certificate: x509.Certificate, issuer: x509.Certificate, now: dt.datetime) -> Answer:
-    """Demand that a response says of this certificate that it is good, now.
+    """Check that a response says that this certificate is good now.
 
     Args:
         data: The response, DER.
-        certificate: Whose status was asked.
-        issuer: Who certified it.
+        certificate: The certificate whose status was asked.
+        issuer: Its issuer's certificate.
         now: The present, with a time zone.
 
     Raises:
-        NotGoodError: It says that it is not.
-        Unavailable: It does not say that (``REVOCATION_LIST_EXPIRED``); the message says why.
+        NotGoodError: It says that the certificate is not good.
+        Unavailable: It does not say that it is good (``REVOCATION_LIST_EXPIRED``); the message says why.
     """
     try:
         response = ocsp.load_der_ocsp_response(data)
@@ -136,14 +136,14 @@ def check_response(data: bytes, certificate: x509.Certificate, issuer: x509.Cert
         found = [each for each in response.responses if _is_about(each, certificate, issuer)]
         _check_signature(response, issuer, now)
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, x509.ExtensionNotFound) as error:
-        raise _unavailable("The OCSP responder's answer is none that the seal's issuer vouches for.") from error
+        raise _unavailable("The OCSP responder's answer is not signed on behalf of the seal's issuer.") from error
     if len(found) != 1:
         raise _unavailable("The OCSP responder's answer is not about the seal's certificate.")
     (single,) = found
     since = single.this_update_utc
     until = single.next_update_utc or since + UNTOLD_LIFETIME
     if since > now + SKEW or until <= now:
-        raise _unavailable("The OCSP responder's answer is not in force now.")
+        raise _unavailable("The OCSP responder's answer is not valid now.")
     if single.certificate_status != ocsp.OCSPCertStatus.GOOD:
         status = single.certificate_status.name.lower()
         message = f"The OCSP responder says that the seal's certificate is {status}; nothing is sealed."
@@ -159,7 +159,7 @@ def _is_about(single: ocsp.OCSPSingleResponse, certificate: x509.Certificate, is
 
 
 def _hashes(issuer: x509.Certificate, algorithm: hashes.HashAlgorithm) -> tuple[bytes, bytes]:
-    """An issuer's name and key as requests and responses name them (RFC 6960, 4.1.1)."""
+    """The hashes of an issuer's name and key that identify it in requests and responses (RFC 6960, 4.1.1)."""
     spki = issuer.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     key = bytes(keys.PublicKeyInfo.load(spki)["public_key"])
     return _digest(issuer.subject.public_bytes(), algorithm), _digest(key, algorithm)
@@ -172,7 +172,7 @@ def _digest(data: bytes, algorithm: hashes.HashAlgorithm) -> bytes:
 
 
 def _check_signature(response: ocsp.OCSPResponse, issuer: x509.Certificate, now: dt.datetime) -> None:
-    """Demand that the issuer signed it, or whom the issuer certified for that and nothing else (RFC 6960, 4.2.2.2)."""
+    """Check that the issuer signed it, or a responder that the issuer certified for that only (RFC 6960, 4.2.2.2)."""
     signer = next((each for each in response.certificates if _is_responder(each, response)), issuer)
     if signer != issuer:
         signer.verify_directly_issued_by(issuer)
@@ -202,8 +202,8 @@ class HttpOcspResponder:
     """A responder behind a URL (RFC 6960, A.1).
 
     Args:
-        url: ``http://...`` or ``https://...``; the answer is signed, so plain HTTP is what certificates name.
-        timeout: Seconds for the whole of an answer.
+        url: ``http://...`` or ``https://...``; the answer is signed, so certificates usually name plain HTTP.
+        timeout: Seconds for a whole answer.
 
     Raises:
         ValueError: Not an HTTP URL.
@@ -239,9 +239,9 @@ class LocalOcspResponder:
     """The development authority's own responder.
 
     Args:
-        identity: Gives the responder's certificate and key as they are now, followed by the issuer's certificate.
-        issued: The issuer's certificates that it calls good; every other is *unknown*.
-        clock: Now, with a time zone; only tests give another.
+        identity: Returns the responder's current certificate and key, followed by the issuer's certificate.
+        issued: The certificates that it reports as good; every other is *unknown*.
+        clock: Returns the present time with a time zone; replaced only by tests.
     """
 
     def __init__(
@@ -255,10 +255,10 @@ class LocalOcspResponder:
         self._clock = clock
 
     def answer(self, certificate: x509.Certificate) -> bytes:
-        """A fresh answer about a certificate.
+        """Makes a fresh answer about a certificate.
 
         Args:
-            certificate: One of the issuer's.
+            certificate: A certificate of the issuer.
 
         Returns:
             DER.
@@ -304,7 +304,7 @@ class LocalOcspResponder:
             .certificates([identity.certificate])
         )
         for extension in request.extensions:
-            if isinstance(extension.value, x509.OCSPNonce):  # RFC 9654: given back, so that the asker knows it is new
+            if isinstance(extension.value, x509.OCSPNonce):  # RFC 9654: returned to show that the answer is fresh
                 builder = builder.add_extension(extension.value, critical=False)
         return builder.sign(identity.key, identity.hash_algorithm).public_bytes(Encoding.DER)
 

@@ -1,9 +1,9 @@
-"""RFC 3161 timestamps: asked of an authority by URL, or made by the development authority's own.
+"""RFC 3161 timestamps: requested from an authority by URL, or made by the development authority.
 
 Invariants:
 
-* A time comes from a signed token or not at all: nothing here, and nothing that calls it, writes a bare time instead.
-* A response is handed on only if it is granted and its token is about this request: same imprint, same nonce.
+* A time comes from a signed token or not at all: neither this module nor its callers ever write a bare time instead.
+* A response is used only if it is granted and its token is about this request: same imprint, same nonce.
 """
 
 import asyncio
@@ -23,23 +23,23 @@ from zegel_server.credentials.keyed_certificate import KeyedCertificate
 from zegel_server.errors import Unavailable
 
 MAX_RESPONSE_BYTES = 256 * 1024
-"""A token with a whole chain has some 8 KB; an authority that sends more than this is not one."""
+"""A token with a whole chain takes about 8 KB; a longer answer is not a timestamp."""
 
 DEFAULT_TIMEOUT = 10.0
-"""Seconds. Authorities answer within one; the request waits in SEALING and is tried again."""
+"""Seconds. Authorities answer within one; otherwise the signature request waits in SEALING and is tried again."""
 
 SERIAL_BITS = 128
-"""RFC 3161 wants serial numbers unique even after a crash; random ones of this length need no memory of the last."""
+"""RFC 3161 wants serial numbers unique even after a crash; random ones of this length need no stored counter."""
 
 POLICY = "2.25.305947284519461178862396711207838452112"
-"""The development authority's policy: an OID from a UUID, which promises nothing about the quality of its clock."""
+"""The development authority's policy: an OID derived from a UUID, which promises nothing about its clock."""
 
 DIGEST_BYTES = {"sha256": 32, "sha384": 48, "sha512": 64}
 """The hashes a request may use, and how long each is."""
 
 
 class Response(core.Sequence):  # type: ignore[misc]
-    """``TimeStampResp`` (RFC 3161, 2.4.2); asn1crypto's own demands a token even of a refusal."""
+    """``TimeStampResp`` (RFC 3161, 2.4.2); asn1crypto's own class requires a token even in a refusal."""
 
     _fields: ClassVar[list[tuple[object, ...]]] = [
         ("status", tsp.PKIStatusInfo),
@@ -48,7 +48,7 @@ class Response(core.Sequence):  # type: ignore[misc]
 
 
 class TimestampAuthority(Protocol):
-    """Whoever answers an RFC 3161 request."""
+    """Something that answers RFC 3161 requests."""
 
     async def timestamp(self, request_der: bytes) -> bytes:
         """Answer a request.
@@ -60,7 +60,7 @@ class TimestampAuthority(Protocol):
             A DER ``TimeStampResp``, granted, whose token has the request's imprint and nonce.
 
         Raises:
-            Unavailable: ``TIMESTAMP_UNAVAILABLE``: no such answer can be had now.
+            Unavailable: ``TIMESTAMP_UNAVAILABLE``: there is no such answer now.
         """
         ...
 
@@ -70,7 +70,7 @@ def _unavailable(message: str) -> Unavailable:
 
 
 def check_response(request_der: bytes, response_der: bytes) -> None:
-    """Demand that a response is granted and is about this request (RFC 3161, 2.4.2).
+    """Check that a response is granted and is about this request (RFC 3161, 2.4.2).
 
     The token's signature is not checked here: the seal's own check after sealing does that, against the trust roots.
 
@@ -100,7 +100,7 @@ class HttpTimestampAuthority:
     """A timestamp authority behind a URL (RFC 3161, 3.4).
 
     Args:
-        url: ``https://...`` or ``http://...``; the token is signed, so plain HTTP costs privacy of the hash only.
+        url: ``https://...`` or ``http://...``; the token is signed, so plain HTTP only reveals the hash.
         timeout: Seconds for connecting and for each read.
 
     Raises:
@@ -129,7 +129,7 @@ class HttpTimestampAuthority:
             with urllib.request.urlopen(request, timeout=self._timeout) as answer:  # noqa: S310 - as above
                 data: bytes = answer.read(MAX_RESPONSE_BYTES + 1)
         except urllib.error.HTTPError as error:
-            error.close()  # it is the response, and holds the connection
+            error.close()  # the error is the response, and keeps the connection open
             raise _unavailable("The timestamp authority does not answer.") from error
         except (OSError, ValueError) as error:
             raise _unavailable("The timestamp authority does not answer.") from error
@@ -139,11 +139,11 @@ class HttpTimestampAuthority:
 
 
 class LocalTimestampAuthority:
-    """The development authority's own timestamps: real RFC 3161 tokens by this machine's clock.
+    """The development authority's own timestamps: real RFC 3161 tokens from this machine's clock.
 
     Args:
         identity: A certificate whose only, critical, extended key usage is ``timeStamping``.
-        clock: Now, with a time zone; only tests give another.
+        clock: Returns the present time with a time zone; replaced only by tests.
     """
 
     def __init__(
@@ -156,7 +156,7 @@ class LocalTimestampAuthority:
     async def timestamp(self, request_der: bytes) -> bytes:
         """Answer a request; see :class:`TimestampAuthority`.
 
-        A request that is none, or whose hash is not SHA-2, gets a ``rejection`` and with it ``Unavailable``.
+        A malformed request, or one whose hash is not SHA-2, gets a ``rejection`` and thus ``Unavailable``.
         """
         response = self.respond(request_der)
         check_response(request_der, response)
@@ -190,7 +190,7 @@ class LocalTimestampAuthority:
         return tsp.TSTInfo(fields)
 
     def _signed(self, info: bytes) -> cms.SignedData:
-        """The CMS around a ``TSTInfo``: the signer's certificate alone is embedded, and bound by ESSCertIDv2."""
+        """The CMS around a ``TSTInfo``: only the signer's certificate is embedded, and bound by ESSCertIDv2."""
         identity, certificate = self._identity, self._certificate
         digest = algos.DigestAlgorithm({"algorithm": identity.hash_algorithm.name})
         attributes = cms.CMSAttributes(
@@ -234,7 +234,7 @@ def _digest(data: bytes, algorithm: hashes.HashAlgorithm) -> core.OctetString:
 
 
 def _signing_certificate(certificate: asn1_x509.Certificate) -> tsp.SigningCertificateV2:
-    """ESSCertIDv2 (RFC 5816): SHA-256 over the whole certificate, which is the default and so left out."""
+    """ESSCertIDv2 (RFC 5816): SHA-256 over the whole certificate, which is the default and therefore omitted."""
     return tsp.SigningCertificateV2(
         {
             "certs": [

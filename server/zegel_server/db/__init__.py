@@ -1,4 +1,4 @@
-"""Rows: the schema, statements compiled once, and one small asynchronous unit of work over SQLite and PostgreSQL."""
+"""Rows: the schema, statements compiled once, and a small asynchronous unit of work over SQLite and PostgreSQL."""
 
 from zegel_server.db.database import (
     Database,

@@ -1,13 +1,13 @@
-"""The unit of work that the domains see, whichever database stands behind it.
+"""The unit of work that the domains use, the same for both databases.
 
 Invariants:
 
 * A transaction is committed whole or not at all, and durably before its ``async with`` block is left.
-* Inside a transaction nothing is awaited but the transaction itself: no network, no disk, no key provider. On SQLite
-  every other writer waits meanwhile.
-* A read outside of a transaction sees what was committed before it began: never anything older.
+* Inside a transaction nothing but the transaction itself is awaited: no network, no disk, no key provider. On
+  SQLite every other writer waits meanwhile.
+* A read outside of a transaction sees everything that was committed before it began.
 * A transaction in which a statement failed is over: nothing more runs in it, and it cannot commit.
-* What a transaction ends with, its failure too, is told only once everything that it saw is durable.
+* A transaction's outcome, even its failure, is reported only once everything that it has read is durable.
 """
 
 import asyncio
@@ -24,19 +24,19 @@ Row = Any
 
 
 class UniqueViolation(Exception):  # noqa: N818 - named as SQL names it
-    """A row of that key exists already; the transaction it happened in is over."""
+    """A row with that key already exists; the transaction cannot go on."""
 
 
 class StillReferenced(Exception):  # noqa: N818 - as the others
-    """A row that another one names was to be deleted, or one that is not there was named; the transaction is over."""
+    """A row to be deleted is referred to by another, or a row refers to a missing one; the transaction cannot go on."""
 
 
 class TransactionOver(Exception):  # noqa: N818 - named as the others of its kind
-    """A statement was given to a transaction that had ended, or in which another had failed: a defect."""
+    """A statement was run in a transaction that had ended or in which another statement had failed: a bug."""
 
 
 class Reader(Protocol):
-    """What reads rows."""
+    """Something that reads rows."""
 
     async def fetch(self, statement: Statement, **values: Any) -> list[Row]:
         """Runs a query.
@@ -65,32 +65,32 @@ class Transaction(Reader, Protocol):
         """Runs a statement and returns how many rows it changed.
 
         Raises:
-            UniqueViolation: A row of that key exists already.
+            UniqueViolation: A row with that key already exists.
         """
         ...
 
     async def execute_many(self, statement: Statement, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Runs a statement once a row.
+        """Runs a statement once for each row.
 
         Args:
             statement: The statement.
-            rows: Its parameters, one mapping a run.
+            rows: Its parameters, one mapping per run.
 
         Raises:
-            UniqueViolation: A row of that key exists already.
+            UniqueViolation: A row with that key already exists.
         """
         ...
 
     def after_commit(self, callback: Callable[[], None]) -> None:
-        """Has something done once the transaction is durable, and not where it fails.
+        """Registers a callback to run once the transaction is durable; it does not run if the transaction fails.
 
         Args:
-            callback: Must not block. What it raises is told to the loop's exception handler and to nobody else.
+            callback: Must not block. What it raises goes only to the event loop's exception handler.
         """
         ...
 
     def notify(self, topic: str) -> None:
-        """Calls whoever listens to a topic once the transaction is durable, and not where it fails.
+        """Calls a topic's listeners once the transaction is durable; not if it fails.
 
         Args:
             topic: A word of letters, digits and underscores.
@@ -104,27 +104,27 @@ class Database(Reader, Protocol):
     dialect: Dialect
 
     def listen(self, topic: str, callback: Callable[[], None]) -> Callable[[], None]:
-        """Has something called after transactions that notify a topic.
+        """Registers a callback to run after transactions that notify a topic.
 
-        Calls may be lost or come twice: PostgreSQL's other processes are heard as long as a connection to it lasts,
-        SQLite's are not. Whoever listens therefore looks from time to time as well.
+        Calls may be lost or repeated: other processes' notifications arrive only on PostgreSQL, and only while the
+        listening connection lasts. So listeners must also poll from time to time.
 
         Args:
             topic: The topic.
             callback: Must not block.
 
         Returns:
-            What ends it.
+            A function that removes the callback.
         """
         ...
 
     @property
     def hears_others(self) -> bool:
-        """Whether the transactions of other processes are heard at this moment."""
+        """Whether other processes' notifications arrive at this moment."""
         ...
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
-        """Begins a transaction; it commits where the block is left without an exception, and rolls back otherwise.
+        """Begins a transaction; it commits if the block ends without an exception, and rolls back otherwise.
 
         Raises:
             ResourceExhausted: The disk is full (``STORAGE_FULL``); nothing was committed.
@@ -133,20 +133,20 @@ class Database(Reader, Protocol):
         ...
 
     async def close(self) -> None:
-        """Lets every connection go."""
+        """Closes every connection."""
         ...
 
 
 async def to_its_end(work: Awaitable[T]) -> T:
-    """Awaits something to its end, even where the awaiting task is cancelled meanwhile.
+    """Awaits something to its end, even if the awaiting task is cancelled meanwhile.
 
-    A connection must not be handed on while a ``BEGIN`` or ``COMMIT`` may still be under way on it.
+    A connection must not be reused while a ``BEGIN`` or ``COMMIT`` may still be running on it.
 
     Args:
         work: What to await.
 
     Returns:
-        What it returns.
+        The result.
 
     Raises:
         CancelledError: The task was cancelled meanwhile; the work has ended nevertheless.
@@ -160,21 +160,21 @@ async def to_its_end(work: Awaitable[T]) -> T:
             cancelled = error
     if cancelled is not None:
         if not running.cancelled():
-            running.exception()  # read, or the loop would complain that nobody did
+            running.exception()  # retrieved, or asyncio would warn that nobody did
         raise cancelled
     return running.result()
 
 
 def run_callbacks(callbacks: Iterable[Callable[[], None]]) -> None:
-    """Runs what waited for a commit: one that raises keeps no other from running.
+    """Runs the callbacks of a commit; if one raises, the others still run.
 
     Args:
-        callbacks: What ``after_commit`` was given.
+        callbacks: The callbacks that ``after_commit`` was given.
     """
     for callback in callbacks:
         try:
             callback()
         except Exception as error:  # noqa: BLE001 - the commit stands, whatever becomes of what follows it
             asyncio.get_running_loop().call_exception_handler(
-                {"message": "what was to follow a commit failed", "exception": error}
+                {"message": "a callback after a commit failed", "exception": error}
             )

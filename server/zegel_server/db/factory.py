@@ -14,7 +14,7 @@ async def open_database(url: str, *, pool_size: int = 10) -> Database:
         pool_size: The most connections to PostgreSQL.
 
     Raises:
-        ValueError: The URL's scheme is another one.
+        ValueError: The URL has another scheme.
         Unavailable: The database does not answer.
     """
     if scheme_of(url) == "sqlite":
@@ -33,7 +33,7 @@ def scheme_of(url: str) -> Dialect:
         url: As ``open_database`` takes it.
 
     Raises:
-        ValueError: Neither.
+        ValueError: The URL has another scheme.
     """
     scheme = urlsplit(url).scheme
     if scheme == "sqlite":

@@ -1,4 +1,4 @@
-"""Who is called after a transaction that notifies a topic, in this process."""
+"""The callbacks of this process for transactions that notify a topic."""
 
 from collections.abc import Callable
 
@@ -19,14 +19,14 @@ class Listeners:
             callback: Must not block.
 
         Returns:
-            What removes it again.
+            A function that removes it again.
         """
         callbacks = self._callbacks.setdefault(topic, [])
         callbacks.append(callback)
         return lambda: callbacks.remove(callback)
 
     def call(self, topic: str) -> None:
-        """Calls everybody who listens to a topic.
+        """Calls the listeners of a topic.
 
         Args:
             topic: The topic.
@@ -34,6 +34,6 @@ class Listeners:
         run_callbacks(list(self._callbacks.get(topic, ())))
 
     def call_all(self) -> None:
-        """Calls everybody."""
+        """Calls all listeners."""
         for topic in self._callbacks:
             self.call(topic)

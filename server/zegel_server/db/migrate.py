@@ -52,7 +52,7 @@ def _revision(connection: Connection) -> str | None:
 
 @contextmanager
 def _sqlite(url: str) -> Iterator[Connection]:
-    """A connection with a transaction under way; pysqlite alone would begin late, and commit around DDL."""
+    """A connection with a transaction under way; pysqlite by itself would begin late, and commit around DDL."""
     path = Path(sqlite_path(url))
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     engine = create_engine("sqlite://", creator=lambda: connect(str(path)), poolclass=NullPool)
@@ -74,7 +74,7 @@ def _sqlite(url: str) -> Iterator[Connection]:
 
 @asynccontextmanager
 async def _postgresql(url: str) -> AsyncIterator[AsyncConnection]:
-    """The same on PostgreSQL, whose URL asyncpg reads here as it does for the server itself."""
+    """The same for PostgreSQL; asyncpg parses the URL, as it does for the server itself."""
     engine = create_async_engine(
         "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(url, timeout=CONNECT_TIMEOUT_S)
     )
@@ -87,7 +87,7 @@ async def _postgresql(url: str) -> AsyncIterator[AsyncConnection]:
 
 
 async def upgrade(url: str) -> None:
-    """Migrates to the newest schema, in one transaction; does nothing where it is there.
+    """Migrates to the newest schema, in one transaction; does nothing if it is already there.
 
     Several processes may do so at once: the first migrates, and the others wait and find it done.
 
@@ -96,7 +96,7 @@ async def upgrade(url: str) -> None:
 
     Raises:
         Unavailable: The database does not answer.
-        ValueError: The URL's scheme is another one.
+        ValueError: The URL has another scheme.
     """
     if scheme_of(url) == "sqlite":
         with _sqlite(url) as connection:
@@ -115,7 +115,7 @@ async def current_revision(url: str) -> str | None:
 
     Raises:
         Unavailable: The database does not answer.
-        ValueError: The URL's scheme is another one.
+        ValueError: The URL has another scheme.
     """
     if scheme_of(url) == "sqlite":
         with _sqlite(url) as connection:

@@ -1,8 +1,8 @@
-"""Which domain each table belongs to, and what others may see of it.
+"""Which domain each table belongs to, and which columns others may read.
 
-A domain names its own tables in its statements, and no others. Of another domain's it sees the columns that are
-declared here, by ``shown``; what it wants changed there it asks of that domain's service. The two exceptions are
-declared here as well. ``tests/tooling/test_table_owners.py`` holds every module to it.
+A domain's statements use its own tables and no others. Of another domain's tables it reads only the columns declared
+here, through ``shown``; to change something there it calls that domain's service. The exceptions are declared here as
+well. ``tests/tooling/test_table_owners.py`` checks every module against this.
 """
 
 from collections.abc import Mapping
@@ -43,7 +43,7 @@ OWNERS: Final[Mapping[str, str]] = {name: owner for owner, names in _OF.items() 
 """The owner of each table, by the table's name."""
 
 SHOWN: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
-    # what is shown to whom, by which columns
+    # (table, reader): the columns it may read
     ("signature_requests", "audit"): ("signature_request_id", "tenant_id", "owner_id", "audit_id"),
     ("signature_requests", "documents"): ("signature_request_id", "audit_id", "state", "rendition_document_id"),
     ("requested_documents", "documents"): ("signature_request_id", "document_id", "version"),
@@ -56,24 +56,24 @@ SHOWN: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     ("identity_providers", "permissions"): ("tenant_id",),
     ("own_key_providers", "identity"): ("tenant_id", "key_provider"),
 }
-"""The columns that a domain may see of another domain's table, by table and reader."""
+"""The columns that a domain may read of another domain's table, by table and reader."""
 
 WRITTEN: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
-    # The version of a tenant's policy stands in its row, so that each request reads both in one look-up.
+    # The version of a tenant's policy is in the tenant's row, so that a request reads both in one query.
     ("tenants", "permissions"): ("policy_version",),
 }
-"""The columns that a domain alone writes in another domain's table, by table and writer."""
+"""The columns of another domain's table that only this domain writes, by table and writer."""
 
 
 def shown(name: str, *, to: str) -> TableClause:
-    """What a domain sees of another domain's table: a query over it compiles to one over the table itself.
+    """The columns that a domain may read of another domain's table, to use in a query like the table itself.
 
     Args:
         name: The table.
         to: The domain.
 
     Raises:
-        KeyError: Nothing of the table is shown to the domain.
+        KeyError: The domain may read nothing of the table.
     """
     source = metadata.tables[name]
     return table(name, *(column(each, source.c[each].type) for each in SHOWN[name, to]))

@@ -1,11 +1,11 @@
-"""PostgreSQL through asyncpg: pooled connections, prepared statements, as few round trips as it takes.
+"""PostgreSQL through asyncpg: pooled connections, prepared statements, as few round trips as possible.
 
 Invariants:
 
-* Reads outside of a transaction go to the primary and see every commit that came before.
-* Transactions are ``READ COMMITTED``: whoever changes a row under a rule locks it first (``SELECT ... FOR UPDATE``).
-* A notification is sent after its transaction, not in it: PostgreSQL lets only one transaction that notifies commit at
-  a time, all databases of the server together. One that is lost with its process is what listeners look for.
+* Reads outside of a transaction go to the primary and see every earlier commit.
+* Transactions are ``READ COMMITTED``: code that checks a row first locks it (``SELECT ... FOR UPDATE``).
+* A notification is sent after its transaction, not in it: PostgreSQL commits only one notifying transaction at
+  a time, across all databases of the server. Listeners poll for those that are lost with a process.
 """
 
 import asyncio
@@ -31,20 +31,20 @@ from zegel_server.db.statement import Dialect, Statement
 from zegel_server.errors import Aborted, ResourceExhausted, Unavailable
 
 COMMAND_TIMEOUT_S: Final = 30.0
-"""The longest a statement may take: far above any of ours, so only a database in trouble meets it."""
+"""The longest a statement may take: far longer than any of ours takes, so only a database in trouble reaches it."""
 
 CONNECT_TIMEOUT_S: Final = 10.0
 """The longest that opening a connection may take."""
 
 CHANNEL: Final = "zegel"
-"""The channel of all notifications; the payload is the sender and the topic."""
+"""The channel of all notifications; the payload is sender and topic."""
 
 LISTEN_AGAIN_S: Final = 2.0
-"""How long a listener waits before it connects again."""
+"""Seconds before the listening connection is opened again."""
 
 
 def translate(error: BaseException) -> BaseException:
-    """What a caller is told of a fault of the database.
+    """The error that a caller gets for a database error.
 
     Args:
         error: As asyncpg raised it.
@@ -71,15 +71,15 @@ def translate(error: BaseException) -> BaseException:
     return error
 
 
-# The client's own state goes wrong when its connection is cut in the middle, so its internal errors are faults too.
+# asyncpg's state becomes invalid if its connection breaks mid-call, so its internal errors count as faults too.
 _FAULTS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 
 
 @contextmanager
 def telling() -> Iterator[None]:
-    """Raises what a caller is told of the faults in its block.
+    """Translates database errors raised in its block.
 
-    Never an error as its own cause: whoever follows the causes, as the log does, would follow them for ever.
+    Never makes an error its own cause: code that follows causes, such as the log's, would loop for ever.
     """
     try:
         yield
@@ -91,7 +91,7 @@ def telling() -> Iterator[None]:
 
 
 async def _keep_state(_connection: object) -> None:
-    """Takes the place of asyncpg's reset at release: our statements leave no session state to reset."""
+    """Replaces asyncpg's reset at release: our statements leave no session state to reset."""
 
 
 class PostgresqlTransaction:
@@ -127,7 +127,7 @@ class PostgresqlTransaction:
         await self._run(self._connection.executemany, compiled.sql, [compiled.arguments(row) for row in rows])
 
     async def _run(self, run: Callable[..., Awaitable[Any]], sql: str, *arguments: Any) -> Any:
-        # PostgreSQL itself answers the COMMIT of a failed transaction with a silent rollback.
+        # PostgreSQL answers the COMMIT of a failed transaction with a silent rollback.
         if self.over:
             raise TransactionOver
         try:
@@ -138,10 +138,10 @@ class PostgresqlTransaction:
             raise
 
     def end(self) -> None:
-        """Makes sure that nothing failed in it.
+        """Checks that no statement failed.
 
         Raises:
-            TransactionOver: A statement failed, and whoever ran it went on.
+            TransactionOver: A statement failed, and the caller went on.
         """
         if self.over:
             raise TransactionOver
@@ -165,7 +165,7 @@ class PostgresqlDatabase:
 
     Args:
         pool: An open pool.
-        url: Where it leads, for the connection that listens.
+        url: The database's URL, for the listening connection.
     """
 
     dialect: Dialect = "postgresql"
@@ -210,7 +210,7 @@ class PostgresqlDatabase:
         return self._listeners.add(topic, callback)
 
     async def _listen(self) -> None:
-        """Hears what other processes notify, on a connection of its own that is made again where it breaks."""
+        """Receives other processes' notifications on its own connection, which is reopened if it breaks."""
         while True:
             with suppress(*_FAULTS):
                 await self._listen_once()
@@ -226,7 +226,7 @@ class PostgresqlDatabase:
             connection.add_termination_listener(lambda _: ended.set())
             await connection.add_listener(CHANNEL, self._heard)
             self.hears_others = True
-            self._listeners.call_all()  # what was notified before it listened
+            self._listeners.call_all()  # for what was notified before this connection listened
             await ended.wait()
         finally:
             connection.terminate()
@@ -237,7 +237,7 @@ class PostgresqlDatabase:
             self._listeners.call(topic)
 
     def _notify(self, topic: str) -> None:
-        """Calls the own listeners now, and tells other processes: those of one topic together while one is sent."""
+        """Calls this process's listeners now and notifies other processes; calls during a send share the next one."""
         self._listeners.call(topic)
         if topic in self._telling:
             self._to_tell.add(topic)
@@ -284,7 +284,7 @@ class PostgresqlDatabase:
                 transaction.end()
             except BaseException:
                 transaction.over = True
-                with suppress(*_FAULTS):  # the pool lets such a connection go
+                with suppress(*_FAULTS):  # the pool discards such a connection
                     await to_its_end(unit.rollback())
                 raise
             transaction.over = True

@@ -1,9 +1,9 @@
 """The tables, as the newest migration leaves them.
 
-Columns hold text, integers and bytes only: both drivers give these back unchanged. Times are microseconds since the
-epoch, UTC. ``revision`` counts the changes of a row; an etag is made from it. Personal data stands only in columns
-named ``profile``, ``personal`` or ``field_values``, encrypted under the subject's key. Keys that are wrapped under a
-tenant key are declared by ``wrapped_key``, for rotation to find them.
+Columns are text, integers and bytes only: both drivers return these unchanged. Times are microseconds since the epoch,
+UTC. ``revision`` counts the changes of a row; its etag is made from it. Personal data is stored only in columns named
+``profile``, ``personal`` or ``field_values``, encrypted under the subject's key. Keys that are wrapped under a tenant
+key are declared with ``wrapped_key``, so that rotation finds them.
 """
 
 from typing import Final
@@ -21,7 +21,7 @@ metadata: Final = MetaData(
     }
 )
 
-# A sequence number that both databases count by themselves; SQLite does so for INTEGER keys only.
+# A number that both databases assign themselves; SQLite does so only for INTEGER primary keys.
 _SEQUENCE: Final = BigInteger().with_variant(Integer, "sqlite")
 
 tenants = Table(
@@ -36,7 +36,7 @@ tenants = Table(
     Column("sensitive", Text, nullable=False, server_default=""),  # permission=seconds, with a space between
 )
 
-# The tenants that bring a key provider of their own; the name is one of the settings.
+# Tenants with their own key provider; the name refers to one of the settings.
 own_key_providers = Table(
     "own_key_providers",
     metadata,
@@ -60,7 +60,7 @@ subjects = Table(
     metadata,
     Column("subject_id", Text, primary_key=True),
     Column("tenant_id", Text, ForeignKey("tenants.tenant_id"), nullable=False),
-    Column("email_index", LargeBinary, nullable=False),  # empty for the tenant as a subject itself
+    Column("email_index", LargeBinary, nullable=False),  # empty for the subject that stands for the tenant
     *wrapped_key("subject_id"),
     Column("create_time", BigInteger, nullable=False),
     Index("uq_subjects_tenant_id_email_index", "tenant_id", "email_index", unique=True),
@@ -75,7 +75,7 @@ members = Table(
     Column("profile", LargeBinary, nullable=False),
     Column("create_time", BigInteger, nullable=False),
     Column("revision", BigInteger, nullable=False),
-    Column("account", LargeBinary),  # keyed hash of the account at the identity provider; NULL before it was used
+    Column("account", LargeBinary),  # keyed hash of the account at the identity provider; NULL until first used
     Index("uq_members_tenant_id_subject_id", "tenant_id", "subject_id", unique=True),
     Index("uq_members_tenant_id_account", "tenant_id", "account", unique=True),
 )
@@ -90,7 +90,7 @@ identity_providers = Table(
     Column("revision", BigInteger, nullable=False),
 )
 
-# ID tokens that were exchanged, until they expire.
+# ID tokens that have been exchanged, kept until they expire.
 spent_id_tokens = Table(
     "spent_id_tokens",
     metadata,
@@ -112,7 +112,7 @@ api_keys = Table(
     Column("create_time", BigInteger, nullable=False),
     Column("expire_time", BigInteger),
     Column("revoke_time", BigInteger),
-    Column("last_use_time", BigInteger),  # of the present token
+    Column("last_use_time", BigInteger),  # of the current token
     Column("permissions", Text, nullable=False, server_default=""),
     Column("rotate_time", BigInteger),
     Column("previous_expire_time", BigInteger),
@@ -120,7 +120,7 @@ api_keys = Table(
     Index("ix_api_keys_tenant_id", "tenant_id", "api_key_id"),
 )
 
-# Tokens that rotation has taken from their keys: good until they expire, and known as expired for a while after.
+# Tokens that rotation has replaced: valid until they expire, then reported as expired for a while.
 retired_tokens = Table(
     "retired_tokens",
     metadata,
@@ -171,7 +171,7 @@ signer_links = Table(
     Column("expire_time", BigInteger, nullable=False),
     Column("revoke_time", BigInteger),
     Column("spend_time", BigInteger),
-    Column("session_id", Text, nullable=False),  # that it was turned into; empty before
+    Column("session_id", Text, nullable=False),  # the session it was exchanged for; empty before
     Index("ix_signer_links_api_key_id", "api_key_id"),
     Index("ix_signer_links_expire_time", "expire_time"),
     Index("ix_signer_links_signature_request_id", "signature_request_id", "signer_link_id"),
@@ -245,7 +245,7 @@ delegations = Table(
     Column("tenant_id", Text, ForeignKey("tenants.tenant_id"), nullable=False),
     Column("delegator_id", Text, nullable=False),
     Column("delegate_id", Text, nullable=False),
-    Column("permissions", Text, nullable=False),  # to which it is narrowed; "*" for no narrowing
+    Column("permissions", Text, nullable=False),  # that it is narrowed to; "*" for no narrowing
     Column("create_time", BigInteger, nullable=False),
     Column("expire_time", BigInteger, nullable=False),
     Column("creator_id", Text, nullable=False),
@@ -259,7 +259,7 @@ documents = Table(
     Column("document_id", Text, primary_key=True),
     Column("tenant_id", Text, ForeignKey("tenants.tenant_id"), nullable=False),
     Column("owner_id", Text, nullable=False),
-    Column("signature_request_id", Text, nullable=False),  # which it was sealed or merged for; empty for others
+    Column("signature_request_id", Text, nullable=False),  # that it was sealed or merged for; empty for others
     Column("title", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("create_time", BigInteger, nullable=False),
@@ -285,7 +285,7 @@ document_versions = Table(
     Column("pages", Text, nullable=False),
     *wrapped_key("document_id", "version"),
     Column("create_time", BigInteger, nullable=False),
-    # The rendition's stream, under the same DEK; all NULL where there is none. The prefix is the original's where the
+    # The rendition's stream, under the same DEK; all NULL if there is none. The prefix is the original's if the
     # two are one stream.
     Column("rendition_prefix", Text),
     Column("rendition_header", LargeBinary),
@@ -310,7 +310,7 @@ uploads = Table(
     Column("blob_prefix", Text, nullable=False, unique=True),
     Column("header", LargeBinary, nullable=False),
     Column("persisted_parts", BigInteger, nullable=False),
-    Column("claim", LargeBinary, nullable=False),  # tags of the parts after those: their nonces are spent
+    Column("claim", LargeBinary, nullable=False),  # tags of the parts after those: their nonces are used up
     *wrapped_key("document_id", "version"),
     Column("state", Text, nullable=False),
     Column("create_time", BigInteger, nullable=False),
@@ -335,7 +335,7 @@ signature_requests = Table(
     Column("seal_time", BigInteger),
     Column("sealed_document_id", Text, nullable=False),
     Column("revision", BigInteger, nullable=False),
-    Column("rendition_document_id", Text, nullable=False, server_default=""),  # empty in requests from before
+    Column("rendition_document_id", Text, nullable=False, server_default=""),  # empty in older requests
     Column("rendition_version", BigInteger, nullable=False, server_default="0"),
     Column("rendition_sha256", LargeBinary),
     Column("rendition_size", BigInteger, nullable=False, server_default="0"),
@@ -396,7 +396,7 @@ audit_events = Table(
     Column("leaf_index", BigInteger),
     Column("leaf", LargeBinary),
 )
-# Of what is in the log only: an event that comes in costs no more than the queue's own entry.
+# Only for events in the log: recording a new event then updates the queue's index alone.
 for _name, _columns, _unique in (
     ("uq_audit_events_leaf_index", ("leaf_index",), True),
     ("ix_audit_events_tenant_id_leaf_index", ("tenant_id", "leaf_index"), False),
@@ -409,7 +409,7 @@ for _name, _columns, _unique in (
         sqlite_where=audit_events.c.leaf_index.is_not(None),
         postgresql_where=audit_events.c.leaf_index.is_not(None),
     )
-# The sequencer's queue: only what is not yet in the log.
+# The sequencer's queue: only events that are not yet in the log.
 Index(
     "ix_audit_events_pending",
     audit_events.c.event_number,
@@ -425,12 +425,12 @@ audit_trails = Table(
     Column("head", LargeBinary, nullable=False),
 )
 
-# How many events that can be repeated a party has put into a trail.
+# How many repeatable events a party has added to a trail.
 audit_allowances = Table(
     "audit_allowances",
     metadata,
     Column("trail", Text, primary_key=True),
-    Column("party", Text, primary_key=True),  # a signer's signature, or what the sender's side does
+    Column("party", Text, primary_key=True),  # a signer's signature ID, or a kind of act of the sender's side
     Column("events", BigInteger, nullable=False),
 )
 
@@ -455,8 +455,8 @@ audit_cosignatures = Table(
     "audit_cosignatures",
     metadata,
     Column("size", BigInteger, primary_key=True, autoincrement=False),
-    Column("witness", Text, primary_key=True),  # name+hex(key id), as a verifier key begins
-    Column("checkpoint", LargeBinary, nullable=False),  # what it cosigns, with the log's own line alone
+    Column("witness", Text, primary_key=True),  # name+hex(key id), the beginning of a verifier key
+    Column("checkpoint", LargeBinary, nullable=False),  # what it cosigns, with only the log's own signature line
     Column("line", LargeBinary, nullable=False),
 )
 
@@ -483,17 +483,17 @@ jobs = Table(
     Column("payload", Text, nullable=False),  # JSON
     Column("order_key", Text),  # jobs of one kind and key run one at a time, in order
     Column("state", Text, nullable=False),  # see jobs.model.JobState
-    Column("scheduled_time", BigInteger, nullable=False),  # when it was to run at first
-    Column("due_time", BigInteger, nullable=False),  # when it is to run next; while it runs, when its lease ends
+    Column("scheduled_time", BigInteger, nullable=False),  # when it was first due
+    Column("due_time", BigInteger, nullable=False),  # when it is next due; while it runs, when its lease ends
     Column("fence", BigInteger),  # the lease's own number, while it runs
-    Column("held_key", Text),  # order_key while it runs: unique, so that no other of the key does
+    Column("held_key", Text),  # order_key while it runs; unique, so that no other job with the key runs
     Column("attempts", BigInteger, nullable=False, server_default="0"),
     Column("last_reason", Text, nullable=False, server_default=""),
-    Column("blocked", BigInteger, nullable=False, server_default="0"),  # 1 where its reason does not pass by waiting
-    Column("blocked_time", BigInteger),  # when that was first so
+    Column("blocked", BigInteger, nullable=False, server_default="0"),  # 1 if waiting does not cure the reason
+    Column("blocked_time", BigInteger),  # since when
     Index("ix_jobs_kind_state_due_time_job_id", "kind", "state", "due_time", "job_id"),
     Index("ix_jobs_kind_order_key_state_job_id", "kind", "order_key", "state", "job_id"),
     Index("ix_jobs_kind_resource_id", "kind", "resource_id"),
     Index("uq_jobs_kind_held_key", "kind", "held_key", unique=True),
-    sqlite_autoincrement=True,  # the number of a job that ended is not given to another
+    sqlite_autoincrement=True,  # numbers of ended jobs are not reused
 )

@@ -1,13 +1,13 @@
-"""SQLite: reads on the event loop, writes through one writer that commits together what waits together.
+"""SQLite: reads on the event loop, writes through one writer that commits waiting transactions together.
 
-A read of a cached page blocks the loop for some tens of microseconds, less than a hop to a thread costs. What takes
-long is the fsync of a commit: it runs in a thread, and while it does, the transactions that come in meanwhile queue up
-and share the next one. Each transaction is a savepoint in the batch, so that one that fails takes no other with it.
+A read of a cached page blocks the loop for some tens of microseconds, less than a thread switch costs. The slow part is
+the fsync of a commit: it runs in a thread, and the transactions that arrive meanwhile queue up and share the next one.
+Each transaction is a savepoint in the batch, so that one that fails does not take others with it.
 
 Invariants:
 
 * WAL with ``synchronous=FULL``: a transaction is on the disk before its block is left.
-* One connection writes, one reads; both stay with the loop, but for ``COMMIT`` and a ``BEGIN`` that has to wait for
+* One connection writes, one reads; both are used on the loop, except for ``COMMIT`` and a ``BEGIN`` that waits for
   another process, which run in the writer's own thread while the lock is held.
 """
 
@@ -44,8 +44,8 @@ _SETTINGS: Final = (
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
     "PRAGMA secure_delete = ON",  # a wrapped key that was deleted does not stay behind in a free page
-    "PRAGMA recursive_triggers = ON",  # what REPLACE would delete is asked about too
-    "PRAGMA temp_store = MEMORY",  # what undoes a statement or a savepoint is not worth a file
+    "PRAGMA recursive_triggers = ON",  # so that DELETE triggers also fire for REPLACE
+    "PRAGMA temp_store = MEMORY",  # rollback data of statements and savepoints needs no file
     "PRAGMA cache_size = -65536",
     "PRAGMA mmap_size = 268435456",
 )
@@ -58,7 +58,7 @@ _VIOLATIONS: Final[dict[int, type[Exception]]] = {
 
 
 def connect(path: str) -> sqlite3.Connection:
-    """Opens a connection with the settings that durability rests on.
+    """Opens a connection with the settings that durability depends on.
 
     Args:
         path: The database's file.
@@ -79,7 +79,7 @@ def connect(path: str) -> sqlite3.Connection:
 
 
 def translate(error: sqlite3.Error) -> Exception:
-    """What a caller is told of a fault of the database.
+    """The error that a caller gets for a database error.
 
     Args:
         error: As SQLite raised it.
@@ -98,9 +98,9 @@ def translate(error: sqlite3.Error) -> Exception:
 
 
 def _raise(error: sqlite3.Error) -> NoReturn:
-    """Raises what a caller is told.
+    """Raises the error that a caller gets.
 
-    Never an error as its own cause: whoever follows the causes, as the log does, would follow them for ever.
+    Never makes an error its own cause: code that follows causes, such as the log's, would loop for ever.
     """
     told = translate(error)
     if told is error:
@@ -141,16 +141,16 @@ class SqliteTransaction:
         self._run(self._connection.executemany, compiled.sql, [compiled.arguments(row) for row in rows])
 
     def end(self) -> None:
-        """Makes sure that nothing failed in it.
+        """Checks that no statement failed.
 
         Raises:
-            TransactionOver: A statement failed, and whoever ran it went on.
+            TransactionOver: A statement failed, and the caller went on.
         """
         if self.over:
             raise TransactionOver
 
     def _run(self, run: Callable[[str, Any], sqlite3.Cursor], sql: str, arguments: Any) -> sqlite3.Cursor:
-        # After some errors SQLite rolls back by itself: what ran on would commit for itself, alone.
+        # After some errors SQLite rolls back by itself: further statements would then commit on their own.
         if self.over:
             raise TransactionOver
         try:
@@ -218,7 +218,7 @@ class SqliteDatabase:
     async def transaction(self) -> AsyncIterator[Transaction]:
         """See ``Database.transaction``."""
         if self._holder is not None and self._holder is asyncio.current_task():
-            message = "a transaction began inside another of the same task, and would wait for it for ever"
+            message = "a transaction began inside another of the same task and would wait for it for ever"
             raise RuntimeError(message)
         transaction = SqliteTransaction(self._writing, self._listeners)
         failure: Exception | None = None
@@ -241,8 +241,8 @@ class SqliteDatabase:
             durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append((durable, transaction.callbacks if failure is None else []))
             self._schedule_commit()
-        # A caller that is cancelled here leaves its commit to go on: it is in the batch. One that failed waits as well:
-        # it may have failed of a row that another of the batch wrote, and that nobody else sees before the commit.
+        # If the caller is cancelled here, its commit goes on: it is part of the batch. A failed transaction waits too:
+        # the cause may be a row that another of the batch wrote, which nobody else sees before the commit.
         await asyncio.shield(durable)
         if failure is not None:
             raise failure
@@ -257,14 +257,14 @@ class SqliteDatabase:
         self._writing.execute("SAVEPOINT unit")
 
     async def _begin_late(self) -> None:
-        """Begins once another process has let the lock go, which is waited for off the loop."""
+        """Waits in a thread until another process has released the lock, and begins."""
         self._writing.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
         try:
             await self._off_loop("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
             _raise(error)
         except asyncio.CancelledError:
-            self._schedule_commit()  # it has begun, and would keep every other process waiting
+            self._schedule_commit()  # an open transaction would keep every other process waiting
             raise
 
     def _undo(self) -> None:
@@ -280,7 +280,7 @@ class SqliteDatabase:
             self._committer = asyncio.get_running_loop().create_task(self._commit())
 
     async def _commit(self) -> None:
-        # The lock is fair: whoever waits for it already gets into this batch.
+        # The lock is fair: a transaction that already waits for it joins this batch.
         async with self._lock:
             self._committer = None
             if not self._writing.in_transaction:
@@ -303,13 +303,13 @@ class SqliteDatabase:
         failed, self._waiting = self._waiting, []
         for durable, _ in failed:
             if not durable.done():
-                # One each: an exception raised in several tasks would gather the tracebacks of all.
+                # A new exception for each: one raised in several tasks would collect the tracebacks of all.
                 told = copy(error) if isinstance(error, ZegelError) else error
                 durable.set_exception(told)
                 durable.exception()  # a caller that was cancelled never reads it
 
     async def _off_loop(self, sql: str) -> None:
-        # To its end: the lock must not be let go while the thread still has the connection.
+        # To its end, because the lock must not be released while the thread uses the connection.
         await to_its_end(asyncio.get_running_loop().run_in_executor(self._thread, self._writing.execute, sql))
 
     async def close(self) -> None:

@@ -1,6 +1,6 @@
 """SQLAlchemy Core statements, compiled once for each dialect and run as plain SQL from then on.
 
-Core is the language in which queries are written and checked; what costs time in it, building and compiling a statement
+Queries are written and checked in Core; the slow part of it, building and compiling a statement
 for each execution, happens once at import. Invariants:
 
 * A statement's text never depends on a value: every value is a parameter.
@@ -51,7 +51,7 @@ def bind(name: str) -> BindParameter[Any]:
 
 
 class _Position(FunctionElement[int]):
-    """Where a text stands in another, from 1; 0 where it does not."""
+    """The position of one text in another, from 1; 0 if it is not in it."""
 
     type = Integer()
     inherit_cache = True
@@ -68,11 +68,11 @@ def _strpos(element: Any, compiler: Any, **options: Any) -> str:
 
 
 def owned_by(column: ColumnElement[str], name: str = "owners") -> ColumnElement[bool]:
-    """Whether one of some owners owns a row: the condition that cuts a query to a caller's reach.
+    """Whether one of the given owners owns a row: restricts a query to what a caller may see.
 
     Args:
-        column: The owner's.
-        name: The parameter: the owners with a comma before, between and behind them; empty for everybody.
+        column: The column with the owner.
+        name: The parameter: the owners with commas before, between and after them; empty for all rows.
     """
     comma = literal(",", Text)
     owners = bindparam(name, type_=Text)
@@ -80,7 +80,7 @@ def owned_by(column: ColumnElement[str], name: str = "owners") -> ColumnElement[
 
 
 class Compiled:
-    """One statement in one dialect.
+    """A statement in one dialect.
 
     Attributes:
         sql: Its text.
@@ -98,7 +98,7 @@ class Compiled:
 
 
 def _argument_maker(names: list[str], fixed: dict[str, Any]) -> Callable[[Mapping[str, Any]], Sequence[Any]]:
-    """The cheapest way from keywords to positions; a missing keyword raises ``KeyError``."""
+    """The fastest mapping from keywords to positions; a missing keyword raises ``KeyError``."""
     if not names:
         return lambda _values: ()
     if fixed.keys() & set(names):
@@ -157,17 +157,17 @@ def insert_into(table: Table, *columns: Column[Any] | str) -> Statement:
 
     Args:
         table: Into which table.
-        columns: The columns that the caller gives, by their names as keywords; all where none is named.
+        columns: The columns that the caller gives, by their names as keywords; all if none is given.
     """
     return Statement(insert(table), keys=[c if isinstance(c, str) else c.name for c in columns or table.columns])
 
 
 def upsert_into(table: Table, *, update: Sequence[str] = ()) -> Statement:
-    """An ``INSERT`` of one whole row that gives way to a row with the same primary key.
+    """An ``INSERT`` of one whole row that updates or keeps an existing row with the same primary key.
 
     Args:
         table: Into which table.
-        update: The columns of the present row that take the new values; where empty, the present row stays as it is.
+        update: The columns of an existing row that take the new values; if empty, the existing row stays as it is.
     """
     keys = [column.name for column in table.columns]
 

@@ -1,12 +1,12 @@
-"""What the database itself refuses to do to the audit log: the first line, before any proof is asked.
+"""The changes to the audit log that the database itself refuses: a first line of defence, before any proof.
 
-Who owns the database can take the triggers away; then the log's own hashes tell (``zegel-server audit check``). They
-are against accidents, against statements that slip in, and against who has the server's rights but not the owner's.
+The database's owner can remove the triggers; then the log's own hashes show it (``zegel-server audit check``). They
+protect against accidents, injected statements, and anyone with the server's rights who is not the owner.
 
 Invariants:
 
-* An event is changed once, when it comes into the log, and then only in its place there; it is never deleted.
-* A tile only grows, and grows at its end; a trail and the log only get longer.
+* An event is changed once, when it enters the log, and then only in the columns for that; it is never deleted.
+* A tile only grows, at its end; a trail and the log only get longer.
 """
 
 from typing import Final
@@ -15,10 +15,10 @@ from zegel_server.db.schema import audit_events
 from zegel_server.db.statement import Dialect
 
 _INTEGRATED: Final = ("leaf_index", "leaf", "body")
-"""The columns that coming into the log changes."""
+"""The columns that change when an event enters the log."""
 
 _DIFFERENT: Final[dict[Dialect, str]] = {"sqlite": "IS NOT", "postgresql": "IS DISTINCT FROM"}
-"""How each dialect compares where a value may be NULL."""
+"""How each dialect compares values that may be NULL."""
 
 _TABLES: Final = ("audit_events", "audit_trails", "audit_log", "audit_tiles")
 
@@ -39,13 +39,13 @@ def _forbidden_updates(dialect: Dialect) -> dict[str, str]:
 def _kept() -> str:
     """The columns of an event that nothing ever changes.
 
-    A statement that names one of them is refused as such, so that coming into the log costs no comparison of them.
+    Any UPDATE that lists one of them is refused, so that entering the log needs no comparison of their values.
     """
     return ", ".join(column.name for column in audit_events.columns if column.name not in _INTEGRATED)
 
 
 def _sqlite() -> list[str]:
-    # REPLACE asks the trigger on DELETE only under ``recursive_triggers``, which the server's connections have on.
+    # REPLACE fires the DELETE trigger only with ``recursive_triggers``, which the server's connections enable.
     refusal = "BEGIN SELECT RAISE(ABORT, 'the audit log is only added to'); END"
     statements = []
     for table, forbidden in _forbidden_updates("sqlite").items():
@@ -67,7 +67,7 @@ def _postgresql() -> list[str]:
     statements.append(
         f"CREATE TRIGGER audit_events_fixed BEFORE UPDATE OF {_kept()} ON audit_events FOR EACH STATEMENT {refusal}"
     )
-    # Not on SQLite, where having it at all makes each event dearer by a tenth.
+    # Not on SQLite, where this trigger would make each event 10 % more expensive.
     statements.append(
         "CREATE TRIGGER audit_events_added BEFORE INSERT ON audit_events FOR EACH ROW"
         f" WHEN (NEW.leaf_index IS NOT NULL OR NEW.leaf IS NOT NULL) {refusal}"
@@ -76,10 +76,10 @@ def _postgresql() -> list[str]:
 
 
 def immutability_triggers(dialect: Dialect) -> list[str]:
-    """The statements that make the audit log's tables refuse edits; each is run once, after the tables are there.
+    """The statements that make the audit log's tables refuse edits; each is run once, after the tables exist.
 
     Args:
-        dialect: Of which database.
+        dialect: The database's dialect.
     """
     return _sqlite() if dialect == "sqlite" else _postgresql()
 
@@ -88,7 +88,7 @@ def drop_triggers(dialect: Dialect) -> list[str]:
     """The statements that undo ``immutability_triggers``: for a migration that has to change these tables.
 
     Args:
-        dialect: Of which database.
+        dialect: The database's dialect.
     """
     names = [(table, f"{table}_{what}") for table in _TABLES for what in ("kept", "grows")]
     names += [("audit_events", "audit_events_fixed"), ("audit_events", "audit_events_added")]

@@ -1,7 +1,7 @@
-"""How a table says that its rows hold wrapped keys: rotation finds every such table by it, and needs no list.
+"""How the schema declares that a table's rows hold wrapped keys, so that rotation finds such tables without a list.
 
 The schema declares the columns with ``wrapped_key``, which also makes the database itself refuse to delete a tenant key
-that a row names: by a foreign key, and an index that makes its check cheap.
+that a row refers to: by a foreign key, with an index that makes the check cheap.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, Column, ForeignKeyConstraint, Index, LargeBinary, MetaData, Table
 
 _KEY_ID: Final = "key_id"
-"""Entry of a column's ``info``: the columns of which the key's identifier is composed."""
+"""Entry of a column's ``info``: the columns that make up the key's identifier."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +19,8 @@ class WrappedKeyTable:
 
     Attributes:
         table: The table, with the columns ``tenant_id``, ``key_version``, ``wrapped_key`` and ``commitment``.
-        row_key: The columns by which one row is found.
-        key_id: The columns of which the identifier of a row's key is composed.
+        row_key: The columns that identify a row.
+        key_id: The columns that make up the identifier of a row's key.
     """
 
     table: Table
@@ -31,7 +31,7 @@ class WrappedKeyTable:
         """The identifier of a row's key: what its commitment binds it to.
 
         Args:
-            row: With the columns of ``key_id``.
+            row: A row with the columns of ``key_id``.
         """
         return "/".join(str(getattr(row, name)) for name in self.key_id)
 
@@ -39,11 +39,11 @@ class WrappedKeyTable:
 def wrapped_key(*key_id: str) -> tuple[Any, ...]:
     """The columns of a wrapped key, for a table that has a ``tenant_id``.
 
-    ``wrapped_key`` is NULL once the key was destroyed; the row names a tenant key nevertheless, and moves along with
+    ``wrapped_key`` is NULL once the key was destroyed; the row still refers to a tenant key, and is rotated with
     the others.
 
     Args:
-        key_id: The table's columns of which the key's identifier is composed, with a slash between.
+        key_id: The table's columns that make up the key's identifier, joined by slashes.
     """
     under = ("tenant_id", "key_version")
     return (

@@ -168,15 +168,15 @@ REFUSED: dict[str, tuple[Callable[[DevelopmentAuthority], bytes], str]] = {
     ),
     "of yesterday": (lambda a: answered(a, a.responder, since=dt.timedelta(days=-1)), "not in force"),
     "of tomorrow": (lambda a: answered(a, a.responder, since=dt.timedelta(days=1)), "not in force"),
-    "by the seal itself": (lambda a: answered(a, a.seal), "none that the seal's issuer vouches for"),
-    "by the TLS certificate": (lambda a: answered(a, a.tls), "none that the seal's issuer vouches for"),
+    "by the seal itself": (lambda a: answered(a, a.seal), "not signed on behalf of the seal's issuer"),
+    "by the TLS certificate": (lambda a: answered(a, a.tls), "not signed on behalf of the seal's issuer"),
     "by another issuer's responder": (
         lambda a: answered(a, issuing.make_responder(a.timestamp_issuer)),
-        "none that the seal's issuer vouches for",
+        "not signed on behalf of the seal's issuer",
     ),
     "with a weak hash": (
         lambda a: answered(a, a.issuer, algorithm=hashes.SHA224()),
-        "none that the seal's issuer vouches for",
+        "not signed on behalf of the seal's issuer",
     ),
     "a refusal": (
         lambda _: ocsp.OCSPResponseBuilder.build_unsuccessful(ocsp.OCSPResponseStatus.TRY_LATER).public_bytes(
@@ -184,9 +184,9 @@ REFUSED: dict[str, tuple[Callable[[DevelopmentAuthority], bytes], str]] = {
         ),
         "refused to answer",
     ),
-    "junk": (lambda _: b"junk", "none that the seal's issuer vouches for"),
-    "empty": (lambda _: b"", "none that the seal's issuer vouches for"),
-    "altered": (lambda a: flipped(answered(a, a.responder)), "none that the seal's issuer vouches for"),
+    "junk": (lambda _: b"junk", "not signed on behalf of the seal's issuer"),
+    "empty": (lambda _: b"", "not signed on behalf of the seal's issuer"),
+    "altered": (lambda a: flipped(answered(a, a.responder)), "not signed on behalf of the seal's issuer"),
 }
 
 

@@ -149,7 +149,7 @@ async def test_rows_from_before_are_held_to_the_keys_that_they_name(
     rows.execute("INSERT INTO tenant_keys VALUES ('ten_1', 1, 'root', x'00', x'00', 1)")
     rows.execute("INSERT INTO subjects VALUES ('sub_1', 'ten_1', x'', 1, x'00', x'00', 1)")
     rows.execute("INSERT INTO subjects VALUES ('sub_2', 'ten_1', x'01', 2, x'00', x'00', 1)")
-    with pytest.raises(RuntimeError, match="rows of subjects name a tenant key that is not there"):
+    with pytest.raises(RuntimeError, match="rows of subjects refer to a tenant key that does not exist"):
         await upgrade(url)
     assert await current_revision(url) == BEFORE_WRAPPED_KEYS
     rows.execute("DELETE FROM subjects WHERE subject_id = 'sub_2'")

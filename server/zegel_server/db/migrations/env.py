@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the migrations on the connection that ``zegel_server.db.migrate`` hands over."""
+"""Alembic's entry: runs the migrations on the connection that ``zegel_server.db.migrate`` passes in."""
 
 from alembic import context
 

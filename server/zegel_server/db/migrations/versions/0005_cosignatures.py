@@ -1,4 +1,4 @@
-"""The witnesses' lines beside the log's checkpoints."""
+"""The witnesses' cosignatures of the log's checkpoints."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Tenants that bring a key provider of their own."""
+"""Tenants with a key provider of their own."""
 
 import sqlalchemy as sa
 from alembic import op

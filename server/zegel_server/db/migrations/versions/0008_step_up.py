@@ -1,4 +1,4 @@
-"""What tenants call sensitive, and when the principal of a session authenticated."""
+"""The permissions that tenants call sensitive, and when the principal of a session authenticated."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""The links of a signature request, found by it."""
+"""An index that finds the links of a signature request."""
 
 from alembic import op
 

@@ -1,4 +1,4 @@
-"""How many events that can be repeated a party has put into the trail of a signature request."""
+"""How many repeatable events a party has added to the trail of a signature request."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Renditions beside the originals, and what of them a signature request pins; sealing that does not pass by waiting."""
+"""Renditions of the originals, which of them a signature request pins, and sealing that waiting does not mend."""
 
 import sqlalchemy as sa
 from alembic import op

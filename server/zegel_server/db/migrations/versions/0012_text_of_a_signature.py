@@ -1,4 +1,4 @@
-"""How much text each signer has filled in, for a request's stamps hold so much together."""
+"""How much text each signer has filled in, because a request's stamps are limited in total."""
 
 import sqlalchemy as sa
 from alembic import op

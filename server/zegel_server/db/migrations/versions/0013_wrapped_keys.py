@@ -1,4 +1,4 @@
-"""A tenant key that a row names cannot be deleted."""
+"""A tenant key that a row refers to cannot be deleted."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -20,10 +20,10 @@ def upgrade() -> None:
 
 
 def _on_sqlite() -> None:
-    """Adds the constraints to the tables' text, which is where SQLite keeps them and all that they are.
+    """Adds the constraints to the tables' SQL text, which is all that SQLite stores of a constraint.
 
-    It has no ``ALTER TABLE`` for that. Making a table anew would check each row of those that refer to it, one by one;
-    writing the schema is the way that SQLite documents for a change that touches no row.
+    SQLite has no ``ALTER TABLE`` for that. Recreating a table would check each row that refers to it, one by one;
+    writing the schema directly is what SQLite documents for a change that touches no row.
     """
     connection = op.get_bind()
     version = connection.exec_driver_sql("PRAGMA schema_version").scalar_one()
@@ -41,11 +41,11 @@ def _on_sqlite() -> None:
             {"blank": " \t\r\n", "constraint": constraint, "name": table},
         )
         if changed.rowcount != 1:
-            message = f"the table {table} is not as the migrations before made it"
+            message = f"the table {table} is not as the earlier migrations made it"
             raise RuntimeError(message)
     connection.exec_driver_sql(f"PRAGMA schema_version = {version + 1}")
     connection.exec_driver_sql("PRAGMA writable_schema = RESET")
     for table in _TABLES:
         if connection.exec_driver_sql(f"PRAGMA foreign_key_check({table})").first() is not None:
-            message = f"rows of {table} name a tenant key that is not there: restore tenant_keys before"
+            message = f"rows of {table} refer to a tenant key that does not exist: restore tenant_keys first"
             raise RuntimeError(message)

@@ -1,4 +1,4 @@
-"""One queue of later work: what waited in the outbox to be sealed or removed waits in it."""
+"""One queue of later work: what waited in the outbox to be sealed or removed moves into it."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -34,7 +34,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_jobs_kind_resource_id", "jobs", ["kind", "resource_id"], unique=False)
     op.create_index("uq_jobs_kind_held_key", "jobs", ["kind", "held_key"], unique=True)
-    # Without their numbers: the sequence would not know that they are taken.
+    # Without their numbers, because the sequence would not know that they are taken.
     op.execute(
         "INSERT INTO jobs (kind, tenant_id, resource_id, payload, state, scheduled_time, due_time, attempts,"
         " last_reason, blocked, blocked_time)"
