@@ -47,7 +47,7 @@ class Exchange(Protocol):
 async def no_exchange(token: str, origin: Origin, certificate: bytes | None, message: Message) -> Caller:
     """Refuses whatever is to be exchanged: see ``Exchange``."""
     del token, origin, certificate, message
-    raise Unauthenticated("The token has not the form of one.", reason="SESSION_MALFORMED")
+    raise Unauthenticated("The token is malformed.", reason="SESSION_MALFORMED")
 
 
 class Refusals(Protocol):

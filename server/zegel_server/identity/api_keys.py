@@ -2,10 +2,10 @@
 
 Invariants:
 
-* A token is told once, by the call that made it; of it a hash and its first characters are kept.
-* Who revokes a key takes its roles, and the sessions and links made with it, in the same transaction.
-* What a narrowed caller makes is narrowed at least as much, whatever its roles come to hold later.
-* After a rotation exactly one token is the key's own; those before are good until the overlap ends, and never again.
+* A token is shown once, by the call that made it; only its hash and its first characters are stored.
+* Revoking a key removes its roles, and the sessions and links made with it, in the same transaction.
+* What a narrowed caller creates is narrowed at least as much, whatever permissions its roles gain later.
+* After a rotation exactly one token is the key's current one; earlier ones are valid until the overlap ends.
 """
 
 from collections.abc import Collection
@@ -29,7 +29,7 @@ from zegel_server.permissions.service import Permissions
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key with which a program calls."""
+    """A key that a program authenticates with."""
 
     api_key_id: str
     name: str
@@ -47,7 +47,7 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True)
 class NewToken:
-    """An API key that was just given a token.
+    """An API key that has just been given a token.
 
     Attributes:
         api_key: The key.
@@ -59,12 +59,12 @@ class NewToken:
 
 
 class ApiKeys:
-    """Keys with which programs call.
+    """Use cases of API keys.
 
     Args:
-        database: Where they are.
-        keys: Their keys.
-        permissions: Their roles.
+        database: Where the rows are.
+        keys: Makes and opens the tenants' encryption keys.
+        permissions: Roles and bindings.
         recorder: Records the events.
     """
 
@@ -84,20 +84,20 @@ class ApiKeys:
         *,
         keep: Keep[NewToken] = keep_nothing,
     ) -> NewToken:
-        """Makes an API key.
+        """Creates an API key.
 
         Args:
-            caller: Who makes it.
+            caller: Who creates it.
             name: What it is for.
             roles: Roles to grant.
-            expire_time: When it ends by itself; ``None`` for never.
-            permissions: What to narrow it to; empty for no narrowing but the caller's own.
-            keep: Keeps the result for a repetition of the call.
+            expire_time: When it expires; ``None`` for never.
+            permissions: What to narrow it to; empty for only the caller's own narrowing.
+            keep: Stores the result for a retry of the call.
 
         Raises:
-            InvalidArgument: A permission is none.
+            InvalidArgument: A permission does not exist.
             NotFound: There is no such role.
-            PermissionDenied: A role holds what the caller does not (``GRANT_EXCEEDS_GRANTER``).
+            PermissionDenied: A role has a permission that the caller does not have (``GRANT_EXCEEDS_GRANTER``).
         """
         self._permissions.check_known(permissions)
         permissions = narrowing(permissions, caller.narrowed)
@@ -127,19 +127,19 @@ class ApiKeys:
         return made
 
     async def renew_unused(self, caller: Caller, tenant_id: str, api_key_id: str, rotated: int = 0) -> str:
-        """Gives a key whose token was never used another, for a caller whom the first answer did not reach.
+        """Replaces a key's token if it was never used, for a caller who did not receive the first answer.
 
         Args:
-            caller: Who made the key, or rotated it.
-            tenant_id: Whose the key is.
+            caller: Who created or rotated the key.
+            tenant_id: The key's tenant.
             api_key_id: Which key.
-            rotated: When the rotation was whose token is in question; 0 for the token that the key was made with.
+            rotated: The time of the rotation that issued the lost token; 0 if the key's creation issued it.
 
         Returns:
-            The new token; empty where the token was used, and so reached somebody, or the key was revoked or rotated.
+            The new token; empty if the lost one was used, or the key was revoked or rotated since.
 
         Raises:
-            PermissionDenied: The key may do what the caller may not by now (``GRANT_EXCEEDS_GRANTER``).
+            PermissionDenied: The key may do something that the caller no longer may (``GRANT_EXCEEDS_GRANTER``).
         """
         token = new_token(API_KEY_PREFIX)
         kind = events.EVENT_TYPE_API_KEY_ROTATED if rotated else events.EVENT_TYPE_API_KEY_CREATED
@@ -162,7 +162,7 @@ class ApiKeys:
         return token
 
     async def list(self, caller: Caller, page: PageRequest) -> Page[ApiKey]:
-        """A page of API keys, the oldest first.
+        """A page of API keys, oldest first.
 
         Args:
             caller: Who asks.
@@ -190,14 +190,14 @@ class ApiKeys:
 
         Args:
             caller: Who rotates it.
-            api_key_id: Which.
-            overlap_us: How long the token before stays good.
-            keep: Keeps the result for a repetition of the call.
+            api_key_id: The API key.
+            overlap_us: How long the previous token stays valid, in microseconds.
+            keep: Stores the result for a retry of the call.
 
         Raises:
-            FailedPrecondition: It was revoked, or has ended.
-            NotFound: There is none, or it is not the caller's to rotate.
-            PermissionDenied: It may do what the caller may not (``GRANT_EXCEEDS_GRANTER``).
+            FailedPrecondition: The key was revoked or has expired.
+            NotFound: There is no such key, or the caller may not rotate it.
+            PermissionDenied: The key may do something that the caller may not (``GRANT_EXCEEDS_GRANTER``).
         """
         await self._reached(caller, api_key_id, "api_key.rotate")
         token = new_token(API_KEY_PREFIX)
@@ -208,7 +208,7 @@ class ApiKeys:
             extra={"overlap_s": overlap_us // clock.SECOND},
         )
         async with self._database.transaction() as transaction:
-            # Keys in one order and before sessions, as a revocation takes them: nobody waits in a circle.
+            # Locks keys in a fixed order and before sessions, as a revocation does, so that no deadlock arises.
             own = caller.session_id if caller.kind is PrincipalKind.API_KEY else api_key_id
             rows = {
                 each: await transaction.fetch_one(store.LOCK_API_KEY, tenant_id=caller.tenant_id, api_key_id=each)
@@ -225,7 +225,7 @@ class ApiKeys:
         if row.revoke_time is not None:
             raise FailedPrecondition("The API key was revoked.", state="REVOKED")
         if row.expire_time is not None and row.expire_time <= now:
-            raise FailedPrecondition("The API key has ended.", state="EXPIRED")
+            raise FailedPrecondition("The API key has expired.", state="EXPIRED")
         until = now + overlap_us
         await transaction.execute(store.SHORTEN_RETIRED, id=row.api_key_id, until=until)
         await transaction.execute(
@@ -250,9 +250,9 @@ class ApiKeys:
         )
 
     async def _reached(self, caller: Caller, api_key_id: str, permission: str) -> Row:
-        """The row of a key that the caller reaches and that may do no more than the caller."""
+        """The row of a key that the caller may act on and that may do no more than the caller."""
         row = await self._found(caller, api_key_id, permission)
-        # Whoever gets the token acts as the key.
+        # Whoever receives the token can act as the key.
         await self._permissions.check_not_above(caller, api_key_id, frozenset(row.permissions.split()))
         return row
 
@@ -268,15 +268,15 @@ class ApiKeys:
         return row
 
     async def revoke(self, caller: Caller, api_key_id: str) -> ApiKey:
-        """Revokes an API key, its roles, and every session made with it; one that was revoked before stays so.
+        """Revokes an API key, its roles, and every session made with it; does nothing if it was already revoked.
 
         Args:
             caller: Who revokes it.
-            api_key_id: Which.
+            api_key_id: The API key.
 
         Raises:
             FailedPrecondition: It is the last owner (``LAST_OWNER``).
-            NotFound: There is none, or it is not the caller's to revoke.
+            NotFound: There is no such key, or the caller may not revoke it.
         """
         row = await self._found(caller, api_key_id, "api_key.revoke")
         if row.revoke_time is None:
@@ -305,18 +305,18 @@ class ApiKeys:
         api_key_id: str = "",
         permissions: frozenset[str] = frozenset(),
     ) -> ApiKey:
-        """Stores a key inside another use case's transaction; it has no role yet.
+        """Stores a key inside another use case's transaction; without roles yet.
 
         Args:
-            transaction: That use case's.
-            tenant_id: Whose it is.
-            subject_id: Whose personal data its calls' origin is.
-            creator_id: Who makes it.
+            transaction: That use case's transaction.
+            tenant_id: The key's tenant.
+            subject_id: The subject whose personal data the origin of its calls is.
+            creator_id: Who creates it.
             name: What it is for.
             token: Its token.
-            roles: Names of the roles it will have, for the answer.
-            expire_time: When it ends by itself.
-            api_key_id: Its identifier, where it is known beforehand.
+            roles: Names of the roles that it will have, for the answer.
+            expire_time: When it expires.
+            api_key_id: Its identifier, if it is fixed beforehand.
             permissions: What it is narrowed to; empty for no narrowing.
         """
         api_key = ApiKey(

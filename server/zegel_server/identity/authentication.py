@@ -1,10 +1,10 @@
-"""Who calls: looked up at every request.
+"""Finds out who calls, at every request.
 
 Invariants:
 
-* A token is looked up in the database at each request, together with the version of its tenant's policy; no answer of
-  an earlier request is used.
-* A good token of an API key or a session costs one query; only a miss asks for a token that rotation has retired.
+* A token is looked up in the database at each request, together with the version of its tenant's policy; no result of
+  an earlier request is reused.
+* A valid token costs one query; only if it is not found are the tokens searched that rotation has retired.
 """
 
 import asyncio
@@ -22,11 +22,11 @@ from zegel_server.permissions.policies import Policies
 
 
 class Authentication:
-    """Looks tokens up, and notes when they are used.
+    """Looks tokens up, and records when they are used.
 
     Args:
-        database: Where they are.
-        policies: What their principals may do.
+        database: Where the tokens are stored.
+        policies: Decides what their principals may do.
     """
 
     def __init__(self, database: Database, policies: Policies) -> None:
@@ -35,7 +35,7 @@ class Authentication:
         self._noting: dict[str, asyncio.Task[None]] = {}
 
     async def authenticate(self, token: str, origin: Origin, certificate: bytes | None) -> Caller:
-        """Says who calls, as the database has it at this moment.
+        """Returns the caller that a token stands for at this moment.
 
         Args:
             token: The bearer token.
@@ -46,7 +46,7 @@ class Authentication:
             Unauthenticated: The token is malformed, unknown, revoked, expired, or bound to another certificate.
         """
         if not is_token(token):
-            raise Unauthenticated("The token has not the form of one.", reason="SESSION_MALFORMED")
+            raise Unauthenticated("The token is malformed.", reason="SESSION_MALFORMED")
         token_hash = hash_token(token)
         sensitive = ""
         if token.startswith(API_KEY_PREFIX):
@@ -84,14 +84,14 @@ class Authentication:
         )
 
     async def _retired(self, token_hash: bytes) -> Session | None:
-        """The API key from which rotation has taken a token, for as long as that is remembered."""
+        """The API key whose earlier token this was, for as long as that is remembered."""
         row = await self._database.fetch_one(store.API_KEY_BY_RETIRED_TOKEN, token_hash=token_hash)
         return None if row is None else api_key_session(row, retired_until=row.token_expire_time)
 
     def _note_use(self, session: Session, token_hash: bytes, now: int) -> None:
-        """Notes the use without keeping the request waiting; to lose a note costs at most a minute of idle time."""
+        """Records the use without delaying the request; a lost record costs at most a minute of idle time."""
         if session.session_id in self._noting:
-            return  # one note is under way for all who come meanwhile
+            return  # the write that is under way serves all meanwhile
         task = asyncio.get_running_loop().create_task(
             self._write_use(session, token_hash, now), name=session.session_id
         )
@@ -101,7 +101,7 @@ class Authentication:
     def _noted(self, task: "asyncio.Task[None]") -> None:
         self._noting.pop(task.get_name(), None)
         if not task.cancelled():
-            task.exception()  # a note that failed is made by the next request
+            task.exception()  # the next request repeats a failed write
 
     async def _write_use(self, session: Session, token_hash: bytes, now: int) -> None:
         async with self._database.transaction() as transaction:
@@ -109,11 +109,11 @@ class Authentication:
                 await transaction.execute(store.NOTE_SESSION_USE, id=session.session_id, now=now)
             elif session.retired:
                 await transaction.execute(store.NOTE_RETIRED_USE, id=session.session_id, now=now)
-            else:  # of this token alone: a rotation meanwhile must not take it for a use of the next one
+            else:  # for this token only: after a rotation it must not count as a use of the new token
                 await transaction.execute(
                     store.NOTE_API_KEY_USE, id=session.session_id, by_token_hash=token_hash, now=now
                 )
 
     async def settle(self) -> None:
-        """Waits until every note is written; called before the database is closed."""
+        """Waits until every use is written; called before the database is closed."""
         await asyncio.gather(*self._noting.values(), return_exceptions=True)

@@ -1,11 +1,12 @@
-"""The keys of OpenID Connect providers: found by discovery (OpenID Connect Discovery 1.0), and kept for a while.
+"""The keys of OpenID Connect providers: found by discovery (OpenID Connect Discovery 1.0), and cached.
 
 Invariants:
 
-* A tenant names the issuer, so what is fetched is fetched from the open internet over TLS, and nothing else: an address
-  is looked up, checked, and then connected to. Only origins that the operator allows may be inside, or without TLS.
-* No redirect is followed; what is read is bounded in size and time.
-* Keys are kept for ``KEPT_S`` at most. For a key that is not among them they are fetched again, once in ``AGAIN_S``.
+* The issuer is a tenant's choice, so documents are fetched only from the open internet and over TLS: a host is
+  resolved, its address checked, and that address connected to. Only origins that the operator allows may be internal or
+  plain HTTP.
+* No redirect is followed; documents are bounded in size and time.
+* Keys are cached for at most ``KEPT_S``. An unknown key makes them fetched again, at most once per ``AGAIN_S``.
 """
 
 import asyncio
@@ -26,24 +27,24 @@ from zegel_server.errors import Unavailable
 from zegel_server.identity.id_tokens import Key, import_keys
 
 KEPT_S: Final = 3_600.0
-"""How long keys are used without asking again: a key that the provider takes back is good for so long."""
+"""Seconds that keys are cached: for so long a key that the provider withdraws is still accepted."""
 AGAIN_S: Final = 60.0
-"""How often they are asked for at most because of a key that is not among them."""
+"""Least seconds between two fetches because of an unknown key."""
 FAILED_S: Final = 5.0
-"""How long a provider that did not answer is left alone."""
+"""Seconds before a provider that did not answer is asked again."""
 TIMEOUT_S: Final = 5.0
-"""How long a document may take, its connection included."""
+"""Seconds that fetching a document may take, including the connection."""
 MAX_DOCUMENT: Final = 256 * 1_024
-"""Bytes of a document: a hundred keys have a fifth of it."""
+"""Bytes of a document: a hundred keys take a fifth of that."""
 MAX_ISSUERS: Final = 1_000
-"""Issuers whose keys are kept."""
+"""Issuers whose keys are cached."""
 MAX_URL: Final = 2_048
 
 _PORTS: Final = {"https": 443, "http": 80}
 
 
 class _WrongError(Exception):
-    """A provider's document is not what it should be, or it is not to be fetched."""
+    """A provider's document is malformed, or must not be fetched."""
 
 
 class _InsideError(OSError):
@@ -51,7 +52,7 @@ class _InsideError(OSError):
 
 
 def origin_of(url: str) -> str | None:
-    """The origin of a URL that can be asked at all; ``None`` for others.
+    """The origin of a URL that may be requested at all; ``None`` for others.
 
     Args:
         url: The URL.
@@ -68,11 +69,11 @@ def origin_of(url: str) -> str | None:
 
 
 def may_ask(url: str, allowed: Collection[str]) -> bool:
-    """Whether a URL may be asked, as far as it says itself.
+    """Whether a URL may be requested, judging by the URL alone.
 
     Args:
         url: The URL.
-        allowed: Origins that may be inside, or without TLS.
+        allowed: Origins that may be internal or without TLS.
     """
     origin = origin_of(url)
     if origin is None:
@@ -85,17 +86,17 @@ def may_ask(url: str, allowed: Collection[str]) -> bool:
     try:
         return is_outside(host)
     except ValueError:
-        return True  # a name: its addresses are checked when it is looked up
+        return True  # a host name: its addresses are checked when it is resolved
 
 
 def is_outside(address: str) -> bool:
-    """Whether an address is one of the open internet.
+    """Whether an address is on the open internet.
 
     Args:
         address: The address.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is not an IP address.
     """
     parsed = ipaddress.ip_address(address)
     if isinstance(parsed, ipaddress.IPv6Address):
@@ -106,7 +107,7 @@ def is_outside(address: str) -> bool:
 
 
 class _Resolver(AbstractResolver):
-    """Looks names up, and gives none but addresses that may be connected to."""
+    """Resolves names, and returns only addresses that may be connected to."""
 
     def __init__(self, allowed: Collection[str]) -> None:
         self._allowed = {origin.partition("://")[2] for origin in allowed}
@@ -118,13 +119,13 @@ class _Resolver(AbstractResolver):
         results = [
             ResolveResult(
                 hostname=host,
-                host=str(place[0]),
+                host=str(address[0]),
                 port=port,
                 family=kind,
                 proto=protocol,
                 flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
             )
-            for kind, _, protocol, _, place in found
+            for kind, _, protocol, _, address in found
         ]
         if f"{host}:{port}" not in self._allowed:
             results = [each for each in results if is_outside(each["host"].partition("%")[0])]
@@ -133,12 +134,12 @@ class _Resolver(AbstractResolver):
         return results
 
     async def close(self) -> None:
-        """Has nothing open."""
+        """Does nothing: there is nothing to close."""
 
 
 @dataclass(slots=True)
 class _Known:
-    """What is kept of one issuer."""
+    """What is cached about one issuer."""
 
     keys: Sequence[Key] = ()
     fetched: float = float("-inf")
@@ -147,10 +148,10 @@ class _Known:
 
 
 class ProviderKeys:
-    """The keys of providers.
+    """Fetches and caches the keys of providers.
 
     Args:
-        allowed: Origins that may be inside, or without TLS.
+        allowed: Origins that may be internal or without TLS.
     """
 
     def __init__(self, allowed: Collection[str] = ()) -> None:
@@ -163,10 +164,10 @@ class ProviderKeys:
 
         Args:
             issuer: Its issuer.
-            missing: Whether one was looked for in vain among those that are kept.
+            missing: Whether a key was not found among the cached ones.
 
         Raises:
-            Unavailable: The provider does not answer, or not as one does.
+            Unavailable: The provider does not answer, or its answer is malformed.
         """
         known = self._known.get(issuer)
         if known is None:
@@ -225,11 +226,11 @@ class ProviderKeys:
         return self._session
 
     async def close(self) -> None:
-        """Ends the connections."""
+        """Closes the connections."""
         if self._session is not None:
             await self._session.close()
 
 
 def unavailable() -> Unavailable:
-    """The refusal where a provider does not answer."""
+    """The error for a provider that does not answer."""
     return Unavailable("The identity provider does not answer; try again.", dependency="identity_provider")

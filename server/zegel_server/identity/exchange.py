@@ -1,9 +1,9 @@
-"""What is exchanged for a session, once.
+"""Exchanges of one-time credentials (signer links, ID tokens) for sessions.
 
 Invariants:
 
-* What is presented here opens no other method, and no session's token is taken here.
-* Whatever is spent is spent in the transaction that stores the session.
+* These credentials are valid for no other method, and session tokens are not accepted here.
+* A credential is spent in the transaction that stores the session.
 """
 
 from typing import Protocol
@@ -22,10 +22,10 @@ from zegel_server.ids import LINK_PREFIX, is_token
 
 
 class Signable(Protocol):
-    """What an exchange asks of the signatures."""
+    """What an exchange needs to know of signatures."""
 
     async def demand(self, transaction: Transaction, caller: Caller) -> None:
-        """Refuses a signature that is awaited no more, and keeps its request as it is until the transaction ends.
+        """Refuses if the signature is no longer awaited, and locks its request until the transaction ends.
 
         Args:
             transaction: The one that opens the signer's session.
@@ -39,15 +39,15 @@ class Signable(Protocol):
 
 
 class Exchange:
-    """Use cases of exchanging.
+    """Use cases of exchanging credentials for sessions.
 
     Args:
         database: Where the rows are.
         links: Signer links.
         sessions: Opens the sessions.
-        signable: Whether a signature is still awaited.
+        signable: Tells whether a signature is still awaited.
         recorder: Records the events.
-        providers: Identity providers, and signing in from them.
+        providers: Identity providers, and signing in with them.
     """
 
     def __init__(
@@ -68,32 +68,32 @@ class Exchange:
         self._recorder = recorder
 
     async def present(self, token: str, origin: Origin, certificate: bytes | None, message: object) -> Caller:
-        """Says who calls; the session stage of methods that exchange.
+        """Returns who calls: the session stage for methods that exchange credentials.
 
         Args:
-            token: What is to be exchanged.
+            token: The credential to exchange.
             origin: Where the call came from.
             certificate: The client's certificate in DER, or ``None``.
-            message: The request, whose ``tenant_id`` says in which tenant an ID token is to be good.
+            message: The request, whose ``tenant_id`` says for which tenant an ID token is meant.
 
         Raises:
-            Unauthenticated: It is not good at this moment.
+            Unauthenticated: The token is not valid at this moment.
         """
         if is_token(token, (LINK_PREFIX,)):
             return await self._links.present(token, origin, certificate)
         if id_tokens.has_form(token):
             return await self.providers.present(token, str(getattr(message, "tenant_id", "")), origin, certificate)
-        raise Unauthenticated("The token has not the form of one.", reason="SESSION_MALFORMED")
+        raise Unauthenticated("The token is malformed.", reason="SESSION_MALFORMED")
 
     async def redeem(self, caller: Caller, expire_time: int) -> OpenedSession:
-        """Turns a signer link into a session.
+        """Exchanges a signer link for a session.
 
         Args:
-            caller: Who presented it.
-            expire_time: When the session ends at the latest.
+            caller: Who presented the link.
+            expire_time: When the session expires at the latest.
 
         Raises:
-            Unauthenticated: The link was spent, revoked, or has ended.
+            Unauthenticated: The link was used or revoked, or has expired.
         """
         draft = await self._recorder.draft(
             caller,

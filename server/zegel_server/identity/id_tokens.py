@@ -1,11 +1,11 @@
-"""ID tokens (OpenID Connect Core 1.0, RFC 7519): what is read of one, and when one is good. No I/O.
+"""ID tokens (OpenID Connect Core 1.0, RFC 7519): parsing and validating them. No I/O.
 
 Invariants:
 
-* Nothing of a token is believed before its signature is checked, but which key to check it with.
-* The algorithm is one of ``ALGORITHMS``, and the key is one of the provider's that is made for it: no ``none``, no
+* Until its signature is checked, only one thing in a token is used: which key to check it with.
+* The algorithm is one of ``ALGORITHMS``, and the key is one of the provider's for that algorithm: no ``none``, no
   shared secret, whatever the token says.
-* What is refused raises ``RefusedError`` with why: for the tenant's audit trail, never for the caller.
+* A refused token raises ``RefusedError`` with the reason, for the tenant's audit trail and never for the caller.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 from zegel_server import clock
 
 MAX_TOKEN: Final = 6_144
-"""Characters of an ID token: what a call's metadata has room for, and several times what providers make."""
+"""Characters of an ID token: what fits into a call's metadata, and several times what providers issue."""
 ALGORITHMS: Final[Mapping[str, str]] = {
     "RS256": "RSA",
     "PS256": "RSA",
@@ -31,13 +31,13 @@ ALGORITHMS: Final[Mapping[str, str]] = {
     "EdDSA": "OKP",
     "Ed25519": "OKP",
 }
-"""The signatures that are taken, with the type of their keys (RFC 7518, RFC 8037, RFC 9864)."""
+"""The accepted signature algorithms, with the type of their keys (RFC 7518, RFC 8037, RFC 9864)."""
 LEEWAY_S: Final = 60
 """How far a provider's clock may be off."""
 MAX_AGE_S: Final = 3_600
-"""How old a token may be: it is there to be exchanged at once."""
+"""How old a token may be: it is meant to be exchanged at once."""
 MIN_RSA_BITS: Final = 2_048
-"""NIST SP 800-131A."""
+"""The least size of an RSA key (NIST SP 800-131A)."""
 MAX_SUBJECT: Final = 255
 """Characters of a subject: OpenID Connect Core, section 2."""
 MAX_EMAIL: Final = 254
@@ -50,15 +50,15 @@ Key = RSAKey | ECKey | OKPKey
 
 
 class RefusedError(Exception):
-    """A token that is not good."""
+    """A token that is not accepted."""
 
 
 class Head(NamedTuple):
-    """What is read of a token before it is believed.
+    """What is read of a token before its signature is checked.
 
     Attributes:
         algorithm: One of ``ALGORITHMS``.
-        key_id: Which of the provider's keys signed it; empty where it does not say.
+        key_id: Which of the provider's keys signed it; empty if it does not say.
     """
 
     algorithm: str
@@ -66,14 +66,14 @@ class Head(NamedTuple):
 
 
 class SignIn(NamedTuple):
-    """What a good token says.
+    """The claims of a valid token.
 
     Attributes:
         subject: The account at the provider.
         email: Its verified mail address.
         auth_time: When the person authenticated, in microseconds since the epoch.
-        expire_time: When the token is over, leeway included.
-        spent: Hash of what its signature covers, by which it is known again however its signature is written.
+        expire_time: When the token expires, including leeway.
+        spent: Hash of what its signature covers: recognises the token even if its signature is encoded differently.
     """
 
     subject: str
@@ -84,7 +84,7 @@ class SignIn(NamedTuple):
 
 
 def has_form(token: str) -> bool:
-    """Whether a text has the form of a signed token, and a size that is worth reading.
+    """Whether a text has the form of a signed token, and an acceptable size.
 
     Args:
         token: What a caller sent.
@@ -93,13 +93,13 @@ def has_form(token: str) -> bool:
 
 
 def read_head(token: str) -> Head:
-    """Reads which key a token says it was signed with.
+    """Reads the header, which says which key signed the token.
 
     Args:
-        token: It has the form of one.
+        token: A token for which ``has_form`` is true.
 
     Raises:
-        RefusedError: Its header is none, or asks for what is not taken.
+        RefusedError: Its header is malformed, or names an algorithm that is not accepted.
     """
     header = _json(token.partition(".")[0])
     algorithm, key_id, kind = header.get("alg"), header.get("kid", ""), header.get("typ", "JWT")
@@ -113,7 +113,7 @@ def read_head(token: str) -> Head:
 
 
 def import_keys(documents: Any) -> list[Key]:
-    """The keys of a JWK set (RFC 7517) that can check signatures; what else stands there is left out.
+    """The keys of a JWK set (RFC 7517) that can check signatures; other entries are left out.
 
     Args:
         documents: The set's ``keys``.
@@ -127,7 +127,7 @@ def import_keys(documents: Any) -> list[Key]:
         public = {name: value for name, value in each.items() if name not in {"d", "p", "q", "dp", "dq", "qi", "oth"}}
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", SecurityWarning)  # what is weak is left out below
+                warnings.simplefilter("ignore", SecurityWarning)  # weak keys are left out below
                 key = kind.import_key(public)
             small = isinstance(key, RSAKey) and key.public_key.key_size < MIN_RSA_BITS
         except (JoseError, ValueError, TypeError, KeyError):
@@ -161,18 +161,18 @@ def verify(token: str, head: Head, key: Key, *, issuer: str, audiences: Collecti
 
     Args:
         token: The token.
-        head: What ``read_head`` read of it.
-        key: What ``choose_key`` chose.
-        issuer: The only issuer.
-        audiences: The clients for which it may have been made.
+        head: The result of ``read_head``.
+        key: The result of ``choose_key``.
+        issuer: The only issuer that is accepted.
+        audiences: The clients that it may have been issued to.
         now: The time.
 
     Raises:
-        RefusedError: It is not good, or says nothing of a verified mail address.
+        RefusedError: It is not valid, or has no verified mail address.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SecurityWarning)  # of EdDSA's name, which providers go on using
+            warnings.simplefilter("ignore", SecurityWarning)  # # for the name EdDSA, which providers still use
             payload = jws.deserialize_compact(token, key, algorithms=[head.algorithm]).payload
     except (JoseError, ValueError, TypeError) as error:
         raise RefusedError("signature") from error
@@ -219,7 +219,7 @@ def _check_audience(claims: Mapping[str, Any], audiences: Collection[str]) -> No
 
 
 def _time(claims: Mapping[str, Any], name: str) -> int | None:
-    """A NumericDate (RFC 7519, section 2), cut to seconds."""
+    """A NumericDate (RFC 7519, section 2), truncated to seconds."""
     value = claims.get(name)
     if value is None:
         return None

@@ -1,10 +1,10 @@
-"""Signer links: tokens that are turned into a signer's session, once.
+"""Signer links: tokens that can be exchanged for a signer's session, once.
 
 Invariants:
 
-* A link stands for one signer of one request. Its token is told once; of it a hash is kept.
-* A link is spent under its row's lock, in the transaction that stores the session: of two at once one goes through.
-* Who redeems it holds its API key first, as a revocation takes rows: key, then sessions, then links.
+* A link stands for one signer of one request. Its token is shown once; only its hash is stored.
+* A link is spent under its row's lock, in the transaction that stores the session: of two at once only one succeeds.
+* Redeeming locks the link's API key first, in the order of a revocation: key, then sessions, then links.
 """
 
 from typing import NamedTuple
@@ -23,11 +23,11 @@ from zegel_server.permissions.policies import Policies
 
 
 class MadeLink(NamedTuple):
-    """A link that was just made.
+    """A link that has just been created.
 
     Attributes:
         signer_link_id: Its identifier.
-        token: Its token, told only now.
+        token: Its token, shown only now.
     """
 
     signer_link_id: str
@@ -35,11 +35,11 @@ class MadeLink(NamedTuple):
 
 
 class Links:
-    """Signer links as rows, inside other use cases' transactions.
+    """Stores and checks signer links, within other use cases' transactions.
 
     Args:
-        database: Where they are.
-        policies: What signers may do.
+        database: Where the links are stored.
+        policies: Decides what signers may do.
     """
 
     def __init__(self, database: Database, policies: Policies) -> None:
@@ -57,21 +57,21 @@ class Links:
         trail: str,
         expire_time: int,
     ) -> MadeLink:
-        """Makes a link.
+        """Creates a link.
 
         Args:
-            transaction: The one that it comes to be with; begins here.
-            caller: Who makes it.
+            transaction: The transaction to create it in; nothing has run in it yet.
+            caller: Who creates it.
             signature_request_id: The request.
             signature_id: The signer's signature.
             subject_id: The signer as a subject.
             trail: The request's audit ID.
-            expire_time: When it ends.
+            expire_time: When it expires.
 
         Raises:
             Unauthenticated: The caller was revoked meanwhile.
         """
-        # What a key made goes with the key.
+        # Revoking a key revokes what was made with it.
         api_key_id = (await hold_caller(transaction, caller)).api_key_id
         made = MadeLink(new_id("lnk"), new_token(LINK_PREFIX))
         await transaction.execute(
@@ -94,15 +94,15 @@ class Links:
         return made
 
     async def renew(self, transaction: Transaction, caller: Caller, signer_link_id: str) -> str:
-        """Gives a link another token, for a caller whom the first answer did not reach.
+        """Gives a link a new token, for a caller who did not receive the first answer.
 
         Args:
-            transaction: Under way; begins here.
-            caller: Who made it.
-            signer_link_id: Which.
+            transaction: The open transaction; nothing has run in it yet.
+            caller: Who created it.
+            signer_link_id: The link.
 
         Returns:
-            The token; empty where the link is not good any more.
+            The token; empty if the link is no longer valid.
         """
         await hold_caller(transaction, caller)
         token = new_token(LINK_PREFIX)
@@ -116,25 +116,25 @@ class Links:
         return token if renewed else ""
 
     async def find(self, tenant_id: str, signature_request_id: str, signer_link_id: str) -> None:
-        """Makes sure that a link is of a request.
+        """Checks that a link belongs to a request.
 
         Args:
-            tenant_id: Whose.
+            tenant_id: The tenant.
             signature_request_id: The request.
             signer_link_id: The link.
 
         Raises:
-            NotFound: It is not.
+            NotFound: It does not.
         """
         row = await self._database.fetch_one(store.SIGNER_LINK, tenant_id=tenant_id, signer_link_id=signer_link_id)
         if row is None or row.signature_request_id != signature_request_id:
             raise NotFound("signer_link")
 
     async def list_page(self, tenant_id: str, signature_request_id: str, page: PageRequest) -> Page[ListedLink]:
-        """A page of a request's links, the newest first.
+        """A page of a request's links, newest first.
 
         Args:
-            tenant_id: Whose.
+            tenant_id: The tenant.
             signature_request_id: The request.
             page: Which page.
         """
@@ -148,12 +148,12 @@ class Links:
         return page.cut([ListedLink(*row) for row in rows], "signer_link_id")
 
     async def revoke(self, transaction: Transaction, tenant_id: str, signer_link_id: str) -> bool:
-        """Revokes a link and the session that it was turned into.
+        """Revokes a link and the session that it was exchanged for.
 
         Args:
-            transaction: Under way.
-            tenant_id: Whose.
-            signer_link_id: Which.
+            transaction: The open transaction.
+            tenant_id: The tenant.
+            signer_link_id: The link.
 
         Returns:
             Whether anything changed.
@@ -170,10 +170,10 @@ class Links:
     # ------------------------------------------------------------------------------------------------ redeeming
 
     async def present(self, token: str, origin: Origin, certificate: bytes | None) -> Caller:
-        """Says who calls with a link: somebody who may exchange it, and nothing else.
+        """Returns who calls with a link: a caller who may only exchange it.
 
         Args:
-            token: The link's token; it has the form of one.
+            token: The link's token; in the form of one.
             origin: Where the call came from.
             certificate: The client's certificate in DER, or ``None``.
 
@@ -200,11 +200,11 @@ class Links:
         )
 
     async def hold(self, transaction: Transaction, caller: Caller) -> None:
-        """Keeps the API key of a link from being revoked until the transaction ends; comes first in it.
+        """Keeps the API key of a link from being revoked until the transaction ends; must be its first step.
 
         Args:
-            transaction: The one that redeems it.
-            caller: Who presented it.
+            transaction: The transaction that redeems the link.
+            caller: Who presented the link.
 
         Raises:
             Unauthenticated: The key was revoked meanwhile.
@@ -219,8 +219,8 @@ class Links:
         """The row of the link that a caller presented.
 
         Args:
-            transaction: Under way.
-            caller: Who presented it.
+            transaction: The open transaction.
+            caller: Who presented the link.
         """
         row = await transaction.fetch_one(
             store.SIGNER_LINK, tenant_id=caller.tenant_id, signer_link_id=caller.session_id
@@ -230,27 +230,27 @@ class Links:
         return row
 
     async def spend(self, transaction: Transaction, caller: Caller, session_id: str) -> None:
-        """Spends a link that ``lock`` found good.
+        """Marks a link as used, after ``lock`` found it valid.
 
         Args:
-            transaction: The one that redeems it.
-            caller: Who presented it.
-            session_id: What it was turned into.
+            transaction: The transaction that redeems the link.
+            caller: Who presented the link.
+            session_id: The session that it is exchanged for.
         """
         await transaction.execute(store.SPEND_LINK, id=caller.session_id, now=clock.now(), new_session_id=session_id)
 
     async def lock(self, transaction: Transaction, caller: Caller) -> Row:
-        """Locks the link that a caller presented, for it to be spent.
+        """Locks the link that a caller presented, in order to use it up.
 
         Args:
-            transaction: The one that redeems it.
-            caller: Who presented it.
+            transaction: The transaction that redeems the link.
+            caller: Who presented the link.
 
         Returns:
             Its row.
 
         Raises:
-            Unauthenticated: It was revoked, spent, or has expired, since the call was let in.
+            Unauthenticated: It was revoked or used, or has expired, since the call was accepted.
         """
         row = await transaction.fetch_one(store.LOCK_LINK, tenant_id=caller.tenant_id, signer_link_id=caller.session_id)
         if row is None:
@@ -260,29 +260,29 @@ class Links:
 
 
 def check(row: Row, now: int) -> None:
-    """Refuses a link that is not good at this moment, for the most final of its reasons.
+    """Refuses a link that is not valid at this moment, with the most final of its reasons.
 
     Args:
         row: The link's row.
         now: The time.
 
     Raises:
-        Unauthenticated: It is revoked, spent or expired.
+        Unauthenticated: It is revoked, used or expired.
     """
     state = link_state(now, revoke_time=row.revoke_time, spend_time=row.spend_time, expire_time=row.expire_time)
     if state is LinkState.REVOKED:
         raise revoked()
     if state is LinkState.REDEEMED:
-        raise Unauthenticated("The signer link was used before.", reason="LINK_SPENT")
+        raise Unauthenticated("The signer link has already been used.", reason="LINK_SPENT")
     if state is LinkState.EXPIRED:
         raise ended()
 
 
 def revoked() -> Unauthenticated:
-    """The refusal of a link that was revoked."""
+    """The error for a revoked link."""
     return Unauthenticated("The signer link was revoked.", reason="LINK_REVOKED")
 
 
 def ended() -> Unauthenticated:
-    """The refusal of a link that is over."""
-    return Unauthenticated("The signer link has ended.", reason="LINK_EXPIRED")
+    """The error for an expired link."""
+    return Unauthenticated("The signer link has expired.", reason="LINK_EXPIRED")

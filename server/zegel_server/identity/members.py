@@ -2,8 +2,8 @@
 
 Invariants:
 
-* A person's name and address stand in the database only encrypted under the subject's key.
-* Who removes a member takes its roles and sessions in the same transaction.
+* A person's name and address are stored only encrypted under the subject's key.
+* Removing a member removes its roles and sessions in the same transaction.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ from zegel_server.permissions.service import Permissions
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A person of a tenant; name and address are empty once they are forgotten."""
+    """A person in a tenant; name and address are empty once the person has been forgotten."""
 
     member_id: str
     name: str
@@ -37,12 +37,12 @@ class Member:
 
 
 class Members:
-    """Persons of a tenant.
+    """Use cases of members.
 
     Args:
-        database: Where they are.
-        keys: Their keys.
-        permissions: Their roles.
+        database: Where the rows are.
+        keys: Makes and opens the subjects' encryption keys.
+        permissions: Roles and bindings.
         recorder: Records the events.
     """
 
@@ -68,12 +68,12 @@ class Members:
             name: Name of the person.
             email: Mail address of the person.
             roles: Roles to grant.
-            keep: Keeps the result for a repetition of the call.
+            keep: Stores the result for a retry of the call.
 
         Raises:
             AlreadyExists: A member has the address.
             NotFound: There is no such role.
-            PermissionDenied: A role holds what the caller does not (``GRANT_EXCEEDS_GRANTER``).
+            PermissionDenied: A role has a permission that the caller does not have (``GRANT_EXCEEDS_GRANTER``).
         """
         subject = await self._keys.subject(caller.tenant_id, email)
         member = Member(new_id("mem"), name, email, tuple(sorted(set(roles))), clock.now(), 1)
@@ -99,20 +99,20 @@ class Members:
         return member
 
     async def get(self, caller: Caller, member_id: str, permission: str = "member.read") -> Member:
-        """A member that the caller reaches.
+        """Returns a member that the caller may see.
 
         Args:
             caller: Who asks.
-            member_id: Which.
-            permission: By which permission.
+            member_id: The member.
+            permission: The permission that is needed.
 
         Raises:
-            NotFound: There is none, or the caller does not reach it.
+            NotFound: There is no such member, or the caller may not see it.
         """
         return await self._member(await self._member_row(caller, member_id, permission))
 
     async def list(self, caller: Caller, page: PageRequest) -> Page[Member]:
-        """A page of members, the oldest first.
+        """A page of members, oldest first.
 
         Args:
             caller: Who asks.
@@ -133,15 +133,15 @@ class Members:
 
         Args:
             caller: Who changes it.
-            member_id: Which.
+            member_id: The member.
             changes: New values of ``name`` and ``email``.
             etag: The etag last read; empty to overwrite whatever is there.
 
         Raises:
-            Aborted: It was changed since.
+            Aborted: The member was changed since.
             AlreadyExists: A member has the new address.
-            NotFound: There is none, or the caller does not reach it.
-            PermissionDenied: It gets an address, and may do what the caller may not (``GRANT_EXCEEDS_GRANTER``).
+            NotFound: There is no such member, or the caller may not change it.
+            PermissionDenied: The address changes, and the member may do more (``GRANT_EXCEEDS_GRANTER``).
         """
         row = await self._member_row(caller, member_id, "member.update")
         present = await self._member(row)
@@ -153,10 +153,10 @@ class Members:
             revision=present.revision + 1,
         )
         if not changed.email:
-            # A forgotten person's; nobody must become the owner of the empty address.
+            # The member was forgotten; nobody must come to own the empty address.
             raise InvalidArgument("member.email", "must not be empty", reason="MISSING_FIELD")
         if changed.email != present.email:
-            # Whoever has the address signs in as the member.
+            # Whoever controls the address can sign in as the member.
             await self._permissions.check_not_above(caller, member_id)
         subject = await self._keys.subject(caller.tenant_id, changed.email)
         profile = self._keys.encrypt_personal(subject.key, {"name": changed.name, "email": changed.email}, member_id)
@@ -185,13 +185,13 @@ class Members:
         Args:
             caller: Who removes it.
             member_id: Which.
-            etag: The etag last read; empty to overlook it.
+            etag: The etag last read; empty to skip the comparison.
 
         Raises:
-            Aborted: It was changed since.
+            Aborted: The member was changed since.
             FailedPrecondition: It is the last owner (``LAST_OWNER``).
-            NotFound: There is none, or the caller does not reach it.
-            PermissionDenied: It may do what the caller may not (``GRANT_EXCEEDS_GRANTER``).
+            NotFound: There is no such member, or the caller may not remove it.
+            PermissionDenied: The member may do something that the caller may not (``GRANT_EXCEEDS_GRANTER``).
         """
         row = await self._member_row(caller, member_id, "member.delete")
         etags.check(etag, row.revision, "member")

@@ -1,10 +1,10 @@
-"""The rules of sessions: when a token is good. No I/O.
+"""The rules of sessions: when a token is valid. No I/O.
 
 Invariants:
 
-* A session or API key is good only if it is not revoked, not past its expiry, and, where it has an idle expiry, was
-  used recently enough. Of several reasons the most final one is told.
-* A session bound to a client certificate is good only with that certificate (RFC 8705, ``x5t#S256``).
+* A session or API key is valid only if it is not revoked, not past its expiry, and, if it has an idle expiry, was used
+  recently enough. If there are several reasons to refuse it, the most final one is given.
+* A session bound to a client certificate is valid only with that certificate (RFC 8705, ``x5t#S256``).
 """
 
 import hashlib
@@ -21,54 +21,54 @@ from zegel_server.edge.validation import Lifetime
 from zegel_server.errors import PermissionDenied, Unauthenticated
 
 MEMBER_SESSION: Final = Lifetime(12 * clock.HOUR, 30 * clock.DAY)
-"""A member's session: a working day where its maker says nothing, as the contract says."""
+"""Default lifetime of a member's session: a working day, as the contract says."""
 MEMBER_SIGN_IN: Final = Lifetime(12 * clock.HOUR, 24 * clock.HOUR)
-"""A member's session for an ID token, as the contract says."""
+"""Lifetime of a member's session that was opened with an ID token, as the contract says."""
 SIGNER_SESSION: Final = Lifetime(clock.HOUR, 24 * clock.HOUR)
-"""A signer's session, as the contract says."""
+"""Lifetime of a signer's session, as the contract says."""
 SIGNER_LINK: Final = Lifetime(7 * clock.DAY, 30 * clock.DAY)
-"""A signer link, as the contract says."""
+"""Lifetime of a signer link, as the contract says."""
 MEMBER_IDLE: Final = 2 * clock.HOUR
-"""A member's session that is not used for so long ends."""
+"""A member's session expires if it is unused for this long."""
 SIGNER_IDLE: Final = 30 * clock.MINUTE
-"""A signer's session that is not used for so long ends: it may stand open in somebody's browser."""
+"""A signer's session expires if it is unused for this long: it may be left open in a browser."""
 USE_NOTED_EVERY: Final = clock.MINUTE
-"""How exactly the last use is kept: a write a minute, not one a request."""
+"""The precision of the last use: one write per minute, not one per request."""
 
 OVERLAP: Final = clock.DAY
-"""How long the token before stays good after a rotation where the caller says nothing."""
+"""How long the previous token stays valid after a rotation, by default."""
 OVERLAP_MOST: Final = 7 * clock.DAY
-"""The longest it may, as the contract says: two tokens for one key are twice the chance of losing one."""
+"""The longest overlap, as the contract says: two valid tokens double the risk of a leak."""
 
 AGE_LEAST: Final = clock.MINUTE
-"""The shortest age of an authentication that a tenant can ask for: below it nobody could do what is sensitive."""
+"""The least age limit for an authentication that a tenant can set: below that nobody could use the permission."""
 AGE_MOST: Final = 30 * clock.DAY
-"""The longest: that of a session."""
+"""The greatest such limit: the lifetime of a session."""
 
 TOKEN_SHOWN: Final = 8
-"""Characters of an API key's token that lists show: enough to know it again, too few to guess it."""
+"""Characters of an API key's token that lists show: enough to recognise it, too few to guess it."""
 
 
 class Session(NamedTuple):
-    """A principal's leave to call; times in microseconds since the epoch.
+    """A principal's authorisation to make calls; times in microseconds since the epoch.
 
     Attributes:
         session_id: Identifier, or the API key's own.
-        tenant_id: The tenant it works in.
-        kind: What it stands for.
-        principal_id: Whom it stands for.
-        subject_id: Whose personal data its calls' origin is.
+        tenant_id: The tenant it is valid in.
+        kind: What kind of principal it stands for.
+        principal_id: The principal it stands for.
+        subject_id: The subject whose personal data the origin of its calls is.
         signature_request_id: The request that a signer's session opens; empty for others.
         creator_id: Who opened it.
         permissions: What it is narrowed to; empty for no narrowing.
         certificate: SHA-256 of the client certificate it is bound to, or ``None``.
         create_time: When it was opened.
-        expire_time: When it ends at the latest; ``None`` for never.
-        idle_us: After how long without use it ends; 0 for never.
+        expire_time: When it expires at the latest; ``None`` for never.
+        idle_us: How long it may be unused before it expires, in microseconds; 0 for never.
         last_use_time: When it was last used, to within ``USE_NOTED_EVERY``.
         revoke_time: When it was revoked, or ``None``.
-        policy_version: Version of its tenant's policy, read in the same look-up.
-        retired: Whether its token is one that rotation has taken from its API key.
+        policy_version: Version of its tenant's policy, read by the same query.
+        retired: Whether its token has been replaced by a rotation of its API key.
         auth_time: When its principal authenticated; 0 for an API key.
     """
 
@@ -92,11 +92,11 @@ class Session(NamedTuple):
 
     @property
     def idle_expire_time(self) -> int | None:
-        """When it ends unless it is used before."""
+        """When it expires unless it is used before."""
         return self.last_use_time + self.idle_us if self.idle_us else None
 
     def check(self, now: int, certificate: bytes | None) -> None:
-        """Refuses a session that is not good at this moment.
+        """Refuses a session that is not valid at this moment.
 
         Args:
             now: The time.
@@ -109,7 +109,7 @@ class Session(NamedTuple):
             raise Unauthenticated("The session was revoked.", reason="SESSION_REVOKED")
         if self.expire_time is not None and now >= self.expire_time:
             raise Unauthenticated("The session has expired.", reason="SESSION_EXPIRED")
-        # What was noted may be that much older than the last use itself.
+        # The recorded time may be that much earlier than the last use.
         if self.idle_us and now >= self.last_use_time + self.idle_us + USE_NOTED_EVERY:
             raise Unauthenticated("The session was idle for too long.", reason="SESSION_EXPIRED")
         if self.certificate is not None and not (
@@ -118,7 +118,7 @@ class Session(NamedTuple):
             raise Unauthenticated("The session is bound to another certificate.", reason="SESSION_BOUND_ELSEWHERE")
 
     def wants_note(self, now: int) -> bool:
-        """Whether this use is worth noting.
+        """Whether this use should be recorded.
 
         Args:
             now: The time.
@@ -127,7 +127,7 @@ class Session(NamedTuple):
 
 
 class LinkState(StrEnum):
-    """Where a signer link stands."""
+    """The state of a signer link."""
 
     ISSUED = "ISSUED"
     REDEEMED = "REDEEMED"
@@ -147,7 +147,7 @@ class ListedLink(NamedTuple):
     spend_time: int | None
 
     def state(self, now: int, *, awaited: bool) -> LinkState:
-        """Where it stands.
+        """Its state.
 
         Args:
             now: The time.
@@ -158,13 +158,13 @@ class ListedLink(NamedTuple):
 
 
 def link_state(now: int, *, revoke_time: int | None, spend_time: int | None, expire_time: int) -> LinkState:
-    """Where a signer link stands by itself; of several ends the most final one counts.
+    """The state of a signer link regardless of its signature; if several apply, the most final one counts.
 
     Args:
         now: The time.
         revoke_time: When it was revoked.
         spend_time: When it was redeemed.
-        expire_time: When it ends.
+        expire_time: When it expires.
     """
     if revoke_time is not None:
         return LinkState.REVOKED
@@ -175,17 +175,17 @@ def link_state(now: int, *, revoke_time: int | None, spend_time: int | None, exp
 
 @lru_cache(maxsize=1_024)
 def read_sensitive(text: str) -> Mapping[str, int]:
-    """What a tenant calls sensitive: the longest age of an authentication in seconds, by permission.
+    """A tenant's sensitive permissions, each with the greatest age of an authentication in seconds.
 
     Args:
-        text: As its row has it.
+        text: The text in the tenant's row.
     """
     pairs = (each.partition("=") for each in text.split())
     return MappingProxyType({permission: int(seconds) for permission, _, seconds in pairs})
 
 
 def write_sensitive(ages: Mapping[str, int]) -> str:
-    """The same as a row has it.
+    """The text for a tenant's row; the inverse of ``read_sensitive``.
 
     Args:
         ages: Seconds by permission.
@@ -194,10 +194,10 @@ def write_sensitive(ages: Mapping[str, int]) -> str:
 
 
 def stale(text: str, auth_time: int, now: int) -> Mapping[str, int]:
-    """The sensitive permissions for which an authentication is too old, each with its longest age in seconds.
+    """The sensitive permissions for which an authentication is too old, each with its age limit in seconds.
 
     Args:
-        text: What the tenant calls sensitive, as its row has it.
+        text: The tenant's sensitive permissions, as its row has them.
         auth_time: When the principal authenticated.
         now: The time.
     """
@@ -206,14 +206,14 @@ def stale(text: str, auth_time: int, now: int) -> Mapping[str, int]:
 
 
 def narrowing(wanted: frozenset[str], own: Collection[str]) -> frozenset[str]:
-    """What a session or key is narrowed to: never wider than whoever makes it.
+    """The permissions that a session or key is narrowed to: never more than its creator's.
 
     Args:
-        wanted: What is asked for; empty for nothing in particular.
-        own: What its maker is narrowed to; empty for no narrowing.
+        wanted: The permissions asked for; empty for no particular ones.
+        own: The permissions that its creator is narrowed to; empty for no narrowing.
 
     Raises:
-        PermissionDenied: More is asked for than the maker has (``GRANT_EXCEEDS_GRANTER``).
+        PermissionDenied: More is asked for than the creator has (``GRANT_EXCEEDS_GRANTER``).
     """
     if own:
         for permission in sorted(wanted - frozenset(own)):
@@ -226,7 +226,7 @@ def narrowing(wanted: frozenset[str], own: Collection[str]) -> frozenset[str]:
 
 
 def fingerprint(certificate: bytes) -> bytes:
-    """What a session that is bound to a certificate keeps of it (RFC 8705, ``x5t#S256``).
+    """What a session stores of the certificate that it is bound to (RFC 8705, ``x5t#S256``).
 
     Args:
         certificate: In DER.

@@ -1,9 +1,9 @@
-"""The installation's own tenant and its operator: the only caller that makes tenants.
+"""The installation's own tenant and its operator: the only caller that may create tenants.
 
 Invariants:
 
-* There is one such tenant, with a fixed identifier; making it twice, by two processes at once, makes it once.
-* The operator's role sees nothing of any tenant.
+* There is one such tenant, with a fixed identifier; if two processes create it at once, it is created once.
+* The operator's role gives access to no tenant's data.
 """
 
 import os
@@ -23,13 +23,13 @@ INSTALLATION: Final = "ten_" + "0" * 26
 
 
 async def ensure_operator(identity: Identity) -> str | None:
-    """Makes the installation's tenant where there is none yet.
+    """Creates the installation's tenant if there is none yet.
 
     Args:
         identity: The use cases.
 
     Returns:
-        The operator's token where the tenant was made now; ``None`` where it was there.
+        The operator's token if the tenant was created now; ``None`` if it existed.
     """
     try:
         await identity.tenant(INSTALLATION)
@@ -45,7 +45,7 @@ async def ensure_operator(identity: Identity) -> str | None:
 
 
 async def renew_operator(database: Database, identity: Identity) -> str:
-    """Gives the operator a new API key and revokes the ones before.
+    """Gives the operator a new API key and revokes the earlier ones.
 
     Args:
         database: Where the keys are.
@@ -77,7 +77,7 @@ async def renew_operator(database: Database, identity: Identity) -> str:
 
 
 def write_secret(path: Path, secret: str) -> None:
-    """Writes a secret to a file that only its owner reads.
+    """Writes a secret to a file that only its owner can read.
 
     Args:
         path: The file; its folder exists.

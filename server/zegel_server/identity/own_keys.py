@@ -2,7 +2,7 @@
 
 Invariants:
 
-* The assignment, the tenant keys wrapped anew and the audit event commit together.
+* The assignment, the rewrapped tenant keys and the audit event commit together.
 """
 
 from contextlib import suppress
@@ -18,17 +18,17 @@ from zegel_server.keys.moving import Moving
 from zegel_server.keys.providers import INSTALLATION
 
 TRIES: Final = 5
-"""How often a move begins again because the tenant's keys were rotated meanwhile."""
+"""How often a move starts over because the tenant's keys were rotated meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """What a move did.
+    """The result of a move.
 
     Attributes:
-        tenant_keys: Tenant keys that were wrapped anew; 0 where the tenant had the provider already.
-        destroyed: Root keys in other providers that were destroyed.
-        away: Providers that should have been asked for such, and did not answer.
+        tenant_keys: How many tenant keys were rewrapped; 0 if the tenant already had the provider.
+        destroyed: How many root keys in other providers were destroyed.
+        away: Providers in which root keys should have been destroyed, but which did not answer.
     """
 
     tenant_keys: int
@@ -40,7 +40,7 @@ class OwnKeys:
     """Assigns key providers to tenants.
 
     Args:
-        database: Where they are.
+        database: Where the assignments are stored.
         moving: Moves their keys.
         recorder: Records the events.
     """
@@ -51,17 +51,17 @@ class OwnKeys:
         self._recorder = recorder
 
     async def move(self, tenant_id: str, name: str, *, destroy_old: bool = False) -> Moved:
-        """Gives a tenant a key provider; can be done again, and then does what is left.
+        """Gives a tenant a key provider; can be repeated, and then does what is left.
 
         Args:
-            tenant_id: Whose.
+            tenant_id: The tenant.
             name: The provider; empty for the installation's.
-            destroy_old: Whether then to destroy the tenant's root keys in every other provider that is set up.
+            destroy_old: Whether to destroy the tenant's root keys in every other configured provider afterwards.
 
         Raises:
             NotFound: There is no such tenant.
-            FailedPrecondition: The present root key is gone.
-            Unavailable: One of the two providers does not answer, or is not set up.
+            FailedPrecondition: The current root key is gone.
+            Unavailable: One of the two providers does not answer, or is not configured.
         """
         for _ in range(TRIES - 1):
             with suppress(Aborted):

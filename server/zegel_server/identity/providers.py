@@ -1,11 +1,11 @@
-"""Identity providers of tenants, and signing in from them.
+"""Identity providers of tenants, and signing in with them.
 
 Invariants:
 
-* A member is found by its verified mail address, and bound to the account at the provider that first came with it: from
-  then on no other account signs in as that member, nor this one as another.
-* An ID token is spent in the transaction that stores the session; of two at once one goes through.
-* Whatever is wrong with a token, its caller is told the same.
+* A member is found by its verified mail address, and bound to the first account at the provider that had it: from then
+  on no other account signs in as that member, and this account as no other member.
+* An ID token is spent in the transaction that stores the session; of two at once only one succeeds.
+* Whatever is wrong with a token, its caller gets the same error.
 """
 
 import json
@@ -36,9 +36,9 @@ MAX_ISSUER: Final = 255
 MAX_AUDIENCES: Final = 20
 """Audiences of a provider, as the contract says."""
 QUIET: Final = 10 * clock.SECOND
-"""How long refusals of one tenant are only counted after one was recorded."""
+"""How long further refusals of one tenant are only counted, after one was recorded."""
 KEPT: Final = 10_000
-"""Tenants whose refusals are counted at a time."""
+"""Tenants whose refusals are counted at once."""
 
 _ACCOUNT: Final = b"zegel/account/v1"
 
@@ -55,7 +55,7 @@ class Provider:
 
 @dataclass(frozen=True, slots=True)
 class _Presented:
-    """An ID token that was found good, and by which provider."""
+    """A valid ID token, with its provider."""
 
     sign_in: SignIn
     account: bytes
@@ -71,12 +71,12 @@ class Providers:
 
     Args:
         database: Where the rows are.
-        keys: Their keys.
+        keys: Makes and opens the tenants' encryption keys.
         permissions: Roles and bindings.
-        policies: What members may do.
+        policies: Decides what members may do.
         sessions: Opens the sessions.
         recorder: Records the events.
-        provider_keys: The keys of providers.
+        provider_keys: The providers' public keys.
     """
 
     def __init__(
@@ -102,13 +102,13 @@ class Providers:
     # ------------------------------------------------------------------------------------------------ setting it
 
     async def get(self, caller: Caller) -> Provider:
-        """The provider of the caller's tenant.
+        """Returns the provider of the caller's tenant.
 
         Args:
             caller: Who asks.
 
         Raises:
-            NotFound: It has none.
+            NotFound: The tenant has no provider.
         """
         row = await self._database.fetch_one(store.PROVIDER, tenant_id=caller.tenant_id)
         if row is None:
@@ -116,20 +116,20 @@ class Providers:
         return _provider(row)
 
     async def set(self, caller: Caller, issuer: str, audiences: tuple[str, ...], etag: str) -> Provider:
-        """Says from where members sign in.
+        """Sets the provider that members sign in with.
 
         Args:
-            caller: Who says it.
+            caller: Who sets it.
             issuer: The provider's issuer.
-            audiences: The clients for which ID tokens may have been made.
+            audiences: The clients that ID tokens may have been issued to.
             etag: The etag last read, or empty.
 
         Raises:
-            Aborted: It was changed since.
+            Aborted: The provider was changed since.
             InvalidArgument: The issuer cannot be asked for its keys.
             Unauthenticated: The caller's authentication is too old for what is sensitive (``STEP_UP_REQUIRED``).
         """
-        caller.demand_fresh()  # who says where people authenticate says how fresh they are
+        caller.demand_fresh()  # # whoever sets the provider controls how fresh sign-ins look
         if not may_ask(issuer, self._provider_keys.allowed) or "?" in issuer:
             raise InvalidArgument("identity_provider.issuer", "must be an https URL on the open internet")
         draft = await self._recorder.draft(
@@ -156,16 +156,16 @@ class Providers:
         return made
 
     async def delete(self, caller: Caller, etag: str) -> None:
-        """Takes the provider away, and what binds members to their accounts there.
+        """Removes the provider, and the bindings of members to their accounts there.
 
         Args:
             caller: Who does it.
             etag: The etag last read, or empty.
 
         Raises:
-            Aborted: It was changed since.
-            FailedPrecondition: The owners who are left could not sign in without it (``LAST_OWNER``).
-            NotFound: There is none.
+            Aborted: The provider was changed since.
+            FailedPrecondition: Without it no remaining owner could sign in (``LAST_OWNER``).
+            NotFound: There is no provider.
         """
         draft = await self._recorder.draft(
             caller, events.EVENT_TYPE_IDENTITY_PROVIDER_DELETED, resource_id=caller.tenant_id
@@ -183,16 +183,16 @@ class Providers:
     # ------------------------------------------------------------------------------------------------ signing in
 
     async def present(self, token: str, tenant_id: str, origin: Origin, certificate: bytes | None) -> Caller:
-        """Says who calls with an ID token: a member who may exchange it, and nothing else.
+        """Returns who calls with an ID token: a member who may only exchange it.
 
         Args:
-            token: It has the form of one.
-            tenant_id: Within which tenant.
+            token: A token for which ``has_form`` is true.
+            tenant_id: The tenant.
             origin: Where the call came from.
             certificate: The client's certificate in DER, or ``None``.
 
         Raises:
-            Unauthenticated: The token is not good, or of nobody (``ID_TOKEN_REFUSED``).
+            Unauthenticated: The token is not valid, or is no member's (``ID_TOKEN_REFUSED``).
             Unavailable: The provider does not answer.
         """
         row = await self._database.fetch_one(store.PROVIDER, tenant_id=tenant_id)
@@ -224,7 +224,7 @@ class Providers:
     async def _verify(self, token: str, provider: Provider) -> SignIn:
         head = id_tokens.read_head(token)
         key = id_tokens.choose_key(head, await self._provider_keys.of(provider.issuer))
-        if key is None:  # it may be newer than what is kept
+        if key is None:  # it may be newer than the cached keys
             key = id_tokens.choose_key(head, await self._provider_keys.of(provider.issuer, missing=True))
         if key is None:
             raise RefusedError("key")
@@ -247,10 +247,10 @@ class Providers:
         Args:
             caller: Who presented it.
             permissions: What to narrow the session to; empty for no narrowing.
-            expire_time: When it ends at the latest.
+            expire_time: When it expires at the latest.
 
         Raises:
-            InvalidArgument: A permission is none.
+            InvalidArgument: A permission does not exist.
             Unauthenticated: The token was exchanged before, or the member or provider changed (``ID_TOKEN_REFUSED``).
         """
         self._permissions.check_known(permissions)
@@ -290,12 +290,12 @@ class Providers:
                 )
                 told = {**draft.extra, "opened_session": opened.session.session_id}
                 await self._recorder.record(transaction, draft.about(auth="oidc", extra=told))
-        except UniqueViolation:  # spent before, or the account is another member's
+        except UniqueViolation:  # already used, or the account is another member's
             raise refused() from None
         return opened
 
     async def _record_refusal(self, row: Row, origin: Origin, why: str) -> None:
-        """Tells the tenant's trail of a token that was refused, and counts those that follow at once."""
+        """Records a refused token in the tenant's trail, and only counts those that follow shortly."""
         now = clock.now()
         recorded, since = self._refused.get(row.tenant_id, (0, 0))
         if now - recorded < QUIET:
@@ -329,5 +329,5 @@ def _provider(row: Row) -> Provider:
 
 
 def refused() -> Unauthenticated:
-    """The refusal of an ID token, whatever is wrong with it."""
-    return Unauthenticated("The ID token is not taken.", reason="ID_TOKEN_REFUSED")
+    """The error for an ID token, whatever is wrong with it."""
+    return Unauthenticated("The ID token was refused.", reason="ID_TOKEN_REFUSED")

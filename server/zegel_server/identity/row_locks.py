@@ -1,6 +1,6 @@
-"""Making sure that a caller is still good while it makes what outlives its call: a session, or a key.
+"""Makes sure that a caller is still valid while it creates something that outlives the call: a session or a key.
 
-Without it, a session that is opened by one call while another revokes the caller would go on for weeks.
+Otherwise a session that one call opens while another revokes the caller could remain valid for weeks.
 """
 
 from zegel_server import clock
@@ -11,17 +11,17 @@ from zegel_server.identity import store
 
 
 async def hold_caller(transaction: Transaction, caller: Caller) -> Row:
-    """Keeps the caller's session or API key from being revoked until the transaction ends; comes first in it.
+    """Keeps the caller's session or API key from being revoked until the transaction ends; must be its first step.
 
     Args:
-        transaction: The one that stores what is to outlive the call.
-        caller: Who makes it.
+        transaction: The transaction that stores what outlives the call.
+        caller: Who creates it.
 
     Returns:
         The row of the session or API key.
 
     Raises:
-        Unauthenticated: It was revoked, or has expired, since the call was let in.
+        Unauthenticated: It was revoked, or has expired, since the call was accepted.
     """
     statement = store.HOLD_API_KEY if caller.kind is PrincipalKind.API_KEY else store.HOLD_SESSION
     row = await transaction.fetch_one(statement, tenant_id=caller.tenant_id, own_id=caller.session_id)

@@ -1,4 +1,4 @@
-"""Sessions and API keys from their rows."""
+"""Builds sessions and API keys from their rows."""
 
 from zegel_server.caller import PrincipalKind
 from zegel_server.db import Row
@@ -9,7 +9,7 @@ def session_of(row: Row, policy_version: int | None = None) -> Session:
     """A session from its row.
 
     Args:
-        row: The row, with the policy's version where none is given.
+        row: The row, with the policy's version if that is not given.
         policy_version: Version of the tenant's policy.
     """
     return Session(
@@ -33,12 +33,12 @@ def session_of(row: Row, policy_version: int | None = None) -> Session:
 
 
 def api_key_session(row: Row, policy_version: int | None = None, *, retired_until: int | None = None) -> Session:
-    """An API key as the session that it is.
+    """An API key as a session.
 
     Args:
-        row: The key's row, with the policy's version where none is given.
+        row: The key's row, with the policy's version if that is not given.
         policy_version: Version of the tenant's policy.
-        retired_until: Until when its token is good, where rotation has taken it from the key.
+        retired_until: Until when its token is valid, if rotation has replaced it.
     """
     retired = retired_until is not None
     ends = [each for each in (row.expire_time, retired_until) if each is not None]

@@ -2,7 +2,7 @@
 
 Invariants:
 
-* A tenant comes to be with its keys, its first API key and that key's role, in one transaction, or not at all.
+* A tenant is created with its keys, its first API key and that key's role in one transaction, or not at all.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ from zegel_server.permissions.model import OWNER
 from zegel_server.permissions.service import Permissions
 
 OWNER_KEY: Final = "owner"
-"""Name of the API key that a tenant begins with."""
+"""Name of the API key that a tenant is created with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +39,14 @@ class Tenant:
     create_time: int
     revision: int
     key_provider: str = ""
-    """Name of its own key provider; empty where it has the installation's."""
+    """Name of its own key provider; empty if it uses the installation's."""
     sensitive: Mapping[str, int] = field(default_factory=dict)
-    """The longest age of an authentication in seconds, by the permission that is sensitive."""
+    """The sensitive permissions, each with the greatest age of an authentication in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewTenant:
-    """A tenant that was just made.
+    """A tenant that has just been created.
 
     Attributes:
         tenant: The tenant.
@@ -60,12 +60,12 @@ class NewTenant:
 
 
 class Identity:
-    """Tenants, with their members and API keys beside them.
+    """Use cases of tenants, and those of members and API keys.
 
     Args:
-        database: Where they are.
-        keys: Their keys.
-        permissions: Their roles.
+        database: Where the rows are.
+        keys: Makes and opens the tenants' encryption keys.
+        permissions: Roles and bindings.
         recorder: Records the events.
     """
 
@@ -89,11 +89,11 @@ class Identity:
         """Creates a tenant with a first API key.
 
         Args:
-            caller: The operator; ``None`` where the operator does it on the machine itself.
+            caller: The operator; ``None`` if the operator does it on the machine itself.
             name: Name of the tenant.
             role: Role of the key.
-            tenant_id: Its identifier, where it is given.
-            keep: Keeps the result for a repetition of the call.
+            tenant_id: Its identifier, if it is fixed beforehand.
+            keep: Stores the result for a retry of the call.
 
         Raises:
             Unavailable: The key provider does not answer.
@@ -150,7 +150,7 @@ class Identity:
             tenant_id: Its identifier.
 
         Raises:
-            NotFound: There is none.
+            NotFound: There is no such tenant.
         """
         row = await self._database.fetch_one(store.TENANT, tenant_id=tenant_id)
         if row is None:
@@ -169,16 +169,16 @@ class Identity:
         Args:
             caller: Who changes it.
             name: The new name; ``None`` to leave it.
-            sensitive: What is sensitive from now on; ``None`` to leave it.
+            sensitive: The sensitive permissions from now on; ``None`` to leave it.
             etag: The etag last read; empty to overwrite whatever is there.
 
         Raises:
-            Aborted: It was changed since.
-            InvalidArgument: A permission is none.
+            Aborted: The tenant was changed since.
+            InvalidArgument: A permission does not exist.
             Unauthenticated: The caller's authentication is too old for what is sensitive (``STEP_UP_REQUIRED``).
         """
         if sensitive is not None:
-            caller.demand_fresh()  # or an old session would first make nothing of it
+            caller.demand_fresh()  # or an old session could switch the requirement off first
             self.permissions.check_known(sensitive, "tenant.sensitive_permissions")
         present = await self.tenant(caller.tenant_id)
         etags.check(etag, present.revision, "tenant")

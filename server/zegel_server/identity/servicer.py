@@ -1,4 +1,4 @@
-"""IdentityService: messages to the model and back."""
+"""IdentityService: converts messages to the model and back."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ MAX_NAME = 200
 MAX_ROLES = 20
 """Roles granted in one call, as the contract says."""
 MAX_NARROWED = 100
-"""Permissions to which a session is narrowed, as the contract says."""
+"""Permissions that a session can be narrowed to, as the contract says."""
 
 _KINDS = {
     PrincipalKind.API_KEY: pb.SESSION_KIND_API_KEY,
@@ -54,7 +54,7 @@ class IdentityServicer(rpc.IdentityServiceServicer):
         identity: Use cases of tenants, members and API keys.
         sessions: Use cases of sessions.
         exchange: Use cases of exchanging.
-        answers: Earlier answers.
+        answers: Stored answers, for retried calls.
     """
 
     def __init__(self, identity: Identity, sessions: Sessions, exchange: Exchange, answers: Answers) -> None:
@@ -90,7 +90,7 @@ class IdentityServicer(rpc.IdentityServiceServicer):
         """See the contract."""
         fields = validation.mask(request.update_mask, ("name", "sensitive_permissions"))
         if not request.update_mask.paths and not request.tenant.sensitive_permissions:
-            fields = frozenset({"name"})  # whoever knows nothing of the others leaves them as they are
+            fields = frozenset({"name"})  # an older client leaves the other fields unchanged
         name = validation.text(request.tenant.name, "tenant.name", most=MAX_NAME) if "name" in fields else None
         tenant = await self._identity.update_tenant(
             current_caller(),
@@ -153,7 +153,7 @@ class IdentityServicer(rpc.IdentityServiceServicer):
             raise InvalidArgument("roles", f"must be 1 to {MAX_ROLES}", reason="MISSING_FIELD")
 
         async def create(keep: Keep[NewToken]) -> NewToken:
-            # Of a repetition it may be over by now.
+            # Only for a first call: by a retry it may have passed.
             expire_time = validation.expiry_if_any(request)
             return await self._identity.api_keys.create(
                 caller, name, roles, expire_time, _permissions(request.permissions), keep=keep
@@ -192,7 +192,7 @@ class IdentityServicer(rpc.IdentityServiceServicer):
         )
 
     async def _renewed(self, caller: Caller, tenant_id: str, api_key: pb.ApiKey) -> str:
-        """The new token of a key that a repeated call made or rotated before, if that one was never used."""
+        """A new token for a key that the retried call had created or rotated, if the first token was never used."""
         rotated = clock.from_timestamp(api_key.rotate_time)
         token = await self._identity.api_keys.renew_unused(caller, tenant_id, api_key.api_key_id, rotated)
         api_key.token_prefix = token[:TOKEN_SHOWN] or api_key.token_prefix

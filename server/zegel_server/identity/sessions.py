@@ -1,10 +1,10 @@
-"""Sessions: opened, listed, revoked.
+"""Sessions: opening, listing and revoking them.
 
 Invariants:
 
-* What is stored of a token is its SHA-256.
-* Where clients show certificates, a session is bound to that of whoever opened it.
-* A change to a session is in force for the next request once its call has answered.
+* Only the SHA-256 of a token is stored.
+* If the client shows a certificate, a session that it opens is bound to that certificate.
+* A change to a session takes effect for every request that follows the call's answer.
 """
 
 from dataclasses import dataclass
@@ -25,12 +25,12 @@ from zegel_server.ids import SESSION_PREFIX, hash_token, last_id, new_id, new_to
 from zegel_server.permissions.service import Permissions
 
 ENDED_KEPT: Final = 30 * clock.DAY
-"""How long a session that ended is remembered, so that its token is refused as expired and not as unknown."""
+"""How long an ended session is kept, so that its token is refused as expired rather than as unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedSession:
-    """A session that was just opened, with the token that is told only now."""
+    """A session that has just been opened, with its token, which is shown only now."""
 
     session: Session
     token: str
@@ -40,7 +40,7 @@ class Sessions:
     """Use cases of sessions.
 
     Args:
-        database: Where they are.
+        database: Where the sessions are stored.
         permissions: Roles and bindings.
         recorder: Records the events.
     """
@@ -59,14 +59,14 @@ class Sessions:
 
         Args:
             caller: Who opens it.
-            member_id: For whom.
+            member_id: The member.
             permissions: What to narrow it to; empty for no narrowing.
-            expire_time: When it ends at the latest.
+            expire_time: When it expires at the latest.
 
         Raises:
             NotFound: There is no such member, or the caller may open sessions only for itself.
-            PermissionDenied: The session could do what the caller may not (``GRANT_EXCEEDS_GRANTER``).
-            InvalidArgument: A permission is none.
+            PermissionDenied: The session could do something that the caller may not (``GRANT_EXCEEDS_GRANTER``).
+            InvalidArgument: A permission does not exist.
         """
         self._permissions.check_known(permissions)
         member = await self._database.fetch_one(
@@ -110,13 +110,13 @@ class Sessions:
         """Opens a session for one signer of one request, inside the signing domain's transaction.
 
         Args:
-            transaction: That use case's.
+            transaction: That use case's transaction.
             caller: Who opens it.
             tenant_id: The request's tenant.
             signature_id: The signer's signature.
             subject_id: The signer as a subject.
             signature_request_id: The request.
-            expire_time: When it ends at the latest.
+            expire_time: When it expires at the latest.
 
         Returns:
             The session's identifier, and its token.
@@ -149,9 +149,9 @@ class Sessions:
         expire_time: int,
         idle_us: int,
     ) -> OpenedSession:
-        # What a key opened goes with the key, and so does what was opened with that in turn.
+        # Revoking a key revokes the sessions that it opened, and those that they opened in turn.
         held = await hold_caller(transaction, caller)
-        # A member's session opens none that is fresher; a signer's is as fresh as its handing over.
+        # A member's session cannot open a fresher one; a signer's counts as authenticated when it is handed over.
         inherits = kind is PrincipalKind.MEMBER and caller.kind is not PrincipalKind.API_KEY
         return await self.insert(
             transaction,
@@ -184,20 +184,20 @@ class Sessions:
         idle_us: int,
         auth_time: int | None = None,
     ) -> OpenedSession:
-        """Stores a session inside another use case's transaction, which makes sure that it may be.
+        """Stores a session inside another use case's transaction, which has checked that it may.
 
         Args:
-            transaction: That use case's.
-            caller: Who gets it: to its certificate it is bound, if it shows one.
-            kind: What it stands for.
-            principal_id: Whom it stands for.
-            subject_id: Whose personal data its calls' origin is.
+            transaction: That use case's transaction.
+            caller: Who receives it: it is bound to this caller's certificate, if there is one.
+            kind: What kind of principal it stands for.
+            principal_id: The principal it stands for.
+            subject_id: The subject whose personal data the origin of its calls is.
             signature_request_id: The request that a signer's session opens.
             creator_id: Who opened it.
-            api_key_id: The API key with which it goes; empty for none.
-            permissions: What it is narrowed to.
-            expire_time: When it ends at the latest.
-            idle_us: After how long without use it ends.
+            api_key_id: The API key whose revocation also revokes it; empty for none.
+            permissions: The permissions it is narrowed to; empty for no narrowing.
+            expire_time: When it expires at the latest.
+            idle_us: How long it may be unused before it expires, in microseconds.
             auth_time: When its principal authenticated; ``None`` for now.
         """
         token = new_token(SESSION_PREFIX)
@@ -245,7 +245,7 @@ class Sessions:
     # -------------------------------------------------------------------------------------- reading and revoking
 
     async def current(self, caller: Caller) -> Session:
-        """The session or API key that a call carries.
+        """Returns the session or API key that a call was made with.
 
         Args:
             caller: Who calls.
@@ -265,7 +265,7 @@ class Sessions:
         raise NotFound("session")
 
     async def list_good(self, caller: Caller, page: PageRequest, *, principal_id: str) -> Page[Session]:
-        """Sessions that are good at this moment, the newest first.
+        """A page of the sessions that are valid at this moment, newest first.
 
         Args:
             caller: Who asks.
@@ -286,14 +286,14 @@ class Sessions:
         return found.holding([session_of(row, caller.policy_version) for row in found.items])
 
     async def revoke(self, caller: Caller, session_id: str) -> None:
-        """Revokes a session; one that was revoked before stays so.
+        """Revokes a session; does nothing if it was already revoked.
 
         Args:
             caller: Who revokes it.
-            session_id: Which.
+            session_id: The session.
 
         Raises:
-            NotFound: There is no such session, or it is not the caller's to revoke.
+            NotFound: There is no such session, or the caller may not revoke it.
         """
         only = caller.owner_filter("session.revoke")
         row = await self._database.fetch_one(
@@ -315,7 +315,7 @@ class Sessions:
                 await self._recorder.record(transaction, draft)
 
     async def forget_ended(self) -> int:
-        """Forgets sessions, links and tokens that ended long ago; until then they are known as such."""
+        """Deletes sessions, links and tokens that ended long ago; until then they are reported as ended."""
         before = clock.now() - ENDED_KEPT
         async with self._database.transaction() as transaction:
             gone = await transaction.execute(store.FORGET_RETIRED, before=before)

@@ -19,7 +19,7 @@ from zegel_server.db.schema import (
 
 own_key_providers = shown("own_key_providers", to="identity")
 
-# The look-up of each request: the session and the version of the policy that decides, in one query.
+# The query of each request: the session and the version of the policy that decides, in one query.
 SESSION_BY_TOKEN: Final = Statement(
     select(sessions, tenants.c.policy_version, tenants.c.sensitive)
     .join(tenants, tenants.c.tenant_id == sessions.c.tenant_id)
@@ -30,14 +30,14 @@ API_KEY_BY_TOKEN: Final = Statement(
     .join(tenants, tenants.c.tenant_id == api_keys.c.tenant_id)
     .where(api_keys.c.token_hash == bind("token_hash"))
 )
-# Asked only where no key has the token: rotation has taken it from one, or nobody ever had it.
+# Run only if no key has the token: either rotation has replaced it, or it never existed.
 API_KEY_BY_RETIRED_TOKEN: Final = Statement(
     select(api_keys, tenants.c.policy_version, retired_tokens.c.expire_time.label("token_expire_time"))
     .join(retired_tokens, retired_tokens.c.api_key_id == api_keys.c.api_key_id)
     .join(tenants, tenants.c.tenant_id == api_keys.c.tenant_id)
     .where(retired_tokens.c.token_hash == bind("token_hash"))
 )
-# Whoever makes something that outlives the call holds its own row, so that it is not revoked in between.
+# A caller that creates something that outlives the call locks its own row, so that it is not revoked meanwhile.
 HOLD_SESSION: Final = Statement(
     select(sessions.c.revoke_time, sessions.c.expire_time, sessions.c.api_key_id, sessions.c.auth_time)
     .where(sessions.c.tenant_id == bind("tenant_id"), sessions.c.session_id == bind("own_id"))
@@ -71,7 +71,7 @@ _WITH_KEY_PROVIDER: Final = select(tenants, own_key_providers.c.key_provider).jo
 )
 TENANT: Final = Statement(_WITH_KEY_PROVIDER.where(tenants.c.tenant_id == bind("tenant_id")))
 TENANTS: Final = Statement(_WITH_KEY_PROVIDER.order_by(tenants.c.tenant_id))
-# Whoever changes what belongs to a tenant as a whole locks its row by it.
+# Locks a tenant's row, for changes to what belongs to the tenant as a whole.
 TOUCH_TENANT: Final = Statement(
     update(tenants).where(tenants.c.tenant_id == bind("id")).values(revision=tenants.c.revision + 1)
 )
@@ -82,7 +82,7 @@ UPDATE_TENANT: Final = Statement(
 )
 
 INSERT_MEMBER: Final = insert_into(members)
-# What a caller reaches is decided in the query: what is out of reach is not found, and costs no more than what is not.
+# The query decides what a caller reaches: what is out of reach looks absent, and takes no longer than what is absent.
 MEMBER: Final = Statement(
     select(members).where(
         members.c.tenant_id == bind("tenant_id"),
@@ -117,7 +117,7 @@ INSERT_API_KEY: Final = insert_into(api_keys)
 API_KEY: Final = Statement(
     select(api_keys).where(api_keys.c.tenant_id == bind("tenant_id"), api_keys.c.api_key_id == bind("api_key_id"))
 )
-# What somebody made is its own as well.
+# A creator also owns what it created.
 REACHED_API_KEY: Final = Statement(
     select(api_keys).where(
         api_keys.c.tenant_id == bind("tenant_id"),
@@ -200,7 +200,7 @@ INSERT_SESSION: Final = insert_into(sessions)
 SESSION: Final = Statement(
     select(sessions).where(sessions.c.tenant_id == bind("tenant_id"), sessions.c.session_id == bind("session_id"))
 )
-# What somebody opened for another is its own as well.
+# Whoever opened a session for another also owns it.
 REACHED_SESSION: Final = Statement(
     select(sessions).where(
         sessions.c.tenant_id == bind("tenant_id"),
@@ -300,7 +300,7 @@ PROVIDER: Final = Statement(
     .join(tenants, tenants.c.tenant_id == identity_providers.c.tenant_id)
     .where(identity_providers.c.tenant_id == bind("tenant_id"))
 )
-# Whoever signs in from a provider holds it, so that it is not taken away in between.
+# A sign-in locks its provider's row, so that the provider is not removed meanwhile.
 HOLD_PROVIDER: Final = Statement(
     select(identity_providers).where(identity_providers.c.tenant_id == bind("tenant_id")).with_for_update(read=True)
 )

@@ -148,7 +148,7 @@ async def test_an_answer_is_asked_for_again_once_half_its_life_is_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers, responder = answers_of(tmp_path)
-    with pytest.raises(Unavailable, match="not asked yet"):
+    with pytest.raises(Unavailable, match="not been asked yet"):
         answers.current()
     await answers.keep_up()
     first = answers.current()
@@ -211,7 +211,7 @@ def test_in_development_each_seal_gets_a_fresh_answer_and_lists_that_hold(
 def test_an_installation_may_ask_the_responder_of_its_seal(tmp_path: Path, setting: str) -> None:
     settings = Settings(data_dir=tmp_path, development=True, seal_ocsp=setting)
     credentials = open_credentials(settings, CollectorRegistry())
-    with pytest.raises(Unavailable, match="not asked yet"):
+    with pytest.raises(Unavailable, match="not been asked yet"):
         credentials.ocsp_answers()
 
 
