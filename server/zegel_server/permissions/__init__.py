@@ -1,1 +1,1 @@
-"""Who may do what: roles, their bindings, and the decisions that Casbin takes on them."""
+"""Who may do what: roles, their bindings, and the decisions that Casbin makes on them."""

@@ -1,9 +1,9 @@
-"""What every change of a policy has in common: the lock, the limits of who makes it, who loses what, and dry runs.
+"""What all changes of a policy share: the lock, the check against the caller's own rights, losses, and dry runs.
 
 Invariants:
 
-* The version is raised first: its row is the lock under which a tenant's policy changes, one change at a time.
-* What a change may do is decided on the policy inside the transaction, not on what was read before.
+* The version is raised first: its row is the lock that serialises changes of a tenant's policy.
+* Whether a change is allowed is decided on the policy read inside the transaction, not on anything read before.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -20,14 +20,14 @@ from zegel_server.permissions.model import Policy
 from zegel_server.permissions.policies import read_policy
 
 MAX_ASSESSED: Final = 10_000
-"""Bindings looked at to tell who loses what: beyond it the answer would not fit a message."""
+"""Bindings examined to find who loses what: beyond that the answer would not fit into a message."""
 
 Losses = Mapping[str, Mapping[str, Scope]]
-"""What each principal loses by a change."""
+"""The permissions that each principal loses by a change."""
 
 
 async def held_within(reader: Reader, policy: Policy, owner_id: str, permissions: Iterable[str]) -> Mapping[str, Scope]:
-    """What a principal holds by roles that have not ended, or all of those in a team together.
+    """The permissions that a principal, or all principals in a team together, hold by roles that have not ended.
 
     Args:
         reader: Where the bindings are.
@@ -43,11 +43,11 @@ async def held_within(reader: Reader, policy: Policy, owner_id: str, permissions
 
 
 async def change_policy(transaction: Transaction, tenant_id: str) -> Policy:
-    """Raises the version, which locks the tenant's policy, and reads the policy as it is then.
+    """Raises the policy's version, which locks it, and then reads the policy.
 
     Args:
-        transaction: That of the change.
-        tenant_id: Whose policy changes.
+        transaction: The transaction of the change.
+        tenant_id: The tenant.
 
     Raises:
         NotFound: There is no such tenant.
@@ -59,29 +59,29 @@ async def change_policy(transaction: Transaction, tenant_id: str) -> Policy:
 
 
 def check_within(caller: Caller, policy: Policy, roles: Iterable[str], known: Collection[str]) -> None:
-    """Refuses a caller that would hand out, or act with, roles that hold what it does not.
+    """Refuses a caller that would grant, or act with, roles that hold permissions that it does not.
 
     Args:
         caller: Who makes the change.
-        policy: The policy as it is to be.
+        policy: The policy after the change.
         roles: The roles in question.
-        known: Every permission that a method demands.
+        known: Every permission that a method requires.
 
     Raises:
-        PermissionDenied: They hold more than the caller does (``GRANT_EXCEEDS_GRANTER``).
+        PermissionDenied: The roles hold more than the caller does (``GRANT_EXCEEDS_GRANTER``).
     """
     wanted = Decisions(policy).held(roles, known)
     model.check_within({permission: caller.scopes(permission) for permission in wanted}, wanted)
 
 
 async def assess(transaction: Transaction, before: Policy, after: Policy, known: Collection[str]) -> Losses:
-    """Who loses what when one policy takes the place of another, under the bindings that stand.
+    """Finds who loses what when one policy replaces another, with the bindings unchanged.
 
     Args:
-        transaction: That of the change.
-        before: The policy as it was.
-        after: The policy as it is to be.
-        known: Every permission that a method demands.
+        transaction: The transaction of the change.
+        before: The policy before the change.
+        after: The policy after the change.
+        known: Every permission that a method requires.
     """
     rows = await transaction.fetch(
         store.BINDINGS,
@@ -105,7 +105,7 @@ async def assess(transaction: Transaction, before: Policy, after: Policy, known:
 
 
 def lost(before: Mapping[str, Scope], after: Mapping[str, Scope]) -> dict[str, Scope]:
-    """What somebody who held one thing, and then holds another, has lost.
+    """The difference between the permissions held before and after.
 
     Args:
         before: Scopes by permission.
@@ -124,11 +124,11 @@ class _RolledBack(Exception):  # noqa: N818 - not an error: how a dry run ends
 
 
 class Trial:
-    """A transaction that is rolled back at its end where it is only a dry run.
+    """A transaction that is rolled back at its end if it is only a dry run.
 
     Args:
         database: Where it runs.
-        dry: Whether nothing of it is to stay.
+        dry: Whether to roll everything back.
     """
 
     def __init__(self, database: Database, *, dry: bool) -> None:

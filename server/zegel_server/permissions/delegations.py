@@ -1,13 +1,13 @@
-"""Use cases of delegations: what is a member's own, in another's hands until a time.
+"""Use cases of delegations: one member acts on another's resources, for a limited time.
 
 Invariants:
 
-* A delegation is part of the policy: who makes or ends one raises the policy's version in the same transaction. It ends
-  by the clock inside a version.
-* It carries what delegator and delegate both hold at that moment, of work alone: never the power to act as the
+* A delegation is part of the policy: creating or ending one raises the policy's version in the same transaction. It
+  expires by the clock without a new version.
+* It gives what delegator and delegate both hold at that moment, for work only: never the power to act as the
   delegator. It is not transitive, and does not reach what the delegator's teams own.
-* Nobody hands out what they do not hold: who is not the delegator holds in any resource what it makes over, and makes
-  over no more than the delegator holds at that moment.
+* Nobody grants what they do not hold: a caller other than the delegator must hold in scope ANY what it delegates, and
+  cannot delegate more than the delegator holds at that moment.
 """
 
 from collections.abc import Collection
@@ -31,7 +31,7 @@ from zegel_server.permissions.sharing import EVERYTHING, is_work, stored_permiss
 MAX_LIFETIME: Final = 366 * clock.DAY
 """How long a delegation may last, as the contract says."""
 MAX_DELEGATIONS_TO: Final = 50
-"""Delegations to one member: a page of what it reaches takes a query for each."""
+"""Delegations to one member: a page of a list that it may see takes one query for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,22 +70,22 @@ class Delegations:
         *,
         keep: Keep[Delegation] = keep_nothing,
     ) -> Delegation:
-        """Makes a delegation.
+        """Creates a delegation.
 
         Args:
-            caller: Who makes it.
+            caller: Who creates it.
             delegator_id: Whose resources are delegated.
-            delegate_id: To whom.
-            permissions: To which it is narrowed; empty for no narrowing.
-            expire_time: When it ends.
-            keep: Keeps the result for a repetition of the call.
+            delegate_id: The member to delegate to.
+            permissions: The permissions it is narrowed to; empty for no narrowing.
+            expire_time: When it expires.
+            keep: Stores the result for a retry of the call.
 
         Raises:
-            AlreadyExists: One stands between the two.
-            FailedPrecondition: It would carry nothing (``NOTHING_TO_DELEGATE``).
-            InvalidArgument: Something of it is not allowed.
-            NotFound: One of the members is absent, or the delegator out of the caller's reach.
-            PermissionDenied: It carries what the caller does not hold (``GRANT_EXCEEDS_GRANTER``).
+            AlreadyExists: There already is a delegation between the two.
+            FailedPrecondition: It would give nothing (``NOTHING_TO_DELEGATE``).
+            InvalidArgument: A part of it is not allowed.
+            NotFound: One of the members is absent, or the caller may not delegate for the delegator.
+            PermissionDenied: It gives a permission that the caller does not hold (``GRANT_EXCEEDS_GRANTER``).
         """
         if not permissions <= self._work:
             told = "must be permissions of documents, signature requests or their trails, and not to move them"
@@ -98,10 +98,10 @@ class Delegations:
                 policy = await change_policy(transaction, caller.tenant_id)
                 for member_id in (delegator_id, delegate_id):
                     named = {"tenant_id": caller.tenant_id, "principal_id": member_id}
-                    # Under the policy's lock: a member that is being removed is gone by now, or not until later.
+                    # Under the policy's lock, so that no member is removed between this check and the commit.
                     if await transaction.fetch_one(store.PRINCIPAL, **named) is None:
                         raise NotFound("member")
-                if delegator_id == delegate_id:  # only now: of another tenant's member nothing is told, not even this
+                if delegator_id == delegate_id:  # last, to reveal nothing about another tenant's members
                     raise InvalidArgument("delegate_id", "must be another member than the delegator")
                 carried = await self._carried(transaction, caller, policy, delegator_id, permissions)
                 made = Delegation(delegation_id, delegator_id, delegate_id, carried, created, expire_time)
@@ -115,20 +115,20 @@ class Delegations:
                 await self._recorder.record(transaction, draft.about(extra=extra))
                 await keep(transaction, made)
         except UniqueViolation:
-            raise AlreadyExists("A delegation between the two stands.", resource="delegation") from None
+            raise AlreadyExists("There already is a delegation between the two.", resource="delegation") from None
         return made
 
     async def _carried(
         self, transaction: Transaction, caller: Caller, policy: Policy, delegator_id: str, permissions: frozenset[str]
     ) -> frozenset[str] | None:
-        """What it is narrowed to; checked that its maker may make over so much."""
+        """The permissions it is narrowed to, after checking that its creator may delegate them."""
         if caller.principal_id == delegator_id and not caller.narrowed:
             return permissions or None
         held = await held_within(transaction, policy, delegator_id, permissions or self._work)
         carried = frozenset(name for name, scope in held.items() if scope & (Scope.OWN | Scope.ANY))
         if not carried:
-            raise FailedPrecondition("The delegator holds nothing of that.", reason="NOTHING_TO_DELEGATE")
-        # Its own needs its own scope only; another's is reached by whoever reaches everybody's.
+            raise FailedPrecondition("The delegator holds none of these permissions.", reason="NOTHING_TO_DELEGATE")
+        # For oneself scope OWN suffices; delegating for another member takes scope ANY.
         wanted = Scope.OWN if caller.principal_id == delegator_id else Scope.ANY
         model.check_within({each: caller.scopes(each) for each in carried}, dict.fromkeys(carried, wanted))
         return carried
@@ -144,7 +144,7 @@ class Delegations:
             store.COUNT_DELEGATIONS_TO, tenant_id=caller.tenant_id, delegate_id=made.delegate_id
         )
         if row is not None and row.count >= MAX_DELEGATIONS_TO:
-            raise ResourceExhausted("As many delegate to the member as may.", limit="delegations_to_member")
+            raise ResourceExhausted("Too many delegate to the member already.", limit="delegations_to_member")
         await transaction.execute(
             store.INSERT_DELEGATION,
             delegation_id=made.delegation_id,
@@ -158,7 +158,7 @@ class Delegations:
         )
 
     async def list_page(self, caller: Caller, page: PageRequest) -> Page[Delegation]:
-        """A page of the delegations that stand and that the caller reaches, the oldest first.
+        """A page of the delegations that have not ended and that the caller may see, oldest first.
 
         Args:
             caller: Who asks.
@@ -175,14 +175,14 @@ class Delegations:
         return page.cut([_delegation(row) for row in rows], "delegation_id")
 
     async def end(self, caller: Caller, delegation_id: str) -> None:
-        """Ends a delegation before its time.
+        """Ends a delegation before it expires.
 
         Args:
-            caller: Who ends it: its delegator, its delegate, or who may end any.
-            delegation_id: Which.
+            caller: Who ends it: its delegator, its delegate, or anyone who may end any delegation.
+            delegation_id: The delegation.
 
         Raises:
-            NotFound: There is none that stands, or the caller does not reach it.
+            NotFound: There is no current one, or the caller may not end it.
         """
         draft = await self._recorder.draft(caller, events.EVENT_TYPE_DELEGATION_ENDED, resource_id=delegation_id)
         async with self._database.transaction() as transaction:

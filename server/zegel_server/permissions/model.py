@@ -1,12 +1,12 @@
-"""The rules of roles: what the built-in ones hold, and what a tenant's own may be. No I/O.
+"""The rules of roles: what the built-in ones hold, and what a tenant's own ones may hold. No I/O.
 
 Invariants:
 
-* A permission is one that a method's contract demands; nothing else can be granted.
-* Nobody hands out what they do not hold.
-* A tenant always has an owner who can sign in: bound to ``owner`` without an end, and either an API key without an end
-  that is not narrowed, or, where the tenant has an identity provider, a member.
-* A role never inherits from itself, over however many others; nor over more than ``MAX_DEPTH`` of them.
+* Only a permission that a method's contract requires can be granted.
+* Nobody grants what they do not hold.
+* A tenant always has an owner who can sign in: bound to ``owner`` without an expiry, and either an API key without an
+  expiry and not narrowed, or, if the tenant has an identity provider, a member.
+* A role never inherits from itself, not even through others, and never through more than ``MAX_DEPTH`` of them.
 """
 
 import re
@@ -21,25 +21,25 @@ from zegel_server.ids import is_id
 OWNER: Final = "owner"
 SIGNER: Final = "signer"
 OPERATOR: Final = "operator"
-"""The installation's own role: it makes tenants, and sees nothing of theirs."""
+"""The installation's own role: it creates tenants, and sees none of their data."""
 
 EXCHANGE: Final = "session.exchange"
-"""The permission to exchange something for a session: all that whoever presents it may do."""
+"""The permission to exchange a credential for a session: the only one of a caller who presents such a credential."""
 
 NOBODY: Final = ""
-"""Owner of a role: the tenant's, so only a permission held in any resource reaches it."""
+"""The owner of a role: nobody, so only a permission with scope ANY reaches it."""
 
 SCOPES: Final = (Scope.OWN, Scope.PARTY, Scope.ANY)
 """The scopes that a grant can have."""
 
 MAX_DEPTH: Final = 8
-"""Roles that stand one above another: Casbin follows a chain of nine, the binding's own link included."""
+"""The longest chain of inheritance: Casbin follows nine links, including the binding's own."""
 MAX_GRANTS: Final = 500
-"""Grants of one role: more than there are permissions and scopes by far."""
+"""Grants of one role: far more than there are permissions and scopes."""
 MAX_PARENTS: Final = 20
 """Roles that one role inherits from directly."""
 MAX_ROLES: Final = 1_000
-"""A tenant's own roles: so that its policy loads in one go."""
+"""A tenant's own roles: so that its policy loads with one query."""
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{1,62}")
 
@@ -58,9 +58,9 @@ class Role:
 
     Attributes:
         name: Its name.
-        description: What it is for.
-        grants: What it holds by itself.
-        parents: The roles whose grants it holds as well.
+        description: What the role is for.
+        grants: What it holds directly.
+        parents: The roles that it inherits from.
         built_in: Whether Zegel defines it.
         revision: How often it was changed.
     """
@@ -73,7 +73,7 @@ class Role:
     revision: int = 1
 
     def scopes_of(self, permission: str) -> list[Scope]:
-        """The scopes in which it holds a permission by itself.
+        """The scopes in which it directly holds a permission.
 
         Args:
             permission: As ``<resource>.<verb>``.
@@ -104,9 +104,9 @@ class Policy:
     """A tenant's roles at one version.
 
     Attributes:
-        tenant_id: Whose.
-        version: Which version.
-        roles: The tenant's own roles by name; the built-in ones are not among them.
+        tenant_id: The tenant.
+        version: Its version.
+        roles: The tenant's own roles by name; without the built-in ones.
     """
 
     tenant_id: str
@@ -114,7 +114,7 @@ class Policy:
     roles: Mapping[str, Role] = field(default_factory=dict)
 
     def role(self, name: str) -> Role | None:
-        """The role of a name, built in or the tenant's own.
+        """The role with a name, built in or the tenant's own.
 
         Args:
             name: Its name.
@@ -122,14 +122,14 @@ class Policy:
         return BUILT_IN.get(name) or self.roles.get(name)
 
     def with_parents(self, name: str) -> list[Role]:
-        """A role and all that it inherits from, nearest first; names of no role are left out.
+        """A role and all that it inherits from, nearest first; names of missing roles are skipped.
 
         Args:
             name: The role's name.
         """
         found: dict[str, Role | None] = {name: self.role(name)}
         waiting = [name]
-        for each in waiting:  # it grows while it is gone through
+        for each in waiting:  # it grows during the loop
             role = found[each]
             for parent in sorted(role.parents) if role else ():
                 if parent not in found:
@@ -209,7 +209,7 @@ BUILT_IN: Final[Mapping[str, Role]] = {
 }
 
 NOT_BINDABLE: Final = frozenset({SIGNER, OPERATOR})
-"""Roles that only Zegel itself gives: nobody can bind or inherit them."""
+"""Roles that only Zegel itself assigns: nobody can bind or inherit them."""
 
 
 def is_role_name(text: str) -> bool:
@@ -231,14 +231,14 @@ def is_principal(text: str) -> bool:
 
 
 def check_role_name(name: str, field_path: str) -> str:
-    """A name for a role.
+    """Checks a role's name and returns it.
 
     Args:
         name: The name.
         field_path: Path of its field.
 
     Raises:
-        InvalidArgument: It has not the form of one.
+        InvalidArgument: The name is malformed.
     """
     if not is_role_name(name):
         raise InvalidArgument(field_path, "must be 2 to 63 of a-z, 0-9, _ and -, beginning with a letter")
@@ -246,15 +246,15 @@ def check_role_name(name: str, field_path: str) -> str:
 
 
 def check_grants(grants: Iterable[Grant], known: Collection[str], field_path: str) -> frozenset[Grant]:
-    """The grants of a role.
+    """Checks the grants of a role and returns them.
 
     Args:
-        grants: What is asked for.
-        known: Every permission that a method demands.
+        grants: The grants.
+        known: Every permission that a method requires.
         field_path: Path of the field.
 
     Raises:
-        InvalidArgument: There are too many, or one is of no method.
+        InvalidArgument: There are too many, or no method requires one of the permissions.
     """
     listed = list(grants)
     if len(listed) > MAX_GRANTS:
@@ -271,14 +271,14 @@ def check_parents(policy: Policy, role: Role, field_path: str) -> None:
     """Checks what a role inherits from.
 
     Args:
-        policy: The tenant's policy without, or with an earlier form of, the role.
-        role: The role as it is to be.
+        policy: The tenant's policy, without the role or with its earlier version.
+        role: The role after the change.
         field_path: Path of the field.
 
     Raises:
         InvalidArgument: A parent does not exist, cannot be inherited, or there are too many.
         FailedPrecondition: The role would inherit from itself (``ROLE_CYCLE``).
-        ResourceExhausted: Too many roles would stand one above another.
+        ResourceExhausted: The chain of inheritance would be too long.
     """
     if len(role.parents) > MAX_PARENTS:
         raise InvalidArgument(field_path, f"must be at most {MAX_PARENTS}")
@@ -289,11 +289,11 @@ def check_parents(policy: Policy, role: Role, field_path: str) -> None:
     if any(role.name in each.parents for each in after.with_parents(role.name)):
         raise FailedPrecondition("The role would inherit from itself.", reason="ROLE_CYCLE", role=role.name)
     if _depth(after) > MAX_DEPTH:
-        raise ResourceExhausted(f"At most {MAX_DEPTH} roles may stand one above another.", limit="role_depth")
+        raise ResourceExhausted(f"A chain of inheritance has at most {MAX_DEPTH} roles.", limit="role_depth")
 
 
 def _depth(policy: Policy) -> int:
-    """The links of the longest chain of inheritance; there is no cycle."""
+    """The length of the longest chain of inheritance, which has no cycle."""
     depths: dict[str, int] = {}
 
     def depth(name: str) -> int:
@@ -306,7 +306,7 @@ def _depth(policy: Policy) -> int:
 
 
 def covers(held: Scope, wanted: Scope) -> bool:
-    """Whether a permission held in some scopes includes it in another: ``ANY`` includes all.
+    """Whether a permission held in some scopes covers another scope: ``ANY`` includes all.
 
     Args:
         held: The scopes in which it is held.
@@ -316,11 +316,11 @@ def covers(held: Scope, wanted: Scope) -> bool:
 
 
 def check_within(held: Mapping[str, Scope], wanted: Mapping[str, Scope]) -> None:
-    """Refuses to hand out what the granter does not hold.
+    """Refuses to grant what the granter does not hold.
 
     Args:
-        held: Scopes by permission of the granter.
-        wanted: Scopes by permission of what is handed out.
+        held: The granter's scopes by permission.
+        wanted: The scopes to be granted by permission.
 
     Raises:
         PermissionDenied: Something is not held (``GRANT_EXCEEDS_GRANTER``).
@@ -331,7 +331,7 @@ def check_within(held: Mapping[str, Scope], wanted: Mapping[str, Scope]) -> None
 
 
 def exceeds(permission: str) -> PermissionDenied:
-    """The refusal to hand out what the granter does not hold.
+    """The error for granting what the granter does not hold.
 
     Args:
         permission: As ``<resource>.<verb>``.

@@ -1,13 +1,13 @@
-"""The two ends of a move: who may give away what somebody owns, and to whom.
+"""Rules for changing a resource's owner: who may give it away, and to whom.
 
 Invariants:
 
-* Nobody gives to whom they do not reach: a receiver is the caller itself, a team that it is in, a member who delegates
-  to it, or, with the permission to make such a thing in any resource, anybody in the tenant.
-* What a team owns leaves it by the hand of whoever runs the team. A delegation carries no move at all: what was given
-  away would outlast it.
-* Nobody lets another reach by a move what they do not themselves reach: by every permission that the receiver, or
-  anybody in the team that receives, holds in what is their own. What the caller could still grant is among them.
+* Nobody gives to someone beyond their reach: a receiver is the caller itself, a team that it is in, a member who
+  delegates to it, or, with the permission to create such a resource with scope ANY, anybody in the tenant.
+* Only whoever runs a team gives away what the team owns. A delegation never includes moving: what was given away would
+  outlast it.
+* Nobody gives another, by a move, access that they do not have themselves: they must hold every permission that the
+  receiver, or anybody in the receiving team, holds in its own resources, including what the caller could still grant.
 """
 
 from collections.abc import Collection
@@ -24,15 +24,15 @@ from zegel_server.permissions.policies import Policies
 from zegel_server.permissions.sharing import check_reaches_all
 
 RUNS_TEAM: Final = "team.update"
-"""What whoever runs a team holds in it."""
+"""The permission that whoever runs a team holds in it."""
 
 
 class Owners:
-    """Whom work can be given to.
+    """Decides whom work can be given to.
 
     Args:
-        policies: What principals may do.
-        known: Every permission that a method demands.
+        policies: Decides what principals may do.
+        known: Every permission that a method requires.
     """
 
     def __init__(self, policies: Policies, known: Collection[str]) -> None:
@@ -42,18 +42,18 @@ class Owners:
     async def check_move(
         self, reader: Reader, caller: Caller, *, giver_id: str, receiver_id: str, moving: str, making: str
     ) -> None:
-        """Refuses a move that the caller may not make; that it reaches what is moved was seen before.
+        """Refuses a move that the caller may not make; its access to the moved resource has already been checked.
 
         Args:
             reader: Where the rows are.
             caller: Who moves it.
-            giver_id: Who owns it.
-            receiver_id: Who is to own it.
-            moving: The permission by which the caller reaches it, such as ``document.move``.
-            making: The permission by which it reaches the receiver, such as ``document.create``.
+            giver_id: The current owner.
+            receiver_id: The new owner.
+            moving: The permission by which the caller moves the resource, such as ``document.move``.
+            making: The permission that decides whom it may give it to, such as ``document.create``.
 
         Raises:
-            NotFound: There is no such receiver, or the caller does not reach it.
+            NotFound: There is no such receiver, or the caller may not give to it.
             PermissionDenied: The caller does not run the team that owns it, or the receiver could do with it what the
                 caller may not (``GRANT_EXCEEDS_GRANTER``).
         """
@@ -67,7 +67,7 @@ class Owners:
         runs = caller.scopes(moving) & Scope.ANY or caller.reaches(RUNS_TEAM, owner_id=giver_id)
         if is_id(giver_id, "tea") and not runs:
             raise PermissionDenied(
-                "What a team owns is given away by whoever holds team.update in it.",
+                "Only who holds team.update in a team can give away what it owns.",
                 reason="GRANT_EXCEEDS_GRANTER",
                 permission=RUNS_TEAM,
             )
@@ -77,10 +77,10 @@ class Owners:
 
 
 def check_named(receiver_id: str) -> None:
-    """Refuses a move to nobody.
+    """Refuses a move without a receiver.
 
     Args:
-        receiver_id: Who is to own it, as the caller says.
+        receiver_id: The new owner that the caller names.
 
     Raises:
         InvalidArgument: It is empty.

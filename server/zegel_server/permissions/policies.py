@@ -1,12 +1,12 @@
-"""The snapshots that requests are decided on: loaded when a version is first asked for, and kept while they are used.
+"""The policy snapshots that decide requests: loaded when a version is first needed, and cached while they are used.
 
 Invariants:
 
-* The version comes from the session's look-up, at each request; a snapshot of another version is not used for it.
+* The version comes from the session's query at each request; only a snapshot of that version is used.
 * A snapshot is labelled with the version that its rules were read at: the version is read before and after them.
-* Memberships and delegations are read with the bindings, of the same version: whoever changes one raises the version.
-* What ends by itself ends by the clock: an answer that rests on such a thing is good until the first of them ends.
-* At most ``KEPT_TENANTS`` snapshots and ``KEPT_PRINCIPALS`` principals of each are kept: a tenant that nobody uses
+* Memberships and delegations are read with the bindings, of the same version: every change of one raises the version.
+* What expires does so by the clock: a cached answer is valid until the first thing that it depends on expires.
+* At most ``KEPT_TENANTS`` snapshots and ``KEPT_PRINCIPALS`` principals of each are kept: an unused tenant
   costs nothing.
 """
 
@@ -24,17 +24,17 @@ from zegel_server.permissions.model import OWNER, Binding, Grant, Policy, Role
 from zegel_server.permissions.sharing import SharedWith
 
 KEPT_TENANTS: Final = 10_000
-"""Snapshots kept: each is some kilobytes, more where a tenant has roles of its own."""
+"""Cached snapshots: a few kilobytes each, more if a tenant has its own roles."""
 KEPT_PRINCIPALS: Final = 10_000
-"""Principals of a snapshot kept: a few hundred bytes each."""
+"""Cached principals of a snapshot: a few hundred bytes each."""
 READ_TRIES: Final = 5
-"""How often rules are read again because they changed meanwhile: a tenant's roles seldom do."""
+"""How often rules are read again because they changed meanwhile, which is rare."""
 
 CHANGING: Final = "The policy is being changed; try again."
 
 
 class Rows(NamedTuple):
-    """What a policy says of one principal, whether or not it has ended."""
+    """What a policy says about one principal, including what has expired."""
 
     bindings: tuple[Binding, ...]
     shared: tuple[SharedWith, ...]
@@ -46,7 +46,7 @@ class Holdings(NamedTuple):
     Attributes:
         decide: The scopes in which its roles hold a permission.
         shares: By the owner, why what others own counts as its own.
-        until: When that must be worked out again; ``None`` for as long as the policy's version stands.
+        until: When that must be computed again; ``None`` for as long as the policy's version is current.
     """
 
     decide: PrincipalDecisions
@@ -55,7 +55,7 @@ class Holdings(NamedTuple):
 
 
 class Snapshot:
-    """A tenant's policy at one version, and what was asked of it so far.
+    """A tenant's policy at one version, with cached decisions.
 
     Args:
         policy: The policy.
@@ -67,23 +67,23 @@ class Snapshot:
         self._rows: OrderedDict[str, Rows] = OrderedDict()
         self._principals: OrderedDict[tuple[str, ...], Holdings] = OrderedDict()
         self.known: dict[str, Holdings] = {}
-        """What principals hold, of those whose rows are kept."""
+        """What principals hold, for those whose rows are cached."""
         self.used = False
-        """Whether it was asked since it was last thought of to be forgotten."""
+        """Whether it was used since it was last considered for eviction."""
 
     def rows_of(self, principal_id: str) -> Rows | None:
-        """What was read of a principal before, if anything was."""
+        """The cached rows of a principal, or ``None``."""
         return self._rows.get(principal_id)
 
     def remember(self, principal_id: str, rows: Rows) -> None:
-        """Keeps what was read of a principal."""
+        """Caches the rows of a principal."""
         self._rows[principal_id] = rows
         if len(self._rows) > KEPT_PRINCIPALS:
             forgotten, _ = self._rows.popitem(last=False)
             self.known.pop(forgotten, None)
 
     def of(self, roles: tuple[str, ...]) -> Holdings:
-        """What a set of roles holds by itself.
+        """What a set of roles holds, without shares.
 
         Args:
             roles: Their names.
@@ -97,10 +97,10 @@ class Snapshot:
         return found
 
     def hold(self, principal_id: str, read: Mapping[str, Rows]) -> Holdings:
-        """What a principal holds at this moment, remembered for as long as nothing of it ends.
+        """What a principal holds at this moment, cached until the first part of it expires.
 
         Args:
-            principal_id: Who.
+            principal_id: The principal.
             read: The rows of the principal, and of everybody who delegates to it.
         """
         mine = read[principal_id]
@@ -128,9 +128,9 @@ async def read_policy(reader: Reader, tenant_id: str, version: int) -> Policy:
     """Reads a tenant's roles.
 
     Args:
-        reader: Where from.
-        tenant_id: Whose.
-        version: The version that they are at.
+        reader: The database, or a transaction.
+        tenant_id: The tenant.
+        version: Their version.
     """
     rows = await reader.fetch(store.ROLES, tenant_id=tenant_id)
     if not rows:
@@ -161,7 +161,7 @@ class Policies:
     """The snapshots of every tenant in use.
 
     Args:
-        database: Where the rules are.
+        database: Where the rules are stored.
     """
 
     def __init__(self, database: Database) -> None:
@@ -169,7 +169,7 @@ class Policies:
         self._snapshots: OrderedDict[str, Snapshot] = OrderedDict()
 
     async def warm(self) -> None:
-        """Asks everything once, of nobody: the first request of a process does not wait for statements to be made.
+        """Runs every query once, for no principal, so that no request has to wait for statements to be compiled.
 
         Raises:
             Unavailable: The database does not answer.
@@ -181,11 +181,11 @@ class Policies:
         built_in_decisions().scopes(OWNER, "document.read")
 
     async def holdings(self, tenant_id: str, version: int, principal_id: str) -> Holdings:
-        """What a principal may do, by what stands at this moment.
+        """What a principal may do at this moment.
 
         Args:
             tenant_id: Its tenant.
-            version: The policy's version, as the session's look-up read it.
+            version: The policy's version, as read with the session.
             principal_id: The member or API key.
 
         Raises:
@@ -209,7 +209,7 @@ class Policies:
             if fresh:
                 version = await self.version(tenant_id)
                 if version != snapshot.policy.version:
-                    # New bindings under old roles could allow what neither version does: both are read again.
+                    # New bindings with old roles could allow what neither version does, so both are read again.
                     continue
                 for who, found in fresh.items():
                     snapshot.remember(who, found)
@@ -220,8 +220,8 @@ class Policies:
         """The snapshot of a tenant's policy.
 
         Args:
-            tenant_id: Whose.
-            version: The least version that it has.
+            tenant_id: The tenant.
+            version: The least version that it must have.
 
         Raises:
             Aborted: The policy changes faster than it can be read.
@@ -233,7 +233,7 @@ class Policies:
         for _ in range(READ_TRIES):
             before = await self.version(tenant_id)
             known = self._snapshots.get(tenant_id)
-            if known is not None and known.policy.version == before:  # read for somebody else meanwhile
+            if known is not None and known.policy.version == before:  # loaded meanwhile by another request
                 known.used = True
                 return known
             policy = await read_policy(self._database, tenant_id, before)
@@ -249,17 +249,17 @@ class Policies:
         return snapshot
 
     def _forget_one(self) -> None:
-        """Forgets the oldest snapshot, or gives it a second chance where it was used: a decision then moves nothing."""
+        """Evicts the oldest snapshot, but gives a used one a second chance, so that decisions reorder nothing."""
         tenant_id, oldest = self._snapshots.popitem(last=False)
         if oldest.used:
             oldest.used = False
             self._snapshots[tenant_id] = oldest
 
     async def version(self, tenant_id: str) -> int:
-        """The version that a tenant's policy is at by now.
+        """The current version of a tenant's policy.
 
         Args:
-            tenant_id: Whose; 0 where there is none such.
+            tenant_id: The tenant; the version is 0 if there is no such tenant.
         """
         row = await self._database.fetch_one(store.POLICY_VERSION, tenant_id=tenant_id)
         return 0 if row is None else int(row.policy_version)
@@ -269,10 +269,10 @@ class Policies:
 
 
 async def rows_of(reader: Reader, tenant_id: str, principal_id: str) -> Rows:
-    """Reads what a policy says of one principal.
+    """Reads what a policy says about one principal.
 
     Args:
-        reader: Where from.
+        reader: The database, or a transaction.
         tenant_id: Its tenant.
         principal_id: The member or API key.
     """

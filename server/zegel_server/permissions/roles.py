@@ -21,7 +21,7 @@ class Roles:
     Args:
         database: Where the rows are.
         recorder: Records the events.
-        known: Every permission that a method demands.
+        known: Every permission that a method requires.
     """
 
     def __init__(self, database: Database, recorder: Recorder, known: Collection[str]) -> None:
@@ -30,17 +30,17 @@ class Roles:
         self._known = known
 
     async def create(self, caller: Caller, role: Role, keep: Keep[Role] = keep_nothing) -> Role:
-        """Defines a role of the tenant's own.
+        """Creates a role of the tenant's own.
 
         Args:
-            caller: Who defines it.
+            caller: Who creates it.
             role: The role.
-            keep: Keeps the result for a repetition of the call.
+            keep: Stores the result for a retry of the call.
 
         Raises:
             AlreadyExists: The name is taken.
-            InvalidArgument: Something of it is not allowed.
-            PermissionDenied: It holds what the caller does not (``GRANT_EXCEEDS_GRANTER``).
+            InvalidArgument: A part of it is not allowed.
+            PermissionDenied: It has a permission that the caller does not have (``GRANT_EXCEEDS_GRANTER``).
         """
         model.check_role_name(role.name, "role.name")
         if role.name in BUILT_IN:
@@ -50,7 +50,7 @@ class Roles:
             async with self._database.transaction() as transaction:
                 policy = await change_policy(transaction, caller.tenant_id)
                 if len(policy.roles) >= model.MAX_ROLES:
-                    raise ResourceExhausted("The tenant has as many roles as it may.", limit="roles")
+                    raise ResourceExhausted("The tenant has the maximum number of roles.", limit="roles")
                 model.check_parents(policy, role, "role.inherits")
                 check_within(caller, _with_role(policy, role), [role.name], self._known)
                 await transaction.execute(
@@ -78,16 +78,16 @@ class Roles:
             role: The role with the new values.
             fields: Which of ``description``, ``grants`` and ``inherits`` change.
             etag: The etag last read; empty to overwrite whatever is there.
-            dry: Whether only to tell what would change.
+            dry: Whether only to report what would change.
 
         Returns:
             The role as changed, and who loses what.
 
         Raises:
-            Aborted: It was changed since.
+            Aborted: The role was changed since.
             FailedPrecondition: It is built in, or would inherit from itself.
             NotFound: There is no such role.
-            PermissionDenied: It would hold what the caller does not (``GRANT_EXCEEDS_GRANTER``).
+            PermissionDenied: It would have a permission that the caller does not have (``GRANT_EXCEEDS_GRANTER``).
         """
         _check_own(role.name)
         caller.require("role.update", "role", owner_id=NOBODY)
@@ -115,19 +115,19 @@ class Roles:
         return changed, losses
 
     async def delete(self, caller: Caller, name: str, etag: str, *, dry: bool) -> Losses:
-        """Deletes a role of the tenant's own, its bindings, and its place in roles that inherit from it.
+        """Deletes a role of the tenant's own, its bindings, and removes it from roles that inherit from it.
 
         Args:
             caller: Who deletes it.
             name: Its name.
-            etag: The etag last read; empty to overlook it.
-            dry: Whether only to tell what would change.
+            etag: The etag last read; empty to skip the comparison.
+            dry: Whether only to report what would change.
 
         Returns:
             Who loses what.
 
         Raises:
-            Aborted: It was changed since.
+            Aborted: The role was changed since.
             FailedPrecondition: It is built in.
             NotFound: There is no such role.
         """

@@ -1,4 +1,4 @@
-"""Use cases of bindings, and questions about what they allow. Each change raises the policy's version with it."""
+"""Use cases of bindings, and queries about what they allow. Each change raises the policy's version."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -22,19 +22,19 @@ from zegel_server.permissions.teams import Teams
 
 
 class Permissions:
-    """Roles, bindings, and questions about them.
+    """Roles, bindings, and queries about them.
 
     Args:
         database: Where the rows are.
         policies: The snapshots that decide.
         recorder: Records the events.
-        known: Every permission that a method demands.
+        known: Every permission that a method requires.
 
     Attributes:
         roles: Use cases of the tenant's own roles.
         teams: Use cases of its teams.
-        delegations: Use cases of what its members delegate.
-        owners: Whom work can be given to.
+        delegations: Use cases of its members' delegations.
+        owners: Decides whom work can be given to.
     """
 
     def __init__(self, database: Database, policies: Policies, recorder: Recorder, known: Collection[str]) -> None:
@@ -48,14 +48,14 @@ class Permissions:
         self.owners = Owners(policies, self.known)
 
     def check_known(self, permissions: Collection[str], field: str = "permissions") -> None:
-        """Refuses what no method demands.
+        """Refuses permissions that no method requires.
 
         Args:
-            permissions: From a field.
+            permissions: The permissions in the field.
             field: The field's path.
 
         Raises:
-            InvalidArgument: One of them is none.
+            InvalidArgument: One of them does not exist.
         """
         if not self.known.issuperset(permissions):
             raise InvalidArgument(field, "must be permissions that a method demands")
@@ -71,7 +71,7 @@ class Permissions:
         return (await self._policies.snapshot(caller.tenant_id, caller.policy_version)).policy
 
     def held(self, caller: Caller) -> Mapping[str, Scope]:
-        """Everything that a caller holds.
+        """All permissions that a caller holds.
 
         Args:
             caller: Who asks.
@@ -80,7 +80,7 @@ class Permissions:
         return {permission: scope for permission, scope in scopes.items() if scope}
 
     async def bindings_of(self, reader: Any, tenant_id: str, principal_id: str) -> list[Binding]:
-        """The bindings of a principal that stand at this moment.
+        """The bindings of a principal that have not ended.
 
         Args:
             reader: The database, or a transaction.
@@ -92,13 +92,13 @@ class Permissions:
         return [binding for binding in (Binding(*row) for row in rows) if binding.stands(now)]
 
     async def list_bindings(self, caller: Caller, page: PageRequest, *, principal_id: str, role: str) -> Page[Binding]:
-        """A page of the bindings that stand at this moment, by principal, then role.
+        """A page of the bindings that have not ended, by principal, then role.
 
         Args:
             caller: Who asks.
             page: Which page.
             principal_id: Only its bindings; empty for all.
-            role: Only those to it; empty for all.
+            role: Only those to this role; empty for all.
         """
         own = caller.owner_filter("binding.read")
         if own:
@@ -128,7 +128,7 @@ class Permissions:
 
         Raises:
             Aborted: The policy changes faster than it can be read.
-            InvalidArgument: No method demands it.
+            InvalidArgument: No method requires the permission.
             NotFound: There is no such principal.
         """
         if permission not in self.known:
@@ -144,7 +144,7 @@ class Permissions:
         ]
 
     async def _account(self, caller: Caller, principal_id: str) -> tuple[Policy, list[Binding]]:
-        """The roles, and the bindings of a principal, of one version: of two they could say what neither says."""
+        """The roles and a principal's bindings at one version: mixing two versions could show what neither says."""
         version = caller.policy_version
         for _ in range(READ_TRIES):
             policy = (await self._policies.snapshot(caller.tenant_id, version)).policy
@@ -155,10 +155,10 @@ class Permissions:
         raise Aborted(CHANGING)
 
     async def shares_of(self, caller: Caller, principal_id: str, permission: str) -> list[Share]:
-        """Through what a principal reaches, by a permission, what others own; by the owner.
+        """The shares through which a principal may use a permission on what others own, by owner.
 
         Args:
-            caller: Who asks, and may.
+            caller: Who asks; already authorised.
             principal_id: The member or API key.
             permission: The permission.
         """
@@ -168,18 +168,18 @@ class Permissions:
     # ----------------------------------------------------------------------------------------------- bindings
 
     async def grant(self, caller: Caller, principal_id: str, role: str, expire_time: int | None) -> Binding:
-        """Grants a role to a principal; a binding that exists gets the new end.
+        """Grants a role to a principal; an existing binding gets the new expiry.
 
         Args:
             caller: Who grants it.
             principal_id: The member or API key.
             role: Name of the role.
-            expire_time: When the binding ends by itself; ``None`` for never.
+            expire_time: When the binding expires; ``None`` for never.
 
         Raises:
             NotFound: There is no such principal, or no such role.
-            PermissionDenied: The role holds what the caller does not (``GRANT_EXCEEDS_GRANTER``).
-            FailedPrecondition: The last owner would get an end (``LAST_OWNER``).
+            PermissionDenied: The role has a permission that the caller does not have (``GRANT_EXCEEDS_GRANTER``).
+            FailedPrecondition: The last owner's binding would expire (``LAST_OWNER``).
         """
         draft = await self._recorder.draft(
             caller, events.EVENT_TYPE_ROLE_GRANTED, resource_id=principal_id, extra={"granted": role}
@@ -187,7 +187,7 @@ class Permissions:
         caller.require("binding.grant", "principal", owner_id=principal_id)
         async with self._database.transaction() as transaction:
             created = await self.bind(transaction, caller, principal_id, [role], expire_time)
-            # Under the lock that binding took: a principal that is being removed is gone by now, or not until later.
+            # Under the policy's lock, so that no principal is removed between this check and the commit.
             await self._principal(transaction, caller.tenant_id, principal_id)
             await self._check_owner_left(transaction, caller.tenant_id)
             await self._recorder.record(transaction, draft)
@@ -201,21 +201,21 @@ class Permissions:
         roles: Sequence[str],
         expire_time: int | None = None,
     ) -> int:
-        """Binds roles to a principal inside another use case's transaction, as its caller may.
+        """Binds roles to a principal inside another use case's transaction, within what the caller may grant.
 
         Args:
-            transaction: That use case's.
+            transaction: That use case's transaction.
             caller: Who grants them.
             principal_id: The member or API key.
             roles: Names of the roles.
-            expire_time: When the bindings end by themselves.
+            expire_time: When the bindings expire.
 
         Returns:
-            When they were made.
+            When they were created.
 
         Raises:
             NotFound: There is no such role.
-            PermissionDenied: They hold what the caller does not (``GRANT_EXCEEDS_GRANTER``).
+            PermissionDenied: They have a permission that the caller does not have (``GRANT_EXCEEDS_GRANTER``).
         """
         policy = await change_policy(transaction, caller.tenant_id)
         for role in roles:
@@ -236,13 +236,13 @@ class Permissions:
         return created
 
     async def take(self, caller: Caller, principal_id: str, role: str, *, dry: bool) -> Losses:
-        """Takes a role from a principal.
+        """Removes a role from a principal.
 
         Args:
-            caller: Who takes it.
+            caller: Who removes it.
             principal_id: The member or API key.
             role: Name of the role.
-            dry: Whether only to tell what would change.
+            dry: Whether only to report what would change.
 
         Returns:
             What the principal loses.
@@ -250,7 +250,7 @@ class Permissions:
         Raises:
             NotFound: It does not have the role.
             FailedPrecondition: It is the last owner (``LAST_OWNER``).
-            PermissionDenied: The role holds what the caller does not (``GRANT_EXCEEDS_GRANTER``).
+            PermissionDenied: The role has a permission that the caller does not have (``GRANT_EXCEEDS_GRANTER``).
         """
         draft = await self._recorder.draft(
             caller, events.EVENT_TYPE_ROLE_TAKEN, resource_id=principal_id, extra={"taken": role}
@@ -276,14 +276,14 @@ class Permissions:
     async def bind_first(
         self, transaction: Transaction, tenant_id: str, principal_id: str, role: str, creator_id: str
     ) -> None:
-        """Gives a role to a principal that was just made, without asking what anybody holds.
+        """Binds a role to a principal that has just been created, without checking what the caller holds.
 
         Args:
-            transaction: The one that makes the principal.
-            tenant_id: In which tenant.
-            principal_id: To whom.
-            role: Which role.
-            creator_id: Who makes the principal; empty for the installation itself.
+            transaction: The transaction that creates the principal.
+            tenant_id: The tenant.
+            principal_id: The principal.
+            role: Name of the role.
+            creator_id: Who creates the principal; empty for the installation itself.
         """
         await transaction.execute(
             store.INSERT_BINDING,
@@ -296,10 +296,10 @@ class Permissions:
         )
 
     async def unbind_all(self, transaction: Transaction, tenant_id: str, principal_id: str) -> None:
-        """Takes every role, team and delegation from a principal that is removed, inside that use case's transaction.
+        """Removes all roles, teams and delegations of a principal that is being deleted, in that transaction.
 
         Args:
-            transaction: That use case's.
+            transaction: The transaction that deletes the principal.
             tenant_id: The tenant.
             principal_id: The member or API key.
 
@@ -312,28 +312,28 @@ class Permissions:
         await self._check_owner_left(transaction, tenant_id)
 
     async def keep_owner(self, transaction: Transaction, tenant_id: str) -> None:
-        """Refuses to leave a tenant without an owner who can sign in; at the end of another use case's change.
+        """Refuses to leave a tenant without an owner who can sign in; called last in another use case's change.
 
         Args:
-            transaction: That use case's.
+            transaction: That use case's transaction.
             tenant_id: The tenant.
 
         Raises:
-            FailedPrecondition: None is left (``LAST_OWNER``).
+            FailedPrecondition: No such owner is left (``LAST_OWNER``).
         """
         await change_policy(transaction, tenant_id)
         await self._check_owner_left(transaction, tenant_id)
 
     async def check_not_above(self, caller: Caller, principal_id: str, narrowed: Collection[str] = ()) -> None:
-        """Refuses a caller that would act for a principal who may do more than itself.
+        """Refuses a caller that would act for a principal who may do more than the caller.
 
         Args:
             caller: Who calls.
-            principal_id: For whom it would act.
-            narrowed: The only permissions with which it would do so; empty for all.
+            principal_id: The principal.
+            narrowed: The only permissions that it would use; empty for all.
 
         Raises:
-            PermissionDenied: The principal holds what the caller does not (``GRANT_EXCEEDS_GRANTER``).
+            PermissionDenied: The principal has a permission that the caller does not have (``GRANT_EXCEEDS_GRANTER``).
         """
         bindings = await self.bindings_of(self._database, caller.tenant_id, principal_id)
         check_within(caller, await self.policy(caller), [binding.role for binding in bindings], narrowed or self.known)
@@ -356,6 +356,6 @@ class Permissions:
 
 
 def _shares(held: Holdings, permission: str) -> Iterator[Share]:
-    """The shares that carry a permission to somebody who holds it in what is its own; by the owner."""
+    """The shares that extend a permission that is held with scope OWN, by owner."""
     if held.decide(permission) & Scope.OWN:
         yield from (share for _, share in sorted(held.shares.items()) if share.holds(permission))

@@ -1,4 +1,4 @@
-"""PermissionService: messages to the model and back."""
+"""PermissionService: converts messages to the model and back."""
 
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
@@ -33,19 +33,19 @@ _FIELDS = frozenset({"description", "grants", "inherits"})
 
 
 class _Listed(NamedTuple):
-    """A role with its place in the list."""
+    """A role with its position in the list."""
 
     group: int
-    place: str
+    position: str
     role: Role
 
 
 class PermissionServicer(SharingMethods, rpc.PermissionServiceServicer):
-    """See ``zegel.permission.v1.PermissionService``; its methods about teams and delegations stand in its base.
+    """See ``zegel.permission.v1.PermissionService``; its methods about teams and delegations are in the base class.
 
     Args:
         permissions: The use cases.
-        answers: Earlier answers.
+        answers: Stored answers, for retried calls.
     """
 
     async def ListRoles(self, request: pb.ListRolesRequest, context: Any) -> pb.ListRolesResponse:
@@ -59,7 +59,7 @@ class PermissionServicer(SharingMethods, rpc.PermissionServiceServicer):
         ordered += [_Listed(1, name, role) for name, role in sorted(policy.roles.items())]
         after = asked.start(0, "")
         found = [each for each in ordered if each[:2] > after] if caller.scopes("role.read") & Scope.ANY else []
-        page = asked.cut(found, "group", "place")
+        page = asked.cut(found, "group", "position")
         return pb.ListRolesResponse(
             roles=[_role(each.role) for each in page.items], next_page_token=paging.next_token(request, page)
         )
@@ -191,7 +191,7 @@ class PermissionServicer(SharingMethods, rpc.PermissionServiceServicer):
         )
 
     def _from_role(self, message: pb.Role, fields: Collection[str]) -> Role:
-        """A role from its message: of what may be changed, the fields that are."""
+        """A role from its message, with only the given fields."""
         description, grants, parents = "", frozenset[Grant](), frozenset[str]()
         if "description" in fields:
             description = validation.text(message.description, "role.description", least=0, most=500, lines=True)
@@ -210,9 +210,9 @@ def _named(value: str, field: str) -> str:
 
 
 def _principal(value: str) -> str:
-    """An identifier of a member or an API key; what has not its form becomes a name that nobody has.
+    """An identifier of a member or an API key; a malformed one becomes a name that nobody has.
 
-    So it is refused where, and as, an absent one is.
+    So it is refused in the same way as an absent one.
     """
     return value if is_principal(_named(value, "principal_id")) else UNNAMED
 

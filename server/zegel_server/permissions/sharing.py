@@ -1,9 +1,9 @@
-"""The rules of what others own and counts as a principal's own: teams and delegations. No I/O.
+"""The rules by which what others own counts as a principal's own: teams and delegations. No I/O.
 
 Invariants:
 
-* A share carries work alone: documents, signature requests and their trails.
-* Nobody lets another reach what they do not themselves reach.
+* A share covers only work: documents, signature requests and their trails.
+* Nobody can give another access that they do not have themselves.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,13 +19,13 @@ EVERYTHING: Final = "*"
 
 @dataclass(frozen=True, slots=True)
 class SharedWith:
-    """That what another owns counts as a principal's own: it is in that team, or that member delegates to it.
+    """A reason why what another owns counts as a principal's own: a team that it is in, or a delegation to it.
 
     Attributes:
         owner_id: The team, or the member who delegates.
         delegation_id: The delegation; empty for a team.
-        expire_time: When it ends by itself, in microseconds since the epoch; ``None`` for never.
-        permissions: To which a delegation is narrowed; ``None`` for no narrowing.
+        expire_time: When it expires, in microseconds since the epoch; ``None`` for never.
+        permissions: The permissions a delegation is narrowed to; ``None`` for no narrowing.
     """
 
     owner_id: str
@@ -35,13 +35,13 @@ class SharedWith:
 
     @classmethod
     def of(cls, owner_id: str, delegation_id: str, expire_time: int | None, permissions: str) -> "SharedWith":
-        """One from its row.
+        """Builds one from its row.
 
         Args:
             owner_id: The team, or the member who delegates.
             delegation_id: The delegation; empty for a team.
-            expire_time: When it ends.
-            permissions: As they are stored.
+            expire_time: When it expires.
+            permissions: The permissions as they are stored.
         """
         return cls(owner_id, delegation_id, expire_time, stored_permissions(permissions))
 
@@ -55,7 +55,7 @@ class SharedWith:
 
 
 def is_work(permission: str) -> bool:
-    """Whether a share can carry a permission.
+    """Whether a share can cover a permission.
 
     Args:
         permission: As ``<resource>.<verb>``.
@@ -64,18 +64,18 @@ def is_work(permission: str) -> bool:
 
 
 def check_reaches_all(caller: Caller, owner_id: str, held: Mapping[str, Scope], known: Iterable[str]) -> None:
-    """Refuses to let another reach what somebody owns to a caller that does not itself reach all of it.
+    """Refuses to give another access to what somebody owns, unless the caller has all of that access itself.
 
-    By every permission that the other could use there, and by every one that the caller has and could hand out.
+    That is every permission that the other could use there, and every one that the caller could grant it.
 
     Args:
-        caller: Who lets the other reach it.
-        owner_id: Whose resources.
-        held: What the other holds that counts there.
-        known: Every permission that a method demands.
+        caller: Who gives the access.
+        owner_id: The owner of the resources.
+        held: The permissions of the other that apply there.
+        known: Every permission that a method requires.
 
     Raises:
-        PermissionDenied: The caller does not (``GRANT_EXCEEDS_GRANTER``).
+        PermissionDenied: The caller does not have all of it (``GRANT_EXCEEDS_GRANTER``).
     """
     for permission in sorted(filter(is_work, known)):
         wanted = held.get(permission, Scope.NONE) or caller.decide(permission)
@@ -87,6 +87,6 @@ def stored_permissions(text: str) -> frozenset[str] | None:
     """The permissions that a delegation is narrowed to; ``None`` for no narrowing.
 
     Args:
-        text: As it is stored.
+        text: The permissions as they are stored.
     """
     return None if text == EVERYTHING else frozenset(text.split())

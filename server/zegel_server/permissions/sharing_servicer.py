@@ -1,4 +1,4 @@
-"""The methods of ``PermissionService`` about teams and delegations: messages to the model and back."""
+"""The methods of ``PermissionService`` about teams and delegations: converts messages to the model and back."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -17,7 +17,7 @@ from zegel_server.permissions.teams import Team, TeamMember
 MAX_NAME = 200
 """Characters of a team's name, as the contract says."""
 MAX_NARROWED = 100
-"""Permissions that a delegation is narrowed to, as the contract says."""
+"""Permissions that a delegation can be narrowed to, as the contract says."""
 
 
 class SharingMethods:
@@ -25,7 +25,7 @@ class SharingMethods:
 
     Args:
         permissions: The use cases.
-        answers: Earlier answers.
+        answers: Stored answers, for retried calls.
     """
 
     def __init__(self, permissions: Permissions, answers: Answers) -> None:
@@ -101,7 +101,7 @@ class SharingMethods:
             raise InvalidArgument("expire_time", "must be set", reason="MISSING_FIELD")
 
         async def create(keep: Keep[Delegation]) -> Delegation:
-            # Of a repetition it may be over by now.
+            # Only for a first call: by a retry it may have passed.
             expire_time = validation.future(request.expire_time, "expire_time", most=MAX_LIFETIME)
             narrowed = frozenset(request.permissions)
             return await self._permissions.delegations.create(
@@ -132,10 +132,10 @@ class SharingMethods:
 
 
 def reaches(caller: Caller, permissions: Iterable[str]) -> list[pb.Reach]:
-    """The others in whose resources permissions hold that a caller holds in its own.
+    """The others in whose resources a caller's permissions with scope OWN also apply.
 
     Args:
-        caller: Who.
+        caller: The caller.
         permissions: The permissions to ask for.
     """
     carried: dict[str, list[str]] = {}
@@ -150,7 +150,7 @@ def reach_message(share: Share, permissions: Iterable[str]) -> pb.Reach:
 
     Args:
         share: The share.
-        permissions: What it carries.
+        permissions: The permissions it covers.
     """
     return pb.Reach(
         owner_id=share.owner_id,

@@ -77,7 +77,7 @@ BINDINGS_OF: Final = Statement(
     .where(bindings.c.tenant_id == bind("tenant_id"), bindings.c.principal_id == bind("principal_id"))
     .order_by(bindings.c.role)
 )
-# What others own and counts as a principal's own: by its teams, and by what is delegated to it.
+# The owners whose resources count as a principal's own: its teams, and members who delegate to it.
 SHARED_WITH: Final = Statement(
     select(
         team_members.c.team_id.label("owner_id"),
@@ -108,8 +108,8 @@ BINDINGS: Final = Statement(
     .order_by(bindings.c.principal_id, bindings.c.role)
     .limit(bind("limit"))
 )
-# Who keeps a tenant in somebody's hands: neither a binding with an end nor a key with one, or one that is narrowed;
-# and a member only where members sign in by themselves.
+# The owners who count as being able to sign in: neither a binding nor a key that expires, nor a narrowed key; and a
+# member only if members can sign in by themselves.
 _SIGNS_IN: Final = (
     select(identity_providers.c.tenant_id).where(identity_providers.c.tenant_id == bind("tenant_id")).exists()
 )
@@ -127,7 +127,7 @@ OWNERS: Final = Statement(
 
 
 def _principals(name: str) -> list[Select[Any]]:
-    """Who can act in a tenant: a member, or an API key that stands; by what ``name`` binds."""
+    """Who can act in a tenant: a member, or a valid API key; ``name`` is the parameter."""
     return [
         select(members.c.member_id.label(name)).where(
             members.c.tenant_id == bind("tenant_id"), members.c.member_id == bind(name)
@@ -141,7 +141,7 @@ def _principals(name: str) -> list[Select[Any]]:
 
 
 PRINCIPAL: Final = Statement(union_all(*_principals("principal_id")))
-# Whoever can own work: a principal or a team.
+# Who can own work: a principal or a team.
 OWNER: Final = Statement(
     union_all(
         *_principals("owner_id"),
@@ -167,7 +167,7 @@ ROLES_WITHIN: Final = Statement(
 # ---------------------------------------------------------------------------------------------------------- teams
 
 _TEAM: Final = (teams.c.team_id, teams.c.name, teams.c.create_time, teams.c.revision)
-# A team is its own: who is in it reaches it as it reaches what it owns.
+# A team is its own owner: its principals may act on it as on what it owns.
 TEAM: Final = Statement(
     select(*_TEAM).where(
         teams.c.tenant_id == bind("tenant_id"), teams.c.team_id == bind("team_id"), owned_by(teams.c.team_id)

@@ -1,10 +1,10 @@
-"""Use cases of teams. What a team owns, every principal in it reaches as its own.
+"""Use cases of teams. What a team owns counts as the own of every principal in it.
 
 Invariants:
 
 * A membership is part of the policy: each change raises the policy's version in its own transaction.
-* Nobody adds to a team, itself or another, who does not itself reach what the team owns: by every permission that it or
-  the one added could use there. What it could still grant to the one added is among them.
+* Nobody adds a principal, itself or another, to a team without having all the access to what the team owns that it or
+  the added principal would get, including what it could still grant to that principal.
 """
 
 from collections.abc import Collection
@@ -28,7 +28,7 @@ from zegel_server.permissions.sharing import check_reaches_all
 MAX_TEAMS: Final = 1_000
 """Teams of a tenant."""
 MAX_TEAMS_OF: Final = 50
-"""Teams that one principal is in: a page of what it reaches takes a query for each."""
+"""Teams that one principal is in: a page of a list that it may see takes one query for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Teams:
     Args:
         database: Where the rows are.
         recorder: Records the events.
-        known: Every permission that a method demands.
+        known: Every permission that a method requires.
     """
 
     def __init__(self, database: Database, recorder: Recorder, known: Collection[str]) -> None:
@@ -65,15 +65,15 @@ class Teams:
         self._known = known
 
     async def create(self, caller: Caller, name: str, keep: Keep[Team] = keep_nothing) -> Team:
-        """Makes a team, its maker the first in it.
+        """Creates a team with its creator as the first principal in it.
 
         Args:
-            caller: Who makes it.
+            caller: Who creates it.
             name: Its name.
-            keep: Keeps the result for a repetition of the call.
+            keep: Stores the result for a retry of the call.
 
         Raises:
-            ResourceExhausted: The tenant, or the maker, has as many teams as it may.
+            ResourceExhausted: The tenant has, or the creator is in, the maximum number of teams.
         """
         team = Team(new_id("tea"), name, clock.now())
         draft = await self._recorder.draft(caller, events.EVENT_TYPE_TEAM_CREATED, resource_id=team.team_id)
@@ -81,7 +81,7 @@ class Teams:
             await change_policy(transaction, caller.tenant_id)
             row = await transaction.fetch_one(store.COUNT_TEAMS, tenant_id=caller.tenant_id)
             if row is not None and row.count >= MAX_TEAMS:
-                raise ResourceExhausted("The tenant has as many teams as it may.", limit="teams")
+                raise ResourceExhausted("The tenant has the maximum number of teams.", limit="teams")
             await transaction.execute(
                 store.INSERT_TEAM,
                 team_id=team.team_id,
@@ -96,19 +96,19 @@ class Teams:
         return team
 
     async def get(self, caller: Caller, team_id: str) -> Team:
-        """A team that the caller reaches.
+        """A team that the caller may see.
 
         Args:
             caller: Who asks.
-            team_id: Which.
+            team_id: The team.
 
         Raises:
-            NotFound: There is none, or the caller does not reach it.
+            NotFound: There is no such team, or the caller may not see it.
         """
         return await find_team(self._database, caller, "team.read", team_id)
 
     async def list_page(self, caller: Caller, page: PageRequest) -> Page[Team]:
-        """A page of the teams that the caller reaches, the oldest first.
+        """A page of the teams that the caller may see, oldest first.
 
         Args:
             caller: Who asks.
@@ -128,13 +128,13 @@ class Teams:
 
         Args:
             caller: Who changes it.
-            team_id: Which.
+            team_id: The team.
             name: Its new name; ``None`` to leave it.
             etag: The etag last read; empty to overwrite whatever is there.
 
         Raises:
-            Aborted: It was changed since.
-            NotFound: There is none, or the caller does not reach it.
+            Aborted: The team was changed since.
+            NotFound: There is no such team, or the caller may not change it.
         """
         draft = await self._recorder.draft(caller, events.EVENT_TYPE_TEAM_UPDATED, resource_id=team_id)
         async with self._database.transaction() as transaction:
@@ -153,16 +153,16 @@ class Teams:
         return changed
 
     async def delete(self, caller: Caller, team_id: str, etag: str) -> None:
-        """Deletes a team; what it owned stays the tenant's, and only a permission held in any resource reaches it.
+        """Deletes a team; what it owned stays the tenant's, and only a permission with scope ANY reaches it.
 
         Args:
             caller: Who deletes it.
-            team_id: Which.
-            etag: The etag last read; empty to overlook it.
+            team_id: The team.
+            etag: The etag last read; empty to skip the comparison.
 
         Raises:
-            Aborted: It was changed since.
-            NotFound: There is none, or the caller does not reach it.
+            Aborted: The team was changed since.
+            NotFound: There is no such team, or the caller may not delete it.
         """
         draft = await self._recorder.draft(caller, events.EVENT_TYPE_TEAM_DELETED, resource_id=team_id)
         async with self._database.transaction() as transaction:
@@ -174,18 +174,18 @@ class Teams:
             await self._recorder.record(transaction, draft)
 
     async def add(self, caller: Caller, team_id: str, principal_id: str, expire_time: int | None) -> TeamMember:
-        """Adds a principal to a team; one that is in it gets the new end.
+        """Adds a principal to a team; one that is already in it gets the new expiry.
 
         Args:
             caller: Who adds it.
-            team_id: Which team.
+            team_id: The team.
             principal_id: The member or API key.
-            expire_time: When it leaves by itself; ``None`` for never.
+            expire_time: When the membership expires; ``None`` for never.
 
         Raises:
-            NotFound: There is no such team within the caller's reach, or no such principal.
-            PermissionDenied: The caller does not itself reach what the team owns (``GRANT_EXCEEDS_GRANTER``).
-            ResourceExhausted: The principal is in as many teams as it may.
+            NotFound: There is no such team that the caller may change, or no such principal.
+            PermissionDenied: The caller itself lacks access to what the team owns (``GRANT_EXCEEDS_GRANTER``).
+            ResourceExhausted: The principal is in the maximum number of teams.
         """
         draft = await self._recorder.draft(
             caller,
@@ -197,7 +197,7 @@ class Teams:
             policy = await change_policy(transaction, caller.tenant_id)
             await find_team(transaction, caller, "team.update", team_id)
             named = {"tenant_id": caller.tenant_id, "principal_id": principal_id}
-            # Under the policy's lock: a principal that is being removed is gone by now, or not until later.
+            # Under the policy's lock, so that no principal is removed between this check and the commit.
             if await transaction.fetch_one(store.PRINCIPAL, **named) is None:
                 raise NotFound("principal")
             held = await held_within(transaction, policy, principal_id, self._known)
@@ -212,11 +212,11 @@ class Teams:
 
         Args:
             caller: Who removes it.
-            team_id: Which team.
+            team_id: The team.
             principal_id: The member or API key.
 
         Raises:
-            NotFound: There is no such team within the caller's reach, or the principal is not in it.
+            NotFound: There is no such team that the caller may change, or the principal is not in it.
         """
         draft = await self._recorder.draft(
             caller,
@@ -238,11 +238,11 @@ class Teams:
 
         Args:
             caller: Who asks.
-            team_id: Which team.
+            team_id: The team.
             page: Which page.
 
         Raises:
-            NotFound: There is none, or the caller does not reach it.
+            NotFound: There is no such team, or the caller may not see it.
         """
         await self.get(caller, team_id)
         rows = await self._database.fetch(
@@ -262,7 +262,7 @@ class Teams:
         named = {"tenant_id": caller.tenant_id, "principal_id": principal_id, "team_id": team_id}
         row = await transaction.fetch_one(store.COUNT_OTHER_TEAMS, now=member.create_time, **named)
         if row is not None and row.count >= MAX_TEAMS_OF:
-            raise ResourceExhausted("The principal is in as many teams as it may.", limit="teams_of_principal")
+            raise ResourceExhausted("The principal is in the maximum number of teams.", limit="teams_of_principal")
         await transaction.execute(
             store.UPSERT_TEAM_MEMBER,
             **named,
@@ -277,13 +277,13 @@ async def find_team(reader: Reader, caller: Caller, permission: str, team_id: st
     """A team in whose resources a caller holds a permission.
 
     Args:
-        reader: Where from.
+        reader: The database, or a transaction.
         caller: Who asks.
         permission: As ``<resource>.<verb>``.
-        team_id: Which team.
+        team_id: The team.
 
     Raises:
-        NotFound: There is none, or the caller does not hold the permission there.
+        NotFound: There is no such team, or the caller does not hold the permission there.
     """
     row = await reader.fetch_one(
         store.TEAM, tenant_id=caller.tenant_id, team_id=team_id, owners=caller.reach(permission)

@@ -148,7 +148,7 @@ def test_the_issuer_may_answer_itself(authority: DevelopmentAuthority) -> None:
 def test_an_answer_that_does_not_say_until_when_holds_for_half_an_hour(authority: DevelopmentAuthority) -> None:
     data = answered(authority, authority.responder, lasts=None)
     check(authority, data, moment() + dt.timedelta(minutes=29))
-    with pytest.raises(Unavailable, match="not in force"):
+    with pytest.raises(Unavailable, match="not valid now"):
         check(authority, data, moment() + dt.timedelta(minutes=30))
 
 
@@ -166,8 +166,8 @@ REFUSED: dict[str, tuple[Callable[[DevelopmentAuthority], bytes], str]] = {
         lambda a: answered(a, a.responder, about=a.tls.certificate),
         "not about the seal's certificate",
     ),
-    "of yesterday": (lambda a: answered(a, a.responder, since=dt.timedelta(days=-1)), "not in force"),
-    "of tomorrow": (lambda a: answered(a, a.responder, since=dt.timedelta(days=1)), "not in force"),
+    "of yesterday": (lambda a: answered(a, a.responder, since=dt.timedelta(days=-1)), "not valid now"),
+    "of tomorrow": (lambda a: answered(a, a.responder, since=dt.timedelta(days=1)), "not valid now"),
     "by the seal itself": (lambda a: answered(a, a.seal), "not signed on behalf of the seal's issuer"),
     "by the TLS certificate": (lambda a: answered(a, a.tls), "not signed on behalf of the seal's issuer"),
     "by another issuer's responder": (
