@@ -110,7 +110,7 @@ class EasySandbox:
         self.seen.append(pdf)
         if not pdf.startswith(b"%PDF-"):
             raise FailedPrecondition("The file is not a PDF.", reason="DOCUMENT_UNREADABLE")
-        return Rendition(rendition_of(pdf), PdfFacts((PageFacts(595.0, 842.0),), "1.7", has_form=True))
+        return Rendition(rendition_of(pdf), PdfFacts((PageFacts(595.0, 842.0),), pdf_version="1.7", has_form=True))
 
 
 @dataclass

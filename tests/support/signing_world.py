@@ -89,7 +89,7 @@ class QuickSandbox:
     async def render(self, pdf: bytes) -> Rendition:
         pages = self.pages.get(pdf, (Page(595.0, 842.0),))
         return Rendition(
-            rendition_of(pdf), PdfFacts(tuple(PageFacts(page.width, page.height) for page in pages), "1.7")
+            rendition_of(pdf), PdfFacts(tuple(PageFacts(page.width, page.height) for page in pages), pdf_version="1.7")
         )
 
     async def merge(self, renditions: list[bytes]) -> bytes:

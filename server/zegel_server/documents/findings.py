@@ -7,31 +7,9 @@ Invariants:
 """
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 
-from zegel_server.pdf.model import FoundSignature, PageDifference, PdfFacts
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Findings:
-    """What was found in an original; see ``zegel.document.v1.DocumentFindings`` for what each is."""
-
-    pdf_version: str = ""
-    was_encrypted: bool = False
-    has_form: bool = False
-    has_scripts: bool = False
-    has_hidden_content: bool = False
-    attachment_count: int = 0
-    signatures: tuple[FoundSignature, ...] = ()
-    fonts_substituted: tuple[str, ...] = ()
-    fonts_missing: tuple[str, ...] = ()
-    is_tagged: bool = False
-    has_outline: bool = False
-    link_count: int = 0
-    has_page_labels: bool = False
-    language: str = ""
-    differences: tuple[PageDifference, ...] = ()
-
+from zegel_server.pdf.model import Findings, FoundSignature, PageDifference, PdfFacts
 
 _KNOWN = frozenset(field.name for field in fields(Findings))
 

@@ -81,12 +81,11 @@ class FoundSignature:
     covers_whole_file: bool
 
 
-@dataclass(frozen=True, slots=True)
-class PdfFacts:
-    """What an accepted PDF is, and what of it ends with its rendition.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What was found in an accepted PDF, and what of it ends with its rendition.
 
     Args:
-        pages: Its pages in order; at least one.
         pdf_version: Version in its header, such as ``1.7``.
         was_encrypted: It was encrypted under the empty password, which any reader opens; the rendition is not.
         has_form: It has an AcroForm with fields, or an XFA form; the rendition shows them filled in as they were.
@@ -104,8 +103,7 @@ class PdfFacts:
         differences: Pages whose rendition differs noticeably from the original.
     """
 
-    pages: tuple[PageFacts, ...]
-    pdf_version: str
+    pdf_version: str = ""
     was_encrypted: bool = False
     has_form: bool = False
     has_scripts: bool = False
@@ -120,6 +118,17 @@ class PdfFacts:
     has_page_labels: bool = False
     language: str = ""
     differences: tuple[PageDifference, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PdfFacts(Findings):
+    """What an accepted PDF is.
+
+    Args:
+        pages: Its pages in order; at least one.
+    """
+
+    pages: tuple[PageFacts, ...]
 
     @property
     def has_signatures(self) -> bool:

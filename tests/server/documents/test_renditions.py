@@ -12,12 +12,12 @@ from zegel.segments import SegmentCipher, SegmentError, StreamDecryptor, documen
 from zegel_server.caller import Caller, Scope
 from zegel_server.db import Statement
 from zegel_server.db.schema import document_versions
-from zegel_server.documents.findings import Findings, findings_from_text, findings_to_text
+from zegel_server.documents.findings import findings_from_text, findings_to_text
 from zegel_server.documents.model import Content, Page, UploadSpec
 from zegel_server.edge.paging import PageRequest
 from zegel_server.errors import DataLoss, FailedPrecondition, NotFound, ZegelError
 from zegel_server.ids import new_id
-from zegel_server.pdf.model import FoundSignature, PageDifference, PageFacts, PdfFacts
+from zegel_server.pdf.model import Findings, FoundSignature, PageDifference, PageFacts, PdfFacts
 
 # As a migration from before renditions leaves them.
 _FORGET = Statement(

@@ -105,7 +105,7 @@ def test_any_value_is_of_the_type_or_an_error(value: object) -> None:
     ],
 )
 def test_facts_of_another_shape_are_refused(change: dict[str, object]) -> None:
-    good = dump(PdfFacts((PageFacts(1.0, 2.0),), "1.7"), [])
+    good = dump(PdfFacts((PageFacts(1.0, 2.0),), pdf_version="1.7"), [])
     assert isinstance(good, dict)
     assert load(PdfFacts, good, []).pages == (PageFacts(1.0, 2.0),)
     with pytest.raises(WireError):
