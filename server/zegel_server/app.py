@@ -59,7 +59,6 @@ from zegel_server.signing.ceremony import Ceremony
 from zegel_server.signing.expiry import Expiry
 from zegel_server.signing.links import PendingSignatureCheck, SignerLinks
 from zegel_server.signing.openings import TrailOpenings
-from zegel_server.signing.pictures import Pictures
 from zegel_server.signing.renditions import RequestRenditions
 from zegel_server.signing.sealing import EVIDENCE_WAIT_S, Sealer, SealMaterials
 from zegel_server.signing.sealing_job import sealing_kind
@@ -126,8 +125,9 @@ class Domains:
 
         self.encrypted_store = EncryptedStore(blobs, keys)
         renditions = Renditions(sandbox, self.encrypted_store)
+        trials = renditions.trials
         progress_store = ProgressStore(database, keys, recorder)
-        self.documents = Documents(database, progress_store, recorder, core.permissions.owners)
+        self.documents = Documents(database, progress_store, recorder, core.permissions.owners, trials)
         self.uploads = Uploads(self.encrypted_store, progress_store, renditions)
         self.downloads = Downloads(database, self.encrypted_store, recorder)
         self.scrub = Scrub(database, self.encrypted_store)
@@ -166,6 +166,7 @@ class Domains:
             core.sessions,
             owners=core.permissions.owners,
             renditions=RequestRenditions(signing_documents, sandbox),
+            trials=trials,
         )
         self.signer_links = SignerLinks(database, keys, recorder, core.links, self.signing)
         self.exchange = Exchange(
@@ -180,7 +181,7 @@ class Domains:
             database,
             keys,
             recorder,
-            Pictures(sandbox),
+            trials,
             seal_certificate=lambda: fingerprint(credentials.seal),
         )
         self.expiry = Expiry(database, keys, recorder)
@@ -297,7 +298,9 @@ class App:
     async def _start(self, *, reuse_port: bool) -> Address:
         settings, stack = self.settings, self._stack
         # First, while nothing of gRPC runs: from then on only the zygote forks.
-        sandbox = await stack.enter_async_context(Sandbox(WorkerLimits(concurrency=settings.pdf_workers)))
+        sandbox = await stack.enter_async_context(
+            Sandbox(WorkerLimits(concurrency=settings.pdf_workers), settings.fonts_folder)
+        )
         credentials = open_credentials(settings, self.registry)
         core = self.core = await Core.open(settings, stack)
         await core.policies.warm()

@@ -105,6 +105,9 @@ class Settings(BaseSettings):
     ] = "x-forwarded-for"
 
     pdf_workers: Annotated[int, Field(ge=0, le=64, description="PDF jobs at a time; 0 for one a core.")] = 0
+    fonts_folder: Annotated[
+        Path | None, Field(description="Folder of the Noto project's fonts, for scripts that no package has fonts for.")
+    ] = None
     log_format: Annotated[Literal["json", "console"], Field(description="How log lines look.")] = "json"
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Field(description="Least level told.")] = "info"
 

@@ -41,7 +41,7 @@ from zegel_server.errors import FailedPrecondition
 from zegel_server.ids import new_id
 from zegel_server.jobs.worker import Worker
 from zegel_server.keys.service import Keys
-from zegel_server.pdf.model import PageFacts, PdfFacts, Rendition
+from zegel_server.pdf.model import PageFacts, PdfFacts, Rendition, Stamp, Trial
 from zegel_server.permissions.owners import Owners
 from zegel_server.permissions.policies import Policies
 from zegel_server.storage import BlobInfo, BlobStore, open_blob_store
@@ -111,6 +111,9 @@ class EasySandbox:
         if not pdf.startswith(b"%PDF-"):
             raise FailedPrecondition("The file is not a PDF.", reason="DOCUMENT_UNREADABLE")
         return Rendition(rendition_of(pdf), PdfFacts((PageFacts(595.0, 842.0),), pdf_version="1.7", has_form=True))
+
+    async def try_stamps(self, stamps: list[Stamp]) -> list[Trial]:
+        return [Trial("", "") for _stamp in stamps]
 
 
 @dataclass
@@ -376,6 +379,7 @@ def assemble(
     blobs = TroubledBlobs(open_blob_store((folder / "blobs").as_uri()))
     encrypted_store = EncryptedStore(blobs, keys)
     progress_store = ProgressStore(database, keys, recorder)
+    owners = Owners(Policies(database), ("document.read",))
     renditions = Renditions(sandbox, encrypted_store)
     lasting = {} if lifetime is None else {"lifetime": lifetime}
     return World(
@@ -388,7 +392,7 @@ def assemble(
         encrypted_store=encrypted_store,
         uploads=Uploads(encrypted_store, progress_store, renditions, **lasting),
         downloads=Downloads(database, encrypted_store, recorder),
-        documents=Documents(database, progress_store, recorder, Owners(Policies(database), ("document.read",))),
+        documents=Documents(database, progress_store, recorder, owners, renditions.trials),
         signing_documents=SigningDocuments(database, encrypted_store, keys, renditions),
         remover=Worker(database, [removal_kind(encrypted_store)]),
         scrub=Scrub(database, encrypted_store),

@@ -26,8 +26,9 @@ from zegel_server.edge.idempotency import Answers
 from zegel_server.identity.sessions import Sessions
 from zegel_server.ids import new_id
 from zegel_server.keys.service import Keys
-from zegel_server.pdf.model import CompletionJob, PageFacts, PdfFacts, Rendition, Stamp
+from zegel_server.pdf.model import CompletionJob, PageFacts, PdfFacts, Rendition, Stamp, Trial
 from zegel_server.pdf.sandbox.client import Sandbox
+from zegel_server.pdf.trials import Trials
 from zegel_server.permissions.policies import Policies
 from zegel_server.permissions.service import Permissions
 from zegel_server.signing.ceremony import Ceremony
@@ -35,7 +36,6 @@ from zegel_server.signing.expiry import Expiry
 from zegel_server.signing.field_types import FieldType
 from zegel_server.signing.fields import Field
 from zegel_server.signing.new_request import DocumentChoice, NewRequest, Signer
-from zegel_server.signing.pictures import Pictures
 from zegel_server.signing.renditions import RequestRenditions
 from zegel_server.signing.request import SignatureRequest
 from zegel_server.signing.service import Signing
@@ -98,8 +98,8 @@ class QuickSandbox:
     async def rehearse(self, job: CompletionJob) -> None:
         pass
 
-    async def draw_stamps(self, stamps: list[Stamp]) -> None:
-        pass
+    async def try_stamps(self, stamps: list[Stamp]) -> list[Trial]:
+        return [Trial("", "") for _stamp in stamps]
 
 
 @dataclass
@@ -319,12 +319,13 @@ async def make_world(url: str, folder: Path, sandbox: Sandbox | None = None) -> 
             sessions,
             owners=permissions.owners,
             renditions=RequestRenditions(stored.signing_documents, used),
+            trials=Trials(used),
         ),
         ceremony=Ceremony(
             database,
             keys,
             recorder,
-            Pictures(used),
+            Trials(used),
             seal_certificate=lambda: SEAL_CERTIFICATE,
         ),
         expiry=Expiry(database, keys, recorder),

@@ -24,6 +24,7 @@ from zegel_server.documents.writing import write_whole
 from zegel_server.errors import FailedPrecondition
 from zegel_server.pdf.limits import MAX_PDF_BYTES
 from zegel_server.pdf.model import Rendition
+from zegel_server.pdf.trials import Trials, TryingSandbox
 
 AT_ONCE: Final = 2
 """Documents read back whole at a time: each may take `MAX_PDF_BYTES` of the server's own memory, and its rendition as
@@ -35,7 +36,7 @@ REFUSED: Final = frozenset({"DOCUMENT_UNREADABLE", "DOCUMENT_ENCRYPTED", "DOCUME
 """Reasons for which a document is refused permanently."""
 
 
-class Sandbox(Protocol):
+class Sandbox(TryingSandbox, Protocol):
     """The part of ``pdf.Sandbox`` that this module uses."""
 
     async def render(self, pdf: bytes) -> Rendition:
@@ -92,6 +93,7 @@ class Renditions:
 
     def __init__(self, sandbox: Sandbox, encrypted_store: EncryptedStore) -> None:
         self._sandbox = sandbox
+        self.trials = Trials(sandbox)
         self._encrypted_store = encrypted_store
         self._gate = asyncio.Semaphore(AT_ONCE)
 

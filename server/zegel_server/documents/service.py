@@ -34,6 +34,7 @@ from zegel_server.edge import etags, validation
 from zegel_server.edge.paging import Page, PageRequest
 from zegel_server.errors import Aborted, FailedPrecondition, NotFound
 from zegel_server.ids import last_id
+from zegel_server.pdf.trials import Trials
 from zegel_server.permissions.owners import Owners, check_named
 
 MOVE: Final = "document.move"
@@ -88,11 +89,14 @@ class Documents:
         owners: Checks who may be given a document.
     """
 
-    def __init__(self, database: Database, progress_store: ProgressStore, recorder: Recorder, owners: Owners) -> None:
+    def __init__(
+        self, database: Database, progress_store: ProgressStore, recorder: Recorder, owners: Owners, trials: Trials
+    ) -> None:
         self._database = database
         self._progress_store = progress_store
         self._recorder = recorder
         self._owners = owners
+        self._trials = trials
 
     async def get(self, caller: Caller, document_id: str) -> Document:
         """A document.
@@ -184,6 +188,7 @@ class Documents:
         validation.identifier(document_id, "doc", "document.document_id", "document")
         if title is not None:
             title = validation.text(title, "document.title", most=MAX_TITLE)
+            await self._trials.check_texts([("document.title", title)])
         draft = await self._recorder.draft(caller, events.EVENT_TYPE_DOCUMENT_UPDATED, resource_id=document_id)
         async with self._database.transaction() as transaction:
             row = await self._lock(transaction, caller, "document.update", document_id, etag)

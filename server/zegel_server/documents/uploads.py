@@ -291,6 +291,7 @@ class Uploads:
         self, caller: Caller, spec: UploadSpec, keep: Keep[Upload], *, at_once: bool = False
     ) -> UploadProgress:
         """Begins an upload; its row is inserted later, if possible, once something is stored."""
+        await self._renditions.trials.check_texts([("spec.title", spec.title)])
         if spec.team_id:
             await find_team(self._database, caller, PERMISSION, spec.team_id)
         document_id = spec.document_id or new_id("doc")

@@ -18,6 +18,19 @@ StampKind = Literal["text", "checkbox", "signature", "initials", "date"]
 
 
 @dataclass(frozen=True, slots=True)
+class Trial:
+    """What came of drawing a stamp for trial.
+
+    Args:
+        refusal: Why it cannot be drawn, or would not be seen; empty if it can and would.
+        cluster: The first letter or symbol of its text that no font has; empty if that is not why.
+    """
+
+    refusal: str
+    cluster: str
+
+
+@dataclass(frozen=True, slots=True)
 class PageFacts:
     """One page as a reader shows it.
 

@@ -30,6 +30,8 @@ class Refusal(StrEnum):
     TIME = "time"
     CRASHED = "crashed"
     IMAGE = "image"
+    TEXT = "text"
+    BLANK = "blank"
     STAMP_PLACE = "stamp_place"
     SEAL = "seal"
     DEFECT = "defect"

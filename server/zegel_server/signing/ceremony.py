@@ -10,7 +10,7 @@ Invariants:
 * The last signature, the state ``ALL_SIGNED``, its event and the job to seal it are committed together.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,10 +24,12 @@ from zegel_server.edge.idempotency import Keep, keep_nothing
 from zegel_server.errors import Aborted, FailedPrecondition, NotFound, ResourceExhausted
 from zegel_server.jobs import queue
 from zegel_server.keys.service import Keys
+from zegel_server.pdf.model import Box, Stamp
+from zegel_server.pdf.trials import Trials
 from zegel_server.signing import disclosure, repository, rows, store
+from zegel_server.signing.field_types import SignedBy, draw_value
 from zegel_server.signing.fields import check_text_budget, check_values, filled_at_signing, missing
 from zegel_server.signing.model import Progress, RequestState
-from zegel_server.signing.pictures import Pictures
 from zegel_server.signing.repository import RequestRepository
 from zegel_server.signing.request import CeremonyView, Person, SignatureRequest
 from zegel_server.signing.values import Value, Values, digest_of, text_length
@@ -60,7 +62,7 @@ class Ceremony:
         database: Where the rows are.
         keys: Gives the signers' keys.
         recorder: Records the events.
-        pictures: Checks drawn signatures.
+        trials: Checks that what is filled in can be drawn and seen.
         seal_certificate: Returns the SHA-256, in hex, of the certificate that will seal: the trail names it beforehand.
     """
 
@@ -69,14 +71,14 @@ class Ceremony:
         database: Database,
         keys: Keys,
         recorder: Recorder,
-        pictures: Pictures,
+        trials: Trials,
         *,
         seal_certificate: Callable[[], str],
     ) -> None:
         self._database = database
         self._keys = keys
         self._recorder = recorder
-        self._pictures = pictures
+        self._trials = trials
         self._seal_certificate = seal_certificate
         self._requests = RequestRepository(database, keys)
 
@@ -136,13 +138,7 @@ class Ceremony:
         checked = check_values(read.view.fields, values)
         # Checked before anything costly is done, and again under the lock.
         read.view.request.progress.demand_fillable(read.view.signature_id, clock.now())
-        await self._pictures.check(
-            [
-                (f"values[{index}].mark.drawn_png", value.content)
-                for index, (_, value) in enumerate(values)
-                if isinstance(value.content, bytes)
-            ]
-        )
+        await self._trials.check_stamps(_stamps(read.view, values))
         for _ in range(TRIES):
             try:
                 return await self._fill(caller, read, checked)
@@ -342,3 +338,16 @@ class Ceremony:
             await repository.save(transaction, before, after)
             await self._recorder.record(transaction, draft)
         return CeremonyView(after, read.view.signature_id, read.view.values)
+
+
+def _stamps(view: CeremonyView, values: Sequence[tuple[str, Value]]) -> Iterator[tuple[str, Stamp]]:
+    """What values will be drawn as, and each one's path in the request; values are checked already."""
+    fields = {field.api_id: field for field in view.fields}
+    signed_by = SignedBy("", view.signature_id, "")
+    for index, (api_id, value) in enumerate(values):
+        if not value.text and value.picture is None:
+            continue
+        field = fields[api_id]
+        box = Box(1, 0.0, 0.0, field.width, field.height)
+        path = {"text": "text", "typed": "mark.typed", "drawn": "mark.drawn_png"}[value.kind]
+        yield f"values[{index}].{path}", draw_value(field.type, value, box, signed_by)

@@ -108,6 +108,21 @@ def check_new_request(new: NewRequest) -> NewRequest:
     return checked
 
 
+def shown_texts(new: NewRequest) -> Iterator[tuple[str, str]]:
+    """The texts of a request that its pages show: stamps' captions, and the audit page.
+
+    Args:
+        new: The request, checked.
+
+    Yields:
+        Each text's path in the request, and the text.
+    """
+    yield "title", new.title
+    for index, signer in enumerate(new.signers):
+        yield f"signers[{index}].name", signer.name
+        yield f"signers[{index}].email", signer.email
+
+
 def _count(items: Sequence[object], field: str, least: int, most: int) -> None:
     if len(items) < least:
         raise InvalidArgument(field, "must not be empty", reason="MISSING_FIELD")

@@ -26,11 +26,12 @@ from zegel_server.edge.paging import Page, PageRequest
 from zegel_server.identity.sessions import Sessions
 from zegel_server.ids import last_id
 from zegel_server.keys.service import Keys
+from zegel_server.pdf.trials import Trials
 from zegel_server.permissions.owners import Owners, check_named
 from zegel_server.permissions.teams import find_team
 from zegel_server.signing import repository, store
 from zegel_server.signing.model import Progress
-from zegel_server.signing.new_request import NewRequest, build_request, check_boxes, check_new_request
+from zegel_server.signing.new_request import NewRequest, build_request, check_boxes, check_new_request, shown_texts
 from zegel_server.signing.openings import committed_boxes
 from zegel_server.signing.renditions import RequestRenditions
 from zegel_server.signing.repository import RequestRepository
@@ -60,6 +61,7 @@ class Signing:
         sessions: Opens the signers' sessions.
         owners: Checks who may be given a request.
         renditions: Makes what the signers are shown.
+        trials: Tries the texts that the pages will show.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Signing:
         *,
         owners: Owners,
         renditions: RequestRenditions,
+        trials: Trials,
     ) -> None:
         self._database = database
         self._keys = keys
@@ -80,6 +83,7 @@ class Signing:
         self._sessions = sessions
         self._owners = owners
         self._renditions = renditions
+        self._trials = trials
         self._requests = RequestRepository(database, keys)
 
     async def create(
@@ -108,6 +112,7 @@ class Signing:
             await self._documents.describe(caller, choice.document_id, choice.version) for choice in new.documents
         ]
         check_boxes(new, described)
+        await self._trials.check_texts(shown_texts(new))
         subjects = [await self._keys.subject(caller.tenant_id, signer.email) for signer in new.signers]
         tenant_name = await self._requests.tenant_name(caller.tenant_id)
         sent = build_request(caller, new, described=described, subjects=subjects, tenant_name=tenant_name)

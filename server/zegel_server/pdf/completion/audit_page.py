@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from reportlab.pdfgen.canvas import Canvas
 
-from zegel_server.pdf.fonts.typesetting import draw_text, text_width, wrap_text
+from zegel_server.pdf.fonts.typesetting import cut_text, draw_text, shortened, text_width, wrap_text
 from zegel_server.pdf.model import AuditDocument, AuditEvent, AuditPage, AuditParty
 
 Colour = tuple[float, float, float]
@@ -35,6 +35,9 @@ _BAD_WORDS = {"declined", "expired", "canceled"}
 
 _MAX_CELL_LINES = 12
 """Lines of one cell; a longer text ends in an ellipsis, and is whole in ``audit.jsonl``."""
+
+_MAX_TITLE_LINES = 3
+"""Lines of the title at the head of the first page, likewise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,15 +137,17 @@ class _Cell:
         ]
         if len(found) > _MAX_CELL_LINES:
             line, style = found[_MAX_CELL_LINES - 1]
-            while line and text_width(f"{line} \u2026", style.stack, style.size) > width:
-                line = line[:-1]
-            found = [*found[: _MAX_CELL_LINES - 1], (f"{line} \u2026", style)]
+            found = [*found[: _MAX_CELL_LINES - 1], (shortened(line, style.stack, style.size, width), style)]
         return found
 
 
 def _title(sheet: _Sheet, audit: AuditPage) -> None:
     style = _Style("bold", 19.0, _INK, 24.0)
-    for line in wrap_text(audit.title, style.stack, style.size, _WIDTH)[:3]:
+    lines = wrap_text(audit.title, style.stack, style.size, _WIDTH)
+    if len(lines) > _MAX_TITLE_LINES:
+        last = shortened(lines[_MAX_TITLE_LINES - 1], style.stack, style.size, _WIDTH)
+        lines = [*lines[: _MAX_TITLE_LINES - 1], last]
+    for line in lines:
         sheet.text(_MARGIN, sheet.y, line, style)
         sheet.y -= style.leading
     sheet.y -= 2.0
@@ -289,7 +294,7 @@ def _frame(canvas: Canvas, audit: AuditPage, number: int, count: int) -> None:
     canvas.setFillColorRGB(*_ACCENT)
     draw_text(canvas, _MARGIN, head, "Audit trail", "bold", 9.4)
     canvas.setFillColorRGB(*_MUTED)
-    tenant = wrap_text(audit.tenant_name, "body", 8.6, _WIDTH * 0.7)[0]
+    tenant = cut_text(" ".join(audit.tenant_name.split()), "body", 8.6, _WIDTH * 0.7)
     draw_text(canvas, PAGE_WIDTH - _MARGIN - text_width(tenant, "body", 8.6), head, tenant, "body", 8.6)
     canvas.setStrokeColorRGB(*_ACCENT)
     canvas.setLineWidth(0.8)

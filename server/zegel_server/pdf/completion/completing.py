@@ -105,22 +105,6 @@ def add(job: CompletionJob, rendition: Revision, texts: Texts) -> Added:
     return Added(rendition, numbers, dict(sorted(objects.items())))
 
 
-def draw_for_trial(stamps: list[Stamp]) -> None:
-    """Draw stamps as completing will, and forget what was drawn.
-
-    Args:
-        stamps: The stamps.
-
-    Raises:
-        RefusedError: One cannot be drawn.
-    """
-    canvas = Canvas(BytesIO(), pageCompression=0, invariant=1, initialFontName=PLAIN_FONT)
-    for stamp in stamps:
-        draw_stamp(canvas, replace(stamp, x=0.0, y=0.0), stamp.height)
-        canvas.showPage()
-    canvas.save()
-
-
 def box_of(stamp: Stamp) -> Box:
     """A stamp's box in thousandths of a point.
 

@@ -10,14 +10,24 @@ Invariants:
 
 from io import BytesIO
 
-from PIL import Image
+from PIL import Image, ImageChops, ImageStat
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
-from zegel_server.pdf.fonts.typesetting import draw_text, is_handwriting, text_width, wrap_text
+from zegel_server.pdf.fonts.typesetting import (
+    draw_text,
+    ink_reach,
+    is_handwriting,
+    text_width,
+    unbreakable_words,
+    wrap_text,
+)
 from zegel_server.pdf.limits import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MAX_STAMP_TEXT
 from zegel_server.pdf.model import Stamp
 from zegel_server.pdf.refusal import Refusal, RefusedError
+
+MARKS = frozenset({"signature", "initials"})
+"""Kinds of stamp whose text or picture is what a person signs with."""
 
 INK = (0.07, 0.10, 0.24)
 """Blue-black, as of a pen: what was filled in can be told from what was printed."""
@@ -47,24 +57,52 @@ def draw_stamp(canvas: Canvas, stamp: Stamp, page_height: float) -> None:
         RefusedError: ``STAMP_PLACE`` for a box without size or a text too long, ``IMAGE`` for a picture that is no PNG
             or is too large.
     """
-    if not (stamp.width > 0 and stamp.height > 0) or max(len(stamp.text), len(stamp.caption)) > MAX_STAMP_TEXT:
-        raise RefusedError(Refusal.STAMP_PLACE)
-    bottom = page_height - stamp.y - stamp.height
+    bottom = _bottom(stamp, page_height)
     canvas.saveState()
     canvas.setFillColorRGB(*INK)
     canvas.setStrokeColorRGB(*INK)
     if stamp.kind == "checkbox":
         _draw_check(canvas, stamp, bottom)
-    elif stamp.kind in {"signature", "initials"}:
+    elif stamp.kind in MARKS:
         _draw_signature(canvas, stamp, bottom)
     elif stamp.text:
         _draw_paragraph(canvas, stamp, bottom)
     canvas.restoreState()
 
 
+def draw_mark(canvas: Canvas, stamp: Stamp, page_height: float) -> None:
+    """Draw what a person signs with, as :func:`draw_stamp` does, without the rule and the caption under it.
+
+    Args:
+        canvas: Its page is the page as shown.
+        stamp: What and where, of a kind in :data:`MARKS`.
+        page_height: Height of the page as shown, in points.
+
+    Raises:
+        RefusedError: As :func:`draw_stamp`.
+    """
+    bottom = _bottom(stamp, page_height)
+    canvas.saveState()
+    canvas.setFillColorRGB(*INK)
+    _draw_ink(canvas, stamp, bottom)
+    canvas.restoreState()
+
+
+def _bottom(stamp: Stamp, page_height: float) -> float:
+    """Height of a stamp's lower edge over that of the page."""
+    if not (stamp.width > 0 and stamp.height > 0) or max(len(stamp.text), len(stamp.caption)) > MAX_STAMP_TEXT:
+        raise RefusedError(Refusal.STAMP_PLACE)
+    return page_height - stamp.y - stamp.height
+
+
 def _fit_line(text: str, stack: str, width: float, height: float) -> float:
     """The largest font size at which a text fits into a box as one line."""
-    return min(height / LEADING, width / max(text_width(text, stack, 1.0), 0.01))
+    return min(height / _leading(text, stack), width / max(text_width(text, stack, 1.0), 0.01))
+
+
+def _leading(text: str, stack: str) -> float:
+    """From one line to the next, as a share of the font size: more for scripts that stack their letters."""
+    return max(LEADING, sum(ink_reach(text, stack)))
 
 
 def fit_paragraph(text: str, stack: str, width: float, height: float, largest: float) -> tuple[float, list[str]]:
@@ -80,9 +118,10 @@ def fit_paragraph(text: str, stack: str, width: float, height: float, largest: f
 
     def lines_at(size: float) -> list[str] | None:
         lines = wrap_text(text, stack, size, width)
-        whole = size <= _BREAK_WORDS_BELOW or all(text_width(word, stack, size) <= width for word in text.split())
-        return lines if whole and len(lines) * size * LEADING <= height else None
+        whole = size <= _BREAK_WORDS_BELOW or all(text_width(word, stack, size) <= width for word in words)
+        return lines if whole and len(lines) * size * leading <= height else None
 
+    words, leading = unbreakable_words(text), _leading(text, stack)
     best = (_SMALLEST_TEXT, wrap_text(text, stack, _SMALLEST_TEXT, width))
     low, high = _SMALLEST_TEXT, largest
     if (found := lines_at(largest)) is not None:
@@ -100,11 +139,12 @@ def _draw_paragraph(canvas: Canvas, stamp: Stamp, bottom: float) -> None:
     inset = min(2.0, stamp.width * 0.04)
     width = stamp.width - 2 * inset
     size, lines = fit_paragraph(stamp.text, "body", width, stamp.height, min(_LARGEST_TEXT, stamp.height * 0.72))
-    block = (len(lines) - 1) * size * LEADING + size * _CAP_HEIGHT
+    leading = _leading(stamp.text, "body")
+    block = (len(lines) - 1) * size * leading + size * _CAP_HEIGHT
     base = bottom + (stamp.height + block) / 2 - size * _CAP_HEIGHT
     for line in lines:
         draw_text(canvas, stamp.x + inset, base, line, "body", size)
-        base -= size * LEADING
+        base -= size * leading
 
 
 def _draw_check(canvas: Canvas, stamp: Stamp, bottom: float) -> None:
@@ -128,20 +168,10 @@ def _draw_check(canvas: Canvas, stamp: Stamp, bottom: float) -> None:
 
 
 def _draw_signature(canvas: Canvas, stamp: Stamp, bottom: float) -> None:
-    captions = stamp.caption.split("\n") if stamp.caption else []
-    small = min(6.5, stamp.height * 0.13)
+    captions = _captions(stamp)
+    small = _caption_size(stamp)
     sizes = [_fit_line(line, "body", stamp.width, small * LEADING) for line in captions]
-    foot = len(captions) * small * LEADING + (small * 0.55 if captions else 0.0)
-    rule = bottom + foot
-    gap = min(1.0, stamp.height * 0.05)
-    ink_height = stamp.height - foot - gap
-    if stamp.image is None:
-        # Handwriting is drawn large: its small letters reach half the height of its capitals, and its tails hang below.
-        size = min(_LARGEST_HAND, _fit_line(stamp.text, "hand", stamp.width * 0.96, ink_height))
-        base = rule + size * (0.27 if is_handwriting(stamp.text) else 0.36)
-        draw_text(canvas, stamp.x + stamp.width * 0.02, base, stamp.text, "hand", size)
-    else:
-        _draw_picture(canvas, stamp.image, (stamp.x, rule + gap, stamp.width, ink_height))
+    rule, gap = _draw_ink(canvas, stamp, bottom)
     canvas.setStrokeColorRGB(*_RULE)
     canvas.setLineWidth(gap / 2)
     canvas.line(stamp.x, rule, stamp.x + stamp.width, rule)
@@ -150,6 +180,31 @@ def _draw_signature(canvas: Canvas, stamp: Stamp, bottom: float) -> None:
     for line, size in zip(captions, sizes, strict=True):
         base -= small * (1.0 if line is captions[0] else LEADING)
         draw_text(canvas, stamp.x, base, line, "body", size)
+
+
+def _captions(stamp: Stamp) -> list[str]:
+    return stamp.caption.split("\n") if stamp.caption else []
+
+
+def _caption_size(stamp: Stamp) -> float:
+    return min(6.5, stamp.height * 0.13)
+
+
+def _draw_ink(canvas: Canvas, stamp: Stamp, bottom: float) -> tuple[float, float]:
+    """Draw the mark itself; returns where the rule under it goes, and the gap between them."""
+    captions, small = _captions(stamp), _caption_size(stamp)
+    foot = len(captions) * small * LEADING + (small * 0.55 if captions else 0.0)
+    rule = bottom + foot
+    gap = min(1.0, stamp.height * 0.05)
+    ink_height = stamp.height - foot - gap
+    if stamp.image is None:
+        # Handwriting is drawn large: its small letters reach half the height of its capitals, and its tails hang below.
+        size = min(_LARGEST_HAND, _fit_line(stamp.text, "hand", stamp.width * 0.96, ink_height))
+        base = rule + size * (0.27 if is_handwriting(stamp.text) else max(0.36, ink_reach(stamp.text, "hand")[1]))
+        draw_text(canvas, stamp.x + stamp.width * 0.02, base, stamp.text, "hand", size)
+    else:
+        _draw_picture(canvas, stamp.image, (stamp.x, rule + gap, stamp.width, ink_height))
+    return rule, gap
 
 
 def _draw_picture(canvas: Canvas, data: bytes, box: tuple[float, float, float, float]) -> None:
@@ -169,8 +224,32 @@ def _decode(data: bytes) -> Image.Image:
         picture = Image.open(BytesIO(data), formats=["PNG"])
         if picture.width * picture.height > MAX_IMAGE_PIXELS:
             raise RefusedError(Refusal.IMAGE)
-        colours = picture.convert("RGBA")
+        colours = _colours(picture)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         raise RefusedError(Refusal.IMAGE) from None
-    ink = colours.getchannel("A").getbbox()
-    return colours.crop(ink) if ink else colours
+    cover = colours.getchannel("A")
+    ink = cover.getbbox()
+    if ink is None:
+        return colours
+    # Clear pixels have a colour too, which shows at the edges of what they surround: that of the ink then.
+    plain = Image.new("RGB", colours.size, tuple(round(value) for value in ImageStat.Stat(colours, cover).mean[:3]))
+    plain.paste(colours.convert("RGB"), mask=cover.point(lambda value: 255 if value else 0))
+    plain.putalpha(cover)
+    return plain.crop(ink)
+
+
+def _colours(picture: Image.Image) -> Image.Image:
+    """A picture's colours and how far they cover, in eight bits each."""
+    if not picture.mode.startswith("I"):
+        return picture.convert("RGBA")
+    # Greys of 16 bits: Pillow would take all but the darkest for white.
+    little_endian = picture.convert("I;16").tobytes()
+    high, low = (Image.frombytes("L", picture.size, little_endian[part::2]) for part in (1, 0))
+    clear = picture.info.get("transparency")
+    if clear is None:
+        return high.convert("RGBA")
+    same = [
+        part.point([0 if value == wanted else 255 for value in range(256)])
+        for part, wanted in ((high, clear >> 8), (low, clear & 255))
+    ]
+    return Image.merge("RGBA", (high, high, high, ImageChops.lighter(*same)))

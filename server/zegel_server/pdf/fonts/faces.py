@@ -27,7 +27,7 @@ from fontTools.ttLib import TTFont
 from reportlab.pdfbase import _fontdata
 
 from zegel_server.pdf.comparison import drawing
-from zegel_server.pdf.fonts.outlines import cjk_font
+from zegel_server.pdf.fonts.registry import cjk_font
 
 STANDARD = (
     *("Helvetica", "Helvetica-Bold", "Helvetica-Oblique", "Helvetica-BoldOblique"),

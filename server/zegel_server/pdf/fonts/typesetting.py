@@ -1,57 +1,51 @@
-"""The fonts of what Zegel draws itself, and text set in them.
+"""Text set in the fonts of what Zegel draws itself.
 
-All are under the SIL Open Font Licence and come from packages; each PDF embeds the glyphs it uses. A stack is a list
-of fonts: a character is set in the first that has it.
+A stack gives the fonts of Latin, Greek and Cyrillic; every other script has its own, the same in all stacks
+(:mod:`zegel_server.pdf.fonts.registry`).
 
-* ``body``, ``bold``: Noto Sans (Latin, Greek, Cyrillic), then FiraGO (Arabic, Hebrew, Devanagari, Thai, Georgian),
-  then Cascadia Mono (symbols), then Noto Sans CJK (Chinese, Japanese, Korean);
+* ``body``, ``bold``: Noto Sans;
 * ``mono``: Cascadia Mono, for identifiers and hashes;
-* ``hand``: Caveat (Latin, Cyrillic), then the italics of the above, for typed signatures.
+* ``hand``: Caveat, then the italics of Noto Sans, for typed signatures.
 
 Invariants:
 
-* No character is dropped: one that no font has is set as U+FFFD, which can be seen.
-* Combining marks stay in the font of their base; scripts that join or reorder are shaped by HarfBuzz.
+* No character is dropped: one that no font has is set as its number, such as ``[U+12000]``. What is filled in is held
+  to have none (:func:`unshown`), so that this is for what came by another way.
 * Characters that are invisible and only steer (direction overrides and the like) are not set, so that a name cannot
   make the text after it read differently.
 * What a reader does not show as plain glyphs (shaped or drawn text) says its characters all the same, for search,
   copying and screen readers.
 """
 
-import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from importlib import resources
 from io import BytesIO
-from itertools import groupby
 
-import pymupdf_fonts  # type: ignore[import-untyped]
 from reportlab.pdfbase import pdfmetrics
-from reportlab.pdfbase.ttfonts import TTFont, shapeStr
+from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 
-from zegel_server.pdf.fonts.outlines import draw_outlined, outlined_characters, outlined_width
+from zegel_server.pdf.fonts import registry, shaping
+from zegel_server.pdf.fonts.itemizing import Stretch, itemize, plain_fonts, prepare, stacks
+from zegel_server.pdf.fonts.shaping import Glyph, draw_glyphs, glyphs_width, has_ink, shape
+from zegel_server.pdf.fonts.unicode_text import (
+    COMMON,
+    LEFT_TO_RIGHT_MARK,
+    RIGHT_TO_LEFT_MARK,
+    clusters,
+    reads_right_to_left,
+    unbreakable_parts,
+)
 
 PLAIN_FONT = "notos"
 """What a canvas begins with, so that no page names a font that is not embedded."""
 
-_OUTLINED = "notocjk"
-"""A CFF font, which reportlab cannot embed: its glyphs are drawn as shapes, with the text laid under them."""
-
-_STACKS = {
-    "body": ("notos", "figo", "cascadia", _OUTLINED),
-    "bold": ("notosbo", "figbo", "cascadia", _OUTLINED),
-    "mono": ("cascadia", "notos", "figo", _OUTLINED),
-    "hand": ("caveat", "notosit", "figit", "cascadia", _OUTLINED),
-}
-_MISSING = "\ufffd"
 _CACHED_WIDTHS = 65_536
 """Words and characters whose widths are kept: those of some hundred pages of text."""
-_RIGHT_TO_LEFT = {"R", "AL"}
-_SHAPED_BLOCKS = ((0x0590, 0x08FF), (0x0900, 0x0DFF), (0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF))
-"""Scripts whose letters join, stack or reorder: Hebrew to Arabic, the Indic ones, Thai and Lao, Burmese, Khmer."""
+
+ELLIPSIS = "\u2026"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,46 +54,45 @@ class Run:
 
     Args:
         font: Name of the font.
-        text: The characters, in the order they are read.
-        shaped: Whether HarfBuzz sets it.
+        stretch: The characters.
     """
 
     font: str
-    text: str
-    shaped: bool
+    stretch: Stretch
+
+    @property
+    def text(self) -> str:
+        """The characters, in the order they are read."""
+        return self.stretch.text
 
     def width(self, size: float) -> float:
         """Width in points at a font size in points."""
-        if self.font == _OUTLINED:
-            return outlined_width(self.text, size)
-        if not self.shaped:
+        if self.stretch.plain or self.stretch.face is None:
             return float(pdfmetrics.stringWidth(self.text, self.font, size))
-        glyphs = shapeStr(self.text, self.font, size, force=True)
-        return float(sum(glyph.x_advance for glyph in glyphs.__shapeData__)) * size / 1000
+        return glyphs_width(self.stretch.face, _glyphs(self.stretch), size)
 
     def draw(self, canvas: Canvas, x: float, y: float, size: float) -> None:
         """Set it with its left end at a point."""
-        if self.font == _OUTLINED:
-            with _spoken(canvas, self.text):
-                draw_outlined(canvas, x, y, self.text, size)
-            return
-        canvas.setFont(self.font, size)
-        if not self.shaped:
+        face = self.stretch.face
+        if self.stretch.plain or face is None:
+            canvas.setFont(self.font, size)
             canvas.drawString(x, y, self.text)
             return
         with _spoken(canvas, self.text):
-            canvas.drawString(x, y, shapeStr(self.text, self.font, size, force=True))
+            draw_glyphs(canvas, x, y, self.text, face, _glyphs(self.stretch), size)
 
 
 def preload() -> None:
-    """Load all fonts."""
-    for stack in _STACKS.values():
-        for name in stack:
-            _characters(name)
+    """Load the fonts of the stacks, and map all others."""
+    registry.preload()
+    for stack in stacks():
+        for name in plain_fonts(stack):
+            _register(name)
+        set_text("Ana \u5e7e", stack)
 
 
 def set_text(text: str, stack: str) -> list[Run]:
-    """Prepare one line of text for drawing, in lines that run from left to right.
+    """Prepare one line of text for drawing.
 
     Args:
         text: Any text; line breaks and tabs count as spaces.
@@ -108,22 +101,61 @@ def set_text(text: str, stack: str) -> list[Run]:
     Returns:
         Its runs from left to right.
     """
+    first = plain_fonts(stack)[0]
+    _register(first)
     if text.isascii() and text.isprintable():  # most of it, and each stack's first font has all of that
-        return [Run(_STACKS[stack][0], text, shaped=False)]
-    pieces = [(_font(cluster, stack), cluster) for cluster in _clusters(_visible(text))]
-    last_resort = _font(_MISSING, stack) or _STACKS[stack][0]
-    named = [(font or last_resort, cluster if font else _MISSING) for font, cluster in pieces]
-    runs: list[Run] = []
-    for right_to_left, part in groupby(_directed(named), key=lambda item: item[2]):
-        fonts = [(font, "".join(item[1] for item in items)) for font, items in groupby(part, key=lambda item: item[0])]
-        found = [Run(font, text, shaped=right_to_left or _needs_shaping(text)) for font, text in fonts]
-        runs.extend(reversed(found) if right_to_left else found)
-    return runs
+        return [Run(first, Stretch(text, COMMON, False, None, plain=True))]
+    return [_run(stretch, stack) for stretch in itemize(prepare(text), stack)]
+
+
+def unshown(text: str) -> str:
+    """What of a text cannot be shown.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        The first cluster that no font has; nothing if all can be shown.
+    """
+    if text.isascii():
+        return ""
+    for stretch in itemize(prepare(text), "body"):
+        if stretch.face is None:
+            return clusters(stretch.text)[0]
+    return ""
+
+
+def leaves_ink(text: str, stack: str) -> bool:
+    """Whether anything of a text can be seen.
+
+    Args:
+        text: Any text.
+        stack: Name of a stack of fonts.
+    """
+    return any(
+        stretch.face is None or has_ink(stretch.face, _glyphs(stretch)) for stretch in itemize(prepare(text), stack)
+    )
+
+
+@lru_cache(maxsize=_CACHED_WIDTHS)
+def ink_reach(text: str, stack: str) -> tuple[float, float]:
+    """How far a line reaches above and below its base line, where it has letters that may reach far.
+
+    Args:
+        text: The line.
+        stack: Name of a stack of fonts.
+
+    Returns:
+        Both as shares of the font size; 0 where all letters are those of Latin, Greek and Cyrillic.
+    """
+    stretches = [run.stretch for run in set_text(text, stack) if not run.stretch.plain]
+    reaches = [shaping.ink_reach(each.face, _glyphs(each)) for each in stretches if each.face is not None]
+    return max((up for up, _down in reaches), default=0.0), max((down for _up, down in reaches), default=0.0)
 
 
 def is_handwriting(text: str) -> bool:
     """Whether the ``hand`` stack sets all of a text in its handwriting font, whose tails are short."""
-    return all(run.font == _STACKS["hand"][0] for run in set_text(text, "hand"))
+    return all(run.font == plain_fonts("hand")[0] for run in set_text(text, "hand"))
 
 
 def text_width(text: str, stack: str, size: float) -> float:
@@ -154,7 +186,8 @@ def draw_text(  # noqa: PLR0917 - reads like the canvas's own calls
         Its width in points.
     """
     start = x
-    for run in set_text(text, stack):
+    runs = set_text(text, stack)
+    for run in runs:
         run.draw(canvas, x, y, size)
         x += run.width(size)
     return x - start
@@ -170,36 +203,105 @@ def wrap_text(text: str, stack: str, size: float, width: float) -> list[str]:
         width: Longest line in points.
 
     Returns:
-        At least one line.
+        At least one line. Each begins with a mark of its paragraph's direction where it would be read in another.
     """
-    return [line for paragraph in text.split("\n") for line in _wrap_paragraph(paragraph, stack, size, width)]
+    found = []
+    for paragraph in text.split("\n"):
+        back = reads_right_to_left(paragraph)
+        lines = _wrap_paragraph(paragraph, stack, size, width)
+        mark = RIGHT_TO_LEFT_MARK if back else LEFT_TO_RIGHT_MARK
+        found += [line if reads_right_to_left(line) is back else mark + line for line in lines]
+    return found
+
+
+def unbreakable_words(text: str) -> list[str]:
+    """The parts of a text that stay together in a line unless its print is small.
+
+    Args:
+        text: The text.
+    """
+    return [part for word in text.split() for part in _parts(word)]
+
+
+def cut_text(text: str, stack: str, size: float, width: float) -> str:
+    """Cut a line that is too long, with a sign that it was.
+
+    Args:
+        text: The line.
+        stack: Name of a stack of fonts.
+        size: Font size in points.
+        width: Longest line in points.
+
+    Returns:
+        The line, or as much of it as there is room for, and an ellipsis.
+    """
+    if text_width(text, stack, size) <= width:
+        return text
+    return shortened(text, stack, size, width)
+
+
+def shortened(text: str, stack: str, size: float, width: float) -> str:
+    """A line that ends in an ellipsis, as something after it is left out.
+
+    Args:
+        text: The line.
+        stack: Name of a stack of fonts.
+        size: Font size in points.
+        width: Longest line in points.
+    """
+    parts = clusters(text)
+    while parts and text_width(f"{''.join(parts).rstrip()} {ELLIPSIS}", stack, size) > width:
+        parts.pop()
+    return f"{''.join(parts).rstrip()} {ELLIPSIS}"
 
 
 def _wrap_paragraph(text: str, stack: str, size: float, width: float) -> list[str]:
     lines: list[str] = []
     line, used, space = "", 0.0, text_width(" ", stack, size)
     for word in text.split():
-        wide = text_width(word, stack, size)
-        if line and used + space + wide <= width:
-            line, used = f"{line} {word}", used + space + wide
-            continue
-        if line:
-            lines.append(line)
-        *whole, line = _break_word(word, stack, size, width) if wide > width else [word]
-        lines.extend(whole)
-        used = wide if not whole else text_width(line, stack, size)
+        for index, part in enumerate(_parts(word)):
+            gap, between = (space, " ") if line and index == 0 else (0.0, "")
+            wide = text_width(part, stack, size)
+            if line and used + gap + wide <= width:
+                line, used = f"{line}{between}{part}", used + gap + wide
+                continue
+            if line:
+                lines.append(line)
+            *whole, line = _break_word(part, stack, size, width) if wide > width else [part]
+            lines.extend(whole)
+            used = wide if not whole else text_width(line, stack, size)
     return [*lines, line] if line or not lines else lines
+
+
+def _parts(word: str) -> list[str]:
+    """What of a word stays together: all of it where words have spaces between them."""
+    if all(ord(char) < 0x0E00 for char in word):  # noqa: PLR2004 - Thai is the first that has none
+        return [word]
+    return unbreakable_parts(word)
 
 
 def _break_word(word: str, stack: str, size: float, width: float) -> list[str]:
     parts, part, used = [], "", 0.0
-    for cluster in _clusters(word):
+    for cluster in clusters(word):
         wide = text_width(cluster, stack, size)
         if part and used + wide > width:
             parts.append(part)
             part, used = "", 0.0
         part, used = part + cluster, used + wide
     return [*parts, part]
+
+
+def _run(stretch: Stretch, stack: str) -> Run:
+    if stretch.face is None:
+        numbers = "".join(f"[U+{ord(char):04X}]" for char in stretch.text)
+        return Run(plain_fonts(stack)[0], Stretch(numbers, COMMON, False, None, plain=True))
+    if stretch.plain:
+        _register(stretch.face.name)
+    return Run(stretch.face.name, stretch)
+
+
+def _glyphs(stretch: Stretch) -> tuple[Glyph, ...]:
+    return shape(stretch.face, stretch.text, stretch.script, right_to_left=stretch.right_to_left)
 
 
 @contextmanager
@@ -212,65 +314,6 @@ def _spoken(canvas: Canvas, text: str) -> Iterator[None]:
 
 
 @cache
-def _characters(name: str) -> frozenset[int]:
-    """Load and register a font; the characters it has."""
-    if name == _OUTLINED:
-        return outlined_characters()
-    if name == "caveat":
-        data = (resources.files("fontpkg_caveat") / "files" / "Caveat[wght].ttf").read_bytes()
-    else:
-        data = pymupdf_fonts.myfont(name)
-    font = TTFont(name, BytesIO(data), asciiReadable=False)
-    pdfmetrics.registerFont(font)
-    return frozenset(font.face.charToGlyph)
-
-
-def _font(cluster: str, stack: str) -> str | None:
-    return next((name for name in _STACKS[stack] if all(ord(char) in _characters(name) for char in cluster)), None)
-
-
-def _visible(text: str) -> str:
-    """The text in its composed form, without what only steers, and with plain spaces."""
-    composed = unicodedata.normalize("NFC", text)
-    spaced = "".join(" " if char.isspace() else char for char in composed)
-    return "".join(char for char in spaced if unicodedata.category(char) not in {"Cc", "Cf"})
-
-
-def _clusters(text: str) -> Iterator[str]:
-    cluster = ""
-    for char in text:
-        if cluster and not unicodedata.category(char).startswith("M"):
-            yield cluster
-            cluster = ""
-        cluster += char
-    if cluster:
-        yield cluster
-
-
-def _strong(cluster: str) -> str | None:
-    direction = unicodedata.bidirectional(cluster[0])
-    return direction if direction in {"L", "R", "AL"} else None
-
-
-def _directed(pieces: list[tuple[str, str]]) -> list[tuple[str, str, bool]]:
-    """Give each cluster its direction; what has none of its own takes it from both sides, if they agree."""
-    strong = [_strong(cluster) for _font_name, cluster in pieces]
-    before: list[str | None] = []
-    last: str | None = None
-    for direction in strong:
-        last = direction or last
-        before.append(last)
-    after: list[str | None] = []
-    last = None
-    for direction in reversed(strong):
-        last = direction or last
-        after.append(last)
-    both = zip(before, reversed(after), strict=True)
-    flags = [left in _RIGHT_TO_LEFT and right in _RIGHT_TO_LEFT for left, right in both]
-    return [(font, cluster, flag) for (font, cluster), flag in zip(pieces, flags, strict=True)]
-
-
-def _needs_shaping(text: str) -> bool:
-    return any(low <= ord(char) <= high for char in text for low, high in _SHAPED_BLOCKS) or any(
-        unicodedata.combining(char) for char in text
-    )
+def _register(name: str) -> None:
+    """Make a font known to reportlab."""
+    pdfmetrics.registerFont(TTFont(name, BytesIO(registry.font_data(name)), asciiReadable=False))

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from zegel_server.pdf.completion import completing, examining
+from zegel_server.pdf.completion import completing, examining, trial
 from zegel_server.pdf.completion.sealing import SealSpec, seal_rendition
-from zegel_server.pdf.fonts import embedding
+from zegel_server.pdf.fonts import embedding, registry
 from zegel_server.pdf.fonts import typesetting as fonts
 from zegel_server.pdf.limits import MAX_CALL_BYTES
 from zegel_server.pdf.model import Box, CompletionJob, Stamp
@@ -142,11 +142,16 @@ class _Channel:
         return bytes(data)
 
 
-def preload() -> None:
-    """Load everything that jobs share, before any fork."""
+def preload(fonts_folder: str = "") -> None:
+    """Load everything that jobs share, before any fork.
+
+    Args:
+        fonts_folder: Folder of further fonts; empty for none.
+    """
     source.set_library_limits()
     for name in _LOADED_LATE:
         importlib.import_module(name)
+    registry.use_folder(Path(fonts_folder) if fonts_folder else None)
     fonts.preload()
     embedding.preload()
     completing.preload()
@@ -194,8 +199,7 @@ def _do(kind: str, body: object, blobs: list[bytes], channel: _Channel, granted:
         examining.rehearse(load(RehearseJob, body, blobs).job)
         return None
     if kind == "stamps":
-        completing.draw_for_trial(load(StampsJob, body, blobs).stamps)
-        return None
+        return [trial.try_stamp(stamp) for stamp in load(StampsJob, body, blobs).stamps]
     if kind == "confinement":
         return sorted(granted)
     raise WireError("unknown job")

@@ -21,6 +21,7 @@ import re
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -39,7 +40,7 @@ from zegel_server.pdf.limits import (
     MAX_TIMESTAMP_CALLS,
     WorkerLimits,
 )
-from zegel_server.pdf.model import Box, CompletionJob, PageFacts, Rendition, Stamp
+from zegel_server.pdf.model import Box, CompletionJob, PageFacts, Rendition, Stamp, Trial
 from zegel_server.pdf.refusal import REASONS, Refusal
 from zegel_server.pdf.sandbox.process import Child, ZygoteGoneError, ZygoteProcess
 from zegel_server.pdf.sandbox.wire import PREFIX, WireError, header_length, load, pack, parse_header
@@ -68,10 +69,12 @@ class Sandbox:
 
     Args:
         limits: What a job may use, and how many run at a time.
+        fonts: A folder of fonts for scripts that no package has fonts for.
     """
 
-    def __init__(self, limits: WorkerLimits | None = None) -> None:
+    def __init__(self, limits: WorkerLimits | None = None, fonts: Path | None = None) -> None:
         self._limits = limits or WorkerLimits()
+        self._fonts = fonts
         self._slots = asyncio.Semaphore(self._limits.concurrency or len(os.sched_getaffinity(0)))
         self._starting = asyncio.Lock()
         self._zygote: ZygoteProcess | None = None
@@ -142,18 +145,21 @@ class Sandbox:
         _check_job(job)
         await self._run("rehearse", {"job": job}, type(None))
 
-    async def draw_stamps(self, stamps: list[Stamp]) -> None:
-        """Draw stamps for trial.
+    async def try_stamps(self, stamps: list[Stamp]) -> list[Trial]:
+        """Draw stamps for trial, and look whether they show.
 
         Args:
             stamps: The stamps.
 
+        Returns:
+            What came of each, in their order.
+
         Raises:
-            InvalidArgument: A picture is not a PNG within the limits, or a box has no size.
+            InvalidArgument: They are more, or have more text, than a request may.
             Unavailable: The worker stopped; trying again may help.
         """
         _check_stamps(stamps)
-        await self._run("stamps", {"stamps": stamps}, type(None))
+        return await self._run("stamps", {"stamps": stamps}, list[Trial])
 
     async def complete(self, job: CompletionJob, spec: "SealSpec", sign: Callback, timestamp: Callback) -> "Sealed":
         """Complete a rendition and seal it; the keys and the network stay in this process.
@@ -213,7 +219,7 @@ class Sandbox:
                 await self._zygote.stop()
                 self._zygote = None
             if self._zygote is None:
-                self._zygote = await ZygoteProcess.start(self._limits)
+                self._zygote = await ZygoteProcess.start(self._limits, self._fonts)
             return self._zygote
 
     async def _run(self, kind: str, body: object, result: type[_T], calls: Mapping[str, Callback] | None = None) -> _T:

@@ -59,8 +59,12 @@ class ZygoteProcess:
         asyncio.get_running_loop().add_reader(control, self._read)
 
     @classmethod
-    async def start(cls, limits: WorkerLimits) -> Self:
+    async def start(cls, limits: WorkerLimits, fonts: Path | None) -> Self:
         """Start a zygote and wait until it takes jobs.
+
+        Args:
+            limits: What a job may use.
+            fonts: A folder of fonts for scripts that no package has fonts for.
 
         Raises:
             Unavailable: It does not start in time.
@@ -75,6 +79,7 @@ class ZygoteProcess:
                 "zegel_server.pdf.sandbox.zygote",
                 str(theirs.fileno()),
                 json.dumps(dataclasses.asdict(limits)),
+                *([str(fonts)] if fonts else []),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.DEVNULL,  # a library's warning may quote the document

@@ -1,8 +1,9 @@
 """The zygote: a small process that forks one sandboxed child for each PDF job.
 
-``python -m zegel_server.pdf.sandbox.zygote CONTROL LIMITS`` is started by :mod:`zegel_server.pdf.sandbox.client` by
-fork and exec, which is safe beside gRPC; a bare fork of a process with gRPC's threads is not. It loads the PDF
-libraries once, and a job's child is then a copy-on-write fork of it: milliseconds instead of a second.
+``python -m zegel_server.pdf.sandbox.zygote CONTROL LIMITS [FONTS]`` is started by
+:mod:`zegel_server.pdf.sandbox.client` by fork and exec, which is safe beside gRPC; a bare fork of a process with gRPC's
+threads is not. It loads the PDF libraries once, and a job's child is then a copy-on-write fork of it: milliseconds
+instead of a second.
 
 The control socket is a ``SOCK_SEQPACKET`` pair; a message is a JSON object:
 
@@ -43,7 +44,7 @@ def main(arguments: list[str]) -> int:
     """Serve jobs until the control socket closes.
 
     Args:
-        arguments: Descriptor of the control socket, and the limits as a JSON object.
+        arguments: Descriptor of the control socket, the limits as a JSON object, and perhaps a folder of fonts.
     """
     gc.disable()  # while nothing but what stays is made, looking through it again and again is a fifteenth of the time
     from zegel_server.pdf.sandbox import child  # noqa: PLC0415 - loads the PDF libraries, which only this process should do
@@ -53,7 +54,7 @@ def main(arguments: list[str]) -> int:
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # a terminal's Ctrl-C goes to the group; the server decides when to end
-    child.preload()
+    child.preload(arguments[2] if len(arguments) > 2 else "")  # noqa: PLR2004 - the third
     gc.collect()
     gc.freeze()  # the collector would touch, and so copy, every page it shares with its children
     gc.enable()

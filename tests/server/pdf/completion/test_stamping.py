@@ -116,8 +116,8 @@ def test_right_to_left_names_show(name: str) -> None:
     assert "\ufffd" not in shown_text(out)
 
 
-def test_what_no_font_has_is_replaced_where_it_can_be_seen() -> None:
-    assert "a\ufffdb" in shown_text(stamped(BLANK, Stamp(1, 50, 50, 300, 40, "text", "a\U00012000b")))
+def test_what_no_font_has_is_set_by_its_number() -> None:
+    assert "a[U+12000]b" in shown_text(stamped(BLANK, Stamp(1, 50, 50, 300, 40, "text", "a\U00012000b")))
 
 
 def test_steering_characters_do_not_steer() -> None:

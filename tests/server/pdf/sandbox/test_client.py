@@ -233,7 +233,7 @@ async def test_sizes_are_checked_before_a_worker_is_asked() -> None:
         await sandbox.render(bytes(MAX_PDF_BYTES + 1))
     assert caught.value.reason == "DOCUMENT_TOO_COMPLEX"
     with pytest.raises(InvalidArgument):
-        await sandbox.draw_stamps([Stamp(1, 0, 0, 1, 1, "text")] * 20_001)
+        await sandbox.try_stamps([Stamp(1, 0, 0, 1, 1, "text")] * 20_001)
     assert sandbox._zygote is None
 
 
