@@ -79,7 +79,7 @@ class SigningServiceStub:
     that whoever opens it exchanges for a session, once, by `IdentityService.ExchangeToken`. The request's audit trail
     records who created the link and who redeemed it. The link ends when the signer has signed or declined, when the
     request ends, when it expires, when it is revoked (`RevokeSignerLink`), and when the API key that it was created
-    with is revoked.
+    with, directly or through a session opened with that key, is revoked.
 
     Idempotent by `request_id`. The token is not stored, so a repeated call returns a new token as long as the link is
     valid, and the previous token stops working. Fails with `FAILED_PRECONDITION` if the signer has signed or declined,
@@ -143,7 +143,7 @@ class SigningServiceAsyncStub(SigningServiceStub):
     that whoever opens it exchanges for a session, once, by `IdentityService.ExchangeToken`. The request's audit trail
     records who created the link and who redeemed it. The link ends when the signer has signed or declined, when the
     request ends, when it expires, when it is revoked (`RevokeSignerLink`), and when the API key that it was created
-    with is revoked.
+    with, directly or through a session opened with that key, is revoked.
 
     Idempotent by `request_id`. The token is not stored, so a repeated call returns a new token as long as the link is
     valid, and the previous token stops working. Fails with `FAILED_PRECONDITION` if the signer has signed or declined,
@@ -252,7 +252,7 @@ class SigningServiceServicer(metaclass=_abc_1.ABCMeta):
         that whoever opens it exchanges for a session, once, by `IdentityService.ExchangeToken`. The request's audit trail
         records who created the link and who redeemed it. The link ends when the signer has signed or declined, when the
         request ends, when it expires, when it is revoked (`RevokeSignerLink`), and when the API key that it was created
-        with is revoked.
+        with, directly or through a session opened with that key, is revoked.
 
         Idempotent by `request_id`. The token is not stored, so a repeated call returns a new token as long as the link is
         valid, and the previous token stops working. Fails with `FAILED_PRECONDITION` if the signer has signed or declined,
