@@ -90,6 +90,10 @@ Zegel serves on {target}. In another terminal:
   grpcurl -cacert {authority} {target} describe zegel.signing.v1.SigningService
   grpcurl -cacert {authority} -H "authorization: Bearer $(cat {operator_key})" \\
       -d '{{"name": "Acme"}}' {target} zegel.identity.v1.IdentityService/CreateTenant
+
+The tenant that this makes comes with an API key. For the programs of docs/tasks, and for `zegel`:
+
+  export ZEGEL_SERVER={target} ZEGEL_CA={authority} ZEGEL_TOKEN=zk_...
 """,
         file=sys.stderr,
     )

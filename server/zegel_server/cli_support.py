@@ -46,7 +46,8 @@ def settings_of(**flags: Any) -> Settings:
     except ValidationError as error:
         for each in error.errors(include_url=False, include_input=False):
             where = ".".join(str(part) for part in each["loc"])
-            print(f"zegel-server: {where + ': ' if where else ''}{each['msg']}", file=sys.stderr)
+            what = each["msg"].removeprefix("Value error, ")  # pydantic's word for it, not a person's
+            print(f"zegel-server: {where + ': ' if where else ''}{what}", file=sys.stderr)
         raise typer.Exit(2) from None
 
 

@@ -120,10 +120,12 @@ class Settings(BaseSettings):
         if not self.development:
             for needed in ("tls_certificate", "seal_certificate"):
                 if getattr(self, needed) is None:
-                    message = f"{needed} is needed, or development: without it nobody could trust the answer"
+                    message = (
+                        f"ZEGEL_{needed.upper()} is needed, or --development: without it nobody could trust the answer"
+                    )
                     raise ValueError(message)
             if not self.timestamp_url:
-                message = "timestamp_url is needed, or development: nothing is sealed without a trusted time"
+                message = "ZEGEL_TIMESTAMP_URL is needed, or --development: nothing is sealed without a trusted time"
                 raise ValueError(message)
         return self
 

@@ -130,12 +130,12 @@ def test_it_lists_dead_letters_and_sends_them_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "environment", "words"),
     [
-        (("serve", "--production"), {}, "is needed, or development"),
+        (("serve", "--production"), {}, "zegel-server: ZEGEL_TLS_CERTIFICATE is needed, or --development: "),
         (("serve", "--development"), {"ZEGEL_DATABASE_URL": "mysql://x:hidden@y/z"}, "sqlite:///"),
         (("serve", "--development"), {"ZEGEL_DATABASE_POOL": "none"}, "database_pool"),
         (("serve", "--development", "--log-format", "xml"), {}, "log_format"),
         (("serve", "--development"), {"ZEGEL_DATABASE_URL": "postgresql://zegel:hidden@127.0.0.1:1/x"}, "database"),
-        (("tenants", "list", "--production"), {}, "is needed, or development"),
+        (("tenants", "list", "--production"), {}, "zegel-server: ZEGEL_TLS_CERTIFICATE is needed, or --development: "),
     ],
 )
 def test_it_says_in_a_line_what_is_wrong(

@@ -84,7 +84,8 @@ class Documents(SyncService, DocumentMethods):
         Args:
             content: The path of a PDF, a file object open for reading bytes, or the bytes. A file object is read from
                 its current position and left open.
-            title: The new document's title: 1 to 255 characters. Defaults to the file's name.
+            title: The new document's title: 1 to 255 characters. Defaults to the file's name;
+                bytes and a file object without a name need one.
             document_id: The document to add a new version to; omit it for a new document.
             progress: Called from another thread with the number of bytes sent and the total (``None`` if unknown).
                 The first number decreases if bytes have to be sent again.
@@ -101,6 +102,7 @@ class Documents(SyncService, DocumentMethods):
             DocumentTooComplex: It exceeds the memory, time or number of pages allowed.
             ZegelError: The call failed for another reason.
             OSError: The file cannot be read.
+            ValueError: A new document has neither a title nor a file's name.
         """
         spec = UploadSpec(title=title, document_id=document_id, client_encrypted=client_encrypted, team_id=team_id)
         return drive(upload(self._port, content, spec, progress))
@@ -198,7 +200,8 @@ class Client(ClientBase):
 
     Raises:
         OSError: A file cannot be read.
-        ValueError: Certificates were given together with ``insecure``, or only one half of mutual TLS.
+        ValueError: The target is empty or a URL, ``root_certificates`` holds no certificate, certificates were given
+            together with ``insecure``, or only one half of mutual TLS.
     """
 
     identity: Identity

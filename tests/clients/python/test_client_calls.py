@@ -356,7 +356,7 @@ async def test_tls_is_the_default(kind: str, the_identity: Identity, tmp_path: P
     path.write_bytes(certificate)
     with serving(the_identity, credentials=grpc.ssl_server_credentials([(key, certificate)])) as running:
         world = World(running, kind)
-        for roots in (path, str(path), certificate):
+        for roots in (path, str(path), certificate, certificate.decode()):
             client = world.client(insecure=False, root_certificates=roots)
             assert (await world.do(client.identity.get_tenant())).tenant.name == "Acme"
         stranger = world.client(insecure=False, timeout=2)
@@ -364,7 +364,7 @@ async def test_tls_is_the_default(kind: str, the_identity: Identity, tmp_path: P
             await world.do(stranger.identity.get_tenant())
         for client in world.opened:
             await world.do(client.close())
-    assert len(the_identity.asked) == 3
+    assert len(the_identity.asked) == 4
 
 
 def test_nothing_is_said_in_clear_unasked(the_identity: Identity) -> None:
@@ -382,3 +382,19 @@ def test_nothing_is_said_in_clear_unasked(the_identity: Identity) -> None:
 def test_arguments_that_exclude_one_another(kind: Callable[..., object], arguments: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"insecure|mutual"):
         kind("localhost:1", **arguments)
+
+
+@pytest.mark.parametrize("kind", [zegel.Client, zegel.aio.Client])
+@pytest.mark.parametrize("target", ["", "https://sign.example.com", "http://127.0.0.1:8443"])
+def test_a_target_is_no_url(kind: Callable[..., object], target: str) -> None:
+    with pytest.raises(ValueError, match="target: host:port"):
+        kind(target)
+
+
+@pytest.mark.parametrize("kind", [zegel.Client, zegel.aio.Client])
+def test_a_file_without_a_certificate_is_named_before_the_first_call(
+    kind: Callable[..., object], tmp_path: Path
+) -> None:
+    (tmp_path / "authority.pem").write_bytes(self_signed()[1])  # the key, in place of the certificate
+    with pytest.raises(ValueError, match="root_certificates: "):
+        kind("localhost:1", root_certificates=tmp_path / "authority.pem")

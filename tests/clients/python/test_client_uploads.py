@@ -243,3 +243,10 @@ def test_an_attempt_that_was_stopped_reads_no_more() -> None:
         assert list(old) == []
         sent = b"".join(each.chunk.data for each in Attempt(source, pb.Upload(upload_id="upl_1"), None))
         assert sent == CONTENT
+
+
+@pytest.mark.parametrize("content", [CONTENT, io.BytesIO(CONTENT)], ids=["bytes", "no name"])
+async def test_a_new_document_without_any_name_is_refused_before_a_call(documents: World, content: Any) -> None:
+    with pytest.raises(ValueError, match="title: needed"):
+        await documents.upload(content)
+    assert not documents.served.uploads

@@ -7,6 +7,7 @@ Invariants:
 """
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -28,6 +29,9 @@ KEEPALIVE_TIMEOUT_MS: Final = 20_000
 
 RECONNECT_MS: Final = (100, 3_000)
 """First and longest pause between connection attempts: no longer than the pause between retries."""
+
+PEM_BEGINS: Final = "-----BEGIN "
+"""How PEM begins, and no path of a file."""
 
 PathLike = str | os.PathLike[str]
 
@@ -61,11 +65,17 @@ class Target:
     options: Sequence[tuple[str, Any]] = ()
 
     def __post_init__(self) -> None:
+        if not self.address or re.match("https?://", self.address):
+            raise ValueError("target: host:port, such as sign.example.com:443, without https://")
         given = (self.root_certificates, self.client_key, self.client_certificates)
         if self.insecure and any(each is not None for each in given):
             raise ValueError("insecure=True connects without TLS and takes no certificates")
         if (self.client_key is None) != (self.client_certificates is None):
             raise ValueError("mutual TLS needs both client_key and client_certificates")
+        if self.root_certificates is not None and b"CERTIFICATE-----" not in self.root_certificates:
+            raise ValueError(
+                "root_certificates: PEM, or the path of a file with PEM, and there is no certificate in it"
+            )
 
     def open(self, kind: Any) -> Any:
         """Opens a channel, which connects on the first call.
@@ -100,9 +110,11 @@ def pem(source: bytes | PathLike | None) -> bytes | None:
     """Returns PEM that was given directly or as the path of a file.
 
     Args:
-        source: The bytes, or a path.
+        source: The PEM as bytes or text, or a path.
 
     Raises:
         OSError: The file cannot be read.
     """
+    if isinstance(source, str) and source.lstrip().startswith(PEM_BEGINS):
+        return source.encode()
     return Path(source).read_bytes() if isinstance(source, str | os.PathLike) else source

@@ -97,6 +97,8 @@ async def upload(port: Port, content: Content, spec: UploadSpec, progress: Progr
     source = await port.run(Source, content)
     with source:
         spec.title = spec.title or ("" if spec.document_id else source.name)
+        if not spec.title and not spec.document_id:
+            raise ValueError("title: needed for bytes and for a file object that has no name")
         spec.size = source.size or 0
         started = await port.unary(StartUploadRequest(spec=spec), StartUploadResponse)
         sent = EncryptedSource(source, started.upload) if spec.client_encrypted else source
