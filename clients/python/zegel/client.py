@@ -84,8 +84,8 @@ class Documents(SyncService, DocumentMethods):
         Args:
             content: The path of a PDF, a file object open for reading bytes, or the bytes. A file object is read from
                 its current position and left open.
-            title: The new document's title: 1 to 255 characters. Defaults to the file's name;
-                bytes and a file object without a name need one.
+            title: The new document's title: 1 to 255 characters. Defaults to the file's name; bytes and a
+                file object without a name need one.
             document_id: The document to add a new version to; omit it for a new document.
             progress: Called from another thread with the number of bytes sent and the total (``None`` if unknown).
                 The first number decreases if bytes have to be sent again.
