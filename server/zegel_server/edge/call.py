@@ -24,6 +24,10 @@ Metadata = Iterable[tuple[str, str | bytes]]
 """What a request carries beside its messages: keys in lower case, each with a value; a key may stand twice."""
 
 
+class ClientGone(asyncio.CancelledError):
+    """The client is gone, which ends the call as its transport's cancelling it does."""
+
+
 class Call(ABC):
     """One request on its way.
 
@@ -77,7 +81,7 @@ class Call(ABC):
         self.began = 0.0
         self.due = 0.0
         self.task: asyncio.Task[object] | None = None
-        self.stopped: Exception | None = None
+        self.stopped: BaseException | None = None
         self.code = "OK"
         self.reason = ""
         self.admission: Admission | None = None
@@ -97,7 +101,7 @@ class Call(ABC):
             message: The message.
 
         Raises:
-            CancelledError: The client is gone.
+            ClientGone: The client is gone.
         """
 
     @abstractmethod
@@ -123,7 +127,7 @@ class Call(ABC):
             longest = self.timeout_s
         self.due = asyncio.get_running_loop().time() + longest
 
-    def stop(self, why: Exception | None = None) -> None:
+    def stop(self, why: BaseException | None = None) -> None:
         """Ends the call from outside of its own task.
 
         Args:
@@ -137,7 +141,7 @@ class Call(ABC):
         """Refuses to answer a call that was stopped, however its servicer took that.
 
         Raises:
-            Exception: What it was stopped with.
+            BaseException: What it was stopped with.
         """
         if self.stopped is not None:
             raise self.stopped

@@ -25,7 +25,7 @@ from functools import partial
 from typing import Final
 
 from zegel_server.caller import STEP_UP, Caller, Origin, Scope, set_caller
-from zegel_server.edge.call import NOWHERE, Call, read_metadata
+from zegel_server.edge.call import NOWHERE, Call, ClientGone, read_metadata
 from zegel_server.edge.deadlines import Deadlines
 from zegel_server.edge.limits import Limits
 from zegel_server.edge.neighbours import Authenticator, Exchange, Refusals, no_exchange
@@ -207,13 +207,13 @@ class Pipeline:
         Raises:
             CancelledError: Nobody is there to send it to, or nobody reads it.
         """
-        if isinstance(error, asyncio.CancelledError):
+        if isinstance(error, asyncio.CancelledError) and _is_from_outside(call, error):
             if call.stopped is None or call.task is None:
                 call.code = "CANCELLED"
                 raise error
             call.task.uncancel()
             error = call.stopped
-        if not isinstance(error, Exception):
+        if isinstance(error, KeyboardInterrupt | SystemExit):
             raise error
         method = call.endpoint.method
         if isinstance(error, Unauthenticated) and error.reason == STEP_UP and call.caller is not None:
@@ -248,6 +248,11 @@ def _kind(call: Call) -> str:
     if call.message is None:
         return "session"
     return "link" if call.token.startswith(LINK_PREFIX) else "id_token"
+
+
+def _is_from_outside(call: Call, error: asyncio.CancelledError) -> bool:
+    """Whether the call itself was cancelled, and not something that its servicer waited for: that is a defect."""
+    return isinstance(error, ClientGone) or call.task is None or call.task.cancelling() > 0
 
 
 async def _send(call: Call, message: bytes) -> None:

@@ -24,7 +24,7 @@ class Watch:
         check: What always has to hold: the session and its access.
     """
 
-    def __init__(self, stop: Callable[[Exception], None], check: Check) -> None:
+    def __init__(self, stop: Callable[[BaseException], None], check: Check) -> None:
         self._stop = stop
         self._check = check
         self._watchers: list[asyncio.Task[None]] = []
@@ -41,7 +41,11 @@ class Watch:
             await asyncio.sleep(RECHECK_S)
             try:
                 await check()
-            except Exception as error:  # noqa: BLE001 - whatever raises, denies
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as error:
+                if isinstance(error, asyncio.CancelledError) and (task := asyncio.current_task()) and task.cancelling():
+                    raise  # the stream has ended
                 self._stop(error)
                 return
 

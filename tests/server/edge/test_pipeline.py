@@ -123,6 +123,10 @@ class OddError(Exception):
         raise ZeroDivisionError
 
 
+class PanicError(BaseException):
+    """Such as a library in Rust raises."""
+
+
 def own_cause() -> Exception:
     error = ValueError(SECRET)
     error.__cause__ = error
@@ -139,10 +143,13 @@ def own_cause() -> Exception:
         own_cause(),
         RecursionError(),
         StopAsyncIteration(SECRET),
+        PanicError(SECRET),
+        GeneratorExit(SECRET),
+        asyncio.CancelledError(SECRET),
     ],
     ids=lambda error: type(error).__name__,
 )
-async def test_anything_else_is_internal_and_tells_nothing(edge: Edge, error: Exception) -> None:
+async def test_anything_else_is_internal_and_tells_nothing(edge: Edge, error: BaseException) -> None:
     edge.servicer.get = raising(error)
     with structlog.testing.capture_logs() as lines:
         refused = await refusal(edge.stub.GetDocument(GET, metadata=METADATA))

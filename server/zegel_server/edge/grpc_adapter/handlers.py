@@ -3,14 +3,13 @@
 Messages stay bytes here: gRPC would tell a caller the text of what fails where it parses or serialises.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, Final, cast
 
 import grpc
 from grpc.aio import InternalError, ServicerContext
 
-from zegel_server.edge.call import Call, Metadata
+from zegel_server.edge.call import Call, ClientGone, Metadata
 from zegel_server.edge.endpoints import Endpoint
 from zegel_server.edge.grpc_adapter.peer import address_of, certificate_of
 from zegel_server.edge.grpc_adapter.status import rich_status
@@ -49,7 +48,7 @@ class GrpcCall(Call):
             await self._context.write(message)
         except InternalError:
             # The connection is gone: nobody is left to send to, and gRPC cancels the call only a moment later.
-            raise asyncio.CancelledError from None
+            raise ClientGone from None
 
     async def send_error(self, error: ZegelError) -> None:
         """See ``Call``; raises ``grpc.aio.AbortError`` once it is sent."""
