@@ -23,9 +23,10 @@ TESTS ?= tests
 ARGS ?=
 REASON ?=
 
-# What `make check` runs after lint.
-QUICK := not slow and not corpus and not postgresql and not faults and not hypothesis
-QUICK_TESTS := tests/contract tests/clients tests/server/edge tests/server/identity tests/server/permissions
+# What `make check` runs after lint (tests/conftest.py gives the marks): the contracts', and those of the SDK, the edge and
+# the domains that start no server and open no database. `make check CHECKS=tests/server/pdf` runs another folder's.
+QUICK := unit or (contract and not postgresql and not slow)
+CHECKS ?= tests/contract tests/clients $(addprefix tests/server/,audit documents edge identity jobs keys permissions signing)
 
 FUZZ_COUNT := $(if $(filter large,$(SIZE)),10000000,200000)
 
@@ -59,9 +60,9 @@ demo: $(RUNTIME) ## a document goes in, a sealed one comes out and is verified (
 	@$(PY) scripts/demo.py $(if $(PDF),--pdf "$(PDF)") --out "$(OUT)"
 
 .PHONY: check
-check: $(DEV) ## while writing: lint, and the unit and contract tests that start no database and kill nothing
+check: $(DEV) ## while writing: lint, and the unit and contract tests in two minutes (CHECKS=path)
 	@scripts/lint
-	@$(PY) -m pytest -n $(JOBS) --dist worksteal -m "$(QUICK)" $(ARGS) $(QUICK_TESTS)
+	@$(PY) -m pytest -n $(JOBS) --dist worksteal -m "$(QUICK)" $(ARGS) $(CHECKS)
 
 .PHONY: test
 test: $(DEV) ## every test; ends with what was left out and why (TESTS=path, ARGS=..., JOBS=2)

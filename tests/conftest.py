@@ -2,12 +2,21 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from types import FunctionType
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 
 from support import postgres, require, shared
+
+pytest_plugins = ["support.api_fixtures"]
+"""Servers that the tests of any folder may share: one of each kind a worker process."""
+
+CONTRACT = Path(__file__).parent / "contract"
+NOT_UNIT = frozenset({"contract", "corpus", "database", "faults", "postgresql", "server", "slow"})
+DATABASES = frozenset({"database", "database_url", "open_sqlite", "place", "url"})
+"""Fixtures that open one."""
 
 # Before gRPC is imported anywhere: its own log would otherwise mix with pytest's, and the tests start processes.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -41,12 +50,27 @@ def postgres_url(postgres_cluster: postgres.Cluster) -> Iterator[str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what uses PostgreSQL or the shared folder, so that ``-m`` takes or leaves exactly that."""
+    """Marks what a test uses, so that ``-m`` takes or leaves exactly that; a ``unit`` test has none of ``NOT_UNIT``."""
     for item in items:
-        if "postgres_cluster" in getattr(item, "fixturenames", ()):
+        fixtures = getattr(item, "fixturenames", ())
+        names = vars(getattr(item, "module", None) or object).values()
+        if CONTRACT in item.path.parents:
+            item.add_marker(pytest.mark.contract)
+        if "postgres_cluster" in fixtures:
             item.add_marker(pytest.mark.postgresql)
-        if any(_of_shared(value) for value in vars(getattr(item, "module", None) or object).values()):
+        if "api" in fixtures or "on_sqlite" in fixtures or any(map(_of_server, names)):
+            item.add_marker(pytest.mark.server)
+        if not DATABASES.isdisjoint(fixtures):
+            item.add_marker(pytest.mark.database)
+        if any(map(_of_shared, names)):
             item.add_marker(pytest.mark.shared)
+        searches = is_hypothesis_test(getattr(item, "obj", None))
+        if not searches and NOT_UNIT.isdisjoint(mark.name for mark in item.iter_markers()):
+            item.add_marker(pytest.mark.unit)
+
+
+def _of_server(value: object) -> bool:
+    return getattr(value, "__module__", None) == "support.server"
 
 
 def _of_shared(value: object) -> bool:

@@ -1,4 +1,4 @@
-"""A real server of each kind, and the contracts with their comments."""
+"""The contracts with their comments."""
 
 import subprocess
 import sys
@@ -8,10 +8,7 @@ import grpc_tools
 import pytest
 from google.protobuf import descriptor_pb2
 
-from support.api_fixtures import api, on_postgresql, on_sqlite, other, server, tenant
 from support.tools import ROOT
-
-__all__ = ["api", "descriptors", "on_postgresql", "on_sqlite", "other", "server", "tenant"]
 
 
 @pytest.fixture(scope="session")

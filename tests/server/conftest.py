@@ -4,24 +4,39 @@ Also a running sandbox, which takes seconds to start: tests that take it run in 
 (``pytestmark = pytest.mark.asyncio(loop_scope="session")``), where it belongs.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from support.documents_world import World, make_world, sqlite_url
+from support import postgres
+from support.databases import postgresql_url, sqlite_url
+from support.documents_world import World, make_world
 from zegel_server.db.migrate import upgrade
 from zegel_server.pdf.sandbox.client import Sandbox
 
 
+@pytest.fixture
+def postgres_tables_url(postgres_cluster: postgres.Cluster) -> Iterator[str]:
+    """The URL of a database of this test's alone, with the schema's tables and no rows."""
+    with postgresql_url(postgres_cluster) as url:
+        yield url
+
+
+@pytest.fixture
+def postgres_migrated_url(postgres_cluster: postgres.Cluster) -> Iterator[str]:
+    """The URL of a database of this test's alone that was migrated, without rows."""
+    with postgresql_url(postgres_cluster, upgrade) as url:
+        yield url
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
-async def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a database."""
     if request.param == "sqlite":
         return sqlite_url(tmp_path)
-    server: str = request.getfixturevalue("postgres_url")
-    await upgrade(server)
+    server: str = request.getfixturevalue("postgres_migrated_url")
     return server
 
 

@@ -1,4 +1,4 @@
-"""Fixtures of a real server for tests of its API: one of each kind a worker process; imported by their conftest."""
+"""Fixtures of a real server for tests of its API: one of each kind a worker process; ``tests/conftest.py`` names it."""
 
 from collections.abc import AsyncIterator, Iterator
 

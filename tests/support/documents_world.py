@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import google_crc32c
-from sqlalchemy import create_engine, select
+from sqlalchemy import select
 
 from support.jobs import ROWS
 from zegel.event.v1 import event_type_pb2
@@ -21,7 +21,6 @@ from zegel_server.db import Database, Statement, insert_into, open_database
 from zegel_server.db.schema import (
     audit_events,
     document_versions,
-    metadata,
     requested_documents,
     signature_requests,
     tenants,
@@ -316,15 +315,6 @@ async def stream_of(
         await asyncio.sleep(0)  # as a network does, let the others in
     if finish:
         yield Received(finish=finish_of(data))
-
-
-def sqlite_url(folder: Path) -> str:
-    """The URL of a SQLite file with tables and no rows."""
-    path = folder / "zegel.sqlite"
-    engine = create_engine(f"sqlite:///{path}")
-    metadata.create_all(engine)
-    engine.dispose()
-    return f"sqlite:///{path}"
 
 
 async def make_world(

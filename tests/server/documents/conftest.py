@@ -4,22 +4,17 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy.ext.asyncio import create_async_engine
 
-from support.documents_world import World, make_world, sqlite_url
-from zegel_server.db.schema import metadata
+from support.databases import sqlite_url
+from support.documents_world import World, make_world
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
-async def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a database with tables and no rows."""
     if request.param == "sqlite":
         return sqlite_url(tmp_path)
-    server: str = request.getfixturevalue("postgres_url")
-    asynchronous = create_async_engine("postgresql+asyncpg://" + server.partition("://")[2])
-    async with asynchronous.begin() as connection:
-        await connection.run_sync(metadata.create_all)
-    await asynchronous.dispose()
+    server: str = request.getfixturevalue("postgres_tables_url")
     return server
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from support.documents_world import World, make_world, pdf_of, sqlite_url
+from support.databases import sqlite_url
+from support.documents_world import World, make_world, pdf_of
 from support.shared import shared
 from zegel_server.caller import Scope
 from zegel_server.db import UniqueViolation

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.databases import sqlite_url
 from support.documents_world import (
     MIB,
     SPEC,
@@ -18,7 +19,6 @@ from support.documents_world import (
     pdf_of,
     rendition_of,
     reopen,
-    sqlite_url,
     stream_of,
 )
 from zegel_server.caller import Caller

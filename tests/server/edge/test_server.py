@@ -16,7 +16,8 @@ from support.certificates import self_signed
 from support.edge import METADATA, SERVICE, Edge
 from support.work import until
 from zegel.document.v1 import document_service_pb2 as pb
-from zegel_server.edge.grpc_adapter.server import MAX_METADATA, MAX_STREAMS, QUIET_S
+from zegel_server.edge.grpc_adapter import server
+from zegel_server.edge.grpc_adapter.server import MAX_METADATA, MAX_STREAMS
 from zegel_server.edge.tls import Tls
 from zegel_server.edge.wire import MAX_MESSAGE
 
@@ -166,8 +167,11 @@ async def test_a_call_that_does_not_end_is_ended() -> None:
 
 
 @pytest.mark.parametrize("said", [b"", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])])
-async def test_a_connection_without_a_call_does_not_hold_the_end_up(said: bytes) -> None:
+async def test_a_connection_without_a_call_does_not_hold_the_end_up(
+    monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
     """Whether it never spoke, or does not hear that it should go; nor does a watcher of the health."""
+    monkeypatch.setattr(server, "QUIET_S", 0.3)
     edge = Edge()
     await edge.start()
     health = health_pb2_grpc.HealthStub(edge.channel).Watch(health_pb2.HealthCheckRequest())
@@ -186,12 +190,12 @@ async def test_a_connection_without_a_call_does_not_hold_the_end_up(said: bytes)
     await writer.drain()
     call = edge.stub.GetDocument(GET, metadata=METADATA)
     await began.wait()
-    stopping = asyncio.create_task(edge.server.stop(30))
-    await asyncio.sleep(QUIET_S + 1)
+    stopping = asyncio.create_task(edge.server.stop(120))
+    await asyncio.sleep(3 * server.QUIET_S)
     assert not stopping.done(), "a call is under way"
     gate.set()
     await call
-    await asyncio.wait_for(stopping, 3 * QUIET_S)
+    await asyncio.wait_for(stopping, 60)
     writer.close()
     await edge.channel.close(None)
 

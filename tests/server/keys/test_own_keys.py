@@ -11,13 +11,13 @@ import pytest
 from sqlalchemy import select
 
 from support import openbao, softhsm
-from support.documents_world import World, assemble, found_tenant, pdf_of, sqlite_url
+from support.databases import sqlite_url
+from support.documents_world import World, assemble, found_tenant, pdf_of
 from zegel.event.v1 import event_type_pb2 as events
 from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Scope
 from zegel_server.crypto import KeyDestroyed, open_root_keys
 from zegel_server.db import Database, Statement, open_database
-from zegel_server.db.migrate import upgrade
 from zegel_server.db.schema import audit_events, document_versions, own_key_providers, tenant_keys
 from zegel_server.errors import DataLoss, NotFound, Unavailable, ZegelError
 from zegel_server.identity.own_keys import OwnKeys
@@ -118,9 +118,7 @@ async def read(world: World, document_id: str) -> bytes:
 async def place(
     request: pytest.FixtureRequest, tmp_path: Path, bao: openbao.Bao, hsm: softhsm.SoftToken
 ) -> AsyncIterator[Place]:
-    rows = sqlite_url(tmp_path) if request.param == "sqlite" else str(request.getfixturevalue("postgres_url"))
-    if request.param == "postgresql":
-        await upgrade(rows)
+    rows = sqlite_url(tmp_path) if request.param == "sqlite" else str(request.getfixturevalue("postgres_migrated_url"))
     made = Place(tmp_path, rows, {"acme": bao.url(), "lumen": hsm.url})
     yield made
     await made.close()

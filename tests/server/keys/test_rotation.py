@@ -13,7 +13,8 @@ import pytest
 from sqlalchemy import select
 
 from support import openbao, softhsm
-from support.documents_world import MIB, SPEC, World, make_world, pdf_of, reopen, sqlite_url, stream_of
+from support.databases import sqlite_url
+from support.documents_world import MIB, SPEC, World, make_world, pdf_of, reopen, stream_of
 from zegel_server.caller import Caller, Scope
 from zegel_server.crypto import KeyDestroyed, open_root_keys
 from zegel_server.db import Statement, bind
