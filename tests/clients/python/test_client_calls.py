@@ -73,7 +73,7 @@ class Identity(IdentityServiceServicer):
 
     async def GetMember(self, request: Any, context: Any) -> Any:  # noqa: N802
         await self._met(request, context)
-        await asyncio.sleep(30)
+        await asyncio.sleep(3600)
 
 
 class Audit(AuditServiceServicer):
@@ -240,11 +240,11 @@ async def test_retries_end(world: World, the_identity: Identity) -> None:
 
 async def test_a_call_ends_at_its_deadline(world: World, the_identity: Identity) -> None:
     with pytest.raises(zegel.DeadlineExceeded):
-        await world.do(world.client(timeout=0.3).identity.get_member(member_id="mem_1"))
+        await world.do(world.client(timeout=1.0).identity.get_member(member_id="mem_1"))
     with pytest.raises(zegel.DeadlineExceeded):
-        await world.do(world.client().with_timeout(0.3).identity.get_member(member_id="mem_1"))
+        await world.do(world.client().with_timeout(1.0).identity.get_member(member_id="mem_1"))
     assert len(the_identity.deadlines) == 2
-    assert all(each < 0.4 for each in the_identity.deadlines)  # gRPC rounds a timeout up as it sends it
+    assert all(each < 1.1 for each in the_identity.deadlines)  # gRPC rounds a timeout up as it sends it
 
 
 async def test_no_error_of_grpc_comes_out(world: World) -> None:
@@ -315,7 +315,7 @@ async def test_a_stream_that_is_closed_early_ends_on_the_server(world: World, th
             assert (await world.next(stream)).event.log_index == 0
 
     async def ended() -> None:
-        await asyncio.wait_for(the_audit.ended.wait(), 5)
+        await asyncio.wait_for(the_audit.ended.wait(), 60)
 
     world.running.run(ended())
 

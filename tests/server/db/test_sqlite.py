@@ -189,7 +189,7 @@ async def test_cancelled_while_it_waits_it_lets_the_lock_go(database: SqliteData
     with pytest.raises(asyncio.CancelledError):
         await writing
     await asyncio.sleep(0)
-    async with asyncio.timeout(5), database._lock:
+    async with asyncio.timeout(60), database._lock:
         assert not database._writing.in_transaction
     other.execute("PRAGMA busy_timeout = 0")
     other.execute("BEGIN IMMEDIATE")  # raises where the lock is still held
@@ -198,7 +198,7 @@ async def test_cancelled_while_it_waits_it_lets_the_lock_go(database: SqliteData
 
 async def test_a_transaction_inside_another_is_a_defect_and_no_deadlock(database: SqliteDatabase) -> None:
     async def work() -> None:
-        async with asyncio.timeout(5), database.transaction() as transaction:
+        async with asyncio.timeout(60), database.transaction() as transaction:
             await transaction.execute(INSERT, thing_id="a", amount=1)
             await put(database, "b")
 

@@ -128,7 +128,7 @@ async def test_at_its_end_it_says_so_first_and_lets_calls_end() -> None:
     assert (await watching.read()).status == health_pb2.HealthCheckResponse.SERVING
     call = edge.stub.GetDocument(GET, metadata=METADATA)
     await began.wait()
-    stopping = asyncio.create_task(edge.server.stop(10))
+    stopping = asyncio.create_task(edge.server.stop(120))
     assert (await watching.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
     watching.cancel()
     async with edge.connect() as late:
@@ -141,7 +141,7 @@ async def test_at_its_end_it_says_so_first_and_lets_calls_end() -> None:
     assert not stopping.done()
     gate.set()
     await call
-    await asyncio.wait_for(stopping, 5)
+    await asyncio.wait_for(stopping, 60)
     await edge.channel.close(None)
 
 
@@ -153,14 +153,14 @@ async def test_a_call_that_does_not_end_is_ended() -> None:
     async def get(_request: Any, _context: Any) -> None:
         began.set()
         try:
-            await asyncio.sleep(60)
+            await asyncio.sleep(3600)
         finally:
             ended.set()
 
     edge.servicer.get = get
     call = edge.stub.GetDocument(GET, metadata=METADATA)
     await began.wait()
-    await asyncio.wait_for(edge.server.stop(0.2), 5)
+    await asyncio.wait_for(edge.server.stop(0.2), 60)
     assert await code_of(call) in {Code.UNAVAILABLE, Code.CANCELLED}
     assert ended.is_set()
     await edge.channel.close(None)

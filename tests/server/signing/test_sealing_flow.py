@@ -279,6 +279,7 @@ async def test_two_that_seal_the_same_make_one_document(sealing_world: SealingWo
 @SQLITE_ONLY
 @pytest.mark.faults
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # one sealing a step, and another after it
 async def test_killed_at_any_step_it_goes_on_and_completes_once(sealing_world: SealingWorld) -> None:
     """Dies at the first step, then at the second, and so on until a try survives; each time somebody else goes on."""
     made = sealing_world

@@ -62,6 +62,7 @@ def test_it_answers_over_http_as_the_standard_has_it(running: WitnessProcess) ->
     assert running.ask(request(log, 5, 9))[0] == 200
 
 
+@pytest.mark.slow
 def test_one_that_sends_nothing_holds_nobody_up(running: WitnessProcess) -> None:
     log = grown(5)
     with socket.create_connection(("127.0.0.1", running.port), 5) as slow:

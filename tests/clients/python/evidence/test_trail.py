@@ -97,6 +97,7 @@ def test_a_trail_from_before_commitments_is_proved() -> None:
     assert {leaf.version for leaf in report.leaves} == {BARE_HASHES}
 
 
+@pytest.mark.slow
 def test_any_changed_byte_of_the_trail_is_noticed(made: Evidence) -> None:
     jsonl = made.jsonl
     for at in range(len(jsonl)):

@@ -72,6 +72,7 @@ def test_the_container_is_accepted_as_it_is(container: tuple[bytes, Covered]) ->
     assert accepts(*container)
 
 
+@pytest.mark.slow
 def test_every_bit_of_the_token_counts(container: tuple[bytes, Covered]) -> None:
     token, covered = container
     survivors = [
