@@ -27,7 +27,8 @@ from zegel.evidence.trail import SEALED_EVENT_TYPE
 from zegel_server.credentials.development_authority import DevelopmentAuthority
 from zegel_server.credentials.ocsp import LocalOcspResponder
 from zegel_server.credentials.timestamping import LocalTimestampAuthority
-from zegel_server.pdf.completion.sealing import SealSpec, seal_rendition
+from zegel_server.pdf.completion.assembling import SealSpec
+from zegel_server.pdf.completion.sealing import seal_rendition
 from zegel_server.pdf.fonts import typesetting as fonts
 from zegel_server.pdf.model import (
     AuditDocument,

@@ -86,15 +86,6 @@ put in; with 64 MiB of evidence it is still a file that every verifier takes."""
 MAX_RESULT_BYTES = 400 * MEBIBYTE
 """What the worker may hand back: all originals, all attachments, fonts and pages of its own."""
 
-MAX_CALL_BYTES = MEBIBYTE
-"""What the worker may send in a call back: the signed attributes of a CMS have some hundred bytes."""
-
-MAX_SIGN_CALLS = 1
-"""Signatures that one sealing may ask for: a worker that a file took over gets the one it is owed."""
-
-MAX_TIMESTAMP_CALLS = 4
-"""Timestamps that one sealing may ask for: one to measure its size, signature, document, and one to spare."""
-
 
 @dataclass(frozen=True, slots=True)
 class WorkerLimits:
@@ -103,7 +94,7 @@ class WorkerLimits:
     Args:
         memory_bytes: Address space of a job (``RLIMIT_AS``).
         cpu_seconds: Processor time of a job (``RLIMIT_CPU``).
-        wall_seconds: Time from its start to its end, without the time spent in calls back to the server.
+        wall_seconds: Time from its start to its end.
         concurrency: Jobs at a time; 0 for the number of processors this process may use. The others wait in order.
         start_seconds: Time the zygote may take until it can take jobs.
     """

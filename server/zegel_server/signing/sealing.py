@@ -36,7 +36,7 @@ from zegel_server.ids import new_id
 from zegel_server.jobs import queue
 from zegel_server.jobs.model import Job
 from zegel_server.keys.service import Keys
-from zegel_server.pdf.completion.sealing import SealSpec
+from zegel_server.pdf.completion.assembling import SealSpec
 from zegel_server.pdf.model import Box
 from zegel_server.pdf.sandbox.client import Sandbox
 from zegel_server.signing import repository, rows, store

@@ -29,7 +29,7 @@ from zegel_server.credentials.development_authority import DevelopmentAuthority
 from zegel_server.credentials.loading import RevocationLists
 from zegel_server.errors import DataLoss, FailedPrecondition, Unavailable
 from zegel_server.jobs.worker import Worker
-from zegel_server.pdf.completion.sealing import Sealed
+from zegel_server.pdf.completion.assembling import Sealed
 from zegel_server.pdf.model import CompletionJob
 from zegel_server.pdf.sandbox.client import Sandbox
 from zegel_server.signing import sealing, sealing_job

@@ -5,21 +5,19 @@ Invariants:
 * Runs only after :mod:`zegel_server.pdf.sandbox.confinement`, before which nothing of the job is read.
 * Answers with the result, or with the name of a :class:`~zegel_server.pdf.refusal.Refusal`; an unforeseen exception is
   told as a ``defect`` with the places in the code it passed through, and never with its text.
-* Keys and the network are the server's: signing and timestamping are calls back to it.
+* Keys and the network are the server's: no job waits for them.
 """
 
 import importlib
 import socket
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from zegel_server.pdf.completion import completing, examining, trial
-from zegel_server.pdf.completion.sealing import SealSpec, seal_rendition
+from zegel_server.pdf.completion import completing, examining, sealing, trial
+from zegel_server.pdf.completion.assembling import SealSpec, SecondVisit
 from zegel_server.pdf.fonts import embedding, registry
 from zegel_server.pdf.fonts import typesetting as fonts
-from zegel_server.pdf.limits import MAX_CALL_BYTES
 from zegel_server.pdf.model import Box, CompletionJob, Stamp
 from zegel_server.pdf.pages import merging, rendition, source
 from zegel_server.pdf.refusal import Refusal, RefusedError
@@ -55,8 +53,8 @@ class MergeJob:
 
 
 @dataclass(frozen=True, slots=True)
-class CompleteJob:
-    """Complete a rendition and seal it.
+class PrepareJob:
+    """Complete a rendition, with room for its seal.
 
     Args:
         job: The rendition, and what is added to it.
@@ -119,18 +117,6 @@ class _Channel:
         kind, body, lengths = parse_header(raw, max_bytes)
         return kind, body, [self._exactly(length) for length in lengths]
 
-    def call(self, name: str) -> Callable[[bytes], bytes]:
-        """A function of the server's, such as ``sign``."""
-
-        def remote(data: bytes) -> bytes:
-            self.send(f"call-{name}", data)
-            kind, body, blobs = self.receive(MAX_CALL_BYTES)
-            if kind != "answer":
-                raise WireError("no answer")
-            return load(bytes, body, blobs)
-
-        return remote
-
     def _exactly(self, length: int) -> bytes:
         data = bytearray(length)
         view = memoryview(data)
@@ -168,7 +154,7 @@ def serve(connection: socket.socket, granted: frozenset[str]) -> None:
     channel = _Channel(connection)
     kind, body, blobs = channel.receive(_MAX_JOB_BYTES)
     try:
-        result = _do(kind, body, blobs, channel, granted)
+        result = _do(kind, body, blobs, granted)
     except RefusedError as refused:
         trace = _trace(refused.__cause__) if refused.__cause__ else []
         channel.send("refused", {"refusal": refused.refusal.value, "trace": trace})
@@ -184,14 +170,16 @@ def serve(connection: socket.socket, granted: frozenset[str]) -> None:
         channel.send("result", result)
 
 
-def _do(kind: str, body: object, blobs: list[bytes], channel: _Channel, granted: frozenset[str]) -> object:  # noqa: PLR0911 - each its own
+def _do(kind: str, body: object, blobs: list[bytes], granted: frozenset[str]) -> object:  # noqa: PLR0911 - each its own
     if kind == "render":
         return rendition.render(load(RenderJob, body, blobs).pdf)
     if kind == "merge":
         return merging.merge(load(MergeJob, body, blobs).renditions)
-    if kind == "complete":
-        complete = load(CompleteJob, body, blobs)
-        return seal_rendition(complete.job, complete.spec, channel.call("sign"), channel.call("timestamp"))
+    if kind == "prepare":
+        prepare = load(PrepareJob, body, blobs)
+        return sealing.prepare(prepare.job, prepare.spec)
+    if kind == "finish":
+        return sealing.finish(load(SecondVisit, body, blobs))
     if kind == "examine":
         examine = load(ExamineJob, body, blobs)
         return examining.examine(examine.sealed, examine.boxes, examine.certificates)

@@ -10,6 +10,7 @@ Invariants:
 * No PDF is parsed in this process, and none touches the disk.
 * A job ends in its result or in a typed error; a worker that dies, loops or fills its memory costs that job and no
   other.
+* A worker waits for nobody: while a signature or a timestamp is awaited, no slot is held.
 * At most ``concurrency`` jobs run; the others wait in the order they came. A cancelled job's worker is killed.
 * When the zygote dies, its jobs fail as retryable, and the next job starts another one.
 """
@@ -20,24 +21,25 @@ import os
 import re
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import Self, TypeVar
 
 import structlog
 
+from zegel.evidence.sealed_file.syntax import FormError
+from zegel.evidence.verification.der import DerError
 from zegel_server.errors import FailedPrecondition, InvalidArgument, Unavailable, ZegelError
+from zegel_server.pdf.completion import assembling
+from zegel_server.pdf.completion.assembling import Gap, Prepared, Sealed, SealSpec, SecondVisit, TimestampError
 from zegel_server.pdf.limits import (
     MAX_AUDIT_ROWS,
-    MAX_CALL_BYTES,
     MAX_PDF_BYTES,
     MAX_RENDITION_BYTES,
     MAX_RESULT_BYTES,
-    MAX_SIGN_CALLS,
     MAX_STAMP_TEXT_TOTAL,
     MAX_STAMPS,
-    MAX_TIMESTAMP_CALLS,
     WorkerLimits,
 )
 from zegel_server.pdf.model import Box, CompletionJob, PageFacts, Rendition, Stamp, Trial
@@ -46,18 +48,14 @@ from zegel_server.pdf.sandbox.process import Child, ZygoteGoneError, ZygoteProce
 from zegel_server.pdf.sandbox.wire import PREFIX, WireError, header_length, load, pack, parse_header
 from zegel_server.pdf.sandbox.zygote import CANNOT_CONFINE, CANNOT_FORK, OUT_OF_MEMORY
 
-if TYPE_CHECKING:
-    from zegel_server.pdf.completion.sealing import Sealed, SealSpec
-
 Callback = Callable[[bytes], Awaitable[bytes]]
-"""What a worker may ask of the server, such as a signature."""
+"""What sealing asks for between two workers: a signature, or a timestamp."""
 
 _log = structlog.get_logger(__name__)
 
 _MAX_REPORT_BYTES = 1024 * 1024
 """Header of a worker's frame: facts of 2,000 pages have some 100 KB."""
 _TRACE_FRAME = re.compile(r"[A-Za-z0-9_<>.:-]{1,120}")
-_CALL_LIMITS = {"sign": MAX_SIGN_CALLS, "timestamp": MAX_TIMESTAMP_CALLS}
 _CPU_SIGNALS = {-signal.SIGXCPU}
 _GONE = "The PDF worker stopped; the same call may go through later."
 
@@ -161,8 +159,8 @@ class Sandbox:
         _check_stamps(stamps)
         return await self._run("stamps", {"stamps": stamps}, list[Trial])
 
-    async def complete(self, job: CompletionJob, spec: "SealSpec", sign: Callback, timestamp: Callback) -> "Sealed":
-        """Complete a rendition and seal it; the keys and the network stay in this process.
+    async def complete(self, job: CompletionJob, spec: SealSpec, sign: Callback, timestamp: Callback) -> Sealed:
+        """Complete a rendition and seal it in two short jobs; keys and network stay in this process, between the two.
 
         Args:
             job: The rendition, and what is added to it.
@@ -179,11 +177,19 @@ class Sandbox:
             Unavailable: The worker stopped, or it cannot be sealed now.
             Exception: Whatever ``sign`` or ``timestamp`` raises.
         """
-        from zegel_server.pdf.completion.sealing import Sealed  # noqa: PLC0415 - loads pyHanko, which only the worker needs
-
         _check_job(job)
-        calls = {"sign": sign, "timestamp": timestamp}
-        return await self._run("complete", {"job": job, "spec": spec}, Sealed, calls)
+
+        async def prepare(job: CompletionJob, spec: SealSpec) -> Prepared:
+            return await self._run("prepare", {"job": job, "spec": spec}, Prepared)
+
+        async def finish(visit: SecondVisit) -> Gap:
+            return await self._run("finish", visit, Gap)
+
+        try:
+            return await assembling.seal(job, spec, sign, timestamp, prepare=prepare, finish=finish)
+        except (FormError, DerError, TimestampError) as error:
+            _log.warning("seal_not_assembled", error=type(error).__name__)
+            raise _error("complete", Refusal.SEAL) from error
 
     async def examine(self, sealed: bytes, boxes: list[Box], certificates: list[bytes]) -> list[PageFacts]:
         """Look at a sealed file before it is believed: its form, and what its pages show.
@@ -222,10 +228,10 @@ class Sandbox:
                 self._zygote = await ZygoteProcess.start(self._limits, self._fonts)
             return self._zygote
 
-    async def _run(self, kind: str, body: object, result: type[_T], calls: Mapping[str, Callback] | None = None) -> _T:
+    async def _run(self, kind: str, body: object, result: type[_T]) -> _T:
         async with self._slots:
             zygote = await self._running()
-            job = _Job(zygote, self._limits, calls or {})
+            job = _Job(zygote, self._limits)
             try:
                 kind_of_answer, answer, blobs = await job.run(kind, body)
             except ZygoteGoneError:
@@ -241,27 +247,22 @@ class Sandbox:
 class _Job:
     """One job's conversation with its worker."""
 
-    def __init__(self, zygote: ZygoteProcess, limits: WorkerLimits, calls: Mapping[str, Callback]) -> None:
+    def __init__(self, zygote: ZygoteProcess, limits: WorkerLimits) -> None:
         self._zygote = zygote
         self._limits = limits
-        self._calls = calls
-        self._asked: dict[str, int] = {}
         self._connection, self._theirs = socket.socketpair()
         self._connection.setblocking(False)
 
     async def run(self, kind: str, body: object) -> tuple[str, object, list[bytes]]:
-        """Send the job, answer its calls, and return its last frame; its process is gone afterwards."""
+        """Send the job and return its answer; its process is gone afterwards."""
         with self._theirs:
             child = self._zygote.begin(self._theirs)
         timer = asyncio.timeout(self._limits.wall_seconds)
         try:
             async with timer:
                 await self._send(kind, body)
-                while (frame := await self._receive())[0].startswith("call-"):
-                    await self._answer(frame, timer)
-        except (WireError, OSError) as error:  # a TimeoutError is an OSError
-            if isinstance(error, TimeoutError) and not timer.expired():
-                raise  # a callback's own
+                frame = await self._receive()
+        except (WireError, OSError):  # a TimeoutError is an OSError
             self._zygote.kill(child)
             refusal = Refusal.TIME if timer.expired() else _post_mortem(await asyncio.shield(child.ended))
             return "refused", {"refusal": refusal.value, "trace": []}, []
@@ -285,10 +286,8 @@ class _Job:
         if length > _MAX_REPORT_BYTES:
             raise WireError("header too long")
         kind, body, lengths = parse_header(await self._exactly(length), MAX_RESULT_BYTES)
-        if not kind.startswith("call-") and kind not in {"result", "refused"}:
+        if kind not in {"result", "refused"}:
             raise WireError("unknown frame")
-        if kind.startswith("call-") and sum(lengths) > MAX_CALL_BYTES:
-            raise WireError("call too long")
         return kind, body, [await self._exactly(length) for length in lengths]
 
     async def _exactly(self, length: int) -> bytes:
@@ -300,20 +299,6 @@ class _Job:
                 raise WireError("the worker is gone")
             view = view[got:]
         return bytes(data)
-
-    async def _answer(self, frame: tuple[str, object, list[bytes]], timer: asyncio.Timeout) -> None:
-        kind, body, blobs = frame
-        name = kind.removeprefix("call-")
-        self._asked[name] = self._asked.get(name, 0) + 1
-        if name not in self._calls or self._asked[name] > _CALL_LIMITS[name]:
-            raise WireError("call not allowed")
-        data = load(bytes, body, blobs)
-        now = asyncio.get_running_loop().time
-        left = (timer.when() or now()) - now()
-        timer.reschedule(None)  # the worker waits for us now, not we for it
-        answer = await self._calls[name](data)
-        timer.reschedule(now() + left)
-        await self._send("answer", answer)
 
 
 def _post_mortem(status: int) -> Refusal:

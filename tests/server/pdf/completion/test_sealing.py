@@ -28,8 +28,9 @@ from zegel.evidence.verification.der import CONTEXT_0, CONTEXT_1, INTEGER, SEQUE
 from zegel_server.credentials.development_authority import DevelopmentAuthority
 from zegel_server.credentials.keyed_certificate import KeyedCertificate
 from zegel_server.credentials.timestamping import LocalTimestampAuthority, Response
+from zegel_server.pdf.completion.assembling import ROOM_TO_SPARE, Sealed, SealSpec, TimestampError
 from zegel_server.pdf.completion.examining import examine
-from zegel_server.pdf.completion.sealing import ROOM_TO_SPARE, Sealed, SealSpec, TimestampError, seal_rendition
+from zegel_server.pdf.completion.sealing import seal_rendition
 from zegel_server.pdf.model import Box, CompletionJob
 
 Callback = Callable[[bytes], bytes]
@@ -368,11 +369,11 @@ def test_what_is_embedded_is_what_seal_and_timestamps_lead_to_and_each_once(
 
 @pytest.mark.parametrize("what", ["sealed already", "an original", "cut off"])
 def test_only_a_rendition_is_sealed(
-    what: str, sealed: bytes, job: CompletionJob, authority: DevelopmentAuthority
+    what: str, sealed: bytes, job: CompletionJob, authority: DevelopmentAuthority, respond: Callback
 ) -> None:
     other = {"sealed already": sealed, "an original": make_pdf(), "cut off": job.rendition[:-1]}[what]
     with pytest.raises(FormError):
-        seal_rendition(replace(job, rendition=other), seal_spec(authority), refuse, refuse)
+        seal_rendition(replace(job, rendition=other), seal_spec(authority), refuse, respond)
 
 
 def test_a_long_document_is_sealed_and_nothing_of_it_is_written_again(

@@ -140,16 +140,24 @@ async def test_an_answer_that_is_nonsense_makes_no_seal_that_is_believed(
         await whole()
 
 
-async def test_time_spent_in_callbacks_is_not_the_workers(authority: DevelopmentAuthority) -> None:
-    parent = Parent(authority)
+@pytest.mark.parametrize("waits", ["sign", "timestamp"])
+async def test_whoever_signs_or_stamps_slowly_holds_no_slot(authority: DevelopmentAuthority, waits: str) -> None:
+    parent, asked, go_on = Parent(authority), asyncio.Event(), asyncio.Event()
 
     async def slow(data: bytes) -> bytes:
-        await asyncio.sleep(3.2)
-        return await parent.sign(data)
+        asked.set()
+        await go_on.wait()
+        return await getattr(parent, waits)(data)
 
-    async with Sandbox(WorkerLimits(wall_seconds=3.0)) as sandbox:
-        made = await sandbox.complete(JOB, seal_spec(authority), slow, parent.timestamp)
-    assert len(made.appended) > 10_000
+    callbacks = {"sign": parent.sign, "timestamp": parent.timestamp, waits: slow}
+    async with Sandbox(WorkerLimits(concurrency=1)) as sandbox:
+        sealing = asyncio.create_task(sandbox.complete(JOB, seal_spec(authority), **callbacks))
+        await asked.wait()
+        async with asyncio.timeout(60):  # it would wait forever
+            assert await sandbox.render(one_page(b"0 0 9 9 re f"))
+        assert not sealing.done()
+        go_on.set()
+        assert len((await sealing).appended) > 10_000
 
 
 async def test_a_seal_that_nobody_could_validate_is_not_believed(
@@ -173,19 +181,7 @@ async def test_what_is_no_rendition_is_our_defect_and_not_the_senders(
         assert not isinstance(caught.value, InvalidArgument)
         with pytest.raises(ZegelError):
             await sandbox.merge([JOB.rendition, data])
-    assert not parent.asked
-
-
-async def test_a_worker_gets_no_second_signature(
-    sandbox: Sandbox, authority: DevelopmentAuthority, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    parent = Parent(authority)
-    for limits in ({"sign": 0, "timestamp": 9}, {"sign": 1, "timestamp": 1}):
-        parent.asked.clear()
-        monkeypatch.setattr("zegel_server.pdf.sandbox.client._CALL_LIMITS", limits)
-        with pytest.raises(ZegelError):
-            await sandbox.complete(JOB, seal_spec(authority), parent.sign, parent.timestamp)
-        assert all(parent.asked.count(name) <= limits[name] for name in limits)
+    assert "sign" not in parent.asked
 
 
 WORDY = Stamp(1, 0, 0, 10, 10, "text", "x " * (MAX_STAMP_TEXT // 2))
