@@ -353,17 +353,23 @@ def from_call(call: Any) -> ZegelError:
     """Converts a failed gRPC call to a typed error.
 
     Args:
-        call: A ``grpc.RpcError``, synchronous or from ``grpc.aio``; both have ``code``, ``details`` and
-            ``trailing_metadata``.
+        call: A ``grpc.RpcError``, synchronous or from ``grpc.aio``. gRPC's own have ``code``, ``details`` and
+            ``trailing_metadata``; one that an interceptor of the caller's raises need not.
     """
-    code = call.code() or grpc.StatusCode.UNKNOWN
-    reason, metadata, retry_after = _details(call.trailing_metadata() or ())
+    code = _told(call, "code") or grpc.StatusCode.UNKNOWN
+    reason, metadata, retry_after = _details(_told(call, "trailing_metadata") or ())
     found = BY_CODE.get(code, ZegelError)
     exact = BY_REASON.get(reason)
     if exact is not None and exact.default_code is code:
         found = exact
-    message = call.details() or f"The call failed with {code.name}."
+    message = _told(call, "details") or f"The call failed with {code.name}."
     return found(message, code=code, reason=reason, metadata=metadata, retry_after=retry_after)
+
+
+def _told(call: Any, name: str) -> Any:
+    """What a failed call says under a name; ``None`` if it has no such method."""
+    method = getattr(call, name, None)
+    return method() if callable(method) else None
 
 
 def _details(trailing: Iterable[tuple[str, str | bytes]]) -> Facts:

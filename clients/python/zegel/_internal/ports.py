@@ -42,7 +42,7 @@ class SyncPort:
         except grpc.RpcError as error:
             raise from_call(error) from error
         finally:
-            stream.cancel()
+            _leave(stream)
 
     async def send(self, requests: Iterator[Message], kind: type[Message], _answer: type[AnswerT]) -> AnswerT:
         """See the protocol."""
@@ -53,7 +53,7 @@ class SyncPort:
         except grpc.RpcError as error:
             raise from_call(error) from error
         finally:
-            pending.cancel()  # after a KeyboardInterrupt the stream is still open; otherwise this does nothing
+            _leave(pending)  # after a KeyboardInterrupt the stream is still open; otherwise this does nothing
         return result
 
     async def run(self, function: Callable[..., ResultT], *args: Any) -> ResultT:
@@ -91,7 +91,10 @@ class AioPort:
         except grpc.RpcError as error:
             raise from_call(error) from error
         finally:
-            stream.cancel()
+            if hasattr(stream, "cancel"):
+                stream.cancel()
+            elif hasattr(stream, "aclose"):
+                await stream.aclose()
 
     async def send(self, requests: Iterator[Message], kind: type[Message], _answer: type[AnswerT]) -> AnswerT:
         """See the protocol."""
@@ -109,6 +112,17 @@ class AioPort:
     async def sleep(self, seconds: float) -> None:
         """See the protocol."""
         await asyncio.sleep(seconds)
+
+
+def _leave(call: Any) -> None:
+    """Ends a call that may still be in progress.
+
+    A tracer or another interceptor of the caller's may have wrapped it, in a generator for example, which is closed
+    instead. An iterator that can do neither ends its call when nothing refers to it any more.
+    """
+    end = getattr(call, "cancel", None) or getattr(call, "close", None)
+    if end is not None:
+        end()
 
 
 def _of_stream(error: ZegelError) -> ZegelError:
