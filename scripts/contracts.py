@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from google.protobuf import descriptor_pb2, message_factory
+from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, MethodDescriptor, ServiceDescriptor
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_tools import protoc
+
+import own_tree  # noqa: F401 - before what is imported of the tree
+from zegel_server.edge.access import DECLARED, Access
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PROTOS: Final = ROOT / "protos"
@@ -121,20 +124,23 @@ class Contracts:
         """Every method, service by service."""
         return [method for service in self.services for method in service.methods]
 
-    def option(self, method: MethodDescriptor, extension: str) -> Any:
-        """Reads an option of a method.
+    def access(self, method: MethodDescriptor) -> Access:
+        """What a method demands of its caller, and what it records.
 
         Args:
             method: The method.
-            extension: Full name of the option, such as ``zegel.permission.v1.access``.
+
+        Raises:
+            GenerationError: It is declared nowhere.
         """
-        described = self.pool.FindExtensionByName(extension)
-        kind: Any = message_factory.GetMessageClass(self.pool.FindMessageTypeByName("google.protobuf.MethodOptions"))
-        return kind.FromString(method.GetOptions().SerializeToString()).Extensions[described]
+        found = DECLARED.get(method.containing_service.full_name, {}).get(method.name)
+        if found is None:
+            raise GenerationError(f"{method.full_name} has no entry in server/zegel_server/edge/access.py")
+        return found
 
     def permission(self, method: MethodDescriptor) -> str:
         """The permission that a method demands, such as ``document.read``."""
-        return str(self.option(method, "zegel.permission.v1.access").permission)
+        return self.access(method).permission
 
     @cached_property
     def comments(self) -> dict[str, str]:

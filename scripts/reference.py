@@ -97,10 +97,10 @@ class Reference:
         kind = streams.get((method.client_streaming, method.server_streaming), "")
         yield f"- Takes {_link(method.input_type)}, answers {_link(method.output_type)}{kind}"
         yield f"- Permission: [`{self._contracts.permission(method)}`](permissions.md)"
-        record = self._contracts.option(method, "zegel.event.v1.records")
+        record = self._contracts.access(method).records
         if record:
             enum = self._contracts.pool.FindEnumTypeByName("zegel.event.v1.EventType")
-            yield f"- Event: [`{value_name(enum, enum.values_by_number[record].name)}`](event.md)"
+            yield f"- Event: [`{value_name(enum, f'EVENT_TYPE_{record}')}`](event.md)"
         level = method.GetOptions().idempotency_level
         told = {MethodOptions.NO_SIDE_EFFECTS: "changes nothing", MethodOptions.IDEMPOTENT: "idempotent"}
         if level in told:

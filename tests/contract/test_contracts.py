@@ -8,17 +8,11 @@ from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 
 from support.contracts import IDEMPOTENT, METHODS, NO_SIDE_EFFECTS, comments, field_at, path_of
 from support.tools import ROOT, tool
-from zegel.event.v1 import event_type_pb2
-from zegel.permission.v1 import access_pb2
 from zegel_server.core import SERVICES
+from zegel_server.edge.methods import read_method
 from zegel_server.permissions.model import BUILT_IN
 
 each_method = pytest.mark.parametrize("method", METHODS, ids=path_of)
-
-
-def access_of(method: MethodDescriptor) -> access_pb2.Access:
-    found: access_pb2.Access = method.GetOptions().Extensions[access_pb2.access]
-    return found
 
 
 def test_buf_finds_nothing() -> None:
@@ -39,24 +33,21 @@ def test_every_service_of_the_contracts_is_generated(descriptors: descriptor_pb2
 
 @each_method
 def test_a_method_declares_its_access(method: MethodDescriptor) -> None:
-    access = access_of(method)
+    access = read_method(method)
     resource, _, verb = access.permission.partition(".")
     assert resource.replace("_", "").isalpha()
     assert verb.replace("_", "").isalpha()
-    for named in access.resources:
-        field = field_at(method, named.path)
-        assert field is not None, named.path
+    for path, kind in access.resources:
+        field = field_at(method, path)
+        assert field is not None, path
         assert field.type == FieldDescriptor.TYPE_STRING
-        assert named.kind.replace("_", "").isalpha()
-    if access.resources:
-        assert all(named.kind for named in access.resources)
+        assert kind.replace("_", "").isalpha()
 
 
 @each_method
 def test_a_method_that_changes_something_leaves_an_event(method: MethodDescriptor) -> None:
-    options = method.GetOptions()
-    if options.idempotency_level != NO_SIDE_EFFECTS:
-        assert options.Extensions[event_type_pb2.records] != event_type_pb2.EVENT_TYPE_UNSPECIFIED
+    if method.GetOptions().idempotency_level != NO_SIDE_EFFECTS:
+        assert read_method(method).event
 
 
 @each_method
@@ -84,12 +75,12 @@ def test_a_method_has_a_request_and_an_answer_of_its_own(method: MethodDescripto
 
 
 def test_every_permission_is_held_by_a_role_and_every_role_holds_permissions_that_exist() -> None:
-    demanded = {access_of(method).permission for method in METHODS}
+    demanded = {read_method(method).permission for method in METHODS}
     held = {grant.permission for role in BUILT_IN.values() for grant in role.grants}
     assert demanded == held
 
 
 def test_what_an_owner_does_not_hold_is_somebody_else_s_by_nature() -> None:
-    demanded = {access_of(method).permission for method in METHODS}
+    demanded = {read_method(method).permission for method in METHODS}
     owner = {grant.permission for grant in BUILT_IN["owner"].grants}
     assert demanded - owner == {"tenant.create", "ceremony.open", "ceremony.read", "ceremony.sign"}

@@ -12,7 +12,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from support.api import Api, Principal, Refusal, TestTenant, refusal_of
 from support.contracts import METHODS, filled, path_of
-from zegel.permission.v1 import access_pb2
+from zegel_server.edge.methods import read_method
 
 Code = grpc.StatusCode
 DEFECTS = {Code.UNIMPLEMENTED, Code.INTERNAL, Code.UNKNOWN, Code.DATA_LOSS, Code.DEADLINE_EXCEEDED}
@@ -55,7 +55,7 @@ async def call(api: Api, method: MethodDescriptor, request: Message, by: Princip
 
 
 def caller_for(api: Api, tenant: TestTenant, method: MethodDescriptor) -> Principal:
-    permission = method.GetOptions().Extensions[access_pb2.access].permission
+    permission = read_method(method).permission
     return api.operator if permission == "tenant.create" else tenant.owner
 
 
@@ -87,9 +87,9 @@ async def test_without_the_permission_it_is_refused_before_anything_is_looked_at
     await api.role(tenant.owner, "nothing")
     nobody = await api.somebody(tenant, "nothing")
     for method in METHODS:
-        if method.GetOptions().Extensions[access_pb2.access].credential == access_pb2.CREDENTIAL_EXCHANGE:
+        if read_method(method).exchanges:
             continue  # no session's token is taken there at all
-        permission = method.GetOptions().Extensions[access_pb2.access].permission
+        permission = read_method(method).permission
         for values in (HOSTILE["nul"], HOSTILE["identifiers"]):
             assert values is not None
             refused = await call(api, method, filled(method, *values), nobody)

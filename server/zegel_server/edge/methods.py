@@ -1,8 +1,9 @@
-"""What the contracts say of each method: the permission it demands, the event it leaves, how long it may take.
+"""What is known of each method: the permission it demands, the event it leaves, how long it may take.
 
 Invariants:
 
-* Every method of every service has an access option with a permission: a server that finds one without does not start.
+* Every method of every service has an entry in ``access.DECLARED``, with a permission: a server that finds one without
+  does not start.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,8 +12,8 @@ from typing import Final
 
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
-from zegel.event.v1 import event_type_pb2
-from zegel.permission.v1 import access_pb2
+from zegel.event.v1.event_type_pb2 import EventType
+from zegel_server.edge.access import DECLARED, Access
 
 UNARY_CAP_S: Final = 30.0
 """The longest a unary call may take: beyond it a client has given up."""
@@ -22,12 +23,12 @@ STREAM_CAP_S: Final = 6 * 3600.0
 
 
 class ContractError(Exception):
-    """The contracts lack what the server needs to serve them."""
+    """A contract, or what is declared of it, lacks what the server needs to serve it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A method as its contract has it.
+    """A method with what is declared of it.
 
     Attributes:
         path: ``/package.Service/Method``, as it stands in a request.
@@ -48,38 +49,36 @@ class Method:
     exchanges: bool = False
 
 
-def read_method(descriptor: MethodDescriptor) -> Method:
-    """Reads one method's options.
+def read_method(descriptor: MethodDescriptor, declared: Mapping[str, Mapping[str, Access]] = DECLARED) -> Method:
+    """Puts together what is known of one method.
 
     Args:
         descriptor: The method.
+        declared: What methods demand, by the service's full name and the method's name.
 
     Raises:
-        ContractError: It has no access option, one without a permission, or a stream that exchanges; or both sides
-            stream.
+        ContractError: It has no entry, one without a permission, or a stream that exchanges; or both sides stream.
     """
-    options = descriptor.GetOptions()
     path = f"/{descriptor.containing_service.full_name}/{descriptor.name}"
-    access = options.Extensions[access_pb2.access]
-    if not access.permission:
+    access = declared.get(descriptor.containing_service.full_name, {}).get(descriptor.name)
+    if access is None or not access.permission:
         message = f"{path} declares no access: no caller could be allowed it"
         raise ContractError(message)
-    exchanges = access.credential == access_pb2.CREDENTIAL_EXCHANGE
     if descriptor.client_streaming and descriptor.server_streaming:
         message = f"{path} streams both ways, which browsers cannot"
         raise ContractError(message)
     streams = bool(descriptor.client_streaming or descriptor.server_streaming)
-    if exchanges and streams:
+    if access.exchanges and streams:
         message = f"{path} exchanges a credential and streams: what was spent cannot be decided again"
         raise ContractError(message)
     return Method(
         path=path,
         permission=access.permission,
-        resources=tuple((resource.path, resource.kind) for resource in access.resources),
-        event=options.Extensions[event_type_pb2.records],
+        resources=access.resources,
+        event=EventType.Value(f"EVENT_TYPE_{access.records}") if access.records else 0,
         streams=streams,
         cap_s=STREAM_CAP_S if streams else UNARY_CAP_S,
-        exchanges=exchanges,
+        exchanges=access.exchanges,
     )
 
 

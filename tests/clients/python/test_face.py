@@ -26,7 +26,7 @@ from face import write_face
 from support.contracts import METHODS
 from support.tools import ROOT
 from zegel.error.v1 import error_reason_pb2
-from zegel.permission.v1 import access_pb2
+from zegel_server.edge.methods import read_method
 
 
 def held(messages: list[Descriptor]) -> Iterator[Descriptor | EnumDescriptor]:
@@ -71,7 +71,7 @@ def test_every_reason_of_the_contract_is_there_by_name() -> None:
 
 
 def test_every_permission_that_a_method_demands_is_there() -> None:
-    demanded = {method.GetOptions().Extensions[access_pb2.access].permission for method in METHODS}
+    demanded = {read_method(method).permission for method in METHODS}
     assert {str(each) for each in zegel.Permission} == demanded
 
 

@@ -4,9 +4,7 @@ isort:skip_file
 """
 
 from google.protobuf import descriptor as _descriptor
-from google.protobuf import descriptor_pb2 as _descriptor_pb2
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
-from google.protobuf.internal import extension_dict as _extension_dict
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -257,7 +255,3 @@ EVENT_TYPE_SEAL_CERTIFICATE_CHANGED: EventType.ValueType  # 76
 EVENT_TYPE_SIGNATURE_REQUEST_INVALID: EventType.ValueType  # 77
 """The request could not be sealed, for a reason that waiting does not resolve. Recorded once, whatever follows."""
 Global___EventType: _TypeAlias = EventType  # noqa: Y015
-
-RECORDS_FIELD_NUMBER: _builtins.int
-records: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___EventType.ValueType]
-"""The event that a call of the method records in the audit log, in the same transaction as its change."""

@@ -22,22 +22,16 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n zegel/permission/v1/access.proto\x12\x13zegel.permission.v1\x1a google/protobuf/descriptor.proto\"\x88\x01\n\x06\x41\x63\x63\x65ss\x12\x12\n\npermission\x18\x01 \x01(\t\x12\x35\n\tresources\x18\x02 \x03(\x0b\x32\".zegel.permission.v1.ResourceField\x12\x33\n\ncredential\x18\x03 \x01(\x0e\x32\x1f.zegel.permission.v1.Credential\"+\n\rResourceField\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t*Y\n\nCredential\x12\x1a\n\x16\x43REDENTIAL_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43REDENTIAL_SESSION\x10\x01\x12\x17\n\x13\x43REDENTIAL_EXCHANGE\x10\x02*M\n\x05Scope\x12\x15\n\x11SCOPE_UNSPECIFIED\x10\x00\x12\r\n\tSCOPE_OWN\x10\x01\x12\x0f\n\x0bSCOPE_PARTY\x10\x02\x12\r\n\tSCOPE_ANY\x10\x03:M\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xd1\x86\x03 \x01(\x0b\x32\x1b.zegel.permission.v1.Accessb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n zegel/permission/v1/access.proto\x12\x13zegel.permission.v1*M\n\x05Scope\x12\x15\n\x11SCOPE_UNSPECIFIED\x10\x00\x12\r\n\tSCOPE_OWN\x10\x01\x12\x0f\n\x0bSCOPE_PARTY\x10\x02\x12\r\n\tSCOPE_ANY\x10\x03\x42O\n\x13zegel.permission.v1P\x01Z zegel/permission/v1;permissionv1\xaa\x02\x13Zegel.Permission.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'zegel.permission.v1.access_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
-  _globals['_CREDENTIAL']._serialized_start=275
-  _globals['_CREDENTIAL']._serialized_end=364
-  _globals['_SCOPE']._serialized_start=366
-  _globals['_SCOPE']._serialized_end=443
-  _globals['_ACCESS']._serialized_start=92
-  _globals['_ACCESS']._serialized_end=228
-  _globals['_RESOURCEFIELD']._serialized_start=230
-  _globals['_RESOURCEFIELD']._serialized_end=273
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\023zegel.permission.v1P\001Z zegel/permission/v1;permissionv1\252\002\023Zegel.Permission.V1'
+  _globals['_SCOPE']._serialized_start=57
+  _globals['_SCOPE']._serialized_end=134
 # @@protoc_insertion_point(module_scope)

@@ -3,51 +3,18 @@
 isort:skip_file
 """
 
-from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
-from google.protobuf import descriptor_pb2 as _descriptor_pb2
-from google.protobuf import message as _message
-from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
-from google.protobuf.internal import extension_dict as _extension_dict
 import builtins as _builtins
 import sys
 import typing as _typing
 
-if sys.version_info >= (3, 11):
-    from typing import TypeAlias as _TypeAlias, Never as _Never
+if sys.version_info >= (3, 10):
+    from typing import TypeAlias as _TypeAlias
 else:
-    from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
+    from typing_extensions import TypeAlias as _TypeAlias
 
 DESCRIPTOR: _descriptor.FileDescriptor
-
-class _Credential:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _CredentialEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Credential.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    CREDENTIAL_UNSPECIFIED: _Credential.ValueType  # 0
-    """Same as `CREDENTIAL_SESSION`: the default for a method that does not specify one."""
-    CREDENTIAL_SESSION: _Credential.ValueType  # 1
-    """The token of a session (`zs_...`) or an API key (`zk_...`)."""
-    CREDENTIAL_EXCHANGE: _Credential.ValueType  # 2
-    """A token that is exchanged for a session, once: a signer link (`zl_...`), or an ID token of the tenant's identity
-    provider.
-    """
-
-class Credential(_Credential, metaclass=_CredentialEnumTypeWrapper):
-    """The kinds of token that a call can carry."""
-
-CREDENTIAL_UNSPECIFIED: Credential.ValueType  # 0
-"""Same as `CREDENTIAL_SESSION`: the default for a method that does not specify one."""
-CREDENTIAL_SESSION: Credential.ValueType  # 1
-"""The token of a session (`zs_...`) or an API key (`zk_...`)."""
-CREDENTIAL_EXCHANGE: Credential.ValueType  # 2
-"""A token that is exchanged for a session, once: a signer link (`zl_...`), or an ID token of the tenant's identity
-provider.
-"""
-Global___Credential: _TypeAlias = Credential  # noqa: Y015
 
 class _Scope:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -80,73 +47,3 @@ SCOPE_PARTY: Scope.ValueType  # 2
 SCOPE_ANY: Scope.ValueType  # 3
 """Everything in the tenant."""
 Global___Scope: _TypeAlias = Scope  # noqa: Y015
-
-@_typing.final
-class Access(_message.Message):
-    """What a method requires of its caller. The server enforces it; the reference documentation and the authorisation
-    matrix are generated from it; and a server with a method that lacks it does not start.
-    """
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    PERMISSION_FIELD_NUMBER: _builtins.int
-    RESOURCES_FIELD_NUMBER: _builtins.int
-    CREDENTIAL_FIELD_NUMBER: _builtins.int
-    permission: _builtins.str
-    """The permission that a role of the caller must hold, as `<resource>.<verb>`, such as `document.read`. Checked before
-    any resource is looked up.
-    """
-    credential: Global___Credential.ValueType
-    """What kind of token the call must carry in its `authorization: Bearer ...` metadata. A token of any other kind is
-    refused exactly like a malformed one.
-    """
-    @_builtins.property
-    def resources(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResourceField]:
-        """The fields of the request that name resources, each checked against the scope in which the caller holds the
-        permission. Empty if the method acts on what the session itself identifies.
-        """
-
-    def __init__(
-        self,
-        *,
-        permission: _builtins.str = ...,
-        resources: _abc.Iterable[Global___ResourceField] | None = ...,
-        credential: Global___Credential.ValueType = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["credential", b"credential", "permission", b"permission", "resources", b"resources"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Access: _TypeAlias = Access  # noqa: Y015
-
-@_typing.final
-class ResourceField(_message.Message):
-    """A field of a request that names a resource."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    PATH_FIELD_NUMBER: _builtins.int
-    KIND_FIELD_NUMBER: _builtins.int
-    path: _builtins.str
-    """Path of the field in the request, such as `document_id` or `spec.document_id`."""
-    kind: _builtins.str
-    """Kind of resource that it names, such as `document`."""
-    def __init__(
-        self,
-        *,
-        path: _builtins.str = ...,
-        kind: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "path", b"path"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ResourceField: _TypeAlias = ResourceField  # noqa: Y015
-
-ACCESS_FIELD_NUMBER: _builtins.int
-access: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___Access]
-"""What the method requires of its caller."""

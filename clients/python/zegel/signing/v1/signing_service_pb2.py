@@ -24,82 +24,75 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
-from zegel.event.v1 import event_type_pb2 as zegel_dot_event_dot_v1_dot_event__type__pb2
-from zegel.permission.v1 import access_pb2 as zegel_dot_permission_dot_v1_dot_access__pb2
 from zegel.signing.v1 import signature_request_pb2 as zegel_dot_signing_dot_v1_dot_signature__request__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&zegel/signing/v1/signing_service.proto\x12\x10zegel.signing.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fzegel/event/v1/event_type.proto\x1a zegel/permission/v1/access.proto\x1a(zegel/signing/v1/signature_request.proto\"\xa1\x02\n\x1d\x43reateSignatureRequestRequest\x12\r\n\x05title\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x36\n\tdocuments\x18\x03 \x03(\x0b\x32#.zegel.signing.v1.RequestedDocument\x12)\n\x07signers\x18\x04 \x03(\x0b\x32\x18.zegel.signing.v1.Signer\x12\'\n\x06\x66ields\x18\x05 \x03(\x0b\x32\x17.zegel.signing.v1.Field\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\x0f\n\x07team_id\x18\n \x01(\t\"_\n\x1e\x43reateSignatureRequestResponse\x12=\n\x11signature_request\x18\x01 \x01(\x0b\x32\".zegel.signing.v1.SignatureRequest\":\n\x1aGetSignatureRequestRequest\x12\x1c\n\x14signature_request_id\x18\x01 \x01(\t\"\\\n\x1bGetSignatureRequestResponse\x12=\n\x11signature_request\x18\x01 \x01(\x0b\x32\".zegel.signing.v1.SignatureRequest\"}\n\x1cListSignatureRequestsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x36\n\x05state\x18\x03 \x01(\x0e\x32\'.zegel.signing.v1.SignatureRequestState\"x\n\x1dListSignatureRequestsResponse\x12>\n\x12signature_requests\x18\x01 \x03(\x0b\x32\".zegel.signing.v1.SignatureRequest\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8f\x01\n\x1dUpdateSignatureRequestRequest\x12=\n\x11signature_request\x18\x01 \x01(\x0b\x32\".zegel.signing.v1.SignatureRequest\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"_\n\x1eUpdateSignatureRequestResponse\x12=\n\x11signature_request\x18\x01 \x01(\x0b\x32\".zegel.signing.v1.SignatureRequest\"K\n\x1d\x43\x61ncelSignatureRequestRequest\x12\x1c\n\x14signature_request_id\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"_\n\x1e\x43\x61ncelSignatureRequestResponse\x12=\n\x11signature_request\x18\x01 \x01(\x0b\x32\".zegel.signing.v1.SignatureRequest\"[\n\x1bMoveSignatureRequestRequest\x12\x1c\n\x14signature_request_id\x18\x01 \x01(\t\x12\x10\n\x08owner_id\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\"]\n\x1cMoveSignatureRequestResponse\x12=\n\x11signature_request\x18\x01 \x01(\x0b\x32\".zegel.signing.v1.SignatureRequest\"\x81\x01\n\x1a\x43reateSignerSessionRequest\x12\x1c\n\x14signature_request_id\x18\x01 \x01(\t\x12\x14\n\x0csignature_id\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"q\n\x1b\x43reateSignerSessionResponse\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x92\x01\n\x17\x43reateSignerLinkRequest\x12\x1c\n\x14signature_request_id\x18\x01 \x01(\t\x12\x14\n\x0csignature_id\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"r\n\x18\x43reateSignerLinkResponse\x12\x16\n\x0esigner_link_id\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc4\x02\n\nSignerLink\x12\x16\n\x0esigner_link_id\x18\x01 \x01(\t\x12\x14\n\x0csignature_id\x18\x02 \x01(\t\x12\x30\n\x05state\x18\x03 \x01(\x0e\x32!.zegel.signing.v1.SignerLinkState\x12\x12\n\ncreator_id\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bredeem_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"]\n\x16ListSignerLinksRequest\x12\x1c\n\x14signature_request_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"f\n\x17ListSignerLinksResponse\x12\x32\n\x0csigner_links\x18\x01 \x03(\x0b\x32\x1c.zegel.signing.v1.SignerLink\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"O\n\x17RevokeSignerLinkRequest\x12\x1c\n\x14signature_request_id\x18\x01 \x01(\t\x12\x16\n\x0esigner_link_id\x18\x02 \x01(\t\"\x1a\n\x18RevokeSignerLinkResponse*\xb0\x01\n\x0fSignerLinkState\x12!\n\x1dSIGNER_LINK_STATE_UNSPECIFIED\x10\x00\x12\x1c\n\x18SIGNER_LINK_STATE_ISSUED\x10\x01\x12\x1e\n\x1aSIGNER_LINK_STATE_REDEEMED\x10\x02\x12\x1d\n\x19SIGNER_LINK_STATE_REVOKED\x10\x03\x12\x1d\n\x19SIGNER_LINK_STATE_EXPIRED\x10\x04\x32\x91\x10\n\x0eSigningService\x12\xd6\x01\n\x16\x43reateSignatureRequest\x12/.zegel.signing.v1.CreateSignatureRequestRequest\x1a\x30.zegel.signing.v1.CreateSignatureRequestResponse\"Y\x90\x02\x02\x8a\xb5\x18N\n\x18signature_request.create\x12!\n\x15\x64ocuments.document_id\x12\x08\x64ocument\x12\x0f\n\x07team_id\x12\x04team\x90\xb5\x18<\x12\xbe\x01\n\x13GetSignatureRequest\x12,.zegel.signing.v1.GetSignatureRequestRequest\x1a-.zegel.signing.v1.GetSignatureRequestResponse\"J\x90\x02\x01\x8a\xb5\x18\x43\n\x16signature_request.read\x12)\n\x14signature_request_id\x12\x11signature_request\x12\x99\x01\n\x15ListSignatureRequests\x12..zegel.signing.v1.ListSignatureRequestsRequest\x1a/.zegel.signing.v1.ListSignatureRequestsResponse\"\x1f\x90\x02\x01\x8a\xb5\x18\x18\n\x16signature_request.read\x12\xdc\x01\n\x16UpdateSignatureRequest\x12/.zegel.signing.v1.UpdateSignatureRequestRequest\x1a\x30.zegel.signing.v1.UpdateSignatureRequestResponse\"_\x8a\xb5\x18W\n\x18signature_request.update\x12;\n&signature_request.signature_request_id\x12\x11signature_request\x90\xb5\x18\x46\x12\xcd\x01\n\x16\x43\x61ncelSignatureRequest\x12/.zegel.signing.v1.CancelSignatureRequestRequest\x1a\x30.zegel.signing.v1.CancelSignatureRequestResponse\"P\x90\x02\x02\x8a\xb5\x18\x45\n\x18signature_request.cancel\x12)\n\x14signature_request_id\x12\x11signature_request\x90\xb5\x18\x44\x12\xd5\x01\n\x14MoveSignatureRequest\x12-.zegel.signing.v1.MoveSignatureRequestRequest\x1a..zegel.signing.v1.MoveSignatureRequestResponse\"^\x8a\xb5\x18V\n\x16signature_request.move\x12)\n\x14signature_request_id\x12\x11signature_request\x12\x11\n\x08owner_id\x12\x05owner\x90\xb5\x18K\x12\xda\x01\n\x13\x43reateSignerSession\x12,.zegel.signing.v1.CreateSignerSessionRequest\x1a-.zegel.signing.v1.CreateSignerSessionResponse\"f\x8a\xb5\x18^\n\x16signature_request.open\x12)\n\x14signature_request_id\x12\x11signature_request\x12\x19\n\x0csignature_id\x12\tsignature\x90\xb5\x18G\x12\xd4\x01\n\x10\x43reateSignerLink\x12).zegel.signing.v1.CreateSignerLinkRequest\x1a*.zegel.signing.v1.CreateSignerLinkResponse\"i\x90\x02\x02\x8a\xb5\x18^\n\x16signature_request.open\x12)\n\x14signature_request_id\x12\x11signature_request\x12\x19\n\x0csignature_id\x12\tsignature\x90\xb5\x18H\x12\xb2\x01\n\x0fListSignerLinks\x12(.zegel.signing.v1.ListSignerLinksRequest\x1a).zegel.signing.v1.ListSignerLinksResponse\"J\x90\x02\x01\x8a\xb5\x18\x43\n\x16signature_request.read\x12)\n\x14signature_request_id\x12\x11signature_request\x12\xd8\x01\n\x10RevokeSignerLink\x12).zegel.signing.v1.RevokeSignerLinkRequest\x1a*.zegel.signing.v1.RevokeSignerLinkResponse\"m\x90\x02\x02\x8a\xb5\x18\x62\n\x16signature_request.open\x12)\n\x14signature_request_id\x12\x11signature_request\x12\x1d\n\x0esigner_link_id\x12\x0bsigner_link\x90\xb5\x18Jb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&zegel/signing/v1/signing_service.proto\x12\x10zegel.signing.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a(zegel/signing/v1/signature_request.proto\"\xa1\x02\n\x1d\x43reateSignatureRequestRequest\x12\r\n\x05title\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x36\n\tdocuments\x18\x03 \x03(\x0b\x32#.zegel.signing.v1.RequestedDocument\x12)\n\x07signers\x18\x04 \x03(\x0b\x32\x18.zegel.signing.v1.Signer\x12\'\n\x06\x66ields\x18\x05 \x03(\x0b\x32\x17.zegel.signing.v1.Field\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\x0f\n\x07team_id\x18\n \x01(\t\"_\n\x1e\x43reateSignatureRequestResponse\x12=\n\x11signature_request\x18\x01 \x01(\x0b\x32\".zegel.signing.v1.SignatureRequest\":\n\x1aGetSignatureRequestRequest\x12\x1c\n\x14signature_request_id\x18\x01 \x01(\t\"\\\n\x1bGetSignatureRequestResponse\x12=\n\x11signature_request\x18\x01 \x01(\x0b\x32\".zegel.signing.v1.SignatureRequest\"}\n\x1cListSignatureRequestsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x36\n\x05state\x18\x03 \x01(\x0e\x32\'.zegel.signing.v1.SignatureRequestState\"x\n\x1dListSignatureRequestsResponse\x12>\n\x12signature_requests\x18\x01 \x03(\x0b\x32\".zegel.signing.v1.SignatureRequest\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8f\x01\n\x1dUpdateSignatureRequestRequest\x12=\n\x11signature_request\x18\x01 \x01(\x0b\x32\".zegel.signing.v1.SignatureRequest\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"_\n\x1eUpdateSignatureRequestResponse\x12=\n\x11signature_request\x18\x01 \x01(\x0b\x32\".zegel.signing.v1.SignatureRequest\"K\n\x1d\x43\x61ncelSignatureRequestRequest\x12\x1c\n\x14signature_request_id\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"_\n\x1e\x43\x61ncelSignatureRequestResponse\x12=\n\x11signature_request\x18\x01 \x01(\x0b\x32\".zegel.signing.v1.SignatureRequest\"[\n\x1bMoveSignatureRequestRequest\x12\x1c\n\x14signature_request_id\x18\x01 \x01(\t\x12\x10\n\x08owner_id\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\"]\n\x1cMoveSignatureRequestResponse\x12=\n\x11signature_request\x18\x01 \x01(\x0b\x32\".zegel.signing.v1.SignatureRequest\"\x81\x01\n\x1a\x43reateSignerSessionRequest\x12\x1c\n\x14signature_request_id\x18\x01 \x01(\t\x12\x14\n\x0csignature_id\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"q\n\x1b\x43reateSignerSessionResponse\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x92\x01\n\x17\x43reateSignerLinkRequest\x12\x1c\n\x14signature_request_id\x18\x01 \x01(\t\x12\x14\n\x0csignature_id\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"r\n\x18\x43reateSignerLinkResponse\x12\x16\n\x0esigner_link_id\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc4\x02\n\nSignerLink\x12\x16\n\x0esigner_link_id\x18\x01 \x01(\t\x12\x14\n\x0csignature_id\x18\x02 \x01(\t\x12\x30\n\x05state\x18\x03 \x01(\x0e\x32!.zegel.signing.v1.SignerLinkState\x12\x12\n\ncreator_id\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bredeem_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"]\n\x16ListSignerLinksRequest\x12\x1c\n\x14signature_request_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"f\n\x17ListSignerLinksResponse\x12\x32\n\x0csigner_links\x18\x01 \x03(\x0b\x32\x1c.zegel.signing.v1.SignerLink\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"O\n\x17RevokeSignerLinkRequest\x12\x1c\n\x14signature_request_id\x18\x01 \x01(\t\x12\x16\n\x0esigner_link_id\x18\x02 \x01(\t\"\x1a\n\x18RevokeSignerLinkResponse*\xb0\x01\n\x0fSignerLinkState\x12!\n\x1dSIGNER_LINK_STATE_UNSPECIFIED\x10\x00\x12\x1c\n\x18SIGNER_LINK_STATE_ISSUED\x10\x01\x12\x1e\n\x1aSIGNER_LINK_STATE_REDEEMED\x10\x02\x12\x1d\n\x19SIGNER_LINK_STATE_REVOKED\x10\x03\x12\x1d\n\x19SIGNER_LINK_STATE_EXPIRED\x10\x04\x32\xc3\t\n\x0eSigningService\x12\x80\x01\n\x16\x43reateSignatureRequest\x12/.zegel.signing.v1.CreateSignatureRequestRequest\x1a\x30.zegel.signing.v1.CreateSignatureRequestResponse\"\x03\x90\x02\x02\x12w\n\x13GetSignatureRequest\x12,.zegel.signing.v1.GetSignatureRequestRequest\x1a-.zegel.signing.v1.GetSignatureRequestResponse\"\x03\x90\x02\x01\x12}\n\x15ListSignatureRequests\x12..zegel.signing.v1.ListSignatureRequestsRequest\x1a/.zegel.signing.v1.ListSignatureRequestsResponse\"\x03\x90\x02\x01\x12{\n\x16UpdateSignatureRequest\x12/.zegel.signing.v1.UpdateSignatureRequestRequest\x1a\x30.zegel.signing.v1.UpdateSignatureRequestResponse\x12\x80\x01\n\x16\x43\x61ncelSignatureRequest\x12/.zegel.signing.v1.CancelSignatureRequestRequest\x1a\x30.zegel.signing.v1.CancelSignatureRequestResponse\"\x03\x90\x02\x02\x12u\n\x14MoveSignatureRequest\x12-.zegel.signing.v1.MoveSignatureRequestRequest\x1a..zegel.signing.v1.MoveSignatureRequestResponse\x12r\n\x13\x43reateSignerSession\x12,.zegel.signing.v1.CreateSignerSessionRequest\x1a-.zegel.signing.v1.CreateSignerSessionResponse\x12n\n\x10\x43reateSignerLink\x12).zegel.signing.v1.CreateSignerLinkRequest\x1a*.zegel.signing.v1.CreateSignerLinkResponse\"\x03\x90\x02\x02\x12k\n\x0fListSignerLinks\x12(.zegel.signing.v1.ListSignerLinksRequest\x1a).zegel.signing.v1.ListSignerLinksResponse\"\x03\x90\x02\x01\x12n\n\x10RevokeSignerLink\x12).zegel.signing.v1.RevokeSignerLinkRequest\x1a*.zegel.signing.v1.RevokeSignerLinkResponse\"\x03\x90\x02\x02\x42\x43\n\x10zegel.signing.v1P\x01Z\x1azegel/signing/v1;signingv1\xaa\x02\x10Zegel.Signing.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'zegel.signing.v1.signing_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\020zegel.signing.v1P\001Z\032zegel/signing/v1;signingv1\252\002\020Zegel.Signing.V1'
   _globals['_SIGNINGSERVICE'].methods_by_name['CreateSignatureRequest']._loaded_options = None
-  _globals['_SIGNINGSERVICE'].methods_by_name['CreateSignatureRequest']._serialized_options = b'\220\002\002\212\265\030N\n\030signature_request.create\022!\n\025documents.document_id\022\010document\022\017\n\007team_id\022\004team\220\265\030<'
+  _globals['_SIGNINGSERVICE'].methods_by_name['CreateSignatureRequest']._serialized_options = b'\220\002\002'
   _globals['_SIGNINGSERVICE'].methods_by_name['GetSignatureRequest']._loaded_options = None
-  _globals['_SIGNINGSERVICE'].methods_by_name['GetSignatureRequest']._serialized_options = b'\220\002\001\212\265\030C\n\026signature_request.read\022)\n\024signature_request_id\022\021signature_request'
+  _globals['_SIGNINGSERVICE'].methods_by_name['GetSignatureRequest']._serialized_options = b'\220\002\001'
   _globals['_SIGNINGSERVICE'].methods_by_name['ListSignatureRequests']._loaded_options = None
-  _globals['_SIGNINGSERVICE'].methods_by_name['ListSignatureRequests']._serialized_options = b'\220\002\001\212\265\030\030\n\026signature_request.read'
-  _globals['_SIGNINGSERVICE'].methods_by_name['UpdateSignatureRequest']._loaded_options = None
-  _globals['_SIGNINGSERVICE'].methods_by_name['UpdateSignatureRequest']._serialized_options = b'\212\265\030W\n\030signature_request.update\022;\n&signature_request.signature_request_id\022\021signature_request\220\265\030F'
+  _globals['_SIGNINGSERVICE'].methods_by_name['ListSignatureRequests']._serialized_options = b'\220\002\001'
   _globals['_SIGNINGSERVICE'].methods_by_name['CancelSignatureRequest']._loaded_options = None
-  _globals['_SIGNINGSERVICE'].methods_by_name['CancelSignatureRequest']._serialized_options = b'\220\002\002\212\265\030E\n\030signature_request.cancel\022)\n\024signature_request_id\022\021signature_request\220\265\030D'
-  _globals['_SIGNINGSERVICE'].methods_by_name['MoveSignatureRequest']._loaded_options = None
-  _globals['_SIGNINGSERVICE'].methods_by_name['MoveSignatureRequest']._serialized_options = b'\212\265\030V\n\026signature_request.move\022)\n\024signature_request_id\022\021signature_request\022\021\n\010owner_id\022\005owner\220\265\030K'
-  _globals['_SIGNINGSERVICE'].methods_by_name['CreateSignerSession']._loaded_options = None
-  _globals['_SIGNINGSERVICE'].methods_by_name['CreateSignerSession']._serialized_options = b'\212\265\030^\n\026signature_request.open\022)\n\024signature_request_id\022\021signature_request\022\031\n\014signature_id\022\tsignature\220\265\030G'
+  _globals['_SIGNINGSERVICE'].methods_by_name['CancelSignatureRequest']._serialized_options = b'\220\002\002'
   _globals['_SIGNINGSERVICE'].methods_by_name['CreateSignerLink']._loaded_options = None
-  _globals['_SIGNINGSERVICE'].methods_by_name['CreateSignerLink']._serialized_options = b'\220\002\002\212\265\030^\n\026signature_request.open\022)\n\024signature_request_id\022\021signature_request\022\031\n\014signature_id\022\tsignature\220\265\030H'
+  _globals['_SIGNINGSERVICE'].methods_by_name['CreateSignerLink']._serialized_options = b'\220\002\002'
   _globals['_SIGNINGSERVICE'].methods_by_name['ListSignerLinks']._loaded_options = None
-  _globals['_SIGNINGSERVICE'].methods_by_name['ListSignerLinks']._serialized_options = b'\220\002\001\212\265\030C\n\026signature_request.read\022)\n\024signature_request_id\022\021signature_request'
+  _globals['_SIGNINGSERVICE'].methods_by_name['ListSignerLinks']._serialized_options = b'\220\002\001'
   _globals['_SIGNINGSERVICE'].methods_by_name['RevokeSignerLink']._loaded_options = None
-  _globals['_SIGNINGSERVICE'].methods_by_name['RevokeSignerLink']._serialized_options = b'\220\002\002\212\265\030b\n\026signature_request.open\022)\n\024signature_request_id\022\021signature_request\022\035\n\016signer_link_id\022\013signer_link\220\265\030J'
-  _globals['_SIGNERLINKSTATE']._serialized_start=2781
-  _globals['_SIGNERLINKSTATE']._serialized_end=2957
-  _globals['_CREATESIGNATUREREQUESTREQUEST']._serialized_start=237
-  _globals['_CREATESIGNATUREREQUESTREQUEST']._serialized_end=526
-  _globals['_CREATESIGNATUREREQUESTRESPONSE']._serialized_start=528
-  _globals['_CREATESIGNATUREREQUESTRESPONSE']._serialized_end=623
-  _globals['_GETSIGNATUREREQUESTREQUEST']._serialized_start=625
-  _globals['_GETSIGNATUREREQUESTREQUEST']._serialized_end=683
-  _globals['_GETSIGNATUREREQUESTRESPONSE']._serialized_start=685
-  _globals['_GETSIGNATUREREQUESTRESPONSE']._serialized_end=777
-  _globals['_LISTSIGNATUREREQUESTSREQUEST']._serialized_start=779
-  _globals['_LISTSIGNATUREREQUESTSREQUEST']._serialized_end=904
-  _globals['_LISTSIGNATUREREQUESTSRESPONSE']._serialized_start=906
-  _globals['_LISTSIGNATUREREQUESTSRESPONSE']._serialized_end=1026
-  _globals['_UPDATESIGNATUREREQUESTREQUEST']._serialized_start=1029
-  _globals['_UPDATESIGNATUREREQUESTREQUEST']._serialized_end=1172
-  _globals['_UPDATESIGNATUREREQUESTRESPONSE']._serialized_start=1174
-  _globals['_UPDATESIGNATUREREQUESTRESPONSE']._serialized_end=1269
-  _globals['_CANCELSIGNATUREREQUESTREQUEST']._serialized_start=1271
-  _globals['_CANCELSIGNATUREREQUESTREQUEST']._serialized_end=1346
-  _globals['_CANCELSIGNATUREREQUESTRESPONSE']._serialized_start=1348
-  _globals['_CANCELSIGNATUREREQUESTRESPONSE']._serialized_end=1443
-  _globals['_MOVESIGNATUREREQUESTREQUEST']._serialized_start=1445
-  _globals['_MOVESIGNATUREREQUESTREQUEST']._serialized_end=1536
-  _globals['_MOVESIGNATUREREQUESTRESPONSE']._serialized_start=1538
-  _globals['_MOVESIGNATUREREQUESTRESPONSE']._serialized_end=1631
-  _globals['_CREATESIGNERSESSIONREQUEST']._serialized_start=1634
-  _globals['_CREATESIGNERSESSIONREQUEST']._serialized_end=1763
-  _globals['_CREATESIGNERSESSIONRESPONSE']._serialized_start=1765
-  _globals['_CREATESIGNERSESSIONRESPONSE']._serialized_end=1878
-  _globals['_CREATESIGNERLINKREQUEST']._serialized_start=1881
-  _globals['_CREATESIGNERLINKREQUEST']._serialized_end=2027
-  _globals['_CREATESIGNERLINKRESPONSE']._serialized_start=2029
-  _globals['_CREATESIGNERLINKRESPONSE']._serialized_end=2143
-  _globals['_SIGNERLINK']._serialized_start=2146
-  _globals['_SIGNERLINK']._serialized_end=2470
-  _globals['_LISTSIGNERLINKSREQUEST']._serialized_start=2472
-  _globals['_LISTSIGNERLINKSREQUEST']._serialized_end=2565
-  _globals['_LISTSIGNERLINKSRESPONSE']._serialized_start=2567
-  _globals['_LISTSIGNERLINKSRESPONSE']._serialized_end=2669
-  _globals['_REVOKESIGNERLINKREQUEST']._serialized_start=2671
-  _globals['_REVOKESIGNERLINKREQUEST']._serialized_end=2750
-  _globals['_REVOKESIGNERLINKRESPONSE']._serialized_start=2752
-  _globals['_REVOKESIGNERLINKRESPONSE']._serialized_end=2778
-  _globals['_SIGNINGSERVICE']._serialized_start=2960
-  _globals['_SIGNINGSERVICE']._serialized_end=5025
+  _globals['_SIGNINGSERVICE'].methods_by_name['RevokeSignerLink']._serialized_options = b'\220\002\002'
+  _globals['_SIGNERLINKSTATE']._serialized_start=2714
+  _globals['_SIGNERLINKSTATE']._serialized_end=2890
+  _globals['_CREATESIGNATUREREQUESTREQUEST']._serialized_start=170
+  _globals['_CREATESIGNATUREREQUESTREQUEST']._serialized_end=459
+  _globals['_CREATESIGNATUREREQUESTRESPONSE']._serialized_start=461
+  _globals['_CREATESIGNATUREREQUESTRESPONSE']._serialized_end=556
+  _globals['_GETSIGNATUREREQUESTREQUEST']._serialized_start=558
+  _globals['_GETSIGNATUREREQUESTREQUEST']._serialized_end=616
+  _globals['_GETSIGNATUREREQUESTRESPONSE']._serialized_start=618
+  _globals['_GETSIGNATUREREQUESTRESPONSE']._serialized_end=710
+  _globals['_LISTSIGNATUREREQUESTSREQUEST']._serialized_start=712
+  _globals['_LISTSIGNATUREREQUESTSREQUEST']._serialized_end=837
+  _globals['_LISTSIGNATUREREQUESTSRESPONSE']._serialized_start=839
+  _globals['_LISTSIGNATUREREQUESTSRESPONSE']._serialized_end=959
+  _globals['_UPDATESIGNATUREREQUESTREQUEST']._serialized_start=962
+  _globals['_UPDATESIGNATUREREQUESTREQUEST']._serialized_end=1105
+  _globals['_UPDATESIGNATUREREQUESTRESPONSE']._serialized_start=1107
+  _globals['_UPDATESIGNATUREREQUESTRESPONSE']._serialized_end=1202
+  _globals['_CANCELSIGNATUREREQUESTREQUEST']._serialized_start=1204
+  _globals['_CANCELSIGNATUREREQUESTREQUEST']._serialized_end=1279
+  _globals['_CANCELSIGNATUREREQUESTRESPONSE']._serialized_start=1281
+  _globals['_CANCELSIGNATUREREQUESTRESPONSE']._serialized_end=1376
+  _globals['_MOVESIGNATUREREQUESTREQUEST']._serialized_start=1378
+  _globals['_MOVESIGNATUREREQUESTREQUEST']._serialized_end=1469
+  _globals['_MOVESIGNATUREREQUESTRESPONSE']._serialized_start=1471
+  _globals['_MOVESIGNATUREREQUESTRESPONSE']._serialized_end=1564
+  _globals['_CREATESIGNERSESSIONREQUEST']._serialized_start=1567
+  _globals['_CREATESIGNERSESSIONREQUEST']._serialized_end=1696
+  _globals['_CREATESIGNERSESSIONRESPONSE']._serialized_start=1698
+  _globals['_CREATESIGNERSESSIONRESPONSE']._serialized_end=1811
+  _globals['_CREATESIGNERLINKREQUEST']._serialized_start=1814
+  _globals['_CREATESIGNERLINKREQUEST']._serialized_end=1960
+  _globals['_CREATESIGNERLINKRESPONSE']._serialized_start=1962
+  _globals['_CREATESIGNERLINKRESPONSE']._serialized_end=2076
+  _globals['_SIGNERLINK']._serialized_start=2079
+  _globals['_SIGNERLINK']._serialized_end=2403
+  _globals['_LISTSIGNERLINKSREQUEST']._serialized_start=2405
+  _globals['_LISTSIGNERLINKSREQUEST']._serialized_end=2498
+  _globals['_LISTSIGNERLINKSRESPONSE']._serialized_start=2500
+  _globals['_LISTSIGNERLINKSRESPONSE']._serialized_end=2602
+  _globals['_REVOKESIGNERLINKREQUEST']._serialized_start=2604
+  _globals['_REVOKESIGNERLINKREQUEST']._serialized_end=2683
+  _globals['_REVOKESIGNERLINKRESPONSE']._serialized_start=2685
+  _globals['_REVOKESIGNERLINKRESPONSE']._serialized_end=2711
+  _globals['_SIGNINGSERVICE']._serialized_start=2893
+  _globals['_SIGNINGSERVICE']._serialized_end=4112
 # @@protoc_insertion_point(module_scope)
