@@ -10,6 +10,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from zegel_server import clock
+from zegel_server.edge import characters
 from zegel_server.errors import InvalidArgument, NotFound
 from zegel_server.ids import Kind, is_id
 
@@ -39,16 +40,16 @@ def text(value: str, field: str, *, least: int = 1, most: int, lines: bool = Fal
         The text in Unicode's normal form C.
 
     Raises:
-        InvalidArgument: It is too short, too long, blank, or has control characters.
+        InvalidArgument: It is too short, too long or blank, or has a character that does not show (``characters``).
     """
     value = unicodedata.normalize("NFC", value)
     if least and not value.strip():
         raise InvalidArgument(field, "must not be empty", reason="MISSING_FIELD")
     if not least <= len(value) <= most:
         raise InvalidArgument(field, f"must have {least} to {most} characters, not {len(value)}")
-    allowed = "\n\t" if lines else ""
-    if any(unicodedata.category(char) in {"Cc", "Cs"} and char not in allowed for char in value):
-        raise InvalidArgument(field, "must not have control characters")
+    char = characters.unfit(value, "\n\t" if lines else "")
+    if char is not None:
+        raise InvalidArgument(field, f"must not have characters that do not show, such as {characters.named(char)}")
     return value
 
 

@@ -27,6 +27,8 @@ MAX_VALUES: Final = 1_000
 """Values of one call, as the contract says: as many as a request has fields."""
 MAX_REQUEST_TEXT: Final = MAX_STAMP_TEXT_TOTAL
 """Characters of all texts, marks and captions of a request, as the contract says."""
+MIN_SIDE: Final = 4.0
+"""The least width and height of a field, in points: 1.4 mm. Nothing can be read or signed in less."""
 TOLERANCE: Final = 0.01
 """Points by which a box may exceed the page: partners compute in floating point."""
 
@@ -174,8 +176,8 @@ def _check_numbers(field: Field, path: str) -> None:
         if getattr(field, name) < 0:
             raise InvalidArgument(f"{path}.{name}", "must not be negative")
     for name in ("width", "height"):
-        if getattr(field, name) <= 0:
-            raise InvalidArgument(f"{path}.{name}", "must be more than 0")
+        if getattr(field, name) < MIN_SIDE:
+            raise InvalidArgument(f"{path}.{name}", f"must be at least {MIN_SIDE:g} points")
 
 
 def check_box(field: Field, path: str, pages: Sequence[Page]) -> None:

@@ -88,6 +88,8 @@ def test_a_field_is_accepted_exactly_where_its_box_is_on_the_page(field: Field) 
         ({"width": float("-inf")}, "width"),
         ({"x": -0.1}, "x"),
         ({"width": 0.0}, "width"),
+        ({"width": 5e-324}, "width"),
+        ({"height": 3.9}, "height"),
         ({"height": -3.0}, "height"),
         ({"document_index": 1}, "document_index"),
         ({"document_index": -1}, "document_index"),

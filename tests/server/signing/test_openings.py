@@ -26,7 +26,7 @@ async def sent(world: World) -> SignatureRequest:
     sender = world.member()
     documents = [(await world.documents.add(sender.principal_id, pages=[PAGE] * count)).document_id for count in (3, 2)]
     fields = (
-        make_field("one", FieldType.SIGNATURE, page=3, x=10.0004, y=0.0006, width=200.1234567, height=0.0001),
+        make_field("one", FieldType.SIGNATURE, page=3, x=10.0004, y=0.0006, width=200.1234567, height=4.0001),
         make_field("two", FieldType.DATE_SIGNED, document_index=1, page=2, signer_index=1),
         make_field("three", FieldType.SIGNATURE, document_index=1, page=2, signer_index=1, y=200.0),
     )
@@ -62,7 +62,7 @@ async def test_each_field_is_a_box_on_a_page_of_the_rendition_in_thousandths_of_
     request = await sent(world)
     first, second = (each.signature_id for each in request.progress.signatures)
     assert boxes_of(request) == [
-        Box(page=3, x=10_000, y=1, width=200_123, height=1, signature=first, type="SIGNATURE"),
+        Box(page=3, x=10_000, y=1, width=200_123, height=4_000, signature=first, type="SIGNATURE"),
         Box(page=5, x=10_000, y=10_000, width=200_000, height=60_000, signature=second, type="DATE_SIGNED"),
         Box(page=5, x=10_000, y=200_000, width=200_000, height=60_000, signature=second, type="SIGNATURE"),
     ]

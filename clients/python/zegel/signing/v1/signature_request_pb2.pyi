@@ -497,9 +497,9 @@ class Field(_message.Message):
     y: _builtins.float
     """Distance of its top edge from the top edge of the page as displayed, in points."""
     width: _builtins.float
-    """Width in points: more than 0, within the page."""
+    """Width in points: at least 4, within the page."""
     height: _builtins.float
-    """Height in points: more than 0, within the page."""
+    """Height in points: at least 4, within the page."""
     required: _builtins.bool
     """Whether the signer has to fill it in before signing. A signature field is always required."""
     signer_index: _builtins.int
