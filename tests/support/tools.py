@@ -49,6 +49,16 @@ def tool(name: str) -> Path:
     return found
 
 
+NOTO_FONTS = Path("/usr/share/fonts/truetype/noto")
+"""Where Debian's ``fonts-noto-core`` puts them."""
+
+
+def noto_fonts() -> Path:
+    """Returns the folder of the Noto project's fonts, or leaves the calling test out."""
+    need((NOTO_FONTS / "NotoSansThaana-Regular.ttf").exists() or None, "the fonts of fonts-noto-core")
+    return NOTO_FONTS
+
+
 def softhsm_module() -> Path:
     """Returns the path of SoftHSM's PKCS#11 module, or leaves the calling test out."""
     named = os.environ.get("SOFTHSM2_MODULE")

@@ -2,7 +2,7 @@
 
 Invariants:
 
-* A cluster is never divided: a mark stays with its letter, an emoji with its joiners.
+* A cluster is divided only where no font has all of it: a mark stays with its letter, an emoji with its joiners.
 * A font is chosen for a cluster by shaping it: what is said to be drawn, HarfBuzz has drawn.
 * A script whose letters join is set in one font if any has all of its letters.
 """
@@ -156,23 +156,33 @@ def _in_fonts(members: list[str], script: str, right_to_left: bool, stack: str) 
     own = {part for part in members if script_of(part) == script}
     whole = (each for each in faces if all(_draws(each, part, script, right_to_left) for part in own))
     first = next(whole, None) if script != COMMON else None  # symbols have nothing to do with one another
-    chosen: list[tuple[Face | None, bool, str]] = []
-    for part in members:
-        found = _choose(part, script, right_to_left, stack, (first, *faces) if first else faces)
-        bare = part.strip("".join(_JOINERS)) if script in PLAIN_SCRIPTS else part
-        plain = (
-            found is not None
-            and found.name in _STACKS[stack]
-            and script in PLAIN_SCRIPTS
-            and not right_to_left
-            and len(bare) == 1
-            and bool(found.font.get_nominal_glyph(ord(bare)))  # HarfBuzz can also put a letter together from parts
-        )
-        chosen.append((found, plain, bare if plain else part))
+    ordered = (first, *faces) if first else faces
+    chosen = [piece for part in members for piece in _set(part, script, right_to_left, stack, ordered)]
     return [
-        Stretch("".join(text for _face, _plain, text in parts), script, right_to_left, found, plain)
-        for (found, plain), parts in groupby(chosen, key=lambda item: item[:2])
+        Stretch("".join(piece.text for piece in pieces), *key[:1], right_to_left, *key[1:])
+        for key, pieces in groupby(chosen, key=lambda piece: (piece.script, piece.face, piece.plain))
     ]
+
+
+def _set(part: str, script: str, right_to_left: bool, stack: str, faces: tuple[Face, ...]) -> list[Stretch]:
+    """A cluster in a font; its letter and its marks in fonts of their own where none has both."""
+    found = _choose(part, script, right_to_left, stack, faces)
+    if found is None and len(part) > 1:  # a mark of one script on a letter of another, which no language asks for
+        scripts = [own if (own := script_of(char)) != COMMON else script for char in part]
+        return [
+            Stretch(char, own, right_to_left, _choose(char, own, right_to_left, stack, _faces(own, stack)), plain=False)
+            for char, own in zip(part, scripts, strict=True)
+        ]
+    bare = part.strip("".join(_JOINERS)) if script in PLAIN_SCRIPTS else part
+    plain = (
+        found is not None
+        and found.name in _STACKS[stack]
+        and script in PLAIN_SCRIPTS
+        and not right_to_left
+        and len(bare) == 1
+        and bool(found.font.get_nominal_glyph(ord(bare)))  # HarfBuzz can also put a letter together from parts
+    )
+    return [Stretch(bare if plain else part, script, right_to_left, found, plain)]
 
 
 def _choose(part: str, script: str, right_to_left: bool, stack: str, faces: tuple[Face, ...]) -> Face | None:

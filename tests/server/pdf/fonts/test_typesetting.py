@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from reportlab.pdfgen.canvas import Canvas
 
+from fuzz.set_scripts import LIVING, PACKAGED, campaign
 from support.completing import pdfium
-from support.tools import tool
+from support.tools import noto_fonts, tool
 from zegel_server.pdf.fonts import registry
 from zegel_server.pdf.fonts import typesetting as fonts
 from zegel_server.pdf.fonts.itemizing import prepare
@@ -186,6 +187,30 @@ def test_a_line_that_is_too_long_is_cut_with_a_sign() -> None:
         assert text.startswith(kept)
         assert clusters(text)[: len(clusters(kept))] == clusters(kept)
     assert fonts.cut_text("Lease", "body", 10, 200) == "Lease"
+
+
+def test_a_mark_on_a_letter_that_no_font_has_it_with_is_drawn_beside_it() -> None:
+    for text in ("\u042f\u0ac9", "\xab\u0a42", "x\u0651", "\u05d0\u0ac9"):
+        assert not fonts.unshown(text), text
+        assert "".join(sorted("".join(seen(text)))) == "".join(sorted(text))
+
+
+def test_random_texts_of_every_script_are_set_whole_and_in_order() -> None:
+    outcome = campaign(400, 31, PACKAGED)
+    assert outcome.texts == 400
+    assert not outcome.wrong, outcome.examples
+
+
+def test_every_living_script_is_set_in_the_noto_projects_fonts() -> None:
+    registry.use_folder(noto_fonts())
+    try:
+        outcome = campaign(400, 32, LIVING)
+        for name in ("བསྟན་འཛིན་", "އަހްމަދު", "ᏍᏏᏉᏯ", "ܐܦܪܝܡ", "ߖߊ߬ߘߌ", "\U0001e900\U0001e923", "ꦗꦮ", "ᓄᓇᕗᑦ"):
+            assert not fonts.unshown(name)
+            assert fonts.leaves_ink(name, "hand")
+    finally:
+        registry.use_folder(None)
+    assert not outcome.wrong, outcome.examples
 
 
 def test_fonts_of_the_operators_folder_set_what_no_package_has(tmp_path: Path) -> None:
