@@ -186,7 +186,8 @@ def _same_class(char: str) -> bool:
         return False
     fribidi.fribidi_get_bidi_type_name.restype = ctypes.c_char_p
     name = fribidi.fribidi_get_bidi_type_name(fribidi.fribidi_get_bidi_type(ctypes.c_uint32(ord(char))))
-    spelled = {"LTR": "L", "RTL": "R", "BS": "B", "SS": "S"}.get(name.decode(), name.decode())
+    told = str(name.decode())
+    spelled = {"LTR": "L", "RTL": "R", "BS": "B", "SS": "S"}.get(told, told)
     return spelled == ucd.bidirectional(char)
 
 
