@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from support.databases import sqlite_url
 from support.documents_world import make_world as make_documents_world
-from support.documents_world import pdf_of, sqlite_url
+from support.documents_world import pdf_of
 from support.signing_world import World, make_field, make_world
 from zegel_server.documents.model import UploadSpec
 from zegel_server.errors import InvalidArgument
