@@ -33,7 +33,7 @@ def test_what_a_team_owns_all_in_it_reach_and_nobody_else(office: Office) -> Non
     with refused("NOT_FOUND", "RESOURCE_NOT_FOUND", resource="signature_request"):
         eve.client.signing.get_signature_request(**named)
     assert list(eve.client.signing.list_signature_requests()) == []
-    ann.client.signing.cancel_signature_request(**named)
+    ann.client.signing.cancel_signature_request(signature_request_id=sent.signature_request_id)
     # An upload of the team's is taken up by whoever is in it; who leaves loses all of it with the next request.
     spec = zegel.UploadSpec(title="x", size=10, media_type="application/pdf", team_id=team.team_id)
     upload_id = ann.client.documents.start_upload(spec=spec).upload.upload_id

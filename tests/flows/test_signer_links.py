@@ -198,7 +198,7 @@ def test_a_request_s_links_are_listed_with_what_became_of_each(office: Office, o
     # What a signature is awaited for no more, no link opens any more.
     sign(office.signer(request, 0), 0)
     assert states() == ["REDEEMED", "REVOKED", "EXPIRED", "EXPIRED", "ISSUED"]
-    office.sender.signing.cancel_signature_request(**named)
+    office.sender.signing.cancel_signature_request(signature_request_id=request.signature_request_id)
     assert states() == ["REDEEMED", "REVOKED", "EXPIRED", "EXPIRED", "EXPIRED"]
     assert [refused(office, links[each].token) for each in (2, 4)] == ["LINK_EXPIRED"] * 2
     for client in (other_office.sender, other_office.owner):

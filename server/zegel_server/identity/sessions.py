@@ -314,6 +314,16 @@ class Sessions:
             if changed:
                 await self._recorder.record(transaction, draft)
 
+    async def revoke_of_signer(self, transaction: Transaction, tenant_id: str, signature_id: str) -> None:
+        """Revokes every session of a signer, inside the signing domain's transaction.
+
+        Args:
+            transaction: That use case's.
+            tenant_id: The request's tenant.
+            signature_id: The signer's signature.
+        """
+        await transaction.execute(store.REVOKE_SESSIONS_OF, tenant=tenant_id, principal=signature_id, now=clock.now())
+
     async def forget_ended(self) -> int:
         """Deletes sessions, links and tokens that ended long ago; until then they are reported as ended."""
         before = clock.now() - ENDED_KEPT

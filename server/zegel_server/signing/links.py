@@ -97,6 +97,8 @@ class SignerLinks:
                 trail=known.audit_id,
                 expire_time=expire_time,
             )
+            progress = await lock_progress(transaction, known.tenant_id, known.signature_request_id)
+            progress.demand_awaited(signature_id, clock.now())
             link = NewLink(*made, expire_time)
             extra = {**draft.extra, "link": link.signer_link_id, "expire_time": clock.to_rfc3339(expire_time)}
             await self._recorder.record(transaction, draft.about(extra=extra))

@@ -82,6 +82,7 @@ class Progress:
         expire_time: When it expires; ``None`` for never.
         all_signed_time: When everybody had signed.
         seal_time: When the sealed document was made.
+        signers_keep_access: Whether signers may still read it after it was canceled.
     """
 
     signatures: tuple[Signature, ...]
@@ -89,6 +90,7 @@ class Progress:
     expire_time: int | None = None
     all_signed_time: int | None = None
     seal_time: int | None = None
+    signers_keep_access: bool = False
 
     @classmethod
     def sent(cls, signers: Iterable[tuple[str, int]], expire_time: int | None) -> Self:
@@ -250,19 +252,29 @@ class Progress:
         self._demand_awaiting(at)
         return replace(self, expire_time=expire_time)
 
-    def canceled(self, at: int) -> Self:
-        """The sender cancels the request; doing so again changes nothing.
+    def canceled(self, at: int, *, signers_keep_access: bool = False) -> Self:
+        """The sender cancels the request; doing so again changes nothing but that it may hide what signers could read.
 
         Args:
             at: The time now.
+            signers_keep_access: Whether signers may still read it; what was hidden once stays so.
 
         Raises:
             FailedPrecondition: Everybody has signed, or it ended otherwise.
         """
         if self.state is RequestState.CANCELED:
-            return self
+            return replace(self, signers_keep_access=self.signers_keep_access and signers_keep_access)
         self._demand_awaiting(at)
-        return _end(self, RequestState.CANCELED)
+        return replace(_end(self, RequestState.CANCELED), signers_keep_access=signers_keep_access)
+
+    def demand_readable(self) -> None:
+        """Refuses to let signers into a request that was canceled, unless its sender left it open to them.
+
+        Raises:
+            FailedPrecondition: It was canceled (``SIGNATURE_REQUEST_CLOSED``).
+        """
+        if self.state is RequestState.CANCELED and not self.signers_keep_access:
+            raise closed(self.state)
 
     def expired(self, at: int) -> Self:
         """The server ends a request whose expiry has passed; any other stays as it is.

@@ -103,6 +103,7 @@ def progress_from_rows(row: Row, signatures: Iterable[Row]) -> Progress:
         expire_time=row.expire_time,
         all_signed_time=row.all_signed_time,
         seal_time=row.seal_time,
+        signers_keep_access=bool(row.signers_keep_access),
     )
 
 
@@ -181,6 +182,7 @@ def request_row(request: SignatureRequest) -> dict[str, Any]:
         "rendition_sha256": rendition.sha256 if rendition else None,
         "rendition_size": rendition.size if rendition else 0,
         "rendition_pages": rendition.page_count if rendition else 0,
+        "signers_keep_access": 0,
     }
 
 

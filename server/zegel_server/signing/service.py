@@ -7,9 +7,11 @@ Invariants:
 * Names and mail addresses are stored only encrypted under each signer's own key; the leaf of the request's first event
   holds commitments to them.
 * Nothing deletes a request, a signature or an event.
+* Of a request that was canceled no session of a signer is good, unless its sender left it open to them: canceling
+  revokes them, and opening one locks the request first.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -18,7 +20,7 @@ from zegel_server import clock
 from zegel_server.audit.leaf import commitment
 from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller, PrincipalKind, Scope
-from zegel_server.db import Database
+from zegel_server.db import Database, Transaction
 from zegel_server.documents.signing_documents import SigningDocuments
 from zegel_server.edge import etags, validation
 from zegel_server.edge.idempotency import Keep, keep_nothing
@@ -204,13 +206,16 @@ class Signing:
             extra={"expire_time": None if expire_time is None else clock.to_rfc3339(expire_time)},
         )
 
-    async def cancel(self, caller: Caller, signature_request_id: str, etag: str) -> SignatureRequest:
-        """Cancels a request; doing so again changes nothing.
+    async def cancel(
+        self, caller: Caller, signature_request_id: str, etag: str, *, signers_keep_access: bool = False
+    ) -> SignatureRequest:
+        """Cancels a request, and revokes its signers' sessions; doing so again changes nothing else.
 
         Args:
             caller: Who does it.
             signature_request_id: Its identifier.
             etag: The etag last read, or empty.
+            signers_keep_access: Whether signers may still read it; their sessions are not revoked then.
 
         Raises:
             Aborted: The ``etag`` is out of date.
@@ -223,8 +228,16 @@ class Signing:
             events.EVENT_TYPE_SIGNATURE_REQUEST_CANCELED,
             signature_request_id,
             etag=etag,
-            transition=lambda progress: progress.canceled(clock.now()),
+            transition=lambda progress: progress.canceled(clock.now(), signers_keep_access=signers_keep_access),
+            extra={"signers_keep_access": signers_keep_access},
+            then=self._hide,
         )
+
+    async def _hide(self, transaction: Transaction, canceled: SignatureRequest) -> None:
+        """Ends what signers have in hand of a request that was just canceled, under the lock of its row."""
+        if not canceled.progress.signers_keep_access:
+            for signature in canceled.progress.signatures:
+                await self._sessions.revoke_of_signer(transaction, canceled.tenant_id, signature.signature_id)
 
     async def move(self, caller: Caller, signature_request_id: str, owner_id: str, etag: str) -> SignatureRequest:
         """Gives a request another owner, in whatever state it is, and its sealed document with it.
@@ -291,6 +304,7 @@ class Signing:
             expire_time: When it ends at the latest, in microseconds since the epoch.
 
         Raises:
+            FailedPrecondition: The request was canceled, and is hidden from its signers (``SIGNATURE_REQUEST_CLOSED``).
             NotFound: Absent, or not the caller's to see.
         """
         known = await self.find_reachable(caller, "signature_request.open", signature_request_id)
@@ -313,6 +327,9 @@ class Signing:
                 signature_request_id=known.signature_request_id,
                 expire_time=expire_time,
             )
+            # After the caller's own row, as redeeming takes them; a cancel at the same time comes before or after.
+            progress = await repository.lock_progress(transaction, known.tenant_id, known.signature_request_id)
+            progress.demand_readable()
             await self._recorder.record(transaction, draft.about(extra={**draft.extra, "opened_session": session_id}))
         return OpenedSession(session_id, token, expire_time)
 
@@ -345,6 +362,7 @@ class Signing:
         etag: str,
         transition: Callable[[Progress], Progress],
         extra: Mapping[str, Any] | None = None,
+        then: Callable[[Transaction, SignatureRequest], Awaitable[None]] | None = None,
     ) -> SignatureRequest:
         known = await self.find_reachable(caller, permission, signature_request_id)
         draft = await self._recorder.draft(
@@ -363,5 +381,7 @@ class Signing:
             etags.check(etag, before.revision, KIND)
             after = before.with_progress(progress)
             await repository.save(transaction, before, after)
+            if then is not None:
+                await then(transaction, after)
             await self._recorder.record(transaction, draft)
         return after

@@ -85,7 +85,12 @@ class SigningServicer(rpc.SigningServiceServicer):
         self, request: pb.CancelSignatureRequestRequest, context: Any
     ) -> pb.CancelSignatureRequestResponse:
         """See the contract."""
-        canceled = await self._signing.cancel(current_caller(), request.signature_request_id, request.etag)
+        canceled = await self._signing.cancel(
+            current_caller(),
+            request.signature_request_id,
+            request.etag,
+            signers_keep_access=request.signers_keep_access,
+        )
         return pb.CancelSignatureRequestResponse(signature_request=messages.request_message(canceled))
 
     async def MoveSignatureRequest(

@@ -72,6 +72,7 @@ UPDATE_REQUEST: Final = Statement(
         expire_time=bind("new_expire_time"),
         all_signed_time=bind("new_all_signed_time"),
         seal_time=bind("new_seal_time"),
+        signers_keep_access=bind("new_signers_keep_access"),
         sealed_document_id=bind("new_sealed_document_id"),
         revision=bind("new_revision"),
     )

@@ -90,6 +90,11 @@ def test_a_request_called_off_keeps_who_had_signed_and_cannot_be_called_off_late
     progress = sign(sent(0, 1), 0).canceled(8)
     assert statuses(progress) == [S.SIGNED, S.EXPIRED]
     assert progress.canceled(9) == progress
+    kept = sent(0).canceled(8, signers_keep_access=True)
+    assert [kept.canceled(9, signers_keep_access=keep) for keep in (True, False)] == [kept, sent(0).canceled(8)]
+    assert sent(0).canceled(8).canceled(9, signers_keep_access=True) == sent(0).canceled(8)
+    kept.demand_readable()
+    assert refusal(lambda _: progress.demand_readable(), 9).metadata["state"] == "CANCELED"
     error = refusal(sign(sent(0), 0).canceled, 9)
     assert (error.reason, error.metadata) == ("SIGNATURE_REQUEST_CLOSED", {"state": "ALL_SIGNED"})
 

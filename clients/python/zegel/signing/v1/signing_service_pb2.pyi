@@ -307,19 +307,25 @@ class CancelSignatureRequestRequest(_message.Message):
 
     SIGNATURE_REQUEST_ID_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    SIGNERS_KEEP_ACCESS_FIELD_NUMBER: _builtins.int
     signature_request_id: _builtins.str
     """Identifier of the signature request. Required."""
     etag: _builtins.str
     """The `etag` last read. If empty, any version is accepted."""
+    signers_keep_access: _builtins.bool
+    """Whether the signers may still read the request and its documents, in the sessions that they have and in those that
+    the sender opens for them. Without it, they see nothing of it any more. Access that has ended is not given back.
+    """
     def __init__(
         self,
         *,
         signature_request_id: _builtins.str = ...,
         etag: _builtins.str = ...,
+        signers_keep_access: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "signature_request_id", b"signature_request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "signature_request_id", b"signature_request_id", "signers_keep_access", b"signers_keep_access"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

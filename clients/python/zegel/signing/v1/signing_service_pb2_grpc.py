@@ -128,8 +128,12 @@ class SigningServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelSignatureRequest(self, request, context):
-        """Cancels a signature request. Idempotent. Fails with `FAILED_PRECONDITION` (`SIGNATURE_REQUEST_CLOSED`) if everyone
-        has signed, or the request has ended in another way.
+        """Cancels a signature request. Its signers lose access to it at once, unless `signers_keep_access` is set: their
+        sessions are revoked, running downloads end within a second, and no session is opened for them any more. The sender
+        still sees all of it. Idempotent. Canceling again without `signers_keep_access` ends the access that was kept.
+        Fails with `FAILED_PRECONDITION` (`SIGNATURE_REQUEST_CLOSED`) if everyone has signed, or the request has ended in
+        another way. A request that was declined or has expired stays readable to its signers, for as long as the sender
+        opens sessions for them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -155,8 +159,9 @@ class SigningServiceServicer:
         """Opens a session for one signer of one request, to be used by the partner's own backend. The audit trail records who
         opened it. Where clients present certificates (mutual TLS), the session is bound to the caller's certificate, so
         that nobody else can use it; to give access to the signer's browser, create a link instead (`CreateSignerLink`).
-        Not idempotent: each call opens another session. Fails with `RESOURCE_EXHAUSTED` (`TRAIL_FULL`) if the sender's
-        side has used up the events that the request's audit trail allows it (5,000).
+        Not idempotent: each call opens another session. Fails with `FAILED_PRECONDITION` (`SIGNATURE_REQUEST_CLOSED`) if
+        the request was canceled without `signers_keep_access`. Fails with `RESOURCE_EXHAUSTED` (`TRAIL_FULL`) if the
+        sender's side has used up the events that the request's audit trail allows it (5,000).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

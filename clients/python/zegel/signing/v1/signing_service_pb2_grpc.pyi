@@ -52,8 +52,12 @@ class SigningServiceStub:
     `ABORTED` if the `etag` is out of date.
     """
     CancelSignatureRequest: _grpc.UnaryUnaryMultiCallable[_signing_service_pb2.CancelSignatureRequestRequest, _signing_service_pb2.CancelSignatureRequestResponse]
-    """Cancels a signature request. Idempotent. Fails with `FAILED_PRECONDITION` (`SIGNATURE_REQUEST_CLOSED`) if everyone
-    has signed, or the request has ended in another way.
+    """Cancels a signature request. Its signers lose access to it at once, unless `signers_keep_access` is set: their
+    sessions are revoked, running downloads end within a second, and no session is opened for them any more. The sender
+    still sees all of it. Idempotent. Canceling again without `signers_keep_access` ends the access that was kept.
+    Fails with `FAILED_PRECONDITION` (`SIGNATURE_REQUEST_CLOSED`) if everyone has signed, or the request has ended in
+    another way. A request that was declined or has expired stays readable to its signers, for as long as the sender
+    opens sessions for them.
     """
     MoveSignatureRequest: _grpc.UnaryUnaryMultiCallable[_signing_service_pb2.MoveSignatureRequestRequest, _signing_service_pb2.MoveSignatureRequestResponse]
     """Changes a signature request's owner, in any state: into a team, out of one, or to another principal. Its audit
@@ -71,8 +75,9 @@ class SigningServiceStub:
     """Opens a session for one signer of one request, to be used by the partner's own backend. The audit trail records who
     opened it. Where clients present certificates (mutual TLS), the session is bound to the caller's certificate, so
     that nobody else can use it; to give access to the signer's browser, create a link instead (`CreateSignerLink`).
-    Not idempotent: each call opens another session. Fails with `RESOURCE_EXHAUSTED` (`TRAIL_FULL`) if the sender's
-    side has used up the events that the request's audit trail allows it (5,000).
+    Not idempotent: each call opens another session. Fails with `FAILED_PRECONDITION` (`SIGNATURE_REQUEST_CLOSED`) if
+    the request was canceled without `signers_keep_access`. Fails with `RESOURCE_EXHAUSTED` (`TRAIL_FULL`) if the
+    sender's side has used up the events that the request's audit trail allows it (5,000).
     """
     CreateSignerLink: _grpc.UnaryUnaryMultiCallable[_signing_service_pb2.CreateSignerLinkRequest, _signing_service_pb2.CreateSignerLinkResponse]
     """Creates a link for one signer of one request: a token that the partner puts into a URL or a mail of its own, and
@@ -116,8 +121,12 @@ class SigningServiceAsyncStub(SigningServiceStub):
     `ABORTED` if the `etag` is out of date.
     """
     CancelSignatureRequest: _aio.UnaryUnaryMultiCallable[_signing_service_pb2.CancelSignatureRequestRequest, _signing_service_pb2.CancelSignatureRequestResponse]  # type: ignore[assignment]
-    """Cancels a signature request. Idempotent. Fails with `FAILED_PRECONDITION` (`SIGNATURE_REQUEST_CLOSED`) if everyone
-    has signed, or the request has ended in another way.
+    """Cancels a signature request. Its signers lose access to it at once, unless `signers_keep_access` is set: their
+    sessions are revoked, running downloads end within a second, and no session is opened for them any more. The sender
+    still sees all of it. Idempotent. Canceling again without `signers_keep_access` ends the access that was kept.
+    Fails with `FAILED_PRECONDITION` (`SIGNATURE_REQUEST_CLOSED`) if everyone has signed, or the request has ended in
+    another way. A request that was declined or has expired stays readable to its signers, for as long as the sender
+    opens sessions for them.
     """
     MoveSignatureRequest: _aio.UnaryUnaryMultiCallable[_signing_service_pb2.MoveSignatureRequestRequest, _signing_service_pb2.MoveSignatureRequestResponse]  # type: ignore[assignment]
     """Changes a signature request's owner, in any state: into a team, out of one, or to another principal. Its audit
@@ -135,8 +144,9 @@ class SigningServiceAsyncStub(SigningServiceStub):
     """Opens a session for one signer of one request, to be used by the partner's own backend. The audit trail records who
     opened it. Where clients present certificates (mutual TLS), the session is bound to the caller's certificate, so
     that nobody else can use it; to give access to the signer's browser, create a link instead (`CreateSignerLink`).
-    Not idempotent: each call opens another session. Fails with `RESOURCE_EXHAUSTED` (`TRAIL_FULL`) if the sender's
-    side has used up the events that the request's audit trail allows it (5,000).
+    Not idempotent: each call opens another session. Fails with `FAILED_PRECONDITION` (`SIGNATURE_REQUEST_CLOSED`) if
+    the request was canceled without `signers_keep_access`. Fails with `RESOURCE_EXHAUSTED` (`TRAIL_FULL`) if the
+    sender's side has used up the events that the request's audit trail allows it (5,000).
     """
     CreateSignerLink: _aio.UnaryUnaryMultiCallable[_signing_service_pb2.CreateSignerLinkRequest, _signing_service_pb2.CreateSignerLinkResponse]  # type: ignore[assignment]
     """Creates a link for one signer of one request: a token that the partner puts into a URL or a mail of its own, and
@@ -207,8 +217,12 @@ class SigningServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _signing_service_pb2.CancelSignatureRequestRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_signing_service_pb2.CancelSignatureRequestResponse, _abc.Awaitable[_signing_service_pb2.CancelSignatureRequestResponse]]:
-        """Cancels a signature request. Idempotent. Fails with `FAILED_PRECONDITION` (`SIGNATURE_REQUEST_CLOSED`) if everyone
-        has signed, or the request has ended in another way.
+        """Cancels a signature request. Its signers lose access to it at once, unless `signers_keep_access` is set: their
+        sessions are revoked, running downloads end within a second, and no session is opened for them any more. The sender
+        still sees all of it. Idempotent. Canceling again without `signers_keep_access` ends the access that was kept.
+        Fails with `FAILED_PRECONDITION` (`SIGNATURE_REQUEST_CLOSED`) if everyone has signed, or the request has ended in
+        another way. A request that was declined or has expired stays readable to its signers, for as long as the sender
+        opens sessions for them.
         """
 
     @_abc_1.abstractmethod
@@ -238,8 +252,9 @@ class SigningServiceServicer(metaclass=_abc_1.ABCMeta):
         """Opens a session for one signer of one request, to be used by the partner's own backend. The audit trail records who
         opened it. Where clients present certificates (mutual TLS), the session is bound to the caller's certificate, so
         that nobody else can use it; to give access to the signer's browser, create a link instead (`CreateSignerLink`).
-        Not idempotent: each call opens another session. Fails with `RESOURCE_EXHAUSTED` (`TRAIL_FULL`) if the sender's
-        side has used up the events that the request's audit trail allows it (5,000).
+        Not idempotent: each call opens another session. Fails with `FAILED_PRECONDITION` (`SIGNATURE_REQUEST_CLOSED`) if
+        the request was canceled without `signers_keep_access`. Fails with `RESOURCE_EXHAUSTED` (`TRAIL_FULL`) if the
+        sender's side has used up the events that the request's audit trail allows it (5,000).
         """
 
     @_abc_1.abstractmethod
