@@ -1,1 +1,1 @@
-"""What an auditor reads, ports or installs alone: the log's proofs, the form of a sealed file, and the verifier."""
+"""What an auditor can read, port or install by itself: the log's proofs, the sealed file's form, and the verifier."""

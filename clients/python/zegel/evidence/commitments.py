@@ -1,15 +1,15 @@
-"""Commitments: how the audit log names documents without telling them to whoever holds a copy.
+"""Commitments: how the audit log names documents without revealing anything to people who have a copy of them.
 
-Leaves of the log stand in files that anyone may read. A document's bare hash there would tell whoever has the document
-that it was signed here, and when. So a leaf holds a *commitment*: a keyed hash of what is committed to, under a salt
-that only the evidence carries. Each salt follows from the tenant's key and from what it is for, so none is stored, and
-once that key is destroyed no commitment can be opened by what the server has.
+Leaves of the log are in files that anyone may read. A document's bare hash there would tell anybody who has the
+document that it was signed here, and when. So a leaf holds a *commitment*: a keyed hash of what is committed to, under
+a salt that only the evidence contains. Each salt is derived from the tenant's key and its purpose, so none is stored,
+and once that key is destroyed the server can no longer open any commitment.
 
 Invariants:
 
-* Functions of values alone: no clock, no network, no file.
-* A commitment binds: hash, size, which document, which version of it and which content, all under one salt of 32 bytes.
-* Salts of one purpose are never those of another: what is derived says what it is for.
+* Functions of values only: they use no clock, network or file.
+* A commitment covers the hash, the size, and which document, version and content it is, under one salt of 32 bytes.
+* Salts for different purposes differ: the derivation includes the purpose.
 """
 
 import hmac
@@ -20,15 +20,15 @@ from typing import Final
 from zegel.evidence.canonical import Json, dumps
 
 SALT_SIZE: Final = 32
-"""Bytes of a salt, and of the key that it follows from: as long as the hash, so that guessing either is hopeless."""
+"""Bytes of a salt, and of the key that it is derived from: as many as of the hash, so that neither can be guessed."""
 ORIGINAL: Final = "original"
 """The content that was uploaded."""
 RENDITION: Final = "rendition"
-"""The content that signers are shown, with which a sealed file begins."""
+"""The content that signers are shown; a sealed file begins with it."""
 SEALED: Final = "sealed"
 """The content of a sealed file."""
 CONTENTS: Final = frozenset({ORIGINAL, RENDITION, SEALED})
-"""What of a document is committed to."""
+"""Which content of a document is committed to."""
 
 _DOCUMENT_LABEL: Final = b"zegel/document-salt/v1\0"
 _BOXES_LABEL: Final = b"zegel/boxes-salt/v1\0"
@@ -36,13 +36,13 @@ _BOXES_LABEL: Final = b"zegel/boxes-salt/v1\0"
 
 @dataclass(frozen=True, slots=True)
 class DocumentHash:
-    """What a leaf commits to: the bytes of a document.
+    """What a leaf commits to about the bytes of a document.
 
     Args:
         document: Identifier of the document.
         version: Number of its version.
         sha256: SHA-256 of the bytes, in lower-case hex.
-        size: How many bytes.
+        size: Length in bytes.
         content: ``original``, ``rendition`` or ``sealed``.
     """
 
@@ -55,9 +55,9 @@ class DocumentHash:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A place that the signature request names: where something may be drawn over the rendition, and by whom.
+    """A box that the signature request names: where something may be drawn over the rendition, and for whose signature.
 
-    Lengths are thousandths of a point, from the top left of the page as shown.
+    Lengths are in thousandths of a point, from the top left of the page as shown.
 
     Args:
         page: Page of the request's rendition, from 1.
@@ -66,7 +66,7 @@ class Box:
         width: Its width.
         height: Its height.
         signature: The signature to which it belongs.
-        type: What goes into it, such as ``SIGNATURE``.
+        type: What is drawn in it, such as ``SIGNATURE``.
     """
 
     page: int
@@ -78,13 +78,13 @@ class Box:
     type: str
 
     def to_json(self) -> dict[str, Json]:
-        """The box as JSON has it."""
+        """The box as JSON."""
         return {name: getattr(self, name) for name in self.__slots__}
 
 
 @dataclass(frozen=True, slots=True)
 class SealedOpening:
-    """What opens the commitment to a sealed file, together with the file itself.
+    """Opens the commitment to a sealed file, together with the file itself.
 
     Args:
         document: Identifier of the sealed document.
@@ -97,7 +97,7 @@ class SealedOpening:
     salt: bytes
 
     def commit(self, sha256: bytes, size: int) -> str:
-        """The commitment to a file, if it is this sealed document.
+        """The commitment that the log must have if a file is this sealed document.
 
         Args:
             sha256: SHA-256 of the whole file, 32 bytes.
@@ -119,7 +119,7 @@ def document_salt(key: bytes, content: str, document: str, version: int) -> byte
         HMAC-SHA-256, 32 bytes.
 
     Raises:
-        ValueError: The key is of another length.
+        ValueError: The key has another length.
     """
     return _derive(key, _DOCUMENT_LABEL, [content, document, version])
 
@@ -135,7 +135,7 @@ def boxes_salt(key: bytes, trail: str) -> bytes:
         HMAC-SHA-256, 32 bytes.
 
     Raises:
-        ValueError: The key is of another length.
+        ValueError: The key has another length.
     """
     return _derive(key, _BOXES_LABEL, [trail])
 
@@ -151,7 +151,7 @@ def commit_document(salt: bytes, document: DocumentHash) -> str:
         HMAC-SHA-256 over the canonical JSON of it, in lower-case hex.
 
     Raises:
-        ValueError: The salt is of another length.
+        ValueError: The salt has another length.
     """
     return _commit(
         salt,
@@ -176,15 +176,15 @@ def commit_boxes(salt: bytes, boxes: Sequence[Box]) -> str:
         HMAC-SHA-256 over the canonical JSON of them, in lower-case hex.
 
     Raises:
-        ValueError: The salt is of another length.
+        ValueError: The salt has another length.
     """
     return _commit(salt, [box.to_json() for box in boxes])
 
 
 def _derive(key: bytes, label: bytes, what: Json) -> bytes:
-    # Of one length: HMAC takes a shorter key and the same with zeros behind it for one.
+    # One length only: HMAC treats a shorter key and the same key padded with zeros alike.
     if len(key) != SALT_SIZE:
-        raise ValueError("a key that salts follow from is of 32 bytes")
+        raise ValueError("a key that salts are derived from has 32 bytes")
     return hmac.digest(key, label + dumps(what), "sha256")
 
 

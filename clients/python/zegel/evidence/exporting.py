@@ -1,13 +1,13 @@
-"""The evidence of one signature request in a folder of its own, to be kept and checked apart from server and log.
+"""The evidence of one signature request in its own folder, to be kept and checked without the server or the log.
 
-``audit.jsonl`` and ``completed.tlog-proof`` are as in a sealed file; ``checkpoint`` is what the proof stands on;
-``openings.json`` opens the commitments of the leaves, where whoever exported had it: the log's own files do not;
-``signed.tlog-proof``, where the request was sealed, proves that the log knows the sealed file.
+``audit.jsonl`` and ``completed.tlog-proof`` are as in a sealed file; ``checkpoint`` is the one in the proof;
+``openings.json`` opens the commitments of the leaves; it is missing from an export out of the log's own files;
+``signed.tlog-proof``, if the request was sealed, proves that the sealed file is in the log.
 
 Invariants:
 
-* Writing believes nothing and proves nothing: what is in the folder is believed once ``check_export`` found it good.
-* What is taken from the log's own files was checked with all of the log.
+* Writing verifies nothing: the folder can be trusted only once ``check_export`` has found it good.
+* Evidence that comes from the log's own files was checked along with the whole log.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ MODE: Final = 0o644
 
 
 class NoSuchTrail(TransparencyError):  # noqa: N818 - named after what is wrong
-    """The log has no event of this audit ID."""
+    """The log has no event with this audit ID."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +45,10 @@ class Export:
     """The evidence of a signature request.
 
     Args:
-        audit_jsonl: Each leaf, in order, and a newline after each.
+        audit_jsonl: All leaves in order, each followed by a newline.
         proof: Proof of the last leaf (tlog-proof).
-        sealed_proof: Proof of the leaf that names the sealed file, which it carries; empty where there is none.
-        openings: What opens the commitments of the leaves; empty where it is not at hand.
+        sealed_proof: Proof of the leaf that names the sealed file; it includes that leaf. Empty if there is none.
+        openings: The openings of the leaves' commitments; empty if not available.
     """
 
     audit_jsonl: bytes
@@ -66,10 +66,10 @@ class Export:
         """Write the files.
 
         Args:
-            folder: Where to; made where it is missing.
+            folder: Where to; made if it is missing.
 
         Raises:
-            TransparencyError: The proof is none.
+            TransparencyError: The proof is malformed.
             OSError: A file cannot be written.
         """
         files = self.files()
@@ -80,7 +80,7 @@ class Export:
 
 @dataclass(frozen=True, slots=True)
 class CheckedExport:
-    """Evidence in a folder that was found good: the trail, and what it says once opened, where that is at hand."""
+    """Evidence in a folder that was found good: the trail, and what it says once opened if the openings are there."""
 
     trail: TrailReport
     opened: OpenedTrail | None
@@ -103,27 +103,27 @@ def check_export(
         quorum: How many of them must have cosigned.
 
     Returns:
-        The reports on the trail and on what opens it, which are good.
+        The reports on the trail and on its openings, both good.
 
     Raises:
-        TransparencyError: Something of it does not hold; the message says what.
+        TransparencyError: A check fails; the message says which.
         OSError: A file cannot be read.
     """
     proof = (folder / PROOF).read_bytes()
     report = check_trail((folder / TRAIL).read_bytes(), proof, logs, witnesses=witnesses, quorum=quorum)
     _demand(report.failures)
     if report.trail is None:
-        raise InvalidTrail("the events are of no signature request")
+        raise InvalidTrail("the events belong to no signature request")
     if (folder / CHECKPOINT).read_bytes() != LogProof.parse(proof).checkpoint:
-        raise InvalidTrail("the checkpoint is not the one that the proof stands on")
+        raise InvalidTrail("the checkpoint is not the one in the proof")
     leaves = report.leaves
     if (folder / SEALED).exists():
         sealed = LogProof.parse((folder / SEALED).read_bytes())
         sealed.verify(sealed.extra, logs, witnesses, quorum)
         leaf = parse_leaf(sealed.extra)
         if leaf.trail != report.trail or leaf.type != SEALED_EVENT_TYPE:
-            raise InvalidTrail(f"{SEALED} proves another event than the sealing of this request")
-        # The trail in a sealed file ends before.
+            raise InvalidTrail(f"{SEALED} proves an event other than the sealing of this request")
+        # The trail in a sealed file ends before that event.
         leaves = leaves if leaf in leaves else (*leaves, leaf)
     if not (folder / OPENINGS_NAME).exists():
         return CheckedExport(report, None)
@@ -134,14 +134,14 @@ def check_export(
 
 
 def _demand(failures: Sequence[Failure]) -> None:
-    """Raise the first failure; none is good."""
+    """Raise the first failure, if there is one."""
     for failure in failures:
         raise InvalidTrail(f"{failure.reason}, line {failure.line}" if failure.line else failure.reason)
 
 
 @dataclass
 class _Collector(Trails):
-    """Gathers, while a log is read, what a proof of one trail takes: 32 bytes an entry, and the trail."""
+    """Collects, while a log is read, what a proof of one trail needs: 32 bytes for each entry, and the trail."""
 
     trail: str
     hashes: list[bytes] = field(default_factory=list)
@@ -150,7 +150,7 @@ class _Collector(Trails):
     def add(self, index: int, entry: bytes, hashed: bytes) -> None:
         """See ``Trails.add``; trails are checked by ``check_trail`` afterwards."""
         self.hashes.append(hashed)
-        # Only what may be of the trail is parsed: a log is long.
+        # Only entries that may belong to the trail are parsed, since a log is long.
         if self.trail.encode() in entry:
             try:
                 leaf = parse_leaf(entry)
@@ -167,7 +167,7 @@ def export_from_log(
     witnesses: Sequence[VerifierKey] = (),
     quorum: int = 0,
 ) -> Export:
-    """Find the evidence of a request in the log's own files, all of which are read and checked.
+    """Extract the evidence of a request from the log's own files, all of which are read and checked.
 
     Args:
         source: Where the log is.
@@ -177,15 +177,15 @@ def export_from_log(
         quorum: How many of them must have cosigned the checkpoint.
 
     Raises:
-        NoSuchTrail: The log has no event of it.
-        TransparencyError: The log is not whole; see ``Follower.follow``.
+        NoSuchTrail: The log has no event with this audit ID.
+        TransparencyError: The log fails its check; see ``Follower.follow``.
         OSError: The log cannot be read.
     """
     collector = _Collector(audit_id)
     follower = Follower(logs, trails=collector, witnesses=witnesses, quorum=quorum)
     follower.follow(source)
     if not collector.found:
-        raise NoSuchTrail("the log has no event of this audit ID")
+        raise NoSuchTrail("the log has no event with this audit ID")
     note = follower.checkpoint
 
     def prove(index: int, extra: bytes = b"") -> bytes:
@@ -200,7 +200,7 @@ def export_from_log(
 
 
 def inclusion_proof(index: int, hashes: Sequence[bytes]) -> tuple[bytes, ...]:
-    """Make the proof that a leaf is in a tree, from all of its leaves (RFC 6962, section 2.1.1).
+    """Make the proof that a leaf is in a tree, from all leaves of the tree (RFC 6962, section 2.1.1).
 
     Args:
         index: Position of the leaf, from 0.

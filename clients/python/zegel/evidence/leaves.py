@@ -1,12 +1,12 @@
-"""Leaves of the audit log: what each says of one act, read from its one form (RFC 8785).
+"""Leaves of the audit log: what each says about one act, read from its canonical form (RFC 8785).
 
 Version 2 names documents by commitments (``zegel.evidence.commitments``). Version 1 named them by their bare hashes;
-such leaves stand in logs for good and are read still.
+such leaves stay in logs for good and are still read.
 
 Invariants:
 
-* ``parse_leaf`` accepts one encoding of a leaf and no other; what it does not know it keeps.
-* A leaf holds no personal data in clear, and from version 2 on nothing that a document alone tells.
+* ``parse_leaf`` accepts one encoding of a leaf and no other; members that it does not know are kept.
+* A leaf holds no personal data in clear, and from version 2 on nothing that could be derived from a document alone.
 """
 
 import re
@@ -19,20 +19,20 @@ from zegel.evidence.canonical import MAX_INTEGER, CanonicalError, Json, loads
 from zegel.evidence.transparency import TransparencyError
 
 LEAF_VERSION: Final = 2
-"""The version of the leaf's form that is written."""
+"""The version of leaves that are written."""
 BARE_HASHES: Final = 1
-"""The version before: its documents are named by their bare SHA-256. It is read only."""
+"""The previous version, which names documents by their bare SHA-256. It is read but not written."""
 MAX_LEAF_BYTES: Final = 65_535
-"""What the length prefix of an entry bundle can say (C2SP tlog-tiles)."""
+"""Longest leaf: the maximum of an entry bundle's length prefix (C2SP tlog-tiles)."""
 HEX_HASH: Final = re.compile("[0-9a-f]{64}", re.ASCII)
-"""A hash of 32 bytes as leaves have it."""
+"""A hash of 32 bytes as leaves spell it."""
 
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z", re.ASCII)
 _TYPE = re.compile("[A-Z][A-Z0-9_]{0,63}", re.ASCII)
 
 
 class InvalidLeaf(TransparencyError):  # noqa: N818 - named after what is invalid, as all of these
-    """The bytes are no leaf in its one form."""
+    """The bytes are not a leaf in canonical form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,8 @@ class DocumentCommitment:
         document: Identifier of the document.
         version: Number of its version.
         commitment: Commitment to the bytes, in lower-case hex; in a leaf of version 1 their bare SHA-256.
-        content: What of the document: ``original``, ``rendition``, ``sealed``; empty in a leaf of version 1.
-        extra: Members that this version does not know, as they stand.
+        content: Which content of the document: ``original``, ``rendition``, ``sealed``; empty in a leaf of version 1.
+        extra: Members that this version does not know, unchanged.
     """
 
     document: str
@@ -62,8 +62,8 @@ class LeafFields:
         event_id: Identifier of the event.
         tenant: Pseudonym of the tenant, or ``None`` for an act outside of all.
         trail: Audit ID of the signature request, or ``None`` for an act that belongs to none.
-        seq: Place in the trail, from 1; ``None`` without a trail.
-        prev: Leaf hash of the trail's event before, in hex; ``None`` for the first and without a trail.
+        seq: Number in the trail, from 1; ``None`` without a trail.
+        prev: Leaf hash of the trail's previous event, in hex; ``None`` for the first and without a trail.
         type: A value of ``zegel.event.v1.EventType`` without its prefix. It may be one that this version does not know.
         time: When, by the server's clock, to the microsecond.
         actor: Pseudonym of who did it, or ``None`` for the server itself.
@@ -71,12 +71,12 @@ class LeafFields:
         auth: How the actor authenticated, or ``None``.
         role: The role by which it was allowed, or ``None``.
         decision: ``allowed`` or ``refused``.
-        policy_version: Version of the policy that decided; 0 where none was asked.
+        policy_version: Version of the policy that decided; 0 if none was consulted.
         documents: The documents that it concerns.
         resource: What it was done to, or ``None``.
         personal: Commitment to the personal data: HMAC-SHA-256 under the subject's key, in hex, or ``None``.
-        extra: Members that this version does not know, as they stand.
-        version: Version of the leaf's form.
+        extra: Members that this version does not know, unchanged.
+        version: Version of the leaf.
     """
 
     event_id: str
@@ -178,7 +178,7 @@ def parse_leaf(data: bytes) -> LeafFields:
     version: Any = value.pop("v", None) if isinstance(value, dict) else None
     rules = _RULES.get(version) if _count(version) else None
     if rules is None:
-        raise InvalidLeaf("a leaf is of another version")
+        raise InvalidLeaf("a leaf has another version")
     if not _follows(value, rules):
         wrong = [name for name, rule in rules.items() if name not in value or not rule(value[name])]
         raise InvalidLeaf(f"a leaf lacks or misstates {', '.join(wrong)}")
@@ -188,7 +188,7 @@ def parse_leaf(data: bytes) -> LeafFields:
     try:
         time = datetime.fromisoformat(value.pop("time")).astimezone(UTC)
     except ValueError as error:
-        raise InvalidLeaf("a leaf's time is none of the calendar") from error
+        raise InvalidLeaf("a leaf's time does not exist in the calendar") from error
     bare = version == BARE_HASHES
     documents = tuple(
         DocumentCommitment(

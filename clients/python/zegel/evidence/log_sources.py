@@ -1,10 +1,10 @@
-"""Where a log's files are: a folder, or a web server that hands them out (C2SP ``tlog-tiles``).
+"""Where a log's files are: in a folder, or on a web server (C2SP ``tlog-tiles``).
 
 Invariants:
 
-* Nothing here is believed; what comes back is only bounded: in bytes, and over HTTP in time.
-* A web server that cuts a file short, answers something else than HTTP, or leads to another scheme did not answer: that
-  is an ``OSError``, never a file.
+* Nothing is verified here; what is read is only bounded: in bytes and, over HTTP, in time.
+* A web server that cuts a file short, does not speak HTTP, or redirects to another scheme causes an ``OSError``; no
+  partial file is returned.
 """
 
 import http.client
@@ -21,9 +21,9 @@ from zegel.evidence.transparency import InvalidTile
 MAX_FILE_BYTES: Final = TILE_WIDTH * (MAX_ENTRY_BYTES + 2)
 """The longest file of a log: a bundle of the longest entries."""
 TIMEOUT_S: Final = 30.0
-"""How long a web server may be silent."""
+"""How long a web server may be silent, in seconds."""
 WHOLE_S: Final = 120.0
-"""How long it may take for one file: one that sends a byte now and then is no server."""
+"""How long it may take to send one file, in seconds, even if it is never silent."""
 
 _CHUNK = 65_536
 
@@ -32,7 +32,7 @@ class Source(Protocol):
     """Where a log's files are."""
 
     def get(self, path: str) -> bytes | None:
-        """Return a file, or ``None`` where there is none.
+        """Return a file, or ``None`` if there is none.
 
         Args:
             path: Its path under the log's prefix.
@@ -59,7 +59,7 @@ class FolderSource:
 
 
 class _SameScheme(urllib.request.HTTPRedirectHandler):
-    """Follows a redirect to where the scheme is the same, or to HTTPS."""
+    """Follows a redirect only if it keeps the scheme or leads to HTTPS."""
 
     def redirect_request(  # noqa: PLR0917 - the library's own
         self,
@@ -72,7 +72,7 @@ class _SameScheme(urllib.request.HTTPRedirectHandler):
     ) -> urllib.request.Request | None:
         """See ``HTTPRedirectHandler``."""
         if urllib.parse.urlsplit(newurl).scheme not in {req.type, "https"}:
-            raise urllib.error.URLError("the log's web server leads to another scheme")
+            raise urllib.error.URLError("the log's web server redirects to another scheme")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -97,7 +97,7 @@ class WebSource:
         self._opener = urllib.request.build_opener(_SameScheme)
 
     def get(self, path: str) -> bytes | None:
-        """See ``Source.get``; raises ``OSError`` where the server does not answer, or not all of it."""
+        """See ``Source.get``; raises ``OSError`` if the server does not answer, or not completely."""
         url = self._prefix + path
         until = time.monotonic() + self._whole_s
         try:
@@ -120,7 +120,7 @@ def _read(answer: http.client.HTTPResponse, until: float) -> bytes:
     pieces: list[bytes] = []
     size = 0
     length = answer.length
-    # Piece by piece: one read would wait for as long as something comes.
+    # Piece by piece: a single read would go on for as long as anything arrives.
     while piece := answer.read1(_CHUNK):
         pieces.append(piece)
         size += len(piece)

@@ -1,15 +1,17 @@
-"""Following a log from its tiles alone: what a monitor or a mirror does, without trusting who runs the log.
+"""Following a log from its tiles alone, without trusting its operator, as a monitor or a mirror does.
 
-A log is a folder of files, here or behind a web server (C2SP ``tlog-tiles``). ``Follower`` reads each entry once,
-rebuilds the tree, and holds every tile and every checkpoint against it. What it knows fits in a small file, so that it
-can go on from there; a log that then shows another past is caught.
+A log is a folder of files, local or on a web server (C2SP ``tlog-tiles``). ``Follower`` reads each entry once,
+rebuilds the tree, and compares every tile and every checkpoint with it. Its state fits in a small file, from which it
+can go on later; a log that has rewritten its past by then is caught.
 
 Invariants:
 
-* Nothing served is believed: entries are hashed, tiles recomputed, and the root is the one that the log's key signed.
-* The tree only grows. A checkpoint that is smaller than the one known, or of the same size and another root, or whose
-  entries are a log that does not continue the known one, raises ``LogRewritten`` with both signed checkpoints.
-* Memory: one row of hashes a level, and one bundle. Checking trails takes some hundred bytes more for each trail.
+* Nothing that the log serves is trusted: entries are hashed, tiles recomputed, and the root must be the one signed with
+  the log's key.
+* The tree only grows. A checkpoint that is smaller than the known one, or has the same size and another root, or whose
+  entries form a log that does not continue the known one, raises ``LogRewritten`` with both signed checkpoints.
+* Memory: one row of hashes for each level, and one bundle. Checking trails takes about a hundred bytes more for each
+  trail.
 """
 
 import base64
@@ -43,12 +45,12 @@ class MissingFile(TransparencyError):  # noqa: N818 - named after what is wrong,
 
 
 class LogRewritten(TransparencyError):  # noqa: N818
-    """The log shows another past than before.
+    """The log's past is not what it was before.
 
     Args:
         why: What differs.
-        known: The checkpoint that was known, signed.
-        shown: The checkpoint that is shown now, signed.
+        known: The checkpoint known from before, signed.
+        shown: The checkpoint that the log serves now, signed.
     """
 
     def __init__(self, why: str, known: bytes, shown: bytes) -> None:
@@ -58,7 +60,7 @@ class LogRewritten(TransparencyError):  # noqa: N818
 
 
 class InvalidTrail(TransparencyError):  # noqa: N818
-    """The entries of one trail do not follow one another."""
+    """The entries of a trail do not follow one another."""
 
 
 # --------------------------------------------------------------------------------------------------------------- files
@@ -67,7 +69,7 @@ class InvalidTrail(TransparencyError):  # noqa: N818
 def fetch_checkpoint(
     source: Source, keys: Sequence[VerifierKey], witnesses: Sequence[VerifierKey] = (), quorum: int = 0
 ) -> tuple[Checkpoint, bytes]:
-    """Return the log's newest checkpoint, read and as it was served.
+    """Return the log's newest checkpoint, both parsed and as served.
 
     Args:
         source: Where the log is.
@@ -88,7 +90,7 @@ def fetch_checkpoint(
 
 
 def fetch_tile(source: Source, tile: Tile) -> bytes:
-    """Return a tile or bundle, or the full one that took a partial one's place.
+    """Return a tile or bundle, or the full one that has replaced a partial one.
 
     Raises:
         MissingFile: There is neither.
@@ -123,17 +125,17 @@ def fetch_entries(source: Source, tile: Tile) -> list[bytes]:
 class Trails:
     """Checks that the entries of each trail count 1, 2, 3, ... and that each holds the hash of the one before.
 
-    It reads of an entry what it needs and takes its form as it is: that is ``zegel.evidence.trail``'s business.
+    It reads only what it needs from an entry, and leaves the check of its form to ``zegel.evidence.trail``.
     """
 
     def __init__(self) -> None:
         self._ends: dict[str, tuple[int, str]] = {}
 
     def add(self, index: int, entry: bytes, hashed: bytes) -> None:
-        """Take the next entry.
+        """Check the next entry.
 
         Args:
-            index: Its place in the log.
+            index: Its index in the log.
             entry: The entry.
             hashed: Its leaf hash.
 
@@ -158,14 +160,14 @@ class Trails:
 
 @dataclass(slots=True)
 class Follower:
-    """What is known of a log: its newest believed checkpoint, and the right edge of its tree.
+    """What is known of a log: its newest checked checkpoint, and the right edge of its tree.
 
     Args:
         keys: Verifier keys of the log.
         checkpoint: The newest checkpoint that was checked, signed; empty at the beginning.
-        size: Entries that were read.
+        size: How many entries were read.
         rows: The hashes of each level's last, partial tile, from level 0 up.
-        trails: Checks the trails too, if given; it has to have seen all from the first entry.
+        trails: Checks the trails too, if given; it must have been given all entries from the first.
         witnesses: Verifier keys of witnesses.
         quorum: How many of them must have cosigned a checkpoint before it is followed.
     """
@@ -179,27 +181,27 @@ class Follower:
     quorum: int = 0
 
     def root(self) -> bytes:
-        """Return the root of the tree as far as it was read, 32 bytes."""
+        """Return the root of the tree read so far, 32 bytes."""
         root: list[bytes] = []
         for row in self.rows:
-            # What is to the right of the full subtrees of a level is one that is not full.
+            # To the right of a level's full subtrees there is at most one that is not full.
             root = [merkle_root(row + root)] if row or root else []
         return root[0] if root else EMPTY_ROOT
 
     def follow(self, source: Source, progress: Callable[[int], None] = lambda _: None) -> Checkpoint:
         """Read what the log has added, and check it.
 
-        On an error nothing is learned: the follower is to be thrown away, and made anew from what was saved.
+        After an error, discard the follower and load a new one from the saved state.
 
         Args:
             source: Where the log is.
-            progress: Told how many entries were read.
+            progress: Called with the number of entries read so far.
 
         Returns:
             The log's newest checkpoint.
 
         Raises:
-            LogRewritten: The log shows another past.
+            LogRewritten: The log's past is not what it was before.
             InvalidTrail: Entries of a trail do not follow one another.
             MissingFile: A file is missing.
             TransparencyError: A file is not what the checkpoint commits to.
@@ -222,7 +224,7 @@ class Follower:
         return head
 
     def _is_whole(self, source: Source, head: Checkpoint) -> bool:
-        """Whether what is shown is a log by itself, so that not some damaged file is to blame but its signer."""
+        """Whether the log as served is consistent in itself, so that its signer is to blame and not a damaged file."""
         alone = Follower(self.keys)
         try:
             alone._read(source, head, lambda _: None)
@@ -235,12 +237,12 @@ class Follower:
             self._take_bundle(source, bundle, head)
             progress(self.size)
         if self.root() != head.root:
-            raise InvalidTile("the entries do not yield the signed root")
+            raise InvalidTile("the entries do not lead to the signed root")
         for level, row in enumerate(self.rows):
             if row:
                 tile = Tile(level, head.size >> 8 * (level + 1), len(row))
                 if fetch_hashes(source, tile) != b"".join(row):
-                    raise InvalidTile(f"{tile.path} is not what the entries yield")
+                    raise InvalidTile(f"{tile.path} does not follow from the entries")
 
     def _take_bundle(self, source: Source, bundle: int, head: Checkpoint) -> None:
         first = bundle * TILE_WIDTH
@@ -256,7 +258,7 @@ class Follower:
         self._push(source, 0, bundle, hashes)
 
     def _push(self, source: Source, level: int, index: int, row: list[bytes]) -> None:
-        """Set a level's last tile; where it is full, check it and add its root to the level above."""
+        """Set a level's last tile; if it is full, check it and add its root to the level above."""
         while len(self.rows) <= level:
             self.rows.append([])
         self.rows[level] = row
@@ -264,7 +266,7 @@ class Follower:
             return
         tile = Tile(level, index)
         if fetch_hashes(source, tile) != b"".join(row):
-            raise InvalidTile(f"{tile.path} is not what the entries yield")
+            raise InvalidTile(f"{tile.path} does not follow from the entries")
         self.rows[level] = []
         above = self.rows[level + 1] if level + 1 < len(self.rows) else []
         self._push(source, level + 1, index // TILE_WIDTH, [*above, merkle_root(row)])
@@ -272,7 +274,7 @@ class Follower:
     # ---------------------------------------------------------------------------------------------------- state
 
     def save(self) -> bytes:
-        """Return what is known, as JSON: to be kept, and given to ``load``."""
+        """Return the state as JSON, to be stored and given to ``load``."""
         state = {
             "format": STATE_FORMAT,
             "checkpoint": self.checkpoint.decode(),
@@ -282,14 +284,14 @@ class Follower:
 
     @classmethod
     def load(cls, data: bytes, keys: Sequence[VerifierKey]) -> "Follower":
-        """Read what ``save`` returned, and check that it is whole.
+        """Read what ``save`` returned, and check that it is consistent.
 
         Args:
             data: The saved state.
             keys: Verifier keys of the log.
 
         Raises:
-            TransparencyError: It is damaged, or of another log.
+            TransparencyError: It is damaged, or belongs to another log.
         """
         try:
             state: Any = json.loads(data)
@@ -327,7 +329,7 @@ def verify_log(
         trails: Whether to check that the entries of each trail follow one another.
         witnesses: Verifier keys of witnesses.
         quorum: How many of them must have cosigned the checkpoint.
-        progress: Told how many entries were read.
+        progress: Called with the number of entries read so far.
 
     Returns:
         The checkpoint that commits to all of it.

@@ -1,4 +1,4 @@
-"""Signing notes, as a log and a witness do and a verifier never does.
+"""Signing notes, as logs and witnesses do. Verifiers do not need this module.
 
 Sources: C2SP ``signed-note`` and ``tlog-cosignature``; RFC 8032, FIPS 204.
 """
@@ -49,7 +49,7 @@ class SignerKey:
 
     def __post_init__(self) -> None:
         if len(self.seed) != SEED_SIZE:
-            raise InvalidKey("a signer key's seed is of a wrong length")
+            raise InvalidKey("a signer key's seed has a wrong length")
         mldsa = self.algorithm == COSIGNATURE_MLDSA44
         key = MLDSA44PrivateKey.from_seed_bytes(self.seed) if mldsa else Ed25519PrivateKey.from_private_bytes(self.seed)
         object.__setattr__(
@@ -65,7 +65,7 @@ class SignerKey:
             secret: ``PRIVATE+KEY+name+hex(id)+base64(type | seed)``.
 
         Raises:
-            InvalidKey: It is none; the message holds nothing of it.
+            InvalidKey: It is not a key; the message reveals nothing of it.
         """
         found = _SECRET.fullmatch(secret)
         try:
@@ -79,7 +79,7 @@ class SignerKey:
         return signer
 
     def secret(self) -> str:
-        """Return the line that ``parse`` reads. Whoever has it signs as this key."""
+        """Return the line that ``parse`` reads. Anybody who has it can sign with this key."""
         encoded = encode_base64(bytes([self.algorithm]) + self.seed)
         return f"PRIVATE+KEY+{self.name}+{self.verifier.key_id.hex()}+{encoded}"
 
@@ -88,13 +88,13 @@ class SignerKey:
 
         Args:
             text: The note's text, which ends in a newline.
-            timestamp: Seconds since 1970, for a cosignature and only then.
+            timestamp: Seconds since 1970, only for a cosignature.
 
         Raises:
             InvalidNote: The text cannot be signed with this time and type of key.
         """
         if (timestamp is None) != (self.algorithm == ED25519) or not 0 <= (timestamp or 0) <= MAX_SIZE:
-            raise InvalidNote("a cosignature, and no other signature, has a time")
+            raise InvalidNote("a cosignature needs a time, and no other signature may have one")
         stamp = b"" if timestamp is None else timestamp.to_bytes(8)
         signature = stamp + self._sign(signed_message(self.name, self.algorithm, text, timestamp))
         return signature_line(self.verifier, signature)

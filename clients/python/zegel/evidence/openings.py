@@ -1,21 +1,21 @@
-"""What opens the commitments of a trail: ``openings.json``, the third file of the evidence.
+"""The openings of a trail's commitments: ``openings.json``, the third file of the evidence.
 
 The leaves of a signature request commit to its documents, to the rendition that was signed, and to the boxes in which
-something may be drawn over it. This file tells what was committed to, with the salts; whoever has it and the trail
-knows which rendition each signer signed, byte for byte, without asking anybody. Its form is canonical JSON (RFC 8785)::
+something may be drawn over it. This file holds what was committed to, with the salts. From it and the trail anybody can
+see, offline, which rendition each signer signed, byte for byte. It is canonical JSON (RFC 8785)::
 
     {"boxes":[{"height":..,"page":..,"signature":"..","type":"..","width":..,"x":..,"y":..},..],"boxes_salt":"..",
      "documents":[{"content":"..","document":"..","salt":"..","sha256":"..","size":..,"version":..},..],
      "sealed":{"document":"..","salt":"..","version":..},"v":1}
 
-``sealed`` is null while no sealed document is known. ``documents`` are in the order of the leaf that sent the request.
+``sealed`` is null until there is a sealed document. ``documents`` are in the order of the leaf that sent the request.
 
 Invariants:
 
-* ``Openings.parse`` accepts exactly what ``format`` yields, and nothing beyond ``MAX_OPENINGS_BYTES``.
-* Functions of values alone: no clock, no network, no file.
-* A report tells facts only where every check passed. It says nothing of whether the leaves are in a log: that is
-  ``zegel.evidence.trail.check_trail``'s to say, of the same leaves.
+* ``Openings.parse`` accepts exactly what ``format`` returns, up to ``MAX_OPENINGS_BYTES``.
+* Functions of values only: they use no clock, network or file.
+* A report states facts only if every check passed. Whether the leaves are in a log is not checked here but by
+  ``zegel.evidence.trail.check_trail``.
 """
 
 import re
@@ -45,17 +45,17 @@ OPENINGS_NAME: Final = "openings.json"
 MAX_OPENINGS_BYTES: Final = 2**20
 """Longer files are refused unread: a request has 20 documents and 1,000 boxes of some 150 bytes at most."""
 MAX_IDENTIFIER: Final = 200
-"""Characters of an identifier or a type in it: ours have 30."""
+"""Maximum number of characters of an identifier or a type in it: ours have 30."""
 
 SENT: Final = "SIGNATURE_REQUEST_SENT"
 SIGNED: Final = "SIGNATURE_REQUEST_SIGNED"
 ALL_SIGNED: Final = "SIGNATURE_REQUEST_ALL_SIGNED"
 SEAL_CERTIFICATE_CHANGED: Final = "SEAL_CERTIFICATE_CHANGED"
-"""Events that are looked at: values of ``zegel.event.v1.EventType`` without their prefix."""
+"""The events that matter here: values of ``zegel.event.v1.EventType`` without their prefix."""
 
 
 class InvalidOpenings(TransparencyError):  # noqa: N818 - named after what is invalid, as all of these
-    """The bytes are no openings in their one form."""
+    """The bytes are not openings in canonical form."""
 
 
 # ------------------------------------------------------------------------------------------------------------- the file
@@ -71,13 +71,13 @@ class OpenedDocument:
 
 @dataclass(frozen=True, slots=True)
 class Openings:
-    """What ``openings.json`` tells.
+    """The content of ``openings.json``.
 
     Args:
         documents: Originals and rendition, in the order of the leaf that sent the request.
         boxes: Where something may be drawn over the rendition, in the order in which they were committed to.
         boxes_salt: Their salt, 32 bytes.
-        sealed: What opens the commitment to the sealed file; ``None`` while there is none.
+        sealed: Opens the commitment to the sealed file; ``None`` while there is none.
     """
 
     documents: tuple[OpenedDocument, ...]
@@ -87,10 +87,10 @@ class Openings:
 
     @classmethod
     def parse(cls, data: bytes) -> "Openings":
-        """Read the file, which only ``check_openings`` makes believable.
+        """Read the file; only ``check_openings`` checks its contents.
 
         Raises:
-            InvalidOpenings: It is not in its one form, or too long.
+            InvalidOpenings: It is not in canonical form, or too long.
         """
         if len(data) > MAX_OPENINGS_BYTES:
             raise InvalidOpenings("the openings are too long")
@@ -148,7 +148,7 @@ class Openings:
         except CanonicalError as error:
             raise InvalidOpenings("the openings have no canonical form") from error
         if self.parse(data) != self:
-            raise InvalidOpenings("the openings do not survive their own format")
+            raise InvalidOpenings("the openings would not be read back as they are")
         return data
 
 
@@ -168,7 +168,7 @@ def _like(pattern: re.Pattern[str]) -> _Rule:
 
 
 def _is(rules: Mapping[str, _Rule]) -> _Rule:
-    """An object with exactly these members."""
+    """A rule for an object with exactly these members."""
     return lambda value: (
         isinstance(value, dict) and value.keys() == rules.keys() and all(rules[name](value[name]) for name in rules)
     )
@@ -215,16 +215,16 @@ _FILE: Final[Mapping[str, _Rule]] = {
 
 @dataclass(frozen=True, slots=True)
 class OpenedTrail:
-    """What a trail says once its commitments are opened; without facts where a check failed.
+    """What a trail says once its commitments are opened; it has no facts if a check failed.
 
     Args:
-        failures: The checks that did not pass; none makes the report good.
-        rendition: What each signer signed: hash and size of the bytes with which the sealed file begins.
+        failures: The checks that did not pass; the report is good if there are none.
+        rendition: What each signer signed: hash and size of the bytes that the sealed file begins with.
         originals: The documents as they were uploaded, in order.
         boxes: Where something may be drawn over the rendition.
-        seal_certificate: SHA-256 of the certificate that seals, DER, in lower-case hex; empty where the trail does not
+        seal_certificate: SHA-256 of the certificate that seals, DER, in lower-case hex; empty if the trail does not
             name one yet.
-        sealed: What opens the commitment to the sealed file; ``None`` while there is none.
+        sealed: Opens the commitment to the sealed file; ``None`` while there is none.
     """
 
     failures: tuple[Failure, ...]
@@ -236,7 +236,7 @@ class OpenedTrail:
 
     @property
     def ok(self) -> bool:
-        """Whether the trail and what opens it say the same."""
+        """Whether the trail and the openings agree."""
         return not self.failures
 
     @property
@@ -249,13 +249,13 @@ def check_openings(leaves: Sequence[LeafFields], openings: bytes, *, complete: b
     """Open the commitments of a trail, and check that everybody signed the same documents.
 
     Args:
-        leaves: The trail's events, in order, as ``check_trail`` found them good.
+        leaves: The trail's events, in order, which ``check_trail`` has found good.
         openings: ``openings.json``.
-        complete: Whether the trail is to be that of a sealed file: everybody has signed, and the certificate of the
-            seal and the sealed document are named.
+        complete: Whether the trail must be that of a sealed file: everybody has signed, and the seal's certificate and
+            the sealed document are named.
 
     Returns:
-        The report; it never raises for what the file or the leaves hold.
+        The report; no content of the file or the leaves makes this raise.
     """
     try:
         opened = Openings.parse(openings)
@@ -263,10 +263,10 @@ def check_openings(leaves: Sequence[LeafFields], openings: bytes, *, complete: b
         return OpenedTrail((Failure(Check.OPENINGS, str(error)),))
     sendings = [leaf for leaf in leaves if leaf.type == SENT]
     if len(sendings) != 1:
-        return OpenedTrail((Failure(Check.OPENINGS, "the trail has not one event that sent the request"),))
+        return OpenedTrail((Failure(Check.OPENINGS, "the trail does not have one event that sent the request"),))
     (sent,) = sendings
     if sent.version == BARE_HASHES:
-        return OpenedTrail((Failure(Check.OPENINGS, "the trail names bare hashes, which nothing opens", sent.seq),))
+        return OpenedTrail((Failure(Check.OPENINGS, "the trail names bare hashes and no commitments", sent.seq),))
     certificate = named_seal(leaves)
     failures = [
         *_check_documents(sent, opened.documents),
@@ -297,7 +297,7 @@ def _signers(sent: LeafFields) -> set[str]:
 
 
 def named_seal(leaves: Iterable[LeafFields]) -> str | None:
-    """The hash of the certificate that seals, as the last event says that names it; ``None`` where none does.
+    """The hash of the sealing certificate from the last event that names it; ``None`` if none does.
 
     Args:
         leaves: A trail's events, in order.
@@ -333,7 +333,7 @@ def _check_boxes(sent: LeafFields, opened: Openings) -> list[Failure]:
     if sent.extra.get("boxes") != commit_boxes(opened.boxes_salt, opened.boxes):
         failures.append(Failure(Check.BOXES, "the boxes are not those with which the request was sent", sent.seq))
     if not {box.signature for box in opened.boxes} <= _signers(sent):
-        failures.append(Failure(Check.BOXES, "a box is of nobody who was asked to sign", sent.seq))
+        failures.append(Failure(Check.BOXES, "a box belongs to nobody who was asked to sign", sent.seq))
     return failures
 
 
@@ -347,12 +347,12 @@ def _check_signed(leaves: Sequence[LeafFields], sent: LeafFields) -> list[Failur
         elif leaf.type in {SIGNED, ALL_SIGNED} and before:
             failures.append(Failure(Check.SAME_DOCUMENTS, "something was signed before it was sent", leaf.seq))
         elif leaf.type in {SIGNED, ALL_SIGNED} and _named(leaf.documents) != wanted:
-            failures.append(Failure(Check.SAME_DOCUMENTS, "something else was signed than what was sent", leaf.seq))
+            failures.append(Failure(Check.SAME_DOCUMENTS, "what was signed is not what was sent", leaf.seq))
     return failures
 
 
 def _check_sealed(leaves: Iterable[LeafFields], sealed: SealedOpening | None) -> list[Failure]:
-    """Of a trail that goes as far as the sealing: that it is the sealing of the document that can be opened."""
+    """If the trail includes the sealing, check that the opening is that of the sealed document."""
     wanted = [] if sealed is None else [(SEALED, sealed.document, sealed.version)]
     return [
         Failure(Check.SEALED_FILE, "the openings are those of another sealed document", leaf.seq)
@@ -370,7 +370,7 @@ def _check_complete(
     have = {leaf.resource for leaf in leaves if leaf.type == SIGNED}
     ending = [leaf.type for leaf in leaves if leaf.type in {SIGNED, ALL_SIGNED}][len(have) :]
     if not signers or have != signers or ending != [ALL_SIGNED]:
-        failures.append(Failure(Check.SAME_DOCUMENTS, "not everybody has signed who was asked to"))
+        failures.append(Failure(Check.SAME_DOCUMENTS, "not everybody who was asked to sign has signed"))
     if certificate is None:
         failures.append(Failure(Check.SEAL_CERTIFICATE, "the trail does not name the certificate that seals"))
     if opened.sealed is None:

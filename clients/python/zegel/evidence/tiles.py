@@ -1,4 +1,4 @@
-"""Where a log's tiles and entries lie, and how entries are bundled (C2SP ``tlog-tiles``).
+"""The paths of a log's tiles and entries, and how entries are bundled (C2SP ``tlog-tiles``).
 
 Invariants:
 
@@ -19,7 +19,7 @@ TILE_WIDTH: Final = 256
 MAX_TILE_LEVEL: Final = 63
 """The highest level a tile's path may name (tlog-tiles)."""
 MAX_ENTRY_BYTES: Final = 65_535
-"""What an entry's 16-bit length prefix can say (tlog-tiles)."""
+"""Longest entry: the maximum of its 16-bit length prefix (tlog-tiles)."""
 ENTRIES: Final = -1
 """The level of an entry bundle in a ``Tile``, as in Go's ``tlog.Tile``."""
 
@@ -28,7 +28,7 @@ _PATH = re.compile(r"tile/(entries|0|[1-9][0-9]?)/((?:x[0-9]{3}/)*[0-9]{3})(?:\.
 
 @dataclass(frozen=True, slots=True, order=True)
 class Tile:
-    """Where a tile or entry bundle lies (tlog-tiles).
+    """The position of a tile or entry bundle (tlog-tiles).
 
     Args:
         level: 0 for leaf hashes, then up; ``ENTRIES`` for a bundle of entries.
@@ -64,19 +64,19 @@ class Tile:
         index = int(number.replace("/", "").replace("x", ""))
         tile = cls(ENTRIES if level == "entries" else int(level), index, int(width or TILE_WIDTH))
         if tile.path != path:
-            raise InvalidTile("the path is not the tile's one path")
+            raise InvalidTile("the path is not the tile's canonical path")
         return tile
 
 
 def encode_bundle(entries: Sequence[bytes]) -> bytes:
-    """Join up to 256 entries, each behind its length in two bytes, big endian; raises ``InvalidTile``."""
+    """Join up to 256 entries, each after its length in two bytes, big endian; raises ``InvalidTile``."""
     if len(entries) > TILE_WIDTH or any(len(entry) > MAX_ENTRY_BYTES for entry in entries):
-        raise InvalidTile("a bundle is of at most 256 entries of at most 65,535 bytes")
+        raise InvalidTile("a bundle has at most 256 entries of at most 65,535 bytes")
     return b"".join(len(entry).to_bytes(2) + entry for entry in entries)
 
 
 def decode_bundle(data: bytes, width: int) -> list[bytes]:
-    """Split a bundle into its ``width`` entries; raises ``InvalidTile`` if it holds more, fewer, or a piece."""
+    """Split a bundle into its ``width`` entries; raises ``InvalidTile`` if it holds more, fewer, or a partial one."""
     ends = [0]
     while ends[-1] < len(data) and len(ends) <= width:
         ends.append(ends[-1] + 2 + int.from_bytes(data[ends[-1] : ends[-1] + 2]))

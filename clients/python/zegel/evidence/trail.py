@@ -1,17 +1,17 @@
-"""Checking the evidence that Zegel hands out: the audit trail in a completed PDF, and the proof beside it. Offline.
+"""Checking, offline, the evidence that Zegel hands out: the audit trail in a completed PDF, and the detached proof.
 
-Two files make a trail provable: ``audit.jsonl``, the leaves of one signature request, and ``completed.tlog-proof``, the
-proof that the last of them is in the log. Each leaf holds the hash of the one before, so the proof of the last covers
-all. A third file, ``signed.tlog-proof``, proves that the log knows the sealed file: it carries the leaf that commits to
-the file's SHA-256. What opens the leaves' commitments is in ``openings.json``: see ``zegel.evidence.openings``.
+Two files prove a trail: ``audit.jsonl``, the leaves of one signature request, and ``completed.tlog-proof``, which
+proves that the last of them is in the log. Each leaf holds the hash of the one before, so the proof of the last covers
+them all. A third file, ``signed.tlog-proof``, proves that the log knows the sealed file: it carries the leaf that
+commits to the file's SHA-256. ``openings.json`` opens the leaves' commitments: see ``zegel.evidence.openings``.
 Formats: RFC 8785 for leaves, C2SP ``tlog-proof`` for proofs.
 
 Invariants:
 
-* Functions of bytes alone: no clock, no network, no file.
+* Functions of bytes only: they use no clock, network or file.
 * A report is good only if each check was made and passed; one that could not be made has failed.
 * Every byte of the files counts, except signature lines of keys that the caller does not know.
-* Nothing here needs a person's data: a leaf holds commitments only.
+* Nothing here needs personal data: a leaf holds only commitments to it.
 """
 
 from collections.abc import Sequence
@@ -62,47 +62,47 @@ __all__ = [
 ]
 
 MAX_TRAIL_BYTES: Final = 64 * 2**20
-"""Longer ``audit.jsonl`` are refused unread: 100,000 events, where a busy request has some hundred."""
+"""A longer ``audit.jsonl`` is refused unread. This is enough for 100,000 events; a busy request has some hundred."""
 MAX_EVENTS: Final = 100_000
 """More lines are refused unread."""
 MAX_FAILURES: Final = 100
-"""Reading ends after so many: what fails so often is no trail, and a report that tells more is read by nobody."""
+"""Checking stops after so many failures: nobody would read a longer report."""
 SEALED_EVENT_TYPE: Final = "SIGNATURE_REQUEST_DOWNLOADABLE"
 """The event that names the sealed file's hash: a value of ``zegel.event.v1.EventType`` without its prefix."""
 
 
 class Check(StrEnum):
-    """What is checked, each on its own."""
+    """The separate checks."""
 
     LEAF_FORMAT = "leaf_format"
-    """Each line is a leaf in its one form."""
+    """Each line is a leaf in canonical form."""
     SEQUENCE = "sequence"
-    """Leaves count 1, 2, 3, ... without a gap."""
+    """Leaves are numbered 1, 2, 3, ... without a gap."""
     CHAIN = "chain"
     """Each leaf holds the hash of the one before."""
     ONE_TRAIL = "one_trail"
-    """All leaves are of one trail and one tenant, and of the one that was asked for."""
+    """All leaves belong to one trail and tenant, and that trail is the one asked for."""
     PROOF_FORMAT = "proof_format"
-    """The proof file is in its one form."""
+    """The proof file is in canonical form."""
     SIGNATURE = "signature"
     """A trusted log, and as many witnesses as were asked for, signed the checkpoint."""
     INCLUSION = "inclusion"
     """The leaf is in the log that the checkpoint commits to."""
     SEALED_FILE = "sealed_file"
-    """The leaf is that of a sealed file, and of this one."""
+    """The leaf is that of a sealed file, and of this very file."""
     OPENINGS = "openings"
-    """The openings are in their one form, and each fits the commitment that it opens."""
+    """The openings are in canonical form, and each matches the commitment that it opens."""
     SAME_DOCUMENTS = "same_documents"
-    """What was sent, what each signer signed and what everybody signed are the same documents."""
+    """The documents that were sent are the ones that each signer signed and that were completed."""
     BOXES = "boxes"
-    """The boxes are those that were sent, each of a signer."""
+    """The boxes are those of the sent request, and each belongs to a signer."""
     SEAL_CERTIFICATE = "seal_certificate"
     """The trail names the certificate that seals."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A check that did not pass: which, why, and in which line of ``audit.jsonl`` (from 1), if in one."""
+    """A check that did not pass: which, why, and the line of ``audit.jsonl`` (from 1) if it concerns one."""
 
     check: Check
     reason: str
@@ -114,12 +114,12 @@ class TrailReport:
     """What checking a trail found.
 
     Args:
-        leaves: The events, in order; those that could be read.
-        index: Place in the log of the last one, or ``None`` where the proof could not be read.
-        checkpoint: The tree head, only if it could be believed.
-        failures: The checks that did not pass; none makes the report good.
-        clock_steps: Lines whose time lies before that of the line above: the server's clock went back. The order is
-            that of the log, so this takes nothing from the proof.
+        leaves: The events that could be read, in order.
+        index: Index of the last one in the log, or ``None`` if the proof could not be read.
+        checkpoint: The tree head, if its signatures are good.
+        failures: The checks that did not pass; the report is good if there are none.
+        clock_steps: Lines whose time is before that of the line above: the server's clock was set back. The log's order
+            proves the sequence, so this does not weaken the proof.
     """
 
     leaves: tuple[LeafFields, ...]
@@ -150,7 +150,7 @@ class DetachedReport:
 
     @property
     def ok(self) -> bool:
-        """Whether the log knows the file as sealed."""
+        """Whether the log has the file as a sealed one."""
         return not self.failures
 
 
@@ -162,17 +162,17 @@ def check_trail(
     witnesses: Sequence[VerifierKey] = (),
     quorum: int = 0,
 ) -> TrailReport:
-    """Check the trail of a signature request: that it is whole, unedited, and in the log.
+    """Check that the trail of a signature request is complete, unedited, and in the log.
 
     Args:
-        audit_jsonl: ``audit.jsonl``: each leaf, in order, and a newline after each.
-        proof: ``completed.tlog-proof``: proof of the last leaf, with no extra data or that leaf as such.
+        audit_jsonl: ``audit.jsonl``: all leaves in order, each followed by a newline.
+        proof: ``completed.tlog-proof``: proof of the last leaf, with no extra data or with that leaf as the extra data.
         logs: Verifier keys of the logs that are trusted.
         witnesses: Verifier keys of witnesses.
         quorum: How many of them must have signed.
 
     Returns:
-        The report; it never raises for what the files hold.
+        The report; no content of the files makes this raise.
     """
     failures: list[Failure] = []
     too_long = len(audit_jsonl) > MAX_TRAIL_BYTES or audit_jsonl.count(b"\n") > MAX_EVENTS
@@ -216,20 +216,20 @@ def check_detached(
     witnesses: Sequence[VerifierKey] = (),
     quorum: int = 0,
 ) -> DetachedReport:
-    """Check that the log knows a file as sealed, with the file's hash, what opens its commitment, and the log's key.
+    """Check that the log has a file as sealed, from the file's hash, the commitment's opening, and the log's key.
 
     Args:
         file_sha256: SHA-256 of the whole file, 32 bytes.
         file_size: How many bytes it has.
         proof: ``signed.tlog-proof``; its extra data is the leaf that commits to the file.
         logs: Verifier keys of the logs that are trusted.
-        opening: What opens the commitment, from the file's own ``openings.json``; leaves of version 1 need none.
+        opening: Opens the commitment; from the ``openings.json`` in the file. Leaves of version 1 need none.
         trail: The audit ID that the leaf must have, such as that of the trail in the file.
         witnesses: Verifier keys of witnesses.
         quorum: How many of them must have signed.
 
     Returns:
-        The report; it never raises for what the files hold.
+        The report; no content of the files makes this raise.
     """
     failures: list[Failure] = []
     parsed, head = _check_proof(proof, None, failures, logs=logs, witnesses=witnesses, quorum=quorum)
@@ -251,7 +251,7 @@ def check_detached(
 
 
 def _names(leaf: LeafFields, file_sha256: bytes, file_size: int, opening: SealedOpening | None) -> bool:
-    """Whether a leaf commits to a file, or in version 1 tells its hash."""
+    """Whether a leaf commits to a file, or in version 1 names its hash."""
     if leaf.version == BARE_HASHES:
         return any(each.commitment == file_sha256.hex() for each in leaf.documents)
     if opening is None:
@@ -269,13 +269,13 @@ def _check_proof(
     witnesses: Sequence[VerifierKey],
     quorum: int,
 ) -> tuple[LogProof | None, Checkpoint | None]:
-    """Check a proof of a leaf, or of its own extra data, and tell what failed; return what could be read."""
+    """Check the proof of a leaf, or of its extra data; add failures to ``failures``, return what could be read."""
     try:
         parsed = LogProof.parse(proof)
     except TransparencyError as error:
         failures.append(Failure(Check.PROOF_FORMAT, str(error)))
         return None, None
-    # Extra data is not authenticated by the proof. As the leaf itself it is; as anything else it could be edited.
+    # The proof authenticates extra data only if it is the leaf itself; anything else could have been edited.
     if leaf is not None and parsed.extra not in {b"", leaf}:
         failures.append(Failure(Check.PROOF_FORMAT, "the proof carries data that is not its leaf"))
     try:

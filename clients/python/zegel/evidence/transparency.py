@@ -1,4 +1,4 @@
-"""Checking a transparency log: everything that must be right, in one module, to audit or to port.
+"""Checking a transparency log: everything that must be right is in this one module, to be audited or ported.
 
 It needs SHA-256, a signature library (``cryptography``) and nothing else of Zegel. Sources: RFC 6962 section 2 and
 RFC 9162 section 2.1 for the Merkle tree; C2SP ``signed-note``, ``tlog-checkpoint``, ``tlog-cosignature``,
@@ -6,13 +6,13 @@ RFC 9162 section 2.1 for the Merkle tree; C2SP ``signed-note``, ``tlog-checkpoin
 
 Invariants:
 
-* Every value has exactly one encoding that is accepted: base64 is canonical, decimals have no leading zero, nothing
-  trails. A changed byte is refused. Two things say nothing, as C2SP has it: lines of keys that the caller does not
-  know, and the order of signature lines.
+* Every value has exactly one encoding that is accepted: base64 is canonical, decimals have no leading zero, nothing may
+  follow. A changed byte is refused. As C2SP specifies, two things have no effect: signature lines of keys that the
+  caller does not know, and the order of signature lines.
 * A note is believed only if a known key signed it, and if no line of a known key is bad or repeated.
 * A checkpoint is the log's only if a key *named as its origin* signed it. A witness alone proves nothing.
-* Sizes and indexes are 0 to 2^63 - 1. Nothing here recurses, and no input costs more than linear time.
-* Whatever is refused raises a ``TransparencyError`` whose class says what failed; no other exception leaves.
+* Sizes and indexes are 0 to 2^63 - 1. Nothing here recurses, and no input takes more than linear time.
+* Whatever is refused raises a ``TransparencyError`` whose class says what failed; nothing else is raised.
 """
 
 import base64
@@ -30,13 +30,14 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
 HASH_SIZE: Final = 32
 """Bytes of a SHA-256 hash."""
 MAX_SIZE: Final = 2**63 - 1
-"""The largest tree: what Go's ``int64`` and a database's ``BIGINT`` hold."""
+"""The largest tree size: the maximum of Go's ``int64`` and of a database's ``BIGINT``."""
 MAX_EXTRA_BYTES: Final = 65_535
-"""The longest ``extra`` of a proof file: room for the longest leaf."""
+"""The longest ``extra`` of a proof file: enough for the longest leaf."""
 MAX_NOTE_BYTES: Final = 1_000_000
-"""Longer notes are refused unread; 16 post-quantum signatures (signed-note's least) take about 80 kB."""
+"""Longer notes are refused unread; 16 post-quantum signatures (the minimum that signed-note asks for) take about 80
+kB."""
 MAX_SIGNATURES: Final = 100
-"""Signature lines of a note, so that none makes a verifier work for ever; signed-note asks for at least 16."""
+"""Maximum number of signature lines of a note, to bound a verifier's work; signed-note asks for at least 16."""
 MAX_PROOF_HASHES: Final = 63
 """The longest inclusion proof in a tree of ``MAX_SIZE`` leaves."""
 ED25519: Final = 0x01
@@ -57,7 +58,7 @@ _DECIMAL = re.compile("0|[1-9][0-9]{0,18}", re.ASCII)
 
 
 class TransparencyError(Exception):
-    """Something about a log could not be believed; the subclass says what."""
+    """Something about a log failed its check; the subclass says what."""
 
 
 class InvalidKey(TransparencyError):  # noqa: N818 - named after what is invalid, as all of these
@@ -65,11 +66,11 @@ class InvalidKey(TransparencyError):  # noqa: N818 - named after what is invalid
 
 
 class InvalidNote(TransparencyError):  # noqa: N818
-    """The bytes are no signed note in its one form."""
+    """The bytes are not a signed note in canonical form."""
 
 
 class InvalidNoteSignature(TransparencyError):  # noqa: N818
-    """A line of a known key does not sign this text, or stands there twice."""
+    """A known key's signature line is not valid for this text, or is repeated."""
 
 
 class UnsignedNote(TransparencyError):  # noqa: N818
@@ -77,7 +78,7 @@ class UnsignedNote(TransparencyError):  # noqa: N818
 
 
 class InvalidCheckpoint(TransparencyError):  # noqa: N818
-    """The note's text is no checkpoint in its one form."""
+    """The note's text is not a checkpoint in canonical form."""
 
 
 class InvalidProof(TransparencyError):  # noqa: N818
@@ -85,7 +86,7 @@ class InvalidProof(TransparencyError):  # noqa: N818
 
 
 class InvalidProofFile(TransparencyError):  # noqa: N818
-    """The bytes are no ``tlog-proof`` in its one form."""
+    """The bytes are not a ``tlog-proof`` in canonical form."""
 
 
 class InvalidTile(TransparencyError):  # noqa: N818
@@ -109,7 +110,8 @@ def merkle_root(hashes: Sequence[bytes]) -> bytes:
     """Return the root over leaf hashes, or over roots of full subtrees of one height, of 32 bytes each."""
     row = list(hashes)
     while len(row) > 1:
-        # A last node without sibling rises as it is: the same tree as RFC 6962's split at the largest power of two.
+        # A last node without a sibling moves up unchanged: the same tree as RFC 6962's split at the largest power of
+        # two.
         odd = row[-1:] if len(row) % 2 else []
         pairs = iter(row)
         row = [sha256(b"\x01" + left + right).digest() for left, right in zip(pairs, pairs, strict=False)] + odd
@@ -141,7 +143,8 @@ def verify_consistency(old: int, new: int, old_root: bytes, new_root: bytes, pro
     """Check that a tree is the beginning of another (RFC 9162, section 2.1.4.2).
 
     Args:
-        old: Leaves of the older tree, at least 1: anything follows from nothing, so a proof of that is no proof.
+        old: Leaves of the older tree, at least 1: every tree is consistent with the empty one, so that would prove
+            nothing.
         new: Leaves of the newer tree.
         old_root: Root of the older tree, 32 bytes.
         new_root: Root of the newer tree, 32 bytes.
@@ -151,7 +154,7 @@ def verify_consistency(old: int, new: int, old_root: bytes, new_root: bytes, pro
         InvalidProof: The proof does not lead to both roots.
     """
     if old == 0:
-        raise InvalidProof("consistency with the empty tree says nothing")
+        raise InvalidProof("consistency with the empty tree proves nothing")
     verify_subtree_consistency((0, old), new, old_root, new_root, proof)
 
 
@@ -182,15 +185,15 @@ def verify_subtree_consistency(
     if not end <= size <= MAX_SIZE:
         raise InvalidProof("the subtree does not lie in the tree")
     if start == end or (start, end) == (0, size):
-        # Of nothing there is one root; of one size there is one tree.
+        # The empty tree has one root, and of one size there is one tree.
         if proof or subtree_root != (EMPTY_ROOT if start == end else root):
             raise InvalidProof("the roots differ, or a proof stands where none is needed")
         return
     fn, sn, tn = start, end - 1, size - 1
-    # Climb to the largest full part of the subtree that ends where it ends: there the proof begins.
+    # Climb to the largest complete subtree that ends where this one ends: the proof begins there.
     while fn != sn and (sn & 1 or sn == tn):
         fn, sn, tn = fn >> 1, sn >> 1, tn >> 1
-    # Where that part is the whole subtree, the proof leaves it out.
+    # If that is the whole subtree, the proof omits it.
     seed, rest = (subtree_root, proof) if fn == sn else (b"".join(proof[:1]), proof[1:])
     old, new = _climb(fn, sn, tn, seed, rest)
     if old != subtree_root or new != root:
@@ -201,7 +204,7 @@ def _climb(fn: int, sn: int, tn: int, seed: bytes, proof: Sequence[bytes]) -> tu
     """Climb from a node to the roots of the older (sub)tree and of the whole; names as in RFC 9162.
 
     At each height ``fn`` and ``sn`` are the first and last node of the older part, ``tn`` the last of the whole. An
-    inclusion proof is the case of a part that is one leaf.
+    inclusion proof is the case where that part is one leaf.
     """
     old = new = seed
     for sibling in proof:
@@ -211,7 +214,7 @@ def _climb(fn: int, sn: int, tn: int, seed: bytes, proof: Sequence[bytes]) -> tu
             if fn < sn:
                 old = node_hash(sibling, old)
             new = node_hash(sibling, new)
-            # A last node without sibling rises as it is.
+            # A last node without a sibling moves up unchanged.
             while sn and not sn & 1:
                 fn, sn, tn = fn >> 1, sn >> 1, tn >> 1
         else:
@@ -239,10 +242,10 @@ def _check_hashes(hashes: Sequence[bytes]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class VerifierKey:
-    """A public key under its name: the *vkey* ``name+hex(id)+base64(type | key)`` (signed-note).
+    """A public key with its name: the *vkey* ``name+hex(id)+base64(type | key)`` (signed-note).
 
     Args:
-        name: Whose key it is, such as ``example.com/log``: no space, no plus. A log's is its origin.
+        name: Whose key it is, such as ``example.com/log``: no space, no plus. A log's name is its origin.
         algorithm: ``ED25519``, ``COSIGNATURE_ED25519`` or ``COSIGNATURE_MLDSA44``.
         public: The raw public key: 32 bytes, or 1312 for ML-DSA-44.
 
@@ -260,17 +263,17 @@ class VerifierKey:
         if not _is_key_name(self.name) or _PUBLIC_BYTES.get(self.algorithm) != len(self.public):
             raise InvalidKey("a verifier key has a bad name, type or length")
         try:
-            # Loaded once: it costs as much as a signature check.
+            # Loaded once: loading takes as long as a signature check.
             key = (MLDSA44PublicKey if self.algorithm == COSIGNATURE_MLDSA44 else Ed25519PublicKey).from_public_bytes
             object.__setattr__(self, "_check", key(self.public).verify)
         except ValueError as error:
-            raise InvalidKey("a verifier key is no point of its curve") from error
+            raise InvalidKey("a verifier key is not a point of its curve") from error
         material = self.name.encode() + b"\n" + bytes([self.algorithm]) + self.public
         object.__setattr__(self, "key_id", sha256(material).digest()[:4])
 
     @classmethod
     def parse(cls, vkey: str) -> "VerifierKey":
-        """Read a vkey; raises ``InvalidKey`` unless it is exactly what ``str`` of the result yields."""
+        """Read a vkey; raises ``InvalidKey`` unless it is exactly what ``str`` of the result would be."""
         name, _, rest = vkey.partition("+")
         material = _unbase64(rest.partition("+")[2], InvalidKey)
         key = cls(name, material[0] if material else 0, material[1:])
@@ -289,7 +292,7 @@ class VerifierKey:
             signature: The bytes of the line after the key id.
 
         Returns:
-            Seconds since 1970 that a cosignature tells, or ``None`` for a plain signature.
+            The time of a cosignature in seconds since 1970, or ``None`` for a plain signature.
 
         Raises:
             InvalidNoteSignature: It is not this key's signature over this text.
@@ -308,17 +311,17 @@ class VerifierKey:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A note that a known key signed: its text, and when each known key signed (``None``: it does not say)."""
+    """A note that a known key signed: its text, and when each known key signed (``None`` for a plain signature)."""
 
     text: bytes
     signatures: dict[VerifierKey, int | None]
 
 
 def open_note(note: bytes, keys: Sequence[VerifierKey]) -> Note:
-    """Read a signed note and check the lines of known keys; lines of others are passed over.
+    """Read a signed note and check the signature lines of known keys; others are ignored.
 
     Raises:
-        InvalidNote: The bytes are no signed note.
+        InvalidNote: The bytes are not a signed note.
         InvalidNoteSignature: A known key's line is bad or repeated.
         UnsignedNote: No known key signed.
     """
@@ -363,7 +366,7 @@ def signed_message(name: str, algorithm: int, text: bytes, timestamp: int | None
         return b"cosignature/v1\ntime %d\n" % timestamp + text
     head = Checkpoint.parse(text)
     names = [each.encode() for each in (name, head.origin)]
-    # This signature leaves extension lines out, so a checkpoint that has some would not be covered by it.
+    # This signature does not cover extension lines, so a checkpoint that has some cannot be signed with it.
     if head.extensions or any(len(each) > 255 for each in names):  # noqa: PLR2004 - an 8-bit length follows
         raise InvalidCheckpoint("ML-DSA-44 cannot sign extension lines or long names")
     cosigner, origin = (bytes([len(each)]) + each for each in names)
@@ -380,7 +383,7 @@ def _is_key_name(name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A tree head: what a log commits to (tlog-checkpoint).
+    """A tree head, which a log commits to (tlog-checkpoint).
 
     Args:
         origin: The log's name.
@@ -396,14 +399,14 @@ class Checkpoint:
 
     @classmethod
     def parse(cls, text: bytes) -> "Checkpoint":
-        """Read a note's text; raises ``InvalidCheckpoint``. Says nothing of signatures: see ``open_checkpoint``."""
+        """Read a note's text; raises ``InvalidCheckpoint``. Checks no signatures: see ``open_checkpoint``."""
         lines = _utf8(text, InvalidCheckpoint).split("\n")
         if len(lines) < 4 or lines.pop() or not all(lines):  # noqa: PLR2004 - three lines and the end
             raise InvalidCheckpoint("a checkpoint is at least three lines, none of them empty")
         origin, size, root, *extensions = lines
         head = cls(origin, _decimal(size, InvalidCheckpoint), _unbase64(root, InvalidCheckpoint), tuple(extensions))
         if len(head.root) != HASH_SIZE or (head.size == 0 and head.root != EMPTY_ROOT):
-            raise InvalidCheckpoint("a checkpoint's root is not one of a tree of its size")
+            raise InvalidCheckpoint("a checkpoint's root does not fit a tree of its size")
         return head
 
     def format(self) -> bytes:
@@ -422,7 +425,7 @@ def open_checkpoint(
 
     Args:
         note: The checkpoint as the log serves it.
-        logs: Keys of the logs that are trusted; the one named as the checkpoint's origin must have signed.
+        logs: Keys of the logs that are trusted; the key named like the checkpoint's origin must have signed.
         witnesses: Keys of witnesses.
         quorum: How many of the witnesses must have signed too.
 
@@ -444,14 +447,14 @@ def open_checkpoint(
 
 @dataclass(frozen=True, slots=True)
 class LogProof:
-    """A ``.tlog-proof`` file: that a leaf is in a log, to be checked without the log (tlog-proof).
+    """A ``.tlog-proof`` file: a proof that a leaf is in a log, which can be checked without the log (tlog-proof).
 
     Args:
         index: Position of the leaf, from 0.
         hashes: The inclusion proof, from the leaf's sibling upward.
         checkpoint: The signed checkpoint, verbatim.
-        extra: Opaque bytes beside the proof, which it does not authenticate. Zegel's detached proofs carry the leaf
-            here, so that hashing it and checking the proof authenticates it.
+        extra: Opaque bytes that come with the proof and that it does not authenticate. Zegel's detached proofs carry
+            the leaf here: hashing it and checking the proof then authenticates it.
     """
 
     index: int
@@ -461,15 +464,15 @@ class LogProof:
 
     @classmethod
     def parse(cls, data: bytes) -> "LogProof":
-        """Read a proof file, which only ``verify`` makes believable.
+        """Read a proof file; only ``verify`` checks it.
 
         Raises:
-            InvalidProofFile: It is not in its one form.
-            InvalidNote: What it holds as checkpoint is no signed note.
-            InvalidCheckpoint: That note is no checkpoint.
+            InvalidProofFile: It is not in canonical form.
+            InvalidNote: What it holds as checkpoint is not a signed note.
+            InvalidCheckpoint: That note is not a checkpoint.
         """
         head, blank, checkpoint = data.partition(b"\n\n")
-        # Before anything is decoded, so that no input costs more than a proof can.
+        # Checked before anything is decoded, so that no input costs more than a proof can.
         if len(head) > MAX_EXTRA_BYTES * 4 // 3 + (MAX_PROOF_HASHES + 3) * 45:
             raise InvalidProofFile("the proof file is too long")
         header, *lines = _utf8(head, InvalidProofFile).split("\n")
@@ -484,12 +487,12 @@ class LogProof:
         return cls(index, hashes, checkpoint, extra or b"")
 
     def format(self) -> bytes:
-        """Return the file's bytes; raises for what ``parse`` would refuse, and as it does."""
+        """Return the file's bytes; raises what ``parse`` would raise for them."""
         extra = f"extra {encode_base64(self.extra)}\n" if self.extra else ""
         hashes = "".join(f"{encode_base64(each)}\n" for each in self.hashes)
         data = f"{_PROOF_HEADER}\n{extra}index {self.index}\n{hashes}\n".encode() + self.checkpoint
         if self.parse(data) != self:
-            raise InvalidProofFile("the proof does not survive its own format")
+            raise InvalidProofFile("the proof has no canonical form")
         return data
 
     def verify(
@@ -528,13 +531,13 @@ def _unbase64(text: str, error: type[TransparencyError]) -> bytes:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as cause:
         raise error("not base64") from cause
-    # The library passes over stray bits at the end; one value would have several encodings.
+    # The library ignores stray bits at the end, so one value would have several encodings.
     if encode_base64(data) != text:
-        raise error("not the one base64 encoding of its bytes")
+        raise error("not the canonical base64 encoding of its bytes")
     return data
 
 
 def _decimal(text: str, error: type[TransparencyError]) -> int:
     if not _DECIMAL.fullmatch(text) or (value := int(text)) > MAX_SIZE:
-        raise error("not a decimal number from 0 to 2^63 - 1 in its one form")
+        raise error("not a decimal number from 0 to 2^63 - 1 in canonical form")
     return value

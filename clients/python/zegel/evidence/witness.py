@@ -1,17 +1,17 @@
-"""A witness: it remembers the newest tree of each log and cosigns only what continues it (C2SP ``tlog-witness``).
+"""A witness: it remembers the newest tree of each log and cosigns only checkpoints that continue it (``tlog-witness``).
 
-Its folder holds its keys (``witness.key``), what it knows (``state.json``), and proof of logs that forked
-(``fork-...``). Keys and state belong together: keys whose state is lost could cosign a second past, so they are not
+Its folder holds its keys (``witness.key``), its state (``state.json``), and proofs of logs that forked
+(``fork-...``). Keys and state belong together: keys whose state is lost could cosign a different past, so they are not
 used again.
 
 Invariants:
 
-* What is cosigned was durable before, in one file that is replaced as a whole: killed at any moment, a witness knows
-  at least what it has cosigned.
+* A checkpoint is durable before it is cosigned, in one file that is replaced as a whole: even if it is killed, a
+  witness knows at least what it has cosigned.
 * It never cosigns two trees of one size, a smaller tree after a larger one, or a tree that does not continue the one
-  before. Check, memory and signature happen under one lock; a second process on the folder does not start.
-* A key makes timestamped cosignatures and nothing else.
-* Nothing is believed of a request but what a configured log's key signed.
+  before. Checking, storing and signing happen under one lock; a second process on the folder does not start.
+* Its keys make timestamped cosignatures and nothing else.
+* Nothing in a request is trusted except what a configured log's key signed.
 """
 
 import fcntl
@@ -43,9 +43,9 @@ from zegel.evidence.transparency import (
 from zegel.evidence.witness_messages import SIZE_TYPE, AddCheckpoint, check_witness_key
 
 KEY_FILE: Final = "witness.key"
-"""The keys, one a line, readable for the owner only."""
+"""The keys, one on each line, readable only by the owner."""
 STATE_FILE: Final = "state.json"
-"""What was cosigned."""
+"""The newest checkpoint cosigned of each log."""
 STATE_FORMAT: Final = "zegel-witness-state-v1"
 FOLDER_MODE: Final = 0o700
 
@@ -56,12 +56,12 @@ _MLDSA_NAME_BYTES = 255
 
 
 class WitnessError(Exception):
-    """The witness's folder or settings cannot be used; the message says why, and holds no secret."""
+    """The witness's folder or settings cannot be used; the message says why, without secrets."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a witness answers: a status of HTTP, the body and its type."""
+    """A witness's answer: an HTTP status, the body and its type."""
 
     status: int
     body: bytes
@@ -69,19 +69,19 @@ class Answer:
 
 
 def create_witness(folder: Path, name: str, algorithms: Sequence[int]) -> list[VerifierKey]:
-    """Make a witness's folder: its keys, and a state that knows nothing.
+    """Make a witness's folder, with its keys and an empty state.
 
     Args:
-        folder: The folder; made where it is missing.
+        folder: The folder; made if it is missing.
         name: The witness's name, such as ``witness.example/w1``.
-        algorithms: A key is made of each: ``COSIGNATURE_ED25519``, ``COSIGNATURE_MLDSA44``.
+        algorithms: A key is made for each: ``COSIGNATURE_ED25519``, ``COSIGNATURE_MLDSA44``.
 
     Returns:
-        The verifier keys, for those who will trust it.
+        The verifier keys, to be given to those who will trust it.
 
     Raises:
-        WitnessError: There is a witness already, or an algorithm is not a witness's.
-        InvalidKey: The name is none.
+        WitnessError: The folder already holds a witness, or an algorithm is not for witnesses.
+        InvalidKey: The name is not valid.
         OSError: The folder cannot be written.
     """
     signers = [SignerKey(name, each, secrets.token_bytes(SEED_SIZE)) for each in algorithms]
@@ -90,7 +90,7 @@ def create_witness(folder: Path, name: str, algorithms: Sequence[int]) -> list[V
     folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
     if (folder / KEY_FILE).exists():
         raise WitnessError(f"{folder} holds a witness already")
-    # The state first: keys without one are of a witness that lost its memory.
+    # The state first: keys without one mean a witness that has lost its state.
     replace_durably(folder / STATE_FILE, _pack(signers, {}))
     try:
         create_durably(folder / KEY_FILE, "".join(each.secret() + "\n" for each in signers).encode())
@@ -100,13 +100,13 @@ def create_witness(folder: Path, name: str, algorithms: Sequence[int]) -> list[V
 
 
 class Memory:
-    """A witness's folder, opened: its keys and what it knows.
+    """A witness's folder, opened: its keys and its state.
 
     Args:
         folder: What ``create_witness`` made.
 
     Raises:
-        WitnessError: The folder is another process's, damaged, or readable for others.
+        WitnessError: The folder is in use by another process, damaged, or readable by others.
         OSError: It cannot be read.
     """
 
@@ -133,32 +133,32 @@ class Memory:
         self.close()
 
     def close(self) -> None:
-        """Let another process be the witness."""
+        """Release the folder for another process."""
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
 
     @property
     def known(self) -> Mapping[str, bytes]:
-        """The newest checkpoint that was cosigned of each log, signed by the log, by its origin."""
+        """The newest cosigned checkpoint of each log, as signed by the log, by the log's origin."""
         return self._notes
 
     def remember(self, origin: str, note: bytes) -> None:
-        """Take a checkpoint as the newest of a log. It is durable when this returns.
+        """Store a checkpoint as the newest of a log. It is durable when this returns.
 
         Args:
             origin: The log.
             note: The checkpoint, signed by the log.
 
         Raises:
-            OSError: It could not be written: nothing is to be cosigned on the strength of it.
+            OSError: It could not be written, so nothing must be cosigned.
         """
         notes = {**self._notes, origin: note}
         replace_durably(self._folder / STATE_FILE, _pack(self.signers, notes))
         self._notes = notes
 
     def keep_fork(self, origin: str, known: bytes, shown: bytes) -> Path:
-        """Keep the proof that a log signed two trees of one size: the first one that is seen of each log.
+        """Store the proof that a log signed two trees of one size; only the first for each log is kept.
 
         Args:
             origin: The log.
@@ -173,7 +173,7 @@ class Memory:
     def _read_keys(self) -> list[SignerKey]:
         with (self._folder / KEY_FILE).open(encoding="utf-8") as file:
             if os.fstat(file.fileno()).st_mode & _OTHERS:
-                raise WitnessError(f"{KEY_FILE} can be read by others than its owner: think who may have read it")
+                raise WitnessError(f"{KEY_FILE} can be read by others than its owner: consider who may have read it")
             try:
                 signers = [SignerKey.parse(line) for line in file.read().splitlines()]
                 for signer in signers:
@@ -187,7 +187,7 @@ class Memory:
     def _read_state(self) -> dict[str, bytes]:
         path = self._folder / STATE_FILE
         if not path.exists():
-            raise WitnessError(f"{STATE_FILE} is gone: keys whose memory is lost could cosign a second past")
+            raise WitnessError(f"{STATE_FILE} is missing: without it, the keys could cosign a different past")
         try:
             state: Any = json.loads(path.read_bytes())
             if state["format"] != STATE_FORMAT or state["witness"] != [str(each.verifier) for each in self.signers]:
@@ -207,11 +207,11 @@ class Witness:
     Args:
         memory: Its folder.
         logs: The verifier keys of each log that it watches, by the log's origin.
-        told: Told, in one line, of a log that forked.
+        told: Called with one line about a log that forked.
         clock: Seconds since 1970.
 
     Raises:
-        WitnessError: A log's key is a key of the witness, or what is known of a log was not signed by its keys.
+        WitnessError: A log's key is a key of the witness, or the stored checkpoint of a log was not signed by its keys.
     """
 
     def __init__(
@@ -237,13 +237,13 @@ class Witness:
                 raise WitnessError(f"{origin}: {error}") from error
 
     def add_checkpoint(self, body: bytes) -> Answer:
-        """Cosign a checkpoint if it continues what is known of its log; otherwise say why not.
+        """Cosign a checkpoint if it continues the known tree of its log; otherwise say why not.
 
         Args:
             body: The request.
 
         Returns:
-            200 with the cosignatures, or 400, 403, 404, 409 or 422 as tlog-witness has them.
+            200 with the cosignatures, or 400, 403, 404, 409 or 422 as tlog-witness specifies.
 
         Raises:
             OSError: What would have been cosigned could not be made durable.
@@ -266,7 +266,7 @@ class Witness:
         signers = [each for each in self._memory.signers if _can_sign(each, head)]
         if not signers:
             return _refusal(400, "a post-quantum cosignature covers neither extension lines nor a long name")
-        # The lines of others say nothing here, and would make the state as long as a stranger likes.
+        # Signature lines of other keys are dropped: they have no effect here and could make the state arbitrarily long.
         own = {(key.name, key.key_id): key for key in opened.signatures}
         kept = [(own.get((name, signature[:4])), signature[4:]) for name, signature in lines]
         note = sign_note(text, *(signature_line(key, signature) for key, signature in kept if key))
@@ -283,7 +283,7 @@ class Witness:
             self._told(f"{head.origin} signed two different trees of {head.size} entries; the proof is in {kept}")
             return _refusal(409, "another tree of this size was cosigned")
         if request.proof and not request.old:
-            return _refusal(422, "nothing is proved by a proof from the empty tree")
+            return _refusal(422, "a proof from the empty tree proves nothing")
         try:
             if request.old:
                 verify_consistency(known.size, head.size, known.root, head.root, request.proof)

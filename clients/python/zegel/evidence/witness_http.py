@@ -1,10 +1,10 @@
-"""A witness behind HTTP. TLS, and whatever else the open internet wants, is the business of a proxy in front of it.
+"""A witness over HTTP. TLS, and whatever else the open internet requires, is left to a proxy in front of it.
 
 It needs the extra ``zegel[cli]``.
 
 Invariants:
 
-* What a stranger sends takes bounded memory and time, and holds nobody else up.
+* A stranger's requests take bounded memory and time, and do not hold up others.
 """
 
 import asyncio
@@ -18,22 +18,22 @@ from zegel.evidence.witness import Witness
 from zegel.evidence.witness_messages import MAX_REQUEST_BYTES, PATH
 
 READ_S: Final = 5.0
-"""How long a request's body may take to come."""
+"""How long a request's body may take to arrive, in seconds."""
 AT_A_TIME: Final = 64
-"""Requests under way; more are told to come back, so that none makes the process grow."""
+"""Maximum number of requests at a time. Further ones are asked to retry, so that memory stays bounded."""
 
 
 async def serve(asked: Witness, host: str, port: int, say: Callable[[str], None]) -> None:
-    """Answer requests until the process is told to end.
+    """Serve requests until the process is asked to end.
 
     Args:
         asked: The witness.
         host: Where to listen.
         port: The port; 0 for a free one.
-        say: Told, in one line each, where it listens and what goes wrong.
+        say: Called with one line each about where it listens and what goes wrong.
 
     Raises:
-        OSError: The address cannot be listened on.
+        OSError: It cannot listen on the address.
     """
     ended = asyncio.Event()
     for each in (signal.SIGINT, signal.SIGTERM):
@@ -55,7 +55,7 @@ def application(asked: Witness, say: Callable[[str], None]) -> web.Application:
 
     Args:
         asked: The witness.
-        say: Told, in one line each, what goes wrong.
+        say: Called with one line about each thing that goes wrong.
     """
     app = web.Application(client_max_size=MAX_REQUEST_BYTES)
     under_way = 0
@@ -68,13 +68,13 @@ def application(asked: Witness, say: Callable[[str], None]) -> web.Application:
         try:
             async with asyncio.timeout(READ_S):
                 body = await request.read()
-            # It waits for the disk, and for its turn.
+            # In a thread: it waits for the disk, and for its turn.
             answer = await asyncio.to_thread(asked.add_checkpoint, body)
         except TimeoutError:
             return web.Response(status=408, text="the request took too long\n")
         except OSError as error:
-            say(f"nothing is cosigned: {error}")
-            return web.Response(status=500, text="the witness cannot remember\n")
+            say(f"cannot cosign: {error}")
+            return web.Response(status=500, text="the witness cannot store its state\n")
         finally:
             under_way -= 1
         return web.Response(status=answer.status, body=answer.body, headers={"Content-Type": answer.content_type})

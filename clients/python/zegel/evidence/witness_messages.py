@@ -1,13 +1,13 @@
-"""What a log and a witness say to one another: the messages of C2SP ``tlog-witness``.
+"""The messages between a log and a witness (C2SP ``tlog-witness``).
 
 A log sends ``add-checkpoint``; a witness answers with signature lines (``tlog-cosignature``), or with the size of the
 tree that it knows.
 
 Invariants:
 
-* Functions of bytes alone: no clock, no network, no file.
-* A message has one form: what is not exactly what ``format`` yields is refused.
-* A line is returned only if a known witness made it, over this very text, at a plausible time.
+* Functions of bytes only: they use no clock, network or file.
+* A message has one form: anything but exactly what ``format`` returns is refused.
+* A line is returned only if a known witness made it, for this very text, at a plausible time.
 """
 
 import base64
@@ -35,13 +35,13 @@ from zegel.evidence.transparency import (
 )
 
 PATH: Final = "/add-checkpoint"
-"""Where a witness takes checkpoints, under its submission prefix (tlog-witness)."""
+"""Path where a witness accepts checkpoints, under its submission prefix (tlog-witness)."""
 SIZE_TYPE: Final = "text/x.tlog.size"
-"""Type of the body that tells the size a witness knows (tlog-witness)."""
+"""Media type of the body that holds the size that a witness knows (tlog-witness)."""
 MAX_REQUEST_BYTES: Final = 65_536
-"""The longest request: a proof takes 2.8 kB, a checkpoint with 16 post-quantum lines some 55."""
+"""The longest request, in bytes: a proof takes 2.8 kB, a checkpoint with 16 post-quantum lines some 55 kB."""
 MAX_ANSWER_BYTES: Final = 65_536
-"""The longest answer: a line takes 0.2 kB, a post-quantum one 3.3."""
+"""The longest answer, in bytes: a line takes 0.2 kB, a post-quantum one 3.3 kB."""
 
 _OLD = re.compile(r"old (0|[1-9][0-9]{0,18})", re.ASCII)
 _SIZE = re.compile(rb"(0|[1-9][0-9]{0,18})\n")
@@ -49,16 +49,16 @@ _MAX_HEAD_BYTES = 24 + MAX_PROOF_HASHES * 45
 
 
 class InvalidRequest(TransparencyError):  # noqa: N818 - named after what is invalid
-    """The bytes are no ``add-checkpoint`` in its one form."""
+    """The bytes are not an ``add-checkpoint`` in canonical form."""
 
 
 @dataclass(frozen=True, slots=True)
 class AddCheckpoint:
-    """What a log asks of a witness: to cosign a checkpoint (tlog-witness).
+    """A log's request to a witness to cosign a checkpoint (tlog-witness).
 
     Args:
-        old: Leaves of the tree that the witness is thought to know; 0 for none.
-        proof: The consistency proof from that tree on, 32 bytes a hash; empty from 0.
+        old: Size of the tree that the log thinks the witness knows; 0 for none.
+        proof: The consistency proof from that tree on, hashes of 32 bytes; empty if ``old`` is 0.
         checkpoint: The checkpoint, signed by the log.
     """
 
@@ -68,15 +68,15 @@ class AddCheckpoint:
 
     @classmethod
     def parse(cls, data: bytes) -> "AddCheckpoint":
-        """Read a request, of which nothing is believed yet.
+        """Read a request, without verifying it.
 
         Args:
             data: The body.
 
         Raises:
-            InvalidRequest: It is not in its one form.
-            InvalidNote: What it holds as checkpoint is no signed note.
-            InvalidCheckpoint: That note is no checkpoint.
+            InvalidRequest: It is not in canonical form.
+            InvalidNote: What it holds as checkpoint is not a signed note.
+            InvalidCheckpoint: That note is not a checkpoint.
         """
         head, blank, checkpoint = data.partition(b"\n\n")
         if not blank or len(data) > MAX_REQUEST_BYTES or len(head) > _MAX_HEAD_BYTES:
@@ -84,21 +84,21 @@ class AddCheckpoint:
         try:
             first, *lines = head.decode("ascii").split("\n")
         except UnicodeDecodeError as error:
-            raise InvalidRequest("a request's first lines are of ASCII") from error
+            raise InvalidRequest("a request's first lines must be ASCII") from error
         old = _OLD.fullmatch(first)
         if not old or int(old[1]) > MAX_SIZE:
-            raise InvalidRequest("the old size is not a decimal number in its one form")
+            raise InvalidRequest("the old size is not a decimal number in canonical form")
         if len(lines) > MAX_PROOF_HASHES:
-            raise InvalidRequest("the proof is longer than any")
+            raise InvalidRequest("the proof is too long")
         Checkpoint.parse(split_note(checkpoint)[0])
         return cls(int(old[1]), tuple(map(_hash, lines)), checkpoint)
 
     def format(self) -> bytes:
-        """Return the body; raises for what ``parse`` would refuse, and as it does."""
+        """Return the body; raises what ``parse`` would raise for it."""
         lines = "".join(f"{encode_base64(each)}\n" for each in self.proof)
         data = f"old {self.old}\n{lines}\n".encode() + self.checkpoint
         if self.parse(data) != self:
-            raise InvalidRequest("the request does not survive its own format")
+            raise InvalidRequest("the request has no canonical form")
         return data
 
 
@@ -108,21 +108,21 @@ def _hash(line: str) -> bytes:
     except (binascii.Error, ValueError) as error:
         raise InvalidRequest("a hash is not base64") from error
     if len(found) != HASH_SIZE or encode_base64(found) != line:
-        raise InvalidRequest("a hash is not the one base64 encoding of 32 bytes")
+        raise InvalidRequest("a hash is not the canonical base64 encoding of 32 bytes")
     return found
 
 
 def read_cosignatures(
     text: bytes, answer: bytes, witnesses: Sequence[VerifierKey], *, earliest: int, latest: int
 ) -> dict[VerifierKey, bytes]:
-    """Read a witness's answer and check it; lines of keys that are not known are passed over.
+    """Read a witness's answer and check it; lines of unknown keys are ignored.
 
     Args:
         text: The text of the checkpoint that it was asked to cosign.
         answer: The answer's body: signature lines.
         witnesses: The witness's verifier keys, of a timestamped type.
-        earliest: Seconds since 1970 before which a cosignature is not from this answer.
-        latest: Seconds since 1970 after which its time has not come yet.
+        earliest: Seconds since 1970; an earlier cosignature was not made for this request.
+        latest: Seconds since 1970; a later cosignature is from the future.
 
     Returns:
         The signature line, its newline included, of each key that signed.
@@ -137,10 +137,10 @@ def read_cosignatures(
     note = text + b"\n" + answer
     opened = open_note(note, witnesses)
     if opened.text != text:
-        raise InvalidNote("the answer is more than signature lines")
+        raise InvalidNote("the answer has something besides signature lines")
     for key, time in opened.signatures.items():
         if time is None or not earliest <= time <= latest:
-            raise InvalidNoteSignature(f"a cosignature of {key.name} is of another time")
+            raise InvalidNoteSignature(f"a cosignature of {key.name} has an implausible time")
     return {
         key: signature_line(key, signature[4:])
         for name, signature in split_note(note)[1]
@@ -150,7 +150,7 @@ def read_cosignatures(
 
 
 def parse_size(content_type: str, body: bytes) -> int | None:
-    """Read from a refusal the size that the witness knows; ``None`` where it does not tell one.
+    """Read from a refusal the size that the witness knows; ``None`` if it states none.
 
     Args:
         content_type: The answer's type.
@@ -161,16 +161,16 @@ def parse_size(content_type: str, body: bytes) -> int | None:
 
 
 def check_witness_key(key: VerifierKey, logs: Sequence[VerifierKey] = ()) -> None:
-    """Refuse a key that cannot be a witness's: one that signs without a time, or that signs as a log.
+    """Refuse a key that cannot be a witness's: one that signs without a time, or that is a log's.
 
     Args:
         key: The verifier key.
         logs: Verifier keys of logs.
 
     Raises:
-        InvalidKey: It is no witness's key.
+        InvalidKey: It is not a witness's key.
     """
     if key.algorithm == ED25519:
         raise InvalidKey(f"{key.name} is a log's key: a witness's signature has a time")
     if any(each.public == key.public for each in logs):
-        raise InvalidKey(f"{key.name} has the public key of a log: a key makes one kind of signature")
+        raise InvalidKey(f"{key.name} has the public key of a log: a key must make only one kind of signature")

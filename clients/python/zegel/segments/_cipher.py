@@ -1,4 +1,4 @@
-"""One segment at a time, in any order."""
+"""Encryption and decryption of single segments, in any order."""
 
 import os
 import struct
@@ -21,7 +21,7 @@ from zegel.segments._layout import (
 )
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
-"""Bytes that the caller keeps."""
+"""A writable buffer that belongs to the caller."""
 
 _COUNTER: Final = struct.Struct(">IB")
 
@@ -31,7 +31,7 @@ class SegmentCipher:
 
     Args:
         dek: The document version's data encryption key, 32 bytes.
-        aad: The associated data, as of `document_aad`.
+        aad: The associated data, as from `document_aad`.
         header: The stream's first 40 bytes.
 
     Raises:
@@ -54,12 +54,12 @@ class SegmentCipher:
         self.header = bytes(header)
         self._prefix = self.header[1 + SALT_SIZE :]
         salt = self.header[1 : 1 + SALT_SIZE]
-        # One AEAD object a stream: its key schedule costs more than a small segment.
+        # One AEAD object for each stream: its key schedule takes longer than a small segment.
         self._aead = AESGCM(HKDF(algorithm=SHA256(), length=DEK_SIZE, salt=salt, info=aad).derive(dek))
 
     @classmethod
     def create(cls, dek: bytes, aad: bytes) -> Self:
-        """Begin a new stream, with a salt and nonce prefix of its own from the system's generator.
+        """Begin a new stream, with a fresh random salt and nonce prefix from the system.
 
         Raises:
             ValueError: The key is not 32 bytes.
@@ -72,27 +72,26 @@ class SegmentCipher:
         Args:
             index: Its number, from 0.
             last: Whether the stream ends with it.
-            plaintext: Its bytes: a full segment's worth, or, in the last one, no more than that; empty only as
-                segment 0.
+            plaintext: Its bytes: a full segment, or no more than that if it is the last; empty only for segment 0.
 
         Returns:
             The ciphertext and its tag, ``len(plaintext) + 16`` bytes.
 
         Raises:
-            ValueError: The index is out of range, or the length is not one a segment in this place has.
+            ValueError: The index is out of range, or the length is wrong for this segment.
         """
         check_index(index)
         self._check_length(index, last, len(plaintext), ValueError)
         return self._aead.encrypt(self._nonce(index, last), plaintext, None)
 
     def encrypt_into(self, index: int, last: bool, plaintext: Buffer, out: bytearray | memoryview) -> None:
-        """Encrypt one segment into memory that the caller keeps: what writes many spares taking it anew each time.
+        """Encrypt one segment into the caller's buffer, which spares an allocation for each segment.
 
         Args:
             index: Its number, from 0.
             last: Whether the stream ends with it.
             plaintext: Its bytes, as for `encrypt`.
-            out: Gets the ciphertext and its tag: ``len(plaintext) + 16`` bytes, no more and no fewer.
+            out: Receives the ciphertext and its tag; exactly ``len(plaintext) + 16`` bytes.
 
         Raises:
             ValueError: As for `encrypt`, or ``out`` has another size.
@@ -102,7 +101,7 @@ class SegmentCipher:
         self._aead.encrypt_into(self._nonce(index, last), plaintext, None, out)
 
     def decrypt(self, index: int, last: bool, ciphertext: Buffer) -> bytes:
-        """Decrypt one segment, and return its plaintext only if its tag is right.
+        """Decrypt one segment, and return its plaintext only if its tag is valid.
 
         Args:
             index: Its number, from 0.
@@ -111,7 +110,7 @@ class SegmentCipher:
 
         Raises:
             ValueError: The index is out of range.
-            SegmentError: The segment is damaged, of another place, or of another stream.
+            SegmentError: The segment is damaged, or belongs elsewhere in the stream or to another stream.
         """
         check_index(index)
         self._check_length(index, last, len(ciphertext) - TAG_SIZE, SegmentError)

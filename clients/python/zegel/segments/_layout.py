@@ -1,4 +1,4 @@
-"""Sizes and places in a stream, and the associated data. Arithmetic only."""
+"""Sizes and offsets in a stream, and the associated data. Arithmetic only."""
 
 import struct
 from dataclasses import dataclass
@@ -9,9 +9,10 @@ DEK_SIZE: Final = 32
 SALT_SIZE: Final = 32
 """Bytes of salt in the header; Tink makes it as long as the derived key."""
 NONCE_PREFIX_SIZE: Final = 7
-"""Random bytes that open each nonce of a stream; the index (4) and the last flag (1) make it 12."""
+"""Random bytes at the start of each nonce of a stream; the index (4) and the flag of the last segment (1) make it
+12."""
 HEADER_SIZE: Final = 1 + SALT_SIZE + NONCE_PREFIX_SIZE
-"""Bytes before the first segment: 40, which is also the value of the first of them."""
+"""Bytes of the header: 40, which is also the value of its first byte."""
 TAG_SIZE: Final = 16
 """Bytes of GCM tag at the end of each segment."""
 SEGMENT_SIZE: Final = 1 << 20
@@ -36,13 +37,13 @@ _VERSION: Final = struct.Struct(">Q")
 class SegmentError(Exception):
     """The bytes are not what was encrypted under this key and associated data, or not all of it.
 
-    Raised alike for damage, truncation, a wrong key and a wrong document: from the outside they cannot be told apart.
+    Raised alike for damage, truncation, a wrong key and a wrong document, which cannot be told apart.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a plaintext byte lies.
+    """The position of a plaintext byte.
 
     Attributes:
         index: Number of its segment, from 0.
@@ -54,7 +55,7 @@ class Position:
 
 
 def document_aad(tenant_id: str, document_id: str, version: int) -> bytes:
-    """Build the associated data that ties a stream to one version of one document of one tenant.
+    """Build the associated data that binds a stream to one version of one document of one tenant.
 
     The form is ``"zegel/document/v1" | be16(len) | tenant id | be16(len) | document id | be64(version)``, identifiers
     in UTF-8. Each variable part carries its length, so two different triples never give the same bytes.
@@ -71,9 +72,9 @@ def document_aad(tenant_id: str, document_id: str, version: int) -> bytes:
 
 
 def rendition_aad(tenant_id: str, document_id: str, version: int) -> bytes:
-    """Build the associated data of the stream of a version's rendition, which is then never taken for its original.
+    """Build the associated data for a version's rendition, so that it is never taken for the original.
 
-    The form is that of `document_aad`, with ``"zegel/rendition/v1"`` in the place of ``"zegel/document/v1"``.
+    The form is that of `document_aad`, with ``"zegel/rendition/v1"`` in place of ``"zegel/document/v1"``.
 
     Args:
         tenant_id: The tenant's identifier, 1 to 65,535 bytes.
@@ -102,7 +103,7 @@ def _aad(domain: bytes, tenant_id: str, document_id: str, version: int) -> bytes
 
 
 def segment_count(plaintext_size: int) -> int:
-    """Return how many segments a plaintext of so many bytes takes: at least one, for even an empty document has a tag.
+    """Return how many segments a plaintext of a given size takes: at least one, since even an empty document has a tag.
 
     Raises:
         ValueError: The size is negative or above ``MAX_PLAINTEXT_SIZE``.
@@ -114,7 +115,7 @@ def segment_count(plaintext_size: int) -> int:
 
 
 def ciphertext_size(plaintext_size: int) -> int:
-    """Return the bytes of the whole stream, header included, for a plaintext of so many bytes.
+    """Return the size of the whole stream, header included, for a plaintext of a given size.
 
     Raises:
         ValueError: The size is negative or above ``MAX_PLAINTEXT_SIZE``.
@@ -123,10 +124,10 @@ def ciphertext_size(plaintext_size: int) -> int:
 
 
 def plaintext_size(ciphertext_size: int) -> int:
-    """Return the bytes of plaintext in a whole stream of so many bytes.
+    """Return the plaintext size of a whole stream of a given size.
 
     Raises:
-        SegmentError: No stream has this size, so what is stored was cut or damaged.
+        SegmentError: No stream has this size, so it was cut or damaged.
     """
     segments = -(-ciphertext_size // SEGMENT_SIZE)
     size = ciphertext_size - HEADER_SIZE - segments * TAG_SIZE
@@ -151,7 +152,7 @@ def locate(offset: int) -> Position:
 
 
 def plaintext_range(index: int, plaintext_size: int) -> range:
-    """Return the plaintext offsets a segment holds, in a document of so many bytes.
+    """Return the plaintext offsets that a segment holds, in a document of a given size.
 
     Raises:
         ValueError: The document has no such segment.
@@ -162,7 +163,7 @@ def plaintext_range(index: int, plaintext_size: int) -> range:
 
 
 def ciphertext_range(index: int, plaintext_size: int) -> range:
-    """Return where a segment lies in the stream (0 is the header's first byte), for a document of so many bytes.
+    """Return a segment's offsets in the stream (0 is the header's first byte), for a document of a given size.
 
     Raises:
         ValueError: The document has no such segment.
@@ -179,5 +180,5 @@ def check_index(index: int, count: int = MAX_SEGMENTS) -> None:
 
 
 def full_plaintext(index: int) -> int:
-    """Return the bytes of plaintext in a full segment of this number."""
+    """Return how many bytes of plaintext a full segment with this number has."""
     return SEGMENT_PLAINTEXT_SIZE if index else FIRST_SEGMENT_PLAINTEXT_SIZE

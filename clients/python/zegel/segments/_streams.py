@@ -1,4 +1,4 @@
-"""Whole streams, in pieces of any size and bounded memory."""
+"""Encryption and decryption of whole streams, in pieces of any size and with bounded memory."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,12 +16,12 @@ from zegel.segments._layout import (
 )
 
 Handle: TypeAlias = Callable[[int, bool, Buffer], bytes]
-"""What is done with a block: its index, whether it is the last, its bytes."""
+"""Processes a block: its index, whether it is the last, its bytes."""
 
 
 @dataclass(slots=True)
 class _Blocks:
-    """Cuts a byte stream into blocks, and keeps the newest back until it is known whether more follows.
+    """Cuts a byte stream into blocks, and holds the newest back until it is known whether more follows.
 
     Attributes:
         size_of: The size of a full block, by its index.
@@ -34,7 +34,7 @@ class _Blocks:
     filled: int = 0
 
     def feed(self, data: Buffer, handle: Handle) -> list[bytes]:
-        """Take in bytes, and return what ``handle`` makes of each block that is surely not the last."""
+        """Take in bytes, and return the result of ``handle`` for each block that is certainly not the last."""
         out: list[bytes] = []
         with memoryview(data) as given, given.cast("B") as view, memoryview(self._buffer) as buffer:
             at, end = 0, len(view)
@@ -43,7 +43,7 @@ class _Blocks:
                 if self.filled == full:
                     out.append(handle(self.index, False, buffer[:full]))
                 elif not self.filled and end - at > full:
-                    # A whole block lies in the caller's buffer: spare the copy.
+                    # The caller's buffer holds a whole block: use it without a copy.
                     out.append(handle(self.index, False, view[at : at + full]))
                     at += full
                 else:
@@ -57,7 +57,7 @@ class _Blocks:
         return out
 
     def flush(self, last: bool, handle: Handle) -> bytes:
-        """Return what ``handle`` makes of the block kept back, and hand back the buffer."""
+        """Return the result of ``handle`` for the block held back, and release the buffer."""
         with memoryview(self._buffer) as buffer:
             result = handle(self.index, last, buffer[: self.filled])
         self._buffer, self.filled = bytearray(), 0
@@ -68,12 +68,12 @@ class _Blocks:
 class StreamEncryptor:
     """Turns plaintext that comes in pieces of any size into segments. Holds at most one segment.
 
-    A full segment is kept back until more bytes or the end follow, since its nonce says which of the two it is.
+    A full segment is held back until more bytes or the end follow, since its nonce says whether it is the last.
 
     Args:
-        cipher: The stream's cipher; its ``header`` goes before the first segment, which is the caller's to write.
+        cipher: The stream's cipher; the caller must write its ``header`` before the first segment.
         next_index: The first segment to make: 0, or when continuing a stream, the number of segments already stored.
-            `plaintext_range` tells the offset at which the plaintext goes on.
+            `plaintext_range` gives the offset at which the plaintext continues.
     """
 
     __slots__ = ("_blocks", "_cipher", "_finished")
@@ -86,12 +86,12 @@ class StreamEncryptor:
 
     @property
     def next_index(self) -> int:
-        """Number of the segment that comes next, which is how many there are before it."""
+        """Number of the next segment, which is how many there are before it."""
         return self._blocks.index
 
     @property
     def pending(self) -> int:
-        """Bytes of plaintext taken in that no returned segment holds yet."""
+        """Bytes of plaintext taken in that are not in a returned segment yet."""
         return self._blocks.filled
 
     def update(self, data: Buffer) -> list[bytes]:
@@ -107,7 +107,7 @@ class StreamEncryptor:
         """End the stream and return its last segment.
 
         Raises:
-            ValueError: It was finished before, or it was continued and there is nothing to put in a last segment.
+            ValueError: It was finished before, or it was continued and there is nothing left for a last segment.
         """
         _refuse_finished(self._finished)
         self._finished = True
@@ -119,12 +119,12 @@ class StreamDecryptor:
 
     Args:
         dek: The document version's data encryption key, 32 bytes.
-        aad: The associated data, as of `document_aad`.
-        header: The stream's header, if it was read already; otherwise the first bytes given to `update` are it.
-        next_index: The segment with which the bytes begin; above 0 only with a ``header``.
+        aad: The associated data, as from `document_aad`.
+        header: The stream's header, if already read; otherwise it is taken from the first bytes given to `update`.
+        next_index: The first segment of the bytes given; above 0 only with a ``header``.
 
     Raises:
-        ValueError: The key is not 32 bytes, or a beginning in the middle lacks its header.
+        ValueError: The key is not 32 bytes, or the header is missing although the stream begins in the middle.
         SegmentError: The header is not one of this format.
     """
 
@@ -150,15 +150,15 @@ class StreamDecryptor:
 
         Raises:
             ValueError: The stream is finished.
-            SegmentError: A segment does not authenticate. The stream is of no further use; what came before is only a
-                part.
+            SegmentError: A segment does not authenticate. The decryptor cannot be used any more, and what it returned
+                before is incomplete.
         """
         _refuse_finished(self._finished)
         with memoryview(data) as given, given.cast("B") as view, view[self._take_header(view) :] as rest:
             return self._blocks.feed(rest, self._decrypt) if self._cipher else []
 
     def finish(self, *, end_of_stream: bool = True) -> bytes:
-        """Return the plaintext of the segment kept back.
+        """Return the plaintext of the segment held back.
 
         Args:
             end_of_stream: Whether the stream must end here. False if only a range of full segments was asked for.
@@ -185,7 +185,7 @@ class StreamDecryptor:
         if self._failed or self._cipher is None:
             msg = "the stream is damaged or has no header"
             raise SegmentError(msg)
-        # Set first, so that a caller who goes on after an error gets nothing more.
+        # Set first, so that a caller who carries on after an error gets nothing more.
         self._failed = True
         plaintext = self._cipher.decrypt(index, last, ciphertext)
         self._failed = False

@@ -136,7 +136,7 @@ def test_the_command_says_what_it_needs(served: Path, tmp_path: Path) -> None:
     assert run("audit", "export", "aud_1", *out)[0] == 2
     assert run("audit", "export", "aud_1", "--log", served, *out)[0] == 2
     status, said = run("audit", "export", "aud_none", "--log", served, "--log-key", KEY.verifier, *out)
-    assert (status, "no event of this audit ID" in said) == (1, True)
+    assert (status, "no event with this audit ID" in said) == (1, True)
     (tmp_path / "no.pdf").write_bytes(b"no PDF")
     status, said = run("audit", "export", tmp_path / "no.pdf", *out)
     assert (status, "is not a sealed file" in said) == (1, True)

@@ -267,7 +267,7 @@ def test_a_witness_that_lost_its_memory_does_not_start(asked: Asked) -> None:
         with pytest.raises(WitnessError):
             Memory(asked.folder)
     state.unlink()
-    with pytest.raises(WitnessError, match="memory is lost"):
+    with pytest.raises(WitnessError, match="is missing"):
         Memory(asked.folder)
     state.write_bytes(whole)
     (asked.folder / "witness.key").chmod(0o644)

@@ -161,7 +161,7 @@ def test_a_key_makes_one_kind_of_signature() -> None:
     check_witness_key(W1.verifier, [KEY.verifier])
     with pytest.raises(InvalidKey):
         check_witness_key(SignerKey("w.example/1", ED25519, b"1" * 32).verifier)
-    with pytest.raises(InvalidKey, match="a key makes one kind"):
+    with pytest.raises(InvalidKey, match="a key must make only one kind"):
         check_witness_key(SignerKey("w.example/1", COSIGNATURE_ED25519, KEY.seed).verifier, [KEY.verifier])
 
 

@@ -1,17 +1,20 @@
 """The second revision: what is added to a rendition once everybody has signed.
 
-On each page that has a stamp, one content stream is added after the page's own, and draws one form; that form draws the
-stamps, each a form that ends at its box. Behind the pages come audit pages. The evidence is attached: three files of
-known names. The seal is a signature field on the first audit page, and certifies that nothing may change.
+On each page with stamps, one content stream is added after the page's own and draws one form; that form draws the
+stamps, each of which is a form clipped to its box. Audit pages follow the rendition's pages. The evidence is attached
+as three files with fixed names. The seal is a signature field on the first audit page; it certifies the file and
+permits no changes.
 
 New objects, numbered from the rendition's size on: the form dictionary, the seal's field, the seal, the information
 dictionary, the array of the first audit page's annotations; description and data of each attached file; content and
-form of each stamped page, in the order of the pages; the audit pages; then what the stamps and audit pages lead to.
+form of each stamped page, in the order of the pages; the audit pages; then everything that the stamps and audit pages
+refer to.
 
 Invariants:
 
-* Everything but the variable parts follows from the rendition, and is compared with what follows: the reader rebuilds.
-* Variable are: title, time, reason, the three files, which boxes are stamped, how each stamp and audit page is drawn.
+* Everything but the variable parts follows from the rendition: the reader rebuilds it and compares.
+* The variable parts are title, time, reason, the three files, which boxes are stamped, and how each stamp and audit
+  page is drawn.
 """
 
 import hashlib
@@ -29,12 +32,12 @@ from zegel.evidence.sealed_file.syntax import BoundError, FormError, Name, Ref, 
 SEAL_FIELD: Final = "ZegelSeal"
 """Name of the seal's field."""
 PRODUCER: Final = b"Zegel"
-"""What the information dictionary names as the file's maker."""
+"""The file's producer in the information dictionary."""
 
 
 @dataclass(frozen=True, slots=True)
 class EvidenceFile:
-    """An attached file, as the form has it."""
+    """An attached file of the canonical form."""
 
     name: str
     mime: str
@@ -49,9 +52,9 @@ FILES: Final = (
 """The files that are attached, in their order."""
 
 HEADS: Final = 5 + 2 * len(FILES)
-"""How many of its own objects come before those of stamped pages."""
+"""How many of the revision's own objects come before those of stamped pages."""
 MAX_EVIDENCE_BYTES: Final = 96 * 2**20
-"""Bytes of the attached files as they stand, in all: a trail has at most 64 MiB, and the others two."""
+"""Maximum size in bytes of the attached files together: a trail has at most 64 MiB, and the others two."""
 _PIECE: Final = 2**20
 _END_WORD: Final = b"endstream"
 
@@ -63,8 +66,8 @@ class Texts:
     Args:
         title: Title of the document.
         reason: Why it is sealed, for a viewer's signature panel.
-        time: When everybody had signed, with a time zone; to the second.
-        seal_time: When the seal claims to be made, with a time zone; to the second.
+        time: When everybody had signed, with a time zone; whole seconds.
+        seal_time: When the seal claims to be made, with a time zone; whole seconds.
     """
 
     title: str
@@ -78,7 +81,7 @@ class Numbers:
     """The numbers of the second revision's own objects.
 
     Args:
-        form: Of the form dictionary, the first of them.
+        form: The form dictionary's, which is the first.
         stamped: How many pages have stamps.
         audit_pages: How many audit pages there are.
     """
@@ -89,26 +92,26 @@ class Numbers:
 
     @property
     def field(self) -> int:
-        """Of the seal's field."""
+        """The number of the seal's field."""
         return self.form + 1
 
     @property
     def seal(self) -> int:
-        """Of the seal."""
+        """The number of the seal."""
         return self.form + 2
 
     @property
     def info(self) -> int:
-        """Of the information dictionary."""
+        """The number of the information dictionary."""
         return self.form + 3
 
     @property
     def widgets(self) -> int:
-        """Of the array of the first audit page's annotations."""
+        """The number of the array of the first audit page's annotations."""
         return self.form + 4
 
     def file(self, index: int) -> int:
-        """Of a file's description; its data has the next number.
+        """The number of a file's description; its data has the next number.
 
         Args:
             index: Which file.
@@ -116,7 +119,7 @@ class Numbers:
         return self.form + 5 + 2 * index
 
     def overlay(self, index: int) -> int:
-        """Of a stamped page's added content; the form that it draws has the next number.
+        """The number of a stamped page's added content; the form that it draws has the next number.
 
         Args:
             index: Which of the stamped pages.
@@ -125,30 +128,30 @@ class Numbers:
 
     @property
     def first_audit_page(self) -> int:
-        """Of the first audit page."""
+        """The number of the first audit page."""
         return self.overlay(self.stamped)
 
     @property
     def first_drawn(self) -> int:
-        """Of the first object that the stamps and audit pages lead to."""
+        """The number of the first object that the stamps and audit pages refer to."""
         return self.first_audit_page + self.audit_pages
 
     @property
     def audit(self) -> range:
-        """Of the audit pages."""
+        """The numbers of the audit pages."""
         return range(self.first_audit_page, self.first_drawn)
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A second revision that was read.
+    """A second revision, as read.
 
     Args:
         numbers: The numbers of its objects.
-        texts: What it says of itself.
+        texts: Its texts and times.
         files: The attached files by their names.
         boxes: Where the stamps are.
-        gap: Where in the file the seal's bytes stand.
+        gap: Where the seal's bytes are in the file.
         contents: The seal's bytes, with the zeros after them.
     """
 
@@ -167,20 +170,20 @@ def head_objects(
     files: Mapping[str, bytes],
     overlays: Mapping[int, Sequence[Box]],
 ) -> dict[int, Value]:
-    """All objects of the second revision but the audit pages, the stamps and what these lead to.
+    """All objects of the second revision except the audit pages, the stamps and what these refer to.
 
-    The seal's dictionary lacks ``ByteRange`` and ``Contents``. A page's stamps are the objects that its form names in
-    the order of the boxes; they are numbered from ``numbers.first_drawn`` on.
+    The seal's dictionary is still without ``ByteRange`` and ``Contents``. A page's form refers to its stamps in the
+    order of the boxes; they are numbered from ``numbers.first_drawn`` on.
 
     Args:
         rendition: The first revision.
         numbers: The numbers of the objects.
-        texts: What it says of itself.
+        texts: Its texts and times.
         files: The attached files by their names.
         overlays: The boxes that are stamped, by page from 1, in the order of the pages.
 
     Raises:
-        FormError: A page is absent, or a box lies nowhere on it.
+        FormError: A page is missing, or a box is outside of it.
     """
     pages = rendition_pages(rendition)
     more = [Ref(number) for number in numbers.audit]
@@ -211,7 +214,7 @@ def rendition_pages(rendition: Revision) -> range:
 
 
 def text_string(text: str) -> bytes:
-    """A text as PDF has it: as it is where it is ASCII, or in UTF-16 (ISO 32000-2, 7.9.2.2).
+    """Encode a text for PDF: ASCII as it is, other text in UTF-16 (ISO 32000-2, 7.9.2.2).
 
     Args:
         text: The text.
@@ -239,7 +242,7 @@ def _catalogue(rendition: Revision, numbers: Numbers) -> dict[str, Value]:
 
 
 def _own(numbers: Numbers, texts: Texts, files: Mapping[str, bytes]) -> dict[int, Value]:
-    """Form, field, seal, information, annotations, files."""
+    """The form, field, seal, information dictionary, annotations and files."""
     date = _date(texts.time)
     info: dict[str, Value] = {
         "CreationDate": date,
@@ -286,7 +289,7 @@ def signature_field(name: str, value: int, page: int) -> dict[str, Value]:
 
 
 def _seal(texts: Texts) -> dict[str, Value]:
-    """The seal without its bytes: a certification that permits no changes (EN 319 142-1; ISO 32000-2, 12.8.2.2)."""
+    """The seal without its signature: a certification that permits no changes (EN 319 142-1; ISO 32000-2, 12.8.2.2)."""
     return {
         "Type": Name("Sig"),
         "Filter": Name("Adobe.PPKLite"),
@@ -322,17 +325,17 @@ def _embedded(file: EvidenceFile, data: bytes, date: bytes) -> Stream:
         "Params": {
             "Size": len(data),
             "ModDate": date,
-            # The format's own checksum; what the files are worth is proved by the seal.
+            # The checksum that PDF asks for; the seal is what proves the files.
             "CheckSum": hashlib.md5(data, usedforsecurity=False).digest(),
         },
     }
-    if _END_WORD in data:  # in the one word that a stream may not hold: spelled in digits instead
+    if _END_WORD in data:  # a stream must not contain this word, so the data is spelled in hexadecimal instead
         return Stream({**entries, "Filter": Name("ASCIIHexDecode")}, _digits(data))
     return Stream(entries, data)
 
 
 def _digits(data: bytes) -> memoryview:
-    """Data in digits and their end, made in pieces: whole copies of what is large are what memory goes to."""
+    """Data in hexadecimal digits with their end mark, made in pieces to save memory."""
     found = bytearray(2 * len(data) + 1)
     for start in range(0, len(data), _PIECE):
         piece = hexlify(data[start : start + _PIECE]).upper()

@@ -1,4 +1,4 @@
-"""Reading the second revision: what is variable in it is taken out, all else is built anew and compared.
+"""Reading the second revision: its variable parts are extracted, everything else is rebuilt and compared.
 
 See :mod:`zegel.evidence.sealed_file.completion` for what it holds.
 """
@@ -45,10 +45,10 @@ def read_completion(rendition: Revision, revision: Revision) -> Completion:
         revision: The second.
 
     Returns:
-        What is variable in it.
+        Its variable parts.
 
     Raises:
-        FormError: Something in it is not as the form says.
+        FormError: Something in it is not as the canonical form requires.
     """
     objects = revision.objects
     pages = rendition_pages(rendition)
@@ -76,14 +76,14 @@ def read_completion(rendition: Revision, revision: Revision) -> Completion:
     for number in range(numbers.first_drawn, revision.size):
         demand_drawing(objects.get(number), f"object {number}")
         if any(each < numbers.first_drawn for each in references(objects.get(number))):
-            raise FormError(f"object {number} leads out of what is drawn")
+            raise FormError(f"object {number} refers to something outside of what is drawn")
     heads = [number for number in objects if number < numbers.first_drawn]
     demand_order(objects, heads, numbers.first_drawn, range(1, numbers.form))
     return Completion(numbers, texts, files, boxes, gap, contents if isinstance(contents, bytes) else b"")
 
 
 def _demand_rebuilt(objects: Mapping[int, Value], expected: Mapping[int, Value], numbers: Numbers) -> None:
-    """Demand that all but audit pages and what is drawn is as it is built anew."""
+    """Check that everything except audit pages and what is drawn equals what is rebuilt."""
     found = {number for number in objects if number < numbers.first_drawn and number not in numbers.audit}
     if found != set(expected):
         raise FormError("objects are changed or added that should not be, or missing")
@@ -96,7 +96,7 @@ def _demand_rebuilt(objects: Mapping[int, Value], expected: Mapping[int, Value],
 
 
 def _files(objects: Mapping[int, Value], numbers: Numbers) -> dict[str, bytes]:
-    """The data of the attached files; nothing is copied before all of it was counted."""
+    """The data of the attached files, counted before any of it is copied."""
     streams = [objects.get(numbers.file(index) + 1) for index in range(len(FILES))]
     found = [each for each in streams if isinstance(each, Stream)]
     if len(found) != len(FILES):
@@ -112,7 +112,7 @@ def _decoded(stream: Stream) -> bytes:
     try:
         return unhexlify(stream.data[:-1])
     except ValueError as error:
-        raise FormError("the evidence is spelled in digits that are none") from error
+        raise FormError("the evidence is spelled in malformed hexadecimal digits") from error
 
 
 def _texts(info: Mapping[str, Value], seal: Mapping[str, Value]) -> Texts:
@@ -153,7 +153,7 @@ def _boxes(rendition: Revision, objects: Mapping[int, Value], page: int, overlay
     named = resources.get("XObject") if isinstance(resources, dict) else None
     lines = list(_STAMP_LINE.finditer(bytes(form.data)))
     if not isinstance(named, dict) or len(named) != len(lines) or not lines:
-        raise FormError("stamps are drawn in another way than they should be")
+        raise FormError("stamps are not drawn as they should be")
     first = page - rendition_pages(rendition).start + 1
     boxes = []
     for line, stamp in zip(lines, named.values(), strict=True):
@@ -172,7 +172,7 @@ def _thousandths(value: Value) -> int:
         whole = Decimal(value) * 1000
         if whole == whole.to_integral_value():
             return int(whole)
-    raise FormError("a stamp's box is not told in thousandths of a point")
+    raise FormError("a stamp's box is not given in thousandths of a point")
 
 
 def _demand_stamp(stamp: Value, box: Box) -> None:
@@ -183,7 +183,7 @@ def _demand_stamp(stamp: Value, box: Box) -> None:
         or not same(stamp.entries.get("BBox"), stamp_extent(box))
         or min(box.width, box.height) <= 0
     ):
-        raise FormError("a stamp does not end at its box")
+        raise FormError("a stamp is not clipped to its box")
 
 
 def _demand_audit_pages(objects: Mapping[int, Value], numbers: Numbers) -> None:
@@ -199,9 +199,9 @@ def _demand_audit_pages(objects: Mapping[int, Value], numbers: Numbers) -> None:
             or not isinstance(content, Ref)
             or not isinstance(objects.get(content.number), Stream)
         ):
-            raise FormError(f"object {number} is no audit page")
+            raise FormError(f"object {number} is not an audit page")
         shape_of(page)
         demand_resources(page.get("Resources"), f"object {number}")
         led = {*references(page)} - {PAGE_TREE, numbers.widgets}
         if any(each < numbers.first_drawn for each in led):
-            raise FormError(f"object {number} leads out of what is drawn")
+            raise FormError(f"object {number} refers to something outside of what is drawn")

@@ -1,11 +1,11 @@
-"""What stamps and audit pages may be made of: fonts, pictures, lines, and nothing that acts or hides.
+"""What stamps and audit pages may be made of: fonts, pictures and lines, but nothing active or hidden.
 
-Each object that they lead to is one of the kinds below, with no key but those of its kind; a name within a category of
-resources is free.
+Each object that they refer to is of a kind below and has only keys of its kind; names within a resource category are
+free.
 
 Invariants:
 
-* No action, script, annotation, layer, reference to another file or to an object of the rendition.
+* There is no action, script, annotation, layer, or reference to another file or to an object of the rendition.
 """
 
 from collections.abc import Mapping
@@ -45,11 +45,11 @@ _PLAIN: Final = frozenset({"Subtype"})  # of a font file, such as OpenType
 _DICTIONARIES: Final = (_FONT, _DESCRIPTOR, _STATE, _ENCODING, _SYSTEM, _GROUP, _PARAMETERS)
 """Kinds of dictionaries, each with the keys that it may have."""
 _STREAMS: Final = (_FORM | _STREAM, _IMAGE | _STREAM, _PLAIN | _STREAM)
-"""Kinds of streams, likewise."""
+"""Kinds of streams, each with the keys that it may have."""
 
 
 def demand_drawing(value: Value, where: str) -> None:
-    """Demand that an object is of a kind that stamps and audit pages may be made of.
+    """Check that an object is of a kind that stamps and audit pages may be made of.
 
     Args:
         value: The object.
@@ -71,31 +71,31 @@ def demand_drawing(value: Value, where: str) -> None:
 
 
 def demand_resources(resources: Value, where: str) -> None:
-    """Demand that resources are of the categories that stamps and audit pages may use.
+    """Check that resources are of the categories that stamps and audit pages may use.
 
     Args:
         resources: The resources.
-        where: Whose, for the message.
+        where: Whose they are, for the message.
 
     Raises:
         FormError: They are not.
     """
     if isinstance(resources, Ref):
-        return  # an object of its own, which is looked at by itself
+        return  # an object of its own, which is checked separately
     if not isinstance(resources, dict) or not resources.keys() <= _CATEGORIES:
         raise FormError(f"{where} has resources that it may not have")
     for category, named in resources.items():
         if category == "ProcSet" or isinstance(named, Ref):
             continue
         if not isinstance(named, dict):
-            raise FormError(f"{where} has resources that are none")
+            raise FormError(f"{where} has malformed resources")
         for item in named.values():
             demand_drawing(item, where)
 
 
 def _demand_entries(entries: Mapping[str, Value], kinds: tuple[frozenset[str], ...], where: str) -> None:
     if not any(entries.keys() <= kind for kind in kinds):
-        raise FormError(f"{where} has entries that no drawing has")
+        raise FormError(f"{where} has entries that no drawing may have")
     if entries.get("Subtype") == Name("PS"):
         raise FormError(f"{where} is PostScript")
     for key, value in entries.items():

@@ -1,9 +1,10 @@
-"""References between objects: which there are, and in which order objects are numbered.
+"""References between objects, and the order in which objects are numbered.
 
 Invariants:
 
-* An object is numbered when it is first reached, breadth first, from heads in their order; within an object references
-  count in the order in which they are spelled. So nothing unreachable has a number, and no number could be another.
+* An object gets its number when it is first reached, breadth first, from the heads in order; the references within an
+  object are followed in the order in which they are spelled. So no unreachable object has a number, and the numbering
+  leaves no choice.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,14 +18,14 @@ Number = int | Decimal
 
 @runtime_checkable
 class Known(Protocol):
-    """Objects of which it is known already what they name."""
+    """Objects whose references are already known."""
 
     def led_to(self, number: int) -> Iterable[int]:
-        """The numbers of the objects that one names, in the order in which they are spelled."""
+        """The numbers of the objects that an object refers to, in the order in which they are spelled."""
 
 
 def references(value: Value) -> Iterator[int]:
-    """The numbers of the objects that a value names, in the order in which they are spelled.
+    """The numbers of the objects that a value refers to, in the order in which they are spelled.
 
     Args:
         value: The value.
@@ -42,16 +43,16 @@ def references(value: Value) -> Iterator[int]:
 
 
 def demand_order(objects: Mapping[int, Value], heads: Iterable[int], first: int, fixed: range) -> None:
-    """Demand that objects are numbered as they are reached.
+    """Check that objects are numbered in the order in which they are reached.
 
     Args:
         objects: All objects, by their numbers.
-        heads: Whence they are reached, in order.
-        first: The number that the first object has which is no head.
-        fixed: Numbers that may be named and are not followed, such as those of an earlier revision.
+        heads: The objects from which the others are reached, in order.
+        first: The number of the first object that is not a head.
+        fixed: Numbers that may be referred to and are not followed, such as those of an earlier revision.
 
     Raises:
-        FormError: An object is numbered otherwise, absent, or out of reach.
+        FormError: An object is numbered differently, missing, or unreachable.
     """
     queue = list(heads)
     known = set(queue)
@@ -65,13 +66,13 @@ def demand_order(objects: Mapping[int, Value], heads: Iterable[int], first: int,
             if number in known or number in fixed:
                 continue
             if number != expected:
-                raise FormError(f"object {number} is not in its place")
+                raise FormError(f"object {number} is out of order")
             known.add(number)
             queue.append(number)
             expected += 1
         place += 1
     if len(known) != len(objects):
-        raise FormError("an object is there that nothing leads to")
+        raise FormError("there is an object that nothing refers to")
 
 
 def is_number(value: object) -> bool:
@@ -90,10 +91,10 @@ def rectangle(value: Value) -> tuple[Decimal, Decimal, Decimal, Decimal]:
         value: The value.
 
     Raises:
-        FormError: It is none.
+        FormError: It is not a rectangle.
     """
     if not isinstance(value, list) or len(value) != 4 or not all(map(is_number, value)):  # noqa: PLR2004 - corners
-        raise FormError("a rectangle has not four numbers")
+        raise FormError("a rectangle does not have four numbers")
     left, bottom, right, top = (Decimal(str(item)) for item in value)
     if left >= right or bottom >= top:
         raise FormError("a rectangle has its corners in another order")

@@ -1,10 +1,10 @@
-"""The objects of a revision that was read: where each stands, and what it names. Values are read when asked for.
+"""The objects of a revision: where each begins, and which others it refers to. Values are read when asked for.
 
-Values take some twenty times the room that their text has, so those of a whole file are never held.
+Values take some twenty times the memory of their text, so those of a whole file are never held.
 
 Invariants:
 
-* What an object's value is follows from the file's bytes alone, which do not change.
+* An object's value follows from the file's bytes only, which do not change.
 """
 
 from array import array
@@ -16,7 +16,7 @@ from zegel.evidence.sealed_file.graph import references
 from zegel.evidence.sealed_file.syntax import FormError, Stream, Value, read_value
 
 _KEPT_BYTES: Final = 2**20
-"""Bytes of text whose values are kept nevertheless, since most are asked for again."""
+"""Values with up to this many bytes of text in all are kept nevertheless, since most are asked for again."""
 
 
 class Objects(Mapping[int, Value]):
@@ -39,14 +39,14 @@ class Objects(Mapping[int, Value]):
         self._room = _KEPT_BYTES
 
     def add(self, number: int, place: int, span: tuple[int, int], value: Value, stream: tuple[int, int]) -> None:
-        """Take an object that was read; its number is larger than those before.
+        """Add an object that was read; its number must be larger than those before.
 
         Args:
             number: Its number.
             place: Where it begins.
             span: Where its value begins and ends.
             value: Its value, or its stream's dictionary.
-            stream: Where its stream's data begins and ends; 0, 0 where it has none.
+            stream: Where its stream's data begins and ends; 0, 0 if it has none.
         """
         self._numbers.append(number)
         self._places.append(place)
@@ -59,7 +59,7 @@ class Objects(Mapping[int, Value]):
             self._kept[number] = self._as_object(number, value, *stream)
 
     def __getitem__(self, number: int) -> Value:
-        """The object's value, read anew.
+        """The object's value, read from the file.
 
         Raises:
             KeyError: There is none.
@@ -92,7 +92,7 @@ class Objects(Mapping[int, Value]):
 
     @property
     def places(self) -> Sequence[int]:
-        """Where each of them begins, in their order."""
+        """Where each object begins, in order."""
         return self._places
 
     def place_of(self, number: int) -> int:
@@ -107,7 +107,7 @@ class Objects(Mapping[int, Value]):
         return self._places[self._index(number)]
 
     def led_to(self, number: int) -> Sequence[int]:
-        """The numbers of the objects that one names, in the order in which they are spelled.
+        """The numbers of the objects that an object refers to, in the order in which they are spelled.
 
         Args:
             number: Which.

@@ -1,8 +1,8 @@
-"""How stamps are laid over a page of a rendition: one content stream more draws one form, which draws the stamps.
+"""How stamps are drawn over a page of a rendition: an added content stream draws a form, which draws the stamps.
 
 Invariants:
 
-* What is laid over follows from the page and the boxes, but for what each stamp draws; and that ends at its box.
+* What is added follows from the page and the boxes, except what each stamp draws; and that is clipped to its box.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ _THOUSAND: Final = Decimal(1000)
 
 @dataclass(frozen=True, slots=True, order=True)
 class Box:
-    """A place on a page of the rendition, in thousandths of a point from the top left of the page as shown.
+    """A box on a page of the rendition, in thousandths of a point from the top left of the page as shown.
 
     Args:
         page: The page, from 1.
@@ -37,10 +37,10 @@ class Box:
 
 
 def overlay_name(page: Mapping[str, Value]) -> str:
-    """The name under which a page draws its stamps: one that none of its own pictures has.
+    """The resource name under which a page draws its stamps: one that the page does not use yet.
 
     Args:
-        page: The page as the rendition has it.
+        page: The page in the rendition.
     """
     resources = page["Resources"]
     taken = resources.get("XObject", {}) if isinstance(resources, dict) else {}
@@ -51,11 +51,11 @@ def overlay_name(page: Mapping[str, Value]) -> str:
 
 
 def stamped_page(page: Mapping[str, Value], overlay: int) -> dict[str, Value]:
-    """A page with one content stream more, and the form that it draws.
+    """A page with an additional content stream, and the form that it draws.
 
     Args:
-        page: The page as the rendition has it.
-        overlay: Number of the content; the form has the next number.
+        page: The page in the rendition.
+        overlay: Number of the content stream; the form has the next number.
     """
     resources = page["Resources"]
     known = resources if isinstance(resources, dict) else {}
@@ -65,7 +65,7 @@ def stamped_page(page: Mapping[str, Value], overlay: int) -> dict[str, Value]:
 
 
 def overlay_content(shape: PageShape, name: str) -> bytes:
-    """The content that is added to a page: it draws one form, on the page as it is shown.
+    """The content that is added to a page: it draws a form, in the coordinates of the page as shown.
 
     Args:
         shape: How the page is shown.
@@ -75,7 +75,7 @@ def overlay_content(shape: PageShape, name: str) -> bytes:
 
 
 def overlay_form(shape: PageShape, boxes: Sequence[Box], first: int) -> Stream:
-    """The form that draws a page's stamps, each at its box.
+    """The form that draws a page's stamps, each in its box.
 
     Args:
         shape: How the page is shown.

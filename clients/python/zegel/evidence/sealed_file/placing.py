@@ -1,10 +1,10 @@
-"""Where a signature's bytes go: a place is kept for them, everything else is covered by them.
+"""Where a signature's bytes go: room is reserved for them, and the signature covers everything else.
 
 Invariants:
 
-* The two covered ranges are the whole file up to the revision's end but for ``/Contents``, brackets included
-  (ISO 32000-2, 12.8.1); what they are follows from the file and is no choice.
-* What is filled in is the signature in upper-case hexadecimal, then zeros.
+* The two covered ranges are the whole file up to the revision's end except ``/Contents`` with its brackets (ISO
+  32000-2, 12.8.1); they follow from the file, so there is nothing to choose.
+* The reserved room is filled with the signature in upper-case hexadecimal, then zeros.
 """
 
 import hashlib
@@ -16,23 +16,23 @@ from zegel.evidence.sealed_file.revisions import Base, Revision, write_further
 from zegel.evidence.sealed_file.syntax import BoundError, FormError, Stream, Value, write_value
 
 MAX_ROOM: Final = 256 * 2**10
-"""Bytes that are kept for a signature at most: with a chain of certificates they have some 10 KB, with post-quantum
-ones some 100. The room is nobody's to hide anything in, nor to make a file long."""
+"""Maximum size in bytes reserved for a signature: with a chain of certificates it takes some 10 KB, with post-quantum
+ones some 100 KB. The limit keeps anybody from hiding data there or making a file long."""
 _KEY: Final = b"/Contents <"
 _TRIES: Final = 12
-"""Times that the ranges are computed anew because their own digits moved what follows; three are enough."""
+"""How often the ranges are recomputed because their own digits moved what follows; three times are enough."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unsigned:
-    """A revision that waits for its signature.
+    """A revision that is not signed yet.
 
     Args:
         base: What it builds upon.
         data: Its bytes, with zeros for the signature.
-        gap: Where in the whole file the place of the signature begins and ends, brackets included.
-        table: Where in the whole file its table begins.
-        size: One more than the largest number of an object then.
+        gap: Where in the whole file the room for the signature begins and ends, brackets included.
+        table: Offset of its table in the whole file.
+        size: One more than the largest number of an object, after this revision.
         info: Number of the information dictionary.
     """
 
@@ -45,7 +45,7 @@ class Unsigned:
 
     @property
     def covered(self) -> tuple[bytes, bytes]:
-        """The two parts of this revision that the signature covers, after all bytes before it."""
+        """The two parts of this revision that the signature covers, in addition to all bytes before it."""
         start, end = (place - self.base.length for place in self.gap)
         return self.data[:start], self.data[end:]
 
@@ -70,7 +70,7 @@ class Unsigned:
         return b"".join([first, b"<", digits, b">", last])
 
     def after(self, *parts: bytes) -> Base:
-        """What the next revision builds upon.
+        """Return what the next revision builds upon.
 
         Args:
             parts: The whole file up to this revision's end, signed, in pieces.
@@ -84,14 +84,14 @@ class Unsigned:
 def place_signature(
     base: Base, objects: Mapping[int, Value], number: int, room: int, *, size: int, info: int
 ) -> Unsigned:
-    """Write a revision with a place for a signature.
+    """Write a revision with room for a signature.
 
     Args:
         base: What it builds upon.
         objects: Its objects, in the order of their numbers.
-        number: Which of them is the signature's dictionary; its ``ByteRange`` and ``Contents`` are put in.
+        number: Number of the signature's dictionary, to which ``ByteRange`` and ``Contents`` are added.
         room: How many bytes the signature may have.
-        size: One more than the largest number of an object then.
+        size: One more than the largest number of an object, after this revision.
         info: Number of the information dictionary.
 
     Raises:
@@ -99,7 +99,7 @@ def place_signature(
     """
     signature = objects[number]
     if not isinstance(signature, dict):
-        raise FormError("a signature is no dictionary")
+        raise FormError("a signature is not a dictionary")
     if room > MAX_ROOM:
         raise BoundError(f"a signature has more room than {MAX_ROOM:,} bytes")
     length = base.length
@@ -112,18 +112,18 @@ def place_signature(
         if found == ranges:
             return Unsigned(base, written.data, gap, written.table, size, info)
         ranges = found
-    raise FormError("the ranges that a signature covers cannot be told")
+    raise FormError("the ranges that a signature covers cannot be determined")
 
 
 def demand_ranges(revision: Revision, number: int) -> tuple[int, int]:
-    """Demand that a signature covers all of the file up to its revision's end but its own place.
+    """Check that a signature covers all of the file up to its revision's end except its own room.
 
     Args:
         revision: The revision.
         number: Number of the signature's dictionary.
 
     Returns:
-        Where its place begins and ends.
+        Where its room begins and ends.
 
     Raises:
         FormError: It covers something else.
@@ -131,12 +131,12 @@ def demand_ranges(revision: Revision, number: int) -> tuple[int, int]:
     signature = revision.objects[number]
     contents = signature.get("Contents") if isinstance(signature, dict) else None
     if not isinstance(signature, dict) or not isinstance(contents, bytes):
-        raise FormError(f"object {number} is no signature")
+        raise FormError(f"object {number} is not a signature")
     if len(contents) > MAX_ROOM:
         raise BoundError(f"the signature of object {number} has more room than {MAX_ROOM:,} bytes")
     gap = _gap(revision.objects.place_of(number), number, signature)
     if signature.get("ByteRange") != [0, gap[0], gap[1], revision.end - gap[1]]:
-        raise FormError(f"the signature of object {number} does not cover all around itself")
+        raise FormError(f"the signature of object {number} does not cover everything around it")
     return gap
 
 

@@ -2,8 +2,8 @@
 
 Invariants:
 
-* What is returned was accounted for, byte for byte; whether its signatures are good is not decided here.
-* What it costs grows with the file's length and nothing else.
+* Every byte of what is returned was accounted for; whether its signatures are valid is not checked here.
+* Time and memory grow with the file's length and nothing else.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from zegel.evidence.sealed_file.syntax import FormError
 from zegel.evidence.sealed_file.timestamps import State, Timestamp, first_state, read_timestamp
 
 MAX_FILE_BYTES: Final = 256 * 2**20
-"""Bytes of a sealed file: a rendition has at most 160 MiB, and evidence of more than 64 MiB is no evidence's."""
+"""Maximum size in bytes of a sealed file: a rendition has at most 160 MiB, and its evidence at most 64 MiB."""
 _LEAST_REVISIONS: Final = 3
 
 
@@ -30,8 +30,8 @@ class SealedFile:
         rendition_length: How many of them are the rendition.
         pages: How many pages the rendition has.
         completion: What the second revision adds.
-        timestamps: The timestamps, the oldest first; one at least.
-        ends: Where each revision ends, that of the rendition first.
+        timestamps: The timestamps, oldest first; at least one.
+        ends: Where each revision ends, starting with the rendition.
         state: What a renewal would change.
     """
 
@@ -56,7 +56,7 @@ def read_sealed_file(data: bytes) -> SealedFile:
         data: Its bytes.
 
     Raises:
-        FormError: It is not in the one form; the message says where and how.
+        FormError: It is not in the canonical form; the message says where and how.
     """
     if len(data) > MAX_FILE_BYTES:
         raise FormError(f"the file is larger than {MAX_FILE_BYTES // 2**20} MiB, and no sealed file is")

@@ -1,12 +1,12 @@
 """The first revision: a rendition, which is what every signer was shown.
 
-Its objects: 1 the catalogue, 2 the page tree, 3 and on the pages in their order; then whatever these lead to, in the
+Its objects are 1 the catalogue, 2 the page tree, from 3 on the pages in order; then everything these refer to, in the
 order in which it is first reached from the pages and then from the catalogue.
 
 Invariants:
 
-* A page has its own resources, one content stream, and no other annotation than links: what is added to it later is
-  added to that one page, and nothing on it acts.
+* A page has its own resources, one content stream, and no annotations but links. So later additions to a page affect
+  only that page, and nothing on it is active.
 * The catalogue has no form, no action, no attachment and no layer.
 """
 
@@ -25,7 +25,7 @@ FIRST_PAGE: Final = 3
 """Number of the first page."""
 
 MAX_LENGTH: Final = 100_000_000
-"""Points, or units, of a page's side and of its scale: a hundred times what any reader shows."""
+"""Largest side of a page, in points or units, and largest scale: a hundred times what any reader shows."""
 
 _CATALOGUE_KEYS: Final = frozenset({"Type", "Pages", "Lang", "Outlines", "PageLabels"})
 _PAGE_KEYS: Final = frozenset(
@@ -37,17 +37,17 @@ _LINK_KEYS: Final = frozenset(
 _TURNS: Final = (0, 90, 180, 270)
 _FINE: Final = Decimal("0.000001")
 _FINER: Final = Decimal("0.000000000001")
-"""Of a scale, which multiplies up to a million points."""
+"""The smallest step of a scale, which multiplies up to a million points."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageShape:
-    """A page as it is shown, and how it lies in its own units.
+    """A page's size as shown, and how it maps to the page's own units.
 
     Args:
         width: Width as shown, in points.
         height: Height as shown, in points.
-        matrix: What takes a point of the page as shown (points, from its lower left) to the page's own units.
+        matrix: Maps a position on the page as shown (in points, from its lower left) to the page's own units.
     """
 
     width: Decimal
@@ -62,14 +62,14 @@ def write_rendition(objects: Sequence[Value]) -> Written:
         objects: Its objects from 1 on.
 
     Raises:
-        FormError: They are none of a rendition.
+        FormError: They are not a rendition's.
     """
     check_rendition(dict(enumerate(objects, 1)))
     return write_first(objects)
 
 
 def check_rendition(objects: Mapping[int, Value]) -> int:
-    """Demand that objects are those of a rendition.
+    """Check that objects are those of a rendition.
 
     Args:
         objects: The objects, by their numbers from 1 on.
@@ -82,7 +82,7 @@ def check_rendition(objects: Mapping[int, Value]) -> int:
     """
     catalogue, tree = entries_of(objects, CATALOGUE), entries_of(objects, PAGE_TREE)
     if catalogue.get("Type") != Name("Catalog") or catalogue.get("Pages") != Ref(PAGE_TREE):
-        raise FormError("the first object is no catalogue")
+        raise FormError("the first object is not a catalogue")
     if not catalogue.keys() <= _CATALOGUE_KEYS:
         raise FormError("the rendition's catalogue has more than it may")
     kids = tree.get("Kids")
@@ -108,18 +108,18 @@ def page_tree(count: int, more: Sequence[Ref] = ()) -> dict[str, Value]:
 
 
 def entries_of(objects: Mapping[int, Value], number: int) -> dict[str, Value]:
-    """The dictionary that an object is.
+    """An object that must be a dictionary.
 
     Args:
         objects: The objects.
         number: Which.
 
     Raises:
-        FormError: It is absent, or none.
+        FormError: It is missing, or not a dictionary.
     """
     value = objects.get(number)
     if not isinstance(value, dict):
-        raise FormError(f"object {number} is no dictionary")
+        raise FormError(f"object {number} is not a dictionary")
     return value
 
 
@@ -135,7 +135,7 @@ def shape_of(page: Mapping[str, Value]) -> PageShape:
     left, bottom, right, top = rectangle(page.get("MediaBox"))
     turn, told = page.get("Rotate", 0), page.get("UserUnit", 1)
     if turn not in _TURNS or isinstance(turn, bool) or not is_number(told) or Decimal(str(told)) <= 0:
-        raise FormError("a page is turned or scaled as none can be shown")
+        raise FormError("a page is rotated or scaled in a way that cannot be shown")
     unit = Decimal(str(told))
     scale, none = _fine(1 / unit, _FINER), Decimal(0)
     across, upright = _fine((right - left) * unit), _fine((top - bottom) * unit)
@@ -167,14 +167,14 @@ def _check_page(objects: Mapping[int, Value], number: int, pages: range) -> None
         or not isinstance(resources, dict)
         or not isinstance(resources.get("XObject", {}), dict)
     ):
-        raise FormError(f"object {number} is no page of a rendition")
+        raise FormError(f"object {number} is not a page of a rendition")
     shape_of(page)
     links = page.get("Annots", [])
     if not isinstance(links, list):
-        raise FormError(f"object {number}: its links are no list")
+        raise FormError(f"object {number}: its links are not a list")
     for link in links:
         if not isinstance(link, Ref):
-            raise FormError(f"object {number}: a link is no object of its own")
+            raise FormError(f"object {number}: a link is not a separate object")
         _check_link(entries_of(objects, link.number), pages)
 
 
@@ -188,4 +188,4 @@ def _check_link(link: Mapping[str, Value], pages: range) -> None:
         or (action is not None and not leads_out)
         or (target is not None and not leads_in)
     ):
-        raise FormError("an annotation is no link that a rendition may have")
+        raise FormError("an annotation is not a link that a rendition may have")

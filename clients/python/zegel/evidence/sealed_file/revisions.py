@@ -1,16 +1,16 @@
-"""The revisions of a file in the one form, and every byte of them (ISO 32000-2, 7.5).
+"""The revisions of a file in the canonical form, down to every byte (ISO 32000-2, 7.5).
 
-A file is a header and revisions. A revision is objects in the order of their numbers, a classical cross-reference
-table, a trailer, and the lines that end it; nothing stands between these. The first has the objects 1 to N, each later
-one those that it changes or adds. Object 1 is the catalogue.
+A file is a header and revisions. A revision consists of objects in the order of their numbers, a classical
+cross-reference table, a trailer and the final lines, with nothing between them. The first revision has the objects 1 to
+N, each later one those that it changes or adds. Object 1 is the catalogue.
 
 Invariants:
 
-* Reading goes from the first byte to the last and believes no offset: objects are read where they stand, and what is
-  derived (spellings, lengths, table, trailer, identifiers) is written anew and must be equal, byte for byte.
-* Every byte so belongs to an object that is named, or is derived.
-* A stream ends where its length says, and nowhere else that a reader could look for: its data does not hold the word.
-* Reading costs time and room in proportion to the file's length; what takes more than its length has a bound.
+* Reading goes from the first byte to the last and trusts no offset: objects are read where they are, and everything
+  derived (spellings, lengths, table, trailer, identifiers) is written again and must be equal, byte for byte.
+* So every byte belongs to an object, or is derived.
+* A stream ends where its length says. Its data does not contain ``endstream``, so no reader can find another end.
+* Reading takes time and memory in proportion to the file's length; what takes more than its length is bounded.
 """
 
 import hashlib
@@ -32,18 +32,18 @@ from zegel.evidence.sealed_file.syntax import (
 )
 
 HEADER: Final = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n"
-"""What a file begins with; the second line tells transfer programs that it is no text."""
+"""The beginning of a file; the second line tells transfer programs that it is not text."""
 MAX_OBJECTS: Final = 600_000
-"""Objects of a file: a rendition has up to 500,000, and what is added some hundreds."""
+"""Maximum number of objects of a file: a rendition has up to 500,000, and later revisions add some hundreds."""
 MAX_SPELLED: Final = 48 * 2**20
-"""Bytes of the first revision's objects as they are spelled, streams' data left out: 90 for each of 500,000."""
+"""Maximum size in bytes of the first revision's objects without their streams' data: 90 for each of 500,000."""
 MAX_VALUES: Final = 6_000_000
-"""Values in them, told by the spaces and brackets around them: twelve for each of 500,000 objects. Reading one takes
-some microseconds."""
+"""Maximum number of values in them, counted by the spaces and brackets around them: twelve for each of 500,000 objects.
+Reading one takes some microseconds."""
 _MORE: Final = 1.1
-"""How much more all revisions together may have of both: what is added to a rendition is little."""
+"""Factor by which all revisions together may exceed both: little is added to a rendition."""
 MAX_REVISIONS: Final = 64
-"""Revisions of a file: three, and a renewal every few years."""
+"""Maximum number of revisions of a file: three, and a renewal every few years."""
 ID_BYTES: Final = 16
 """Bytes of a file's identifier."""
 CATALOGUE: Final = 1
@@ -62,13 +62,13 @@ _END_STREAM: Final = b"\nendstream\nendobj\n"
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """One revision that was read.
+    """One revision, as read.
 
     Args:
-        start: Where its first byte stands in the file; of the first, the header's.
-        end: Where the byte after its last one stands.
-        table: Where its table begins.
-        objects: The objects that it has, by their numbers, in their order.
+        start: Offset of its first byte in the file; for the first revision, the header's.
+        end: Offset of the byte after its last one.
+        table: Offset of its table.
+        objects: Its objects by their numbers, in order.
         size: One more than the largest number of an object so far.
         info: Number of the information dictionary; 0 for none.
         identifier: The file's first identifier.
@@ -106,12 +106,12 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A revision that was written.
+    """A revision, as written.
 
     Args:
         data: Its bytes.
-        places: Where in the whole file each of its objects begins.
-        table: Where in the whole file its table begins.
+        places: Offset of each of its objects in the whole file.
+        table: Offset of its table in the whole file.
     """
 
     data: bytes
@@ -120,14 +120,14 @@ class Written:
 
 
 class _Spent:
-    """Counts what a file's objects take to read."""
+    """Counts the work of reading a file's objects."""
 
     def __init__(self, share: float) -> None:
         self._bytes = int(MAX_SPELLED * share)
         self._values = int(MAX_VALUES * share)
 
     def add(self, text: bytes) -> None:
-        """Count an object as it is spelled; raise ``BoundError`` where there are too many."""
+        """Count an object, as spelled in the file; raise ``BoundError`` if it is too much."""
         self._bytes -= len(text)
         self._values -= text.count(b" ") + text.count(b"[")
         if self._bytes < 0:
@@ -137,14 +137,14 @@ class _Spent:
 
 
 def write_object(number: int, value: Value) -> list[bytes | memoryview]:
-    """An object as it is spelled, in pieces.
+    """Spell an object, in pieces.
 
     Args:
         number: Its number.
         value: Its value.
 
     Raises:
-        FormError: A stream's data holds the word that would end it.
+        FormError: A stream's data contains ``endstream``.
     """
     spelled = write_value(value)
     if len(spelled) > MAX_VALUE_BYTES:
@@ -153,7 +153,7 @@ def write_object(number: int, value: Value) -> list[bytes | memoryview]:
     if not isinstance(value, Stream):
         return [head + b"\nendobj\n"]
     if bytes(value.data).find(_END_WORD) >= 0:
-        raise FormError(f"object {number}: its data holds the word that ends a stream")
+        raise FormError(f"object {number}: its data contains the word endstream")
     return [head + b"\nstream\n", value.data, b"\nendstream\nendobj\n"]
 
 
@@ -182,7 +182,7 @@ def write_further(base: Base, objects: Iterable[tuple[int, Value]], *, size: int
     Args:
         base: What it builds upon.
         objects: Number and value of each object, in the order of their numbers.
-        size: One more than the largest number of an object then.
+        size: One more than the largest number of an object, after this revision.
         info: Number of the information dictionary; 0 for none.
 
     Raises:
@@ -230,7 +230,7 @@ def _table(numbers: Sequence[int], places: Sequence[int], *, first: bool) -> byt
 
 
 def _trailer(table: int, *, size: int, info: int, previous: int, marks: tuple[bytes, bytes]) -> bytes:
-    """What follows on a table that begins at ``table``; ``previous`` and ``info`` are 0 for none."""
+    """What follows a table that begins at ``table``; ``previous`` and ``info`` are 0 for none."""
     entries: dict[str, Value] = {"ID": list(marks), "Root": Ref(CATALOGUE), "Size": size}
     if previous:
         entries["Prev"] = previous
@@ -246,10 +246,10 @@ def read_revisions(data: bytes) -> list[Revision]:
         data: Its bytes.
 
     Returns:
-        Its revisions, one at least.
+        Its revisions, at least one.
 
     Raises:
-        FormError: A byte of it is not where, or not what, the form says.
+        FormError: A byte is not where, or not what, the canonical form requires.
     """
     if data[: len(HEADER)] != HEADER:
         raise FormError("the file does not begin as a sealed file does")
@@ -266,7 +266,7 @@ def read_revisions(data: bytes) -> list[Revision]:
 
 
 def read_base(data: bytes, last: Revision) -> Base:
-    """What a further revision of a file builds upon.
+    """Determine what a further revision of a file builds upon.
 
     Args:
         data: The file, or one that begins with it.
@@ -278,7 +278,7 @@ def read_base(data: bytes, last: Revision) -> Base:
 
 
 def _read_one(data: bytes, before: Sequence[Revision], mark: bytes, spent: _Spent) -> Revision:
-    """The revision that follows; ``mark`` is the beginning of the hash of all before it."""
+    """Read the next revision; ``mark`` is the beginning of the hash of all bytes before it."""
     start = before[-1].end if before else 0
     position = start if before else len(HEADER)
     objects = Objects(data)
@@ -286,7 +286,7 @@ def _read_one(data: bytes, before: Sequence[Revision], mark: bytes, spent: _Spen
     while (head := _HEAD.match(data, position)) is not None:
         number = int(head[1])
         if number <= last or number > MAX_OBJECTS or not (before or number == last + 1):
-            raise FormError(f"byte {position}: object {number} does not follow on object {last}")
+            raise FormError(f"byte {position}: object {number} does not follow object {last}")
         value, spans, end = _read_object(data, number, head.end())
         objects.add(number, position, spans[0], value, spans[1])
         position, last = end, number
@@ -311,13 +311,13 @@ def _read_one(data: bytes, before: Sequence[Revision], mark: bytes, spent: _Spen
 
 
 def _read_object(data: bytes, number: int, start: int) -> tuple[Value, tuple[_Span, _Span], int]:
-    """An object's value, where that and its stream's data begin and end, and where the next object begins.
+    """Read an object: its value, where that and its stream's data begin and end, and where the next object begins.
 
-    ``start`` is the place after its first line.
+    ``start`` is the offset after its first line.
     """
     value, end = read_value(data, start)
     if data[start:end] != write_value(value):
-        raise FormError(f"byte {start}: object {number} is spelled in another way than it should be")
+        raise FormError(f"byte {start}: object {number} is not spelled canonically")
     span = (start, end)
     if data.startswith(_END, end):
         return value, (span, (0, 0)), end + len(_END)

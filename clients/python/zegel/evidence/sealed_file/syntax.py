@@ -1,11 +1,11 @@
-"""PDF objects in the one spelling that a sealed file has (a subset of ISO 32000-2, 7.3).
+"""PDF objects in the canonical spelling of a sealed file (a subset of ISO 32000-2, 7.3).
 
 Invariants:
 
-* ``write(parse(text)) == text`` for every text that :func:`read_value` accepts and the reader compares; whatever has
-  two spellings in PDF has one here, so a reader that reads otherwise than this one cannot be shown anything else.
-* No reference but ``n 0 R``, no literal string, no comment, no white space but single spaces.
-* Reading neither recurses nor holds more than the text: hostile input costs its length.
+* ``write(parse(text)) == text`` for every text that :func:`read_value` accepts and the caller compares. What has
+  several spellings in PDF has one here, so a file cannot mean different things to different readers.
+* There is no reference but ``n 0 R``, no literal string, no comment, and no white space but single spaces.
+* Reading does not recurse, and hostile input takes no more than time and memory in proportion to its length.
 """
 
 import re
@@ -15,45 +15,45 @@ from decimal import Decimal
 from typing import Final, NamedTuple, TypeAlias
 
 MAX_DEPTH: Final = 32
-"""Arrays and dictionaries within one another: what libraries write has some eight."""
+"""Deepest nesting of arrays and dictionaries: libraries write some eight levels."""
 MAX_DIGITS: Final = 31
-"""Digits of a number, before its point or after it: more than any reader keeps."""
+"""Maximum number of digits of a number, before its point or after it: more than any reader keeps."""
 MAX_VALUE_BYTES: Final = 2 * 2**20
-"""Bytes of an object as it is spelled, a stream's data left out. Widths of 65,536 glyphs take some 400 KB, a signature
-256 KiB in twice as many digits; and a value takes twenty times the room of its text to hold."""
+"""Maximum size in bytes of an object as it is spelled, without a stream's data. Widths of 65,536 glyphs take some 400
+KB, and a signature of 256 KiB twice as many digits. In memory a value takes twenty times as much as its text."""
 
 
 class FormError(ValueError):
-    """The bytes are not in the one form; the message says where and what, to a person."""
+    """The bytes are not in the canonical form; the message tells a person where and what is wrong."""
 
 
 class BoundError(FormError):
-    """Something is larger than the form has room for; the message says which bound."""
+    """Something is larger than the canonical form allows; the message says which bound."""
 
 
 class DepthError(BoundError):
-    """Arrays and dictionaries lie too deep in one another."""
+    """Arrays and dictionaries are nested too deeply."""
 
 
 class Name(str):
-    """A name, without its slash; a character stands for a byte."""
+    """A name without its slash; each character represents a byte."""
 
     __slots__ = ()
 
     def __repr__(self) -> str:
-        """Told apart from text."""
+        """A representation that differs from that of text."""
         return f"/{self}"
 
 
 class Ref(NamedTuple):
-    """A reference to an object; its generation is 0 always."""
+    """A reference to an object; its generation is always 0."""
 
     number: int
 
 
 @dataclass(slots=True)
 class Stream:
-    """A stream: its dictionary, in which ``Length`` is put when it is written, and its bytes as they stand."""
+    """A stream: its dictionary, to which ``Length`` is added when it is written, and its bytes, still encoded."""
 
     entries: "dict[str, Value]"
     data: bytes | memoryview = field(repr=False)
@@ -74,10 +74,10 @@ _WORDS: Final = {b"true": True, b"false": False, b"null": None}
 
 
 def write_name(name: str) -> bytes:
-    """A name as it is spelled: each byte that is not a regular character as ``#XX`` (ISO 32000-2, 7.3.5).
+    """Spell a name: each byte that is not a regular character as ``#XX`` (ISO 32000-2, 7.3.5).
 
     Args:
-        name: The name, a character a byte.
+        name: The name, one character for each byte.
     """
     if "#" not in name and _PLAIN_NAME.fullmatch(name):
         return b"/" + name.encode("ascii")
@@ -85,7 +85,7 @@ def write_name(name: str) -> bytes:
 
 
 def write_number(number: Decimal) -> bytes:
-    """A number as it is spelled: no exponent, no sign before zero, no zeros at the end.
+    """Spell a number: no exponent, no sign before zero, no zeros at the end.
 
     Args:
         number: The number, finite.
@@ -106,17 +106,17 @@ def write_number(number: Decimal) -> bytes:
 
 
 def write_value(value: Value, depth: int = 0) -> bytes:  # noqa: C901, PLR0911, PLR0912 - a case a kind
-    """A value as it is spelled; a stream's dictionary alone.
+    """Spell a value; of a stream only its dictionary.
 
     Args:
         value: The value.
-        depth: How many arrays and dictionaries it lies in.
+        depth: How many arrays and dictionaries it is nested in.
 
     Raises:
-        FormError: It is too deep, or a number is too long.
+        FormError: It is nested too deeply, or a number is too long.
     """
     if depth >= MAX_DEPTH and isinstance(value, list | dict):
-        raise DepthError("arrays and dictionaries lie too deep in one another")
+        raise DepthError("arrays and dictionaries are nested too deeply")
     match value:
         case Name():
             return write_name(value)
@@ -149,7 +149,7 @@ def write_value(value: Value, depth: int = 0) -> bytes:  # noqa: C901, PLR0911, 
 
 
 def same(one: Value, other: Value) -> bool:
-    """Whether two values are spelled alike: Python takes ``True`` for 1.
+    """Whether two values are spelled alike; for Python's ``==``, ``True`` equals 1.
 
     Args:
         one: A value.
@@ -161,9 +161,9 @@ def same(one: Value, other: Value) -> bool:
 
 
 def read_value(data: bytes, position: int) -> tuple[Value, int]:
-    """Read a value that is no stream.
+    """Read a value that is not a stream.
 
-    Spaces are not looked at closely: whoever reads compares with what :func:`write_value` writes. It has at most
+    Spaces are not checked strictly: the caller compares with what :func:`write_value` writes. A value has at most
     ``MAX_VALUE_BYTES``.
 
     Args:
@@ -174,10 +174,10 @@ def read_value(data: bytes, position: int) -> tuple[Value, int]:
         The value, and where it ends.
 
     Raises:
-        FormError: There is none, or it is spelled otherwise.
+        FormError: There is none, or it is not spelled canonically.
     """
     stack: list[list[Value]] = []
-    opened: list[bool] = []  # whether a dictionary, each
+    opened: list[bool] = []  # for each one that is open: is it a dictionary?
     match_token = _TOKEN.match
     limit = position + MAX_VALUE_BYTES
     while True:
@@ -185,7 +185,7 @@ def read_value(data: bytes, position: int) -> tuple[Value, int]:
         if found is None:
             if limit < len(data) and data.find(b"\nendobj", position, limit) < 0:
                 raise BoundError(f"byte {position}: an object is larger than {MAX_VALUE_BYTES:,} bytes")
-            raise FormError(f"byte {position}: no value in the one spelling begins here")
+            raise FormError(f"byte {position}: no value in canonical spelling begins here")
         position = found.end()
         kind = found.lastgroup
         value: Value
@@ -193,7 +193,7 @@ def read_value(data: bytes, position: int) -> tuple[Value, int]:
             value = int(found[0])
         elif kind in {"open", "begin"}:
             if len(stack) >= MAX_DEPTH:
-                raise DepthError(f"byte {position}: arrays and dictionaries lie too deep in one another")
+                raise DepthError(f"byte {position}: arrays and dictionaries are nested too deeply")
             stack.append([])
             opened.append(kind == "begin")
             continue
@@ -230,7 +230,7 @@ def _scalar(found: re.Match[bytes]) -> Value:
 def _dictionary(items: Sequence[Value], position: int) -> dict[str, Value]:
     keys, values = items[::2], items[1::2]
     if len(keys) != len(values) or not all(isinstance(key, Name) for key in keys):
-        raise FormError(f"byte {position}: a dictionary has something else than keys and values")
+        raise FormError(f"byte {position}: a dictionary has something other than keys and values")
     result: dict[str, Value] = {str(key): value for key, value in zip(keys, values, strict=True)}
     if len(result) != len(keys):
         raise FormError(f"byte {position}: a dictionary has a key twice")

@@ -1,13 +1,13 @@
-"""The third revision, and each that renews it: validation data, and a document timestamp over all before it.
+"""The third revision, and each renewal: validation data, and a document timestamp over everything before it.
 
-It changes the form dictionary (one field more), the array of the first audit page's annotations (one more), and, the
-first time, the catalogue, which then leads to the document security store; later the store itself. New are, numbered
+It changes the form dictionary (one more field), the array of the first audit page's annotations (one more), and, the
+first time, the catalogue, which then refers to the document security store; later the store itself. It adds, numbered
 from the file's size on: the store (the first time), the field, the timestamp, and a stream for each certificate,
-revocation list and OCSP response that the store did not have.
+revocation list and OCSP response that the store did not have yet.
 
 Invariants:
 
-* All of it but these streams' data, the room for the token and the token is built anew and compared.
+* All of it except these streams' data, the size of the room for the token and the token is rebuilt and compared.
 """
 
 import hashlib
@@ -22,19 +22,19 @@ from zegel.evidence.sealed_file.revisions import CATALOGUE, Base, Revision
 from zegel.evidence.sealed_file.syntax import BoundError, FormError, Name, Ref, Stream, Value, same
 
 TIMESTAMP_FIELD: Final = "ZegelTimestamp"
-"""Name of the first timestamp's field; a number is added to the later ones'."""
+"""Name of the first timestamp's field; later ones have a number after it."""
 MAX_VALIDATION: Final = 1_000
-"""Certificates, lists and responses of a file: some ten each time."""
+"""Maximum number of certificates, lists and responses of a file: each timestamp adds some ten."""
 
 MAX_VALIDATION_BYTES: Final = 64 * 2**20
-"""Bytes of them all: the largest revocation lists have 3 MB, and a renewal brings some."""
+"""Maximum size in bytes of them together: the largest revocation lists have 3 MB, and a renewal adds several."""
 
 _KINDS: Final = ("Certs", "CRLs", "OCSPs")
 
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """What a validator needs, DER each; every one once.
+    """What a validator needs, each in DER and without duplicates.
 
     Args:
         certificates: Certificates.
@@ -49,7 +49,7 @@ class Validation:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What further revisions change, as it is.
+    """The parts of a file that further revisions change.
 
     Args:
         catalogue: The catalogue.
@@ -57,9 +57,9 @@ class State:
         timestamps: How many document timestamps there are.
         fields: The form's fields.
         store: Number of the document security store; 0 while there is none.
-        held: What the store has: its streams' numbers, by kind.
-        known: SHA-256 of all data that the store has.
-        room: How many bytes more it may have.
+        held: The numbers of the store's streams, by kind.
+        known: SHA-256 of each item of the store.
+        room: How many more bytes the store may have.
     """
 
     catalogue: Mapping[str, Value]
@@ -74,11 +74,11 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Timestamp:
-    """A revision with a timestamp that was read.
+    """A revision with a timestamp, as read.
 
     Args:
         added: What it adds to the store.
-        gap: Where in the file the token's bytes stand.
+        gap: Where the token's bytes are in the file.
         contents: The token, with the zeros after it.
     """
 
@@ -88,7 +88,7 @@ class Timestamp:
 
 
 def first_state(catalogue: Mapping[str, Value], numbers: Numbers) -> State:
-    """What a timestamp finds in a file that was just sealed.
+    """The state of a file that has just been sealed.
 
     Args:
         catalogue: The second revision's catalogue.
@@ -98,12 +98,12 @@ def first_state(catalogue: Mapping[str, Value], numbers: Numbers) -> State:
 
 
 def write_timestamp(base: Base, state: State, added: Validation, room: int) -> Unsigned:
-    """Write a revision with a place for a timestamp.
+    """Write a revision with room for a timestamp.
 
     Args:
         base: What it builds upon.
         state: What it changes.
-        added: Validation data; what the store has already is left out.
+        added: Validation data; what the store already has is omitted.
         room: How many bytes the token may have.
 
     Raises:
@@ -124,10 +124,10 @@ def read_timestamp(before: Revision, revision: Revision, state: State) -> tuple[
         state: What it changes.
 
     Returns:
-        What is variable in it, and what the next one changes.
+        Its variable parts, and what the next one changes.
 
     Raises:
-        FormError: Something in it is not as the form says.
+        FormError: Something in it is not as the canonical form requires.
     """
     number = before.size + (0 if state.store else 1) + 1
     store = state.store or before.size
@@ -141,7 +141,7 @@ def read_timestamp(before: Revision, revision: Revision, state: State) -> tuple[
         raise FormError("the store of validation data has something twice")
     expected, signature, after = _built(before.size, state, lists)
     if list(expected) != list(revision.objects) or revision.info != before.info:
-        raise FormError("a timestamp's revision changes something else than it may")
+        raise FormError("a timestamp's revision changes something that it must not")
     gap = demand_ranges(revision, signature)
     contents = entries_of(revision.objects, signature)["Contents"]
     for each, value in expected.items():
@@ -163,7 +163,7 @@ def _mark(data: bytes) -> bytes:
 
 
 def _data(revision: Revision, number: int) -> bytes:
-    """What a stream of the store holds; its bytes are counted before they are copied."""
+    """The data of a stream of the store, counted before it is copied."""
     stream = revision.objects.get(number)
     if not isinstance(stream, Stream):
         raise FormError(f"object {number} holds no validation data")
@@ -171,14 +171,14 @@ def _data(revision: Revision, number: int) -> bytes:
 
 
 def _split(streams: Sequence[bytes], store: Mapping[str, Value], state: State, first: int) -> list[list[bytes]]:
-    """Which of the streams are certificates, which lists, which responses: the store's arrays say how many."""
+    """Split the streams into certificates, lists and responses; the store's arrays say how many there are of each."""
     lists: list[list[bytes]] = []
     place = 0
     for kind in _KINDS:
         named = store.get(kind, [])
         count = (len(named) if isinstance(named, list) else 0) - len(state.held.get(kind, ()))
         if count < 0 or place + count > len(streams):
-            raise FormError("the store of validation data names what is not there")
+            raise FormError("the store of validation data names something that is missing")
         lists.append(list(streams[place : place + count]))
         place += count
     if place != len(streams):
@@ -187,7 +187,7 @@ def _split(streams: Sequence[bytes], store: Mapping[str, Value], state: State, f
 
 
 def _built(size: int, state: State, lists: Sequence[Sequence[bytes]]) -> tuple[dict[int, Value], int, State]:
-    """The objects of a revision with a timestamp, which of them it is, and what the next one changes."""
+    """The objects of a revision with a timestamp, the timestamp's number, and what the next revision changes."""
     if sum(map(len, lists)) + len(state.known) > MAX_VALIDATION:
         raise BoundError(f"there are more than {MAX_VALIDATION:,} certificates, revocation lists and answers")
     if state.room < sum(len(each) for kind in lists for each in kind):

@@ -1,18 +1,19 @@
-"""Verifying a sealed PDF offline: with the file, the log's verifier key and the roots one trusts, and nothing else.
+"""Verifying a sealed PDF offline, with only the file, the log's verifier key and trusted root certificates.
 
-It needs the extra ``zegel[cli]`` (pyHanko); the rest of ``zegel`` does not import it.
+It needs the extra ``zegel[cli]`` (pyHanko), so the rest of ``zegel`` does not import it.
 
-A report is good only if all of this holds:
+A report is good only if all of these checks pass:
 
-* **structure**: every byte is where the one form of a sealed file has it (:mod:`zegel.evidence.sealed_file`);
+* **structure**: every byte is where the canonical form of a sealed file has it (:mod:`zegel.evidence.sealed_file`);
 * **document_timestamp**: the newest timestamp covers all of the file but itself, every byte of each timestamp is
-  accounted for, and each was valid at the time of the next, the newest still is (:mod:`.signatures`);
-* **seal**: a valid certification that permits no changes, by a certificate that leads to the roots for seals;
+  accounted for, each was valid at the time of the next, and the newest still is (:mod:`.signatures`);
+* **seal**: a valid certification signature that permits no changes, whose certificate leads to a root trusted for
+  seals;
 * **audit_trail**: the trail is whole, unedited and in a trusted log (:mod:`zegel.evidence.trail`);
-* **rendition**: the file begins with the bytes that every signer's event binds, and nothing was added to their pages
-  but stamps in boxes that the request named;
+* **rendition**: the file begins with the bytes that every signer's event commits to, and nothing was added to these
+  pages but stamps in boxes that the request named;
 * **seal_certificate**: the certificate that sealed is the one that the trail named before;
-* **detached_proof**, when given: the log knows this very file.
+* **detached_proof**, when given: this very file is in the log.
 """
 
 from zegel.evidence.verification._verify import OPENINGS_NAME, PROOF_NAME, TRAIL_NAME, load_certificates, verify_pdf

@@ -1,4 +1,4 @@
-"""The verification of a sealed file: which checks are made, in which order, and what they add up to."""
+"""The verification of a sealed file: which checks are made, in which order, and the report they result in."""
 
 import datetime as dt
 import hashlib
@@ -22,11 +22,12 @@ from zegel.evidence.verification.signatures import CLOCKS_APART, SealFacts, Sign
 from zegel.evidence.verification.store import StoreError
 
 TRAIL_NAME, PROOF_NAME, OPENINGS_NAME = (file.name for file in FILES)
-"""The evidence's names among the attachments of a sealed file."""
+"""The names of the evidence files attached to a sealed file."""
 
 LONG_WAIT: Final = dt.timedelta(hours=24)
-"""Between the trail's last event and the seal: sealing takes seconds, and waits for a timestamp authority that is away;
-beyond a day the report says so. Somebody who replaced the timestamps by later ones shows here."""
+"""Longest time between the trail's last event and the seal before the report warns. Sealing takes seconds, but waits
+while the timestamp authority is unavailable. A longer wait may also mean that somebody replaced the timestamps with
+later ones."""
 
 _T = TypeVar("_T")
 _KNOWN_FAILURES = (FormError, ContainerError, SealFormError, SignatureError, StoreError, PathError)
@@ -47,24 +48,24 @@ def verify_pdf(
     """Verify a sealed file, offline.
 
     Args:
-        pdf: The file, whatever it is.
+        pdf: The file; it may be anything.
         log_vkeys: Verifier keys (C2SP ``signed-note``) of the transparency logs that are trusted.
         trust_roots: Root certificates, PEM (one or more in each) or DER, that the seal may lead to.
-        detached_proof: The ``.tlog-proof`` that was handed out beside the file, if it is at hand. Without it the report
-            says what is not proved: that the log knows this very file.
-        now: When the verification takes place, with a time zone; the present if left out.
-        timestamp_roots: Root certificates that the timestamps may lead to; those of the seal where left out.
-        seal_pins: SHA-256 of certificates, in lower-case hex, one of which must have sealed; any where left out.
+        detached_proof: The ``.tlog-proof`` that came with the file, if available. Without it the report says what is
+            not proved: that this very file is in the log.
+        now: When the verification takes place, with a time zone; the present by default.
+        timestamp_roots: Root certificates that the timestamps may lead to; those for seals by default.
+        seal_pins: SHA-256 of certificates, in lower-case hex, one of which must have sealed; any by default.
         witness_vkeys: Verifier keys of the witnesses that are trusted.
-        witnesses_needed: How many of them must have cosigned the checkpoints that the evidence stands on.
+        witnesses_needed: How many of them must have cosigned the checkpoints in the evidence.
 
     Returns:
         A report. No content of ``pdf`` or ``detached_proof`` makes this raise.
 
     Raises:
-        ValueError: ``trust_roots`` or ``timestamp_roots`` holds something that is no certificate.
-        zegel.evidence.transparency.InvalidKey: ``log_vkeys`` or ``witness_vkeys`` holds something that is no verifier
-            key.
+        ValueError: ``trust_roots`` or ``timestamp_roots`` holds something that is not a certificate.
+        zegel.evidence.transparency.InvalidKey: ``log_vkeys`` or ``witness_vkeys`` holds something that is not a
+            verifier key.
     """
     roots = [certificate for data in trust_roots for certificate in load_certificates(data)]
     clocks = [certificate for data in timestamp_roots for certificate in load_certificates(data)]
@@ -86,7 +87,7 @@ def load_certificates(data: bytes) -> list[x509.Certificate]:
     """The certificates in PEM or DER data.
 
     Raises:
-        ValueError: There is none, or something else.
+        ValueError: There is none, or there is something else.
     """
     encodings = [der for _, _, der in pem.unarmor(data, multiple=True)] if pem.detect(data) else [data]
     certificates = [x509.Certificate.load(der, strict=True) for der in encodings]
@@ -99,7 +100,7 @@ def load_certificates(data: bytes) -> list[x509.Certificate]:
 
 @dataclass
 class _Verification:
-    """One verification under way: gathers checks, facts and warnings."""
+    """One verification in progress: collects checks, facts and warnings."""
 
     pdf: bytes
     logs: Sequence[VerifierKey]
@@ -125,7 +126,7 @@ class _Verification:
         return Report(tuple(self.checks), self.facts, tuple(self.warnings))
 
     def _check(self, name: str, make: Callable[[], _T], say: Callable[[_T], str]) -> _T | None:
-        """Make one check; whatever is raised in it is its failure."""
+        """Make one check; whatever it raises counts as its failure."""
         try:
             result = make()
             self.checks.append(Check(name, ok=True, detail=say(result)))
@@ -169,7 +170,7 @@ class _Verification:
             )
         if self.same_roots:
             self.warnings.append(
-                "No roots were named for timestamps, so those for seals hold for both (--timestamp-trust names others)."
+                "No roots were given for timestamps, so those for seals are used (--timestamp-trust gives others)."
             )
         return seal
 
@@ -217,14 +218,14 @@ class _Verification:
         return opened
 
     def _say_wait(self, seal: SealFacts | None) -> None:
-        """Tell how long after the trail's last event the seal was made, where that needs explaining."""
+        """Warn if the time between the trail's last event and the seal needs an explanation."""
         if seal is None or self.facts.last_event_at is None:
             return
         waited = seal.sealed_at - self.facts.last_event_at
         if waited > LONG_WAIT:
             self.warnings.append(
-                f"The seal's timestamp is {_span(waited)} later than the trail's last event. Sealing waits while no "
-                "timestamp is to be had; otherwise the timestamps were replaced by later ones."
+                f"The seal's timestamp is {_span(waited)} later than the trail's last event. Sealing waits while the "
+                "timestamp authority is unavailable; otherwise the timestamps were replaced by later ones."
             )
         elif waited < -CLOCKS_APART:
             self.warnings.append(
@@ -235,8 +236,8 @@ class _Verification:
     def _detached(self, opened: OpenedTrail | None) -> None:
         if self.detached_proof is None:
             self.warnings.append(
-                "No proof beside the file was given. What is not proved without it: that the log knows this very file. "
-                "Who holds the seal's key could have sealed the same trail twice."
+                "No detached proof was given, so it is not proved that this very file is in the log. "
+                "The holder of the seal's key could have sealed the same trail twice."
             )
             return
         report = evidence.check_detached(
@@ -251,12 +252,12 @@ class _Verification:
         )
         detail = _failures(report.failures)
         if report.ok and report.checkpoint is not None:
-            detail = f"The log {report.checkpoint.origin} knows this very file (entry {report.index})."
+            detail = f"This very file is in the log {report.checkpoint.origin} (entry {report.index})."
         self.checks.append(Check("detached_proof", ok=report.ok, detail=detail))
 
 
 def _check_rendition(file: SealedFile, opened: OpenedTrail) -> str:
-    """Demand that the file begins with what every signer was shown, and that only named boxes were drawn in."""
+    """Check that the file begins with what every signer was shown, and was drawn on only in named boxes."""
     shown = opened.rendition
     if shown is None:
         raise SignatureError("The trail names no rendition.")
@@ -275,12 +276,12 @@ def _check_rendition(file: SealedFile, opened: OpenedTrail) -> str:
 
 
 def _check_certificate(seal: SealFacts | None, opened: OpenedTrail) -> str:
-    """Demand that the certificate that sealed is the one that the trail named before."""
+    """Check that the sealing certificate is the one that the trail named in advance."""
     if seal is None:
-        raise SignatureError("The seal is not good, so it is not the one that the trail names.")
+        raise SignatureError("The seal is not valid, so its certificate cannot be compared with the trail's.")
     if seal.certificate_sha256 != opened.seal_certificate:
         raise SignatureError("The seal is not by the certificate that the trail names.")
-    return "The trail named the certificate that sealed before it did."
+    return "The trail named the sealing certificate before the file was sealed."
 
 
 def _event(leaf: evidence.LeafFields) -> Event:
@@ -302,7 +303,7 @@ def _when(moment: dt.datetime) -> str:
 
 
 def _span(length: dt.timedelta) -> str:
-    """A length of time in the largest unit that it has two of."""
+    """A length of time in the largest unit of which it has at least two."""
     seconds = length.total_seconds()
     for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
         if seconds >= 2 * size:

@@ -1,7 +1,7 @@
-"""The spellings that an algorithm's identifier may have where no signature covers it (RFC 5754, RFC 4055, RFC 8410).
+"""The encodings that an algorithm identifier may have where no signature covers it (RFC 5754, RFC 4055, RFC 8410).
 
-An ``AlgorithmIdentifier`` has room for parameters that libraries do not look at: whoever has bytes timestamped anew
-could keep anything there. So only those spellings are taken that the standards know.
+An ``AlgorithmIdentifier`` can hold parameters that libraries ignore, where anybody who has the file timestamped again
+could hide data. So only the encodings in the standards are accepted.
 """
 
 from typing import Final
@@ -14,10 +14,10 @@ DIGESTS: Final = {
     bytes.fromhex("0609608648016503040202"): "sha384",
     bytes.fromhex("0609608648016503040203"): "sha512",
 }
-"""The hashes that are taken, by their object identifiers in DER."""
+"""The accepted hashes, by their object identifiers in DER."""
 
 _RSA: Final = frozenset(bytes.fromhex("06092a864886f70d0101" + last) for last in ("01", "0b", "0c", "0d"))
-"""``rsaEncryption``, and RSA with each of the hashes: parameters are ``NULL``, or left out by some."""
+"""``rsaEncryption``, and RSA with each of the hashes: parameters are ``NULL``, and some implementations omit them."""
 _BARE: Final = frozenset(
     bytes.fromhex(identifier)
     for identifier in (
@@ -32,7 +32,7 @@ _BARE: Final = frozenset(
 _PSS: Final = bytes.fromhex("06092a864886f70d01010a")
 _MASK: Final = bytes.fromhex("06092a864886f70d010108")
 _MAX_SALT: Final = 64
-"""Bytes of an RSASSA-PSS salt: the longest hash."""
+"""Maximum size in bytes of an RSASSA-PSS salt: the length of the longest hash."""
 
 
 def digest_of(identifier: bytes) -> str | None:
@@ -42,10 +42,10 @@ def digest_of(identifier: bytes) -> str | None:
         identifier: An ``AlgorithmIdentifier``, DER.
 
     Returns:
-        ``sha256`` and the like; ``None`` for another one, or another spelling.
+        ``sha256`` and the like; ``None`` for another hash or another encoding.
 
     Raises:
-        DerError: It is no DER.
+        DerError: It is not DER.
     """
     content = read_only_element(identifier, SEQUENCE).content
     for spelled, name in DIGESTS.items():
@@ -55,13 +55,13 @@ def digest_of(identifier: bytes) -> str | None:
 
 
 def is_plain(identifier: bytes) -> bool:
-    """Whether the identifier of a signature's algorithm has one of the spellings that the standards know.
+    """Whether the identifier of a signature algorithm has one of the encodings in the standards.
 
     Args:
         identifier: An ``AlgorithmIdentifier``, DER.
 
     Raises:
-        DerError: It is no DER.
+        DerError: It is not DER.
     """
     content = read_only_element(identifier, SEQUENCE).content
     if content in _BARE or content.removesuffix(_NULL) in _RSA:
@@ -70,7 +70,7 @@ def is_plain(identifier: bytes) -> bool:
 
 
 def _is_pss(parameters: bytes) -> bool:
-    """Whether parameters of RSASSA-PSS are the hash, that hash for the mask, and the salt's length (RFC 4055, 3.1)."""
+    """Whether RSASSA-PSS parameters are a hash, the same hash for the mask, and the salt's length (RFC 4055, 3.1)."""
     try:
         fields = read_only_element(parameters, SEQUENCE).elements()
         (hashed,), (mask,), (salt,) = (field.elements() for field in fields)

@@ -1,20 +1,20 @@
 """The last document timestamp's container: the one part of a sealed file that no signature covers.
 
 A PDF signature does not cover its own ``/Contents``: the text between ``<`` and ``>`` holds the timestamp token and
-padding, and in the token there are fields that the authority does not sign either. Common validators let any of these
-bytes change. Here each of them is accounted for, so that a file with one changed byte is another file:
+padding, and the token has fields that the authority does not sign either. Common validators accept changes to these
+bytes. Here each of them is accounted for, so that no byte of the file can change unnoticed:
 
-* around and after the token: exactly ``<``, the token in upper-case hexadecimal, zeros, ``>`` (the spelling is
-  :mod:`zegel.evidence.sealed_file`'s to demand);
-* structure, tags and lengths: strict DER, with exactly the fields RFC 3161 needs, so neither revocation lists nor
-  unsigned attributes nor a second signer;
-* the ``TSTInfo``: by its hash in the signed attributes; these and the signature: by the signature;
-* the signer's identifier: as it stands in the signer's certificate;
-* certificates: each, byte for byte, one that the covered part of the file holds, or a trusted root;
-* the algorithm identifiers: in a spelling of :mod:`.algorithms`, and as they stand in an earlier token of the file.
-  Without one, only where the key leaves a single spelling: RSA's has two names that differ in one byte and verify the
-  same;
-* what whoever asks for a timestamp may choose and gets back (RFC 3161, 2.4.1): a nonce, which is short.
+* around and after the token: exactly ``<``, the token in upper-case hexadecimal, zeros, ``>``
+  (:mod:`zegel.evidence.sealed_file` checks the spelling);
+* structure, tags and lengths: strict DER, with exactly the fields RFC 3161 needs, so no revocation lists, no unsigned
+  attributes and no second signer;
+* the ``TSTInfo`` is fixed by its hash in the signed attributes; these, by the signature, which is checked;
+* the signer's identifier must be as in the signer's certificate;
+* each certificate must be, byte for byte, one that the covered part of the file holds, or a trusted root;
+* the algorithm identifiers must be in a spelling of :mod:`.algorithms`, and as in an earlier token of the file. Without
+  an earlier one, they are accepted only if the key allows a single spelling: RSA has two identifiers that differ in one
+  byte and verify the same;
+* the nonce, which the requester chooses and the authority returns (RFC 3161, 2.4.1), must be short.
 """
 
 import hashlib
@@ -52,16 +52,16 @@ _ECDSA = {
 
 
 MAX_NONCE_BYTES = 32
-"""Bytes of a nonce: clients take 8 to 20. The authority signs it, but whoever asks has chosen it."""
+"""Maximum size in bytes of a nonce: clients use 8 to 20. The authority signs it, but the requester chose it."""
 
 
 class ContainerError(ValueError):
-    """A byte of the container is not what it has to be; the message says in which part."""
+    """A byte of the container is not what it must be; the message says in which part."""
 
 
 @dataclass(frozen=True)
 class Covered:
-    """What the part of the file that the timestamp covers says about timestamps.
+    """What the part of the file that the timestamp covers fixes about the timestamp itself.
 
     Args:
         digest: The hash of the covered bytes, by the hash's name (``sha256``, ``sha384``, ``sha512``).
@@ -75,7 +75,7 @@ class Covered:
 
 
 def covered_digest(pdf: bytes, start: int, end: int, stop: int) -> Callable[[str], bytes]:
-    """The hash over a file up to ``stop``, without its bytes from ``start`` to ``end``; each hash computed once."""
+    """A function that hashes a file up to ``stop``, except the bytes from ``start`` to ``end``, once for each hash."""
     known: dict[str, bytes] = {}
 
     def digest(name: str) -> bytes:
@@ -91,13 +91,13 @@ def covered_digest(pdf: bytes, start: int, end: int, stop: int) -> Callable[[str
 
 
 def read_padded(contents: bytes) -> bytes:
-    """The DER structure with which ``/Contents`` begins, all else in which is zeros.
+    """The DER structure at the beginning of ``/Contents``, after which there must be only zeros.
 
     Args:
         contents: What the string holds.
 
     Raises:
-        ContainerError: It begins otherwise, or the padding is not all zeros.
+        ContainerError: It does not begin with DER, or the padding is not all zeros.
     """
     try:
         token = read_element(contents).encoding
@@ -115,13 +115,13 @@ def check_token(token: bytes, covered: Covered) -> x509.Certificate:
 
     Args:
         token: A DER ``ContentInfo``.
-        covered: What the token's bytes are held against.
+        covered: What the token's bytes are compared with.
 
     Returns:
         The signer's certificate.
 
     Raises:
-        ContainerError: Something in it is unaccounted for, or it is not a timestamp on these bytes.
+        ContainerError: A byte of it is unaccounted for, or it is not a timestamp on these bytes.
     """
     try:
         return _check_token(token, covered)
@@ -141,7 +141,7 @@ def _check_token(token: bytes, covered: Covered) -> x509.Certificate:
         signers.content, SEQUENCE
     ).children(INTEGER, SEQUENCE, SEQUENCE, CONTEXT_0, SEQUENCE, OCTET_STRING)
     _demand(signer.encoding == _VERSION_1, "has a signer of an unknown version")
-    _demand(digests.content == digest.encoding, "lists another digest than its signer's")
+    _demand(digests.content == digest.encoding, "lists a different digest algorithm than its signer's")
     certificate = _signer_certificate(certificates, identifier, covered)
     _check_algorithms(digest, mechanism, certificate, covered)
     _demand(len({a.encoding for a in attributes.elements()}) == len(attributes.elements()), "repeats an attribute")
@@ -157,7 +157,7 @@ def _demand(condition: bool, otherwise: str) -> None:
 def _check_info(encapsulated: Element, covered: Covered) -> bytes:
     """The ``TSTInfo``, whose imprint must be that of the covered bytes."""
     content_type, wrapped = encapsulated.children(OID, CONTEXT_0)
-    _demand(content_type.encoding == _TST_INFO, "is about something else than a time")
+    _demand(content_type.encoding == _TST_INFO, "does not contain a timestamp")
     info = read_only_element(wrapped.content, OCTET_STRING).content
     # version, policy, messageImprint: the rest is the authority's, and covered by its signature
     fields = read_only_element(info, SEQUENCE).elements()
@@ -165,9 +165,9 @@ def _check_info(encapsulated: Element, covered: Covered) -> bytes:
     algorithm, imprint = fields[2].children(SEQUENCE, OCTET_STRING)
     name = digest_of(algorithm.encoding)
     if name is None:
-        raise ContainerError("the timestamp's token uses a hash that is not SHA-2, or spells it in another way")
+        raise ContainerError("the timestamp's token uses a hash that is not SHA-2, or spells it unusually")
     nonces = [field for field in fields[4:] if field.tag == INTEGER]
-    _demand(all(len(nonce.content) <= MAX_NONCE_BYTES for nonce in nonces), "answers to a nonce that is too long")
+    _demand(all(len(nonce.content) <= MAX_NONCE_BYTES for nonce in nonces), "has a nonce that is too long")
     _demand(imprint.content == covered.digest(name), "is a timestamp on other bytes: the file was changed after it")
     return info
 
@@ -190,18 +190,16 @@ def _signer_certificate(certificates: Element, identifier: Element, covered: Cov
 def _check_algorithms(digest: Element, mechanism: Element, certificate: x509.Certificate, covered: Covered) -> None:
     name = digest_of(digest.encoding)
     if name is None:
-        raise ContainerError(
-            "the timestamp's token is signed over a hash that is not SHA-2, or spells it in another way"
-        )
-    _demand(is_plain(mechanism.encoding), "spells its algorithm as no standard does")
+        raise ContainerError("the timestamp's token is signed over a hash that is not SHA-2, or spells it unusually")
+    _demand(is_plain(mechanism.encoding), "spells its algorithm in no standard way")
     if (digest.encoding, mechanism.encoding) in covered.algorithms:
         return
     unique = certificate.public_key.algorithm == "ec" and mechanism.encoding == _ECDSA[name]
-    _demand(unique, "spells its algorithms in another way than the file's earlier timestamp")
+    _demand(unique, "spells its algorithms differently from the file's earlier timestamp")
 
 
 def _check_signature(token: bytes, info: bytes, digest_name: str, certificate: x509.Certificate) -> None:
-    """The signature itself, over the attributes; and the attributes' hash of the ``TSTInfo``."""
+    """Check the signature over the attributes, and the attributes' hash of the ``TSTInfo``."""
     try:
         signer_info = cms.ContentInfo.load(token, strict=True)["content"]["signer_infos"][0]
         tsp.TSTInfo.load(info, strict=True)

@@ -1,8 +1,8 @@
 """A reader of DER that accepts one encoding and no other (X.690, clauses 8 and 10).
 
-ASN.1 libraries are lenient where it matters here: they take BER lengths, trailing bytes and unknown fields. A
-structure read through this module has no byte that was not looked at: it is a tag or a length, which must be as they
-are, or it lies in the content of an element that the caller then compares with something.
+ASN.1 libraries are lenient where it matters here: they take BER lengths, trailing bytes and unknown fields. Every byte
+of a structure read through this module is checked: it is part of a tag or a length, which can have only one value, or
+of an element's content, which the caller then compares with something.
 """
 
 from typing import NamedTuple
@@ -13,7 +13,7 @@ _LONG_FORM, _HIGH_TAG, _MAX_LENGTH_BYTES = 0x80, 0x1F, 4
 
 
 class DerError(ValueError):
-    """Not DER, or not the structure it should be."""
+    """Not DER, or not the expected structure."""
 
 
 class Element(NamedTuple):
@@ -30,18 +30,18 @@ class Element(NamedTuple):
     encoding: bytes
 
     def children(self, *tags: int) -> list["Element"]:
-        """The elements in a constructed one: exactly these tags in this order.
+        """The elements of a constructed one, which must have exactly these tags in this order.
 
         Raises:
-            DerError: Others, fewer or more.
+            DerError: It has others, fewer or more.
         """
         found = self.elements()
         if tuple(child.tag for child in found) != tags:
-            raise DerError("the structure has other fields than it should")
+            raise DerError("the structure does not have the expected fields")
         return found
 
     def elements(self) -> list["Element"]:
-        """The elements in a constructed one, whatever they are.
+        """The elements of a constructed one, whatever they are.
 
         Raises:
             DerError: The content is not a whole number of elements.
@@ -55,7 +55,7 @@ class Element(NamedTuple):
 
 
 def read_element(data: bytes, position: int = 0) -> Element:
-    """Read the element that begins at ``position``; bytes after it are the caller's.
+    """Read the element that begins at ``position``; whether bytes may follow it is for the caller to check.
 
     Raises:
         DerError: A multi-byte tag, an indefinite, overlong or too long length, or data that ends too early.
@@ -80,19 +80,19 @@ def read_element(data: bytes, position: int = 0) -> Element:
 
 
 def read_only_element(data: bytes, tag: int) -> Element:
-    """Read an element that is all of ``data``.
+    """Read an element that makes up all of ``data``.
 
     Raises:
-        DerError: Another tag, or something follows.
+        DerError: It has another tag, or something follows.
     """
     element = read_element(data)
     if element.tag != tag or len(element.encoding) != len(data):
-        raise DerError("not one element of the kind that should be here")
+        raise DerError("not exactly one element of the expected kind")
     return element
 
 
 def encode(tag: int, content: bytes) -> bytes:
-    """An element of one-byte tag, its length as DER has it.
+    """Encode an element with a one-byte tag.
 
     Args:
         tag: The identifier octet.

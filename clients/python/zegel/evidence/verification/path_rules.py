@@ -1,4 +1,4 @@
-"""What a certificate in a path must be for, how strong it must be, and how much work may be spent on finding out."""
+"""The purpose and strength that a certificate in a path must have, and a bound on the work of checking it."""
 
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -9,27 +9,27 @@ from pyhanko_certvalidator.policy_decl import AlgorithmUsageConstraint, Algorith
 from pyhanko_certvalidator.sig_validate import DEFAULT_VALIDATION_CONTEXT, DefaultSignatureValidator
 
 Usage = Literal["seal", "timestamp"]
-"""What a certificate is to be for."""
+"""What a certificate may be used for."""
 
 MAX_SIGNATURES: Final = 256
-"""Signatures of certificates, lists and answers that are checked for one path. An honest one takes some ten, and one
-check a millisecond at most."""
+"""Maximum number of signatures of certificates, lists and OCSP responses that are checked for one path. A genuine path
+takes some ten, and one check a millisecond at most."""
 
 RSA_BITS: Final = (2048, 8192)
-"""Smallest and largest RSA key: below, it is broken; above, checking it takes more time than anybody's is worth."""
+"""Smallest and largest RSA key, in bits: a smaller one is breakable, a larger one takes too long to check."""
 
 MIN_CURVE_BITS: Final = 256
-"""Smallest elliptic curve (ETSI TS 119 312)."""
+"""Smallest elliptic curve, in bits (ETSI TS 119 312)."""
 
 HASHES: Final = frozenset({"sha256", "sha384", "sha512", "sha3_256", "sha3_384", "sha3_512"})
 SIGNATURES: Final = frozenset({"rsassa_pkcs1v15", "rsassa_pss", "ecdsa", "ed25519", "ed448"})
-"""What a certificate, a list or an answer may be signed with (ETSI TS 119 312); anything else is weak or unknown."""
+"""Algorithms that a certificate, a list or an OCSP response may be signed with (ETSI TS 119 312)."""
 
 NOT_A_SEAL: Final = frozenset({"time_stamping", "ocsp_signing", "server_auth", "code_signing"})
-"""Purposes of which none goes together with sealing documents."""
+"""Purposes that a certificate for sealing documents must not have."""
 
 MAX_NAME: Final = 80
-"""Characters of a name in a message: it comes from whoever made the certificate."""
+"""Maximum number of characters of a name in a message: the certificate may be anybody's."""
 
 
 class PathError(ValueError):
@@ -37,11 +37,11 @@ class PathError(ValueError):
 
 
 class TooMuchError(Exception):
-    """A bound on the work is reached. No ``ValueError``, which pyhanko-certvalidator would take for a bad list."""
+    """A bound on the work is reached. Not a ``ValueError``, which pyhanko-certvalidator would take for a bad list."""
 
 
 def name_of(certificate: x509.Certificate) -> str:
-    """Whose certificate it is, in a message: the common name or what else there is, printable and not too long.
+    """The holder of a certificate, for a message: the common name or another one, printable and not too long.
 
     Args:
         certificate: The certificate.
@@ -53,14 +53,14 @@ def name_of(certificate: x509.Certificate) -> str:
 
 
 def check_usage(certificate: x509.Certificate, usage: Usage) -> None:
-    """Demand that a signer's certificate is for what it was used for, and not a certification authority's.
+    """Check that a signer's certificate is for what it was used for, and is not a certification authority's.
 
-    A seal's has *content commitment* (ETSI EN 319 412-2, 4.3.2: type A, B or F), and no purpose that is another trade.
-    A timestamp's has one extended key usage, critical (RFC 3161, 2.3).
+    A seal's must have *content commitment* (ETSI EN 319 412-2, 4.3.2: type A, B or F) and no incompatible purpose.
+    A timestamp's must have time stamping as its only extended key usage, marked critical (RFC 3161, 2.3).
 
     Args:
         certificate: The signer's.
-        usage: What for.
+        usage: What it was used for.
 
     Raises:
         PathError: It is not.
@@ -86,10 +86,10 @@ def check_usage(certificate: x509.Certificate, usage: Usage) -> None:
 
 
 def check_issuer(certificate: x509.Certificate, usage: Usage) -> None:
-    """Demand that an authority between a root and a signer may certify for this, where it says what for.
+    """Check that an authority between a root and a signer may certify for this usage, if it names any.
 
-    RFC 5280 leaves open what purposes mean in an authority's certificate; root programmes (Mozilla's, Microsoft's) take
-    them for the only ones it may certify, and so do real authorities for time.
+    RFC 5280 leaves open what purposes mean in an authority's certificate; root programmes (Mozilla's, Microsoft's) and
+    real timestamp authorities take them for the only ones it may certify.
 
     Args:
         certificate: The authority's.
@@ -120,14 +120,14 @@ def _is_strong(key: keys.PublicKeyInfo) -> bool:
 
 
 class Algorithms(AlgorithmUsagePolicy):
-    """Which algorithms are good: the same at every moment, since what is weak now can be forged now with any date."""
+    """Accepted algorithms: the same at every moment, since what is weak now can be forged now with any date."""
 
     def digest_algorithm_allowed(
         self,
         algo: algos.DigestAlgorithm,
         moment: datetime | None,  # noqa: ARG002 - see above
     ) -> AlgorithmUsageConstraint:
-        """Whether a hash is good."""
+        """Whether a hash is accepted."""
         return AlgorithmUsageConstraint(algo["algorithm"].native in HASHES)
 
     def signature_algorithm_allowed(
@@ -136,7 +136,7 @@ class Algorithms(AlgorithmUsagePolicy):
         moment: datetime | None,  # noqa: ARG002 - see above
         public_key: keys.PublicKeyInfo | None,
     ) -> AlgorithmUsageConstraint:
-        """Whether a signature's algorithm, with its hash and key, is good."""
+        """Whether a signature algorithm, with its hash and key, is accepted."""
         try:
             name = algo.signature_algo
             good = name in SIGNATURES and (name in {"ed25519", "ed448"} or algo.hash_algo in HASHES)
@@ -146,9 +146,9 @@ class Algorithms(AlgorithmUsagePolicy):
 
 
 class Validator(DefaultSignatureValidator):
-    """Checks signatures: not with weak algorithms, and not too many.
+    """Checks signatures, and refuses weak algorithms and too many checks.
 
-    pyhanko-certvalidator asks its policy about the algorithms of certificates, but not of lists and answers.
+    pyhanko-certvalidator applies its policy to the algorithms of certificates, but not to those of lists and responses.
     """
 
     def __init__(self) -> None:
@@ -167,14 +167,14 @@ class Validator(DefaultSignatureValidator):
 
         Args:
             signature: The signature.
-            signed_data: What it is over.
-            public_key_info: By whose key.
-            signature_algorithm: How.
-            context: As pyhanko-certvalidator has it.
+            signed_data: The signed bytes.
+            public_key_info: The signer's public key.
+            signature_algorithm: The algorithm.
+            context: See pyhanko-certvalidator.
 
         Raises:
-            InvalidSignature: It is not valid, or of a weak algorithm.
-            TooMuchError: Too many were asked.
+            InvalidSignature: It is not valid, or its algorithm is weak.
+            TooMuchError: Too many checks were asked for.
         """
         if self._left == 0:
             raise TooMuchError
@@ -184,14 +184,14 @@ class Validator(DefaultSignatureValidator):
         super().validate_signature(signature, signed_data, public_key_info, signature_algorithm, context)
 
     def has_issued(self, issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
-        """Whether a certificate's signature is the issuer's, and its names do not contradict it.
+        """Whether a certificate's signature is the issuer's, and the names agree.
 
         Args:
             issuer: Who may have certified it.
             certificate: The certificate.
 
         Raises:
-            TooMuchError: Too many were asked.
+            TooMuchError: Too many checks were asked for.
         """
         if issuer.subject != certificate.issuer:
             return False

@@ -1,29 +1,30 @@
-"""Whether a certificate led to a trusted root at a moment in the past, and how long that can still be told.
+"""Whether a certificate led to a trusted root at a past moment, and until when that can still be established.
 
-The rules of certificate paths (RFC 5280, 6) and of revocation data are ``pyhanko-certvalidator``'s. What is ours is at
-which moment which of them is asked, what each certificate must be for, and that the work is bounded: everything that is
-read here but the roots comes out of a file that anybody may have made.
+The rules of certificate paths (RFC 5280, 6) and of revocation data are ``pyhanko-certvalidator``'s. This module decides
+which rule is applied for which moment and what purpose each certificate must have, and it bounds the work: everything
+read here except the roots comes from a file that anybody may have made.
 
-Which moments, after ETSI EN 319 102-1 (5.2.6, 5.6.2.1), for a file with a seal, a timestamp on it at ``Ts``, and
+The moments follow ETSI EN 319 102-1 (5.2.6, 5.6.2.1), for a file with a seal, a timestamp on the seal at ``Ts``, and
 document timestamps at ``T`` and later:
 
-* A signature was made while its certificate was good if it is proved to have existed then. So the *certificates* of the
-  seal's path are held against ``Ts`` (``at``), and those of a timestamp's path against the time of the next timestamp
-  over it. Nobody proves more about the newest timestamp: its path is held against its own time, and it holds for no
-  longer than the certificates in it live (:func:`still_alive`).
-* Revocation data must be *in force* when its own existence is proved: it is held against ``known_at``, the time of the
-  document timestamp that covers it (``T`` for the seal's). It may be younger than ``at``, and is then the better
-  evidence: who made it could know of a revocation before ``at`` that an older list cannot name. Data past its next
+* A signature counts as made while its certificate was valid if it is proved to have existed then. So the *certificates*
+  of the seal's path are checked at ``Ts`` (``at``), and those of a timestamp's path at the time of the next timestamp
+  over it. Nothing later vouches for the newest timestamp: its path is checked at its own time, and it is good only
+  until a certificate in that path expires (:func:`still_alive`).
+* Revocation data must be *in force* when its own existence is proved: it is checked at ``known_at``, the time of the
+  document timestamp that covers it (``T`` for the seal's). It may be newer than ``at``, and is then better evidence:
+  its issuer could know of a revocation before ``at`` that an older list cannot contain. Data that is past its next
   update at ``known_at`` proves nothing, however fresh it was at ``at``.
-* A revocation counts that is from ``at`` or before. One from between ``at`` and ``known_at`` does not undo what was
-  proved to exist before it. (An authority's in the path does: its lists are believed no more.)
-* Data from after the end of a certificate says nothing of it: an issuer may forget a revoked certificate once it has
-  expired (RFC 5280, 3.3).
-* The root is trusted because it was named, beyond its own dates, and nobody revokes it (RFC 5280, 6.1.1 (d)).
+* A revocation counts if it dates from ``at`` or before. One between ``at`` and ``known_at`` does not undo what was
+  proved to exist before it. (That of an authority in the path does: its lists are no longer believed.)
+* Data from after a certificate's expiry says nothing about it: an issuer may drop a revoked certificate from its lists
+  once it has expired (RFC 5280, 3.3).
+* The root is trusted because the caller named it, whatever its own dates, and is not checked for revocation (RFC 5280,
+  6.1.1 (d)).
 
-Stricter than the standards ask: one word of a revocation is enough, whatever other data says; a list comes from the
-issuer itself (no indirect ones); a signer's certificate has no second trade; an authority in between that names
-purposes names this one; a root's path length counts.
+Stricter than the standards ask: one report of a revocation is enough, whatever other data says; a revocation list must
+come from the issuer itself (no indirect lists); a signer's certificate must have no second purpose; an intermediate
+authority that restricts its purposes must include this one; a root's path length limit applies.
 """
 
 import logging
@@ -62,35 +63,36 @@ from zegel.evidence.verification.path_rules import (
 )
 
 CLOCK_SKEW: Final = timedelta(minutes=1)
-"""How far the clock of whoever makes revocation data may be ahead of the timestamp authority's: an answer that is asked
-for at the seal is as young as the timestamp over it."""
+"""How far the clock of an issuer of revocation data may be ahead of the timestamp authority's: an OCSP response
+requested while sealing is about as recent as the timestamp over it."""
 
 MAX_CERTIFICATES: Final = 64
-"""Certificates that are looked at. A file that was renewed ten times by ten authorities has some forty."""
+"""How many certificates are read at most. A file that was renewed ten times by ten authorities has some forty."""
 
 MAX_CERTIFICATE_BYTES: Final = 1 << 16
-"""Largest certificate that is looked at: real ones have 2 KB, with post-quantum keys 20."""
+"""Largest certificate that is read, in bytes: real ones have 2 KB, with post-quantum keys 20."""
 
 MAX_REVOCATION_ITEMS: Final = 64
-"""Revocation lists that are looked at, and OCSP answers."""
+"""How many revocation lists, and how many OCSP responses, are read at most."""
 
 MAX_REVOCATION_BYTES: Final = 8 << 20
-"""Size of either. The largest lists of public trust service providers have some 3 MB."""
+"""Largest of either, in bytes. The largest lists of public trust service providers have some 3 MB."""
 
 MAX_BETWEEN: Final = 6
-"""Authorities between a signer and its root: real paths have one or two, cross-certified ones three."""
+"""Maximum number of authorities between a signer and its root: real paths have one or two, cross-certified ones
+three."""
 
 MAX_PATHS: Final = 8
-"""Paths that are tried, where authorities are cross-certified."""
+"""How many paths are tried at most, where authorities are cross-certified."""
 
 _T = TypeVar("_T")
 
-logging.getLogger("pyhanko_certvalidator").addHandler(logging.NullHandler())  # what it warns of is said in the report
+logging.getLogger("pyhanko_certvalidator").addHandler(logging.NullHandler())  # its warnings are in the report instead
 
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """What is asked of each path: for what, at which moments, with which revocation data."""
+    """What a path is checked for: which usage, at which moments, with which revocation data."""
 
     usage: Usage
     at: datetime
@@ -111,24 +113,24 @@ def check_path(
     usage: Usage,
     known_at: datetime | None = None,
 ) -> ValidationPath:
-    """Demand that a certificate led to a trusted root, unrevoked, at a moment; see the module for the rules.
+    """Check that a certificate led to a trusted root, unrevoked, at a given moment; see the module for the rules.
 
     Args:
         certificate: The signer's.
         at: When its signature is proved to have existed, with a time zone.
         roots: Root certificates that are trusted for this usage.
-        others: Certificates that may stand in between, from wherever.
-        crls: Revocation lists, DER; one that cannot be read is passed over.
+        others: Certificates that may be intermediates, from any source.
+        crls: Revocation lists, DER; one that cannot be read is ignored.
         ocsps: OCSP responses, DER, likewise.
         usage: What the certificate has to be for.
-        known_at: When the revocation data is proved to have existed; ``at`` where left out or earlier.
+        known_at: When the revocation data is proved to have existed; ``at`` if omitted or earlier.
 
     Returns:
         The path, for :func:`still_alive`.
 
     Raises:
-        PathError: It did not, or that cannot be told within the limits. No content of the certificates, lists and
-            answers makes this raise anything else.
+        PathError: It did not, or that cannot be determined within the limits. No content of the certificates, lists and
+            responses makes this raise anything else.
     """
     try:
         check_usage(certificate, usage)
@@ -144,13 +146,13 @@ def check_path(
     except PathError:
         raise
     except TooMuchError as error:
-        raise PathError("There are more certificates in the file than an honest one holds.") from error
-    except Exception as error:  # parsers of hostile certificates raise anything
+        raise PathError("The file has more certificates than any genuine one.") from error
+    except Exception as error:  # parsers may raise anything on hostile certificates
         raise PathError("A certificate in the file, or its revocation data, cannot be read.") from error
 
 
 def end_of(path: ValidationPath) -> datetime:
-    """The last moment at which every certificate of a path but its root is alive.
+    """The last moment at which every certificate of a path except its root is valid.
 
     Args:
         path: What :func:`check_path` returned.
@@ -161,14 +163,14 @@ def end_of(path: ValidationPath) -> datetime:
 
 
 def still_alive(path: ValidationPath, now: datetime) -> None:
-    """Demand that no certificate of a path is past its end (RFC 5280, 4.1.2.5: the end is part of its life).
+    """Check that no certificate of a path has expired (RFC 5280, 4.1.2.5: the last moment is still valid).
 
     Args:
         path: What :func:`check_path` returned for the newest timestamp.
         now: The present, with a time zone.
 
     Raises:
-        PathError: One is, or none of this was made yet at that time.
+        PathError: One has, or is not valid yet at that time.
     """
     certificates = list(path.iter_certs(include_root=path.pkix_len == 0))
     for certificate in certificates:
@@ -187,7 +189,7 @@ def still_alive(path: ValidationPath, now: datetime) -> None:
 def _bounded(items: Iterable[bytes]) -> list[bytes]:
     found = list(dict.fromkeys(items))
     if len(found) > MAX_REVOCATION_ITEMS or sum(map(len, found)) > MAX_REVOCATION_BYTES:
-        raise PathError("There is more revocation data in the file than an honest one holds.")
+        raise PathError("The file has more revocation data than any genuine one.")
     return found
 
 
@@ -211,7 +213,7 @@ def _read_ocsp(data: bytes) -> asn1_ocsp.OCSPResponse | None:
 
 
 def _updates(response: asn1_ocsp.OCSPResponse) -> list[datetime]:
-    """From when the parts of an answer are; nothing where it is none."""
+    """The times of the parts of an OCSP response; empty if it is not one."""
     if response["response_status"].native != "successful":
         return []
     singles = response.basic_ocsp_response["tbs_response_data"]["responses"]
@@ -250,7 +252,7 @@ def _first_good(
             _check_certificates(path, question)
             _check_revocation(path, question)
         except PathError as error:
-            failure = failure if tried else error  # the first path is the one that its maker meant
+            failure = failure if tried else error  # the first path is the one the issuer meant
             if tried + 1 == MAX_PATHS:
                 break
         else:
@@ -283,7 +285,7 @@ def _anchor(root: x509.Certificate) -> CertTrustAnchor:
 
 
 def _check_certificates(path: ValidationPath, question: _Question) -> None:
-    """Demand that each certificate was alive at the moment and certified as the rules have it."""
+    """Check that each certificate was valid at that moment and was issued according to the rules."""
     certificates = list(path.iter_certs(include_root=path.pkix_len == 0))
     for certificate in certificates:
         if question.at < certificate.not_valid_before:
@@ -310,7 +312,7 @@ def _check_certificates(path: ValidationPath, question: _Question) -> None:
 
 
 def _check_revocation(path: ValidationPath, question: _Question) -> None:
-    """Demand revocation data, in force, about each certificate but the root, and that none was revoked in time."""
+    """Check that each certificate but the root has revocation data in force, and was not revoked by that moment."""
     certificates = list(path.iter_certs(include_root=False))
     if not certificates:
         return
@@ -347,10 +349,10 @@ _VERIFIERS: Final = (verify_ocsp_response, verify_crl)
 def _is_good(
     verify: Any, certificate: x509.Certificate, path: ValidationPath, context: ValidationContext, at: datetime
 ) -> bool:
-    """Whether answers, or lists, say that a certificate was not revoked by a moment; ``False`` where they say nothing.
+    """Whether responses, or lists, say that a certificate was not revoked by a moment; ``False`` if they say nothing.
 
     Raises:
-        PathError: They say that it was.
+        PathError: They say that it was revoked.
     """
     try:
         _run(verify(certificate, path, context))
@@ -369,7 +371,7 @@ def _when(moment: datetime) -> str:
 
 
 def _run(coroutine: Coroutine[Any, Any, _T]) -> _T:
-    """What a coroutine returns that waits for nothing: without a loop, so inside of one as well."""
+    """The result of a coroutine that never waits. It needs no event loop, so it works within a running one."""
     try:
         coroutine.send(None)
     except StopIteration as stop:

@@ -1,4 +1,4 @@
-"""What a verification found: each check by name, and the facts that hold if all of them do."""
+"""What a verification found: each check by name, and the facts that are proved if all checks pass."""
 
 import datetime as dt
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at.
+    """One check that was made.
 
     Args:
         name: Stable and short, for programs: ``structure``, ``document_timestamp``, ``seal``, ``audit_trail``,
@@ -23,13 +23,13 @@ class Check:
 
 @dataclass(frozen=True)
 class Document:
-    """A document of the signature request, by what its events say of it.
+    """A document of the signature request, as its events describe it.
 
     Args:
-        name: Its identifier, as the trail has it; no file name, which is personal data.
+        name: Its identifier in the trail. Not a file name, which is personal data.
         version: Which version of it.
         sha256: Hash of its bytes, lower-case hexadecimal.
-        content: ``original``, or ``rendition`` for what every signer was shown.
+        content: ``original``, or ``rendition`` for the form that every signer was shown.
         size: How many bytes it has.
     """
 
@@ -45,10 +45,10 @@ class Event:
     """One line of the audit trail.
 
     Args:
-        sequence: Its place in the trail, from 1.
+        sequence: Its number in the trail, from 1.
         type: A value of ``zegel.event.v1.EventType`` without its prefix, such as ``SIGNATURE_REQUEST_SIGNED``.
         time: When, by the server's clock.
-        actor: Pseudonym of who did it; empty where that was the server itself.
+        actor: Pseudonym of who did it; empty if it was the server itself.
         actor_kind: What the actor is, such as ``signer``.
     """
 
@@ -61,7 +61,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a valid file proves. Of a file that is not valid, nothing here may be relied upon.
+    """What a valid file proves. If the file is not valid, nothing here may be relied upon.
 
     Args:
         audit_id: Identifier of the signature request's trail.
@@ -72,8 +72,8 @@ class Facts:
         timestamped_at: The time in the last document timestamp.
         documents: The documents with their hashes.
         events: The audit trail in its order.
-        seal_certificate: SHA-256 of the certificate that sealed, lower-case hexadecimal: what a pin names.
-        rendition_length: With how many bytes of it the file begins that every signer was shown.
+        seal_certificate: SHA-256 of the sealing certificate in lower-case hexadecimal, as used for pinning.
+        rendition_length: How many bytes at the beginning of the file are what every signer was shown.
         last_event_at: The time of the trail's last event, by the server's clock.
     """
 
@@ -92,10 +92,10 @@ class Facts:
 
 @dataclass(frozen=True)
 class Report:
-    """The outcome: checks in the order they were made, facts, and what a reader should know besides.
+    """The outcome: checks in the order they were made, facts, and warnings.
 
-    Warnings do not make a file invalid: they tell what was not proved, or what needs an explanation. A check that could
-    not be made because an earlier one failed is absent; ``ok`` is then false in any case.
+    Warnings do not make a file invalid: they say what was not proved, or what needs an explanation. A check that could
+    not be made because an earlier one failed is absent; ``ok`` is false then.
     """
 
     checks: tuple[Check, ...]
@@ -104,12 +104,12 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether every check was made and holds."""
+        """Whether every check was made and passed."""
         return bool(self.checks) and all(check.ok for check in self.checks)
 
     @property
     def failures(self) -> tuple[Check, ...]:
-        """The checks that do not hold."""
+        """The checks that failed."""
         return tuple(check for check in self.checks if not check.ok)
 
     def as_dict(self) -> dict[str, Any]:

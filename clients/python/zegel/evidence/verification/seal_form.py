@@ -1,12 +1,12 @@
-"""The seal's container: a CMS signature in one structure, with one timestamp on it and nothing else that is not signed.
+"""The seal's container: a CMS signature of a fixed structure, with a timestamp on it and nothing else unsigned.
 
-The document timestamps cover these bytes, but anybody can have bytes timestamped that were changed before. So what the
-seal's own signature does not cover is held to one structure as well (RFC 5652, 5; ETSI EN 319 122-1):
+The document timestamps cover these bytes, but anybody can change them and have the result timestamped. So what the
+seal's own signature does not cover must have a fixed structure as well (RFC 5652, 5; ETSI EN 319 122-1):
 
 * signed data over detached data, one signer, certificates that the file's store has, no revocation lists;
 * the signed attributes name the content's hash and, by ESS (RFC 5035), the signer's certificate;
-* of unsigned attributes exactly one: a timestamp on the signature;
-* the algorithms' identifiers in a spelling of :mod:`.algorithms`, which leaves no room in them.
+* exactly one unsigned attribute: a timestamp on the signature;
+* algorithm identifiers in a spelling of :mod:`.algorithms`, so that nothing can be hidden in them.
 """
 
 import hashlib
@@ -41,7 +41,7 @@ _HASHES = frozenset({"sha256", "sha384", "sha512"})
 
 
 class SealFormError(ValueError):
-    """The seal's container is not in its one structure, or its signature is not valid; the message says how."""
+    """The seal's container does not have the fixed structure, or its signature is not valid; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class Seal:
     """A seal whose signature is valid.
 
     Args:
-        certificate: The signer's certificate, in which trust is not decided here.
-        signature: The signature's bytes, on which the timestamp is.
+        certificate: The signer's certificate; whether it is trusted is not decided here.
+        signature: The signature's bytes, which the timestamp is on.
         timestamp: The timestamp's token, DER.
     """
 
@@ -68,7 +68,7 @@ def read_seal(token: bytes, digest: Callable[[str], bytes], known: frozenset[byt
         known: Certificates, DER, that the file holds.
 
     Raises:
-        SealFormError: Something in it is not as it has to be.
+        SealFormError: Something in it is not as it must be.
     """
     try:
         return _read(token, digest, known)
@@ -77,7 +77,7 @@ def read_seal(token: bytes, digest: Callable[[str], bytes], known: frozenset[byt
     except (SignatureValidationError, CMSStructuralError, InvalidSignature, ValueError, TypeError, KeyError) as error:
         if isinstance(error, SealFormError):
             raise
-        raise SealFormError("the seal is no signature that can be checked") from error
+        raise SealFormError("the seal is not a signature that can be checked") from error
 
 
 def _read(token: bytes, digest: Callable[[str], bytes], known: frozenset[bytes]) -> Seal:
@@ -86,15 +86,15 @@ def _read(token: bytes, digest: Callable[[str], bytes], known: frozenset[bytes])
     version, digests, encapsulated, certificates, signers = read_only_element(wrapped.content, SEQUENCE).children(
         INTEGER, SET, SEQUENCE, CONTEXT_0, SET
     )
-    _demand(version.encoding == _VERSION_1 and encapsulated.content == _DATA, "is about something else than the file")
+    _demand(version.encoding == _VERSION_1 and encapsulated.content == _DATA, "is not a signature on the file")
     signer = read_only_element(signers.content, SEQUENCE)
     own_version, identifier, algorithm, _attributes, mechanism, signature, unsigned = signer.children(
         INTEGER, SEQUENCE, SEQUENCE, CONTEXT_0, SEQUENCE, OCTET_STRING, CONTEXT_1
     )
     _demand(own_version.encoding == _VERSION_1, "has a signer of an unknown version")
-    _demand(digests.content == algorithm.encoding, "lists another digest than its signer's")
+    _demand(digests.content == algorithm.encoding, "lists a different digest algorithm than its signer's")
     plain = digest_of(algorithm.encoding) is not None and is_plain(mechanism.encoding)
-    _demand(plain, "spells its algorithms as no standard does, or they are not SHA-2")
+    _demand(plain, "spells its algorithms in no standard way, or they are not SHA-2")
     certificate = _signer_certificate(certificates, identifier, known)
     _check_signature(token, digest, certificate)
     return Seal(certificate, signature.content, _timestamp(unsigned))
@@ -108,7 +108,7 @@ def _demand(condition: bool, otherwise: str) -> None:
 def _timestamp(unsigned: Element) -> bytes:
     """The token of the one unsigned attribute."""
     kind, values = read_only_element(unsigned.content, SEQUENCE).children(OID, SET)
-    _demand(kind.encoding == _TIMESTAMP, "carries something unsigned that is no timestamp on it")
+    _demand(kind.encoding == _TIMESTAMP, "has an unsigned attribute that is not a timestamp on it")
     return read_only_element(values.content, SEQUENCE).encoding
 
 

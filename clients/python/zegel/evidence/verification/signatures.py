@@ -1,11 +1,11 @@
-"""The signatures of a sealed file: its seal and its timestamps, each held against the bytes and the moment it is about.
+"""The signatures of a sealed file: its seal and its timestamps, each checked against its bytes and at its time.
 
-Where they stand was settled before, by :mod:`zegel.evidence.sealed_file`: here is what they say. Everything is offline:
-certificates and revocation data come from the file, trust from the caller's roots.
+:mod:`zegel.evidence.sealed_file` has already checked where they are in the file; this module checks the signatures
+themselves. Everything is offline: certificates and revocation data come from the file, trust from the caller's roots.
 
 In time, oldest first: the timestamp on the seal (``Ts``), the document timestamp (``T1``), renewals (``T2`` to ``Tn``).
-Each is valid if its path was at the time of the next; the newest holds for as long as its certificates live. The rules
-of paths and revocation data are in :mod:`zegel.evidence.verification.paths`.
+Each is valid if its certificate path was valid at the time of the next; the newest is good until its certificates
+expire. The rules of paths and revocation data are in :mod:`zegel.evidence.verification.paths`.
 """
 
 import datetime as dt
@@ -42,7 +42,7 @@ class SignatureError(ValueError):
 
 @dataclass(frozen=True)
 class SealFacts:
-    """What the seal says once it is validated: by whom and when, by whose clock."""
+    """What the validated seal says: who sealed, and when by the timestamp authority's clock."""
 
     sealed_by: str
     sealed_at: dt.datetime
@@ -51,7 +51,7 @@ class SealFacts:
 
 @dataclass(frozen=True)
 class TimestampFacts:
-    """What the newest document timestamp says: who gave the time, and which."""
+    """What the newest document timestamp says: which authority, and what time."""
 
     timestamped_by: str
     timestamped_at: dt.datetime
@@ -59,7 +59,7 @@ class TimestampFacts:
 
 @dataclass(frozen=True)
 class _Token:
-    """A timestamp, its signature checked: whose, and when."""
+    """A timestamp whose signature was checked: who made it, and when."""
 
     certificate: x509.Certificate
     time: dt.datetime
@@ -70,9 +70,9 @@ class Signatures:
     """The signatures of one sealed file.
 
     Args:
-        file: The file, in its one form.
-        seal_roots: Roots that the seal may lead to.
-        timestamp_roots: Roots that the timestamps may lead to.
+        file: The file, as read.
+        seal_roots: Root certificates trusted for the seal.
+        timestamp_roots: Root certificates trusted for timestamps.
     """
 
     def __init__(
@@ -89,15 +89,15 @@ class Signatures:
         self._seal_path: ValidationPath | None = None
 
     def check_timestamps(self, now: dt.datetime | None) -> TimestampFacts:
-        """Account for every byte of each timestamp, and validate them in their order.
+        """Account for every byte of each timestamp, and validate them in order.
 
         Args:
-            now: The moment that the newest has to be alive at; ``None`` for that of the newest itself.
+            now: When the newest must still be valid; ``None`` for its own time.
 
         Raises:
-            ContainerError: A byte of one is not what it has to be.
+            ContainerError: A byte of one is not what it must be.
             PathError: One does not lead to a trusted root.
-            SignatureError: They are not in their order, or the newest is not of this time.
+            SignatureError: They are not in the order of their times, or the newest is from the future.
             StoreError: The file holds validation data that validates nothing in it.
         """
         tokens = self._all_tokens()
@@ -119,19 +119,19 @@ class Signatures:
         """Validate the seal.
 
         Args:
-            pins: SHA-256 of the certificates, in lower-case hex, one of which must have sealed; none for any.
+            pins: SHA-256 of certificates, in lower-case hex, one of which must have sealed; empty to accept any.
 
         Raises:
-            SealFormError: It is not in its one structure, or its signature is not valid.
+            SealFormError: It does not have the fixed structure, or its signature is not valid.
             PathError: Its certificate does not lead to a trusted root, or did not when it sealed.
-            SignatureError: It is by none of the pinned certificates.
+            SignatureError: It was made with none of the pinned certificates.
         """
         seal = self._seal()
         on_seal = self._all_tokens()[0]
         self._path_of_seal()
         digest = seal.certificate.sha256.hex()
         if pins and digest not in pins:
-            raise SignatureError("The seal is by another certificate than those that were pinned.")
+            raise SignatureError("The seal was made with a certificate that was not pinned.")
         return SealFacts(subject(seal.certificate), on_seal.time, digest)
 
     def _path_of_seal(self) -> ValidationPath:
@@ -154,21 +154,21 @@ class Signatures:
         try:
             seal = self._path_of_seal()
         except PathError:
-            return  # the seal is refused by its own check, which names the reason
+            return  # the seal's own check refuses it and gives the reason
         used = [each for path in (*paths, seal) for each in path.iter_certs(include_root=True)]
         roots = (*self._seal_roots, *self._timestamp_roots)
         check_store([stamp.added for stamp in self._file.timestamps], used, roots)
 
     @cached_property
     def _others(self) -> list[x509.Certificate]:
-        """The certificates that the file holds, each read once however often it is looked at."""
+        """The certificates that the file holds, parsed once."""
         try:
             return [x509.Certificate.load(each, strict=True) for each in self._held]
         except ValueError as error:
-            raise StoreError("In the file's validation data a certificate is none.") from error
+            raise StoreError("Something in the file's validation data is not a certificate.") from error
 
     def _check(self, token: _Token, at: dt.datetime, place: int) -> ValidationPath:
-        """A timestamp's path at a moment, with what the file held then; ``place`` counts the one on the seal as 0."""
+        """Check a timestamp's path at a moment, with what the file held then; ``place`` 0 is the one on the seal."""
         held = [stamp.added for stamp in self._file.timestamps[: place + 1]]
         return check_path(
             token.certificate,
@@ -202,7 +202,7 @@ class Signatures:
     def _token(self, token: bytes, digest: Callable[[str], bytes], earlier: Sequence[_Token]) -> _Token:
         signed_data = cms.ContentInfo.load(token)["content"]
         known = self._known.union(*(certificates_of(each.signed_data) for each in earlier))
-        # What no later timestamp covers has to spell its algorithms as an earlier one did; the first is covered.
+        # A token that no later timestamp covers must spell its algorithms as an earlier one did; the first is covered.
         spelled = [each.signed_data for each in earlier] or [signed_data]
         algorithms = frozenset(pair for each in spelled for pair in algorithms_of(each))
         certificate = check_token(token, Covered(digest, known, algorithms))
@@ -215,7 +215,7 @@ def _digest_of(signature: bytes) -> Callable[[str], bytes]:
 
 
 def subject(certificate: x509.Certificate) -> str:
-    """Whose certificate it is, in words: the common name, and the organisation where that does not say it already.
+    """The holder of a certificate, for a person to read: the common name, and the organisation unless that includes it.
 
     Args:
         certificate: The certificate.

@@ -1,15 +1,15 @@
-"""The validation data of a sealed file, which anybody may make anew with a new timestamp: nothing else can hide in it.
+"""The validation data of a sealed file. Anybody can replace it along with a new timestamp, so it must hide nothing.
 
-A timestamp's revision has streams with certificates, revocation lists and OCSP answers, and no signature of ours says
-which. So each has to be one that the signatures of this file were validated with, or could have been:
+A timestamp's revision has streams with certificates, revocation lists and OCSP answers, and Zegel's seal does not fix
+them. So each must be one that the signatures of this file were, or could have been, validated with:
 
-* a certificate lies on a path that was used, or is a root that the verifier trusts, or signed itself and issued one
-  that does (a root above the trusted one), or answers for revocation (``id-kp-OCSPSigning``) by an authority on such a
+* a certificate is on a path that was used, or is a root that the verifier trusts, or is self-signed and issued one on
+  such a path (a root above the trusted one), or signs OCSP responses (``id-kp-OCSPSigning``) for an authority on such a
   path;
-* a revocation list, or an answer, is signed by one of these.
+* a revocation list, or an OCSP response, is signed by one of these.
 
-What a signature in them does not cover leaves no room: DER, each length as it must be, the algorithm's identifier in a
-spelling of :mod:`.algorithms` and, where it stands twice, the same twice.
+The parts of them that no signature covers cannot hide data either: they are strict DER, and the algorithm identifier is
+in a spelling of :mod:`.algorithms` and, where it occurs twice, the same both times.
 """
 
 from collections.abc import Iterable, Sequence
@@ -36,32 +36,32 @@ _BIT_STRING: Final = 0x03
 _SUCCESSFUL: Final = bytes.fromhex("0a0100")
 _BASIC: Final = bytes.fromhex("06092b0601050507300101")
 _MAX_ANSWER_CERTIFICATES: Final = 4
-"""Certificates in an OCSP answer: its signer's, and its issuer's."""
+"""Maximum number of certificates in an OCSP response: its signer's, and that one's issuer's."""
 
 
 class StoreError(ValueError):
-    """Something in the store of validation data is not what validates this file; the message says what."""
+    """The store holds something that does not serve to validate this file; the message says what."""
 
 
 def check_store(
     held: Sequence[Validation], used: Iterable[x509.Certificate], roots: Iterable[x509.Certificate] = ()
 ) -> None:
-    """Demand that the validation data of a file is that of its signatures.
+    """Check that the validation data of a file belongs to its signatures.
 
     Args:
         held: What each timestamp's revision adds.
-        used: The certificates of the paths of its signatures, roots and all.
-        roots: Roots that the verifier trusts, used or not: whoever seals may keep all of its roots in each file.
+        used: The certificates of the paths of its signatures, roots included.
+        roots: Roots that the verifier trusts, used or not: a sealing server may put all of its roots into each file.
 
     Raises:
-        StoreError: Something in it is not.
+        StoreError: Something in it does not.
     """
     try:
         _check(held, {each.dump(): each for each in used}, {each.dump(): each for each in roots})
     except DerError as error:
         raise StoreError(f"The file's validation data is not DER: {error}.") from error
     except TooMuchError as error:
-        raise StoreError("There is more validation data in the file than an honest one holds.") from error
+        raise StoreError("The file has more validation data than any genuine one.") from error
     except StoreError:
         raise
     except (ValueError, TypeError, KeyError) as error:
@@ -75,17 +75,17 @@ def _check(
     good = {**used, **roots}
     certificates = list(dict.fromkeys(each for added in held for each in added.certificates))
     for data in certificates:
-        _demand(_is_tight(data), "a certificate is spelled so that something could be kept in it")
+        _demand(_is_tight(data), "a certificate is spelled so that something could be hidden in it")
         found = x509.Certificate.load(data)
         if data not in good and _is_root_of(found, used.values(), validator):
             good[data] = found
     for data in certificates:
         if data not in good:
             found = x509.Certificate.load(data)
-            _demand(_answers_for(found, good.values(), validator), "a certificate leads to none of its signatures")
+            _demand(_answers_for(found, good.values(), validator), "a certificate belongs to none of its signatures")
             good[data] = found
     for added in held:
-        validator = Validator()  # what may be spent on each revision
+        validator = Validator()  # bounds the work on each revision
         for data in added.crls:
             _check_list(data, good.values(), validator)
         for data in added.ocsps:
@@ -98,7 +98,7 @@ def _demand(condition: bool, otherwise: str) -> None:
 
 
 def _is_tight(data: bytes) -> bool:
-    """Whether a signed structure (RFC 5280, 4.1 and 5.1) names its algorithm twice alike, and is signed."""
+    """Whether a signed structure (RFC 5280, 4.1 and 5.1) names the same algorithm both times, and has a signature."""
     body, algorithm, signature = read_only_element(data, SEQUENCE).children(SEQUENCE, SEQUENCE, _BIT_STRING)
     inner = [part for part in body.elements()[:3] if part.tag == SEQUENCE]
     return bool(inner) and inner[0].encoding == algorithm.encoding and _is_signature(algorithm, signature)
@@ -109,7 +109,7 @@ def _is_signature(algorithm: Element, signature: Element) -> bool:
 
 
 def _is_root_of(found: x509.Certificate, used: Iterable[x509.Certificate], validator: Validator) -> bool:
-    """Whether a certificate signed itself and issued one that was used: nobody else can make one with its key."""
+    """Whether a certificate is self-signed and issued one that was used; only the holder of its key could make it."""
     if found.subject != found.issuer or not validator.has_issued(found, found):
         return False
     return any(validator.has_issued(found, each) for each in used)
@@ -123,11 +123,11 @@ def _answers_for(found: x509.Certificate, good: Iterable[x509.Certificate], vali
 
 
 def _check_list(data: bytes, good: Iterable[x509.Certificate], validator: Validator) -> None:
-    _demand(_is_tight(data), "a revocation list is spelled so that something could be kept in it")
+    _demand(_is_tight(data), "a revocation list is spelled so that something could be hidden in it")
     found = asn1_crl.CertificateList.load(data)
     signers = [each for each in good if each.ca and each.subject == found.issuer]
     body = found["tbs_cert_list"].dump()
-    _demand(_is_signed(found, body, signers, validator), "a revocation list is by nobody who certified here")
+    _demand(_is_signed(found, body, signers, validator), "a revocation list is by no authority of its signatures")
 
 
 def _check_answer(data: bytes, good: Iterable[x509.Certificate], validator: Validator) -> None:
@@ -140,23 +140,26 @@ def _check_answer(data: bytes, good: Iterable[x509.Certificate], validator: Vali
         and kind.encoding == _BASIC
         and shape in ([SEQUENCE, SEQUENCE, _BIT_STRING], [SEQUENCE, SEQUENCE, _BIT_STRING, CONTEXT_0])
         and _is_signature(parts[1], parts[2]),
-        "an answer about a certificate is spelled so that something could be kept in it",
+        "an OCSP response is spelled so that something could be hidden in it",
     )
     signers = list(good)
     own = read_only_element(parts[3].content, SEQUENCE).elements() if len(parts) > 3 else []  # noqa: PLR2004 - see above
-    _demand(len(own) <= _MAX_ANSWER_CERTIFICATES, "an answer about a certificate has too many certificates")
-    _demand(len({each.encoding for each in own}) == len(own), "an answer repeats a certificate")
+    _demand(len(own) <= _MAX_ANSWER_CERTIFICATES, "an OCSP response has too many certificates")
+    _demand(len({each.encoding for each in own}) == len(own), "an OCSP response repeats a certificate")
     known = {each.dump() for each in signers}
     for each in own:
         if each.encoding not in known:
-            _demand(each.tag == SEQUENCE and _is_tight(each.encoding), "an answer holds a certificate that is none")
+            _demand(
+                each.tag == SEQUENCE and _is_tight(each.encoding),
+                "an OCSP response holds something that is not a certificate",
+            )
             found = x509.Certificate.load(each.encoding)
-            _demand(_answers_for(found, signers, validator), "an answer holds a certificate that leads nowhere")
+            _demand(_answers_for(found, signers, validator), "an OCSP response holds a certificate without a use")
             signers.append(found)
     basic = asn1_ocsp.OCSPResponse.load(data).basic_ocsp_response
     said = basic["tbs_response_data"]
     named = [each for each in signers if _is_named(each, said["responder_id"])]
-    _demand(_is_signed(basic, said.dump(), named, validator), "an answer is by nobody who may give it")
+    _demand(_is_signed(basic, said.dump(), named, validator), "an OCSP response is signed by nobody who may sign it")
 
 
 def _is_named(signer: x509.Certificate, responder: asn1_ocsp.ResponderId) -> bool:
@@ -166,7 +169,7 @@ def _is_named(signer: x509.Certificate, responder: asn1_ocsp.ResponderId) -> boo
 
 
 def _is_signed(found: Any, body: bytes, signers: Iterable[x509.Certificate], validator: Validator) -> bool:
-    """Whether one of the signers signed the body of what asn1crypto found."""
+    """Whether one of the signers signed the body of a structure that asn1crypto parsed."""
     for signer in signers:
         try:
             validator.validate_signature(

@@ -162,7 +162,7 @@ def test_a_larger_stamp_has_a_larger_box_which_the_request_must_have_named() -> 
 
 
 def test_a_stamp_has_a_box_of_some_size_on_a_page_that_exists() -> None:
-    with pytest.raises(FormError, match="does not end at its box"):
+    with pytest.raises(FormError, match="is not clipped to its box"):
         read(make_completed(make_rendition(), {1: [Box(1, 0, 0, 0, 5)]}))
     with pytest.raises(FormError, match="does not exist"):
         make_completed(make_rendition(), {2: [Box(2, 0, 0, 5, 5)]})

@@ -87,7 +87,7 @@ def test_only_a_dictionary_can_be_a_signature() -> None:
     pdf = make_small()
     last = read_revisions(pdf)[-1]
     objects: dict[int, Value] = {1: []}
-    with pytest.raises(FormError, match="no dictionary"):
+    with pytest.raises(FormError, match="not a dictionary"):
         place_signature(read_base(pdf, last), objects, 1, 10, size=last.size, info=last.info)
 
 

@@ -131,7 +131,7 @@ def test_a_renewal_that_changes_another_object_is_refused(world: World) -> None:
     for number in {CATALOGUE, 2, 3, 4, 5, numbers.field, numbers.seal, numbers.info, numbers.first_audit_page}:
         for value in (changed, Stream({}, b"0 g 0 0 500 500 re f"), None):
             pdf = world.forger.appended(world.sealed.pdf, lambda objects, n=number, v=value: objects.update({n: v}))  # type: ignore[misc]
-            refuses(world, pdf, "structure", "changes something else than it may")
+            refuses(world, pdf, "structure", "changes something that it must not")
 
 
 def test_the_title_cannot_be_changed_with_another_information_dictionary(world: World) -> None:
@@ -171,7 +171,7 @@ def test_a_second_body_is_refused(world: World) -> None:
     revisions = read_revisions(other)
     moved = dict(revisions[0].objects.items())
     pdf = world.forger.appended(world.sealed.pdf, lambda objects: objects.update(moved))
-    refuses(world, pdf, "structure", "changes something else than it may")
+    refuses(world, pdf, "structure", "changes something that it must not")
 
 
 # --------------------------------------------------------------------------------------------- what is in the store
@@ -180,8 +180,8 @@ def test_a_second_body_is_refused(world: World) -> None:
 def test_the_store_holds_nothing_but_what_validates_this_file(world: World) -> None:
     authority = world.authority
     for added, said in (
-        (Validation((b"a letter that nobody sealed",)), "a certificate is none"),
-        (Validation((authority.tls.chain[0],)), "a certificate leads to none of its signatures"),
+        (Validation((b"a letter that nobody sealed",)), "is not a certificate"),
+        (Validation((authority.tls.chain[0],)), "a certificate belongs to none of its signatures"),
         (Validation((), (b"a letter that nobody sealed",)), "not DER"),
         (Validation((), (), (b"a letter that nobody sealed",)), "not DER"),
     ):

@@ -76,7 +76,7 @@ def test_without_the_detached_proof_it_is_valid_and_says_what_is_not_proved(seal
     report = check(sealed)
     assert report.ok
     assert [c.name for c in report.checks] == CHECKS[:-1]
-    assert "the log knows this very file" in " ".join(report.warnings)
+    assert "that this very file is in the log" in " ".join(report.warnings)
 
 
 async def test_it_verifies_inside_an_event_loop(sealed: Sealed) -> None:
