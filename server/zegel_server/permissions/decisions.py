@@ -111,8 +111,21 @@ class Decisions:
                 self._taken[key] = taken
         return taken
 
+    def within_reach(self, role: str) -> tuple[Role, ...]:
+        """The role and all roles that it inherits from: only their rules can match.
+
+        Args:
+            role: Name of the role.
+        """
+        if role in BUILT_IN and self._tenant != EVERYWHERE:
+            return built_in_decisions().within_reach(role)
+        reached = self._within_reach.get(role)
+        if reached is None:
+            reached = self._within_reach[role] = tuple(self._policy.with_parents(role))
+        return reached
+
     def _decide(self, role: str, permission: str) -> Scope:
-        reached = self._reached(role)
+        reached = self.within_reach(role)
         named = {scope for each in reached for scope in each.scopes_of(permission)}
         if not named:
             return Scope.NONE
@@ -122,13 +135,6 @@ class Decisions:
             if enforcer.enforce(role, self._tenant, permission, scope.name):
                 held |= scope
         return held
-
-    def _reached(self, role: str) -> tuple[Role, ...]:
-        """The role and all roles that it inherits from: only their rules can match."""
-        reached = self._within_reach.get(role)
-        if reached is None:
-            reached = self._within_reach[role] = tuple(self._policy.with_parents(role))
-        return reached
 
     def held(self, roles: Iterable[str], permissions: Iterable[str]) -> Mapping[str, Scope]:
         """The permissions that some roles hold together.
@@ -140,31 +146,30 @@ class Decisions:
         Returns:
             Scopes by permission; permissions not held are left out.
         """
-        names = list(roles)
-        together = {}
-        for permission in permissions:
-            scope = Scope.NONE
-            for name in names:
-                scope |= self.scopes(name, permission)
-            if scope:
-                together[permission] = scope
-        return together
+        decide = PrincipalDecisions(self, tuple(roles))
+        return {permission: scope for permission in permissions if (scope := decide(permission))}
 
 
 class PrincipalDecisions:
     """The decisions for one set of roles on one snapshot: the ``decide`` of a ``Caller``.
+
+    What the rules within reach of the roles name is collected once. Casbin then decides for as many roles as it takes
+    to grant every scope that is named: one to three as a rule, however many roles there are, and none for a permission
+    that nothing names.
 
     Args:
         decisions: The snapshot.
         roles: The roles that have not ended.
     """
 
-    __slots__ = ("_decisions", "_roles", "_together")
+    __slots__ = ("_decisions", "_granted", "_reach", "_roles", "_together")
 
     def __init__(self, decisions: Decisions, roles: tuple[str, ...]) -> None:
         self._decisions = decisions
         self._roles = roles
         self._together: dict[str, Scope] = {}
+        self._reach: tuple[Role, ...] = ()
+        self._granted: frozenset[str] | None = None
 
     def __call__(self, permission: str) -> Scope:
         """The scopes in which the roles together hold a permission.
@@ -174,12 +179,34 @@ class PrincipalDecisions:
         """
         together = self._together.get(permission)
         if together is None:
-            together = Scope.NONE
-            for role in self._roles:
-                together |= self._decisions.scopes(role, permission)
+            together = self._decide(permission)
             if together:
                 self._together[permission] = together
         return together
+
+    def _decide(self, permission: str) -> Scope:
+        if self._granted is None:
+            reach = {each.name: each for role in self._roles for each in self._decisions.within_reach(role)}
+            self._reach = tuple(reach.values())
+            self._granted = frozenset(grant.permission for each in self._reach for grant in each.grants)
+        if permission not in self._granted:
+            return Scope.NONE
+        held, wanted = Scope.NONE, _named(self._reach, permission)
+        for role in self._roles:
+            if held == wanted:
+                break
+            if _named(self._decisions.within_reach(role), permission) & ~held:
+                held |= self._decisions.scopes(role, permission)
+        return held
+
+
+def _named(roles: Iterable[Role], permission: str) -> Scope:
+    """The scopes in which some roles' own rules name a permission."""
+    named = Scope.NONE
+    for role in roles:
+        for scope in role.scopes_of(permission):
+            named |= scope
+    return named
 
 
 @lru_cache(maxsize=1)

@@ -38,6 +38,8 @@ MAX_GRANTS: Final = 500
 """Grants of one role: far more than there are permissions and scopes."""
 MAX_PARENTS: Final = 20
 """Roles that one role inherits from directly."""
+MAX_ROLES_OF: Final = 50
+"""Roles that a principal has at the same time."""
 MAX_ROLES: Final = 1_000
 """A tenant's own roles: so that its policy loads with one query."""
 

@@ -9,12 +9,12 @@ from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller, Scope, Share
 from zegel_server.db import Database, Transaction
 from zegel_server.edge.paging import Page, PageRequest
-from zegel_server.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound
+from zegel_server.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
 from zegel_server.permissions import store
 from zegel_server.permissions.changes import Losses, Trial, change_policy, check_within, lost
 from zegel_server.permissions.decisions import Decisions
 from zegel_server.permissions.delegations import Delegations
-from zegel_server.permissions.model import NOT_BINDABLE, Binding, Grant, Policy, exceeds
+from zegel_server.permissions.model import MAX_ROLES_OF, NOT_BINDABLE, Binding, Grant, Policy, exceeds
 from zegel_server.permissions.owners import Owners
 from zegel_server.permissions.policies import CHANGING, READ_TRIES, Holdings, Policies
 from zegel_server.permissions.roles import Roles
@@ -216,6 +216,7 @@ class Permissions:
         Raises:
             NotFound: There is no such role.
             PermissionDenied: They have a permission that the caller does not have (``GRANT_EXCEEDS_GRANTER``).
+            ResourceExhausted: The principal would have more than ``MAX_ROLES_OF`` roles.
         """
         policy = await change_policy(transaction, caller.tenant_id)
         for role in roles:
@@ -233,6 +234,11 @@ class Permissions:
                 create_time=created,
                 creator_id=caller.principal_id,
             )
+        row = await transaction.fetch_one(
+            store.COUNT_BINDINGS_OF, tenant_id=caller.tenant_id, principal_id=principal_id, now=created
+        )
+        if row is not None and row.count > MAX_ROLES_OF:
+            raise ResourceExhausted(f"A principal has at most {MAX_ROLES_OF} roles.", limit="roles_of_principal")
         return created
 
     async def take(self, caller: Caller, principal_id: str, role: str, *, dry: bool) -> Losses:

@@ -62,6 +62,15 @@ DELETE_BINDINGS_OF_ROLE: Final = Statement(
 
 INSERT_BINDING: Final = insert_into(bindings)
 UPSERT_BINDING: Final = upsert_into(bindings, update=["expire_time"])
+COUNT_BINDINGS_OF: Final = Statement(
+    select(func.count().label("count"))
+    .select_from(bindings)
+    .where(
+        bindings.c.tenant_id == bind("tenant_id"),
+        bindings.c.principal_id == bind("principal_id"),
+        bindings.c.expire_time.is_(None) | (bindings.c.expire_time > bind("now")),
+    )
+)
 DELETE_BINDING: Final = Statement(
     delete(bindings).where(
         bindings.c.tenant_id == bind("tenant_id"),

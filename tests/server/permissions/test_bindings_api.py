@@ -15,7 +15,7 @@ from zegel.permission.v1 import access_pb2 as access
 from zegel.permission.v1 import permission_service_pb2 as pb
 from zegel_server import clock
 from zegel_server.permissions.decisions import built_in_decisions
-from zegel_server.permissions.model import BUILT_IN, NOT_BINDABLE
+from zegel_server.permissions.model import BUILT_IN, MAX_ROLES_OF, NOT_BINDABLE
 
 Code = grpc.StatusCode
 OWN, PARTY, ANY = access.SCOPE_OWN, access.SCOPE_PARTY, access.SCOPE_ANY
@@ -50,6 +50,19 @@ async def test_a_change_is_in_force_for_the_next_request(api: Api, tenant: TestT
         lost = await take(api, tenant.owner, ann.own_id, "developer")
         assert [loss.principal_id for loss in lost.losses] == [ann.own_id]
         assert ("api_key.read", OWN) in [(each.permission, each.scope) for each in lost.losses[0].grants]
+
+
+async def test_a_principal_has_only_so_many_roles_at_the_same_time(api: Api, tenant: TestTenant) -> None:
+    ann = await api.somebody(tenant, "member")
+    for number in range(MAX_ROLES_OF):
+        await api.role(tenant.owner, f"role-{number}")
+    for number in range(MAX_ROLES_OF - 1):
+        await grant(api, tenant.owner, ann.own_id, f"role-{number}")
+    refused = await refusal(grant(api, tenant.owner, ann.own_id, f"role-{MAX_ROLES_OF - 1}"))
+    assert (refused.reason, refused.metadata) == ("LIMIT_REACHED", {"limit": "roles_of_principal"})
+    await grant(api, tenant.owner, ann.own_id, "role-0")  # it has that one
+    await take(api, tenant.owner, ann.own_id, "role-0")
+    await grant(api, tenant.owner, ann.own_id, f"role-{MAX_ROLES_OF - 1}")
 
 
 async def test_a_role_s_change_is_in_force_for_the_next_request_of_all_who_have_it(

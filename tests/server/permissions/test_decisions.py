@@ -103,6 +103,38 @@ def test_unknown_roles_and_permissions_hold_nothing_and_fill_no_memory() -> None
     assert decisions.scopes("gone", "document.read") is Scope.NONE
 
 
+def test_many_roles_take_casbin_no_more_decisions_than_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A member with 712 roles held up other tenants: each permission took a decision for each role, at each call."""
+    roles = {
+        f"role-{number}": Role(f"role-{number}", "", frozenset(Grant(each, Scope.OWN) for each in FEW))
+        for number in range(712)
+    }
+    decisions, asked, enforce = Decisions(Policy(TENANT, 1, roles)), [], casbin.Enforcer.enforce
+
+    def counted(self: casbin.Enforcer, *request: object) -> bool:
+        asked.append(request)
+        return bool(enforce(self, *request))
+
+    monkeypatch.setattr(casbin.Enforcer, "enforce", counted)
+    decide = PrincipalDecisions(decisions, tuple(roles))
+    for _ in range(3):
+        assert decisions.held(roles, [*FEW, "made.up"]) == dict.fromkeys(FEW, Scope.OWN)
+        assert decide(FEW[0]) == Scope.OWN
+        assert decide("made.up") is Scope.NONE
+    assert len(asked) == len(FEW)
+
+
+def test_no_role_is_passed_over_whose_scope_no_other_has() -> None:
+    roles = {f"role-{number}": Role(f"role-{number}", "", frozenset({Grant(FEW[0], Scope.OWN)})) for number in range(9)}
+    roles["party"] = Role("party", "", frozenset({Grant(FEW[0], Scope.PARTY)}))
+    roles["any"] = Role("any", "", frozenset({Grant(FEW[0], Scope.ANY)}))
+    roles["last"] = Role("last", "", frozenset(), frozenset({"any"}))
+    decisions = Decisions(Policy(TENANT, 1, roles))
+    assert PrincipalDecisions(decisions, (*roles, "owner"))(FEW[0]) == Scope.OWN | Scope.PARTY | Scope.ANY
+    assert PrincipalDecisions(decisions, ("role-1", "role-2", "last"))(FEW[0]) == Scope.OWN | Scope.ANY
+    assert PrincipalDecisions(decisions, ("role-1", "party"))(FEW[0]) == Scope.OWN | Scope.PARTY
+
+
 def test_whatever_raises_denies(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> bool:
         raise ZeroDivisionError

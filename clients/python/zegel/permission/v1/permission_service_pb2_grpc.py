@@ -204,7 +204,8 @@ class PermissionServiceServicer:
 
     def GrantRole(self, request, context):
         """Grants a role to a principal. Idempotent: an existing binding gets the new expiry. Fails with `PERMISSION_DENIED`
-        (`GRANT_EXCEEDS_GRANTER`) if the role holds more than the caller does.
+        (`GRANT_EXCEEDS_GRANTER`) if the role holds more than the caller does, and with `RESOURCE_EXHAUSTED` if the
+        principal would have more than 50 roles at the same time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -56,7 +56,8 @@ class PermissionServiceStub:
     """Lists bindings of roles to principals, ordered by principal, then role."""
     GrantRole: _grpc.UnaryUnaryMultiCallable[_permission_service_pb2.GrantRoleRequest, _permission_service_pb2.GrantRoleResponse]
     """Grants a role to a principal. Idempotent: an existing binding gets the new expiry. Fails with `PERMISSION_DENIED`
-    (`GRANT_EXCEEDS_GRANTER`) if the role holds more than the caller does.
+    (`GRANT_EXCEEDS_GRANTER`) if the role holds more than the caller does, and with `RESOURCE_EXHAUSTED` if the
+    principal would have more than 50 roles at the same time.
     """
     TakeRole: _grpc.UnaryUnaryMultiCallable[_permission_service_pb2.TakeRoleRequest, _permission_service_pb2.TakeRoleResponse]
     """Takes a role from a principal. Fails with `NOT_FOUND` if it does not have the role, and with `FAILED_PRECONDITION`
@@ -129,7 +130,8 @@ class PermissionServiceAsyncStub(PermissionServiceStub):
     """Lists bindings of roles to principals, ordered by principal, then role."""
     GrantRole: _aio.UnaryUnaryMultiCallable[_permission_service_pb2.GrantRoleRequest, _permission_service_pb2.GrantRoleResponse]  # type: ignore[assignment]
     """Grants a role to a principal. Idempotent: an existing binding gets the new expiry. Fails with `PERMISSION_DENIED`
-    (`GRANT_EXCEEDS_GRANTER`) if the role holds more than the caller does.
+    (`GRANT_EXCEEDS_GRANTER`) if the role holds more than the caller does, and with `RESOURCE_EXHAUSTED` if the
+    principal would have more than 50 roles at the same time.
     """
     TakeRole: _aio.UnaryUnaryMultiCallable[_permission_service_pb2.TakeRoleRequest, _permission_service_pb2.TakeRoleResponse]  # type: ignore[assignment]
     """Takes a role from a principal. Fails with `NOT_FOUND` if it does not have the role, and with `FAILED_PRECONDITION`
@@ -241,7 +243,8 @@ class PermissionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_permission_service_pb2.GrantRoleResponse, _abc.Awaitable[_permission_service_pb2.GrantRoleResponse]]:
         """Grants a role to a principal. Idempotent: an existing binding gets the new expiry. Fails with `PERMISSION_DENIED`
-        (`GRANT_EXCEEDS_GRANTER`) if the role holds more than the caller does.
+        (`GRANT_EXCEEDS_GRANTER`) if the role holds more than the caller does, and with `RESOURCE_EXHAUSTED` if the
+        principal would have more than 50 roles at the same time.
         """
 
     @_abc_1.abstractmethod
