@@ -75,34 +75,77 @@ if TYPE_CHECKING:
     from zegel.errors import AlreadyExists as AlreadyExists
     from zegel.errors import Cancelled as Cancelled
     from zegel.errors import ChecksumMismatch as ChecksumMismatch
+    from zegel.errors import ChunkSize as ChunkSize
     from zegel.errors import DataLoss as DataLoss
     from zegel.errors import DeadlineExceeded as DeadlineExceeded
+    from zegel.errors import DependencyUnavailable as DependencyUnavailable
     from zegel.errors import DisclosureNotAccepted as DisclosureNotAccepted
+    from zegel.errors import DocumentDestroyed as DocumentDestroyed
     from zegel.errors import DocumentEncrypted as DocumentEncrypted
+    from zegel.errors import DocumentInUse as DocumentInUse
     from zegel.errors import DocumentTooComplex as DocumentTooComplex
     from zegel.errors import DocumentUnreadable as DocumentUnreadable
     from zegel.errors import EtagMismatch as EtagMismatch
     from zegel.errors import FailedPrecondition as FailedPrecondition
+    from zegel.errors import GrantExceedsGranter as GrantExceedsGranter
+    from zegel.errors import IdTokenRefused as IdTokenRefused
     from zegel.errors import Internal as Internal
     from zegel.errors import InvalidArgument as InvalidArgument
+    from zegel.errors import InvalidField as InvalidField
+    from zegel.errors import InvalidPageToken as InvalidPageToken
+    from zegel.errors import LastOwner as LastOwner
+    from zegel.errors import LegalHold as LegalHold
+    from zegel.errors import LimitReached as LimitReached
+    from zegel.errors import LinkExpired as LinkExpired
+    from zegel.errors import LinkRevoked as LinkRevoked
+    from zegel.errors import LinkSpent as LinkSpent
+    from zegel.errors import LogDamaged as LogDamaged
+    from zegel.errors import MissingField as MissingField
+    from zegel.errors import MissingSignatureField as MissingSignatureField
+    from zegel.errors import NoRendition as NoRendition
     from zegel.errors import NotDownloadableYet as NotDownloadableYet
     from zegel.errors import NotFound as NotFound
     from zegel.errors import NotIntegratedYet as NotIntegratedYet
+    from zegel.errors import NotSealed as NotSealed
     from zegel.errors import NotWitnessedYet as NotWitnessedYet
+    from zegel.errors import NothingToDelegate as NothingToDelegate
     from zegel.errors import OffsetMismatch as OffsetMismatch
     from zegel.errors import OutOfRange as OutOfRange
     from zegel.errors import PermissionDenied as PermissionDenied
     from zegel.errors import RecipientAlreadySigned as RecipientAlreadySigned
+    from zegel.errors import RecipientDeclined as RecipientDeclined
+    from zegel.errors import RecipientExpired as RecipientExpired
     from zegel.errors import RecipientHasUnsignedFields as RecipientHasUnsignedFields
     from zegel.errors import RecipientOutOfTurn as RecipientOutOfTurn
     from zegel.errors import RequestIdReused as RequestIdReused
+    from zegel.errors import ResentBytesDiffer as ResentBytesDiffer
     from zegel.errors import ResourceExhausted as ResourceExhausted
+    from zegel.errors import RevocationListExpired as RevocationListExpired
+    from zegel.errors import RoleBuiltIn as RoleBuiltIn
+    from zegel.errors import RoleCycle as RoleCycle
+    from zegel.errors import SealingBlocked as SealingBlocked
+    from zegel.errors import SessionBoundElsewhere as SessionBoundElsewhere
     from zegel.errors import SessionExpired as SessionExpired
+    from zegel.errors import SessionMalformed as SessionMalformed
+    from zegel.errors import SessionMissing as SessionMissing
     from zegel.errors import SessionRevoked as SessionRevoked
+    from zegel.errors import SessionUnknown as SessionUnknown
+    from zegel.errors import SignatureRequestCanceled as SignatureRequestCanceled
     from zegel.errors import SignatureRequestClosed as SignatureRequestClosed
+    from zegel.errors import SignatureRequestDeclined as SignatureRequestDeclined
+    from zegel.errors import SignatureRequestExpired as SignatureRequestExpired
+    from zegel.errors import SizeMismatch as SizeMismatch
+    from zegel.errors import StepUpRequired as StepUpRequired
+    from zegel.errors import StorageFull as StorageFull
+    from zegel.errors import StoredDataDamaged as StoredDataDamaged
+    from zegel.errors import StreamOrder as StreamOrder
+    from zegel.errors import StreamStalled as StreamStalled
+    from zegel.errors import TimestampUnavailable as TimestampUnavailable
+    from zegel.errors import TrailFull as TrailFull
     from zegel.errors import Unauthenticated as Unauthenticated
     from zegel.errors import Unavailable as Unavailable
     from zegel.errors import Unimplemented as Unimplemented
+    from zegel.errors import UploadClosed as UploadClosed
     from zegel.errors import ZegelError as ZegelError
     from zegel.identity.v1.identity_service_pb2 import ApiKey as ApiKey
     from zegel.identity.v1.identity_service_pb2 import CreateApiKeyRequest as CreateApiKeyRequest
@@ -267,6 +310,7 @@ PLACES: Final = {
     "CheckPermissionsResponse": "zegel.permission.v1.permission_service_pb2",
     "ChecksumMismatch": "zegel.errors",
     "Chunk": "zegel.document.v1.document_service_pb2",
+    "ChunkSize": "zegel.errors",
     "ClientEncryptedStream": "zegel.document.v1.document_service_pb2",
     "ClientEncryption": "zegel.document.v1.document_service_pb2",
     "CreateApiKeyRequest": "zegel.identity.v1.identity_service_pb2",
@@ -304,11 +348,14 @@ PLACES: Final = {
     "DeleteRoleResponse": "zegel.permission.v1.permission_service_pb2",
     "DeleteTeamRequest": "zegel.permission.v1.sharing_pb2",
     "DeleteTeamResponse": "zegel.permission.v1.sharing_pb2",
+    "DependencyUnavailable": "zegel.errors",
     "DisclosureNotAccepted": "zegel.errors",
     "Document": "zegel.document.v1.document_service_pb2",
     "DocumentContent": "zegel.enums",
+    "DocumentDestroyed": "zegel.errors",
     "DocumentEncrypted": "zegel.errors",
     "DocumentFindings": "zegel.document.v1.document_service_pb2",
+    "DocumentInUse": "zegel.errors",
     "DocumentRendition": "zegel.document.v1.document_service_pb2",
     "DocumentState": "zegel.enums",
     "DocumentTooComplex": "zegel.errors",
@@ -368,11 +415,21 @@ PLACES: Final = {
     "GetUploadRequest": "zegel.document.v1.document_service_pb2",
     "GetUploadResponse": "zegel.document.v1.document_service_pb2",
     "Grant": "zegel.permission.v1.permission_service_pb2",
+    "GrantExceedsGranter": "zegel.errors",
     "GrantRoleRequest": "zegel.permission.v1.permission_service_pb2",
     "GrantRoleResponse": "zegel.permission.v1.permission_service_pb2",
+    "IdTokenRefused": "zegel.errors",
     "IdentityProvider": "zegel.identity.v1.identity_service_pb2",
     "Internal": "zegel.errors",
     "InvalidArgument": "zegel.errors",
+    "InvalidField": "zegel.errors",
+    "InvalidPageToken": "zegel.errors",
+    "LastOwner": "zegel.errors",
+    "LegalHold": "zegel.errors",
+    "LimitReached": "zegel.errors",
+    "LinkExpired": "zegel.errors",
+    "LinkRevoked": "zegel.errors",
+    "LinkSpent": "zegel.errors",
     "ListApiKeysRequest": "zegel.identity.v1.identity_service_pb2",
     "ListApiKeysResponse": "zegel.identity.v1.identity_service_pb2",
     "ListBindingsRequest": "zegel.permission.v1.permission_service_pb2",
@@ -399,16 +456,22 @@ PLACES: Final = {
     "ListTeamMembersResponse": "zegel.permission.v1.sharing_pb2",
     "ListTeamsRequest": "zegel.permission.v1.sharing_pb2",
     "ListTeamsResponse": "zegel.permission.v1.sharing_pb2",
+    "LogDamaged": "zegel.errors",
     "Mark": "zegel.signing.v1.signature_request_pb2",
     "Member": "zegel.identity.v1.identity_service_pb2",
+    "MissingField": "zegel.errors",
+    "MissingSignatureField": "zegel.errors",
     "MoveDocumentRequest": "zegel.document.v1.document_service_pb2",
     "MoveDocumentResponse": "zegel.document.v1.document_service_pb2",
     "MoveSignatureRequestRequest": "zegel.signing.v1.signing_service_pb2",
     "MoveSignatureRequestResponse": "zegel.signing.v1.signing_service_pb2",
+    "NoRendition": "zegel.errors",
     "NotDownloadableYet": "zegel.errors",
     "NotFound": "zegel.errors",
     "NotIntegratedYet": "zegel.errors",
+    "NotSealed": "zegel.errors",
     "NotWitnessedYet": "zegel.errors",
+    "NothingToDelegate": "zegel.errors",
     "OffsetMismatch": "zegel.errors",
     "OpenCeremonyRequest": "zegel.signing.v1.ceremony_service_pb2",
     "OpenCeremonyResponse": "zegel.signing.v1.ceremony_service_pb2",
@@ -425,6 +488,8 @@ PLACES: Final = {
     "PurgeDocumentResponse": "zegel.document.v1.document_service_pb2",
     "Reach": "zegel.permission.v1.sharing_pb2",
     "RecipientAlreadySigned": "zegel.errors",
+    "RecipientDeclined": "zegel.errors",
+    "RecipientExpired": "zegel.errors",
     "RecipientHasUnsignedFields": "zegel.errors",
     "RecipientOutOfTurn": "zegel.errors",
     "RemoveTeamMemberRequest": "zegel.permission.v1.sharing_pb2",
@@ -432,7 +497,9 @@ PLACES: Final = {
     "RequestIdReused": "zegel.errors",
     "RequestRendition": "zegel.signing.v1.signature_request_pb2",
     "RequestedDocument": "zegel.signing.v1.signature_request_pb2",
+    "ResentBytesDiffer": "zegel.errors",
     "ResourceExhausted": "zegel.errors",
+    "RevocationListExpired": "zegel.errors",
     "RevokeApiKeyRequest": "zegel.identity.v1.identity_service_pb2",
     "RevokeApiKeyResponse": "zegel.identity.v1.identity_service_pb2",
     "RevokeSessionRequest": "zegel.identity.v1.identity_service_pb2",
@@ -440,35 +507,53 @@ PLACES: Final = {
     "RevokeSignerLinkRequest": "zegel.signing.v1.signing_service_pb2",
     "RevokeSignerLinkResponse": "zegel.signing.v1.signing_service_pb2",
     "Role": "zegel.permission.v1.permission_service_pb2",
+    "RoleBuiltIn": "zegel.errors",
+    "RoleCycle": "zegel.errors",
     "RotateApiKeyRequest": "zegel.identity.v1.identity_service_pb2",
     "RotateApiKeyResponse": "zegel.identity.v1.identity_service_pb2",
     "Scope": "zegel.enums",
     "Sealing": "zegel.signing.v1.signature_request_pb2",
+    "SealingBlocked": "zegel.errors",
     "SensitivePermission": "zegel.identity.v1.identity_service_pb2",
     "Session": "zegel.identity.v1.identity_service_pb2",
+    "SessionBoundElsewhere": "zegel.errors",
     "SessionExpired": "zegel.errors",
     "SessionKind": "zegel.enums",
+    "SessionMalformed": "zegel.errors",
+    "SessionMissing": "zegel.errors",
     "SessionRevoked": "zegel.errors",
+    "SessionUnknown": "zegel.errors",
     "SetIdentityProviderRequest": "zegel.identity.v1.identity_service_pb2",
     "SetIdentityProviderResponse": "zegel.identity.v1.identity_service_pb2",
     "SignDocumentsRequest": "zegel.signing.v1.ceremony_service_pb2",
     "SignDocumentsResponse": "zegel.signing.v1.ceremony_service_pb2",
     "Signature": "zegel.signing.v1.signature_request_pb2",
     "SignatureRequest": "zegel.signing.v1.signature_request_pb2",
+    "SignatureRequestCanceled": "zegel.errors",
     "SignatureRequestClosed": "zegel.errors",
+    "SignatureRequestDeclined": "zegel.errors",
+    "SignatureRequestExpired": "zegel.errors",
     "SignatureRequestState": "zegel.enums",
     "SignatureStatus": "zegel.enums",
     "Signer": "zegel.signing.v1.signature_request_pb2",
     "SignerLink": "zegel.signing.v1.signing_service_pb2",
     "SignerLinkState": "zegel.enums",
+    "SizeMismatch": "zegel.errors",
     "StartUploadRequest": "zegel.document.v1.document_service_pb2",
     "StartUploadResponse": "zegel.document.v1.document_service_pb2",
+    "StepUpRequired": "zegel.errors",
+    "StorageFull": "zegel.errors",
+    "StoredDataDamaged": "zegel.errors",
+    "StreamOrder": "zegel.errors",
+    "StreamStalled": "zegel.errors",
     "TakeRoleRequest": "zegel.permission.v1.permission_service_pb2",
     "TakeRoleResponse": "zegel.permission.v1.permission_service_pb2",
     "Team": "zegel.permission.v1.sharing_pb2",
     "TeamMember": "zegel.permission.v1.sharing_pb2",
     "Tenant": "zegel.identity.v1.identity_service_pb2",
     "Timestamp": "google.protobuf.timestamp_pb2",
+    "TimestampUnavailable": "zegel.errors",
+    "TrailFull": "zegel.errors",
     "Unauthenticated": "zegel.errors",
     "Unavailable": "zegel.errors",
     "UndeleteDocumentRequest": "zegel.document.v1.document_service_pb2",
@@ -487,6 +572,7 @@ PLACES: Final = {
     "UpdateTenantRequest": "zegel.identity.v1.identity_service_pb2",
     "UpdateTenantResponse": "zegel.identity.v1.identity_service_pb2",
     "Upload": "zegel.document.v1.document_service_pb2",
+    "UploadClosed": "zegel.errors",
     "UploadDocumentRequest": "zegel.document.v1.document_service_pb2",
     "UploadDocumentResponse": "zegel.document.v1.document_service_pb2",
     "UploadSpec": "zegel.document.v1.document_service_pb2",

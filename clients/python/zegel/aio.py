@@ -8,6 +8,7 @@ A client belongs to the event loop in which it makes its first call. Files are r
 that they do not block the loop.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from types import TracebackType
 from typing import Any, BinaryIO, ClassVar, Self, overload
@@ -31,10 +32,16 @@ from zegel._internal.methods import (
 from zegel._internal.port import Call, Link
 from zegel._internal.ports import AioPort
 from zegel._internal.source import Content
+from zegel._internal.streams import AioStream
 from zegel._internal.surface import AioService
 from zegel._internal.upload import Progress as UploadProgress
 from zegel._internal.upload import upload
+from zegel._internal.waiting import PROOF_S, WAIT_S, wait_until_ended, wait_until_proven, wait_until_sealed
+from zegel._internal.watching import events
+from zegel.audit.v1.audit_service_pb2 import Event, GetTransactionResponse
 from zegel.document.v1.document_service_pb2 import Document, DocumentVersion, UploadSpec
+from zegel.event.v1.event_type_pb2 import EventType
+from zegel.signing.v1.signature_request_pb2 import SignatureRequest
 
 __all__ = ["Audit", "Ceremony", "Client", "Documents", "Identity", "Permissions", "Signing"]
 
@@ -46,6 +53,14 @@ class Identity(AioService, IdentityMethods):
 class Signing(AioService, SigningMethods):
     """What a sender does: signature requests."""
 
+    async def wait_until_sealed(self, signature_request_id: str, *, timeout: float | None = WAIT_S) -> SignatureRequest:  # noqa: ASYNC109 - as the synchronous client has it
+        """Waits for the sealed document; see :meth:`zegel.client.Signing.wait_until_sealed`."""
+        return await wait_until_sealed(self._port, signature_request_id, timeout)
+
+    async def wait_until_ended(self, signature_request_id: str, *, timeout: float | None = WAIT_S) -> SignatureRequest:  # noqa: ASYNC109 - as the synchronous client has it
+        """Waits for any end of a request; see :meth:`zegel.client.Signing.wait_until_ended`."""
+        return await wait_until_ended(self._port, signature_request_id, timeout)
+
 
 class Ceremony(AioService, CeremonyMethods):
     """What a signer does. The session identifies the signature request and the signer."""
@@ -53,6 +68,10 @@ class Ceremony(AioService, CeremonyMethods):
 
 class Audit(AioService, AuditMethods):
     """The audit trail, its log and its proofs."""
+
+    async def wait_until_proven(self, audit_id: str, *, timeout: float | None = PROOF_S) -> GetTransactionResponse:  # noqa: ASYNC109 - as the synchronous client has it
+        """Waits for the proof of a sealed file; see :meth:`zegel.client.Audit.wait_until_proven`."""
+        return await wait_until_proven(self._port, audit_id, timeout)
 
 
 class Permissions(AioService, PermissionMethods):
@@ -132,7 +151,7 @@ class Client(ClientBase):
     _channels: ClassVar[Any] = grpc.aio
 
     def _bind(self, link: Link, call: Call) -> None:
-        port = AioPort(link, call)
+        self._port = port = AioPort(link, call)
         self.identity = Identity(port)
         self.documents = Documents(port)
         self.signing = Signing(port)
@@ -146,6 +165,16 @@ class Client(ClientBase):
         """Exchanges a signer link or an ID token for a session; see :meth:`zegel.Client.exchange`."""
         made = await self.with_token(token).identity.exchange_token(tenant_id=tenant_id, expire_time=expire_time)
         return self.with_token(made.token)
+
+    def events(
+        self,
+        *,
+        signature_request_id: str = "",
+        types: Iterable[EventType.ValueType] = (),
+        start_index: int = 0,
+    ) -> AioStream[Event]:
+        """Yields events as they happen, for ``async for``; see :meth:`zegel.Client.events`."""
+        return AioStream(events(self._port, signature_request_id, types, start_index))
 
     async def close(self) -> None:
         """Closes the connection and ends every call in progress. Does nothing on a client derived from another."""

@@ -15,6 +15,7 @@ Invariants:
 * A client may be used from several threads, and shares its connection with the clients derived from it.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from types import TracebackType
 from typing import Any, BinaryIO, ClassVar, Self, overload
@@ -38,10 +39,16 @@ from zegel._internal.methods import (
 from zegel._internal.port import Call, Link, drive
 from zegel._internal.ports import SyncPort
 from zegel._internal.source import Content
+from zegel._internal.streams import Stream
 from zegel._internal.surface import SyncService
 from zegel._internal.upload import Progress as UploadProgress
 from zegel._internal.upload import upload
+from zegel._internal.waiting import PROOF_S, WAIT_S, wait_until_ended, wait_until_proven, wait_until_sealed
+from zegel._internal.watching import events
+from zegel.audit.v1.audit_service_pb2 import Event, GetTransactionResponse
 from zegel.document.v1.document_service_pb2 import Document, DocumentVersion, UploadSpec
+from zegel.event.v1.event_type_pb2 import EventType
+from zegel.signing.v1.signature_request_pb2 import SignatureRequest
 
 __all__ = ["Audit", "Ceremony", "Client", "Documents", "Identity", "Permissions", "Signing"]
 
@@ -53,6 +60,43 @@ class Identity(SyncService, IdentityMethods):
 class Signing(SyncService, SigningMethods):
     """What a sender does: signature requests."""
 
+    def wait_until_sealed(self, signature_request_id: str, *, timeout: float | None = WAIT_S) -> SignatureRequest:
+        """Waits until a signature request has its sealed document.
+
+        Args:
+            signature_request_id: The signature request.
+            timeout: Seconds to wait; ``None`` waits for as long as the request is open.
+
+        Returns:
+            The signature request, whose ``sealed_document_id`` can be downloaded.
+
+        Raises:
+            SignatureRequestDeclined: A signer declined.
+            SignatureRequestCanceled: The sender canceled it.
+            SignatureRequestExpired: It expired before everyone had signed.
+            SealingBlocked: Everyone has signed, and sealing failed for a reason that waiting does not resolve.
+            DeadlineExceeded: The timeout passed; the request goes on.
+            ZegelError: The request cannot be read.
+        """
+        return drive(wait_until_sealed(self._port, signature_request_id, timeout))
+
+    def wait_until_ended(self, signature_request_id: str, *, timeout: float | None = WAIT_S) -> SignatureRequest:
+        """Waits until a signature request has ended: with its sealed document, or declined, canceled or expired.
+
+        Args:
+            signature_request_id: The signature request.
+            timeout: Seconds to wait; ``None`` waits for as long as the request is open.
+
+        Returns:
+            The signature request, whose ``state`` says how it ended.
+
+        Raises:
+            SealingBlocked: Everyone has signed, and sealing failed for a reason that waiting does not resolve.
+            DeadlineExceeded: The timeout passed; the request goes on.
+            ZegelError: The request cannot be read.
+        """
+        return drive(wait_until_ended(self._port, signature_request_id, timeout))
+
 
 class Ceremony(SyncService, CeremonyMethods):
     """What a signer does. The session identifies the signature request and the signer."""
@@ -60,6 +104,22 @@ class Ceremony(SyncService, CeremonyMethods):
 
 class Audit(SyncService, AuditMethods):
     """The audit trail, its log and its proofs."""
+
+    def wait_until_proven(self, audit_id: str, *, timeout: float | None = PROOF_S) -> GetTransactionResponse:
+        """Waits until the log has a proof of a sealed file, which it has within seconds of the seal.
+
+        Args:
+            audit_id: The signature request's ``audit_id``. A request that ends unsealed never has one.
+            timeout: Seconds to wait; ``None`` waits without end.
+
+        Returns:
+            The transaction, whose ``sealed_proof`` is the file's ``.tlog-proof``.
+
+        Raises:
+            DeadlineExceeded: The timeout passed.
+            ZegelError: The transaction cannot be read.
+        """
+        return drive(wait_until_proven(self._port, audit_id, timeout))
 
 
 class Permissions(SyncService, PermissionMethods):
@@ -214,7 +274,7 @@ class Client(ClientBase):
     _channels: ClassVar[Any] = grpc
 
     def _bind(self, link: Link, call: Call) -> None:
-        port = SyncPort(link, call)
+        self._port = port = SyncPort(link, call)
         self.identity = Identity(port)
         self.documents = Documents(port)
         self.signing = Signing(port)
@@ -240,6 +300,33 @@ class Client(ClientBase):
         """
         made = self.with_token(token).identity.exchange_token(tenant_id=tenant_id, expire_time=expire_time)
         return self.with_token(made.token)
+
+    def events(
+        self,
+        *,
+        signature_request_id: str = "",
+        types: Iterable[EventType.ValueType] = (),
+        start_index: int = 0,
+    ) -> Stream[Event]:
+        """Yields events from an index on, then new ones as they happen: none is missed, and none comes twice.
+
+        A stream that breaks or comes to its deadline is opened again where it ended. To go on in another process, keep
+        the ``log_index`` of the last event that you dealt with, and start one higher.
+
+        Args:
+            signature_request_id: Only events of this signature request; if empty, all that the session may see.
+            types: Only events of these types; if empty, all.
+            start_index: Smallest ``log_index`` to yield.
+
+        Returns:
+            A stream without end. Close it, or leave its ``with`` block, to end it.
+
+        Raises:
+            Unauthenticated: The session has ended.
+            Unavailable: The server has been away for minutes.
+            ZegelError: The stream was refused.
+        """
+        return Stream(events(self._port, signature_request_id, types, start_index))
 
     def close(self) -> None:
         """Closes the connection and ends every call in progress. Does nothing on a client derived from another."""

@@ -6,10 +6,28 @@ Tree::
     +-- InvalidArgument            a field of the request is wrong: .field
     |   +-- OutOfRange             a position lies beyond the end
     |   +-- ChecksumMismatch       what arrived is not what was sent
+    |   +-- InvalidField           a value is not allowed
+    |   +-- MissingField           a required field is empty
+    |   +-- InvalidPageToken       it is of another list
+    |   +-- MissingSignatureField  a signer has no signature field
+    |   +-- SizeMismatch
+    |   +-- ChunkSize
+    |   +-- StreamOrder
+    |   +-- ResentBytesDiffer
     +-- Unauthenticated            no token, or one that is not valid now
     |   +-- SessionRevoked
     |   +-- SessionExpired
+    |   +-- SessionMissing         no token was given
+    |   +-- SessionMalformed
+    |   +-- SessionUnknown
+    |   +-- SessionBoundElsewhere
+    |   +-- LinkSpent              it was redeemed before
+    |   +-- LinkExpired
+    |   +-- LinkRevoked
+    |   +-- IdTokenRefused
+    |   +-- StepUpRequired         authenticate again: .max_age
     +-- PermissionDenied           the session is valid but may not do this: .permission
+    |   +-- GrantExceedsGranter
     +-- NotFound                   it does not exist, or the caller may not see it: .resource
     +-- AlreadyExists              the name is taken
     |   +-- RequestIdReused        the request_id was used before, with other arguments
@@ -23,16 +41,41 @@ Tree::
     |   +-- DisclosureNotAccepted
     |   +-- SignatureRequestClosed it is past the state in which this is possible
     |   +-- NotDownloadableYet     the sealed document does not exist yet
+    |   +-- DocumentDestroyed
+    |   +-- DocumentInUse
+    |   +-- LegalHold
+    |   +-- UploadClosed
+    |   +-- NoRendition
+    |   +-- RecipientExpired
+    |   +-- RecipientDeclined
+    |   +-- LastOwner
+    |   +-- RoleCycle
+    |   +-- RoleBuiltIn
+    |   +-- NothingToDelegate
+    |   +-- NotSealed              it ended without a sealed document: .state, .signature_request_id
+    |       +-- SignatureRequestDeclined
+    |       +-- SignatureRequestCanceled
+    |       +-- SignatureRequestExpired
+    |       +-- SealingBlocked     all have signed, and sealing fails: .last_reason
     +-- Aborted                    it was changed in the meantime; read it again and retry
     |   +-- EtagMismatch
     |   +-- OffsetMismatch         a chunk does not begin where the previous one ended: .expected_offset
+    |   +-- StreamStalled          it was too slow
     +-- ResourceExhausted          a limit was reached: .limit
+    |   +-- LimitReached
+    |   +-- StorageFull
+    |   +-- TrailFull
     +-- Unavailable                the server or something it depends on is unavailable; retry
     |   +-- NotIntegratedYet       no checkpoint covers the event yet; retry within a second
     |   +-- NotWitnessedYet        too few witnesses have cosigned yet; retry in a few seconds
+    |   +-- DependencyUnavailable  such as its database: .dependency
+    |   +-- TimestampUnavailable
+    |   +-- RevocationListExpired
     +-- DeadlineExceeded           the call took too long; it may still have been carried out
     +-- Cancelled                  the call was cancelled
     +-- DataLoss                   what is stored, or what arrived, is not what was written
+    |   +-- StoredDataDamaged
+    |   +-- LogDamaged
     +-- Unimplemented              the server is older than this client
     +-- Internal                   a fault in the server: .request_id
 
@@ -127,6 +170,38 @@ class ChecksumMismatch(InvalidArgument):
     """What the server received is not what was sent: a CRC-32C or the SHA-256 does not match."""
 
 
+class InvalidField(InvalidArgument):
+    """The value of a field is not allowed."""
+
+
+class MissingField(InvalidArgument):
+    """A required field is empty."""
+
+
+class InvalidPageToken(InvalidArgument):
+    """The page token comes from another method, or from a call with other arguments."""
+
+
+class MissingSignatureField(InvalidArgument):
+    """A signer has no signature field."""
+
+
+class SizeMismatch(InvalidArgument):
+    """The announced size differs from the size received."""
+
+
+class ChunkSize(InvalidArgument):
+    """A chunk is larger than 1 MiB, or empty."""
+
+
+class StreamOrder(InvalidArgument):
+    """The messages of a stream are in an order that the method does not allow."""
+
+
+class ResentBytesDiffer(InvalidArgument):
+    """Bytes that were sent again differ from those stored at that offset."""
+
+
 class Unauthenticated(ZegelError):
     """No token, or one that is not valid now."""
 
@@ -141,6 +216,47 @@ class SessionExpired(Unauthenticated):
     """The session or API key has expired, or the session was idle for too long."""
 
 
+class SessionMissing(Unauthenticated):
+    """The call carried no token."""
+
+
+class SessionMalformed(Unauthenticated):
+    """The token is malformed."""
+
+
+class SessionUnknown(Unauthenticated):
+    """No session or API key has this token."""
+
+
+class SessionBoundElsewhere(Unauthenticated):
+    """The session is bound to another client certificate."""
+
+
+class LinkSpent(Unauthenticated):
+    """The signer link has already been redeemed."""
+
+
+class LinkExpired(Unauthenticated):
+    """The signer link has expired, or the signature or request that it was for is no longer open."""
+
+
+class LinkRevoked(Unauthenticated):
+    """The signer link was revoked, or the API key that it was created with."""
+
+
+class IdTokenRefused(Unauthenticated):
+    """The tenant does not accept the ID token, it was exchanged before, or it belongs to nobody in the tenant."""
+
+
+class StepUpRequired(Unauthenticated):
+    """The caller authenticated too long ago for this: authenticate again and open a new session."""
+
+    @property
+    def max_age(self) -> int | None:
+        """How long ago one may have authenticated at most, in seconds; ``None`` if the server did not say."""
+        return _number(self.metadata.get("max_age", ""))
+
+
 class PermissionDenied(ZegelError):
     """The session is valid, but none of its permissions allows this."""
 
@@ -150,6 +266,10 @@ class PermissionDenied(ZegelError):
     def permission(self) -> str:
         """The permission that was missing, such as ``document.delete``."""
         return self.metadata.get("permission", "")
+
+
+class GrantExceedsGranter(PermissionDenied):
+    """The call would give someone a permission that the caller does not hold."""
 
 
 class NotFound(ZegelError):
@@ -225,6 +345,86 @@ class NotDownloadableYet(FailedPrecondition):
     """The sealed document does not exist yet."""
 
 
+class DocumentDestroyed(FailedPrecondition):
+    """The document was deleted, or its key was destroyed."""
+
+
+class DocumentInUse(FailedPrecondition):
+    """A signature request uses the document, so it cannot be deleted now."""
+
+
+class LegalHold(FailedPrecondition):
+    """The resource is under legal hold, and nothing of it may be deleted."""
+
+
+class UploadClosed(FailedPrecondition):
+    """The upload has expired or was canceled."""
+
+
+class NoRendition(FailedPrecondition):
+    """The version of the document has no rendition."""
+
+
+class RecipientExpired(FailedPrecondition):
+    """The signature request has expired, and the recipient can no longer act."""
+
+
+class RecipientDeclined(FailedPrecondition):
+    """The recipient has declined."""
+
+
+class LastOwner(FailedPrecondition):
+    """The change would leave the tenant without an owner who can sign in."""
+
+
+class RoleCycle(FailedPrecondition):
+    """A role would inherit from itself."""
+
+
+class RoleBuiltIn(FailedPrecondition):
+    """A built-in role cannot be changed or deleted."""
+
+
+class NothingToDelegate(FailedPrecondition):
+    """The delegator holds none of the permissions to be delegated."""
+
+
+class NotSealed(FailedPrecondition):
+    """The signature request ended without a sealed document; raised by ``wait_until_sealed`` and its like.
+
+    ``.state`` is the state in which it ended.
+    """
+
+    @property
+    def signature_request_id(self) -> str:
+        """Identifier of the signature request."""
+        return self.metadata.get("signature_request_id", "")
+
+
+class SignatureRequestDeclined(NotSealed):
+    """A signer declined."""
+
+
+class SignatureRequestCanceled(NotSealed):
+    """The sender canceled the signature request."""
+
+
+class SignatureRequestExpired(NotSealed):
+    """The signature request expired before everyone had signed."""
+
+
+class SealingBlocked(NotSealed):
+    """Everyone has signed, and sealing failed for a reason that waiting does not resolve: ``.last_reason``.
+
+    The server retries from time to time, and when its operator asks for it.
+    """
+
+    @property
+    def last_reason(self) -> str:
+        """Why the last attempt failed: the name of an ``ErrorReason``."""
+        return self.metadata.get("last_reason", "")
+
+
 class Aborted(ZegelError):
     """The resource was changed in the meantime: read it again and retry."""
 
@@ -241,8 +441,11 @@ class OffsetMismatch(Aborted):
     @property
     def expected_offset(self) -> int | None:
         """Offset at which the server expects the next chunk; ``None`` if it did not say."""
-        text = self.metadata.get("expected_offset", "")
-        return int(text) if text.isascii() and text.isdigit() else None
+        return _number(self.metadata.get("expected_offset", ""))
+
+
+class StreamStalled(Aborted):
+    """The stream was slower than the minimum rate for too long."""
 
 
 class ResourceExhausted(ZegelError):
@@ -254,6 +457,18 @@ class ResourceExhausted(ZegelError):
     def limit(self) -> str:
         """The limit's name, such as ``documents_per_request``."""
         return self.metadata.get("limit", "")
+
+
+class LimitReached(ResourceExhausted):
+    """A number, size or rate would exceed what is allowed."""
+
+
+class StorageFull(ResourceExhausted):
+    """Storage is full. Everything that was acknowledged has been stored."""
+
+
+class TrailFull(ResourceExhausted):
+    """The signature request's audit trail takes no more events of this kind from this party."""
 
 
 class Unavailable(ZegelError):
@@ -268,6 +483,23 @@ class NotIntegratedYet(Unavailable):
 
 class NotWitnessedYet(Unavailable):
     """Too few witnesses have cosigned a checkpoint that covers what was asked for."""
+
+
+class DependencyUnavailable(Unavailable):
+    """Something that the server depends on does not respond."""
+
+    @property
+    def dependency(self) -> str:
+        """What does not respond, such as ``database``."""
+        return self.metadata.get("dependency", "")
+
+
+class TimestampUnavailable(Unavailable):
+    """The timestamp authority does not answer; the request waits and is retried."""
+
+
+class RevocationListExpired(Unavailable):
+    """A revocation list that a sealed file must contain is out of date; the request waits and is retried."""
 
 
 class DeadlineExceeded(ZegelError):
@@ -286,6 +518,14 @@ class DataLoss(ZegelError):
     """What is stored, or what arrived, is not what was written. Do not use any of it."""
 
     default_code = grpc.StatusCode.DATA_LOSS
+
+
+class StoredDataDamaged(DataLoss):
+    """Stored data is not what was written."""
+
+
+class LogDamaged(DataLoss):
+    """The log was found to be altered, and none of it is served as valid."""
 
 
 class Unimplemented(ZegelError):
@@ -328,6 +568,52 @@ BY_CODE: Final[Mapping[grpc.StatusCode, type[ZegelError]]] = {
 """The class of each status code."""
 
 BY_REASON: Final[Mapping[str, type[ZegelError]]] = {
+    "INTERNAL": Internal,
+    "RESOURCE_NOT_FOUND": NotFound,
+    "ALREADY_EXISTS": AlreadyExists,
+    "FAILED_PRECONDITION": FailedPrecondition,
+    "DEADLINE_EXCEEDED": DeadlineExceeded,
+    "OUT_OF_RANGE": OutOfRange,
+    "PERMISSION_DENIED": PermissionDenied,
+    "UNKNOWN_METHOD": Unimplemented,
+    "INVALID_FIELD": InvalidField,
+    "MISSING_FIELD": MissingField,
+    "INVALID_PAGE_TOKEN": InvalidPageToken,
+    "MISSING_SIGNATURE_FIELD": MissingSignatureField,
+    "SIZE_MISMATCH": SizeMismatch,
+    "CHUNK_SIZE": ChunkSize,
+    "STREAM_ORDER": StreamOrder,
+    "RESENT_BYTES_DIFFER": ResentBytesDiffer,
+    "SESSION_MISSING": SessionMissing,
+    "SESSION_MALFORMED": SessionMalformed,
+    "SESSION_UNKNOWN": SessionUnknown,
+    "SESSION_BOUND_ELSEWHERE": SessionBoundElsewhere,
+    "LINK_SPENT": LinkSpent,
+    "LINK_EXPIRED": LinkExpired,
+    "LINK_REVOKED": LinkRevoked,
+    "ID_TOKEN_REFUSED": IdTokenRefused,
+    "STEP_UP_REQUIRED": StepUpRequired,
+    "GRANT_EXCEEDS_GRANTER": GrantExceedsGranter,
+    "DOCUMENT_DESTROYED": DocumentDestroyed,
+    "DOCUMENT_IN_USE": DocumentInUse,
+    "LEGAL_HOLD": LegalHold,
+    "UPLOAD_CLOSED": UploadClosed,
+    "NO_RENDITION": NoRendition,
+    "RECIPIENT_EXPIRED": RecipientExpired,
+    "RECIPIENT_DECLINED": RecipientDeclined,
+    "LAST_OWNER": LastOwner,
+    "ROLE_CYCLE": RoleCycle,
+    "ROLE_BUILT_IN": RoleBuiltIn,
+    "NOTHING_TO_DELEGATE": NothingToDelegate,
+    "STREAM_STALLED": StreamStalled,
+    "LIMIT_REACHED": LimitReached,
+    "STORAGE_FULL": StorageFull,
+    "TRAIL_FULL": TrailFull,
+    "DEPENDENCY_UNAVAILABLE": DependencyUnavailable,
+    "TIMESTAMP_UNAVAILABLE": TimestampUnavailable,
+    "REVOCATION_LIST_EXPIRED": RevocationListExpired,
+    "STORED_DATA_DAMAGED": StoredDataDamaged,
+    "LOG_DAMAGED": LogDamaged,
     "CHECKSUM_MISMATCH": ChecksumMismatch,
     "SESSION_REVOKED": SessionRevoked,
     "SESSION_EXPIRED": SessionExpired,
@@ -346,7 +632,11 @@ BY_REASON: Final[Mapping[str, type[ZegelError]]] = {
     "NOT_INTEGRATED_YET": NotIntegratedYet,
     "NOT_WITNESSED_YET": NotWitnessedYet,
 }
-"""The reasons that callers handle most often have their own class, a subclass of that of their code."""
+"""The class of each reason: its own, below that of its status code, or that class itself where it says as much."""
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() else None
 
 
 def from_call(call: Any) -> ZegelError:

@@ -52,6 +52,17 @@ def test_each_reason_with_a_class_is_in_the_contract_under_that_class_s_status()
     }
 
 
+def test_every_reason_of_the_contract_has_a_class_of_its_name() -> None:
+    of_the_code = {"INTERNAL", "RESOURCE_NOT_FOUND", "UNKNOWN_METHOD"}  # the code's own class says as much
+    of_the_code |= {code.name for code in BY_CODE}
+    for reason in statuses_in_the_contract():
+        found = BY_REASON.get(reason)
+        assert found is not None, f"{reason}: give it a class in zegel/errors.py, as every reason has"
+        name = "".join(word.capitalize() for word in reason.split("_"))
+        assert found.__name__ == name or (reason in of_the_code and found in BY_CODE.values())
+    assert len(set(BY_REASON.values())) == len(BY_REASON)
+
+
 def test_every_status_of_the_contract_has_a_class() -> None:
     assert set(statuses_in_the_contract().values()) <= {code.name for code in BY_CODE}
 

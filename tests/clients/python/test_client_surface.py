@@ -16,6 +16,9 @@ from zegel._services import SERVICES
 from zegel.identity.v1 import identity_service_pb2 as identity
 from zegel.signing.v1 import signing_service_pb2 as signing
 
+BY_HAND = {"wait_until_sealed", "wait_until_ended", "wait_until_proven"}
+"""What the services have besides: flows over the contract's methods."""
+
 
 def contract_methods() -> dict[str, set[str]]:
     """The methods of each service, in snake_case, by the class that a client's inherits them from."""
@@ -33,7 +36,7 @@ def offered(client: Any) -> dict[str, set[str]]:
     """The same as a client has them."""
     services = [each for each in vars(client).values() if isinstance(each, SyncService | AioService)]
     return {
-        base.__name__: {name for name in dir(service) if not name.startswith("_")}
+        base.__name__: {name for name in dir(service) if not name.startswith("_")} - BY_HAND
         for service in services
         for base in type(service).__mro__
         if base.__module__ == methods.__name__

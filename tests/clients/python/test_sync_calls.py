@@ -146,7 +146,6 @@ def test_closing_ends_the_connection_of_all_that_share_it(server: PlayedServer) 
         ("INVALID_ARGUMENT", "FIELD_INVALID", zegel.InvalidArgument),
         ("UNAUTHENTICATED", "SESSION_REVOKED", zegel.SessionRevoked),
         ("ABORTED", "ETAG_MISMATCH", zegel.EtagMismatch),
-        ("RESOURCE_EXHAUSTED", "RATE_LIMITED", zegel.ResourceExhausted),
         ("FAILED_PRECONDITION", "FROM_A_NEWER_SERVER", zegel.FailedPrecondition),
         ("DEADLINE_EXCEEDED", "", zegel.DeadlineExceeded),
         ("CANCELLED", "", zegel.Cancelled),

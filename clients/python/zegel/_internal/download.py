@@ -258,7 +258,7 @@ async def _receive(port: Port, arrival: Arrival) -> DocumentVersion:
             cause = error
         if arrival.complete:
             return await port.run(arrival.checked)
-        pause = patience.pause(arrival.received)
+        pause = patience.pause(arrival.received, cause)
         if pause is None:
             raise cause
         await port.sleep(pause)

@@ -12,7 +12,7 @@ Invariants:
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 from uuid import uuid4
 
 from google.protobuf.message import Message
@@ -23,7 +23,23 @@ AnswerT = TypeVar("AnswerT", bound=Message)
 ResultT = TypeVar("ResultT")
 
 
-class Port(Protocol):
+class Clock(Protocol):
+    """The time, and how to wait."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Waits.
+
+        Args:
+            seconds: How long.
+        """
+        ...
+
+    def now(self) -> float:
+        """The time in seconds, of a clock that is never set."""
+        ...
+
+
+class Port(Clock, Protocol):
     """How flows access a server, files and the clock."""
 
     async def unary(self, request: Message, _answer: type[AnswerT]) -> AnswerT:
@@ -72,11 +88,11 @@ class Port(Protocol):
         """
         ...
 
-    async def sleep(self, seconds: float) -> None:
-        """Waits.
+    def within(self, seconds: float) -> Self:
+        """The same port, with calls and streams that take no longer than this.
 
         Args:
-            seconds: How long.
+            seconds: How long, at most. A shorter timeout of the client's own stays.
         """
         ...
 
@@ -144,6 +160,16 @@ class Call:
         default = STREAM_TIMEOUT_S if stream else UNARY_TIMEOUT_S
         metadata = (("authorization", f"Bearer {self.token}"),) if self.token else ()
         return {"timeout": default if self.timeout is None else self.timeout, "metadata": metadata}
+
+
+def shortened(call: Call, seconds: float) -> Call:
+    """The same call, with a timeout of at most so many seconds.
+
+    Args:
+        call: The call.
+        seconds: How long.
+    """
+    return Call(token=call.token, timeout=seconds if call.timeout is None else min(call.timeout, seconds))
 
 
 def prepared(request: Message) -> tuple[Rpc, Message]:

@@ -3,14 +3,15 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Self, TypeVar
 
 import grpc
 from google.protobuf.message import Message
 
 from zegel._internal.contract import rpc_of
-from zegel._internal.port import AnswerT, Call, Link, ResultT, prepared
+from zegel._internal.port import AnswerT, Call, Link, ResultT, prepared, shortened
+from zegel._internal.retrying import Retrying
 from zegel.errors import Unavailable, ZegelError, from_call
 
 MessageT = TypeVar("MessageT", bound=Message)
@@ -26,23 +27,37 @@ class SyncPort:
     async def unary(self, request: Message, _answer: type[AnswerT]) -> AnswerT:
         """See the protocol."""
         rpc, request = prepared(request)
-        try:
-            result: AnswerT = self.link.method(rpc)(request, **self.call.arguments(stream=False))
-        except grpc.RpcError as error:
-            raise from_call(error) from error
-        return result
+        arguments = self.call.arguments(stream=False)
+        retrying = Retrying(self, rpc, arguments)
+        while True:
+            try:
+                result: AnswerT = self.link.method(rpc)(request, **arguments)
+            except grpc.RpcError as error:
+                failure = from_call(error)
+                if not await retrying.again(failure):
+                    raise failure from error
+            else:
+                return result
 
     async def receive(self, request: Message, _answer: type[AnswerT]) -> AsyncGenerator[AnswerT, None]:
         """See the protocol."""
         rpc, request = prepared(request)
-        stream = self.link.method(rpc)(request, **self.call.arguments(stream=True))
-        try:
-            for message in stream:
-                yield message
-        except grpc.RpcError as error:
-            raise from_call(error) from error
-        finally:
-            _leave(stream)
+        arguments = self.call.arguments(stream=True)
+        retrying, begun = Retrying(self, rpc, arguments), False
+        while True:
+            stream = self.link.method(rpc)(request, **arguments)
+            try:
+                for message in stream:
+                    begun = True
+                    yield message
+            except grpc.RpcError as error:
+                failure = from_call(error)
+                if begun or not await retrying.again(failure):
+                    raise failure from error
+            else:
+                return
+            finally:
+                _leave(stream)
 
     async def send(self, requests: Iterator[Message], kind: type[Message], _answer: type[AnswerT]) -> AnswerT:
         """See the protocol."""
@@ -64,6 +79,14 @@ class SyncPort:
         """See the protocol."""
         time.sleep(seconds)  # noqa: ASYNC251 - this port is driven without a loop
 
+    def now(self) -> float:
+        """See the protocol."""
+        return time.monotonic()
+
+    def within(self, seconds: float) -> Self:
+        """See the protocol."""
+        return replace(self, call=shortened(self.call, seconds))
+
 
 @dataclass(frozen=True, slots=True)
 class AioPort:
@@ -75,26 +98,40 @@ class AioPort:
     async def unary(self, request: Message, _answer: type[AnswerT]) -> AnswerT:
         """See the protocol."""
         rpc, request = prepared(request)
-        try:
-            result: AnswerT = await self.link.method(rpc)(request, **self.call.arguments(stream=False))
-        except grpc.RpcError as error:
-            raise from_call(error) from error
-        return result
+        arguments = self.call.arguments(stream=False)
+        retrying = Retrying(self, rpc, arguments)
+        while True:
+            try:
+                result: AnswerT = await self.link.method(rpc)(request, **arguments)
+            except grpc.RpcError as error:
+                failure = from_call(error)
+                if not await retrying.again(failure):
+                    raise failure from error
+            else:
+                return result
 
     async def receive(self, request: Message, _answer: type[AnswerT]) -> AsyncGenerator[AnswerT, None]:
         """See the protocol."""
         rpc, request = prepared(request)
-        stream = self.link.method(rpc)(request, **self.call.arguments(stream=True))
-        try:
-            async for message in stream:
-                yield message
-        except grpc.RpcError as error:
-            raise from_call(error) from error
-        finally:
-            if hasattr(stream, "cancel"):
-                stream.cancel()
-            elif hasattr(stream, "aclose"):
-                await stream.aclose()
+        arguments = self.call.arguments(stream=True)
+        retrying, begun = Retrying(self, rpc, arguments), False
+        while True:
+            stream = self.link.method(rpc)(request, **arguments)
+            try:
+                async for message in stream:
+                    begun = True
+                    yield message
+            except grpc.RpcError as error:
+                failure = from_call(error)
+                if begun or not await retrying.again(failure):
+                    raise failure from error
+            else:
+                return
+            finally:
+                if hasattr(stream, "cancel"):
+                    stream.cancel()
+                elif hasattr(stream, "aclose"):
+                    await stream.aclose()
 
     async def send(self, requests: Iterator[Message], kind: type[Message], _answer: type[AnswerT]) -> AnswerT:
         """See the protocol."""
@@ -112,6 +149,14 @@ class AioPort:
     async def sleep(self, seconds: float) -> None:
         """See the protocol."""
         await asyncio.sleep(seconds)
+
+    def now(self) -> float:
+        """See the protocol."""
+        return time.monotonic()
+
+    def within(self, seconds: float) -> Self:
+        """See the protocol."""
+        return replace(self, call=shortened(self.call, seconds))
 
 
 def _leave(call: Any) -> None:

@@ -150,7 +150,7 @@ class _Tries:
         broken = cut_off(cause)
         if self._told is None or cause.reason or not broken:
             self._told = cause  # a server's own error says more than a broken connection
-        pause = self._patience.pause(position) if broken and self._seekable else None
+        pause = self._patience.pause(position, cause) if broken and self._seekable else None
         if pause is None:
             raise self._told
         await port.sleep(pause)
