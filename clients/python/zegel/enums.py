@@ -127,8 +127,8 @@ class ErrorReason(StrEnum):
     """
 
     REQUEST_ID_REUSED = "REQUEST_ID_REUSED"
-    """The same `request_id` was used before with other arguments. Status `ALREADY_EXISTS`. `{"reason":
-    "REQUEST_ID_REUSED", "domain": "zegel", "metadata": {}}`
+    """The same caller used the same `request_id` in the same method before, with other arguments. Status `ALREADY_EXISTS`.
+    `{"reason": "REQUEST_ID_REUSED", "domain": "zegel", "metadata": {}}`
     """
 
     ETAG_MISMATCH = "ETAG_MISMATCH"

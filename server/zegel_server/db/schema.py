@@ -466,7 +466,7 @@ idempotency = Table(
     metadata,
     Column("tenant_id", Text, primary_key=True),
     Column("principal_id", Text, primary_key=True),
-    Column("request_id", Text, primary_key=True),
+    Column("request_id", Text, primary_key=True),  # with the method's request before it: zegel.….CreateTeamRequest/…
     Column("request_hash", LargeBinary, nullable=False),
     Column("response", LargeBinary, nullable=False),
     Column("create_time", BigInteger, nullable=False),

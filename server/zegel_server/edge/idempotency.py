@@ -2,6 +2,7 @@
 
 Invariants:
 
+* A ``request_id`` counts within a caller and a method: the same one in two methods names two calls.
 * The answer is stored in the transaction of the change: either both are there or neither.
 * An answer that holds a token is stored without it: a secret that is shown once is not kept.
 * Of the request a keyed hash is stored: names and addresses are guessed soon enough, and without the tenant's key no
@@ -45,10 +46,10 @@ _LATE: Final = (UniqueViolation, Aborted, AlreadyExists, FailedPrecondition, Res
 """What a call can run into because the same call, made at the same time, was done first."""
 
 _SELECT: Final = Statement(
-    select(idempotency.c.request_hash, idempotency.c.response).where(
+    select(idempotency.c.request_id, idempotency.c.request_hash, idempotency.c.response).where(
         idempotency.c.tenant_id == bind("tenant_id"),
         idempotency.c.principal_id == bind("principal_id"),
-        idempotency.c.request_id == bind("request_id"),
+        idempotency.c.request_id.in_((bind("name"), bind("request_id"))),
     )
 )
 _INSERT: Final = insert_into(idempotency)
@@ -64,6 +65,7 @@ class Call:
         database: Where answers are kept.
         caller: Who calls; another's ``request_id`` is another.
         request_id: The call's; empty where it is none that can be repeated.
+        name: Under which its answer is kept: its method's request, and its ``request_id``.
         plain: SHA-256 of the request: it is stored nowhere.
         keyed: What is stored of the request.
     """
@@ -71,6 +73,7 @@ class Call:
     database: Database
     caller: Caller
     request_id: str
+    name: str
     plain: bytes = field(repr=False)
     keyed: bytes
 
@@ -81,22 +84,27 @@ class Call:
             answer: The answer's type.
 
         Raises:
-            AlreadyExists: The ``request_id`` was used with other arguments (``REQUEST_ID_REUSED``).
+            AlreadyExists: The method had the ``request_id`` before, with other arguments (``REQUEST_ID_REUSED``).
         """
         if not self.request_id:
             return None
-        row = await self.database.fetch_one(
+        rows = await self.database.fetch(
             _SELECT,
             tenant_id=self.caller.tenant_id,
             principal_id=self.caller.principal_id,
+            name=self.name,
             request_id=self.request_id,
         )
-        if row is None:
-            return None
-        # A row from before an upgrade has the plain hash, for two days at most.
-        if row.request_hash not in {self.keyed, self.plain}:
-            raise AlreadyExists("The request_id was used before with other arguments.", reason="REQUEST_ID_REUSED")
-        return answer.FromString(row.response)
+        for row in rows:
+            # A row from before an upgrade has the plain hash, for two days at most.
+            if row.request_hash in {self.keyed, self.plain}:
+                return answer.FromString(row.response)
+        # One from before names no method: with another hash, it may be another method's.
+        if any(row.request_id == self.name for row in rows):
+            raise AlreadyExists(
+                "The request_id was used before in this method, with other arguments.", reason="REQUEST_ID_REUSED"
+            )
+        return None
 
     async def remember(self, transaction: Transaction, answer: Message) -> None:
         """Stores the answer for a repetition of the call.
@@ -114,7 +122,7 @@ class Call:
             _INSERT,
             tenant_id=self.caller.tenant_id,
             principal_id=self.caller.principal_id,
-            request_id=self.request_id,
+            request_id=self.name,
             request_hash=self.keyed,
             response=_without_tokens(answer).SerializeToString(),
             create_time=clock.now(),
@@ -158,7 +166,7 @@ class Answers:
         self._keys = keys
 
     async def call(self, caller: Caller, request: Message) -> Call:
-        """A call, known again by its caller, its ``request_id`` and its arguments; before any transaction.
+        """A call, known again by its caller, its method, its ``request_id`` and its arguments; before any transaction.
 
         Args:
             caller: Who calls.
@@ -170,11 +178,12 @@ class Answers:
         """
         request_id = validation.request_id(request.request_id)  # type: ignore[attr-defined]
         if not request_id:
-            return Call(self._database, caller, "", b"", b"")
-        data = request.DESCRIPTOR.full_name.encode() + b"\0" + request.SerializeToString(deterministic=True)
+            return Call(self._database, caller, "", "", b"", b"")
+        method = request.DESCRIPTOR.full_name
+        data = method.encode() + b"\0" + request.SerializeToString(deterministic=True)
         plain = hashlib.sha256(data).digest()
         keyed = await self._keys.keyed_hash(caller.tenant_id, _LABEL, plain)
-        return Call(self._database, caller, request_id, plain, _KEYED + keyed)
+        return Call(self._database, caller, request_id, f"{method}/{request_id}", plain, _KEYED + keyed)
 
     async def once(
         self,
@@ -204,7 +213,7 @@ class Answers:
 
         Raises:
             Aborted: The same call was being made at the same time.
-            AlreadyExists: The ``request_id`` was used with other arguments (``REQUEST_ID_REUSED``).
+            AlreadyExists: The method had the ``request_id`` before, with other arguments (``REQUEST_ID_REUSED``).
             InvalidArgument: The ``request_id`` is malformed.
             Unavailable: The key provider does not answer.
         """

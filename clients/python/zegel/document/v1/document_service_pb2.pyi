@@ -625,7 +625,9 @@ class StartUploadRequest(_message.Message):
     SPEC_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Optional. Makes the call idempotent: up to 64 printable characters, remembered for at least a day."""
+    """Optional. Makes the call idempotent: up to 64 printable characters, remembered for at least a day. Counts within the
+    caller and the method: the same value in another method is another call.
+    """
     @_builtins.property
     def spec(self) -> Global___UploadSpec:
         """What the upload is for. Required."""

@@ -41,7 +41,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     `{"reason": "INVALID_PAGE_TOKEN", "domain": "zegel", "metadata": {"field": "page_token"}}`
     """
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 5
-    """The same `request_id` was used before with other arguments. Status `ALREADY_EXISTS`.
+    """The same caller used the same `request_id` in the same method before, with other arguments. Status `ALREADY_EXISTS`.
     `{"reason": "REQUEST_ID_REUSED", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 6
@@ -319,7 +319,7 @@ ERROR_REASON_INVALID_PAGE_TOKEN: ErrorReason.ValueType  # 4
 `{"reason": "INVALID_PAGE_TOKEN", "domain": "zegel", "metadata": {"field": "page_token"}}`
 """
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 5
-"""The same `request_id` was used before with other arguments. Status `ALREADY_EXISTS`.
+"""The same caller used the same `request_id` in the same method before, with other arguments. Status `ALREADY_EXISTS`.
 `{"reason": "REQUEST_ID_REUSED", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 6

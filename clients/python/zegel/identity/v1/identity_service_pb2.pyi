@@ -349,7 +349,9 @@ class CreateTenantRequest(_message.Message):
     name: _builtins.str
     """Name of the tenant. Required: 1 to 200 characters."""
     request_id: _builtins.str
-    """Optional. Makes the call idempotent: up to 64 printable characters, remembered for at least a day."""
+    """Optional. Makes the call idempotent: up to 64 printable characters, remembered for at least a day. Counts within the
+    caller and the method: the same value in another method is another call.
+    """
     def __init__(
         self,
         *,
@@ -510,7 +512,9 @@ class CreateMemberRequest(_message.Message):
     email: _builtins.str
     """Mail address of the person. Required: at most 254 characters."""
     request_id: _builtins.str
-    """Optional. Makes the call idempotent: up to 64 printable characters, remembered for at least a day."""
+    """Optional. Makes the call idempotent: up to 64 printable characters, remembered for at least a day. Counts within the
+    caller and the method: the same value in another method is another call.
+    """
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of the roles to grant: at most 20. If empty, `member`."""
@@ -766,7 +770,9 @@ class CreateApiKeyRequest(_message.Message):
     name: _builtins.str
     """What the key is for. Required: 1 to 200 characters."""
     request_id: _builtins.str
-    """Optional. Makes the call idempotent: up to 64 printable characters, remembered for at least a day."""
+    """Optional. Makes the call idempotent: up to 64 printable characters, remembered for at least a day. Counts within the
+    caller and the method: the same value in another method is another call.
+    """
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of the roles to grant: 1 to 20."""
@@ -892,7 +898,9 @@ class RotateApiKeyRequest(_message.Message):
     api_key_id: _builtins.str
     """Identifier of the key. Required."""
     request_id: _builtins.str
-    """Optional. Makes the call idempotent: up to 64 printable characters, remembered for at least a day."""
+    """Optional. Makes the call idempotent: up to 64 printable characters, remembered for at least a day. Counts within the
+    caller and the method: the same value in another method is another call.
+    """
     @_builtins.property
     def overlap(self) -> _duration_pb2.Duration:
         """How long the previous token stays valid: 0 to 7 days. If unset, 1 day; 0 ends it at once. Tokens of earlier

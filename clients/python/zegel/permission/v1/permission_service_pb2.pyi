@@ -244,8 +244,8 @@ class CreateRoleRequest(_message.Message):
     ROLE_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Optional. Makes the call idempotent: up to 64 printable characters, unique within the tenant, and remembered for at
-    least a day.
+    """Optional. Makes the call idempotent: up to 64 printable characters, remembered for at least a day. Counts within the
+    caller and the method: the same value in another method is another call.
     """
     @_builtins.property
     def role(self) -> Global___Role:

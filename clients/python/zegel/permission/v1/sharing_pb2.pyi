@@ -196,8 +196,8 @@ class CreateTeamRequest(_message.Message):
     name: _builtins.str
     """Name, for people: 1 to 200 characters. Required."""
     request_id: _builtins.str
-    """Optional. Makes the call idempotent: up to 64 printable characters, unique within the tenant, and remembered for at
-    least a day.
+    """Optional. Makes the call idempotent: up to 64 printable characters, remembered for at least a day. Counts within the
+    caller and the method: the same value in another method is another call.
     """
     def __init__(
         self,
@@ -607,8 +607,8 @@ class CreateDelegationRequest(_message.Message):
     delegate_id: _builtins.str
     """The member who gets access: not the delegator. Required."""
     request_id: _builtins.str
-    """Optional. Makes the call idempotent: up to 64 printable characters, unique within the tenant, and remembered for at
-    least a day.
+    """Optional. Makes the call idempotent: up to 64 printable characters, remembered for at least a day. Counts within the
+    caller and the method: the same value in another method is another call.
     """
     @_builtins.property
     def permissions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

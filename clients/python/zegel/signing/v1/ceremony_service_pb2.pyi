@@ -278,7 +278,9 @@ class SignDocumentsRequest(_message.Message):
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Optional. Makes the call idempotent: up to 64 printable characters, remembered for at least a day."""
+    """Optional. Makes the call idempotent: up to 64 printable characters, remembered for at least a day. Counts within the
+    caller and the method: the same value in another method is another call.
+    """
     def __init__(
         self,
         *,

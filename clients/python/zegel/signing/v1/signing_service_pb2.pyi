@@ -74,7 +74,9 @@ class CreateSignatureRequestRequest(_message.Message):
     message: _builtins.str
     """Message to the signers: at most 5,000 characters."""
     request_id: _builtins.str
-    """Optional. Makes the call idempotent: up to 64 printable characters, remembered for at least a day."""
+    """Optional. Makes the call idempotent: up to 64 printable characters, remembered for at least a day. Counts within the
+    caller and the method: the same value in another method is another call.
+    """
     team_id: _builtins.str
     """The team that will own the request and its sealed document (`tea_...`): one that the caller is in or, in
     `SCOPE_ANY`, any in the tenant. If empty, the caller owns them.
@@ -488,7 +490,9 @@ class CreateSignerLinkRequest(_message.Message):
     signature_id: _builtins.str
     """Identifier of the signer's signature. Required."""
     request_id: _builtins.str
-    """Optional. Makes the call idempotent: up to 64 printable characters, remembered for at least a day."""
+    """Optional. Makes the call idempotent: up to 64 printable characters, remembered for at least a day. Counts within the
+    caller and the method: the same value in another method is another call.
+    """
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """When the link expires if it has not been redeemed: at most 30 days from now. If unset, 7 days from now."""
