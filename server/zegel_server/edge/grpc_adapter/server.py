@@ -7,9 +7,9 @@ from typing import Final
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
-from grpc_reflection.v1alpha import reflection
 
 from zegel_server.edge.endpoints import Endpoint
+from zegel_server.edge.grpc_adapter import reflection
 from zegel_server.edge.grpc_adapter.handlers import Handlers, UnknownMethods
 from zegel_server.edge.pipeline import Pipeline
 from zegel_server.edge.tls import Tls
@@ -117,7 +117,7 @@ class Server:
 
     def reflect(self) -> None:
         """Serves reflection for every service added so far."""
-        reflection.enable_server_reflection([*self._names, reflection.SERVICE_NAME], self._server)
+        reflection.serve(self._server, self._names)
 
     async def start(self, address: str) -> int:
         """Begins to serve.
