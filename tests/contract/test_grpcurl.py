@@ -85,7 +85,7 @@ async def test_both_versions_of_reflection_answer_for_every_name(on_sqlite: Serv
             response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
         )
         asked = [reflection_pb2.ServerReflectionRequest(file_containing_symbol=name) for name in names]
-        answers = [answer async for answer in ask(asked, timeout=30)]
+        answers = [answer async for answer in ask(iter(asked), timeout=30)]
     unknown = [each.original_request.file_containing_symbol for each in answers if each.HasField("error_response")]
     assert (len(answers), unknown) == (len(names), ["zegel.nothing.v1.Nothing"])
 

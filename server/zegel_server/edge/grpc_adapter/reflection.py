@@ -72,7 +72,11 @@ class Names:
 
     def FindAllExtensions(self, message_descriptor: Descriptor) -> list[FieldDescriptor]:
         """Finds the extensions of a message that the files here declare."""
-        return [each for each in self._extensions() if each.containing_type.full_name == message_descriptor.full_name]
+        return [
+            each
+            for each in self._extensions()
+            if each.containing_type is not None and each.containing_type.full_name == message_descriptor.full_name
+        ]
 
     def FindExtensionByNumber(self, message_descriptor: Descriptor, number: int) -> FieldDescriptor:
         """Finds one of them by its number; raises ``KeyError``."""
