@@ -87,11 +87,13 @@ class Face:
         name: Its name here.
         font: HarfBuzz's font.
         units: Units of its em.
+        weight: Where on its axis of weights it stands; 0 for a font without one.
     """
 
     name: str
     font: uharfbuzz.Font
     units: int
+    weight: int
 
 
 def use_folder(folder: Path | None) -> None:
@@ -153,9 +155,10 @@ def face(name: str, *, bold: bool = False) -> Face | None:
         return None
     loaded = uharfbuzz.Face(blob)
     font = uharfbuzz.Font(loaded)
-    if name.startswith("Noto"):
-        font.set_variations({"wght": _HEAVY if bold and name != EMOJI else _REGULAR})
-    return Face(f"{name}*" if bold else name, font, loaded.upem)
+    weight = (_HEAVY if bold and name != EMOJI else _REGULAR) if "fvar" in loaded.table_tags else 0
+    if weight:
+        font.set_variations({"wght": weight})
+    return Face(f"{name}*" if bold else name, font, loaded.upem, weight)
 
 
 def font_data(name: str) -> bytes:

@@ -1,22 +1,29 @@
-"""Glyphs: what HarfBuzz makes of a text in a font, and those glyphs drawn as shapes.
+"""Glyphs: what HarfBuzz makes of a text in a font, and those glyphs drawn.
 
-Glyphs are drawn and no font is embedded, since reportlab embeds neither CFF fonts nor glyphs that no character has.
+TrueType fonts are embedded, as far as their glyphs are used; of others, which is Noto Sans CJK with its 16 MB, glyphs
+are drawn as shapes.
 
 Invariants:
 
 * Every part of a text is shaped in the direction, script and font that it has been given; nothing is guessed.
-* Under the shapes lies invisible text of the same place and width, without which readers would see no text there at
-  all.
+* Glyphs that are not each for characters of their own are said to be their text (``ActualText``).
+* Under shapes lies invisible text of the same place and width, without which readers would see no text there at all.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import groupby
 
 import uharfbuzz  # type: ignore[import-untyped]
+from reportlab.lib.rl_accel import fp_str
 from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.pdfgen.canvas import Canvas
 
+from zegel_server.pdf.fonts.glyph_fonts import GlyphFont, can_be_embedded, font_in
 from zegel_server.pdf.fonts.registry import Face
+from zegel_server.pdf.fonts.unicode_text import mirrored
 
 _UNDER_FONT = "notos"
 _KEPT_SHAPES = 4_096
@@ -64,6 +71,7 @@ def shape(face: Face, text: str, script: str, *, right_to_left: bool) -> tuple[G
     buffer.direction = "rtl" if right_to_left else "ltr"
     buffer.script = script
     buffer.language = "und"
+    buffer.cluster_level = uharfbuzz.BufferClusterLevel.MONOTONE_CHARACTERS  # each mark says itself
     uharfbuzz.shape(face.font, buffer)
     infos, positions = buffer.glyph_infos, buffer.glyph_positions
     return tuple(
@@ -121,8 +129,32 @@ def ink_reach(face: Face, glyphs: tuple[Glyph, ...]) -> tuple[float, float]:
     return up / face.units, down / face.units
 
 
+def by_character(text: str, glyphs: tuple[Glyph, ...]) -> list[tuple[str, tuple[Glyph, ...]]]:
+    """Divide glyphs into the least parts that stand for characters of their own.
+
+    Args:
+        text: What the glyphs are made of.
+        glyphs: The glyphs.
+
+    Returns:
+        Each part's characters and glyphs, from left to right.
+    """
+    starts = sorted({glyph.first for glyph in glyphs})
+    ends = dict(zip(starts, [*starts[1:], len(text)], strict=True))
+    groups = ((first, tuple(each)) for first, each in groupby(glyphs, key=lambda glyph: glyph.first))
+    return [(text[first : ends[first]], each) for first, each in groups]
+
+
 def draw_glyphs(  # noqa: PLR0917 - reads like the canvas's own calls
-    canvas: Canvas, x: float, y: float, text: str, face: Face, glyphs: tuple[Glyph, ...], size: float
+    canvas: Canvas,
+    x: float,
+    y: float,
+    text: str,
+    face: Face,
+    glyphs: tuple[Glyph, ...],
+    size: float,
+    *,
+    right_to_left: bool,
 ) -> None:
     """Draw glyphs, with invisible text under them.
 
@@ -134,7 +166,58 @@ def draw_glyphs(  # noqa: PLR0917 - reads like the canvas's own calls
         face: Their font.
         glyphs: The glyphs.
         size: Font size in points.
+        right_to_left: The direction of the text.
     """
+    if can_be_embedded(face):
+        _draw_in_font(canvas, x, y, text, face, glyphs, size, right_to_left=right_to_left)
+        return
+    with spoken(canvas, text):
+        _draw_as_shapes(canvas, x, y, text, face, glyphs, size)
+
+
+def _draw_in_font(  # noqa: PLR0917 - as above
+    canvas: Canvas,
+    x: float,
+    y: float,
+    text: str,
+    face: Face,
+    glyphs: tuple[Glyph, ...],
+    size: float,
+    *,
+    right_to_left: bool,
+) -> None:
+    font, scale = font_in(canvas, face), size / face.units
+    # What runs from right to left readers put into order themselves, by what each glyph says, and do not look into
+    # what is said of it; in other runs glyphs may stand in another order than their characters.
+    parts = by_character(text, glyphs) if right_to_left else [(text, glyphs)]
+    for said, members in parts:
+        code = [f"BT /{font.name} {fp_str(size)} Tf"]
+        for glyph in members:
+            at = fp_str(x + glyph.right * scale, y + glyph.up * scale)
+            code.append(f"1 0 0 1 {at} Tm <{glyph.number:04X}> Tj")
+            x += glyph.advance * scale
+        drawn = "\n".join([*code, "ET"])
+        if _says_itself(font, said, members, right_to_left=right_to_left):
+            canvas._code.append(drawn)  # noqa: SLF001 - reportlab has no call for glyphs
+        elif said.strip("\u200c\u200d"):
+            with spoken(canvas, said):
+                canvas._code.append(drawn)  # noqa: SLF001 - the same
+
+
+def _says_itself(font: GlyphFont, text: str, glyphs: tuple[Glyph, ...], *, right_to_left: bool) -> bool:
+    """Whether readers take glyphs for a text by what the font says of them; it says so if nothing else is said."""
+    plain = right_to_left and len(glyphs) == 1
+    for said, members in [(text, glyphs)] if right_to_left else by_character(text, glyphs):
+        # Readers turn brackets back together with the order.
+        shown = mirrored(said) if right_to_left and len(said) == 1 else said
+        for index, glyph in enumerate(members):
+            plain = font.says(glyph.number, shown if index == 0 else "") and plain
+    return plain
+
+
+def _draw_as_shapes(  # noqa: PLR0917 - as above
+    canvas: Canvas, x: float, y: float, text: str, face: Face, glyphs: tuple[Glyph, ...], size: float
+) -> None:
     width = glyphs_width(face, glyphs, size)
     dots = "." * len(text)
     under = canvas.beginText(x, y)
@@ -156,6 +239,15 @@ def draw_glyphs(  # noqa: PLR0917 - reads like the canvas's own calls
         code.append(_shape(face, glyph.number))
         code.append(f"1 0 0 1 {glyph.advance - glyph.right} {-glyph.up} cm")
     canvas.restoreState()
+
+
+@contextmanager
+def spoken(canvas: Canvas, text: str) -> Iterator[None]:
+    """Mark what is drawn as saying a text (``ActualText``, ISO 32000-1, 14.9.4)."""
+    # reportlab has no call for marked content.
+    canvas._code.append(f"/Span <</ActualText <FEFF{text.encode('utf-16-be').hex().upper()}>>> BDC")  # noqa: SLF001
+    yield
+    canvas._code.append("EMC")  # noqa: SLF001
 
 
 @lru_cache(maxsize=_KEPT_SHAPES)

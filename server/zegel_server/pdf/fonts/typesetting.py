@@ -17,8 +17,6 @@ Invariants:
   copying and screen readers.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from io import BytesIO
@@ -78,8 +76,9 @@ class Run:
             canvas.setFont(self.font, size)
             canvas.drawString(x, y, self.text)
             return
-        with _spoken(canvas, self.text):
-            draw_glyphs(canvas, x, y, self.text, face, _glyphs(self.stretch), size)
+        draw_glyphs(
+            canvas, x, y, self.text, face, _glyphs(self.stretch), size, right_to_left=self.stretch.right_to_left
+        )
 
 
 def preload() -> None:
@@ -302,15 +301,6 @@ def _run(stretch: Stretch, stack: str) -> Run:
 
 def _glyphs(stretch: Stretch) -> tuple[Glyph, ...]:
     return shape(stretch.face, stretch.text, stretch.script, right_to_left=stretch.right_to_left)
-
-
-@contextmanager
-def _spoken(canvas: Canvas, text: str) -> Iterator[None]:
-    """Mark what is drawn as saying a text (``ActualText``, ISO 32000-1, 14.9.4)."""
-    # reportlab has no call for marked content.
-    canvas._code.append(f"/Span <</ActualText <FEFF{text.encode('utf-16-be').hex().upper()}>>> BDC")  # noqa: SLF001
-    yield
-    canvas._code.append("EMC")  # noqa: SLF001
 
 
 @cache

@@ -147,6 +147,18 @@ def reads_right_to_left(text: str) -> bool:
         paragraph.close()
 
 
+def mirrored(char: str) -> str:
+    """What a character looks like in text from right to left.
+
+    Args:
+        char: Such as an opening bracket.
+
+    Returns:
+        The closing one, or the character itself.
+    """
+    return chr(_icu("u_charMirror", ctypes.c_int32, ctypes.c_int32)(ord(char)))
+
+
 def clusters(text: str) -> list[str]:
     """Split a text into what its readers take for one character: a letter with its marks, an emoji with its joiners.
 

@@ -5,11 +5,13 @@ import unicodedata
 from io import BytesIO
 from pathlib import Path
 
+import pikepdf
 import pytest
 from reportlab.pdfgen.canvas import Canvas
 
 from fuzz.set_scripts import LIVING, PACKAGED, campaign
 from support.completing import pdfium
+from support.pdfs import shown_text
 from support.tools import noto_fonts, tool
 from zegel_server.pdf.fonts import registry
 from zegel_server.pdf.fonts import typesetting as fonts
@@ -83,7 +85,20 @@ def test_a_name_of_any_script_can_be_copied(name: str, tmp_path: Path) -> None:
     (tmp_path / "out.pdf").write_bytes(page(NAMES[name]))
     command = [str(tool("pdftotext")), str(tmp_path / "out.pdf"), "-"]
     text = subprocess.run(command, capture_output=True, check=True, text=True).stdout
-    assert unicodedata.normalize("NFC", NAMES[name]) in text
+    assert unicodedata.normalize("NFC", NAMES[name]) in " ".join(text.split())
+
+
+@pytest.mark.parametrize("text", ["דוד בן־גוריון", "דירה (ב)", NAMES["Persian with a joiner"], "Haifa רחוב"])
+def test_lines_from_right_to_left_are_copied_in_the_order_they_are_read(text: str) -> None:
+    assert shown_text(page(text)).strip() == text.replace("\u200c", "")
+
+
+def test_of_a_font_only_the_glyphs_that_are_shown_are_embedded() -> None:
+    with pikepdf.open(BytesIO(page("தமிழ் தமிழ்"))) as pdf:
+        fonts_used = [font for font in pdf.pages[0].Resources.Font.values() if font.Subtype == "/Type0"]
+        assert len(fonts_used) == 1
+        program = fonts_used[0].DescendantFonts[0].FontDescriptor.FontFile2.read_bytes()
+    assert len(program) < 8_000 < len(registry.font_data("NotoSansTamil"))
 
 
 def test_every_letter_of_latin_is_drawn_in_every_stack() -> None:
