@@ -72,6 +72,20 @@ async def test_what_is_completed_is_examined_in_another_worker(
             await sandbox.examine(changed, boxes, certificates)
 
 
+async def test_fonts_of_any_script_are_in_the_form_of_a_sealed_file(
+    sandbox: Sandbox, authority: DevelopmentAuthority
+) -> None:
+    parent, spec = Parent(authority), seal_spec(authority)
+    names = ("தமிழ்ச்செல்வன்", "רחוב הרצל 12 (ב)", "ជ័យវរ្ម័ន", "王小明 \U0001f600")
+    stamps = [replace(STAMP, text=name, caption=name, y=10 + 40 * row) for row, name in enumerate(names)]
+    job = make_job(one_page(b"0 0 9 9 re f"), *stamps, audit=replace(AUDIT, title=" ".join(names)))
+    made = await sandbox.complete(job, spec, parent.sign, parent.timestamp)
+    boxes = [replace(BOX, y=stamp.y) for stamp in stamps]
+    sealed = job.rendition + made.appended
+    assert len(await sandbox.examine(sealed, boxes, [*spec.chain, *spec.certificates])) == 2
+    assert len(made.appended) < 200_000
+
+
 async def test_a_worker_adds_what_this_process_would(sandbox: Sandbox, authority: DevelopmentAuthority) -> None:
     parent, spec = Parent(authority), seal_spec(authority)
     there = await sandbox.complete(JOB, spec, parent.sign, parent.timestamp)
