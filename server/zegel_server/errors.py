@@ -21,6 +21,8 @@ Invariants:
 * Its message and metadata are public: no secret, no personal data, no text of an exception from below.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import ClassVar
 
@@ -80,6 +82,8 @@ class InvalidArgument(ZegelError):
 
     def __init__(self, field: str, message: str, *, reason: str | None = None, **metadata: str) -> None:
         super().__init__(f"{field}: {message}" if field else message, reason=reason, field=field, **metadata)
+        self.violations: tuple[tuple[str, str], ...] = ((field, message),)
+        """Path and what is wrong, for each field that was found wrong; the first is that of the error itself."""
 
 
 class OutOfRange(InvalidArgument):
@@ -87,6 +91,41 @@ class OutOfRange(InvalidArgument):
 
     status = StatusCode.OUT_OF_RANGE
     default_reason = "OUT_OF_RANGE"
+
+
+class Violations:
+    """Gathers what is wrong with a request, so that its sender is told all of it at once."""
+
+    MOST: ClassVar[int] = 50
+    """The most that are told."""
+
+    def __init__(self) -> None:
+        self._found: list[InvalidArgument] = []
+        self._absent: NotFound | None = None
+
+    @contextmanager
+    def gather(self) -> Iterator[None]:
+        """Keeps the refusal that its block ends with, if it does, and goes on after the block."""
+        try:
+            yield
+        except InvalidArgument as error:
+            self._found.append(error)
+        except NotFound as error:
+            self._absent = self._absent or error
+
+    def end(self) -> None:
+        """Refuses the request if anything was found.
+
+        Raises:
+            InvalidArgument: The first that was found, with those after it; also where something was absent.
+            NotFound: Nothing is wrong, but something is absent.
+        """
+        if self._found:
+            first = self._found[0]
+            first.violations = tuple(each for error in self._found for each in error.violations)[: self.MOST]
+            raise first
+        if self._absent is not None:
+            raise self._absent
 
 
 class Unauthenticated(ZegelError):

@@ -274,3 +274,11 @@ def test_another_tenants_token_finds_nothing_and_signs_nothing(office: Office, o
         other_office.owner.signing.create_signer_session(
             signature_request_id=own.signature_request_id, signature_id=request.signatures[0].signature_id
         )
+
+
+def test_a_partner_is_told_all_that_is_wrong_at_once(office: Office) -> None:
+    with pytest.raises(zegel.InvalidArgument) as caught:
+        office.send(title="", fields=[*usual_fields(), place("extra", "TEXT", page=0), place("date-0", "TEXT")])
+    assert [each.field for each in caught.value.violations] == ["title", f"{EXTRA}.page", "fields[5].api_id"]
+    assert caught.value.field == "title"
+    assert caught.value.violations[0].description == "must not be empty"

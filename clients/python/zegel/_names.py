@@ -146,6 +146,7 @@ if TYPE_CHECKING:
     from zegel.errors import Unavailable as Unavailable
     from zegel.errors import Unimplemented as Unimplemented
     from zegel.errors import UploadClosed as UploadClosed
+    from zegel.errors import Violation as Violation
     from zegel.errors import ZegelError as ZegelError
     from zegel.identity.v1.identity_service_pb2 import ApiKey as ApiKey
     from zegel.identity.v1.identity_service_pb2 import CreateApiKeyRequest as CreateApiKeyRequest
@@ -576,6 +577,7 @@ PLACES: Final = {
     "UploadDocumentRequest": "zegel.document.v1.document_service_pb2",
     "UploadDocumentResponse": "zegel.document.v1.document_service_pb2",
     "UploadSpec": "zegel.document.v1.document_service_pb2",
+    "Violation": "zegel.errors",
     "WatchEventsRequest": "zegel.audit.v1.audit_service_pb2",
     "WatchEventsResponse": "zegel.audit.v1.audit_service_pb2",
     "ZegelError": "zegel.errors",

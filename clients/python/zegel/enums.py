@@ -102,8 +102,9 @@ class ErrorReason(StrEnum):
     Every refusal carries exactly one `google.rpc.ErrorInfo` in its status details. Its `domain` is `zegel`, its
     `reason` is the name of a value below without the `ERROR_REASON_` prefix, and its `metadata` has the keys shown in
     the value's comment. `INVALID_ARGUMENT` always has the metadata key `field`: the path of the field in the request,
-    such as `signers[1].email`. A client must cope with a reason it does not know, and should then decide by the status
-    code.
+    such as `signers[1].email`. A `google.rpc.BadRequest` beside it has a violation for that field first, then one for
+    each other field that was found wrong: as many as fit into 4,000 bytes, and at most 50. `CreateSignatureRequest`
+    looks at all fields. A client must cope with a reason it does not know, and should then decide by the status code.
     """
 
     INTERNAL = "INTERNAL"
@@ -127,7 +128,7 @@ class ErrorReason(StrEnum):
     """
 
     REQUEST_ID_REUSED = "REQUEST_ID_REUSED"
-    """The same caller used the same `request_id` in the same method before, with other arguments. Status `ALREADY_EXISTS`.
+    """The caller used the same `request_id` in this method before, with other arguments. Status `ALREADY_EXISTS`.
     `{"reason": "REQUEST_ID_REUSED", "domain": "zegel", "metadata": {}}`
     """
 

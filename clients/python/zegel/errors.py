@@ -87,7 +87,7 @@ Invariants:
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NamedTuple
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -99,8 +99,21 @@ DOMAIN: Final = "zegel"
 DETAILS_KEY: Final = "grpc-status-details-bin"
 """The trailing metadata in which gRPC carries a ``google.rpc.Status``."""
 
-Facts = tuple[str, Mapping[str, str], float | None]
-"""Reason, metadata and seconds to wait, from the status details."""
+
+class Violation(NamedTuple):
+    """What is wrong with one field of a request.
+
+    Attributes:
+        field: Path of the field in the request, such as ``signers[1].email``.
+        description: What is wrong with it, and what would be right: an English sentence for a developer.
+    """
+
+    field: str
+    description: str
+
+
+Facts = tuple[str, Mapping[str, str], float | None, tuple[Violation, ...]]
+"""Reason, metadata, seconds to wait and violations, from the status details."""
 
 
 class ZegelError(Exception):
@@ -112,6 +125,7 @@ class ZegelError(Exception):
         reason: Name of a ``zegel.error.v1.ErrorReason`` without its prefix, or one that this version does not know.
         metadata: Details, with the keys documented for the reason in the contract.
         retry_after: Seconds after which to retry, if the server gave them.
+        violations: Each field of the request that was found wrong.
 
     Attributes:
         message: The message.
@@ -120,6 +134,7 @@ class ZegelError(Exception):
             answered, or a proxy did.
         metadata: The details.
         retry_after: The seconds, or ``None``.
+        violations: The fields that were found wrong, with what is wrong with them; empty for other errors.
     """
 
     default_code: ClassVar[grpc.StatusCode] = grpc.StatusCode.UNKNOWN
@@ -132,6 +147,7 @@ class ZegelError(Exception):
         reason: str = "",
         metadata: Mapping[str, str] | None = None,
         retry_after: float | None = None,
+        violations: Iterable[Violation] = (),
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -139,13 +155,15 @@ class ZegelError(Exception):
         self.reason = reason
         self.metadata: Mapping[str, str] = dict(metadata or {})
         self.retry_after = retry_after
+        self.violations = tuple(violations)
 
     def __str__(self) -> str:
         return f"{self.message} [{self.reason or self.code.name}]"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Exception would pickle without the keyword arguments, and lose them in a process pool, for example.
-        facts = {"code": self.code, "reason": self.reason, "metadata": self.metadata, "retry_after": self.retry_after}
+        names = ("code", "reason", "metadata", "retry_after", "violations")
+        facts = {name: getattr(self, name) for name in names}
         return _restore, (type(self), self.message, facts)
 
 
@@ -647,13 +665,13 @@ def from_call(call: Any) -> ZegelError:
             ``trailing_metadata``; one that an interceptor of the caller's raises need not.
     """
     code = _told(call, "code") or grpc.StatusCode.UNKNOWN
-    reason, metadata, retry_after = _details(_told(call, "trailing_metadata") or ())
+    reason, metadata, retry_after, violations = _details(_told(call, "trailing_metadata") or ())
     found = BY_CODE.get(code, ZegelError)
     exact = BY_REASON.get(reason)
     if exact is not None and exact.default_code is code:
         found = exact
     message = _told(call, "details") or f"The call failed with {code.name}."
-    return found(message, code=code, reason=reason, metadata=metadata, retry_after=retry_after)
+    return found(message, code=code, reason=reason, metadata=metadata, retry_after=retry_after, violations=violations)
 
 
 def _told(call: Any, name: str) -> Any:
@@ -665,19 +683,23 @@ def _told(call: Any, name: str) -> Any:
 def _details(trailing: Iterable[tuple[str, str | bytes]]) -> Facts:
     """Reads the status details. Details that cannot be parsed are ignored; the status code still counts."""
     reason, metadata, retry_after = "", {}, None
+    violations: tuple[Violation, ...] = ()
     for key, value in trailing:
         if key != DETAILS_KEY or not isinstance(value, bytes):
             continue
         try:
             for detail in status_pb2.Status.FromString(value).details:
                 info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+                bad = error_details_pb2.BadRequest()
                 if detail.Unpack(info) and info.domain == DOMAIN:
                     reason, metadata = info.reason, dict(info.metadata)
                 elif detail.Unpack(retry):
                     retry_after = retry.retry_delay.ToMilliseconds() / 1_000
+                elif detail.Unpack(bad):
+                    violations = tuple(Violation(each.field, each.description) for each in bad.field_violations)
         except DecodeError:
             continue
-    return reason, metadata, retry_after
+    return reason, metadata, retry_after, violations
 
 
 def _restore(kind: type[ZegelError], message: str, facts: Mapping[str, Any]) -> ZegelError:

@@ -1,14 +1,21 @@
-"""Typed errors become statuses: one code, one sentence, exactly one ``google.rpc.ErrorInfo`` (AIP-193)."""
+"""Typed errors become statuses: one code, one sentence, exactly one ``google.rpc.ErrorInfo`` (AIP-193).
+
+Beside it, what is wrong with a request stands field by field in a ``google.rpc.BadRequest``.
+"""
 
 from typing import Final
 
 from google.protobuf import any_pb2, duration_pb2
+from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
-from zegel_server.errors import StatusCode, ZegelError
+from zegel_server.errors import InvalidArgument, StatusCode, ZegelError
 
 DOMAIN: Final = "zegel"
 """``ErrorInfo.domain`` of every error of ours."""
+
+MAX_VIOLATIONS: Final = 4_000
+"""Bytes of a ``BadRequest``: gRPC's clients take 8 KiB of trailing metadata, in which details stand as Base64."""
 
 
 class Deadline(ZegelError):
@@ -53,6 +60,8 @@ def status_of(error: ZegelError) -> status_pb2.Status:
     """
     info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)
     details = [_packed(info)]
+    if isinstance(error, InvalidArgument):
+        details.append(_packed(_bad_request(error)))
     retry_after_s = getattr(error, "retry_after_s", None)
     if retry_after_s is not None:
         delay = duration_pb2.Duration()
@@ -61,7 +70,18 @@ def status_of(error: ZegelError) -> status_pb2.Status:
     return status_pb2.Status(code=error.status, message=error.message, details=details)
 
 
-def _packed(message: error_details_pb2.ErrorInfo | error_details_pb2.RetryInfo) -> any_pb2.Any:
+def _bad_request(error: InvalidArgument) -> error_details_pb2.BadRequest:
+    """What is wrong, field by field: as many violations as fit, and the first in any case."""
+    told = error_details_pb2.BadRequest()
+    for field, description in error.violations:
+        told.field_violations.add(field=field, description=description)
+        if told.ByteSize() > MAX_VIOLATIONS and len(told.field_violations) > 1:
+            del told.field_violations[-1]
+            break
+    return told
+
+
+def _packed(message: Message) -> any_pb2.Any:
     packed = any_pb2.Any()
     packed.Pack(message)
     return packed

@@ -8,7 +8,7 @@ from zegel_server import clock
 from zegel_server.caller import Caller
 from zegel_server.documents.signing_documents import SignableVersion
 from zegel_server.edge import validation
-from zegel_server.errors import InvalidArgument
+from zegel_server.errors import InvalidArgument, Violations
 from zegel_server.ids import new_id
 from zegel_server.keys.service import Subject
 from zegel_server.signing.field_types import FieldType
@@ -80,31 +80,44 @@ def check_new_request(new: NewRequest) -> NewRequest:
         The request in its stored form: texts normalised, signature fields required.
 
     Raises:
-        InvalidArgument: Names what is wrong; ``MISSING_SIGNATURE_FIELD`` for a signer without a signature field.
+        InvalidArgument: Names all that is wrong; ``MISSING_SIGNATURE_FIELD`` for a signer without a signature field.
         NotFound: A document's or the team's identifier is malformed.
     """
-    _count(new.documents, "documents", 1, MAX_DOCUMENTS)
-    _count(new.signers, "signers", 1, MAX_SIGNERS)
-    _count(new.fields, "fields", 0, MAX_FIELDS)
-    checked = replace(
-        new,
-        title=validation.text(new.title, "title", most=MAX_TITLE),
-        message=validation.text(new.message, "message", least=0, most=MAX_MESSAGE, lines=True),
-        signers=tuple(_signers(new.signers)),
-        fields=tuple(_fields(new)),
-    )
-    if new.team_id:
-        validation.identifier(new.team_id, "tea", "team_id", "team")
+    violations = Violations()
+    for items, name, least, most in (
+        (new.documents, "documents", 1, MAX_DOCUMENTS),
+        (new.signers, "signers", 1, MAX_SIGNERS),
+        (new.fields, "fields", 0, MAX_FIELDS),
+    ):
+        with violations.gather():
+            _count(items, name, least, most)
+    violations.end()  # too many are not looked at one by one
+    title, message = new.title, new.message
+    with violations.gather():
+        title = validation.text(title, "title", most=MAX_TITLE)
+    with violations.gather():
+        message = validation.text(message, "message", least=0, most=MAX_MESSAGE, lines=True)
+    signers = tuple(_signers(new.signers, violations))
+    fields = tuple(_fields(new, violations))
+    with violations.gather():
+        if new.team_id:
+            validation.identifier(new.team_id, "tea", "team_id", "team")
     for index, choice in enumerate(new.documents):
-        validation.identifier(choice.document_id, "doc", f"documents[{index}].document_id", "document")
-        if choice.version < 0:
-            raise InvalidArgument(f"documents[{index}].version", "must be a version's number, or 0 for the newest")
+        with violations.gather():
+            validation.identifier(choice.document_id, "doc", f"documents[{index}].document_id", "document")
+        with violations.gather():
+            if choice.version < 0:
+                raise InvalidArgument(f"documents[{index}].version", "must be a version's number, or 0 for the newest")
+    violations.end()
+    checked = replace(new, title=title, message=message, signers=signers, fields=fields)
     if added_text_length(checked.fields, [signer.name for signer in checked.signers]) > MAX_REQUEST_TEXT // 2:
         raise InvalidArgument("fields", "have more signatures under longer names than one file can show")
     signed_by = {field.signer_index for field in checked.fields if field.type is FieldType.SIGNATURE}
     for index in range(len(checked.signers)):
         if index not in signed_by:
-            raise InvalidArgument(f"signers[{index}]", "needs a signature field", reason="MISSING_SIGNATURE_FIELD")
+            with violations.gather():
+                raise InvalidArgument(f"signers[{index}]", "needs a signature field", reason="MISSING_SIGNATURE_FIELD")
+    violations.end()
     return checked
 
 
@@ -130,28 +143,34 @@ def _count(items: Sequence[object], field: str, least: int, most: int) -> None:
         raise InvalidArgument(field, f"must be at most {most:,}, not {len(items):,}")
 
 
-def _signers(signers: Sequence[Signer]) -> Iterator[Signer]:
+def _signers(signers: Sequence[Signer], violations: Violations) -> Iterator[Signer]:
     seen: set[str] = set()
     for index, signer in enumerate(signers):
         path = f"signers[{index}]"
-        email = validation.email(signer.email, f"{path}.email")
-        if signer.order < 0:
-            raise InvalidArgument(f"{path}.order", "must not be negative")
-        if email.casefold() in seen:
-            raise InvalidArgument(f"{path}.email", "must be unlike every other signer's")
-        seen.add(email.casefold())
-        yield Signer(validation.text(signer.name, f"{path}.name", most=MAX_NAME).strip(), email, signer.order)
+        name, email = signer.name, signer.email
+        with violations.gather():
+            email = validation.email(email, f"{path}.email")
+            if email.casefold() in seen:
+                raise InvalidArgument(f"{path}.email", "must be unlike every other signer's")
+            seen.add(email.casefold())
+        with violations.gather():
+            if signer.order < 0:
+                raise InvalidArgument(f"{path}.order", "must not be negative")
+        with violations.gather():
+            name = validation.text(name, f"{path}.name", most=MAX_NAME).strip()
+        yield Signer(name, email, signer.order)
 
 
-def _fields(new: NewRequest) -> Iterator[Field]:
+def _fields(new: NewRequest, violations: Violations) -> Iterator[Field]:
     seen: set[str] = set()
     for index, field in enumerate(new.fields):
         path = f"fields[{index}]"
-        checked = check_field(field, path, documents=len(new.documents), signers=len(new.signers))
-        if checked.api_id in seen:
-            raise InvalidArgument(f"{path}.api_id", "must be unlike every other field's")
-        seen.add(checked.api_id)
-        yield checked
+        with violations.gather():
+            checked = check_field(field, path, documents=len(new.documents), signers=len(new.signers))
+            if checked.api_id in seen:
+                raise InvalidArgument(f"{path}.api_id", "must be unlike every other field's")
+            seen.add(checked.api_id)
+            yield checked
 
 
 def check_boxes(new: NewRequest, described: Sequence[SignableVersion]) -> None:

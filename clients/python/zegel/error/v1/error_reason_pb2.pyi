@@ -41,7 +41,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     `{"reason": "INVALID_PAGE_TOKEN", "domain": "zegel", "metadata": {"field": "page_token"}}`
     """
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 5
-    """The same caller used the same `request_id` in the same method before, with other arguments. Status `ALREADY_EXISTS`.
+    """The caller used the same `request_id` in this method before, with other arguments. Status `ALREADY_EXISTS`.
     `{"reason": "REQUEST_ID_REUSED", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 6
@@ -297,7 +297,9 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     Every refusal carries exactly one `google.rpc.ErrorInfo` in its status details. Its `domain` is `zegel`, its `reason`
     is the name of a value below without the `ERROR_REASON_` prefix, and its `metadata` has the keys shown in the value's
     comment. `INVALID_ARGUMENT` always has the metadata key `field`: the path of the field in the request, such as
-    `signers[1].email`. A client must cope with a reason it does not know, and should then decide by the status code.
+    `signers[1].email`. A `google.rpc.BadRequest` beside it has a violation for that field first, then one for each other
+    field that was found wrong: as many as fit into 4,000 bytes, and at most 50. `CreateSignatureRequest` looks at all
+    fields. A client must cope with a reason it does not know, and should then decide by the status code.
     """
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
@@ -319,7 +321,7 @@ ERROR_REASON_INVALID_PAGE_TOKEN: ErrorReason.ValueType  # 4
 `{"reason": "INVALID_PAGE_TOKEN", "domain": "zegel", "metadata": {"field": "page_token"}}`
 """
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 5
-"""The same caller used the same `request_id` in the same method before, with other arguments. Status `ALREADY_EXISTS`.
+"""The caller used the same `request_id` in this method before, with other arguments. Status `ALREADY_EXISTS`.
 `{"reason": "REQUEST_ID_REUSED", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 6
