@@ -341,6 +341,7 @@ signature_requests = Table(
     Column("rendition_size", BigInteger, nullable=False, server_default="0"),
     Column("rendition_pages", BigInteger, nullable=False, server_default="0"),
     Column("signers_keep_access", BigInteger, nullable=False, server_default="0"),  # 1 only where it is canceled
+    Column("end_time", BigInteger),
     Index("ix_signature_requests_tenant_id", "tenant_id", "signature_request_id"),
     Index("ix_signature_requests_tenant_id_owner_id", "tenant_id", "owner_id", "signature_request_id"),
     Index("ix_signature_requests_state_expire_time", "state", "expire_time"),

@@ -143,6 +143,7 @@ def request_message(request: SignatureRequest, *, bare: bool = False) -> pb.Sign
         create_time=to_timestamp(request.create_time),
         all_signed_time=to_timestamp(progress.all_signed_time),
         seal_time=to_timestamp(progress.seal_time),
+        end_time=to_timestamp(progress.end_time),
         etag=etags.of(request.revision),
         rendition=_rendition(request),
     )
@@ -180,6 +181,7 @@ def ceremony_message(view: CeremonyView, *, bare: bool = False) -> ceremony_pb.C
         sealed_document_id=request.sealed_document_id,
         rendition=_rendition(request),
         blocked=request.sealing is not None and request.sealing.blocked,
+        end_time=to_timestamp(request.progress.end_time),
     )
 
 

@@ -83,6 +83,7 @@ class Progress:
         all_signed_time: When everybody had signed.
         seal_time: When the sealed document was made.
         signers_keep_access: Whether signers may still read it after it was canceled.
+        end_time: When it reached a state that it does not leave any more.
     """
 
     signatures: tuple[Signature, ...]
@@ -91,6 +92,7 @@ class Progress:
     all_signed_time: int | None = None
     seal_time: int | None = None
     signers_keep_access: bool = False
+    end_time: int | None = None
 
     @classmethod
     def sent(cls, signers: Iterable[tuple[str, int]], expire_time: int | None) -> Self:
@@ -235,7 +237,7 @@ class Progress:
         own = self.signature(signature_id)
         self._demand_turn(own, at)
         declined = replace(own, status=SignatureStatus.DECLINED, decline_time=at)
-        return _end(self._with(declined), RequestState.DECLINED)
+        return _end(self._with(declined), RequestState.DECLINED, at)
 
     # ------------------------------------------------------------------------ what the sender and the server do
 
@@ -265,7 +267,7 @@ class Progress:
         if self.state is RequestState.CANCELED:
             return replace(self, signers_keep_access=self.signers_keep_access and signers_keep_access)
         self._demand_awaiting(at)
-        return replace(_end(self, RequestState.CANCELED), signers_keep_access=signers_keep_access)
+        return replace(_end(self, RequestState.CANCELED, at), signers_keep_access=signers_keep_access)
 
     def demand_readable(self) -> None:
         """Refuses to let signers into a request that was canceled, unless its sender left it open to them.
@@ -282,7 +284,7 @@ class Progress:
         Args:
             at: The time now.
         """
-        return _end(self, RequestState.EXPIRED) if self.is_past(at) else self
+        return _end(self, RequestState.EXPIRED, at) if self.is_past(at) else self
 
     def sealed(self, at: int) -> Self:
         """The sealed document was made.
@@ -295,7 +297,7 @@ class Progress:
         """
         if self.state is not RequestState.ALL_SIGNED:
             raise closed(self.state)
-        return replace(self, state=RequestState.DOWNLOADABLE, seal_time=at)
+        return replace(self, state=RequestState.DOWNLOADABLE, seal_time=at, end_time=at)
 
     # ----------------------------------------------------------------------------------------------------- parts
 
@@ -341,12 +343,12 @@ def closed(state: RequestState) -> FailedPrecondition:
     )
 
 
-def _end(progress: P, state: RequestState) -> P:
+def _end(progress: P, state: RequestState, at: int) -> P:
     """Ends a request; its pending signatures are no longer pending."""
     signatures = tuple(
         replace(s, status=SignatureStatus.EXPIRED) if s.status in _OPEN else s for s in progress.signatures
     )
-    return replace(progress, state=state, signatures=signatures)
+    return replace(progress, state=state, signatures=signatures, end_time=at)
 
 
 def _ask_next(signatures: tuple[Signature, ...]) -> tuple[Signature, ...]:

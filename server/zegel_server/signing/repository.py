@@ -215,6 +215,7 @@ async def save(transaction: Transaction, before: SignatureRequest, after: Signat
         new_all_signed_time=progress.all_signed_time,
         new_seal_time=progress.seal_time,
         new_signers_keep_access=int(progress.signers_keep_access),
+        new_end_time=progress.end_time,
         new_sealed_document_id=after.sealed_document_id,
         new_revision=after.revision,
     )

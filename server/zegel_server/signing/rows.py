@@ -104,6 +104,7 @@ def progress_from_rows(row: Row, signatures: Iterable[Row]) -> Progress:
         all_signed_time=row.all_signed_time,
         seal_time=row.seal_time,
         signers_keep_access=bool(row.signers_keep_access),
+        end_time=row.end_time,
     )
 
 
@@ -183,6 +184,7 @@ def request_row(request: SignatureRequest) -> dict[str, Any]:
         "rendition_size": rendition.size if rendition else 0,
         "rendition_pages": rendition.page_count if rendition else 0,
         "signers_keep_access": 0,
+        "end_time": None,
     }
 
 

@@ -73,6 +73,7 @@ UPDATE_REQUEST: Final = Statement(
         all_signed_time=bind("new_all_signed_time"),
         seal_time=bind("new_seal_time"),
         signers_keep_access=bind("new_signers_keep_access"),
+        end_time=bind("new_end_time"),
         sealed_document_id=bind("new_sealed_document_id"),
         revision=bind("new_revision"),
     )

@@ -225,3 +225,13 @@ class Signing(RuleBasedStateMachine):
 
 
 TestSigning = Signing.TestCase
+
+
+def test_every_end_has_its_time_and_what_still_runs_has_none() -> None:
+    running = [sent(0), sign(sent(0), 0)]
+    assert [each.end_time for each in running] == [None, None]
+    expired = sent(0, expire_time=9).expired(10)
+    ended = [running[1].sealed(11), sent(0).canceled(8), expired, sent(0).declined("sig-0", 7)]
+    assert [each.end_time for each in ended] == [11, 8, 10, 7]
+    assert {each.state for each in ended} == set(R) - {each.state for each in running} == ENDED
+    assert ended[1].canceled(12).end_time == 8

@@ -6,9 +6,11 @@ isort:skip_file
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from zegel.signing.v1 import signature_request_pb2 as _signature_request_pb2
 import builtins as _builtins
+import datetime as _datetime
 import sys
 import typing as _typing
 
@@ -38,6 +40,7 @@ class Ceremony(_message.Message):
     SEALED_DOCUMENT_ID_FIELD_NUMBER: _builtins.int
     RENDITION_FIELD_NUMBER: _builtins.int
     BLOCKED_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
     signature_request_id: _builtins.str
     """Identifier of the signature request."""
     title: _builtins.str
@@ -74,6 +77,10 @@ class Ceremony(_message.Message):
     def rendition(self) -> _signature_request_pb2.RequestRendition:
         """What the signer is shown and signs: one PDF of all documents, with which the sealed file begins."""
 
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """When the request reached a state that it never leaves; see `SignatureRequest.end_time`."""
+
     def __init__(
         self,
         *,
@@ -90,10 +97,11 @@ class Ceremony(_message.Message):
         sealed_document_id: _builtins.str = ...,
         rendition: _signature_request_pb2.RequestRendition | None = ...,
         blocked: _builtins.bool = ...,
+        end_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["rendition", b"rendition", "signature", b"signature"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "rendition", b"rendition", "signature", b"signature"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocked", b"blocked", "disclosure", b"disclosure", "documents", b"documents", "fields", b"fields", "message", b"message", "rendition", b"rendition", "sealed_document_id", b"sealed_document_id", "signature", b"signature", "signature_request_id", b"signature_request_id", "state", b"state", "tenant_name", b"tenant_name", "title", b"title", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocked", b"blocked", "disclosure", b"disclosure", "documents", b"documents", "end_time", b"end_time", "fields", b"fields", "message", b"message", "rendition", b"rendition", "sealed_document_id", b"sealed_document_id", "signature", b"signature", "signature_request_id", b"signature_request_id", "state", b"state", "tenant_name", b"tenant_name", "title", b"title", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

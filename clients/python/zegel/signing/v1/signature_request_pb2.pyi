@@ -164,6 +164,7 @@ class SignatureRequest(_message.Message):
     SEALING_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     RENDITION_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
     signature_request_id: _builtins.str
     """Identifier, `req_...`. Output only."""
     title: _builtins.str
@@ -218,6 +219,12 @@ class SignatureRequest(_message.Message):
         renditions existed. Output only.
         """
 
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """When it reached a state that it never leaves: downloadable, declined, canceled or expired. Unset before. Who waits for
+        a request to end looks at this, and so understands the end states of later versions too. Output only.
+        """
+
     def __init__(
         self,
         *,
@@ -238,10 +245,11 @@ class SignatureRequest(_message.Message):
         sealing: Global___Sealing | None = ...,
         etag: _builtins.str = ...,
         rendition: Global___RequestRendition | None = ...,
+        end_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["all_signed_time", b"all_signed_time", "create_time", b"create_time", "expire_time", b"expire_time", "rendition", b"rendition", "seal_time", b"seal_time", "sealing", b"sealing"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["all_signed_time", b"all_signed_time", "create_time", b"create_time", "end_time", b"end_time", "expire_time", b"expire_time", "rendition", b"rendition", "seal_time", b"seal_time", "sealing", b"sealing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_signed_time", b"all_signed_time", "audit_id", b"audit_id", "create_time", b"create_time", "documents", b"documents", "etag", b"etag", "expire_time", b"expire_time", "fields", b"fields", "message", b"message", "owner_id", b"owner_id", "rendition", b"rendition", "seal_time", b"seal_time", "sealed_document_id", b"sealed_document_id", "sealing", b"sealing", "signature_request_id", b"signature_request_id", "signatures", b"signatures", "state", b"state", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_signed_time", b"all_signed_time", "audit_id", b"audit_id", "create_time", b"create_time", "documents", b"documents", "end_time", b"end_time", "etag", b"etag", "expire_time", b"expire_time", "fields", b"fields", "message", b"message", "owner_id", b"owner_id", "rendition", b"rendition", "seal_time", b"seal_time", "sealed_document_id", b"sealed_document_id", "sealing", b"sealing", "signature_request_id", b"signature_request_id", "signatures", b"signatures", "state", b"state", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
