@@ -1,1 +1,1 @@
-"""The edge: what every request passes on its way to a servicer. It knows no domain."""
+"""The edge: what every request passes through on its way to a servicer. It does not depend on any domain."""

@@ -1,7 +1,7 @@
-"""One request on its way through the stages, whatever transport carries it.
+"""One request on its way through the stages, independent of its transport.
 
-An adapter derives its own kind of ``Call``, which says how a message and an error are sent, and makes one for each
-request. Everything else that a transport knows of a request is plain data here.
+An adapter derives a class from ``Call`` that sends messages and errors, and makes one for each request. Everything else
+that a transport knows about a request is plain data here.
 """
 
 import asyncio
@@ -18,10 +18,10 @@ from zegel_server.edge.status import Deadline
 from zegel_server.errors import Unauthenticated, ZegelError
 
 MAX_USER_AGENT: Final = 256
-"""Characters kept of a client's name for itself."""
+"""How many characters of a user agent are kept."""
 
 Metadata = Iterable[tuple[str, str | bytes]]
-"""What a request carries beside its messages: keys in lower case, each with a value; a key may stand twice."""
+"""A request's metadata: keys in lower case, each with a value; a key may occur more than once."""
 
 
 class ClientGone(asyncio.CancelledError):
@@ -29,15 +29,15 @@ class ClientGone(asyncio.CancelledError):
 
 
 class Call(ABC):
-    """One request on its way.
+    """One request on its way through the stages.
 
     Args:
         endpoint: What is called.
-        metadata: What the request carries beside its messages.
-        address: The network address of the peer, without a port; empty where it has none.
-        certificate: The client's certificate in DER, where mutual TLS is on.
-        timeout_s: How long the client waits for its answer, in seconds; ``None`` where it did not say, or where the
-            transport itself cancels the call then.
+        metadata: The request's metadata.
+        address: The network address of the peer, without a port; empty if it has none.
+        certificate: The client's certificate in DER, if mutual TLS is on.
+        timeout_s: The client's timeout in seconds; ``None`` if it set none, or if the transport itself cancels the call
+            when it passes.
     """
 
     __slots__ = (
@@ -76,7 +76,7 @@ class Call(ABC):
         self.address = address
         self.certificate = certificate
         self.timeout_s = timeout_s
-        # From here on, what the stages find out.
+        # Set by the stages from here on.
         self.request_id = ""
         self.began = 0.0
         self.due = 0.0
@@ -95,7 +95,7 @@ class Call(ABC):
 
     @abstractmethod
     async def send(self, message: bytes) -> None:
-        """Sends one message of a streamed answer; returns once the transport takes another.
+        """Sends one message of a streamed answer; returns once the transport accepts the next.
 
         Args:
             message: The message.
@@ -106,7 +106,7 @@ class Call(ABC):
 
     @abstractmethod
     async def send_error(self, error: ZegelError) -> None:
-        """Sends the error that ends the call. It may raise what the transport's library wants raised then.
+        """Sends the error that ends the call. It may raise what the transport's library requires to be raised then.
 
         Args:
             error: The error.
@@ -116,7 +116,7 @@ class Call(ABC):
         """Begins the call, in the task that serves it.
 
         Args:
-            request_id: By which the operator finds its log line.
+            request_id: Identifies its log line.
             began: When it began, by the telemetry's clock.
         """
         self.request_id = request_id
@@ -128,17 +128,17 @@ class Call(ABC):
         self.due = asyncio.get_running_loop().time() + longest
 
     def stop(self, why: BaseException | None = None) -> None:
-        """Ends the call from outside of its own task.
+        """Ends the call from outside its own task.
 
         Args:
-            why: The error that its caller is sent; that it took too long, where left out.
+            why: The error that its caller is sent; by default, that it took too long.
         """
         if self.stopped is None and self.task is not None:
             self.stopped = why or Deadline("The call took longer than it may.")
             self.task.cancel()
 
     def check(self) -> None:
-        """Refuses to answer a call that was stopped, however its servicer took that.
+        """Refuses to answer a call that was stopped, whatever its servicer did about that.
 
         Raises:
             BaseException: What it was stopped with.
@@ -148,14 +148,14 @@ class Call(ABC):
 
 
 NOWHERE: Final = Origin()
-"""Where a call comes from whose metadata was not read."""
+"""The origin of a call whose metadata was not read."""
 
 
 def read_metadata(metadata: Metadata) -> tuple[str, str]:
-    """The bearer token of a request, and its client's name for itself.
+    """The bearer token of a request, and its user agent.
 
     Args:
-        metadata: The request's.
+        metadata: The request's metadata.
 
     Raises:
         Unauthenticated: It carries no token, or more than one.

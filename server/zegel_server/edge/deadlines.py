@@ -1,20 +1,20 @@
-"""The longest that calls may take: one look at all of them every so often, instead of a timer for each.
+"""Limits on how long calls may take: all calls are checked periodically, instead of with a timer for each.
 
-A client's own deadline is one of them, unless the transport cancels the call when it passes.
+A client's own deadline is enforced here too, unless the transport itself cancels the call when it passes.
 """
 
 import asyncio
 from typing import Final, Protocol
 
 SWEEP_S: Final = 0.25
-"""How often calls under way are looked at: a cap is kept to within this."""
+"""How often the running calls are checked, in seconds; a limit is enforced to within this."""
 
 
 class Limited(Protocol):
-    """A call under way."""
+    """A running call."""
 
     due: float
-    """When it must have ended, by the loop's clock."""
+    """When it must end at the latest, by the event loop's clock."""
 
     def stop(self) -> None:
         """Ends it."""
@@ -22,7 +22,7 @@ class Limited(Protocol):
 
 
 class Deadlines:
-    """The calls under way, each with the time by which it must have ended."""
+    """The running calls, each with the time by which it must end."""
 
     def __init__(self) -> None:
         self._running: dict[int, Limited] = {}
@@ -32,7 +32,7 @@ class Deadlines:
         return len(self._running)
 
     def add(self, call: Limited) -> None:
-        """Begins to watch a call.
+        """Starts watching a call.
 
         Args:
             call: The call.
@@ -42,7 +42,7 @@ class Deadlines:
             self._sweeper = asyncio.get_running_loop().call_later(SWEEP_S, self._sweep)
 
     def discard(self, call: Limited) -> None:
-        """Ends watching a call.
+        """Stops watching a call.
 
         Args:
             call: The call.

@@ -1,11 +1,11 @@
-"""Each method with whatever serves it, and how its messages become bytes: all that an adapter needs to offer it.
+"""Each method with its servicer and its codec: all that an adapter needs to offer it.
 
 Invariants:
 
-* A method without a contract is not offered; a service without a servicer, or a servicer that lacks a method, keeps the
-  server from starting.
-* A servicer is given a message, or an iterator of them, and nothing of the transport: it answers or raises. Who calls
-  is ``caller.current_caller``.
+* A method without a contract is not offered; the server does not start if a service has no servicer, or a servicer
+  lacks a method.
+* A servicer is given a message, or an iterator of messages, and nothing of the transport: it answers or raises.
+  ``caller.current_caller`` says who calls.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,11 +21,11 @@ from zegel_server.edge.wire import Parse, Serialise
 
 
 class Codec(NamedTuple):
-    """How a method's messages become bytes, where it is not as Protocol Buffers do it.
+    """How a method's messages become bytes and back, if not as in Protocol Buffers.
 
     Attributes:
-        parse: Makes what its servicer is given; ``None`` for the contract's message.
-        serialise: Makes bytes of what its servicer answers; ``None`` for the contract's message.
+        parse: Makes what its servicer receives; ``None`` for the contract's message.
+        serialise: Makes bytes from what its servicer answers; ``None`` for the contract's message.
     """
 
     parse: Parse | None = None
@@ -33,15 +33,15 @@ class Codec(NamedTuple):
 
 
 NO_CODECS: Final[Mapping[str, Codec]] = MappingProxyType({})
-"""What nearly every service has."""
+"""The codecs of nearly every service: none."""
 
 
 class Served(NamedTuple):
-    """A service as a server has it. The servicer says by its generated base class which service it is.
+    """A service with its servicer, whose generated base class says which service it is.
 
     Attributes:
-        servicer: What serves it.
-        codecs: Of the methods that have one of their own, by name.
+        servicer: Its servicer.
+        codecs: Codecs of the methods that have their own, by name.
     """
 
     servicer: object
@@ -54,9 +54,9 @@ class Endpoint:
 
     Attributes:
         method: Its contract.
-        serve: The servicer's method. Its second argument is where gRPC's generated classes have a context: ``None``.
-        parse: Makes a message of a request's bytes.
-        serialise: Makes bytes of an answer.
+        serve: The servicer's method. Its second argument, the context in gRPC's generated classes, is ``None``.
+        parse: Makes a message from a request's bytes.
+        serialise: Makes bytes from an answer.
         client_streams: Whether the client sends any number of messages.
         server_streams: Whether the server does.
     """
@@ -75,13 +75,13 @@ def endpoints_of(
     methods: Mapping[str, Method],
     codecs: Mapping[str, Codec] = NO_CODECS,
 ) -> Iterator[Endpoint]:
-    """What a service offers.
+    """The endpoints of a service.
 
     Args:
         service: Its descriptor.
-        servicer: Has a method of the contract's name for each.
+        servicer: Has a method of the same name for each of the contract's.
         methods: The contracts, by path.
-        codecs: Of the methods that have one of their own, by name.
+        codecs: Codecs of the methods that have their own, by name.
 
     Raises:
         ContractError: The servicer lacks a method.
@@ -92,7 +92,7 @@ def endpoints_of(
             continue
         serve = _serving(servicer, descriptor.name)
         if serve is None:
-            message = f"{method.path} has nothing that serves it"
+            message = f"{method.path} has no servicer"
             raise ContractError(message)
         codec = codecs.get(descriptor.name, Codec())
         yield Endpoint(
@@ -108,18 +108,18 @@ def endpoints_of(
 def endpoints_by_service(
     services: Mapping[type, ServiceDescriptor], served: Sequence[Served], methods: Mapping[str, Method]
 ) -> Mapping[str, Sequence[Endpoint]]:
-    """What a server offers: every method of every service.
+    """The endpoints of a server: every method of every service.
 
     Args:
         services: Every service of the contracts, by the generated class that its servicer derives from.
-        served: What serves them.
+        served: Their servicers.
         methods: The contracts, by path.
 
     Returns:
         The endpoints by the service's full name.
 
     Raises:
-        ContractError: A service or a method has nothing that serves it, or a service has two; the message names all.
+        ContractError: A service has no servicer or two, or a servicer lacks a method; the message names all.
     """
     found: dict[str, list[Served]] = {service.full_name: [] for service in services.values()}
     for each in served:
@@ -143,6 +143,6 @@ def endpoints_by_service(
 
 
 def _serving(servicer: object, name: str) -> Callable[[Any, None], Any] | None:
-    """What serves a method; the generated class has one that does nothing."""
+    """The servicer's own method, if it has one; that of the generated class does nothing."""
     serve: Callable[[Any, None], Any] | None = getattr(servicer, name, None)
     return None if serve is None or serve.__module__.endswith("_pb2_grpc") else serve

@@ -1,4 +1,4 @@
-"""ETags (AIP-154): what a caller read last, against what is there now."""
+"""ETags (AIP-154): compare what a caller read last with what is there now."""
 
 from zegel_server.errors import Aborted
 
@@ -13,22 +13,22 @@ def of(revision: int) -> str:
 
 
 def check(read: str, revision: int | None, resource: str) -> None:
-    """Refuses a change to what was changed since its caller read it.
+    """Refuses a change if the resource was changed since its caller read it.
 
     Args:
-        read: The etag that the caller read; empty where it overwrites whatever is there.
-        revision: The resource's revision at this moment; ``None`` where there is no such resource.
+        read: The etag that the caller read; empty to overwrite whatever is there.
+        revision: The resource's current revision; ``None`` if there is no such resource.
         resource: Its kind, such as ``signature_request``, for the refusal.
 
     Raises:
-        Aborted: It was changed since, or the etag was never one of ours (``ETAG_MISMATCH``).
+        Aborted: It was changed since, or the etag was not made by this server (``ETAG_MISMATCH``).
     """
     if read and (revision is None or read != of(revision)):
         raise changed(resource)
 
 
 def changed(resource: str) -> Aborted:
-    """The refusal of a change to what was changed since it was read.
+    """The refusal of a change to a resource that was changed since it was read.
 
     Args:
         resource: Its kind, such as ``signature_request``.

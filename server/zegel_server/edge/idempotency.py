@@ -1,12 +1,12 @@
-"""``request_id``: a call made twice with the same arguments is done once, and answered twice (AIP-155).
+"""``request_id``: a call made twice with the same arguments is executed once, and answered twice (AIP-155).
 
 Invariants:
 
-* A ``request_id`` counts within a caller and a method: the same one in two methods names two calls.
-* The answer is stored in the transaction of the change: either both are there or neither.
-* An answer that holds a token is stored without it: a secret that is shown once is not kept.
-* Of the request a keyed hash is stored: names and addresses are guessed soon enough, and without the tenant's key no
-  guess can be checked. The key is one that no rotation changes.
+* A ``request_id`` is specific to a caller and a method: the same one in two methods identifies two calls.
+* The answer is stored in the transaction of the change: either both exist or neither.
+* An answer that contains a token is stored without it: a secret that is shown only once is not kept.
+* A keyed hash of the request is stored. From a plain hash, names and addresses could be guessed; without the tenant's
+  key no guess can be checked. This key does not change in a rotation.
 """
 
 import hashlib
@@ -25,25 +25,25 @@ from zegel_server.edge import validation
 from zegel_server.errors import Aborted, AlreadyExists, FailedPrecondition, ResourceExhausted
 
 KEPT: Final = 2 * clock.DAY
-"""How long an answer is kept: the contract promises a day at least."""
+"""How long an answer is kept, in microseconds: the contract promises at least a day."""
 
 M = TypeVar("M", bound=Message)
 T = TypeVar("T")
 
 Keep = Callable[[Transaction, T], Awaitable[None]]
-"""Stores the answer that a use case's result makes, in the use case's own transaction, for a repetition of the call."""
+"""Stores the answer for a use case's result, in the use case's own transaction, in case the call is repeated."""
 
 
 async def keep_nothing(_transaction: Transaction, _result: object) -> None:
-    """The ``Keep`` of a use case that no repeatable call stands behind: it stores nothing."""
+    """The ``Keep`` for a use case that is not called by a repeatable call: it stores nothing."""
 
 
 _LABEL: Final = b"zegel/request/v1"
 _KEYED: Final = b"\x01"
-"""Begins a keyed hash: 33 bytes then, where the plain SHA-256 that earlier servers stored has 32."""
+"""The first byte of a keyed hash, which thus has 33 bytes; the plain SHA-256 that earlier servers stored has 32."""
 
 _LATE: Final = (UniqueViolation, Aborted, AlreadyExists, FailedPrecondition, ResourceExhausted)
-"""What a call can run into because the same call, made at the same time, was done first."""
+"""Errors that a call can run into because the same call, made at the same time, was executed first."""
 
 _SELECT: Final = Statement(
     select(idempotency.c.request_id, idempotency.c.request_hash, idempotency.c.response).where(
@@ -54,20 +54,20 @@ _SELECT: Final = Statement(
 )
 _INSERT: Final = insert_into(idempotency)
 FORGET: Final = Statement(delete(idempotency).where(idempotency.c.create_time < bind("before")))
-"""Deletes answers that were kept long enough."""
+"""Deletes answers that were kept for long enough."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call that may be a repetition of an earlier one, or be repeated.
+    """A call that may repeat an earlier one, or be repeated.
 
     Attributes:
         database: Where answers are kept.
-        caller: Who calls; another's ``request_id`` is another.
-        request_id: The call's; empty where it is none that can be repeated.
-        name: Under which its answer is kept: its method's request, and its ``request_id``.
-        plain: SHA-256 of the request: it is stored nowhere.
-        keyed: What is stored of the request.
+        caller: Who calls; a ``request_id`` is specific to its caller.
+        request_id: The call's; empty if it cannot be repeated.
+        name: The key under which its answer is kept: the type of its request, and its ``request_id``.
+        plain: SHA-256 of the request, which is not stored.
+        keyed: Keyed hash of the request, which is stored.
     """
 
     database: Database
@@ -96,10 +96,10 @@ class Call:
             request_id=self.request_id,
         )
         for row in rows:
-            # A row from before an upgrade has the plain hash, for two days at most.
+            # Rows from before an upgrade have the plain hash, for two days at most.
             if row.request_hash in {self.keyed, self.plain}:
                 return answer.FromString(row.response)
-        # One from before names no method: with another hash, it may be another method's.
+        # A row from before an upgrade names no method: if its hash differs, it may be another method's.
         if any(row.request_id == self.name for row in rows):
             raise AlreadyExists(
                 "The request_id was used before in this method, with other arguments.", reason="REQUEST_ID_REUSED"
@@ -107,7 +107,7 @@ class Call:
         return None
 
     async def remember(self, transaction: Transaction, answer: Message) -> None:
-        """Stores the answer for a repetition of the call.
+        """Stores the answer in case the call is repeated.
 
         Args:
             transaction: That of the change.
@@ -130,7 +130,7 @@ class Call:
 
 
 def _without_tokens(answer: M) -> M:
-    """An answer without what its fields named ``token`` or ``…_token`` hold."""
+    """An answer without the contents of its fields named ``token`` or ``…_token``."""
     bare = type(answer)()
     bare.CopyFrom(answer)
     for each in answer.DESCRIPTOR.fields:
@@ -140,25 +140,25 @@ def _without_tokens(answer: M) -> M:
 
 
 class KeyedHashes(Protocol):
-    """Makes hashes that only their tenant's key makes again; the key domain stands above the edge."""
+    """Makes hashes that take their tenant's key to reproduce; the edge cannot import the key domain."""
 
     async def keyed_hash(self, tenant_id: str, label: bytes, data: bytes) -> bytes:
-        """A tenant's hash of bytes.
+        """A keyed hash of bytes with a tenant's key.
 
         Args:
             tenant_id: Whose key.
-            label: What for; another label is another hash.
+            label: Its purpose; a different label gives a different hash.
             data: What to hash.
         """
         ...
 
 
 class Answers:
-    """Answers that are kept for repetitions.
+    """Answers that are kept in case their calls are repeated.
 
     Args:
         database: Where they are.
-        keys: Makes the hashes by which a request is known again.
+        keys: Makes the hashes by which a request is recognised.
     """
 
     def __init__(self, database: Database, keys: KeyedHashes) -> None:
@@ -196,20 +196,20 @@ class Answers:
         kept: Callable[[T], M] | None = None,
         restore: Callable[[M], Awaitable[None]] | None = None,
     ) -> M:
-        """Does a call once, and answers it as often as it is made, also where it is made twice at the same time.
+        """Executes a call once, and answers it as often as it is made, even if it is made twice at the same time.
 
         Args:
             caller: Who calls.
             request: The request, with a field ``request_id``.
             kind: The answer's type.
-            act: Does it; it must await what it is given with its transaction and its result, as the last step of the
-                transaction.
-            answer: Makes the answer of the result.
-            kept: Makes what of the answer is stored, where that is not all of it. Tokens are never stored.
-            restore: Adds to a stored answer what was not stored of it, such as a new token.
+            act: Executes it. As the last step of its transaction, it must await the given ``Keep`` with the transaction
+                and its result.
+            answer: Makes the answer from the result.
+            kept: Makes the part of the answer that is stored, if that is not all of it. Tokens are never stored.
+            restore: Adds to a stored answer what was not stored, such as a new token.
 
         Returns:
-            The answer: of the result, or the one stored before with what ``restore`` added.
+            The answer for the result, or the stored one with what ``restore`` added.
 
         Raises:
             Aborted: The same call was being made at the same time.

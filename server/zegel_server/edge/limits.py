@@ -1,12 +1,13 @@
-"""Budgets of calls, of calls at a time and of bytes, for each session and each tenant.
+"""Budgets of calls per second, calls at a time and bytes per second, for each session and each tenant.
 
 Invariants:
 
-* Memory is bounded: at most ``KEPT`` keys of a sort are told apart. Those that come when all are in use share a budget,
-  so that whoever fills the memory limits itself and other newcomers, never nobody.
-* A session's calls count against nobody but the session and its tenant: an address is shared by people who have nothing
-  to do with one another, so none of them can use up what another needs.
-* A stream that is over its bytes waits; a call that would begin over them is refused. Whatever raises, refuses.
+* Memory is bounded: at most ``KEPT`` keys of a sort have budgets of their own. Keys that come when all of these are in
+  use share budgets, so that filling the memory does not lift the limits.
+* A session's calls count only against the session and its tenant. There is no budget for an address, since unrelated
+  people may share one, and none of them should be able to use up what another needs.
+* A stream that is over its budget of bytes waits; a call that would begin over it is refused. An unexpected exception
+  refuses the call as well.
 * Each server process counts for itself.
 """
 
@@ -21,26 +22,27 @@ from typing import Final
 from zegel_server.errors import ResourceExhausted
 
 KEPT: Final = 100_000
-"""Keys of a sort that are told apart: some 20 MB where all are in use."""
+"""Keys of a sort that have budgets of their own: some 20 MB if all are in use."""
 SHARED: Final = 64
-"""Budgets that those share who come when all are in use."""
+"""Number of budgets shared by keys that come when all others are in use."""
 BURST_S: Final = 10.0
-"""A budget that was not used saves up this many seconds' worth, to be spent at once."""
+"""An unused budget accumulates up to this many seconds' worth, which may be spent at once."""
 BUSY_S: Final = 1.0
-"""When to try again where too many calls are under way: nobody knows when one ends."""
+"""After how many seconds to try again if too many calls are running: it is not known when one ends."""
 LONGEST_WAIT_S: Final = 5.0
-"""The longest that a stream waits for one message's bytes: a keep-alive must not take it for dead."""
+"""The longest that a stream waits because of one message's bytes, in seconds: a keep-alive must not take it for
+dead."""
 IPV6_SITE: Final = 64
-"""Bits of an IPv6 address that count: who has one address has all that share these."""
+"""Bits of an IPv6 address that identify a site: whoever has one address usually has all that share these bits."""
 
 
 class Rate:
-    """How much of something comes in a while, by key: GCRA (ITU-T I.371, annex A), one number a key.
+    """A rate limit by key: GCRA (ITU-T I.371, annex A), with one number for each key.
 
     Args:
-        per_s: How much a second; 0 for no limit.
+        per_s: How much is allowed per second; 0 for no limit.
         burst_s: How many seconds' worth may come at once.
-        kept: Keys that are told apart.
+        kept: How many keys have budgets of their own.
     """
 
     __slots__ = ("_burst_s", "_due", "_kept", "_per_s")
@@ -49,13 +51,13 @@ class Rate:
         self._per_s = per_s
         self._burst_s = burst_s
         self._kept = kept
-        self._due: dict[str, float] = {}  # when all that came so far would have come at an even pace; oldest use first
+        self._due: dict[str, float] = {}  # GCRA's theoretical arrival times; least recently used first
 
     def __len__(self) -> int:
         return len(self._due)
 
     def late(self, key: str, now: float) -> float:
-        """How long until a key is within its budget again, in seconds; 0 where it is.
+        """How long until a key is within its budget again, in seconds; 0 if it is.
 
         Args:
             key: The key.
@@ -63,12 +65,12 @@ class Rate:
         """
         due = self._due.get(key)
         if due is None:
-            # Nobody's own budget is ever used up while it is not kept: it may be a shared one that is.
+            # A key without a budget of its own counts against a shared one only if there is no room for its own.
             due = self._due.get(self._shared(key), 0.0) if len(self._due) >= self._kept else 0.0
         return max(0.0, due - now - self._burst_s)
 
     def take(self, key: str, amount: float, now: float) -> float:
-        """Takes some, if the budget has it.
+        """Takes an amount, if the budget allows it.
 
         Args:
             key: The key.
@@ -76,7 +78,7 @@ class Rate:
             now: The time.
 
         Returns:
-            0 where it was taken; otherwise how long until it can be, in seconds.
+            0 if it was taken; otherwise how long until it can be, in seconds.
         """
         if not self._per_s:
             return 0.0
@@ -90,7 +92,7 @@ class Rate:
         return 0.0
 
     def spend(self, key: str, amount: float, now: float) -> float:
-        """Takes some whether the budget has it or not.
+        """Takes an amount, whether or not the budget allows it.
 
         Args:
             key: The key.
@@ -98,7 +100,7 @@ class Rate:
             now: The time.
 
         Returns:
-            How long until the budget is even, in seconds.
+            How long until the key is within its budget again, in seconds; 0 if it is.
         """
         if not self._per_s:
             return 0.0
@@ -108,11 +110,11 @@ class Rate:
         return max(0.0, due - now - self._burst_s)
 
     def _own(self, key: str, now: float) -> str:
-        """The key that is counted under."""
+        """The key whose budget is used: its own or a shared one."""
         if key in self._due or len(self._due) < self._kept:
             return key
         oldest = next(iter(self._due))
-        if self._due[oldest] <= now:  # as good as new, so nothing is forgotten
+        if self._due[oldest] <= now:  # a full budget again, so nothing is lost by dropping it
             del self._due[oldest]
             return key
         return self._shared(key)
@@ -124,12 +126,12 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What one session or tenant may have; 0 for no limit.
+    """What one session or tenant may use; 0 for no limit.
 
     Attributes:
         calls_per_s: Calls that begin in a second.
-        calls_at_a_time: Calls under way.
-        bytes_per_s: Bytes of messages, both ways together.
+        calls_at_a_time: Calls running at a time.
+        bytes_per_s: Bytes of messages per second, both directions together.
     """
 
     calls_per_s: float = 0
@@ -138,11 +140,11 @@ class Budget:
 
 
 UNLIMITED: Final = Budget()
-"""No limit of anything."""
+"""No limits."""
 
 
 class _Sort:
-    """The budgets of one sort of keys."""
+    """The budgets for one sort of key."""
 
     __slots__ = ("bytes", "calls", "limits", "most", "name", "under_way")
 
@@ -176,10 +178,10 @@ class _Sort:
 
 @dataclass(slots=True)
 class Admission:
-    """A call that was let in, with what it counts under.
+    """A call that was let in, with the budgets that it counts against.
 
     Attributes:
-        held: The budgets it holds a place in, with its key in each.
+        held: The budgets of calls at a time that it occupies, with its key in each.
     """
 
     held: list[tuple[_Sort, str]] = field(default_factory=list)
@@ -189,8 +191,8 @@ class Limits:
     """The budgets of one server process.
 
     Args:
-        session: Of each session or API key.
-        tenant: Of each tenant.
+        session: Budget of each session or API key.
+        tenant: Budget of each tenant.
     """
 
     def __init__(self, session: Budget = UNLIMITED, tenant: Budget = UNLIMITED) -> None:
@@ -198,7 +200,7 @@ class Limits:
         self._tenants = _Sort("tenant", tenant)
 
     def enter(self, session_id: str, tenant_id: str) -> Admission:
-        """Lets a call in by who calls.
+        """Lets a call in, or refuses it, by its session and tenant.
 
         Args:
             session_id: The session or API key.
@@ -225,11 +227,11 @@ class Limits:
 
     @staticmethod
     def spend(admission: Admission | None, count: int) -> float:
-        """Notes a message that came or goes.
+        """Counts a message that was received or is sent.
 
         Args:
-            admission: From ``enter``; what was never let in has nothing to spend.
-            count: Its bytes.
+            admission: From ``enter``; ``None`` for a call that was never let in, which is not counted.
+            count: Its size in bytes.
 
         Returns:
             How long its stream must wait before the next one, in seconds.
@@ -241,22 +243,22 @@ class Limits:
         return min(wait, LONGEST_WAIT_S)
 
     async def pace(self, admission: Admission | None, count: int) -> None:
-        """Notes a stream's message, and waits until the next one may follow.
+        """Counts a stream's message, and waits until the next one may follow.
 
         Args:
             admission: From ``enter``.
-            count: The message's bytes.
+            count: The message's size in bytes.
         """
         wait = self.spend(admission, count)
         if wait:
             await asyncio.sleep(wait)
 
     async def metered(self, admission: Admission | None, messages: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-        """A caller's messages, no faster than its budgets allow.
+        """Passes on a caller's messages, no faster than its budgets allow.
 
         Args:
             admission: From ``enter``.
-            messages: As they come.
+            messages: The messages as they arrive.
         """
         async for message in messages:
             yield message
@@ -278,18 +280,18 @@ def exhausted(limit: str, retry_after_s: float) -> ResourceExhausted:
     """The refusal of a call whose budget is used up.
 
     Args:
-        limit: Which budget.
-        retry_after_s: When to try again.
+        limit: Name of the budget.
+        retry_after_s: After how many seconds to try again.
     """
     return ResourceExhausted("A budget is used up; try again later.", retry_after_s=retry_after_s, limit=limit)
 
 
 @lru_cache(maxsize=4_096)
 def site_of(address: str) -> str:
-    """What an address counts under: an IPv4 address as itself, an IPv6 address as its site.
+    """The key that an address counts under: an IPv4 address itself, or the site of an IPv6 address.
 
     Args:
-        address: The address; what is none counts as itself.
+        address: The address; text that is not an address is returned as it is.
     """
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])

@@ -1,9 +1,9 @@
-"""What is known of each method: the permission it demands, the event it leaves, how long it may take.
+"""What is declared of each method: the permission it requires, the event it records, how long it may take.
 
 Invariants:
 
-* Every method of every service has an entry in ``access.DECLARED``, with a permission: a server that finds one without
-  does not start.
+* Every method of every service has an entry in ``access.DECLARED``, with a permission: the server does not
+  start if one is missing.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,14 +16,14 @@ from zegel.event.v1.event_type_pb2 import EventType
 from zegel_server.edge.access import DECLARED, Access
 
 UNARY_CAP_S: Final = 30.0
-"""The longest a unary call may take: beyond it a client has given up."""
+"""The longest a unary call may take, in seconds: by then a client has given up."""
 
 STREAM_CAP_S: Final = 6 * 3600.0
-"""The longest a stream may take: 4 GiB at 200 KiB a second."""
+"""The longest a stream may take, in seconds: 4 GiB at 200 KiB a second."""
 
 
 class ContractError(Exception):
-    """A contract, or what is declared of it, lacks what the server needs to serve it."""
+    """A method's contract, or what is declared of it, lacks what the server needs to serve it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +31,13 @@ class Method:
     """A method with what is declared of it.
 
     Attributes:
-        path: ``/package.Service/Method``, as it stands in a request.
+        path: ``/package.Service/Method``, as in a request.
         permission: What a caller must hold.
         resources: Path of each field that names a resource, with the resource's kind.
-        event: The event that a call leaves, or 0.
+        event: The event that a call records, or 0.
         streams: Whether either side streams.
         cap_s: The longest a call may take, in seconds.
-        exchanges: Whether it takes what is exchanged for a session, and nothing else.
+        exchanges: Whether it takes a credential that is exchanged for a session, instead of a session.
     """
 
     path: str
@@ -50,14 +50,14 @@ class Method:
 
 
 def read_method(descriptor: MethodDescriptor, declared: Mapping[str, Mapping[str, Access]] = DECLARED) -> Method:
-    """Puts together what is known of one method.
+    """Combines a method's contract with what is declared of it.
 
     Args:
         descriptor: The method.
-        declared: What methods demand, by the service's full name and the method's name.
+        declared: What is declared of methods, by the service's full name and the method's name.
 
     Raises:
-        ContractError: It has no entry, one without a permission, or a stream that exchanges; or both sides stream.
+        ContractError: It has no entry, or one without a permission; it exchanges and streams; or both sides stream.
     """
     path = f"/{descriptor.containing_service.full_name}/{descriptor.name}"
     access = declared.get(descriptor.containing_service.full_name, {}).get(descriptor.name)
@@ -69,7 +69,7 @@ def read_method(descriptor: MethodDescriptor, declared: Mapping[str, Mapping[str
         raise ContractError(message)
     streams = bool(descriptor.client_streaming or descriptor.server_streaming)
     if access.exchanges and streams:
-        message = f"{path} exchanges a credential and streams: what was spent cannot be decided again"
+        message = f"{path} exchanges a credential and streams: a spent credential cannot be checked again"
         raise ContractError(message)
     return Method(
         path=path,
@@ -83,7 +83,7 @@ def read_method(descriptor: MethodDescriptor, declared: Mapping[str, Mapping[str
 
 
 def read_contracts(services: Iterable[ServiceDescriptor]) -> Mapping[str, Method]:
-    """Reads every method of the services that are to be served.
+    """Reads every method of the services to be served.
 
     Args:
         services: Their descriptors.

@@ -1,4 +1,4 @@
-"""What the stages of a request ask of the domains; ``app`` hands in whoever does it."""
+"""What the stages of a request need from the domains; ``app`` supplies the implementations."""
 
 from typing import Protocol
 
@@ -18,16 +18,16 @@ class Authenticator(Protocol):
         Args:
             token: The bearer token.
             origin: Where the call came from.
-            certificate: The client's certificate in DER, where mutual TLS is on.
+            certificate: The client's certificate in DER, if mutual TLS is on.
 
         Raises:
-            Unauthenticated: The token is not good at this moment.
+            Unauthenticated: The token is not valid at this moment.
         """
         ...
 
 
 class Exchange(Protocol):
-    """Looks up what is to be exchanged for a session."""
+    """Looks up a credential that is to be exchanged for a session."""
 
     async def __call__(self, token: str, origin: Origin, certificate: bytes | None, message: Message) -> Caller:
         """Says who calls.
@@ -35,23 +35,23 @@ class Exchange(Protocol):
         Args:
             token: The bearer token.
             origin: Where the call came from.
-            certificate: The client's certificate in DER, where mutual TLS is on.
+            certificate: The client's certificate in DER, if mutual TLS is on.
             message: The request.
 
         Raises:
-            Unauthenticated: The token is not good at this moment.
+            Unauthenticated: The token is not valid at this moment.
         """
         ...
 
 
 async def no_exchange(token: str, origin: Origin, certificate: bytes | None, message: Message) -> Caller:
-    """Refuses whatever is to be exchanged: see ``Exchange``."""
+    """Refuses every exchange; see ``Exchange``."""
     del token, origin, certificate, message
     raise Unauthenticated("The token is malformed.", reason="SESSION_MALFORMED")
 
 
 class Refusals(Protocol):
-    """Hears of refused calls, to record them in the audit trail."""
+    """Is called for refused calls, to record them in the audit trail."""
 
     async def __call__(self, caller: Caller, method: Method, error: ZegelError) -> None:
         """Records that a call was refused.

@@ -1,9 +1,9 @@
-"""Pages of lists (AIP-158): opaque tokens that carry a place and no authority.
+"""Pages of lists (AIP-158): opaque tokens that carry a position and no authority.
 
 Invariants:
 
-* A token holds the last key seen and a digest of what was asked, and nothing that lets anybody do anything: each page
-  is decided like the first.
+* A token holds the last key seen and a digest of the request, but no authority: access to each page is decided like the
+  first.
 * A token of another method or of other arguments is refused.
 """
 
@@ -20,18 +20,18 @@ from google.protobuf.message import Message
 from zegel_server.errors import InvalidArgument
 
 DEFAULT_PAGE: Final = 100
-"""Rows of a page where the caller names no number."""
+"""Rows of a page if the caller gives no number."""
 MAX_PAGE: Final = 1_000
-"""The most rows of a page: larger wishes are cut to this."""
+"""The most rows of a page: larger numbers are reduced to this."""
 MAX_TOKEN: Final = 1_024
-"""Characters of a token: ours are shorter by far."""
+"""Maximum number of characters of a token: ours are far shorter."""
 
 _DIGEST: Final = 12
 
 T = TypeVar("T")
 U = TypeVar("U")
 
-Place = tuple[str | int, ...]
+Position = tuple[str | int, ...]
 """The key of a row by which its list is ordered."""
 
 
@@ -48,14 +48,14 @@ class Page(Generic[T]):
 
     Attributes:
         items: What is on it.
-        next: The key that the next page begins at; ``None`` where this is the last.
+        next: The position where the next page begins; ``None`` if this is the last.
     """
 
     items: Sequence[T]
-    next: Place | None = None
+    next: Position | None = None
 
     def holding(self, items: Sequence[U]) -> "Page[U]":
-        """The same page with other items, made of those that are on it.
+        """The same page with other items, made from its own.
 
         Args:
             items: The items, as many and in the same order.
@@ -65,34 +65,34 @@ class Page(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """Which page of a list is asked for.
+    """A request for one page of a list.
 
     Attributes:
         size: The most items on it.
-        place: The ``next`` of the page before; ``None`` for the first page.
+        position: The ``next`` of the previous page; ``None`` for the first page.
     """
 
     size: int = DEFAULT_PAGE
-    place: Place | None = None
+    position: Position | None = None
 
     @property
     def rows(self) -> int:
-        """How many rows to read: one more than are shown tells whether another page follows."""
+        """How many rows to read: one more than are shown, to know whether another page follows."""
         return self.size + 1
 
     def start(self, *first: str | int) -> tuple[Any, ...]:
-        """The key that the page begins at.
+        """The position where the page begins.
 
         Args:
-            first: That of the first page: less than every key, or greater in a list that descends.
+            first: The position of the first page: less than every key, or greater than every key in a descending list.
         """
-        return first if self.place is None else self.place
+        return first if self.position is None else self.position
 
     def cut(self, rows: Sequence[T], *key: str) -> Page[T]:
-        """The page of the rows that were read.
+        """Makes a page of the rows that were read.
 
         Args:
-            rows: ``self.rows`` of them, fewer where the list ends.
+            rows: ``self.rows`` of them, or fewer if the list ends.
             key: Names of the attributes by which the list is ordered.
         """
         if len(rows) <= self.size:
@@ -111,7 +111,7 @@ def _digest(request: Any) -> str:
 
 
 def next_token(request: Any, page: Page[Any]) -> str:
-    """The token of the page after one; empty where there is none.
+    """The token of the next page; empty if there is none.
 
     Args:
         request: The request of the page.
@@ -123,21 +123,21 @@ def next_token(request: Any, page: Page[Any]) -> str:
 
 
 def page_request(request: ListRequest, *kinds: type[str] | type[int]) -> PageRequest:
-    """Which page a request asks for.
+    """The page that a request asks for.
 
     Args:
         request: The request.
-        kinds: Types of the key's parts; one string where none is named.
+        kinds: Types of the key's parts; a single string by default.
 
     Raises:
         InvalidArgument: The size is negative, or the token was not made by this method for these arguments.
     """
     if request.page_size < 0:
         raise InvalidArgument("page_size", "must not be negative")
-    return PageRequest(min(request.page_size or DEFAULT_PAGE, MAX_PAGE), _place(request, kinds or (str,)))
+    return PageRequest(min(request.page_size or DEFAULT_PAGE, MAX_PAGE), _position(request, kinds or (str,)))
 
 
-def _place(request: ListRequest, kinds: tuple[type[str] | type[int], ...]) -> Place | None:
+def _position(request: ListRequest, kinds: tuple[type[str] | type[int], ...]) -> Position | None:
     token = request.page_token
     if not token:
         return None
@@ -145,12 +145,14 @@ def _place(request: ListRequest, kinds: tuple[type[str] | type[int], ...]) -> Pl
     if len(token) > MAX_TOKEN:
         raise refusal
     try:
-        digest, *place = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+        digest, *position = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
     except (Base64Error, ValueError, TypeError, RecursionError) as error:
         raise refusal from error
-    if digest != _digest(request) or [type(part) for part in place] != list(kinds):
+    if digest != _digest(request) or [type(part) for part in position] != list(kinds):
         raise refusal
-    # Anybody can make a token: what no key of ours can be must not reach the database.
-    if not all(part.isascii() and part.isprintable() if isinstance(part, str) else 0 <= part < 2**63 for part in place):
+    # Anybody can make a token: values that no key can have must not reach the database.
+    if not all(
+        part.isascii() and part.isprintable() if isinstance(part, str) else 0 <= part < 2**63 for part in position
+    ):
         raise refusal
-    return tuple(place)
+    return tuple(position)

@@ -1,20 +1,20 @@
-"""The way of a request: five stages, in this order, around every servicer's method, whatever transport it came by.
+"""The stages of a request: five, in this order, around every servicer's method, whatever the transport.
 
 1. **errors**, outermost, so that whatever is raised inside becomes a status with one ``ErrorInfo`` and no other text.
 2. **telemetry**: a request id and one line for the operator, for refused requests as well.
 3. **session**: the token is looked up, every time; there is no cache that could be stale. A method that exchanges a
-   credential for a session looks up that credential instead, and takes no session's. An address that has shown too many
-   unknown tokens is refused more of them, and never a known one.
+   credential for a session looks up that credential instead, and accepts no session's token. An address that has
+   presented too many unknown tokens is refused more of them, but never a known one.
 4. **limits**: the budgets of the session and its tenant.
-5. **access**: what the contract demands, decided by policy. It comes before any resource is looked at.
+5. **access**: the permission that the contract requires, decided by policy, before any resource is looked at.
 
 Invariants:
 
-* What a stage raises denies. A servicer ends its call by an answer or an exception, and in no other way.
-* A stream's session and access are decided again every ``watching.RECHECK_S``, and so is what its servicer has watched:
-  once refused, the stream ends with that refusal.
-* Messages are parsed and serialised inside the stages: what fails there is an error like any other.
-* No stage knows the transport: an adapter hands in a ``Call`` and bytes, and sends what comes back.
+* Any exception in a stage denies the call. A servicer ends its call by an answer or an exception, and in no other way.
+* A stream's session and access are checked again every ``watching.RECHECK_S``, and so is what its servicer asks to have
+  checked: once one is refused, the stream ends with that refusal.
+* Messages are parsed and serialised inside the stages: a failure there is an error like any other.
+* No stage knows the transport: an adapter passes in a ``Call`` and bytes, and sends what is returned.
 """
 
 import asyncio
@@ -39,10 +39,12 @@ from zegel_server.errors import Aborted, Unauthenticated, Unavailable, ZegelErro
 from zegel_server.ids import LINK_PREFIX
 
 ERROR_TIMEOUT_S: Final = 5.0
-"""How long the error that ends a call may take to be sent: a client that reads nothing must not keep the call."""
+"""How long sending the error that ends a call may take, in seconds: a client that reads nothing must not keep the call
+open."""
 
 MESSAGE_TIMEOUT_S: Final = 60.0
-"""How long a client may take for one message of a stream, 1 MiB at most: a slower one holds memory for nothing."""
+"""How long a client may take to receive one message of a stream (at most 1 MiB), in seconds: a slower one would just
+occupy memory."""
 
 
 class Pipeline:
@@ -53,8 +55,8 @@ class Pipeline:
         telemetry: Counts and logs requests.
         refused: Records calls that policy refused.
         limits: The budgets of sessions and tenants; ``None`` for none.
-        wrong_tokens: The budgets of addresses; ``None`` for none.
-        proxies: Whose word on where a call comes from is believed; ``None`` for nobody's.
+        wrong_tokens: The budgets of addresses for unknown tokens; ``None`` for none.
+        proxies: Proxies trusted to report a call's origin; ``None`` for none.
         exchange: The session stage's look-up for methods that exchange a credential.
     """
 
@@ -83,18 +85,18 @@ class Pipeline:
 
     @property
     def under_way(self) -> int:
-        """Calls that have begun and not ended."""
+        """The number of calls that have begun and not ended."""
         return len(self._deadlines)
 
     async def unary(self, call: Call, request: bytes) -> bytes | None:
-        """Serves a call of one message and one answer, in the task that runs this.
+        """Serves a call with one message and one answer, in the current task.
 
         Args:
             call: The call.
             request: The message.
 
         Returns:
-            The answer; ``None`` where an error was sent instead.
+            The answer; ``None`` if an error was sent instead.
 
         Raises:
             CancelledError: The call was cancelled, or the client did not read the error in time.
@@ -116,11 +118,11 @@ class Pipeline:
             self._end(call)
 
     async def client_stream(self, call: Call, requests: AsyncIterable[bytes]) -> bytes | None:
-        """Serves a call of many messages and one answer: as ``unary``, with the session watched.
+        """Serves a call with many messages and one answer: like ``unary``, with the session checked repeatedly.
 
         Args:
             call: The call.
-            requests: The messages, as they come.
+            requests: The messages as they arrive.
         """
         endpoint = call.endpoint
         self._begin(call)
@@ -138,7 +140,7 @@ class Pipeline:
             self._end(call)
 
     async def server_stream(self, call: Call, request: bytes) -> None:
-        """Serves a call of one message and many answers, each of which the call sends.
+        """Serves a call with one message and many answers, each of which the call sends.
 
         Args:
             call: The call.
@@ -173,7 +175,7 @@ class Pipeline:
         self._deadlines.add(call)
 
     async def _admit(self, call: Call) -> None:
-        """The stages session, limits and access."""
+        """The stages *session*, *limits* and *access*."""
         if call.origin is NOWHERE:
             call.address = self._proxies.client_of(call.address, call.metadata)
             call.token, user_agent = read_metadata(call.metadata)
@@ -185,12 +187,12 @@ class Pipeline:
         try:
             scopes = caller.demand(method.permission)
         except ZegelError as error:
-            call.caller = None  # it is recorded here
+            call.caller = None  # so that it is not recorded twice
             await self._refused(caller, method, error)
             raise
         shared = caller.shared(method.permission)
         if (call.scopes & ~scopes or not set(call.shared) <= set(shared)) and not scopes & Scope.ANY:
-            # What it streams may be out of reach by now: whoever begins again learns which.
+            # What it streams may be out of reach now: a new call finds out.
             raise Unavailable("What the caller may do was changed; begin again.", dependency="policy")
         call.scopes, call.shared = scopes, shared
         call.caller = caller
@@ -202,10 +204,10 @@ class Pipeline:
         return await self._exchange(call.token, call.origin, call.certificate, call.message())
 
     async def _end_badly(self, call: Call, error: BaseException) -> None:
-        """The stage errors: sends the caller the error that an exception becomes.
+        """The stage *errors*: sends the caller the error for an exception.
 
         Raises:
-            CancelledError: Nobody is there to send it to, or nobody reads it.
+            CancelledError: The client is gone, or does not read it.
         """
         if isinstance(error, asyncio.CancelledError) and _is_from_outside(call, error):
             if call.stopped is None or call.task is None:
@@ -217,7 +219,7 @@ class Pipeline:
             raise error
         method = call.endpoint.method
         if isinstance(error, Unauthenticated) and error.reason == STEP_UP and call.caller is not None:
-            await self._refused(call.caller, method, error)  # what the servicer demanded besides
+            await self._refused(call.caller, method, error)  # a permission that the servicer demanded in addition
         public, defect = as_public(error, call.request_id)
         if defect:
             self._telemetry.failed(error, method=method.path, request_id=call.request_id)
@@ -226,7 +228,8 @@ class Pipeline:
             async with asyncio.timeout(ERROR_TIMEOUT_S):
                 await call.send_error(public)
         except TimeoutError:
-            # It waits behind what the client does not read; a transport resets the stream of a task that ends so.
+            # Sending waits because the client does not read; the transport resets the stream of a task that is
+            # cancelled.
             raise asyncio.CancelledError from None
 
     def _end(self, call: Call) -> None:
@@ -244,7 +247,7 @@ class Pipeline:
 
 
 def _kind(call: Call) -> str:
-    """What a call's token is shown for."""
+    """What a call's token is presented as."""
     if call.message is None:
         return "session"
     return "link" if call.token.startswith(LINK_PREFIX) else "id_token"
@@ -256,9 +259,9 @@ def _is_from_outside(call: Call, error: asyncio.CancelledError) -> bool:
 
 
 async def _send(call: Call, message: bytes) -> None:
-    """Sends one message of a stream to a client that takes it in time."""
+    """Sends one message of a stream, if the client receives it in time."""
     try:
         async with asyncio.timeout(MESSAGE_TIMEOUT_S):
             await call.send(message)
     except TimeoutError:
-        raise Aborted("The client took no more of the stream; resume it.", reason="STREAM_STALLED") from None
+        raise Aborted("The client did not read the stream; resume it.", reason="STREAM_STALLED") from None

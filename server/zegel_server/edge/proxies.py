@@ -1,8 +1,8 @@
-"""Where a call comes from, when a proxy stands in front.
+"""The origin of a call, if there is a proxy in front of the server.
 
-A header of a request is the word of whoever sent it: it is believed from addresses that the operator names, and from
-nobody else. Each proxy appends the address that it had the request from (``X-Forwarded-For``; ``Forwarded`` in RFC
-7239). So the list is read from its end, while its entries are named proxies; the first that is not is the client.
+Anybody can send these headers, so they are trusted only from addresses that the operator names. Each proxy appends the
+address that it received the request from (``X-Forwarded-For``; ``Forwarded`` in RFC 7239). So the list is read from its
+end, for as long as its entries are named proxies; the first that is not is the client.
 """
 
 import ipaddress
@@ -16,17 +16,17 @@ Header = Literal["x-forwarded-for", "forwarded"]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 MAX_LENGTH: Final = 2_048
-"""Characters of a header that are read, from its end: a caller may have begun it with anything."""
+"""How many characters of a header are read, from its end: a caller may have put anything at its beginning."""
 _FOR: Final = re.compile(r'(?:^|;)\s*for\s*=\s*("[^"]*"|[^;\s]*)', re.IGNORECASE)
 _PORT: Final = re.compile(r":\d{1,5}$")
 
 
 class Proxies:
-    """The proxies that are believed.
+    """The trusted proxies.
 
     Args:
         networks: Their addresses.
-        header: Which header they set. Only that one is read: the other is passed on as the client sent it.
+        header: Which header they set. Only that one is read, since they pass on the other as the client sent it.
     """
 
     def __init__(self, networks: Sequence[Network] = (), header: Header = "x-forwarded-for") -> None:
@@ -34,14 +34,14 @@ class Proxies:
         self._header = header
 
     def client_of(self, peer: str, metadata: Metadata) -> str:
-        """The network address that a call comes from.
+        """The client's network address.
 
         Args:
             peer: The address at the other end of the connection.
-            metadata: What the request carries beside its messages.
+            metadata: The request's metadata.
 
         Returns:
-            The address; the last one known where a proxy was handed something that is no address.
+            The address; if a header entry is not an address, the last one before it.
         """
         if not self._networks or not self._believes(peer):
             return peer
@@ -67,7 +67,7 @@ def _node(element: str) -> str:
 
 
 def _address(text: str) -> str:
-    """An address as a header has it: perhaps with a port, an IPv6 address in brackets where it has one."""
+    """Parses an address of a header, perhaps with a port; an IPv6 address with a port is in brackets."""
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]

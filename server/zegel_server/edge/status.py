@@ -12,7 +12,7 @@ from google.rpc import error_details_pb2, status_pb2
 from zegel_server.errors import InvalidArgument, StatusCode, ZegelError
 
 DOMAIN: Final = "zegel"
-"""``ErrorInfo.domain`` of every error of ours."""
+"""``ErrorInfo.domain`` of all our errors."""
 
 MAX_VIOLATIONS: Final = 4_000
 """Bytes of a ``BadRequest``: gRPC's clients take 8 KiB of trailing metadata, in which details stand as Base64."""
@@ -33,27 +33,27 @@ class Unimplemented(ZegelError):
 
 
 def unknown_method() -> Unimplemented:
-    """The refusal of a request whose path no endpoint has."""
+    """The refusal of a request whose path belongs to no endpoint."""
     return Unimplemented("No method of that name is offered here.")
 
 
 def as_public(error: BaseException, request_id: str) -> tuple[ZegelError, bool]:
-    """The error that a caller is sent for an exception.
+    """The error that is sent to a caller for an exception.
 
     Args:
         error: Whatever was raised.
-        request_id: By which the operator finds the log line.
+        request_id: Identifies the log line.
 
     Returns:
-        The error to send, and whether it is a defect that the operator must hear of.
+        The error to send, and whether it is a bug that must be reported to the operator.
     """
     if isinstance(error, ZegelError):
         return error, error.status is StatusCode.INTERNAL
-    return ZegelError("The server failed; the operator finds why by the request id.", request_id=request_id), True
+    return ZegelError("The server failed; its operator can look up the request id.", request_id=request_id), True
 
 
 def status_of(error: ZegelError) -> status_pb2.Status:
-    """An error as ``google.rpc.Status``, which every transport has a place for.
+    """An error as ``google.rpc.Status``, which every transport can carry.
 
     Args:
         error: The error.

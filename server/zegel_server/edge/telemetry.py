@@ -1,4 +1,4 @@
-"""What an operator sees of requests: one structured line each, and metrics. No personal data, no secret, no payload."""
+"""What an operator sees of requests: a log line for each, and metrics. No personal data, secret or payload."""
 
 import time
 from collections.abc import Callable
@@ -10,14 +10,14 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from zegel_server.logs import trace_of
 
 BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
-"""Bounds of the latency histogram, in seconds: from a read of a row to a large download."""
+"""Bucket bounds of the latency histogram, in seconds: from reading a row to a large download."""
 
 
 class Telemetry:
-    """Counts and tells of requests.
+    """Counts and logs requests.
 
     Args:
-        registry: Where the metrics are kept.
+        registry: The registry that the metrics belong to.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -33,7 +33,7 @@ class Telemetry:
         self._series: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
 
     def watch(self, running: Callable[[], int]) -> None:
-        """Says how many requests are under way whenever the metrics are read.
+        """Reports how many requests are running whenever the metrics are read.
 
         Args:
             running: Counts them.
@@ -45,7 +45,7 @@ class Telemetry:
         """Notes that a request began.
 
         Returns:
-            The moment, to hand to ``ended``.
+            The moment, to be passed to ``ended``.
         """
         return time.perf_counter()
 
@@ -58,7 +58,7 @@ class Telemetry:
             code: Name of its status.
             reason: Reason of its error, or empty.
             request_id: Its identifier.
-            session_id: The session it came with, or empty: an identifier, no secret.
+            session_id: The session it came with, or empty: an identifier, not a secret.
         """
         seconds = time.perf_counter() - began
         series = self._series.get((method, code))
@@ -78,7 +78,7 @@ class Telemetry:
         )
 
     def failed(self, error: BaseException, *, method: str, request_id: str) -> None:
-        """Tells the operator of a defect: what was raised where, and because of what.
+        """Logs a bug for the operator: what was raised where, and its causes.
 
         The exceptions' texts are left out: those of a database or a parser repeat what a person wrote.
 

@@ -1,16 +1,16 @@
-"""What a server shows of itself when a connection is made, whatever it then speaks."""
+"""TLS settings of a server, for any transport."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """What the server shows of itself, and asks of clients.
+    """The server's certificate, and whether clients need one.
 
     Attributes:
-        certificate: Chain, PEM.
+        certificate: Its chain, PEM.
         key: Its key, PEM.
-        client_authority: Authority of client certificates, PEM; ``None`` where clients need none.
+        client_authority: Authority of client certificates, PEM; ``None`` if clients need none.
     """
 
     certificate: bytes

@@ -1,4 +1,4 @@
-"""Checks of a request's fields, each of which names the field it refuses."""
+"""Checks of a request's fields; each refusal names its field."""
 
 import re
 import unicodedata
@@ -15,10 +15,10 @@ from zegel_server.errors import InvalidArgument, NotFound
 from zegel_server.ids import Kind, is_id
 
 MAX_EMAIL: Final = 254
-"""Characters of a mail address: RFC 5321, section 4.5.3.1.3, less the angle brackets."""
+"""Maximum number of characters of a mail address: RFC 5321, section 4.5.3.1.3, without the angle brackets."""
 
 MAX_REQUEST_ID: Final = 64
-"""Characters of a ``request_id``: a UUID has 36."""
+"""Maximum number of characters of a ``request_id``: a UUID has 36."""
 
 LAST_TIME: Final = 253_402_300_799 * clock.SECOND
 """The last second that RFC 3339 can write: the end of the year 9999."""
@@ -27,7 +27,7 @@ _EMAIL: Final = re.compile(r"[^\s@<>\"(),:;\[\]\\]{1,64}@[^\s@<>\"(),:;\[\]\\.]+
 
 
 def text(value: str, field: str, *, least: int = 1, most: int, lines: bool = False) -> str:
-    """A text as people write it.
+    """Checks a text written by a person.
 
     Args:
         value: The text.
@@ -61,7 +61,7 @@ def email(value: str, field: str) -> str:
         field: Path of its field.
 
     Raises:
-        InvalidArgument: It has not the form of one.
+        InvalidArgument: It is not formed like one.
     """
     value = text(value, field, most=MAX_EMAIL).strip()
     if not _EMAIL.fullmatch(value):
@@ -70,7 +70,7 @@ def email(value: str, field: str) -> str:
 
 
 def identifier(value: str, kind: Kind, field: str, resource: str) -> str:
-    """An identifier that names a resource.
+    """Checks an identifier of a resource.
 
     Args:
         value: The identifier.
@@ -80,7 +80,7 @@ def identifier(value: str, kind: Kind, field: str, resource: str) -> str:
 
     Raises:
         InvalidArgument: It is empty.
-        NotFound: It has not the form of one, so nothing has it.
+        NotFound: It is malformed, so there is no such resource.
     """
     if not value:
         raise InvalidArgument(field, "must not be empty", reason="MISSING_FIELD")
@@ -90,10 +90,10 @@ def identifier(value: str, kind: Kind, field: str, resource: str) -> str:
 
 
 def request_id(value: str) -> str:
-    """A ``request_id``, or an empty one.
+    """Checks a ``request_id``, which may be empty.
 
     Args:
-        value: As the caller sent it.
+        value: The value that the caller sent.
 
     Raises:
         InvalidArgument: It is too long, or has other than printable ASCII characters.
@@ -104,7 +104,7 @@ def request_id(value: str) -> str:
 
 
 def time(message: Timestamp, field: str) -> int:
-    """A time, in microseconds since the epoch.
+    """Checks a time, and converts it to microseconds since the epoch.
 
     Args:
         message: The time.
@@ -125,26 +125,26 @@ def future(message: Timestamp, field: str, *, most: int | None = None) -> int:
     Args:
         message: The time.
         field: Path of its field.
-        most: The longest it may lie ahead, in microseconds.
+        most: How far ahead it may be, in microseconds.
 
     Raises:
-        InvalidArgument: It has passed, or lies further ahead.
+        InvalidArgument: It has passed, or is too far ahead.
     """
     moment = time(message, field)
     ahead = moment - clock.now()
     if ahead <= 0:
         raise InvalidArgument(field, "must lie in the future")
     if most is not None and ahead > most:
-        raise InvalidArgument(field, f"must lie at most {most // clock.HOUR} hours ahead")
+        raise InvalidArgument(field, f"must be at most {most // clock.HOUR} hours ahead")
     return moment
 
 
 class Lifetime(NamedTuple):
-    """How long something lasts that a caller makes, in microseconds.
+    """How long something that a caller creates is valid, in microseconds.
 
     Attributes:
-        default: Where the caller says nothing.
-        most: The longest it may.
+        default: The default.
+        most: The maximum.
     """
 
     default: int
@@ -152,14 +152,14 @@ class Lifetime(NamedTuple):
 
 
 def expiry(request: Any, lifetime: Lifetime) -> int:
-    """When what a request makes ends: at its ``expire_time``, or after the default.
+    """When something that a request creates expires: at its ``expire_time``, or after the default.
 
     Args:
         request: The request.
-        lifetime: How long it may last.
+        lifetime: How long it may be valid.
 
     Raises:
-        InvalidArgument: The time has passed, or lies further ahead.
+        InvalidArgument: The time has passed, or is too far ahead.
     """
     if request.HasField("expire_time"):
         return future(request.expire_time, "expire_time", most=lifetime.most)
@@ -167,7 +167,7 @@ def expiry(request: Any, lifetime: Lifetime) -> int:
 
 
 def expiry_if_any(message: Any, field: str = "expire_time") -> int | None:
-    """When something ends that may last for ever: at its ``expire_time``, or ``None`` for never.
+    """When something that need not expire does: at its ``expire_time``, or ``None`` for never.
 
     Args:
         message: The message that has the field.
@@ -180,7 +180,7 @@ def expiry_if_any(message: Any, field: str = "expire_time") -> int | None:
 
 
 def duration(message: Duration, field: str, *, least: int = 0, most: int) -> int:
-    """A length of time, in microseconds.
+    """Checks a length of time, and converts it to microseconds.
 
     Args:
         message: The length.
@@ -189,7 +189,7 @@ def duration(message: Duration, field: str, *, least: int = 0, most: int) -> int
         most: The longest, in microseconds.
 
     Raises:
-        InvalidArgument: It is shorter or longer.
+        InvalidArgument: It is too short or too long.
     """
     microseconds = message.seconds * clock.SECOND + message.nanos // 1_000
     if not least <= microseconds <= most:
@@ -198,7 +198,7 @@ def duration(message: Duration, field: str, *, least: int = 0, most: int) -> int
 
 
 def mask(message: FieldMask, allowed: Collection[str], field: str = "update_mask") -> frozenset[str]:
-    """Which fields an update changes (AIP-134): all of them where the mask is empty or ``*``.
+    """The fields that an update changes (AIP-134): all of them if the mask is empty or ``*``.
 
     Args:
         message: The mask.

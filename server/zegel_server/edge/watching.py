@@ -1,9 +1,9 @@
-"""What has to stay true for as long as a stream runs, decided again and again.
+"""Checks that must hold for as long as a stream runs, repeated periodically.
 
 Invariants:
 
-* Whatever a check raises ends the stream with it: what raises, denies.
-* Each check goes by itself: one that hangs, such as on a key provider, keeps no other from ending the stream.
+* Whatever a check raises ends the stream: an unexpected exception denies as well.
+* Each check runs on its own: one that hangs, such as on a key provider, does not keep another from ending the stream.
 """
 
 import asyncio
@@ -13,14 +13,14 @@ from typing import Final
 from zegel_server.caller import Check, set_watch
 
 RECHECK_S: Final = 0.5
-"""How often each is decided again: a revocation ends a running stream within a second."""
+"""How often each check is repeated, in seconds: a revocation ends a running stream within a second."""
 
 
 class Watch:
-    """Decides again, while it is open, whether a stream may go on.
+    """Checks repeatedly, while it is open, whether a stream may go on.
 
     Args:
-        stop: Ends the stream, with what it is told.
+        stop: Ends the stream with an error.
         check: What always has to hold: the session and its access.
     """
 

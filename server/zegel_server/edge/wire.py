@@ -1,4 +1,4 @@
-"""Messages as bytes and back, inside the stages: a transport's own library would send the text of what fails there."""
+"""Parses and serialises messages inside the stages: a transport's library would send callers the text of its errors."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from typing import Any, Final, Self
@@ -8,38 +8,38 @@ from google.protobuf.message import DecodeError
 from zegel_server.errors import InvalidArgument, ResourceExhausted
 
 MAX_MESSAGE: Final = 4 * 2**20
-"""Bytes of a message either way: four times the largest chunk."""
+"""Maximum size in bytes of a message in either direction: four times the largest chunk."""
 
 Parse = Callable[[bytes], Any]
-"""Makes a message of bytes."""
+"""Makes a message from bytes."""
 Serialise = Callable[[Any], bytes]
-"""Makes bytes of a message."""
+"""Makes bytes from a message."""
 
 
 def parsed(parse: Parse, data: bytes) -> Any:
-    """A message of a caller's.
+    """Parses a caller's message.
 
     Args:
         parse: Its type's parser.
         data: Its bytes.
 
     Raises:
-        InvalidArgument: It is none.
+        InvalidArgument: They are not a message of this type.
     """
     try:
         return parse(data)
     except DecodeError:
-        raise InvalidArgument("", "The request is no message of this method's.") from None
+        raise InvalidArgument("", "The request is not a message of this method's type.") from None
 
 
 def fitting(answer: bytes) -> bytes:
-    """An answer that one message holds: a transport would refuse a larger one without a reason.
+    """Returns an answer unless it is too large for a message: a transport would refuse it without a reason.
 
     Args:
         answer: The answer.
 
     Raises:
-        ResourceExhausted: It is larger.
+        ResourceExhausted: It is too large.
     """
     if len(answer) > MAX_MESSAGE:
         raise ResourceExhausted("The answer is larger than a message may be; ask for less.", limit="message_bytes")
@@ -65,6 +65,6 @@ class Parsed:
         return self
 
     async def __anext__(self) -> Any:
-        if self._iterator is None:  # not before: gRPC takes one that was begun for read
+        if self._iterator is None:  # not earlier: gRPC considers a started iterator as being read
             self._iterator = aiter(self._requests)
         return parsed(self._parse, await anext(self._iterator))

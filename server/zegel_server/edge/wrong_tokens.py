@@ -1,17 +1,17 @@
-"""Look-ups of tokens, where an address has shown too many that nobody has.
+"""Limits on token look-ups for addresses that have presented too many unknown tokens.
 
-Tokens are 256 random bits, so guessing finds none. What it costs is a look into the database each time; what it must
-not cost is other people's access. Many callers share an address (a NAT, a proxy, a partner that forwards its visitors'
-links), so an address is never shut out for the tokens that it has shown.
+Tokens are 256 random bits, so they cannot be guessed. But each guess costs a database look-up, and limiting that must
+not lock out other people: many callers may share an address (a NAT, a proxy, a partner that forwards its visitors'
+links). So an address is never shut out for the tokens that it has presented.
 
 Invariants:
 
-* A token that somebody has is let in, whatever else comes from its address: only unknown ones are refused.
-* An address over its budget has ``LANE`` look-ups at a time for tokens that this process has not seen to be good, and
-  ``QUEUE`` calls that wait for one; what comes beyond that is refused without a look. A token seen to be good before
-  waits for nobody.
-* What was seen to be good grants nothing: every token is looked up, at every call.
-* Sessions, links and ID tokens have budgets of their own: whoever forwards a visitor's link stakes no session on it.
+* A valid token is let in, whatever else comes from its address: only unknown ones are refused.
+* An address over its budget gets ``LANE`` look-ups at a time for tokens that this process has not yet seen to be valid,
+  and ``QUEUE`` calls may wait for one; further calls are refused without a look-up. A token that was valid before does
+  not wait.
+* Having been valid before grants nothing: every token is looked up at every call.
+* Sessions, links and ID tokens have separate budgets: forwarding visitors' links does not put sessions at risk.
 * Memory is bounded: ``FAMILIAR`` tokens (as salted 64-bit hashes), and a lane only while calls are in it.
 """
 
@@ -27,19 +27,20 @@ from zegel_server.edge.limits import BURST_S, Rate, exhausted, site_of
 from zegel_server.errors import ResourceExhausted, Unauthenticated
 
 WRONG: Final = frozenset({"SESSION_MALFORMED", "SESSION_UNKNOWN", "ID_TOKEN_REFUSED"})
-"""Refusals of tokens that nobody ever had; one that has expired is not a guess."""
+"""Reasons of refusals of tokens that never existed; an expired token is not a guess."""
 LANE: Final = 2
-"""Look-ups at a time of an address over its budget."""
+"""Look-ups at a time for an address over its budget."""
 QUEUE: Final = 256
 """Calls of such an address that may wait for a look-up."""
 FAMILIAR: Final = 100_000
-"""Tokens that are remembered as good: some 10 MB where all are in use."""
+"""Tokens that are remembered as valid: some 10 MB if all are in use."""
 SAVED_S: Final = 30 * BURST_S
-"""Wrong tokens come slowly where nobody guesses, so the budget is saved up for longer than others."""
+"""The budget accumulates for this many seconds, longer than others, since wrong tokens are rare unless somebody
+guesses."""
 PAUSE_S: Final = 1.0
-"""How long a wrong token of an address over its budget waits for its refusal."""
+"""How long the refusal of a wrong token is delayed for an address over its budget, in seconds."""
 PAUSING: Final = 64
-"""Refusals of an address that may be held back at a time; the others are sent at once."""
+"""Refusals that may be delayed at a time for an address; the others are sent at once."""
 
 
 @dataclass(slots=True)
@@ -52,30 +53,30 @@ class _Lane:
 
 
 class WrongTokens:
-    """The budget of wrong tokens of each address, and the look-ups of those that are over it.
+    """The budget of wrong tokens of each address, and the look-ups of addresses that are over it.
 
     Args:
-        per_s: Wrong tokens of a kind that an address may show a second, ``SAVED_S`` seconds' worth at once; 0 for no
-            limit.
+        per_s: How many wrong tokens of a kind an address may present per second, ``SAVED_S`` seconds' worth at once; 0
+            for no limit.
     """
 
     def __init__(self, per_s: float = 0) -> None:
         self._rate = Rate(per_s, burst_s=SAVED_S)
-        self._familiar: dict[int, None] = {}  # longest unused first
+        self._familiar: dict[int, None] = {}  # least recently used first
         self._lanes: dict[str, _Lane] = {}
 
     async def check(self, address: str, kind: str, token: str, look_up: Callable[[], Awaitable[Caller]]) -> Caller:
-        """Looks a token up, when it is its turn.
+        """Looks a token up, once it is its turn.
 
         Args:
             address: The network address of the call.
-            kind: What it is shown for: ``session``, ``link`` or ``id_token``.
+            kind: What it is presented as: ``session``, ``link`` or ``id_token``.
             token: The token.
-            look_up: Finds out whose it is.
+            look_up: Finds its holder.
 
         Raises:
             Unauthenticated: From the look-up.
-            ResourceExhausted: The address is over its budget, and nobody has the token or too many calls wait already.
+            ResourceExhausted: The address is over its budget, and the token is unknown or too many calls are waiting.
         """
         site, known = f"{kind} {site_of(address)}", hash(token)
         late = self._rate.late(site, monotonic())

@@ -1,9 +1,9 @@
-"""The kinds of job that there are, by name.
+"""The registered kinds of job, by name.
 
 Invariants:
 
-* A job is enqueued only of a kind that its domain has registered: one of any other would wait for ever.
-* A server runs every registered kind, or does not start.
+* Only jobs of a registered kind can be enqueued: any other would wait for ever.
+* A server that does not run every registered kind does not start.
 """
 
 from collections.abc import Iterable
@@ -15,15 +15,17 @@ _registered: Final[set[str]] = set()
 
 
 class UnknownKind(LookupError):  # noqa: N818 - it says what it is
-    """Nobody has registered a kind of job by this name."""
+    """No kind of job is registered under this name."""
 
 
 class KindsNotRun(Exception):  # noqa: N818 - the same
-    """Kinds of job are registered that no worker runs."""
+    """There are registered kinds of job that no worker runs."""
 
 
 def register(name: str) -> str:
-    """Registers a kind of job. A domain does so where it names the kind: whoever can name it finds it registered.
+    """Registers a kind of job.
+
+    A domain calls it where it defines the kind's name, so whoever imports the name finds it registered.
 
     Args:
         name: The kind's name.
@@ -47,7 +49,7 @@ def demand_registered(name: str) -> None:
         name: The kind's name.
 
     Raises:
-        UnknownKind: Nobody has registered it.
+        UnknownKind: It is not registered.
     """
     if name not in _registered:
         raise UnknownKind(f"no kind of job is registered as {name!r}")
@@ -57,7 +59,7 @@ def demand_all_run(kinds: Iterable[JobKind]) -> None:
     """Makes sure that every registered kind is run.
 
     Args:
-        kinds: Those that a worker runs.
+        kinds: The kinds that a worker runs.
 
     Raises:
         KindsNotRun: Some are not; the message names them.

@@ -1,20 +1,20 @@
-"""The metrics of the jobs, by kind."""
+"""Metrics of jobs, by kind."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 
 class JobMetrics:
-    """What is measured of the jobs.
+    """The metrics of jobs.
 
     Args:
-        registry: Where the metrics are kept.
+        registry: The registry that the metrics belong to.
 
     Attributes:
         waiting: Jobs that wait or run.
-        oldest: Seconds since the one of them was due that has been due longest.
-        blocked: Those whose last reason does not pass by waiting.
+        oldest: For how many seconds the longest overdue of them has been due.
+        blocked: Those whose last failure will not go away by waiting.
         dead: Dead letters.
-        done: Jobs that this process did.
+        done: Jobs that this process completed.
         failures: Attempts in this process that failed.
     """
 
@@ -26,8 +26,8 @@ class JobMetrics:
             return Counter(name, text, ["kind"], registry=registry)
 
         self.waiting = gauge("zegel_jobs_waiting", "Jobs that wait or run.")
-        self.oldest = gauge("zegel_jobs_oldest_seconds", "How long the job that was due first has been due.")
-        self.blocked = gauge("zegel_jobs_blocked", "Jobs that cannot be done as they are, and are tried all the same.")
+        self.oldest = gauge("zegel_jobs_oldest_seconds", "How long the longest overdue job has been due.")
+        self.blocked = gauge("zegel_jobs_blocked", "Jobs that fail until something is fixed, and are still retried.")
         self.dead = gauge("zegel_jobs_dead", "Jobs that were given up, and wait for an operator.")
         self.done = counter("zegel_jobs_done_total", "Jobs that were done.")
         self.failures = counter("zegel_job_failures_total", "Attempts that failed.")

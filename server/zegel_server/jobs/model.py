@@ -1,4 +1,4 @@
-"""What a job is, what a kind of job is, and when a failed one is tried again."""
+"""Jobs, kinds of job, and when a failed job is retried."""
 
 import json
 import secrets
@@ -10,28 +10,28 @@ from typing import Any, Final
 from zegel_server.errors import DataLoss, FailedPrecondition, InvalidArgument, ZegelError
 
 MOST_ATTEMPTS: Final = 20
-"""Attempts after which a job is given up, where its kind says nothing else: about an hour and a half."""
+"""Attempts after which a job is given up unless its kind says otherwise: about an hour and a half."""
 INTERNAL: Final = "INTERNAL"
-"""The reason of a failure that is a defect of ours."""
+"""The reason recorded for a failure that is a bug in the server."""
 WORKER_LOST: Final = "WORKER_LOST"
-"""The reason of a job that is given up because the process that ran it ended with it each time."""
+"""The reason recorded for a job that is given up because each process that ran it died while running it."""
 
 
 class JobState(StrEnum):
-    """Where a job stands."""
+    """The state of a job."""
 
     WAITING = "WAITING"
-    """It runs once it is due."""
+    """It will run when it is due."""
     RUNNING = "RUNNING"
     """A worker holds it until its lease ends."""
     QUEUED = "QUEUED"
-    """It stands behind another of its ordering key."""
+    """It waits behind another job of its ordering key."""
     DEAD = "DEAD"
-    """It was given up, and stays until an operator sends it again: a dead letter."""
+    """It was given up, and stays until an operator retries it: a dead letter."""
 
 
 class LeaseLost(Exception):  # noqa: N818 - it says what happened
-    """Another worker holds the job by now, after a long stall of this one; what this one did does not count."""
+    """Another worker holds the job, since this one stalled for too long; what this one does has no effect."""
 
 
 @dataclass(slots=True)
@@ -40,17 +40,17 @@ class Job:
 
     Attributes:
         job_id: Its number; never given to another job.
-        kind: What is to be done.
-        tenant_id: For whom.
-        resource_id: What with.
-        payload_text: Further facts, as JSON.
-        order_key: Jobs of one kind and key run one at a time, in order; ``None`` for any time.
-        attempts: How often it was begun, this time included.
-        last_reason: Why the last attempt failed; empty where none has.
-        blocked: Whether that does not pass by waiting.
-        blocked_time: When it was first so; ``None`` for never.
-        fence: The lease's own number: what is written under another changes nothing.
-        is_taken_over: Whether the worker before ended without saying how it went.
+        kind: The kind of job.
+        tenant_id: The tenant it is for.
+        resource_id: The resource it is about.
+        payload_text: Further data, as JSON.
+        order_key: Jobs with the same kind and key run one at a time, in order; ``None`` for no order.
+        attempts: How often it was started, including this time.
+        last_reason: Why the last attempt failed; empty if none has.
+        blocked: Whether that failure will not go away by waiting.
+        blocked_time: When it was first blocked; ``None`` for never.
+        fence: The fencing token of the lease: a write with an outdated one changes nothing.
+        is_taken_over: Whether the previous worker disappeared without reporting a result.
         is_finished: Whether it was finished in a transaction that has committed.
     """
 
@@ -70,10 +70,12 @@ class Job:
 
     @property
     def payload(self) -> Mapping[str, Any]:
-        """Further facts. They are read here and not where jobs are taken: a damaged row holds up no other job.
+        """Further data.
+
+        It is parsed here and not when jobs are claimed, so that a damaged row does not hold up other jobs.
 
         Raises:
-            DataLoss: They are not what was stored.
+            DataLoss: It is not what was stored.
         """
         try:
             payload = json.loads(self.payload_text)
@@ -85,34 +87,34 @@ class Job:
 
 
 def never_by_waiting(error: ZegelError | None) -> bool:
-    """Whether a failure is of a kind that comes again however long one waits.
+    """Whether a failure will recur however long one waits.
 
     Args:
-        error: Why it failed; ``None`` for a defect.
+        error: Why it failed; ``None`` for a bug in the server.
     """
     return isinstance(error, FailedPrecondition | InvalidArgument | DataLoss)
 
 
 def lasting_after(most_attempts: int) -> Callable[[int, ZegelError | None], bool]:
-    """The usual rule for which failures last: those that never pass by waiting, and any that came so often.
+    """The usual rule for lasting failures: those that never go away by waiting, and any that occurred often enough.
 
     Args:
-        most_attempts: Attempts that fail until a failure counts as lasting.
+        most_attempts: After how many failed attempts any failure counts as lasting.
     """
     return lambda attempts, error: attempts >= most_attempts or never_by_waiting(error)
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """When a failed job is tried again, and when no more.
+    """When a failed job is retried, and when it is no longer retried.
 
     Attributes:
-        first_s: Seconds that the first failure is waited out, before jitter; twice as long after each further one.
-        longest_s: The longest that a failure is waited out.
-        is_lasting: Whether a failure does not pass by waiting, by the attempts so far and its error (``None`` for a
-            defect).
-        gives_up: Whether a job whose failure lasts becomes a dead letter. Where not, it is *blocked*: it says so, and
-            is tried again after the longest wait.
+        first_s: Seconds to wait after the first failure, before jitter; twice as long after each further one.
+        longest_s: The longest wait after a failure, in seconds.
+        is_lasting: Whether a failure will not go away by waiting, given the attempts so far and its error (``None`` for
+            a bug in the server).
+        gives_up: Whether a job whose failure is lasting becomes a dead letter. Otherwise it is marked *blocked*, and
+            retried after the longest wait.
     """
 
     first_s: float = 0.5
@@ -121,11 +123,11 @@ class RetryPolicy:
     gives_up: bool = True
 
     def wait_s(self, attempts: int, error: ZegelError | None) -> float:
-        """How long to wait after a failed attempt, in seconds, less by up to half at random.
+        """How long to wait after a failed attempt, in seconds, reduced at random by up to half.
 
         Args:
             attempts: How often it was tried.
-            error: Why it failed; ``None`` for a defect.
+            error: Why it failed; ``None`` for a bug in the server.
         """
         if self.is_lasting(attempts, error):
             return jittered(self.longest_s)
@@ -133,10 +135,10 @@ class RetryPolicy:
 
 
 def jittered(seconds: float) -> float:
-    """Less by up to half at random, so that not all come back at once.
+    """A time reduced at random by up to half, so that not all come back at once.
 
     Args:
-        seconds: The whole.
+        seconds: The full time.
     """
     return seconds * (0.5 + secrets.randbelow(1_000) / 2_000)
 
@@ -146,7 +148,7 @@ def _is_never(_error: ZegelError) -> bool:
 
 
 Written = Callable[[Any], Awaitable[None]]
-"""Writes something in the transaction that it is given."""
+"""Writes something in the given transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,14 +156,14 @@ class JobKind:
     """A kind of job, as its domain registers it.
 
     Attributes:
-        name: What ``queue.enqueue`` names it by.
-        work: Does one job. It is idempotent: after a crash it runs again.
-        concurrency: How many of the kind run at a time in a process.
-        retry: When a failed one is tried again.
-        is_tenant_wide: Whether a failure would meet every job of the tenant, such as a key provider that is away; all
-            that are due are put off together then, and other tenants' jobs take their places.
-        on_stuck: Called with the job and the reason before it is given up, or blocked for the first time; gives what
-            is written in the same transaction, such as an event.
+        name: Its name in ``queue.enqueue``.
+        work: Does one job. It must be idempotent, since it runs again after a crash.
+        concurrency: How many jobs of the kind may run at a time in a process.
+        retry: When a failed job is retried.
+        is_tenant_wide: Whether a failure affects every job of the tenant, such as an unavailable key provider. Then all
+            of the tenant's due jobs are postponed together, and other tenants' jobs can run.
+        on_stuck: Called with the job and the reason before it is given up, or blocked for the first time; returns what
+            to write in the same transaction, such as an event.
     """
 
     name: str

@@ -1,13 +1,13 @@
-"""Enqueueing, and the transactions by which a worker takes a job, keeps it and lets it go.
+"""Enqueueing, and the transactions with which a worker claims a job, keeps its lease and releases it.
 
 Invariants:
 
-* A job is enqueued with the change that it follows, or not at all.
-* Whoever holds a job has its fence. A worker whose lease ran out may still run, after a stall; once another has taken
-  the job, nothing that the first one writes about it counts.
-* Of the jobs of one kind and ordering key at most one is held. The order is that of enqueueing; jobs that are enqueued
-  by transactions that overlap come in either order. A dead letter lets those behind it pass; sent again, it is the
-  first of those that wait.
+* A job is enqueued together with the change that asks for it, or not at all.
+* The worker that holds a job has its fencing token. A worker whose lease ran out may still be running after a stall;
+  once another worker has claimed the job, the first one's writes about it have no effect.
+* Of the jobs with the same kind and ordering key at most one is held. They run in the order in which they were
+  enqueued; jobs enqueued by overlapping transactions may run in either order. A dead letter does not hold up those
+  behind it; when it is retried, it is the first of those that wait.
 """
 
 import json
@@ -21,7 +21,7 @@ from zegel_server.jobs import kinds, store
 from zegel_server.jobs.model import Job, JobState, LeaseLost, Written
 
 TOPIC: Final = "jobs"
-"""What the database notifies when a job may have become due."""
+"""The database channel that is notified when a job may have become due."""
 
 
 async def enqueue(
@@ -34,19 +34,19 @@ async def enqueue(
     order_key: str | None = None,
     due_time: int | None = None,
 ) -> None:
-    """Has a job done once the transaction has committed.
+    """Enqueues a job, to be done once the transaction has committed.
 
     Args:
-        transaction: The one that makes the change which the job follows.
+        transaction: The one that makes the change which asks for the job.
         kind: The kind of job, as its domain has registered it.
-        tenant_id: For whom.
-        resource_id: What with; any number of jobs may be about one.
-        payload: Further facts, as JSON has them; neither personal data nor secrets.
-        order_key: Jobs of one kind and key run one at a time, in order; left out for any time.
-        due_time: When, in microseconds since the epoch; at once where left out.
+        tenant_id: The tenant it is for.
+        resource_id: The resource it is about; there may be any number of jobs for one.
+        payload: Further data that JSON can hold, without personal data or secrets.
+        order_key: Jobs with the same kind and key run one at a time, in order; ``None`` for no order.
+        due_time: When to run it, in microseconds since the epoch; at once by default.
 
     Raises:
-        UnknownKind: Nobody has registered that kind; nothing is written.
+        UnknownKind: The kind is not registered; nothing is written.
     """
     kinds.demand_registered(kind)
     state = JobState.WAITING
@@ -69,14 +69,14 @@ async def enqueue(
 
 
 async def finish(transaction: Transaction, job: Job) -> None:
-    """Ends a job in the transaction that does the last of it, so that this is done once.
+    """Ends a job in the transaction that does its last step, so that this step is done exactly once.
 
     Args:
-        transaction: The transaction; where it fails, the job goes on.
-        job: The job, as its worker was given it.
+        transaction: The transaction; if it fails, the job is not ended.
+        job: The job that the worker was given.
 
     Raises:
-        LeaseLost: Another worker holds it by now; the transaction must not commit.
+        LeaseLost: Another worker holds it now; the transaction must not commit.
     """
     if not await transaction.execute(store.FINISH, id=job.job_id, held_fence=job.fence):
         raise LeaseLost
@@ -89,12 +89,12 @@ async def finish(transaction: Transaction, job: Job) -> None:
 
 
 async def claim(database: Database, kind: str, *, limit: int, lease: int) -> Sequence[Job]:
-    """Takes jobs that are due, first those whose worker is gone.
+    """Claims jobs that are due, first those whose worker has disappeared.
 
     Args:
         database: Where they are.
-        kind: Of which kind.
-        limit: The most to take.
+        kind: Which kind of job.
+        limit: How many to claim at most.
         lease: For how long, in microseconds.
 
     Raises:
@@ -103,7 +103,7 @@ async def claim(database: Database, kind: str, *, limit: int, lease: int) -> Seq
     fence = secrets.randbits(62)
     try:
         async with database.transaction() as transaction:
-            now = clock.now()  # the lock may have been waited for, and that is no part of the lease
+            now = clock.now()  # taken only now: waiting for the lock must not shorten the lease
             rows = await transaction.fetch(store.LEFT_BEHIND, kind=kind, now=now, limit=limit)
             if len(rows) < limit:
                 rows += await transaction.fetch(store.DUE, kind=kind, now=now, limit=limit - len(rows))
@@ -111,12 +111,12 @@ async def claim(database: Database, kind: str, *, limit: int, lease: int) -> Seq
                 store.CLAIM, [{"id": row.job_id, "new_fence": fence, "until": now + lease} for row in rows]
             )
     except UniqueViolation:
-        return []  # another worker has just taken one of the same ordering key
+        return []  # another worker has just claimed one with the same ordering key
     return [_job(row, fence) for row in rows]
 
 
 async def extend(database: Database, jobs: Sequence[Job], *, lease: int) -> Sequence[Job]:
-    """Keeps jobs from becoming due while they are worked on.
+    """Extends the leases of jobs that are being worked on.
 
     Args:
         database: Where they are.
@@ -124,7 +124,7 @@ async def extend(database: Database, jobs: Sequence[Job], *, lease: int) -> Sequ
         lease: For how long from now, in microseconds.
 
     Returns:
-        Those that are not this worker's any more.
+        The jobs that this worker no longer holds.
 
     Raises:
         Unavailable: The database does not answer.
@@ -139,7 +139,7 @@ async def extend(database: Database, jobs: Sequence[Job], *, lease: int) -> Sequ
 
 
 async def give_back(database: Database, job: Job) -> None:
-    """Lets a job go that was not done, without counting the attempt.
+    """Releases a job that was not done, without counting the attempt.
 
     Args:
         database: Where it is.
@@ -154,16 +154,16 @@ async def give_back(database: Database, job: Job) -> None:
 
 
 async def put_off(database: Database, job: Job, until: int, reason: str) -> None:
-    """Has a failed job tried again later.
+    """Postpones a failed job.
 
     Args:
         database: Where it is.
         job: The job.
-        until: When, in microseconds since the epoch.
+        until: When to retry, in microseconds since the epoch.
         reason: Why it failed.
 
     Raises:
-        LeaseLost: Another worker holds it by now.
+        LeaseLost: Another worker holds it now.
         Unavailable: The database does not answer.
     """
     async with database.transaction() as transaction:
@@ -171,12 +171,12 @@ async def put_off(database: Database, job: Job, until: int, reason: str) -> None
 
 
 async def put_off_tenant(database: Database, job: Job, until: int, reason: str) -> None:
-    """Has every job of the same kind and tenant tried later that is due and that nobody holds.
+    """Postpones every job of the same kind and tenant that is due and that no worker holds.
 
     Args:
         database: Where they are.
-        job: The one whose failure meets all of them.
-        until: When, in microseconds since the epoch.
+        job: The one whose failure affects all of them.
+        until: When to retry, in microseconds since the epoch.
         reason: Why.
 
     Raises:
@@ -194,18 +194,18 @@ async def put_off_tenant(database: Database, job: Job, until: int, reason: str) 
 
 
 async def block(database: Database, job: Job, until: int, reason: str, written: Written | None) -> None:
-    """Marks a job whose failure does not pass by waiting, and has it tried again later all the same.
+    """Marks a job as blocked since its failure will not go away by waiting, and postpones it all the same.
 
     Args:
         database: Where it is.
         job: The job.
-        until: When it is tried again, in microseconds since the epoch.
+        until: When to retry, in microseconds since the epoch.
         reason: Why it failed.
-        written: Written in the same transaction, which makes this the first time; ``None`` where it was told before or
-            cannot be told now.
+        written: Writes in the same transaction, which then records this as the first time; ``None`` if that was
+            reported before or cannot be reported now.
 
     Raises:
-        LeaseLost: Another worker holds it by now.
+        LeaseLost: Another worker holds it now.
         Unavailable: The database does not answer.
     """
     async with database.transaction() as transaction:
@@ -223,10 +223,10 @@ async def give_up(database: Database, job: Job, reason: str, written: Written) -
         database: Where it is.
         job: The job.
         reason: Why it failed.
-        written: Written in the same transaction.
+        written: Writes in the same transaction.
 
     Raises:
-        LeaseLost: Another worker holds it by now.
+        LeaseLost: Another worker holds it now.
         Unavailable: The database does not answer.
     """
     async with database.transaction() as transaction:
@@ -242,7 +242,7 @@ async def _write(transaction: Transaction, statement: Statement, job: Job, **val
 
 
 async def _advance(transaction: Transaction, job: Job) -> None:
-    """Lets the next of an ordering key run, now that the one before has ended."""
+    """Lets the next job of an ordering key run, now that the previous one has ended."""
     if job.order_key is None:
         return
     await transaction.execute(store.ADVANCE, kind=job.kind, which_key=job.order_key)

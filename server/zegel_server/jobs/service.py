@@ -1,4 +1,4 @@
-"""What an operator sees of the jobs and does about them: listed, counted, sent again."""
+"""What an operator does with jobs: list, count and retry them."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
@@ -12,19 +12,19 @@ from zegel_server.jobs.metrics import JobMetrics
 from zegel_server.jobs.model import JobState
 
 LISTED: Final = 1_000
-"""Jobs that one list has at most: more are for a query of the operator's own."""
+"""Maximum number of jobs in a list; to see more, an operator can query the database."""
 BLOCKED: Final = store.BLOCKED
-"""Chooses jobs whose last reason does not pass by waiting."""
+"""Selects jobs whose last failure will not go away by waiting."""
 STATES: Final = (*(state.value for state in JobState), BLOCKED)
-"""What jobs are chosen by in place of one's state."""
+"""What can be given in place of a job's state."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """Which jobs are meant; those that all of it fits.
+    """Selects jobs; a job must match all of it.
 
     Attributes:
-        job_id: This one; 0 for any.
+        job_id: The job with this number; 0 for any.
         kind: Of this kind; empty for any.
         tenant_id: Of this tenant; empty for any.
         resource_id: About this resource; empty for any.
@@ -38,7 +38,7 @@ class JobFilter:
     state: str = ""
 
     def values(self) -> dict[str, str | int]:
-        """The same as the statements' parameters.
+        """The same, as parameters of the statements.
 
         Raises:
             InvalidArgument: There is no such state.
@@ -60,16 +60,16 @@ class ListedJob:
 
     Attributes:
         job_id: Its number.
-        kind: What is to be done.
-        tenant_id: For whom.
-        resource_id: What with.
-        state: Where it stands, a ``JobState``.
+        kind: The kind of job.
+        tenant_id: The tenant it is for.
+        resource_id: The resource it is about.
+        state: Its ``JobState``.
         attempts: How often it was tried.
-        last_reason: Why the last attempt failed; empty where none has.
-        blocked: Whether that does not pass by waiting.
-        blocked_time: When it was first so; ``None`` for never.
-        scheduled_time: When it was to run at first.
-        due_time: When it is tried next; while it runs, when its lease ends.
+        last_reason: Why the last attempt failed; empty if none has.
+        blocked: Whether that failure will not go away by waiting.
+        blocked_time: When it was first blocked; ``None`` for never.
+        scheduled_time: When it was first due.
+        due_time: When it is due next; while it runs, when its lease ends.
     """
 
     job_id: int
@@ -85,7 +85,7 @@ class ListedJob:
     due_time: int
 
     def facts(self) -> dict[str, object]:
-        """The same for people and programs: times as RFC 3339 has them."""
+        """The same for people and programs, with times in RFC 3339."""
         return {
             **asdict(self),
             "blocked_time": None if self.blocked_time is None else clock.to_rfc3339(self.blocked_time),
@@ -95,12 +95,12 @@ class ListedJob:
 
 
 class Jobs:
-    """The use cases of an operator around the jobs.
+    """An operator's use cases around jobs.
 
     Args:
         database: Where they are.
-        metrics: What is measured; ``None`` where nothing is.
-        kinds: The kinds that the metrics name even where there is no job of theirs.
+        metrics: The metrics to set; ``None`` for none.
+        kinds: The kinds that have metrics even if there are no jobs of theirs.
     """
 
     def __init__(self, database: Database, metrics: JobMetrics | None = None, kinds: Collection[str] = ()) -> None:
@@ -112,7 +112,7 @@ class Jobs:
         """Jobs that have not ended, dead letters and what is blocked first.
 
         Args:
-            which: Which ones.
+            which: Selects the jobs.
 
         Raises:
             InvalidArgument: There is no such state.
@@ -136,19 +136,19 @@ class Jobs:
         ]
 
     async def retry(self, which: JobFilter) -> int:
-        """Has jobs tried at once, by whichever process looks first; dead letters get all their attempts again.
+        """Makes jobs due at once, for whichever process looks first; dead letters get all their attempts again.
 
-        Those that run, or stand behind another of their ordering key, stay as they are.
+        Those that are running, or wait behind another of their ordering key, stay as they are.
 
         Args:
-            which: Which ones.
+            which: Selects the jobs.
 
         Returns:
-            How many are tried.
+            How many were made due.
 
         Raises:
             InvalidArgument: There is no such state.
-            NotFound: No job fits.
+            NotFound: No job matches.
             Unavailable: The database does not answer.
         """
         values = which.values()
@@ -162,10 +162,10 @@ class Jobs:
         return tried
 
     async def count(self, which: JobFilter) -> int:
-        """How many jobs there are that have not ended.
+        """Counts the jobs that have not ended.
 
         Args:
-            which: Which ones.
+            which: Selects the jobs.
 
         Raises:
             InvalidArgument: There is no such state.

@@ -33,7 +33,8 @@ def _is(state: JobState, column: ColumnElement[str] = _j.state) -> ColumnElement
 INSERT: Final = insert_into(
     jobs, "kind", "tenant_id", "resource_id", "payload", "order_key", "state", "scheduled_time", "due_time"
 )
-# The row is held against ending while the caller's transaction lasts: whoever ends it sees then what stands behind it.
+# The row is locked until the caller's transaction ends, so that the transaction which ends the job sees what waits
+# behind it.
 ACTIVE_OF_KEY: Final = Statement(
     select(_j.job_id)
     .where(
@@ -47,7 +48,7 @@ ACTIVE_OF_KEY: Final = Statement(
 
 
 def _other_of_key(state: JobState, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Whether another job of the same ordering key is in a state: one look into the index."""
+    """Whether another job with the same ordering key is in a state: a single index look-up."""
     return exists(
         select(literal(1)).where(
             _other.c.kind == _j.kind, _other.c.order_key == _j.order_key, _is(state, _other.c.state), *conditions
@@ -55,8 +56,8 @@ def _other_of_key(state: JobState, *conditions: ColumnElement[bool]) -> ColumnEl
     )
 
 
-# Of one key, several can be waiting where they were enqueued as the one before ended, or sent again; the first runs.
-# That two workers do not take one each is the promise of the unique index on held_key.
+# Several jobs of one key can be waiting if they were enqueued while the previous one ended, or retried; the first one
+# runs. The unique index on held_key keeps two workers from claiming one each.
 _earlier: Final = _other.c.job_id < _j.job_id
 _stands_behind: Final = or_(
     _other_of_key(JobState.RUNNING),
@@ -116,7 +117,8 @@ def earliest(kinds: Sequence[str]) -> Statement:
     )
 
 
-# ------------------------------------------------------------------------------------------------ what a holder writes
+# ------------------------------------------------------------------------------------------------ written by a job's
+# holder
 
 _held: Final = and_(_j.job_id == bind("id"), _j.fence == bind("held_fence"))
 _let_go: Final = {"state": literal(JobState.WAITING.value), "fence": null(), "held_key": null()}
@@ -137,7 +139,7 @@ BLOCK_FIRST: Final = Statement(
 GIVE_BACK: Final = Statement(
     update(jobs).where(_held).values(**_let_go, due_time=bind("now"), attempts=_j.attempts - 1)
 )
-# Before a job is given up: whoever enqueues behind it at this moment is waited for.
+# Before a job is given up: waits for anybody who is enqueueing behind it at this moment.
 LOCK: Final = Statement(select(_j.job_id).where(_held).with_for_update())
 GIVE_UP: Final = Statement(
     update(jobs)
@@ -172,10 +174,10 @@ PUT_OFF_TENANT: Final = Statement(
     .values(due_time=bind("until"), last_reason=bind("reason"), blocked=0)
 )
 
-# ------------------------------------------------------------------------------------------------ what an operator does
+# ------------------------------------------------------------------------------------------------ for operators
 
 BLOCKED: Final = "BLOCKED"
-"""Among the states that a list is asked for: those whose reason does not pass by waiting."""
+"""Can be asked for like a state: jobs whose last failure will not go away by waiting."""
 
 _which: Final = bindparam("which_id", type_=BigInteger)
 _asked: Final = (

@@ -1,19 +1,20 @@
-"""Runs the jobs that are due, in every server process.
+"""The worker that runs the jobs that are due, in every server process.
 
-A job is leased: its due time is moved ahead, and kept ahead while it is worked on. Whoever is killed leaves a job that
-is due again ``LEASE_S`` later, for any process.
+A job is leased: its due time is moved ahead, and kept ahead while it is worked on. If a process is killed, its jobs
+become due again ``LEASE_S`` later, for any process.
 
 Invariants:
 
-* A process runs at most a kind's ``concurrency`` of its jobs at a time, and of all processes one runs a job, as long
+* A process runs at most ``concurrency`` jobs of a kind at a time. Only one of all processes runs a given job, as long
   as that process lives and reaches the database.
-* A worker that cannot keep its lease stops the work. After a stall it may notice late; the job's fence sees to it that
-  nothing counts which it then writes (see ``queue``).
-* A failed job is put off with its reason, longer each time. One that was tried too often, or whose reason does not pass
-  by waiting, is given up or blocked, as its kind's policy says; what its kind has to say of that commits with it.
-* Where a failure would meet all jobs of a tenant, they are put off together: others' jobs wait for as long as one
-  attempt takes, however many of its wait.
-* A worker wakes by a notification, or when the next job is due; since notifications can be lost, it also looks from
+* A worker that cannot keep its lease stops the work. After a stall it may notice late; the job's fencing token then
+  makes its writes have no effect (see ``queue``).
+* A failed job is postponed with its reason, for longer each time. One that was tried too often, or whose failure will
+  not go away by waiting, is given up or blocked, as its kind's policy says; what its kind writes about that commits in
+  the same transaction.
+* If a failure affects all jobs of a tenant, they are postponed together: other tenants' jobs wait for one attempt,
+  however many jobs the tenant has.
+* A worker wakes up on a notification, or when the next job is due. Since notifications can be lost, it also looks from
   time to time.
 """
 
@@ -32,17 +33,18 @@ from zegel_server.jobs.metrics import JobMetrics
 from zegel_server.jobs.model import INTERNAL, WORKER_LOST, Job, JobKind, LeaseLost, Written, jittered
 
 LEASE_S: Final = 10.0
-"""How long a claimed job is left alone after its worker's last sign of life: how late a killed one's work goes on."""
+"""How long a claimed job is left alone after its worker's last sign of life, in seconds. After a worker is killed, its
+jobs wait for so long."""
 POLL_S: Final = 1.0
-"""How often a worker looks for jobs that processes which it does not hear have enqueued."""
+"""How often a worker looks for jobs enqueued by processes whose notifications it does not receive, in seconds."""
 HEARD_POLL_S: Final = 5.0
-"""The same where it hears them, in case a notification was lost."""
+"""The same if it receives notifications, in case one was lost, in seconds."""
 
 _log = structlog.get_logger("zegel.jobs")
 
 
 class _Held:
-    """A job in hand.
+    """A job that this worker holds.
 
     Args:
         job: The job.
@@ -60,7 +62,7 @@ class _Held:
         self.keep(until)
 
     def keep(self, until: float) -> None:
-        """Has the work stopped when its lease ends, unless that is moved before.
+        """Schedules the work to be stopped when the lease ends; replaces the previous time.
 
         Args:
             until: When its lease ends, by the loop's clock.
@@ -70,12 +72,15 @@ class _Held:
         self._timer = asyncio.get_running_loop().call_at(until, self.lose)
 
     def end(self) -> None:
-        """The work is over."""
+        """Notes that the work is over."""
         if self._timer is not None:
             self._timer.cancel()
 
     def lose(self) -> None:
-        """Stops the work: another worker may have begun it. What already ends says so under its fence."""
+        """Stops the work, since another worker may have begun it.
+
+        A job that is already ending goes on: its fencing token shows whether it still counts.
+        """
         if self.is_ending or self.job.is_finished:
             return
         self.is_lost = True
@@ -84,12 +89,12 @@ class _Held:
 
 
 class Worker:
-    """Runs what is due.
+    """Runs the jobs that are due.
 
     Args:
         database: Where the jobs are.
         kinds: The kinds that it runs.
-        metrics: What is measured; ``None`` where nothing is.
+        metrics: The metrics to set; ``None`` for none.
     """
 
     def __init__(self, database: Database, kinds: Sequence[JobKind], metrics: JobMetrics | None = None) -> None:
@@ -100,11 +105,11 @@ class Worker:
         self._nudged = asyncio.Event()
         self._held: dict[asyncio.Task[None], _Held] = {}
         self._running = {kind.name: 0 for kind in kinds}
-        self._tenant_failures: dict[tuple[str, str], int] = {}  # in a row, by kind and tenant
+        self._tenant_failures: dict[tuple[str, str], int] = {}  # consecutive ones, by kind and tenant
         self._done = 0
 
     async def run(self) -> None:
-        """Works until it is cancelled; jobs that it then holds are free again at once."""
+        """Runs until it is cancelled; jobs that it then holds are released at once."""
         stop_listening = self._database.listen(queue.TOPIC, self._nudged.set)
         keeping = asyncio.create_task(self._keep(), name="leases")
         try:
@@ -119,7 +124,7 @@ class Worker:
             await asyncio.gather(keeping, *self._held, return_exceptions=True)
 
     async def drain(self) -> int:
-        """Does what is due now to its end.
+        """Runs the jobs that are due now, and waits until they are done.
 
         Returns:
             How many jobs were done.
@@ -146,7 +151,7 @@ class Worker:
                 await self._nudged.wait()
 
     async def _look(self) -> float:
-        """Begins what is due as far as there is room; returns for how many seconds to wait then."""
+        """Begins jobs that are due, as many as there is capacity for; returns how many seconds to wait then."""
         poll_s = HEARD_POLL_S if self._database.hears_others else POLL_S
         try:
             if await self._begin_due():
@@ -162,9 +167,9 @@ class Worker:
         return kind.concurrency - self._running[kind.name]
 
     async def _begin_due(self) -> int:
-        """Begins what is due as far as there is room; returns how many were begun."""
+        """Begins jobs that are due, as many as there is capacity for; returns how many."""
         if not any(self._room(kind) > 0 for kind in self._kinds):
-            return 0  # what ends, nudges
+            return 0  # a job that ends wakes the worker
         times, now = await self._times(), clock.now()
         begun = 0
         for number, kind in enumerate(self._kinds):
@@ -174,19 +179,19 @@ class Worker:
                 lease = int(LEASE_S * clock.SECOND)
                 jobs = await queue.claim(self._database, kind.name, limit=room, lease=lease)
                 if asyncio.get_running_loop().time() >= until:
-                    continue  # what took so long is another's by now, or soon
+                    continue  # claiming took so long that another worker has it, or soon will
                 for job in jobs:
                     self._begin(_Held(job, kind, until))
                     begun += 1
         return begun
 
     async def _times(self) -> Row:
-        """The earliest due time of what waits and of what runs, for each kind in turn."""
+        """The earliest due time of waiting and of running jobs, for each kind in turn."""
         [row] = await self._database.fetch(self._earliest)
         return row
 
     async def _until_next(self) -> float:
-        """In how many seconds the next job comes due for which there is room."""
+        """In how many seconds the next job becomes due that there is capacity for."""
         times, now = await self._times(), clock.now()
         ahead = [
             (time - now) / clock.SECOND
@@ -215,7 +220,7 @@ class Worker:
         job, kind = held.job, held.kind
         try:
             if job.is_taken_over and kind.retry.gives_up and kind.retry.is_lasting(job.attempts - 1, None):
-                await self._stuck(held, WORKER_LOST)  # it takes its worker down each time
+                await self._stuck(held, WORKER_LOST)  # it brings its worker down each time
                 return
             await kind.work(job)
             held.is_ending = True
@@ -239,14 +244,14 @@ class Worker:
                 self._metrics.done.labels(kind.name).inc()
 
     async def _was_stopped(self, held: _Held, error: asyncio.CancelledError) -> bool:
-        """Whether a cancelled task was cancelled because this worker ends; its job is free again then."""
+        """Whether a task was cancelled because this worker is ending; its job is released then."""
         task, job = held.task, held.job
         if held.is_lost:
             _log.warning("job_lease_lost", kind=held.kind.name, job=job.job_id)
             return False
         held.is_ending = True
         if task is not None and not task.cancelling():
-            # Nobody stopped this one: something inside was cancelled, and would be at every attempt.
+            # The worker did not stop it: something inside was cancelled, and would be at every attempt.
             await self._failed(held, error)
             return False
         with suppress(ZegelError):  # its lease runs out by itself
@@ -254,7 +259,7 @@ class Worker:
         return True
 
     async def _failed(self, held: _Held, error: BaseException) -> None:
-        with suppress(ZegelError, LeaseLost):  # its lease runs out by itself, or has
+        with suppress(ZegelError, LeaseLost):  # its lease runs out by itself, or has already
             await self._note_failure(held, error)
 
     async def _note_failure(self, held: _Held, error: BaseException) -> None:
@@ -277,7 +282,7 @@ class Worker:
             await queue.put_off(self._database, job, until, reason)
 
     async def _put_off_tenant(self, held: _Held, error: ZegelError) -> None:
-        """Puts off all that is due of a tenant: each job would take as long to find out why it cannot be done."""
+        """Postpones all of a tenant's due jobs: each would take as long to fail the same way."""
         job, key = held.job, (held.kind.name, held.job.tenant_id)
         tries = self._tenant_failures[key] = self._tenant_failures.get(key, 0) + 1
         until = clock.now() + int(held.kind.retry.wait_s(tries, error) * clock.SECOND)
@@ -285,7 +290,7 @@ class Worker:
         await queue.put_off_tenant(self._database, job, until, error.reason)
 
     async def _stuck(self, held: _Held, reason: str) -> None:
-        """Gives up or blocks what cannot be done as it is."""
+        """Gives up or blocks a job that will not succeed by waiting."""
         job, kind = held.job, held.kind
         until = clock.now() + int(jittered(kind.retry.longest_s) * clock.SECOND)
         _log.error("job_stuck", kind=kind.name, job=job.job_id, resource=job.resource_id, reason=reason)
@@ -314,7 +319,7 @@ class Worker:
             await queue.put_off(self._database, job, until, reason)
 
     async def _keep(self) -> None:
-        """Keeps what is in hand from becoming due, and stops the work on what cannot be kept."""
+        """Extends the leases of this worker's jobs, and stops those whose lease was lost."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(LEASE_S / 3)
@@ -327,7 +332,7 @@ class Worker:
                     jobs = [each.job for each in held]
                     lost = await queue.extend(self._database, jobs, lease=int(LEASE_S * clock.SECOND))
             except (ZegelError, TimeoutError):
-                continue  # a database that does not answer now may do so before the leases run out
+                continue  # the database may answer again before the leases run out
             except Exception as error:  # noqa: BLE001 - without this task nothing that takes longer would ever end
                 _log.error("jobs_defect", exc_info=error)
                 continue

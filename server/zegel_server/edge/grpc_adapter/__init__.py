@@ -1,1 +1,1 @@
-"""gRPC to the stages of a request: the server, its handlers, who is at the other end, and how errors are sent."""
+"""The gRPC adapter: the server, its handlers, the peer's address and certificate, and errors as gRPC sends them."""

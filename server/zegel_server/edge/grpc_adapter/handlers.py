@@ -1,6 +1,6 @@
 """Endpoints as gRPC's handlers: each request becomes a ``Call`` and goes through the stages.
 
-Messages stay bytes here: gRPC would tell a caller the text of what fails where it parses or serialises.
+Messages stay bytes here: gRPC would send a caller the text of an exception in parsing or serialising.
 """
 
 from collections.abc import AsyncIterator
@@ -19,16 +19,16 @@ from zegel_server.errors import ZegelError
 
 Context = ServicerContext[Any, Any]
 Handler = Any
-"""A ``grpc.RpcMethodHandler``: its published types know nothing of asyncio."""
+"""A ``grpc.RpcMethodHandler``: its published types do not cover asyncio."""
 
 
 class GrpcCall(Call):
-    """A request that came by gRPC, which itself cancels the call at the client's deadline.
+    """A request that came over gRPC, which itself cancels the call at the client's deadline.
 
     Args:
         endpoint: What is called.
-        context: gRPC's side of it.
-        certificates: Whether clients show certificates: mutual TLS.
+        context: gRPC's context of the call.
+        certificates: Whether clients present certificates (mutual TLS).
     """
 
     __slots__ = ("_context",)
@@ -47,7 +47,7 @@ class GrpcCall(Call):
         try:
             await self._context.write(message)
         except InternalError:
-            # The connection is gone: nobody is left to send to, and gRPC cancels the call only a moment later.
+            # The connection is gone, and gRPC will cancel the call in a moment.
             raise ClientGone from None
 
     async def send_error(self, error: ZegelError) -> None:
@@ -56,12 +56,12 @@ class GrpcCall(Call):
         await self._context.abort(status, message, trailing)
 
 
-class Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in its stubs alone
-    """What the server offers of ours.
+class Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic only in its stubs
+    """The methods of Zegel's services.
 
     Args:
         pipeline: The stages.
-        certificates: Whether clients show certificates: mutual TLS.
+        certificates: Whether clients present certificates (mutual TLS).
     """
 
     def __init__(self, pipeline: Pipeline, *, certificates: bool = False) -> None:
@@ -70,7 +70,7 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
         self._handlers: dict[str, Handler] = {}
 
     def add(self, endpoint: Endpoint) -> None:
-        """Offers a method.
+        """Adds a method.
 
         Args:
             endpoint: The method.
@@ -109,8 +109,8 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in 
         return grpc.unary_stream_rpc_method_handler(cast("Any", run))
 
 
-class UnknownMethods(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in its stubs alone
-    """Refuses whatever nobody else serves; it is asked last."""
+class UnknownMethods(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic only in its stubs
+    """Refuses every method that no other handler serves; it is asked last."""
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler:
         """See ``grpc.GenericRpcHandler``."""
@@ -123,5 +123,5 @@ async def _unknown(_requests: Any, context: Context) -> None:
     await context.abort(status, message, trailing)
 
 
-# Any kind of call can be answered so: whatever the caller sends is left unread.
+# This answers any kind of call: what the caller sends is left unread.
 _UNKNOWN_METHOD: Final[Handler] = grpc.stream_stream_rpc_method_handler(cast("Any", _unknown))

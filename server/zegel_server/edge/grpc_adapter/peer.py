@@ -1,4 +1,4 @@
-"""Who is at the other end of a connection, as gRPC says it."""
+"""The peer of a connection, as gRPC reports it."""
 
 from ssl import PEM_cert_to_DER_cert
 from typing import Any
@@ -10,7 +10,7 @@ def address_of(peer: str) -> str:
     """The network address of a peer.
 
     Args:
-        peer: gRPC's name of it, such as ``ipv4:127.0.0.1:5000``.
+        peer: gRPC's name for it, such as ``ipv4:127.0.0.1:5000``.
 
     Returns:
         The address; empty for a peer of another kind.
@@ -22,7 +22,7 @@ def address_of(peer: str) -> str:
 
 
 def certificate_of(context: ServicerContext[Any, Any]) -> bytes | None:
-    """The client's certificate, where mutual TLS is on.
+    """The client's certificate, if mutual TLS is on.
 
     Args:
         context: The call.

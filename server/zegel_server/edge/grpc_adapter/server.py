@@ -1,4 +1,4 @@
-"""The gRPC server: its limits, its certificate, health, reflection, and a graceful end."""
+"""The gRPC server: its limits, its certificate, health, reflection, and graceful shutdown."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
@@ -16,9 +16,9 @@ from zegel_server.edge.tls import Tls
 from zegel_server.edge.wire import MAX_MESSAGE
 
 MAX_METADATA: Final = 8 * 2**10
-"""Bytes of a call's metadata: a token and a few headers."""
+"""Maximum size in bytes of a call's metadata: a token and a few headers."""
 MAX_STREAMS: Final = 100
-"""Calls at a time on one connection."""
+"""Maximum number of calls at a time on one connection."""
 HANDSHAKE_MS: Final = 5_000
 """How long a connection's handshake may take."""
 KEEPALIVE_MS: Final = 60_000
@@ -28,9 +28,10 @@ KEEPALIVE_TIMEOUT_MS: Final = 20_000
 LEAST_PING_MS: Final = 10_000
 """How often a client may ask the same."""
 GRACE_S: Final = 20.0
-"""How long calls under way may take to end once the server stops."""
+"""How long running calls may take to end once the server stops, in seconds."""
 QUIET_S: Final = 2.0
-"""How long there must be none until it stops without waiting for connections: a last answer is sent in that time."""
+"""For how many seconds there must be no running call before it stops without waiting for connections; the last answer
+is sent in that time."""
 
 OPTIONS: Final[Sequence[tuple[str, int]]] = (
     ("grpc.max_receive_message_length", MAX_MESSAGE),
@@ -47,10 +48,11 @@ OPTIONS: Final[Sequence[tuple[str, int]]] = (
 
 
 def credentials(read: Callable[[], Tls]) -> grpc.ServerCredentials:
-    """Credentials that follow the files: a certificate that was renewed is shown to the next connection.
+    """Credentials that follow the files: a renewed certificate is used for the next connection.
 
     Args:
-        read: Reads the files; called at the start and at each handshake. Where it raises, the last good one is kept.
+        read: Reads the files; called at the start and at each handshake. If it raises, the last good certificate is
+            kept.
     """
     first = read()
     last = [first]
@@ -77,12 +79,12 @@ def _configuration(tls: Tls) -> grpc.ServerCertificateConfiguration:
 
 
 class Server:
-    """The server with its services. Health and reflection take no session: they show no resource of anybody's.
+    """The server with its services. Health and reflection need no session, since they reveal no resources.
 
     Args:
-        pipeline: The stages that every other request passes.
-        tls: Reads the certificate; ``None`` for a server without TLS, behind something that has it.
-        certificates: Whether clients show certificates: mutual TLS.
+        pipeline: The stages that every other request passes through.
+        tls: Reads the certificate; ``None`` for a server without TLS, behind a proxy that has it.
+        certificates: Whether clients present certificates (mutual TLS).
         reuse_port: Whether several workers listen on the same port.
     """
 
@@ -99,7 +101,7 @@ class Server:
         self._pipeline = pipeline
         self._tls = tls
         self._handlers = Handlers(pipeline, certificates=certificates)
-        self._server.add_generic_rpc_handlers((self._handlers,))  # first: nearly every call is for one of these
+        self._server.add_generic_rpc_handlers((self._handlers,))  # first, since nearly every call is for one of these
         self._health = HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self._names: list[str] = [health_pb2.DESCRIPTOR.services_by_name["Health"].full_name]
@@ -129,7 +131,7 @@ class Server:
             The port.
 
         Raises:
-            OSError: The address cannot be listened on.
+            OSError: It cannot listen on the address.
         """
         try:
             if self._tls is None:
@@ -145,23 +147,23 @@ class Server:
         return port
 
     async def stop(self, grace_s: float = GRACE_S) -> None:
-        """Ends gracefully: health says ``NOT_SERVING``, no new call is taken, those under way may end.
+        """Stops gracefully: health says ``NOT_SERVING``, no new call is accepted, running ones may end.
 
-        A connection on which there is no call, as one that watches the health, is not waited for.
+        It does not wait for connections without a running call, such as those that only watch the health.
 
         Args:
-            grace_s: How long they may take.
+            grace_s: How long they may take, in seconds.
         """
         await self._health.enter_graceful_shutdown()
         stopping = asyncio.ensure_future(self._server.stop(grace_s))
-        # gRPC waits for connections too, also for one that nobody speaks on any more.
+        # gRPC waits for connections too, even for idle ones.
         while await self._busy(stopping):
             pass
         await self._server.stop(0)
         await stopping
 
     async def _busy(self, stopping: "asyncio.Future[None]") -> bool:
-        """Waits for a while, and says whether a call was under way then."""
+        """Waits for a while, and returns whether a call was running then."""
         busy = False
         until = asyncio.get_running_loop().time() + QUIET_S
         while not stopping.done() and asyncio.get_running_loop().time() < until:

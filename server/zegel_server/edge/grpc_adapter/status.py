@@ -1,4 +1,4 @@
-"""Errors as gRPC carries them: a code, its sentence, and the whole status in the trailing metadata."""
+"""Errors as gRPC sends them: a code, a message, and the whole status in the trailing metadata."""
 
 from typing import Final
 
