@@ -1,7 +1,7 @@
 """The composition root: the one place where collaborators are built and handed to one another.
 
-The order of a start: the sandbox of the PDF workers first, since nothing may be forked once gRPC has begun; then rows,
-keys and blobs; then the domains; the port last, once everything behind it answers. A stop goes the other way.
+The order of a start: first the sandbox of the PDF workers, since nothing may be forked once gRPC has started; then
+database, keys and blobs; then the domains; last the port, once everything behind it works. A stop goes the other way.
 """
 
 import asyncio
@@ -70,13 +70,13 @@ from zegel_server.storage import BlobStore, open_blob_store
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a running server is reached.
+    """The address of a running server.
 
     Attributes:
         target: ``host:port``.
-        authority: The authority that signed its certificate, where it is the development one.
-        operator_key: File with the operator's API key, where development made one.
-        metrics: Where metrics are served, or empty.
+        authority: File with the authority that signed its certificate, if it is the development authority.
+        operator_key: File with the operator's API key, if development mode made one.
+        metrics: Address of the metrics, or empty.
     """
 
     target: str
@@ -86,15 +86,15 @@ class Address:
 
 
 class Domains:
-    """The domains behind the services, with what runs beside the requests.
+    """The domains behind the services, and the background work.
 
     Args:
-        core: Rows, keys, identity and permissions.
-        sandbox: The sandbox of the PDF work.
+        core: Database, keys, identity and permissions.
+        sandbox: The sandbox for work on PDFs.
         blobs: Where ciphertext is stored.
-        credentials: What to seal with.
+        credentials: The credentials for sealing.
         log_key: The audit log's key.
-        registry: Where the metrics are kept.
+        registry: The registry that the metrics belong to.
     """
 
     def __init__(
@@ -207,18 +207,18 @@ class Domains:
         registry: CollectorRegistry,
         stack: AsyncExitStack,
     ) -> Self:
-        """Opens blobs and the log, and begins what runs beside the requests.
+        """Opens blobs and the log, and starts the background work.
 
         Args:
-            core: Rows, keys, identity and permissions.
-            sandbox: The sandbox of the PDF work.
-            credentials: What to seal with.
-            registry: Where the metrics are kept.
+            core: Database, keys, identity and permissions.
+            sandbox: The sandbox for work on PDFs.
+            credentials: The credentials for sealing.
+            registry: The registry that the metrics belong to.
             stack: Closes everything again.
 
         Raises:
             DataLoss: The log is not the one that was published before (``LOG_DAMAGED``).
-            Unavailable: A part that is needed does not answer.
+            Unavailable: A dependency does not answer.
         """
         settings = core.settings
         blobs = open_blob_store(settings.resolved_blobs_url)
@@ -235,7 +235,7 @@ class Domains:
         return domains
 
     def servicers(self) -> list[Served]:
-        """What serves each service: one entry a service, and the server starts only if none is missing."""
+        """The servicer of each service; the server starts only if none is missing."""
         core = self.core
         answers = Answers(core.database, core.keys)
         return [
@@ -281,12 +281,12 @@ class App:
             reuse_port: Whether several workers listen on the same port.
 
         Returns:
-            Where it is reached.
+            Its address.
 
         Raises:
             NotReady: The installation lacks something.
-            OSError: The address cannot be listened on.
-            Unavailable: A part that is needed does not answer.
+            OSError: It cannot listen on the address.
+            Unavailable: A dependency does not answer.
             ValueError: A file that the settings name does not hold what it should.
         """
         try:
@@ -297,7 +297,7 @@ class App:
 
     async def _start(self, *, reuse_port: bool) -> Address:
         settings, stack = self.settings, self._stack
-        # First, while nothing of gRPC runs: from then on only the zygote forks.
+        # First, before gRPC starts any threads: from then on only the zygote forks.
         sandbox = await stack.enter_async_context(
             Sandbox(WorkerLimits(concurrency=settings.pdf_workers), settings.fonts_folder)
         )
@@ -332,7 +332,7 @@ class App:
         if (token := await ensure_operator(self.core.identity)) is not None:
             write_secret(path, token)
         elif not path.exists():
-            # Killed between the two: the key that was made then is known to nobody.
+            # If the server was killed between the two, nobody knows the key that was made.
             write_secret(path, await renew_operator(self.core.database, self.core.identity))
         return path
 
@@ -351,5 +351,5 @@ class App:
         return f"{host}:{served.server_port}"
 
     async def stop(self) -> None:
-        """Ends gracefully: the port first, then what stands behind it."""
+        """Stops gracefully: the port first, then everything behind it."""
         await self._stack.aclose()

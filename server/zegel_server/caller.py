@@ -1,11 +1,11 @@
-"""Who calls, and what policy lets that caller do at this moment.
+"""The caller of a request, and what policy allows it to do at this moment.
 
 Invariants:
 
-* A ``Caller`` lives for one request. It is made from what the database said at that request, and never kept.
-* What it may do comes from ``scopes`` alone; an unknown permission has none.
-* What another owns counts as a caller's own only through a ``Share``, and only for work: documents, signature requests
-  and their trails. Nobody's sessions, keys, roles or person are ever shared.
+* A ``Caller`` exists for one request. It is made from what the database said during that request, and never kept.
+* Only ``scopes`` says what it may do; an unknown permission has none.
+* Somebody else's resource counts as a caller's own only through a ``Share``, and only for work: documents, signature
+  requests and their trails. Sessions, keys, roles and personal records are never shared.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -18,7 +18,7 @@ from zegel_server.errors import NotFound, PermissionDenied, Unauthenticated
 
 
 class Scope(IntFlag):
-    """In whose resources a permission holds; scopes add up."""
+    """Whose resources a permission covers; scopes can be combined."""
 
     NONE = 0
     OWN = 1
@@ -32,7 +32,7 @@ _ANY: Final = int(Scope.ANY)
 
 
 UNNAMED: Final = "-"
-"""A name that nothing and nobody has: it is no identifier."""
+"""A name that never belongs to anybody or anything, since it is not a valid identifier."""
 
 
 class PrincipalKind(StrEnum):
@@ -44,11 +44,11 @@ class PrincipalKind(StrEnum):
 
 
 class Origin(NamedTuple):
-    """Where a call came from: personal data, so it goes nowhere but encrypted into the audit trail.
+    """Where a call came from. This is personal data, so it is recorded only in encrypted form, in the audit trail.
 
     Attributes:
         address: Network address of the peer.
-        user_agent: The client's name for itself.
+        user_agent: The client's user agent.
     """
 
     address: str = ""
@@ -56,22 +56,22 @@ class Origin(NamedTuple):
 
 
 WORK: Final = frozenset({"document", "signature_request", "audit"})
-"""Kinds of resources whose permissions a share can carry."""
+"""Kinds of resources whose permissions a share can include."""
 
 
 GIVING: Final = frozenset({"document.move", "signature_request.move"})
-"""Permissions to give work away. No delegation carries them: what was given away would outlast it."""
+"""Permissions to give work away. No delegation includes them: what was given away would outlast the delegation."""
 
 
 class Share(NamedTuple):
-    """Why what another owns counts as a caller's own: a team that it is in, or a delegation to it.
+    """Why somebody else's resources count as a caller's own: a team that it is in, or a delegation to it.
 
     Attributes:
         owner_id: Whose resources: the team, or the member who delegates.
         delegation_id: The delegation; empty for a team.
-        expire_time: When it ends by itself, in microseconds since the epoch; ``None`` for never.
-        permissions: To which the delegation is narrowed; ``None`` for no narrowing.
-        delegator: The scopes in which policy allows the delegator a permission; ``None`` for a team.
+        expire_time: When it expires, in microseconds since the epoch; ``None`` for never.
+        permissions: Permissions that the delegation is limited to; ``None`` for no limit.
+        delegator: Returns the scopes in which policy allows the delegator a permission; ``None`` for a team.
     """
 
     owner_id: str
@@ -81,7 +81,7 @@ class Share(NamedTuple):
     delegator: Callable[[str], Scope] | None = None
 
     def holds(self, permission: str) -> bool:
-        """Whether it carries a permission at this moment, for a caller that holds it in what is its own.
+        """Whether it includes a permission at this moment, for a caller that has the permission for its own resources.
 
         Args:
             permission: As ``<resource>.<verb>``.
@@ -98,13 +98,13 @@ class Share(NamedTuple):
 
 
 NO_SHARES: Final[Mapping[str, Share]] = MappingProxyType({})
-"""What nearly every caller has."""
+"""The shares of nearly every caller: none."""
 
 
 FRESH: Final[Mapping[str, int]] = MappingProxyType({})
-"""What a caller has to authenticate anew for: nothing."""
+"""Permissions that need a fresh authentication: none."""
 STEP_UP: Final = "STEP_UP_REQUIRED"
-"""Why such a caller is refused."""
+"""The reason for refusing a caller that must authenticate again."""
 
 
 class Caller(NamedTuple):
@@ -112,19 +112,19 @@ class Caller(NamedTuple):
 
     Attributes:
         tenant_id: The tenant it works in.
-        principal_id: The member, API key or signature that it is.
+        principal_id: Identifier of the member, API key or signature that calls.
         kind: Which of the three.
-        session_id: The session, or the API key's own identifier.
-        subject_id: Whose personal data the call's origin is.
-        signature_request_id: The one signature request that a signer's session opens; empty for others.
+        session_id: Identifier of the session, or of the API key.
+        subject_id: The person whose personal data the call's origin is.
+        signature_request_id: The only signature request that a signer's session gives access to; empty for others.
         policy_version: Version of the tenant's policy that decides.
-        decide: The scopes in which policy allows a permission.
-        narrowed: Permissions to which the session is narrowed; empty for no narrowing.
+        decide: Returns the scopes in which policy allows a permission.
+        narrowed: Permissions that the session is limited to; empty for no limit.
         origin: Where the call came from.
-        certificate: SHA-256 of the client's certificate, where it shows one; empty otherwise.
-        shares: By the owner, why what others own counts as the caller's own.
-        acting: The share by which it acts here; ``None`` where it acts by itself, or as one of a team.
-        stale: Sensitive permissions for which its authentication is too old, each with the longest age in seconds.
+        certificate: SHA-256 of the client's certificate, if it presents one; empty otherwise.
+        shares: By owner, why other people's resources count as the caller's own.
+        acting: The delegation by which it acts here; ``None`` if it acts for itself or as a member of a team.
+        stale: Sensitive permissions that its authentication is too old for, each with the maximum age in seconds.
     """
 
     tenant_id: str
@@ -143,13 +143,13 @@ class Caller(NamedTuple):
     stale: Mapping[str, int] = FRESH
 
     def scopes(self, permission: str) -> Scope:
-        """In whose resources the caller may use a permission at this moment.
+        """Whose resources the caller may use a permission on at this moment.
 
         Args:
             permission: As ``<resource>.<verb>``.
 
         Raises:
-            Unauthenticated: It holds it, but authenticated too long ago to use it (``STEP_UP_REQUIRED``).
+            Unauthenticated: It has the permission, but authenticated too long ago to use it (``STEP_UP_REQUIRED``).
         """
         if self.narrowed and permission not in self.narrowed:
             return Scope.NONE
@@ -159,7 +159,7 @@ class Caller(NamedTuple):
         return scopes
 
     def holds(self, permission: str) -> Scope:
-        """In whose resources the caller holds a permission, be its authentication fresh enough to use it or not.
+        """Whose resources the caller has a permission for, even if its authentication is too old to use it.
 
         Args:
             permission: As ``<resource>.<verb>``.
@@ -169,7 +169,7 @@ class Caller(NamedTuple):
         return self.decide(permission)
 
     def demand_fresh(self) -> None:
-        """Refuses a caller whose authentication is too old for anything that its tenant calls sensitive.
+        """Refuses a caller whose authentication is too old for any permission that its tenant marks as sensitive.
 
         Raises:
             Unauthenticated: It is (``STEP_UP_REQUIRED``).
@@ -178,13 +178,13 @@ class Caller(NamedTuple):
             raise step_up(permission, seconds)
 
     def demand(self, permission: str) -> Scope:
-        """The same, refusing a caller that does not hold the permission at all.
+        """Like ``scopes``, but refuses a caller that does not have the permission at all.
 
         Args:
             permission: As ``<resource>.<verb>``.
 
         Raises:
-            PermissionDenied: No role of the caller holds it.
+            PermissionDenied: No role of the caller has it.
         """
         scopes = self.scopes(permission)
         if not scopes:
@@ -196,17 +196,17 @@ class Caller(NamedTuple):
 
         Args:
             permission: As ``<resource>.<verb>``.
-            owner_id: Whose the resource is.
+            owner_id: The resource's owner.
             party: Whether the caller is a party to it.
         """
-        scopes = int(self.scopes(permission))  # an enum's operators cost more than everything else here
+        scopes = int(self.scopes(permission))  # an enum's operators would take longer than everything else here
         if scopes & _ANY or (scopes & _OWN and owner_id == self.principal_id) or (scopes & _PARTY and party):
             return True
         share = self.shares.get(owner_id) if scopes & _OWN else None
         return share is not None and share.holds(permission)
 
     def shared(self, permission: str) -> tuple[str, ...]:
-        """The others in whose resources a permission holds that the caller holds in its own.
+        """The others whose resources the caller may use a permission on that it has for its own.
 
         Args:
             permission: As ``<resource>.<verb>``.
@@ -216,25 +216,25 @@ class Caller(NamedTuple):
         return tuple(owner_id for owner_id, share in self.shares.items() if share.holds(permission))
 
     def owners(self, permission: str) -> tuple[str, ...]:
-        """Everybody whose resources count as the caller's own for a permission, the caller first.
+        """The owners of all resources that count as the caller's own for a permission, the caller first.
 
         Args:
             permission: As ``<resource>.<verb>``.
 
         Returns:
-            Nobody where the caller does not hold the permission in what is its own.
+            Nobody if the caller does not have the permission for its own resources.
         """
         if not self.scopes(permission) & Scope.OWN:
             return ()
         return (self.principal_id, *self.shared(permission))
 
     def reach(self, *permissions: str, party: bool = False) -> str:
-        """Whose resources a query may find: the value of ``db.owned_by``'s parameter.
+        """Whose resources a query may find: the value for the parameter of ``db.owned_by``.
 
-        It stands in the query, so that what is out of reach is not found, and costs what an absent resource costs.
+        It is part of the query, so what the caller may not see is not found, and takes as long as a missing resource.
 
         Args:
-            permissions: Each of which the caller must hold in it.
+            permissions: The permissions, all of which the caller must have for a resource.
             party: Whether the query finds only what the caller is a party to.
         """
         found: tuple[str, ...] | None = None
@@ -249,11 +249,11 @@ class Caller(NamedTuple):
         return f",{','.join(found)}," if found else UNNAMED
 
     def acts_on(self, permission: str, owner_id: str) -> "Caller":
-        """The caller, as it acts on somebody's resource: an event drafted of it names the delegation.
+        """The caller as it acts on somebody's resource, so that an event made from it names the delegation.
 
         Args:
-            permission: By which it reaches the resource.
-            owner_id: Whose the resource is.
+            permission: The permission that it uses.
+            owner_id: The resource's owner.
         """
         share = self.shares.get(owner_id)
         if share is None or not share.delegation_id or self.scopes(permission) & Scope.ANY:
@@ -261,28 +261,28 @@ class Caller(NamedTuple):
         return self._replace(acting=share)
 
     def require(self, permission: str, kind: str, *, owner_id: str, party: bool = False) -> None:
-        """Refuses a resource out of reach as if it did not exist.
+        """Refuses a resource that the caller may not use as if it did not exist.
 
         Args:
             permission: As ``<resource>.<verb>``.
             kind: The resource's kind, such as ``document``.
-            owner_id: Whose it is.
+            owner_id: Its owner.
             party: Whether the caller is a party to it.
 
         Raises:
-            NotFound: The caller does not reach it.
+            NotFound: The caller may not use it.
         """
         if not self.reaches(permission, owner_id=owner_id, party=party):
             raise NotFound(kind)
 
     def owner_filter(self, permission: str) -> str:
-        """The owner whose resources a list is cut to; empty for no cut.
+        """The owner that a list is restricted to; empty for no restriction.
 
         Args:
             permission: As ``<resource>.<verb>``.
 
         Returns:
-            The caller itself, or ``UNNAMED`` where it does not hold the permission in what is its own.
+            The caller itself, or ``UNNAMED`` if it does not have the permission for its own resources.
         """
         scopes = self.scopes(permission)
         if scopes & Scope.ANY:
@@ -291,14 +291,14 @@ class Caller(NamedTuple):
 
 
 def step_up(permission: str, max_age: int) -> Unauthenticated:
-    """The refusal of a caller who has to authenticate anew for a sensitive permission (RFC 9470).
+    """The refusal of a caller that must authenticate again for a sensitive permission (RFC 9470).
 
     Args:
         permission: As ``<resource>.<verb>``.
-        max_age: The longest age of an authentication for it, in seconds.
+        max_age: The maximum age of an authentication for it, in seconds.
     """
     return Unauthenticated(
-        f"The permission {permission} takes an authentication of the last {max_age} seconds.",
+        f"The permission {permission} requires an authentication within the last {max_age} seconds.",
         reason="STEP_UP_REQUIRED",
         permission=permission,
         max_age=str(max_age),
@@ -306,7 +306,7 @@ def step_up(permission: str, max_age: int) -> Unauthenticated:
 
 
 def denied(permission: str) -> PermissionDenied:
-    """The refusal of a caller that does not hold a permission.
+    """The refusal of a caller that does not have a permission.
 
     Args:
         permission: As ``<resource>.<verb>``.
@@ -318,16 +318,16 @@ _current: Final[ContextVar[Caller]] = ContextVar("caller")
 
 
 def current_caller() -> Caller:
-    """The caller of the request that runs in this task.
+    """The caller of the request that this task serves.
 
     Raises:
-        LookupError: No request runs in it; that is a defect.
+        LookupError: The task serves no request, which is a bug.
     """
     return _current.get()
 
 
 def set_caller(caller: Caller) -> None:
-    """Says who calls, for the request that runs in this task; the edge does so, once a request.
+    """Sets the caller of the request that this task serves; the edge does so once for each request.
 
     Args:
         caller: Who calls.
@@ -336,27 +336,27 @@ def set_caller(caller: Caller) -> None:
 
 
 Check = Callable[[], Awaitable[None]]
-"""Raises once something does not hold any more."""
+"""Raises when something no longer holds."""
 
 _watch: Final[ContextVar[Callable[[Check], None]]] = ContextVar("watch")
 
 
 def keep_checking(check: Check) -> None:
-    """Has something decided again and again for as long as this task's stream runs, which ends with what it raises.
+    """Repeats a check for as long as this task's stream runs; the stream ends with what the check raises.
 
     Args:
-        check: What has to hold.
+        check: The check.
 
     Raises:
-        LookupError: No stream runs in this task; that is a defect.
+        LookupError: The task serves no stream, which is a bug.
     """
     _watch.get()(check)
 
 
 def set_watch(watch: Callable[[Check], None]) -> None:
-    """Says what watches the stream that runs in this task; the edge does so, once a stream.
+    """Sets what watches the stream that this task serves; the edge does so once for each stream.
 
     Args:
-        watch: Begins to decide a check again and again.
+        watch: Starts repeating a check.
     """
     _watch.set(watch)

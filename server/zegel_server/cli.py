@@ -1,7 +1,7 @@
 """``zegel-server``: serve, migrate, tenants, keys, blobs, sealing, jobs, audit.
 
-Every setting can be given by the environment (``ZEGEL_...``, see ``config``); the flags here override the few that one
-types by hand. Answers go to standard output, one JSON object a line, for people and programs alike; log lines go to
+Every setting can be given in the environment (``ZEGEL_...``, see ``config``); flags override the few that people type
+by hand. Answers go to standard output, one JSON object on each line, for people and programs alike; log lines go to
 standard error.
 """
 
@@ -30,7 +30,7 @@ app = typer.Typer(
     name="zegel-server",
     no_args_is_help=True,
     add_completion=False,
-    pretty_exceptions_enable=False,  # they show the values of variables: passwords and keys among them
+    pretty_exceptions_enable=False,  # they show the values of variables, including passwords and keys
     help="The Zegel server.",
 )
 tenants = typer.Typer(no_args_is_help=True, help="Tenants of this installation.")
@@ -52,7 +52,7 @@ def serve(
     listen: Annotated[str | None, typer.Option(help="Address to listen on; port 0 picks a free one.")] = None,
     log_format: Annotated[str | None, typer.Option(help="json or console.")] = None,
 ) -> None:
-    """Serves until it is told to stop (SIGTERM or Ctrl-C), then ends gracefully."""
+    """Serves until it is stopped (SIGTERM or Ctrl-C), then ends gracefully."""
     bound_memory()
     settings = settings_of(data_dir=data_dir, development=development, listen=listen, log_format=log_format)
     logs.configure(settings.log_format, settings.log_level)
@@ -81,7 +81,7 @@ def serve(
 
 
 def _how_to_reach(target: str, authority: Path | None, operator_key: Path | None) -> None:
-    """Tells a person how to call the server."""
+    """Prints for a person how to call the server."""
     print(
         f"""
 Zegel serves on {target}. In another terminal:
@@ -101,7 +101,7 @@ The tenant that this makes comes with an API key. For the programs of docs/tasks
 
 @app.command()
 def migrate(data_dir: DataDir = None, development: Development = None) -> None:
-    """Brings the database to the schema that this server needs."""
+    """Migrates the database to the schema that this server needs."""
     settings = settings_of(data_dir=data_dir, development=development)
 
     async def work() -> None:
@@ -114,7 +114,7 @@ def migrate(data_dir: DataDir = None, development: Development = None) -> None:
 
 @tenants.command("create")
 def create_tenant(name: str, data_dir: DataDir = None, development: Development = None) -> None:
-    """Creates a tenant and prints its owner's API key, which is shown only now."""
+    """Creates a tenant and prints its owner's API key, which is not shown again."""
 
     async def work(core: Core) -> None:
         made = await core.identity.create_tenant(None, name)
@@ -125,7 +125,7 @@ def create_tenant(name: str, data_dir: DataDir = None, development: Development 
 
 @tenants.command("list")
 def list_tenants(data_dir: DataDir = None, development: Development = None) -> None:
-    """Lists the tenants, one a line."""
+    """Lists the tenants, one on each line."""
 
     async def work(core: Core) -> None:
         for tenant in await core.identity.tenants():
@@ -149,10 +149,12 @@ def own_key(
     development: Development = None,
     destroy_old: Annotated[
         bool,
-        typer.Option("--destroy-old", help="Then destroy its root keys in every other provider, old backups' too."),
+        typer.Option(
+            "--destroy-old", help="Then destroy its root keys in all other providers, even those of old backups."
+        ),
     ] = False,
 ) -> None:
-    """Moves a tenant's keys to a key provider of its own while the server runs; no document is rewritten."""
+    """Moves a tenant's keys to its own key provider while the server runs; no document is rewritten."""
 
     async def work(core: Core) -> None:
         name = "" if provider == INSTALLATION else provider
@@ -175,7 +177,7 @@ def own_key(
 
 @tenants.command("operator")
 def operator(data_dir: DataDir = None, development: Development = None) -> None:
-    """Gives the operator a new API key, revokes the one before, and prints the new one."""
+    """Makes a new API key for the operator, revokes the previous one, and prints the new one."""
 
     async def work(core: Core) -> None:
         say(api_key=await renew_operator(core.database, core.identity))
@@ -185,7 +187,7 @@ def operator(data_dir: DataDir = None, development: Development = None) -> None:
 
 @keys.command("list")
 def list_keys(data_dir: DataDir = None, development: Development = None) -> None:
-    """Lists the root keys of every key provider, one a line: never the keys themselves; exits 1 if one is away."""
+    """Lists the root keys of every key provider, one on each line, without key material; exits 1 if one fails."""
 
     async def work(core: Core) -> None:
         away = False
@@ -215,12 +217,13 @@ def rotate_keys(
     tenant_id: Annotated[str, typer.Argument(help="One tenant, or `all`.")],
     data_dir: DataDir = None,
     development: Development = None,
-    root: Annotated[bool, typer.Option("--root", help="Only put the tenant key under a new root key.")] = False,
+    root: Annotated[bool, typer.Option("--root", help="Only wrap the tenant key with a new root key.")] = False,
     erase: Annotated[
-        bool, typer.Option("--erase", help="Also destroy the root keys before: purged documents are gone from backups.")
+        bool,
+        typer.Option("--erase", help="Also destroy the previous root keys; backups then hold no purged documents."),
     ] = False,
 ) -> None:
-    """Wraps keys anew while the server runs; no document is rewritten."""
+    """Rewraps keys with new ones while the server runs; no document is rewritten."""
 
     async def work(core: Core) -> None:
         rotation = Rotation(core.database, core.root_keys)
@@ -233,7 +236,7 @@ def rotate_keys(
                     continue
                 done = await rotation.rotate(each, erase=erase)
             except ZegelError as error:
-                # One tenant's own key provider that is away holds up no other.
+                # A tenant's own key provider that does not answer does not hold up other tenants.
                 failed = True
                 print(f"zegel-server: {each}: {error}", file=sys.stderr)
                 continue
@@ -250,7 +253,7 @@ def orphans(
     development: Development = None,
     remove: Annotated[bool, typer.Option("--remove", help="Remove them.")] = False,
 ) -> None:
-    """Lists stored objects that no row names, a day old or older."""
+    """Lists stored objects that no database row refers to and that are at least a day old."""
 
     async def work(core: Core) -> None:
         async with AsyncExitStack() as stack:
@@ -266,7 +269,7 @@ def orphans(
 
 @blobs.command("scrub")
 def scrub(data_dir: DataDir = None, development: Development = None) -> None:
-    """Reads and checks every stored document; tells of each that is damaged, and exits 1 if one is."""
+    """Reads and checks every stored document; prints each that is damaged, and exits 1 if there is one."""
 
     async def work(core: Core) -> None:
         checked = damaged = 0
@@ -285,7 +288,7 @@ def scrub(data_dir: DataDir = None, development: Development = None) -> None:
 
 @audit.command("check")
 def check_audit(data_dir: DataDir = None, development: Development = None) -> None:
-    """Checks every event, tile and checkpoint of the log; tells what was altered, and exits 1 if anything was."""
+    """Checks every event, tile and checkpoint of the log; prints what was altered, and exits 1 if anything was."""
 
     async def work(core: Core) -> None:
         report = await core.audit_check(lambda _done: None).run()

@@ -1,4 +1,4 @@
-"""``zegel-server jobs`` and ``zegel-server sealing``: what waits to be done, and having it tried again."""
+"""``zegel-server jobs`` and ``zegel-server sealing``: list what waits to be done, and retry it."""
 
 from typing import Annotated
 
@@ -10,7 +10,7 @@ from zegel_server.jobs.service import STATES, JobFilter, Jobs
 from zegel_server.signing.sealing_queue import SealingQueue, sealing_facts
 
 sealing = typer.Typer(no_args_is_help=True, help="Signature requests that wait to be sealed.")
-jobs = typer.Typer(no_args_is_help=True, help="Work that is done later: what waits, runs, or was given up.")
+jobs = typer.Typer(no_args_is_help=True, help="Background jobs that wait, run, or were given up.")
 
 Kind = Annotated[str, typer.Option("--kind", help="Only of this kind, such as `seal`.")]
 Tenant = Annotated[str, typer.Option("--tenant", help="Only of this tenant.")]
@@ -19,7 +19,7 @@ State = Annotated[str, typer.Option("--state", help=f"Only these: {', '.join(eac
 
 @sealing.command("list")
 def list_sealing(data_dir: DataDir = None, development: Development = None) -> None:
-    """Lists the requests that wait to be sealed, one a line; those first that cannot be until something is mended."""
+    """Lists the requests that wait to be sealed, one on each line; first those that need something fixed."""
 
     async def work(core: Core) -> None:
         for each in await SealingQueue(core.database).waiting():
@@ -34,7 +34,7 @@ def retry_sealing(
     data_dir: DataDir = None,
     development: Development = None,
 ) -> None:
-    """Has a server that runs try to seal a request at once, after what kept it from that was mended."""
+    """Makes a running server retry sealing a request at once, after the cause of its failure was fixed."""
 
     async def work(core: Core) -> None:
         await SealingQueue(core.database).retry(signature_request_id)
@@ -51,7 +51,7 @@ def list_jobs(
     tenant_id: Tenant = "",
     state: State = "",
 ) -> None:
-    """Lists jobs that have not ended, one a line: dead letters first, then those that cannot be done as they are."""
+    """Lists jobs that have not ended, one on each line: first dead letters, then those that need something fixed."""
 
     async def work(core: Core) -> None:
         for each in await Jobs(core.database).list(JobFilter(kind=kind, tenant_id=tenant_id, state=state.upper())):
@@ -62,7 +62,7 @@ def list_jobs(
 
 @jobs.command("retry")
 def retry_jobs(
-    job_ids: Annotated[list[int] | None, typer.Argument(min=1, help="The jobs, as the list numbers them.")] = None,
+    job_ids: Annotated[list[int] | None, typer.Argument(min=1, help="Numbers of the jobs, as in the list.")] = None,
     *,
     data_dir: DataDir = None,
     development: Development = None,
@@ -70,9 +70,9 @@ def retry_jobs(
     tenant_id: Tenant = "",
     state: State = "",
 ) -> None:
-    """Has a server that runs try jobs at once: those named, or all that the options choose."""
+    """Makes a running server retry jobs at once: those given, or all that the options select."""
     if not (job_ids or kind or tenant_id or state):
-        raise typer.BadParameter("name jobs, or choose some by --kind, --tenant or --state")
+        raise typer.BadParameter("give job numbers, or select jobs by --kind, --tenant or --state")
 
     async def work(core: Core) -> None:
         retried = 0

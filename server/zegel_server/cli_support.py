@@ -1,4 +1,4 @@
-"""What the commands of ``zegel-server`` share: their common options, settings, answers, and how they run."""
+"""What the commands of ``zegel-server`` share: options, settings, output, and running them."""
 
 import asyncio
 import json
@@ -17,26 +17,26 @@ from zegel_server.config import Settings
 from zegel_server.core import Core, NotReady
 from zegel_server.errors import ZegelError
 
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of everything that is kept locally.")]
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder for all local data.")]
 Development = Annotated[
-    bool | None, typer.Option("--development/--production", help="Serve for development, or for real.")
+    bool | None, typer.Option("--development/--production", help="Serve for development or for production.")
 ]
 
 
 def say(**facts: Any) -> None:
-    """Prints one answer.
+    """Prints an answer.
 
     Args:
-        facts: What to tell, as JSON.
+        facts: Its content, printed as JSON.
     """
     print(json.dumps(facts, ensure_ascii=False, default=str), flush=True)
 
 
 def settings_of(**flags: Any) -> Settings:
-    """The settings: the environment's, overridden by the flags that were given.
+    """The settings from the environment, overridden by the flags that were given.
 
     Args:
-        flags: Values of flags; ``None`` where one was not given.
+        flags: Values of flags; ``None`` for one that was not given.
     """
     try:
         return Settings(**{name: value for name, value in flags.items() if value is not None})
@@ -52,7 +52,7 @@ def settings_of(**flags: Any) -> Settings:
 
 
 def run(work: Callable[[], Awaitable[None]]) -> None:
-    """Runs a command, and tells in one line why it failed where it does.
+    """Runs a command; if it fails, prints the reason in one line.
 
     Args:
         work: The command.
@@ -69,7 +69,7 @@ async def _as_coroutine(work: Callable[[], Awaitable[None]]) -> None:
 
 
 def with_core(settings: Settings, work: Callable[[Core], Awaitable[None]]) -> None:
-    """Runs a command that needs rows and keys, but no port.
+    """Runs a command that needs the database and keys, but no port.
 
     Args:
         settings: The installation's settings.

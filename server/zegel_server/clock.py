@@ -1,4 +1,4 @@
-"""The time, as rows and messages hold it."""
+"""Times, as in the database and in messages."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -21,7 +21,7 @@ def now() -> int:
 
 
 def to_datetime(microseconds: int) -> datetime:
-    """The same time as an aware ``datetime`` in UTC.
+    """Converts to an aware ``datetime`` in UTC.
 
     Args:
         microseconds: Since the epoch.
@@ -30,7 +30,7 @@ def to_datetime(microseconds: int) -> datetime:
 
 
 def to_rfc3339(microseconds: int) -> str:
-    """The same time as RFC 3339 text in UTC, always with six digits of the second.
+    """Converts to RFC 3339 text in UTC, always with six decimal places.
 
     Args:
         microseconds: Since the epoch.
@@ -39,7 +39,7 @@ def to_rfc3339(microseconds: int) -> str:
 
 
 def to_timestamp(microseconds: int | None) -> Timestamp | None:
-    """The same time as a message, or ``None`` for none.
+    """Converts to a protobuf message; ``None`` stays ``None``.
 
     Args:
         microseconds: Since the epoch.
@@ -51,7 +51,7 @@ def to_timestamp(microseconds: int | None) -> Timestamp | None:
 
 
 def from_timestamp(message: Timestamp) -> int:
-    """Microseconds since the epoch; finer digits are cut.
+    """Converts to microseconds since the epoch; finer digits are dropped.
 
     Args:
         message: The time as a message.

@@ -8,17 +8,18 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    """Everything that an installation can set.
+    """All settings of an installation.
 
-    Each field is read from ``ZEGEL_`` and its name in capitals. What is left out has the embedded default: SQLite,
-    local disk and local keys under ``data_dir``, TLS with an authority for development made there at the first start.
+    Each field is read from the environment variable ``ZEGEL_`` and its name in capitals. The defaults need no other
+    service: SQLite, local disk and local keys under ``data_dir``, and TLS with a development authority that is made
+    there at the first start.
     """
 
     model_config = SettingsConfigDict(env_prefix="ZEGEL_", extra="forbid", frozen=True)
 
-    data_dir: Annotated[Path, Field(description="Folder of everything that is kept locally.")] = Path(".zegel")
+    data_dir: Annotated[Path, Field(description="Folder for all local data.")] = Path(".zegel")
     development: Annotated[
-        bool, Field(description="Serve for development: reflection on, an authority of its own, an operator's key.")
+        bool, Field(description="Serve for development: with reflection, its own authority and an operator's key.")
     ] = False
     listen: Annotated[str, Field(description="Address to listen on; port 0 picks a free one.")] = "127.0.0.1:8443"
     metrics_listen: Annotated[str, Field(description="Address of the metrics; empty for none.")] = ""
@@ -27,7 +28,7 @@ class Settings(BaseSettings):
     database_url: Annotated[SecretStr, Field(description="sqlite:///file or postgresql://user:password@host/name.")] = (
         SecretStr("")
     )
-    database_pool: Annotated[int, Field(ge=1, le=200, description="Most connections to PostgreSQL.")] = 10
+    database_pool: Annotated[int, Field(ge=1, le=200, description="Maximum number of connections to PostgreSQL.")] = 10
     blobs_url: Annotated[str, Field(description="file:///folder or s3://bucket/prefix.")] = ""
     root_keys_url: Annotated[SecretStr, Field(description="local:file, pkcs11:..., aws-kms:... or vault://...")] = (
         SecretStr("")
@@ -39,24 +40,22 @@ class Settings(BaseSettings):
     ] = {}
     key_max_age_s: Annotated[
         float,
-        Field(ge=0, le=86_400, description="Seconds after which a tenant's own key provider is asked again."),
+        Field(ge=0, le=86_400, description="Seconds until an unavailable key provider of a tenant is tried again."),
     ] = 300
 
     tls_certificate: Annotated[Path | None, Field(description="Certificate chain, PEM; with tls_key.")] = None
     tls_key: Annotated[Path | None, Field(description="Key of the certificate, PEM.")] = None
     tls_client_authority: Annotated[
-        Path | None, Field(description="Authority of client certificates, PEM: mutual TLS where it is set.")
+        Path | None, Field(description="Authority of client certificates, PEM; enables mutual TLS.")
     ] = None
-    tls_names: Annotated[
-        list[str], Field(description="Further names for the development authority's certificate.")
-    ] = []
+    tls_names: Annotated[list[str], Field(description="Further host names in the development certificate.")] = []
 
     seal_certificate: Annotated[Path | None, Field(description="Chain of the organisation's seal, PEM.")] = None
     seal_key: Annotated[Path | None, Field(description="Key of the seal, PEM.")] = None
     seal_crls: Annotated[list[Path], Field(description="Revocation lists of the chain, DER or PEM.")] = []
     seal_ocsp: Annotated[
         str,
-        Field(description="OCSP responder of the seal's certificate: its URL, or `named` for the one it names."),
+        Field(description="OCSP responder for the seal's certificate: its URL, or `named` for the one named there."),
     ] = ""
     seal_trust: Annotated[
         list[Path], Field(description="Roots of the seal, and chain and roots of the timestamps, PEM.")
@@ -70,41 +69,39 @@ class Settings(BaseSettings):
 
     witnesses: Annotated[
         list[str],
-        Field(description="Who cosigns the log: for each key of a witness its verifier key, a space, and its URL."),
+        Field(description="Witnesses of the log: for each of their keys the verifier key, a space, and the URL."),
     ] = []
     witnesses_needed: Annotated[
-        int, Field(ge=0, description="How many of them must have cosigned a checkpoint before it is handed out.")
+        int, Field(ge=0, description="How many witnesses must have cosigned a checkpoint before it is published.")
     ] = 0
     witness_wait: Annotated[
-        float, Field(ge=0, le=300, description="Seconds that a try to seal waits for them, where some are needed.")
+        float, Field(ge=0, le=300, description="Seconds that an attempt to seal waits for needed witnesses.")
     ] = 10
     identity_provider_origins: Annotated[
         list[str],
-        Field(description="Origins (scheme, host, port) of identity providers that may be inside, or without TLS."),
+        Field(description="Origins (scheme, host, port) of identity providers that may be internal or without TLS."),
     ] = []
 
-    limits: Annotated[bool, Field(description="Hold callers to the budgets below, each server process by itself.")] = (
-        True
-    )
+    limits: Annotated[bool, Field(description="Apply the budgets below, in each server process separately.")] = True
     session_calls: Annotated[float, Field(ge=0, description="Calls a second of a session or API key.")] = 1_000
-    session_calls_at_a_time: Annotated[int, Field(ge=0, description="Calls under way of a session.")] = 500
+    session_calls_at_a_time: Annotated[int, Field(ge=0, description="Calls at a time of a session.")] = 500
     session_bytes: Annotated[float, Field(ge=0, description="Bytes of messages a second of a session.")] = 2**28
     tenant_calls: Annotated[float, Field(ge=0, description="Calls a second of a tenant.")] = 2_000
-    tenant_calls_at_a_time: Annotated[int, Field(ge=0, description="Calls under way of a tenant.")] = 1_000
+    tenant_calls_at_a_time: Annotated[int, Field(ge=0, description="Calls at a time of a tenant.")] = 1_000
     tenant_bytes: Annotated[float, Field(ge=0, description="Bytes of messages a second of a tenant.")] = 2**29
     wrong_tokens: Annotated[
         float,
-        Field(ge=0, description="Unknown tokens a second of an address, 300 at once; beyond that it waits for each."),
+        Field(ge=0, description="Unknown tokens a second of an address, 300 at once; more are refused with a delay."),
     ] = 1
     trusted_proxies: Annotated[
         list[IPvAnyNetwork],
-        Field(description="Proxies in front (addresses or networks) whose word on the client's address is believed."),
+        Field(description="Proxies (addresses or networks) that are trusted to report the client's address."),
     ] = []
     proxy_header: Annotated[
-        Literal["x-forwarded-for", "forwarded"], Field(description="The header in which they say it.")
+        Literal["x-forwarded-for", "forwarded"], Field(description="The header in which they report it.")
     ] = "x-forwarded-for"
 
-    pdf_workers: Annotated[int, Field(ge=0, le=64, description="PDF jobs at a time; 0 for one a core.")] = 0
+    pdf_workers: Annotated[int, Field(ge=0, le=64, description="PDF jobs at a time; 0 for one on each core.")] = 0
     fonts_folder: Annotated[
         Path | None, Field(description="Folder of the Noto project's fonts, for scripts that no package has fonts for.")
     ] = None
@@ -131,17 +128,17 @@ class Settings(BaseSettings):
 
     @property
     def resolved_database_url(self) -> str:
-        """The database's URL, the embedded default resolved."""
+        """The database's URL, with the default resolved."""
         return self.database_url.get_secret_value() or f"sqlite:///{self.data_dir.resolve() / 'zegel.db'}"
 
     @property
     def resolved_blobs_url(self) -> str:
-        """The blob store's URL, the embedded default resolved."""
+        """The blob store's URL, with the default resolved."""
         return self.blobs_url or f"file://{self.data_dir.resolve() / 'blobs'}"
 
     @property
     def resolved_root_keys_url(self) -> str:
-        """The key provider's URL, the embedded default resolved."""
+        """The key provider's URL, with the default resolved."""
         return self.root_keys_url.get_secret_value() or f"local:{self.data_dir.resolve() / 'keys' / 'root.keyring'}"
 
     @property

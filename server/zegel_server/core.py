@@ -1,6 +1,6 @@
-"""What every command stands on: rows, keys, identity and permissions, without a port.
+"""What every command needs: database, keys, identity and permissions, but no port.
 
-Together with ``app`` this is the composition root: nothing else builds collaborators.
+Together with ``app`` this is the composition root: no other module constructs services.
 """
 
 from collections.abc import Callable, Mapping
@@ -42,19 +42,19 @@ from zegel_server.storage import open_blob_store
 SERVICES: Final[Mapping[type, ServiceDescriptor]] = {
     service.servicer: service.descriptor for service in _services.SERVICES
 }
-"""Every service of the contracts, by the generated class that its servicer derives from."""
+"""All services of the contracts, by the generated class that their servicers derive from."""
 
 
 class NotReady(Exception):  # noqa: N818 - it says what is missing, and is told as it is
-    """The installation lacks something that a start needs; the message says what to do."""
+    """The installation lacks something needed to start; the message says what to do."""
 
 
 class Core:
-    """What every command of ``zegel-server`` stands on: rows, keys, identity and permissions, without a port.
+    """What every command of ``zegel-server`` needs: database, keys, identity and permissions, but no port.
 
     Args:
         settings: The installation's settings.
-        database: Open and migrated.
+        database: The database, open and migrated.
         root_keys: The key providers.
     """
 
@@ -87,14 +87,14 @@ class Core:
 
     @classmethod
     async def open(cls, settings: Settings, stack: AsyncExitStack) -> Self:
-        """Opens rows and keys.
+        """Opens the database and the keys.
 
         Args:
             settings: The installation's settings.
             stack: Closes them again.
 
         Raises:
-            NotReady: The database is not at the schema that this server needs.
+            NotReady: The database does not have the schema that this server needs.
             Unavailable: The database does not answer.
             ValueError: A key provider's URL or name is malformed.
         """
@@ -105,7 +105,7 @@ class Core:
             await upgrade(url)
         found, needed = await current_revision(url), newest_revision()
         if found != needed:
-            message = f"the database is at schema {found or 'none'}, not {needed}: run zegel-server migrate"
+            message = f"the database has schema {found or 'none'}, not {needed}: run zegel-server migrate"
             raise NotReady(message)
         database = await open_database(url, pool_size=settings.database_pool)
         stack.push_async_callback(database.close)
@@ -117,7 +117,7 @@ class Core:
         return core
 
     def open_scrub(self, stack: AsyncExitStack) -> Scrub:
-        """What looks after stored documents, for a command.
+        """Makes the check of stored documents, for a command.
 
         Args:
             stack: Closes it again.
@@ -129,10 +129,10 @@ class Core:
         return Scrub(self.database, encrypted_store)
 
     def audit_check(self, progress: Callable[[int], None]) -> AuditCheck:
-        """What checks the whole audit log, for a command.
+        """Makes the check of the whole audit log, for a command.
 
         Args:
-            progress: Told how many events were looked at.
+            progress: Called with the number of events checked so far.
         """
         log = Log(self.database, LogKey.open(self.settings.data_dir / "keys", self.settings.log_origin))
         publisher = None
@@ -141,13 +141,13 @@ class Core:
         return AuditCheck(self.database, self.keys, log, publisher, progress)
 
     async def forget_answers(self) -> int:
-        """Forgets answers of idempotent calls that were kept for long enough."""
+        """Deletes answers of idempotent calls that were kept for long enough."""
         async with self.database.transaction() as transaction:
             return await transaction.execute(idempotency.FORGET, before=clock.now() - idempotency.KEPT)
 
 
 def _own_providers(settings: Settings) -> dict[str, RootKeys]:
-    """The key providers that tenants bring; opening them asks nothing of them."""
+    """The tenants' own key providers; opening them does not contact them."""
     opened = {}
     for name, url in settings.key_providers.items():
         try:

@@ -1,24 +1,24 @@
-"""The errors the domains raise, each of which owns its status.
+"""The errors that domains raise, each with its own status.
 
 Tree::
 
     ZegelError
     +-- InvalidArgument        a field of the request is wrong; names the field
-    |   +-- OutOfRange         a position lies past the end of what is there
-    +-- Unauthenticated        no session, or one that is not good at this moment
-    +-- PermissionDenied       the session is good, the act is not allowed to it
-    +-- NotFound               absent, or not the caller's to see: the two look the same
+    |   +-- OutOfRange         a position is past the end of what is there
+    +-- Unauthenticated        no session, or one that is not valid at this moment
+    +-- PermissionDenied       the session is valid, but may not do this
+    +-- NotFound               missing, or not visible to the caller: the two look the same
     +-- AlreadyExists          the name is taken
-    +-- FailedPrecondition     the resource is in a state that forbids the act
+    +-- FailedPrecondition     the resource's state does not allow this
     +-- Aborted                somebody else changed it in between; read again and retry
     +-- ResourceExhausted      a limit was reached
     +-- DataLoss               what is stored is not what was written
-    +-- Unavailable            a part that is needed does not answer now; retry
+    +-- Unavailable a dependency does not answer now; retry
 
 Invariants:
 
 * An error carries a reason of ``zegel.error.v1.ErrorReason`` (without its prefix), so a client can branch on it.
-* Its message and metadata are public: no secret, no personal data, no text of an exception from below.
+* Its message and metadata are public: they contain no secret, personal data or text of another exception.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ from typing import ClassVar
 
 
 class StatusCode(IntEnum):
-    """What became of a call, as ``google.rpc.Code`` numbers it; every transport has its own way to say it."""
+    """The outcome of a call, with the numbers of ``google.rpc.Code``; every transport has its own way to express it."""
 
     OK = 0
     CANCELLED = 1
@@ -50,12 +50,12 @@ class StatusCode(IntEnum):
 
 
 class ZegelError(Exception):
-    """An outcome that a caller is told of.
+    """An error that is reported to the caller.
 
     Args:
         message: One English sentence for the developer who reads it.
-        reason: Name of an ``ErrorReason`` value without the ``ERROR_REASON_`` prefix; the class's own where left out.
-        metadata: Further facts for programs, keys in lowerCamelCase or snake_case, as ``ErrorInfo.metadata`` wants.
+        reason: Name of an ``ErrorReason`` value without the ``ERROR_REASON_`` prefix; the class's own by default.
+        metadata: Further facts for programs; keys in lowerCamelCase or snake_case, as ``ErrorInfo.metadata`` requires.
     """
 
     status: ClassVar[StatusCode] = StatusCode.INTERNAL
@@ -73,8 +73,8 @@ class InvalidArgument(ZegelError):
 
     Args:
         field: Path of the field in the request, such as ``signers[1].email``.
-        message: What is wrong with it, and what would be right.
-        reason: A more exact reason than ``INVALID_FIELD``.
+        message: What is wrong with it, and what would be correct.
+        reason: A more specific reason than ``INVALID_FIELD``.
     """
 
     status = StatusCode.INVALID_ARGUMENT
@@ -87,7 +87,7 @@ class InvalidArgument(ZegelError):
 
 
 class OutOfRange(InvalidArgument):
-    """A position lies past the end of what is there; ``OUT_OF_RANGE``, as AIP-193 has it for reads."""
+    """A position is past the end of what is there; ``OUT_OF_RANGE``, as AIP-193 prescribes for reads."""
 
     status = StatusCode.OUT_OF_RANGE
     default_reason = "OUT_OF_RANGE"
@@ -129,21 +129,21 @@ class Violations:
 
 
 class Unauthenticated(ZegelError):
-    """No session, or one that is not good at this moment."""
+    """No session, or one that is not valid at this moment."""
 
     status = StatusCode.UNAUTHENTICATED
     default_reason = "SESSION_MISSING"
 
 
 class PermissionDenied(ZegelError):
-    """The session is good, but nothing allows it this act."""
+    """The session is valid, but may not do this."""
 
     status = StatusCode.PERMISSION_DENIED
     default_reason = "PERMISSION_DENIED"
 
 
 class NotFound(ZegelError):
-    """Absent, or not the caller's to see: the two look the same from outside.
+    """Missing, or not visible to the caller: the two look the same from outside.
 
     Args:
         kind: The kind of resource, such as ``document``; the identifier itself is not repeated.
@@ -164,7 +164,7 @@ class AlreadyExists(ZegelError):
 
 
 class FailedPrecondition(ZegelError):
-    """The resource is in a state that forbids the act."""
+    """The resource's state does not allow this."""
 
     status = StatusCode.FAILED_PRECONDITION
     default_reason = "FAILED_PRECONDITION"
@@ -182,9 +182,9 @@ class ResourceExhausted(ZegelError):
 
     Args:
         message: One English sentence for the developer who reads it.
-        reason: A more exact reason than ``LIMIT_REACHED``.
-        retry_after_s: After how many seconds the same call may go through; ``None`` where waiting does not help.
-        metadata: As ``limit``, which limit.
+        reason: A more specific reason than ``LIMIT_REACHED``.
+        retry_after_s: After how many seconds the same call may succeed; ``None`` if waiting does not help.
+        metadata: Further facts; ``limit`` says which limit.
     """
 
     status = StatusCode.RESOURCE_EXHAUSTED
@@ -198,14 +198,14 @@ class ResourceExhausted(ZegelError):
 
 
 class DataLoss(ZegelError):
-    """What is stored is not what was written; nothing of it is handed out."""
+    """What is stored is not what was written; nothing of it is returned."""
 
     status = StatusCode.DATA_LOSS
     default_reason = "STORED_DATA_DAMAGED"
 
 
 class Unavailable(ZegelError):
-    """A part that is needed does not answer now; the same call may go through later."""
+    """A dependency does not answer now; the same call may succeed later."""
 
     status = StatusCode.UNAVAILABLE
     default_reason = "DEPENDENCY_UNAVAILABLE"

@@ -1,8 +1,8 @@
 """Identifiers and tokens.
 
 An identifier is a three-letter kind, ``_`` and 26 digits of Crockford's base 32: 48 bits of milliseconds and 80 random
-bits (as ULID has it), so that identifiers sort by the time they were made. A token is 256 random bits: it is the secret
-itself, so only its SHA-256 is stored.
+bits (as in a ULID), so that identifiers sort by the time they were made. A token is 256 random bits: it is a secret, so
+only its SHA-256 is stored.
 """
 
 import hashlib
@@ -21,15 +21,15 @@ _BASE62: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 _VALUES: Final = {digit: value for value, digit in enumerate(_BASE62)}
 
 API_KEY_PREFIX: Final = "zk_"
-"""What an API key's token begins with: secret scanners find it by this and its check digits."""
+"""Prefix of an API key's token: secret scanners recognise it by this and its check digits."""
 SESSION_PREFIX: Final = "zs_"
-"""What a session's token begins with."""
+"""Prefix of a session's token."""
 LINK_PREFIX: Final = "zl_"
-"""What a signer link's token begins with."""
+"""Prefix of a signer link's token."""
 TOKEN_BODY: Final = 43
-"""Base 62 digits that hold 256 bits."""
+"""How many base 62 digits hold 256 bits."""
 TOKEN_CHECK: Final = 6
-"""Base 62 digits of a CRC-32: they tell a token from text that looks like one, without a look-up."""
+"""How many base 62 digits hold a CRC-32, which tells a token from other text without a look-up."""
 TOKEN_LENGTH: Final = 3 + TOKEN_BODY + TOKEN_CHECK
 
 
@@ -44,7 +44,7 @@ def new_id(kind: Kind) -> str:
 
 
 def last_id(kind: Kind) -> str:
-    """What sorts after every identifier of a kind: where a list that shows the newest first begins.
+    """A text that sorts after every identifier of a kind: the start of a list that shows the newest first.
 
     Args:
         kind: The kind.
@@ -53,7 +53,7 @@ def last_id(kind: Kind) -> str:
 
 
 def is_id(text: str, kind: Kind) -> bool:
-    """Whether a text has the form of an identifier of a kind.
+    """Whether a text is formed like an identifier of a kind.
 
     Args:
         text: What a caller sent.
@@ -71,7 +71,7 @@ def _base62(number: int, width: int) -> str:
 
 
 def _number(digits: str) -> int:
-    """The number that base 62 digits say; -1 for other characters. It is asked at each request."""
+    """The value of base 62 digits; -1 if there are other characters. Fast, since it is called for each request."""
     number = 0
     for digit in digits:
         number = number * 62 + _VALUES.get(digit, -(62**TOKEN_CHECK))
@@ -83,7 +83,7 @@ def _check(body: str) -> str:
 
 
 def new_token(prefix: str) -> str:
-    """A new token: its prefix, 256 random bits, and check digits over both.
+    """Makes a new token: a prefix, 256 random bits, and check digits over both.
 
     Args:
         prefix: ``API_KEY_PREFIX``, ``SESSION_PREFIX`` or ``LINK_PREFIX``.
@@ -93,11 +93,11 @@ def new_token(prefix: str) -> str:
 
 
 def is_token(text: str, prefixes: tuple[str, ...] = (API_KEY_PREFIX, SESSION_PREFIX)) -> bool:
-    """Whether a text has the form of a token, its check digits included.
+    """Whether a text is formed like a token, including its check digits.
 
     Args:
         text: What a caller sent.
-        prefixes: The kinds of token that it may be.
+        prefixes: The prefixes that it may have.
     """
     return (
         len(text) == TOKEN_LENGTH
@@ -108,9 +108,9 @@ def is_token(text: str, prefixes: tuple[str, ...] = (API_KEY_PREFIX, SESSION_PRE
 
 
 def hash_token(token: str) -> bytes:
-    """What is stored of a token: its SHA-256, 32 bytes.
+    """The SHA-256 of a token, 32 bytes, which is stored instead of it.
 
     Args:
-        token: The token, of 256 random bits: nothing slower is needed against guessing.
+        token: The token. It has 256 random bits, so no slower hash is needed against guessing.
     """
     return hashlib.sha256(token.encode()).digest()

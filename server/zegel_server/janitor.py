@@ -1,9 +1,9 @@
-"""Work that comes due by itself: each piece again and again, for as long as the server runs.
+"""Periodic chores, repeated for as long as the server runs.
 
 Invariants:
 
-* A piece that fails is told of and tried again at its next turn; it takes no other with it.
-* Each piece is safe to run on several workers at once, and to be killed in the middle.
+* A chore that fails is logged and runs again at its next turn; it does not affect others.
+* Each chore must be safe to run in several workers at once, and to be killed in the middle.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 
 JITTER: Final = 0.2
-"""Share of an interval by which turns are spread, so that workers do not all come at once."""
+"""Fraction of an interval by which turns are spread, so that workers do not all run at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Chore:
     Attributes:
         name: For log lines.
         every_s: Seconds between two turns.
-        work: What to do; how often it did something is told, where it says so.
+        work: What to do; if it returns how many things it did, that is logged.
     """
 
     name: str
@@ -34,10 +34,10 @@ class Chore:
 
 
 class Janitor:
-    """Does the chores.
+    """Runs the chores.
 
     Args:
-        chores: What there is to do.
+        chores: The chores.
     """
 
     def __init__(self, chores: Sequence[Chore]) -> None:
@@ -46,7 +46,7 @@ class Janitor:
         self._log = structlog.get_logger("zegel.janitor")
 
     def start(self) -> None:
-        """Begins, with a first turn of each at once."""
+        """Starts; each chore has its first turn at once."""
         self._tasks = [asyncio.create_task(self._again(chore), name=chore.name) for chore in self._chores]
 
     async def _again(self, chore: Chore) -> None:
@@ -61,7 +61,7 @@ class Janitor:
             await asyncio.sleep(chore.every_s * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311 - no secret
 
     async def close(self) -> None:
-        """Ends every chore."""
+        """Stops all chores."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -1,10 +1,10 @@
-"""Structured log lines on standard error: JSON for machines, or aligned for people.
+"""Structured log lines on standard error: JSON for machines, or aligned text for people.
 
 Invariants:
 
-* Of an exception, a line has its type and the places that it went through, never its text: those of a database or of
-  a parser repeat what a person wrote.
-* Of what a library logs, a line has the library and the message before anything was put into it, for the same reason.
+* Of an exception, a line has its type and the code lines that it went through, but never its text: exceptions of a
+  database or a parser repeat what a person wrote.
+* Of a library's log record, a line has the library and the message template without its arguments, for the same reason.
 """
 
 import json
@@ -18,7 +18,7 @@ import structlog
 _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 _LONGEST: Final = 200
-"""Characters of a library's message: enough to know it by."""
+"""How many characters of a library's message are logged: enough to recognise it."""
 
 _encode: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=str).encode
 
@@ -31,8 +31,8 @@ def configure(form: Literal["json", "console"], level: Literal["debug", "info", 
     """Sets up logging for the process.
 
     Args:
-        form: How lines look.
-        level: The least level told.
+        form: Format of the lines.
+        level: The lowest level that is logged.
     """
     renderer: structlog.types.Processor = (
         structlog.processors.JSONRenderer(serializer=_dumps)
@@ -54,7 +54,7 @@ def configure(form: Literal["json", "console"], level: Literal["debug", "info", 
 
 
 def trace_of(error: BaseException) -> list[str]:
-    """The exceptions that led to one, itself first, each with the lines that it went through; none of their texts.
+    """An exception and its causes, itself first, with the code lines each went through, but without texts.
 
     Args:
         error: What was raised.
@@ -85,11 +85,11 @@ def _trace_exception(_logger: object, _name: str, line: structlog.types.EventDic
 
 
 class _LibraryHandler(logging.Handler):
-    """Tells what libraries log, by the templates of their messages."""
+    """Logs the message templates of libraries' log records."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """See ``logging.Handler``."""
-        # asyncio puts what it tells of into the template; its first line says what happened.
+        # asyncio formats details into the template; its first line says what happened.
         message = str(record.msg).partition("\n")[0][:_LONGEST]
         told = {"logger": record.name, "message": message, "exc_info": record.exc_info}
         structlog.get_logger("zegel.library").log(record.levelno, "library", **told)

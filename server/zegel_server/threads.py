@@ -1,9 +1,9 @@
-"""Work beside the event loop, for less than an executor's future a piece: a stream has some hundred pieces a second.
+"""Work in threads, with less overhead than an executor's futures: a stream has some hundred pieces of work a second.
 
 Invariants:
 
-* A thread holds nothing of a piece of work that it has done.
-* Work that was begun is done, whoever waits for it no longer.
+* A thread keeps no reference to a piece of work that it has done.
+* Work that has begun is finished, even if nobody waits for it any more.
 """
 
 import asyncio
@@ -17,15 +17,15 @@ from typing import Final, TypeVar
 T = TypeVar("T")
 
 Work = Callable[[], object]
-"""A piece of work; what it returns is dropped."""
+"""A piece of work; its result is ignored."""
 
 
 class Crew:
-    """Threads that do what they are given, in the order in which it was given.
+    """Threads that do work in the order in which it was given.
 
     Args:
-        size: How many threads; each begins with the first work that there is for it.
-        name: Begins their names.
+        size: Maximum number of threads; each is started when there is work for it.
+        name: Prefix of their names.
     """
 
     def __init__(self, size: int, name: str) -> None:
@@ -36,7 +36,7 @@ class Crew:
 
     @property
     def waited_for(self) -> bool:
-        """Whether work waits for a thread."""
+        """Whether work is waiting for a thread."""
         return not self._work.empty()
 
     def start(self, work: Work) -> None:
@@ -52,13 +52,13 @@ class Crew:
             thread.start()
 
     async def run(self, call: Callable[[], T]) -> T:
-        """Has work done, and waits for it.
+        """Gives work to the threads, and waits until it is done.
 
         Args:
             call: The work.
 
         Returns:
-            What it returns.
+            Its result.
 
         Raises:
             Exception: What it raises.
@@ -78,7 +78,7 @@ class Crew:
         return await done
 
     async def close(self) -> None:
-        """Lets the threads go, once they have done what they were given."""
+        """Ends the threads once they have done what they were given."""
         for _ in self._threads:
             self._work.put(None)
         for thread in self._threads:
@@ -91,16 +91,16 @@ class Crew:
 
 
 class Line:
-    """Work that a crew does one piece after the other, while whoever gives it goes on.
+    """Work that a crew does one piece after the other, while the giver goes on.
 
-    Once a piece raises, those after it are left undone.
+    Once a piece raises, the later ones are not done.
 
     Args:
-        crew: Does it.
+        crew: The threads that do it.
 
     Attributes:
         given: How many pieces were given.
-        done: How many of them are over.
+        done: How many of them have ended.
     """
 
     __slots__ = ("_crew", "_error", "_lock", "_loop", "_running", "_waiting", "_work", "done", "given")
@@ -117,7 +117,7 @@ class Line:
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
 
     def put(self, work: Work) -> None:
-        """Gives a piece of work.
+        """Adds a piece of work.
 
         Args:
             work: The work.
@@ -131,10 +131,10 @@ class Line:
         self._crew.start(self._run)
 
     async def reach(self, count: int) -> None:
-        """Waits until so many pieces are over.
+        """Waits until a number of pieces have ended.
 
         Args:
-            count: How many, from the first; at most ``given``.
+            count: How many, counted from the first; at most ``given``.
 
         Raises:
             Exception: What a piece raised.
@@ -169,13 +169,13 @@ class Line:
             if told:
                 _tell(self._loop, _release, told)
             if more and self._crew.waited_for:
-                # Others wait for a thread: a line that is never empty must not keep one for itself.
+                # If other work waits for a thread, a line that is never empty must not keep the thread for itself.
                 self._crew.start(self._run)
                 return
 
 
 def _tell(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *args: object) -> None:
-    with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+    with suppress(RuntimeError):  # the loop is closed, so nobody waits any more
         loop.call_soon_threadsafe(call, *args)
 
 
