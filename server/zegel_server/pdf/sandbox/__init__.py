@@ -1,1 +1,1 @@
-"""The sandbox: a small process that forks one confined child for each PDF job, and the server's side of it."""
+"""The sandbox: a small process that forks a confined child for each PDF job, and the server's side of it."""

@@ -1,11 +1,11 @@
-"""A job's child: one job from its socket, one answer to it, and the end.
+"""A job's child process: it reads one job from its socket, sends one answer, and ends.
 
 Invariants:
 
-* Runs only after :mod:`zegel_server.pdf.sandbox.confinement`, before which nothing of the job is read.
-* Answers with the result, or with the name of a :class:`~zegel_server.pdf.refusal.Refusal`; an unforeseen exception is
-  told as a ``defect`` with the places in the code it passed through, and never with its text.
-* Keys and the network are the server's: no job waits for them.
+* Nothing of the job is read before :mod:`zegel_server.pdf.sandbox.confinement` has confined the process.
+* Answers with the result, or with the name of a :class:`~zegel_server.pdf.refusal.Refusal`; an unexpected exception is
+  reported as a ``defect`` with the code lines it passed through, but never with its text.
+* Only the server uses keys and the network: no job waits for them.
 """
 
 import importlib
@@ -24,10 +24,10 @@ from zegel_server.pdf.refusal import Refusal, RefusedError
 from zegel_server.pdf.sandbox.wire import PREFIX, WireError, header_length, load, pack, parse_header
 
 _LOADED_LATE = ("encodings.utf_16_le",)
-"""What libraries would otherwise load in each job."""
+"""Modules that libraries would otherwise load in each job."""
 
 _MAX_JOB_BYTES = 2**31
-"""What the server may send: its own limits are lower; this only guards the arithmetic."""
+"""Upper bound on what the server sends: its own limits are lower; this only guards the arithmetic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +67,12 @@ class PrepareJob:
 
 @dataclass(frozen=True, slots=True)
 class ExamineJob:
-    """Look at a sealed file before it is believed.
+    """Check a sealed file before it is trusted.
 
     Args:
         sealed: The file.
         boxes: Where it may differ from its rendition.
-        certificates: Certificates, DER, with the roots that it has to lead to.
+        certificates: Certificates, DER, including the roots that it must lead to.
     """
 
     sealed: bytes
@@ -82,7 +82,7 @@ class ExamineJob:
 
 @dataclass(frozen=True, slots=True)
 class RehearseJob:
-    """Do for trial what completing will do.
+    """Try out what completing will do.
 
     Args:
         job: The rendition, and what would be added to it.
@@ -93,7 +93,7 @@ class RehearseJob:
 
 @dataclass(frozen=True, slots=True)
 class StampsJob:
-    """Draw stamps for trial.
+    """Draw stamps to try them out.
 
     Args:
         stamps: The stamps.
@@ -145,11 +145,11 @@ def preload(fonts_folder: str = "") -> None:
 
 
 def serve(connection: socket.socket, granted: frozenset[str]) -> None:
-    """Do the one job that comes over a socket.
+    """Do the one job that arrives over a socket.
 
     Args:
         connection: The job's socket.
-        granted: What the process is confined by.
+        granted: The confinements in force.
     """
     channel = _Channel(connection)
     kind, body, blobs = channel.receive(_MAX_JOB_BYTES)
@@ -194,7 +194,7 @@ def _do(kind: str, body: object, blobs: list[bytes], granted: frozenset[str]) ->
 
 
 def _trace(error: BaseException) -> list[str]:
-    """Where an exception came from: our own and libraries' code lines, and the exception's class; no text of it."""
+    """Where an exception came from: code lines of ours and of libraries, and the exception's class, not its text."""
     frames = traceback.extract_tb(error.__traceback__)
     return [
         *(f"{Path(frame.filename).stem}:{frame.lineno}:{frame.name}" for frame in frames[:4] + frames[4:][-4:]),

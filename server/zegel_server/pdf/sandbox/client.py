@@ -1,4 +1,4 @@
-"""The server's side of the PDF work: hands jobs to sandboxed workers and believes nothing they say.
+"""The server's side of the PDF work: passes jobs to sandboxed workers and validates everything they return.
 
 Example::
 
@@ -7,11 +7,11 @@ Example::
 
 Invariants:
 
-* No PDF is parsed in this process, and none touches the disk.
-* A job ends in its result or in a typed error; a worker that dies, loops or fills its memory costs that job and no
-  other.
-* A worker waits for nobody: while a signature or a timestamp is awaited, no slot is held.
-* At most ``concurrency`` jobs run; the others wait in the order they came. A cancelled job's worker is killed.
+* No PDF is parsed in this process or written to disk.
+* A job ends in its result or in a typed error; a worker that dies, loops or fills its memory affects only that job.
+* A worker does not wait: no slot is occupied while a signature or a timestamp is awaited.
+* At most ``concurrency`` jobs run; the others wait in the order in which they arrived. A cancelled job's worker is
+  killed.
 * When the zygote dies, its jobs fail as retryable, and the next job starts another one.
 """
 
@@ -49,15 +49,15 @@ from zegel_server.pdf.sandbox.wire import PREFIX, WireError, header_length, load
 from zegel_server.pdf.sandbox.zygote import CANNOT_CONFINE, CANNOT_FORK, OUT_OF_MEMORY
 
 Callback = Callable[[bytes], Awaitable[bytes]]
-"""What sealing asks for between two workers: a signature, or a timestamp."""
+"""Makes what sealing needs between two workers: a signature, or a timestamp."""
 
 _log = structlog.get_logger(__name__)
 
 _MAX_REPORT_BYTES = 1024 * 1024
-"""Header of a worker's frame: facts of 2,000 pages have some 100 KB."""
+"""Maximum size in bytes of the header of a worker's frame: facts of 2,000 pages have some 100 KB."""
 _TRACE_FRAME = re.compile(r"[A-Za-z0-9_<>.:-]{1,120}")
 _CPU_SIGNALS = {-signal.SIGXCPU}
-_GONE = "The PDF worker stopped; the same call may go through later."
+_GONE = "The PDF worker stopped; the same call may succeed later."
 
 _T = TypeVar("_T")
 
@@ -96,7 +96,7 @@ class Sandbox:
         await self._running()
 
     async def close(self) -> None:
-        """Kill what runs and end the zygote; jobs under way fail as retryable."""
+        """Kill running jobs, which fail as retryable, and end the zygote."""
         self._closed = True
         async with self._starting:
             zygote, self._zygote = self._zygote, None
@@ -104,15 +104,15 @@ class Sandbox:
                 await zygote.stop()
 
     async def render(self, pdf: bytes) -> Rendition:
-        """Make the rendition of an untrusted PDF: what signers are shown, and the sealed file begins with.
+        """Make the rendition of an untrusted PDF: what signers are shown and what the sealed file begins with.
 
         Args:
-            pdf: The file; nothing about it is taken for granted.
+            pdf: The file; it may be anything.
 
         Raises:
             FailedPrecondition: ``DOCUMENT_UNREADABLE``, ``DOCUMENT_ENCRYPTED`` or ``DOCUMENT_TOO_COMPLEX``.
             Unavailable: The worker stopped; trying again may help.
-            ZegelError: ``INTERNAL``: a defect of ours, which is in the log.
+            ZegelError: ``INTERNAL``: a bug in the server, which is in the log.
         """
         _check_size(len(pdf))
         return await self._run("render", {"pdf": pdf}, Rendition)
@@ -124,36 +124,36 @@ class Sandbox:
             renditions: Two or more, in order, as :meth:`render` made them.
 
         Raises:
-            FailedPrecondition: ``DOCUMENT_TOO_COMPLEX``: together they are more than one file can be.
+            FailedPrecondition: ``DOCUMENT_TOO_COMPLEX``: together they exceed the limits of one file.
             Unavailable: The worker stopped; trying again may help.
         """
         return await self._run("merge", {"renditions": renditions}, bytes)
 
     async def rehearse(self, job: CompletionJob) -> None:
-        """Do for trial what :meth:`complete` will do, but for signing.
+        """Try out what :meth:`complete` will do, without signing.
 
         Args:
             job: The rendition, and what would be added to it.
 
         Raises:
-            FailedPrecondition: ``DOCUMENT_TOO_COMPLEX``: it takes more than completing may.
-            InvalidArgument: A stamp lies on a page that does not exist.
+            FailedPrecondition: ``DOCUMENT_TOO_COMPLEX``: it exceeds the limits of completing.
+            InvalidArgument: A stamp is on a page that does not exist.
             Unavailable: The worker stopped; trying again may help.
         """
         _check_job(job)
         await self._run("rehearse", {"job": job}, type(None))
 
     async def try_stamps(self, stamps: list[Stamp]) -> list[Trial]:
-        """Draw stamps for trial, and look whether they show.
+        """Draw stamps to try them out, and check that they are visible.
 
         Args:
             stamps: The stamps.
 
         Returns:
-            What came of each, in their order.
+            The result of each, in order.
 
         Raises:
-            InvalidArgument: They are more, or have more text, than a request may.
+            InvalidArgument: They are more, or have more text, than a request may have.
             Unavailable: The worker stopped; trying again may help.
         """
         _check_stamps(stamps)
@@ -165,15 +165,15 @@ class Sandbox:
         Args:
             job: The rendition, and what is added to it.
             spec: Certificates, revocation data and texts.
-            sign: Signs bytes with the sealing key; asked once.
+            sign: Signs bytes with the sealing key; called once.
             timestamp: Answers an RFC 3161 request.
 
         Returns:
             What is to be appended to the rendition.
 
         Raises:
-            FailedPrecondition: ``DOCUMENT_TOO_COMPLEX``: it takes more than a job may.
-            InvalidArgument: A stamp lies on a page that does not exist, or its picture is not a PNG within the limits.
+            FailedPrecondition: ``DOCUMENT_TOO_COMPLEX``: it exceeds the limits of a job.
+            InvalidArgument: A stamp is on a page that does not exist, or its picture is not a PNG within the limits.
             Unavailable: The worker stopped, or it cannot be sealed now.
             Exception: Whatever ``sign`` or ``timestamp`` raises.
         """
@@ -192,27 +192,27 @@ class Sandbox:
             raise _error("complete", Refusal.SEAL) from error
 
     async def examine(self, sealed: bytes, boxes: list[Box], certificates: list[bytes]) -> list[PageFacts]:
-        """Look at a sealed file before it is believed: its form, and what its pages show.
+        """Check a sealed file before it is trusted: its form, and what its pages show.
 
         Args:
             sealed: The file.
             boxes: Where it may differ from its rendition.
-            certificates: Certificates, DER, of which the self-issued ones are the roots that it has to lead to.
+            certificates: Certificates, DER, of which the self-issued ones are the roots that it must lead to.
 
         Returns:
             Its pages.
 
         Raises:
-            Unavailable: It is not what it should be, or the worker stopped.
+            Unavailable: It fails the check, or the worker stopped.
         """
         body = {"sealed": sealed, "boxes": boxes, "certificates": certificates}
         return await self._run("examine", body, list[PageFacts])
 
     async def confinement(self) -> frozenset[str]:
-        """Tell what a worker is confined by on this machine.
+        """Return the confinements that a worker has on this machine.
 
         Returns:
-            ``limits``, and those of ``namespaces``, ``capabilities``, ``landlock``, ``seccomp`` that the kernel grants.
+            ``limits``, and those of ``namespaces``, ``capabilities``, ``landlock``, ``seccomp`` that the kernel allows.
         """
         return frozenset(await self._run("confinement", None, list[str]))
 
@@ -312,7 +312,7 @@ def _post_mortem(status: int) -> Refusal:
 
 
 def _refusal(answer: object) -> Refusal:
-    """Read a worker's refusal, of which nothing but its name and places in our own code is believed."""
+    """Read a worker's refusal; only its name and lines of our own code are trusted."""
     if not isinstance(answer, dict) or not isinstance(answer.get("trace"), list):
         return Refusal.CRASHED
     try:
@@ -329,7 +329,7 @@ def _refusal(answer: object) -> Refusal:
 
 def _error(kind: str, refusal: Refusal) -> ZegelError:
     if refusal is Refusal.DEFECT:
-        return ZegelError("The server failed at this PDF, which is a defect of the server; its operator can see more.")
+        return ZegelError("The server failed at this PDF, which is a bug in the server; its operator can see more.")
     if refusal is Refusal.STAMP_PLACE:
         return InvalidArgument("stamps", "a stamp's page does not exist, or its box has no size")
     if refusal is Refusal.IMAGE:

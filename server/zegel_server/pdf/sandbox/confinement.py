@@ -1,18 +1,18 @@
-"""Takes away from a worker process whatever it does not need, for good.
+"""Permanently takes away from a worker process whatever it does not need.
 
 A job parses a hostile file, so its process is treated as if the file's author ran it:
 
 * resource limits: address space, processor time, no files, no core dump;
-* no new privileges, no capabilities, and the kernel ends it with the zygote;
-* namespaces of its own for users, network and IPC: no interface but a loopback that is down;
+* no new privileges, no capabilities, and the kernel kills it when the zygote ends;
+* namespaces of its own for users, network and IPC: no network interface but a loopback that is down;
 * Landlock: files can be read below Python's own folders and nowhere else; no TCP, no signals or ptrace to the outside;
 * a seccomp filter: no sockets (Unix ones reach past the namespace), no processes, no signals, no kernel interfaces that
   sandboxes usually break through.
 
 Invariants:
 
-* Resource limits and "no new privileges" always hold, or the job does not run.
-* The rest holds where the kernel grants it (some containers forbid it); :func:`confine` tells which were.
+* Without resource limits and "no new privileges" a job does not run.
+* The rest depends on the kernel (some containers forbid it); :func:`confine` returns what it granted.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ _CLONE_NEWUSER, _CLONE_NEWNET, _CLONE_NEWIPC = 0x10000000, 0x40000000, 0x0800000
 _SECCOMP_MODE_FILTER = 2
 
 _MAX_OPEN_FILES = 32
-"""Descriptors of a job: its socket, the null device, and a few modules or fonts that are loaded late."""
+"""Maximum number of a job's file descriptors: its socket, the null device, and a few modules or fonts loaded late."""
 
 # Landlock's system calls have the same numbers on every architecture.
 _LANDLOCK_CREATE_RULESET, _LANDLOCK_ADD_RULE, _LANDLOCK_RESTRICT_SELF = 444, 445, 446
@@ -71,14 +71,14 @@ def confine(limits: WorkerLimits, parent: int) -> frozenset[str]:
 
     Args:
         limits: Memory and processor time.
-        parent: Process id of the zygote; if that is gone already, the process ends.
+        parent: Process id of the zygote; if that has already ended, the process ends.
 
     Returns:
         Which of ``namespaces``, ``capabilities``, ``landlock`` and ``seccomp`` the kernel granted, ``limits`` always
         among them.
 
     Raises:
-        OSError: If limits or "no new privileges" cannot be had.
+        OSError: If limits or "no new privileges" cannot be set.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
@@ -89,7 +89,7 @@ def confine(limits: WorkerLimits, parent: int) -> frozenset[str]:
     if libc.syscall(_capset_number(), struct.pack("=II", 0x20080522, 0), bytes(24)) == 0:
         granted.add("capabilities")
     libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-    # After whatever changes credentials, which would clear it.
+    # After everything that changes credentials, which would clear it.
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
@@ -109,7 +109,7 @@ def _set_limits(limits: WorkerLimits) -> None:
         (resource.RLIMIT_NOFILE, _MAX_OPEN_FILES),
     ):
         resource.setrlimit(what, (value, value))
-    # SIGXCPU at the soft limit tells processor time from memory, where SIGKILL could be either.
+    # SIGXCPU at the soft limit shows that processor time ran out; SIGKILL could mean memory as well.
     resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_seconds, limits.cpu_seconds + 2))
 
 

@@ -1,9 +1,10 @@
-"""The zygote as the server sees it: a process that is started, asked to fork, and told what to kill.
+"""The server's handle of the zygote process: it starts it, and asks it to fork and kill jobs.
 
 Invariants:
 
 * Started by fork and exec (``posix_spawn``-like, no code of this process runs in between), never by a bare fork.
-* Nothing of this process reaches it but one socket: other descriptors are closed, and its environment has four names.
+* It inherits one socket from this process and nothing else: other descriptors are closed, and its environment has four
+  variables.
 """
 
 import asyncio
@@ -21,11 +22,11 @@ from zegel_server.pdf.limits import WorkerLimits
 from zegel_server.pdf.sandbox.zygote import MAX_MESSAGE
 
 _END_SECONDS = 10.0
-"""How long the zygote may take to end when told to; it does nothing else."""
+"""How long the zygote may take to end when asked to, in seconds; it has nothing else to do then."""
 
 
 class ZygoteGoneError(Exception):
-    """The zygote died under a job."""
+    """The zygote died while a job was running."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Child:
 
     Args:
         number: The job's number.
-        ended: Its exit status, or minus the signal that ended it, once it is gone; or that the zygote is gone.
+        ended: Its exit status, or minus the signal that ended it, once it has ended; fails if the zygote has died.
     """
 
     number: int
@@ -42,7 +43,7 @@ class Child:
 
 
 class ZygoteProcess:
-    """The running zygote and what it tells about jobs.
+    """The running zygote and what it reports about jobs.
 
     Args:
         process: The process.
@@ -60,7 +61,7 @@ class ZygoteProcess:
 
     @classmethod
     async def start(cls, limits: WorkerLimits, fonts: Path | None) -> Self:
-        """Start a zygote and wait until it takes jobs.
+        """Start a zygote and wait until it accepts jobs.
 
         Args:
             limits: What a job may use.
@@ -126,7 +127,7 @@ class ZygoteProcess:
         return Child(job, end)
 
     def kill(self, child: Child) -> None:
-        """Have a job's process killed; nothing happens if it is gone already."""
+        """Have a job's process killed; does nothing if it has already ended."""
         if self.alive:
             self._send({"kill": child.number})
 
@@ -169,7 +170,7 @@ class ZygoteProcess:
                 future.exception()  # retrieved: nobody may be waiting
 
     async def stop(self) -> None:
-        """End it and its jobs, and wait until it is gone."""
+        """End the zygote and its jobs, and wait until it has ended."""
         self._lost()  # the closed control socket tells the zygote to kill its children and end
         try:
             async with asyncio.timeout(_END_SECONDS):

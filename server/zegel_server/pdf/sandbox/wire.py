@@ -5,9 +5,9 @@ the blobs. Values are carried as JSON, with ``{"$blob": i}`` for bytes and ``{"$
 
 Invariants:
 
-* The receiver names the bounds: neither a header nor the blobs together are read past them, so a worker that a hostile
-  file has taken over cannot exhaust the server.
-* Decoding makes only the values that the asked-for type describes; nothing in a frame chooses a class (no pickle).
+* The receiver sets the limits: no header, and no blobs together, are read beyond them, so a worker that a hostile file
+  has taken over cannot exhaust the server.
+* Decoding creates only values of the requested type; nothing in a frame chooses a class (no pickle).
 """
 
 import dataclasses
@@ -23,16 +23,17 @@ _T = TypeVar("_T")
 
 PREFIX = struct.Struct(">I")
 MAX_HEADER_BYTES = 16 * 1024 * 1024
-"""Header of a frame: an audit page of 5,000 rows has some 2 MB; PdfFacts of 2,000 pages some 100 KB."""
+"""Maximum size in bytes of a frame's header: an audit page of 5,000 rows has some 2 MB, the facts of 2,000 pages some
+100 KB."""
 MAX_BLOBS = 4_096
-"""Blobs of a frame: originals, drawn signatures, attachments and certificates of one job."""
+"""Maximum number of blobs in a frame: originals, drawn signatures, attachments and certificates of one job."""
 _MAX_DEPTH = 12
 _MAX_NUMBER = 1e15
-"""Past it floats are no longer exact to the integer; every length and place is far below."""
+"""Beyond this, floats do not represent every integer exactly; all lengths and offsets are far smaller."""
 
 
 class WireError(Exception):
-    """A frame or a value that is not what the protocol says."""
+    """A frame or a value does not follow the protocol."""
 
 
 def dump(value: object, blobs: list[bytes | memoryview]) -> object:
@@ -41,10 +42,10 @@ def dump(value: object, blobs: list[bytes | memoryview]) -> object:
     Args:
         value: ``None``, ``bool``, ``int``, ``float``, ``str``, ``bytes``, ``datetime``, or a list, tuple, dict with
             ``str`` keys, or dataclass of them.
-        blobs: Takes the bytes that the result refers to.
+        blobs: Receives the bytes that the result refers to.
 
     Returns:
-        What :func:`load` turns back, given the type.
+        What :func:`load` converts back, given the type.
 
     Raises:
         TypeError: For any other type.
@@ -69,8 +70,8 @@ def load(hint: type[_T], value: object, blobs: Sequence[bytes]) -> _T:
     """Turn JSON's types back into a value of a given type.
 
     Args:
-        hint: The type wanted, as :func:`dump` takes them.
-        value: What came in the header.
+        hint: The requested type, one that :func:`dump` accepts.
+        value: The value from the header.
         blobs: The blobs of the same frame.
 
     Raises:
@@ -111,7 +112,7 @@ def _load_plain(hint: Any, value: object, blobs: Sequence[bytes]) -> object:
     if hint is datetime:
         return _time(_typed(str, _typed(dict, value).get("$time")))
     if hint is float:
-        # Small integers are numbers too; comparing leaves out NaN, infinities, and what no float holds.
+        # Small integers are accepted as numbers; comparing excludes NaN, infinities, and integers that no float holds.
         number = value if isinstance(value, int | float) and not isinstance(value, bool) else None
         return float(_require(number, number is not None and abs(number) < _MAX_NUMBER))
     return _require(value, type(value) is hint)
@@ -164,7 +165,7 @@ def header_length(prefix: bytes) -> int:
     """Read the length of a header, checked against its bound.
 
     Raises:
-        WireError: If the header is longer than any frame's may be.
+        WireError: If the header is longer than a frame's may be.
     """
     (length,) = PREFIX.unpack(prefix)
     if length > MAX_HEADER_BYTES:

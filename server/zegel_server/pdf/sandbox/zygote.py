@@ -2,8 +2,8 @@
 
 ``python -m zegel_server.pdf.sandbox.zygote CONTROL LIMITS [FONTS]`` is started by
 :mod:`zegel_server.pdf.sandbox.client` by fork and exec, which is safe beside gRPC; a bare fork of a process with gRPC's
-threads is not. It loads the PDF libraries once, and a job's child is then a copy-on-write fork of it: milliseconds
-instead of a second.
+threads is not. It loads the PDF libraries once; a job's child is then a copy-on-write fork of it, which takes
+milliseconds instead of a second.
 
 The control socket is a ``SOCK_SEQPACKET`` pair; a message is a JSON object:
 
@@ -31,13 +31,13 @@ from zegel_server.pdf.limits import WorkerLimits
 from zegel_server.pdf.sandbox.confinement import confine
 
 MAX_MESSAGE = 256
-"""Bytes of a message on the control socket; the longest has some 40."""
+"""Maximum size in bytes of a message on the control socket; the longest has some 40."""
 
 CANNOT_FORK, CANNOT_CONFINE = 75, 70
-"""Exit statuses (of sysexits: try again, internal error) that are not the document's fault."""
+"""Exit statuses (from sysexits: try again, internal error) for failures that are not the document's fault."""
 
 OUT_OF_MEMORY = 71
-"""Exit status of a job that had no memory left even to say so."""
+"""Exit status of a job that did not even have memory left to report that."""
 
 
 def main(arguments: list[str]) -> int:
@@ -46,17 +46,17 @@ def main(arguments: list[str]) -> int:
     Args:
         arguments: Descriptor of the control socket, the limits as a JSON object, and perhaps a folder of fonts.
     """
-    gc.disable()  # while nothing but what stays is made, looking through it again and again is a fifteenth of the time
+    gc.disable()  # everything loaded here stays, so collecting would only add a fifteenth to the time
     from zegel_server.pdf.sandbox import child  # noqa: PLC0415 - loads the PDF libraries, which only this process should do
 
     control = socket.socket(fileno=int(arguments[0]))
     limits = WorkerLimits(**json.loads(arguments[1]))
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
-    )  # a terminal's Ctrl-C goes to the group; the server decides when to end
+    )  # a terminal's Ctrl-C goes to the whole process group; the server decides when to end
     child.preload(arguments[2] if len(arguments) > 2 else "")  # noqa: PLR2004 - the third
     gc.collect()
-    gc.freeze()  # the collector would touch, and so copy, every page it shares with its children
+    gc.freeze()  # the collector would touch, and thereby copy, every memory page shared with the children
     gc.enable()
     _Zygote(control, limits).run()
     return 0
@@ -94,7 +94,7 @@ class _Zygote:
                 os.waitpid(pid, 0)
 
     def _send(self, message: dict[str, int | bool]) -> None:
-        # The server being gone shows as the end of the control socket.
+        # If the server has ended, the control socket reports its end.
         with contextlib.suppress(OSError):
             self._control.send(json.dumps(message).encode())
 
@@ -135,7 +135,7 @@ def _become_job(descriptor: int, limits: WorkerLimits, parent: int) -> NoReturn:
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a job nobody waits for ends at its next word
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a job that nobody waits for ends when it next writes
         os.dup2(descriptor, 3)
         os.closerange(4, max(256, descriptor + 1))
         from zegel_server.pdf.sandbox import child  # noqa: PLC0415 - loaded long ago
