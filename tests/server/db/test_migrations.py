@@ -8,15 +8,15 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, create_engine, select, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from support.jobs import ROWS, add
 from zegel_server import clock
-from zegel_server.db import migrate, open_database
+from zegel_server.db import Statement, migrate, open_database
 from zegel_server.db.factory import sqlite_path
 from zegel_server.db.migrate import current_revision, newest_revision, upgrade
-from zegel_server.db.schema import metadata
+from zegel_server.db.schema import metadata, signature_requests
 from zegel_server.errors import Unavailable
 from zegel_server.jobs import queue
 from zegel_server.signing.store import SEAL
@@ -92,6 +92,50 @@ async def test_what_waited_in_the_outbox_waits_as_a_job(database_url: str, monke
         assert job.resource_id == "a/b"
         await add(database, SEAL, "req_2")
         assert [row.resource_id for row in await database.fetch(ROWS)] == ["req_1", "a/b", "req_2"]
+    finally:
+        await database.close()
+
+
+REQUESTS_BEFORE_THE_END = """
+INSERT INTO tenants (tenant_id, pseudonym, name, policy_version, create_time, revision)
+ VALUES ('ten_1', 'p', 'A', 1, 1, 1);
+INSERT INTO tenant_keys (tenant_id, key_version, root_key_id, wrapped_key, commitment, create_time)
+ VALUES ('ten_1', 1, '', '', '', 1);
+INSERT INTO subjects (subject_id, tenant_id, email_index, key_version, commitment, create_time)
+ VALUES ('sub_1', 'ten_1', '', 1, '', 1);
+INSERT INTO signature_requests (signature_request_id, tenant_id, owner_id, audit_id, title, message, state, fields,
+ expire_time, create_time, seal_time, sealed_document_id, revision) VALUES
+ ('r1', 'ten_1', '', 'a1', '', '', 'DOWNLOADABLE', '', 50, 1, 10, '', 1),
+ ('r2', 'ten_1', '', 'a2', '', '', 'DECLINED', '', 50, 2, NULL, '', 1),
+ ('r3', 'ten_1', '', 'a3', '', '', 'EXPIRED', '', 30, 3, NULL, '', 1),
+ ('r4', 'ten_1', '', 'a4', '', '', 'CANCELED', '', 50, 4, NULL, '', 1),
+ ('r5', 'ten_1', '', 'a5', '', '', 'ALL_SIGNED', '', 50, 5, NULL, '', 1),
+ ('r6', 'ten_1', '', 'a6', '', '', 'AWAITING_SIGNATURES', '', 50, 6, NULL, '', 1);
+INSERT INTO signatures (signature_id, signature_request_id, tenant_id, position, signing_order, subject_id, profile,
+ status, decline_time) VALUES ('s1', 'r2', 'ten_1', 0, 0, 'sub_1', '', 'EXPIRED', NULL),
+ ('s2', 'r2', 'ten_1', 1, 0, 'sub_1', '', 'DECLINED', 20);
+INSERT INTO audit_events (event_id, tenant_id, signature_request_id, trail, event_type, event_time, principal_id,
+ subject_id, body) VALUES ('e1', 'ten_1', 'r4', 'a4', 67, 40, '', '', ''),
+ ('e2', 'ten_1', 'r4', 'a4', 60, 45, '', '', '');
+"""
+
+
+async def test_what_had_ended_before_says_when(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def before(connection: Connection) -> None:
+        configuration = migrate._config()
+        configuration.attributes["connection"] = connection
+        command.upgrade(configuration, "0015")
+        for statement in REQUESTS_BEFORE_THE_END.strip().split(";\n"):
+            connection.execute(text(statement.rstrip(";")))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(migrate, "_upgrade", before)
+        await upgrade(database_url)
+    await upgrade(database_url)
+    database = await open_database(database_url)
+    try:
+        requests = await database.fetch(Statement(select(signature_requests).order_by("signature_request_id")))
+        assert [row.end_time for row in requests] == [10, 20, 30, 40, None, None]
     finally:
         await database.close()
 
