@@ -52,6 +52,7 @@ from zegel_server.jobs.kinds import demand_all_run
 from zegel_server.jobs.metrics import JobMetrics
 from zegel_server.jobs.service import Jobs
 from zegel_server.jobs.worker import Worker
+from zegel_server.neighbours.calls import NeighbourMetrics
 from zegel_server.pdf.limits import WorkerLimits
 from zegel_server.pdf.sandbox.client import Sandbox
 from zegel_server.permissions.servicer import PermissionServicer
@@ -116,7 +117,7 @@ class Domains:
         if settings.publish_log:
             outlet = Publisher(self.audit_log, database, settings.data_dir / "log", cosignatures.newest)
         if witnesses:
-            outlet = WitnessFeeder(self.audit_log, cosignatures, witnesses, registry, outlet)
+            outlet = WitnessFeeder(self.audit_log, cosignatures, witnesses, registry, outlet, metrics=core.neighbours)
         self.sequencer = Sequencer(database, self.audit_log, outlet)
         recorder.recorded = self.sequencer.nudge
         self.audit = AuditTrail(
@@ -301,8 +302,9 @@ class App:
         sandbox = await stack.enter_async_context(
             Sandbox(WorkerLimits(concurrency=settings.pdf_workers), settings.fonts_folder)
         )
-        credentials = open_credentials(settings, self.registry)
-        core = self.core = await Core.open(settings, stack)
+        neighbours = NeighbourMetrics(self.registry)
+        credentials = open_credentials(settings, self.registry, neighbours)
+        core = self.core = await Core.open(settings, stack, neighbours)
         await core.policies.warm()
         domains = self.domains = await Domains.open(core, sandbox, credentials, self.registry, stack)
         pipeline = Pipeline(

@@ -35,6 +35,7 @@ from zegel_server.identity.sessions import Sessions
 from zegel_server.keys.moving import Moving
 from zegel_server.keys.providers import KeyProviders
 from zegel_server.keys.service import Keys
+from zegel_server.neighbours.calls import NeighbourMetrics
 from zegel_server.permissions.policies import Policies
 from zegel_server.permissions.service import Permissions
 from zegel_server.storage import open_blob_store
@@ -58,9 +59,16 @@ class Core:
         root_keys: The key providers.
     """
 
-    def __init__(self, settings: Settings, database: Database, root_keys: KeyProviders) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        root_keys: KeyProviders,
+        metrics: NeighbourMetrics | None = None,
+    ) -> None:
         self.settings = settings
         self.database = database
+        self.neighbours = metrics
         self.root_keys = root_keys
         self.methods = read_contracts(SERVICES.values())
         self.keys = Keys(database, root_keys, max_age_s=settings.key_max_age_s)
@@ -72,7 +80,7 @@ class Core:
         self.links = Links(database, self.policies)
         self.authentication = Authentication(database, self.policies)
         self.sessions = Sessions(database, self.permissions, self.recorder)
-        self.provider_keys = ProviderKeys(settings.identity_provider_origins)
+        self.provider_keys = ProviderKeys(settings.identity_provider_origins, metrics)
         self.providers = Providers(
             database,
             keys=self.keys,
@@ -86,12 +94,13 @@ class Core:
         self.own_keys = OwnKeys(database, Moving(database, root_keys), self.recorder)
 
     @classmethod
-    async def open(cls, settings: Settings, stack: AsyncExitStack) -> Self:
+    async def open(cls, settings: Settings, stack: AsyncExitStack, metrics: NeighbourMetrics | None = None) -> Self:
         """Opens the database and the keys.
 
         Args:
             settings: The installation's settings.
             stack: Closes them again.
+            metrics: Where it is told how the machines do that are asked.
 
         Raises:
             NotReady: The database does not have the schema that this server needs.
@@ -109,10 +118,11 @@ class Core:
             raise NotReady(message)
         database = await open_database(url, pool_size=settings.database_pool)
         stack.push_async_callback(database.close)
-        root_keys = KeyProviders(database, open_root_keys(settings.resolved_root_keys_url), _own_providers(settings))
+        root_keys = KeyProviders(
+            database, open_root_keys(settings.resolved_root_keys_url), _own_providers(settings), metrics
+        )
         stack.push_async_callback(root_keys.close)
-        core = cls(settings, database, root_keys)
-        stack.push_async_callback(core.provider_keys.close)
+        core = cls(settings, database, root_keys, metrics)
         stack.push_async_callback(core.authentication.settle)
         return core
 

@@ -28,6 +28,7 @@ from zegel_server.audit.log import Head, Log
 from zegel_server.audit.sequencer import Publishing
 from zegel_server.audit.witnesses import Outcome, Witness, WitnessAnswer, WitnessClient
 from zegel_server.errors import ZegelError
+from zegel_server.neighbours.calls import NeighbourMetrics
 
 PACE_S: Final = 1.0
 """The least time between two rounds: witnesses serve many logs, and one line covers all events before it."""
@@ -64,6 +65,7 @@ class WitnessFeeder:
         witnesses: The witnesses to ask.
         registry: The metrics registry that counts the outcomes.
         publisher: Publishes checkpoints; ``None`` to publish nothing.
+        metrics: Where it is told how the witnesses do.
     """
 
     def __init__(
@@ -73,7 +75,10 @@ class WitnessFeeder:
         witnesses: Sequence[Witness],
         registry: CollectorRegistry,
         publisher: Publishing | None = None,
+        *,
+        metrics: NeighbourMetrics | None = None,
     ) -> None:
+        self._metrics = metrics
         self._log = log
         self._cosignatures = cosignatures
         self._states = [_State(each) for each in witnesses]
@@ -97,7 +102,7 @@ class WitnessFeeder:
     async def start(self) -> Head | None:
         """See ``Publishing``."""
         published = await self._publisher.start() if self._publisher else None
-        self._client = WitnessClient()
+        self._client = WitnessClient(self._metrics)
         self._wanted.set()
         self._task = asyncio.create_task(self.run())
         return published
@@ -115,9 +120,7 @@ class WitnessFeeder:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._task = None
-        if self._client:
-            await self._client.close()
-            self._client = None
+        self._client = None
         if self._publisher:
             await self._publisher.close()
 

@@ -7,13 +7,12 @@ Invariants:
 * An answer takes bounded time and memory, and redirects are not followed.
 """
 
+import sys
 import urllib.parse
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
-
-import aiohttp
 
 from zegel.evidence.transparency import TransparencyError, VerifierKey, split_note
 from zegel.evidence.witness_messages import (
@@ -25,6 +24,9 @@ from zegel.evidence.witness_messages import (
     read_cosignatures,
 )
 from zegel_server import clock
+from zegel_server.errors import Unavailable
+from zegel_server.neighbours import http
+from zegel_server.neighbours.calls import Breaker, Neighbour, NeighbourMetrics, Why
 
 ASK_S: Final = 10.0
 """How long a witness may take for one answer."""
@@ -115,17 +117,17 @@ def parse_witnesses(settings: Iterable[str], log_keys: Iterable[VerifierKey] = (
 
 
 class WitnessClient:
-    """Asks witnesses."""
+    """Asks witnesses.
 
-    def __init__(self) -> None:
-        # No cookies, no redirects, no proxy from the environment: a witness is reached only where the settings say.
-        self._session = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=ASK_S), cookie_jar=aiohttp.DummyCookieJar()
+    Args:
+        metrics: Where it is told how they do.
+    """
+
+    def __init__(self, metrics: NeighbourMetrics | None = None) -> None:
+        # Whoever asks pauses after failures, for each witness by itself: no breaker of the client's own.
+        self._neighbour = Neighbour(
+            "witness", Unavailable, ASK_S, breaker=Breaker(failures=sys.maxsize), metrics=metrics
         )
-
-    async def close(self) -> None:
-        """Closes its connections."""
-        await self._session.close()
 
     async def ask(self, witness: Witness, request: AddCheckpoint) -> WitnessAnswer:
         """Asks a witness once.
@@ -135,14 +137,18 @@ class WitnessClient:
             request: The checkpoint and the proof to send.
         """
         began = clock.now() // clock.SECOND
+
+        async def post() -> http.Answer:
+            data = request.format()
+            return await http.ask("POST", witness.url + PATH, data=data, max_bytes=MAX_ANSWER_BYTES, accepted=None)
+
         try:
-            async with self._session.post(witness.url + PATH, data=request.format(), allow_redirects=False) as response:
-                status, kind = response.status, response.headers.get("Content-Type", "")
-                body = await _bounded(response.content)
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            return WitnessAnswer(Outcome.AWAY, f"did not answer ({type(error).__name__})")
-        if body is None:
-            return WitnessAnswer(Outcome.REFUSED, "answered with more bytes than a witness may")
+            answer = await self._neighbour.call(post)
+        except Unavailable as error:
+            if error.message == Why.TOO_LONG:
+                return WitnessAnswer(Outcome.REFUSED, "answered with more bytes than a witness may")
+            return WitnessAnswer(Outcome.AWAY, error.message)
+        status, kind, body = answer.status, answer.kind, answer.body
         if status == _OK:
             return _lines(witness, request, body, began)
         return _refusal(request, status, parse_size(kind, body))
@@ -167,12 +173,3 @@ def _lines(witness: Witness, request: AddCheckpoint, body: bytes, began: int) ->
     except TransparencyError as error:
         return WitnessAnswer(Outcome.FORGED, str(error))
     return WitnessAnswer(Outcome.COSIGNED, lines=lines)
-
-
-async def _bounded(content: aiohttp.StreamReader) -> bytes | None:
-    data = b""
-    while piece := await content.read(MAX_ANSWER_BYTES + 1 - len(data)):
-        data += piece
-        if len(data) > MAX_ANSWER_BYTES:
-            return None
-    return data

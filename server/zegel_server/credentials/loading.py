@@ -31,6 +31,7 @@ from zegel_server.credentials.ocsp import (
 from zegel_server.credentials.timestamping import HttpTimestampAuthority, LocalTimestampAuthority, TimestampAuthority
 from zegel_server.edge.tls import Tls
 from zegel_server.errors import Unavailable
+from zegel_server.neighbours.calls import NeighbourMetrics
 
 AUTHORITY_FOLDER: Final = "authority"
 """The development authority's folder, under ``data_dir``."""
@@ -68,12 +69,15 @@ class Credentials:
     authority: Path | None
 
 
-def open_credentials(settings: Settings, registry: CollectorRegistry | None = None) -> Credentials:
+def open_credentials(
+    settings: Settings, registry: CollectorRegistry | None = None, metrics: NeighbourMetrics | None = None
+) -> Credentials:
     """Loads the credentials that the settings name, and creates what development lacks.
 
     Args:
         settings: The installation's settings.
-        registry: The metrics registry; ``None`` for no metrics.
+        registry: Where the metrics are kept; ``None`` for nowhere.
+        metrics: Where it is told how the machines do that are asked.
 
     Raises:
         OSError: A file cannot be read or written.
@@ -93,7 +97,7 @@ def open_credentials(settings: Settings, registry: CollectorRegistry | None = No
         raise ValueError(message)
     timestamps: TimestampAuthority
     if settings.timestamp_url:
-        timestamps = HttpTimestampAuthority(settings.timestamp_url)
+        timestamps = HttpTimestampAuthority(settings.timestamp_url, metrics=metrics)
     elif authority is not None:
         timestamps = LocalTimestampAuthority(authority.timestamp)
     else:
@@ -101,7 +105,7 @@ def open_credentials(settings: Settings, registry: CollectorRegistry | None = No
         raise ValueError(message)
     embedded = [*(authority.timestamp.chain if authority else ()), *_certificates(settings.seal_trust)]
     lists = RevocationLists(settings.seal_crls, (lambda: authority.crls) if authority else tuple, registry)
-    answers = _answers(settings, authority, seal, registry)
+    answers = _answers(settings, authority, seal, registry, metrics)
 
     async def keep_up() -> None:
         await lists.keep_up()
@@ -135,13 +139,14 @@ def _answers(
     authority: DevelopmentAuthority | None,
     seal: KeyedCertificate,
     registry: CollectorRegistry | None,
+    metrics: NeighbourMetrics | None,
 ) -> "OcspAnswers | Callable[[], Sequence[bytes]]":
     if settings.seal_ocsp:
         if len(seal.certificates) == 1:
             message = "seal_ocsp needs the issuer's certificate after the seal's own in seal_certificate"
             raise ValueError(message)
         url = responder_url(seal.certificate) if settings.seal_ocsp == NAMED_RESPONDER else settings.seal_ocsp
-        return OcspAnswers(HttpOcspResponder(url), seal.certificate, seal.certificates[1], registry)
+        return OcspAnswers(HttpOcspResponder(url, metrics=metrics), seal.certificate, seal.certificates[1], registry)
     if authority is not None and seal is authority.seal:
         responder = LocalOcspResponder(lambda: authority.responder, [seal.certificate])
         return lambda: (responder.answer(seal.certificate),)

@@ -13,7 +13,6 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-import aiohttp
 from asn1crypto import keys
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -25,6 +24,8 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsag
 
 from zegel_server.credentials.keyed_certificate import KeyedCertificate
 from zegel_server.errors import Unavailable
+from zegel_server.neighbours import http
+from zegel_server.neighbours.calls import Neighbour, NeighbourMetrics
 
 MAX_RESPONSE_BYTES: Final = 64 * 1024
 """An answer with its responder's certificate takes about 2 KB."""
@@ -204,35 +205,29 @@ class HttpOcspResponder:
     Args:
         url: ``http://...`` or ``https://...``; the answer is signed, so certificates usually name plain HTTP.
         timeout: Seconds for a whole answer.
+        metrics: Where it is told how the responder does.
 
     Raises:
         ValueError: Not an HTTP URL.
     """
 
-    def __init__(self, url: str, timeout: float = ASK_S) -> None:
+    def __init__(self, url: str, timeout: float = ASK_S, metrics: NeighbourMetrics | None = None) -> None:
         if urllib.parse.urlsplit(url).scheme not in {"http", "https"}:
             raise ValueError("an OCSP responder's URL begins with http:// or https://")
         self._url = url
-        self._timeout = aiohttp.ClientTimeout(total=timeout)
+        self._neighbour = Neighbour(
+            "ocsp_responder", lambda why: _unavailable(f"The OCSP responder {why}."), timeout, metrics=metrics
+        )
 
     async def respond(self, request_der: bytes) -> bytes:
         """Post the request and return what came back; see :class:`Responder`."""
         headers = {"Content-Type": "application/ocsp-request", "Accept": "application/ocsp-response"}
-        try:
-            async with (
-                aiohttp.ClientSession(timeout=self._timeout, cookie_jar=aiohttp.DummyCookieJar()) as session,
-                session.post(self._url, data=request_der, headers=headers, allow_redirects=False) as answer,
-            ):
-                if answer.status != 200:  # noqa: PLR2004 - OK
-                    raise _unavailable(f"The OCSP responder does not answer (status {answer.status}).")
-                data = b""
-                while piece := await answer.content.read(MAX_RESPONSE_BYTES + 1 - len(data)):
-                    data += piece
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise _unavailable("The OCSP responder does not answer.") from error
-        if len(data) > MAX_RESPONSE_BYTES:
-            raise _unavailable("The OCSP responder's answer is too long to be one.")
-        return data
+
+        async def post() -> bytes:
+            answer = await http.ask("POST", self._url, data=request_der, headers=headers, max_bytes=MAX_RESPONSE_BYTES)
+            return answer.body
+
+        return await self._neighbour.call(post)
 
 
 class LocalOcspResponder:

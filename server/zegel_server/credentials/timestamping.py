@@ -6,12 +6,9 @@ Invariants:
 * A response is used only if it is granted and its token is about this request: same imprint, same nonce.
 """
 
-import asyncio
 import datetime as dt
 import secrets
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Callable
 from typing import ClassVar, Protocol
 
@@ -21,6 +18,8 @@ from cryptography.hazmat.primitives import hashes
 
 from zegel_server.credentials.keyed_certificate import KeyedCertificate
 from zegel_server.errors import Unavailable
+from zegel_server.neighbours import http
+from zegel_server.neighbours.calls import Neighbour, NeighbourMetrics
 
 MAX_RESPONSE_BYTES = 256 * 1024
 """A token with a whole chain takes about 8 KB; a longer answer is not a timestamp."""
@@ -101,41 +100,33 @@ class HttpTimestampAuthority:
 
     Args:
         url: ``https://...`` or ``http://...``; the token is signed, so plain HTTP only reveals the hash.
-        timeout: Seconds for connecting and for each read.
+        timeout: Seconds for the whole of an answer.
+        metrics: Where it is told how the authority does.
 
     Raises:
         ValueError: Not an HTTP URL.
     """
 
-    def __init__(self, url: str, timeout: float = DEFAULT_TIMEOUT) -> None:
+    def __init__(self, url: str, timeout: float = DEFAULT_TIMEOUT, metrics: NeighbourMetrics | None = None) -> None:
         if urllib.parse.urlsplit(url).scheme not in {"http", "https"}:
             raise ValueError("a timestamp authority's URL begins with https:// or http://")
         self._url = url
-        self._timeout = timeout
+        self._neighbour = Neighbour(
+            "timestamp_authority",
+            lambda why: _unavailable(f"The timestamp authority {why}."),
+            timeout,
+            metrics=metrics,
+        )
 
     async def timestamp(self, request_der: bytes) -> bytes:
         """Post the request and return the checked answer; see :class:`TimestampAuthority`."""
-        response = await asyncio.to_thread(self._post, request_der)
-        check_response(request_der, response)
-        return response
+        return await self._neighbour.call(lambda: self._post(request_der))
 
-    def _post(self, request_der: bytes) -> bytes:
-        request = urllib.request.Request(  # noqa: S310 - the scheme is checked above
-            self._url,
-            data=request_der,
-            headers={"Content-Type": "application/timestamp-query", "Accept": "application/timestamp-reply"},
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=self._timeout) as answer:  # noqa: S310 - as above
-                data: bytes = answer.read(MAX_RESPONSE_BYTES + 1)
-        except urllib.error.HTTPError as error:
-            error.close()  # the error is the response, and keeps the connection open
-            raise _unavailable("The timestamp authority does not answer.") from error
-        except (OSError, ValueError) as error:
-            raise _unavailable("The timestamp authority does not answer.") from error
-        if len(data) > MAX_RESPONSE_BYTES:
-            raise _unavailable("The timestamp authority's answer is too long to be one.")
-        return data
+    async def _post(self, request_der: bytes) -> bytes:
+        headers = {"Content-Type": "application/timestamp-query", "Accept": "application/timestamp-reply"}
+        answer = await http.ask("POST", self._url, data=request_der, headers=headers, max_bytes=MAX_RESPONSE_BYTES)
+        check_response(request_der, answer.body)
+        return answer.body
 
 
 class LocalTimestampAuthority:

@@ -9,8 +9,8 @@ Invariants:
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Final, TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final, TypeVar, cast
 
 from zegel_server.crypto.root_keys import (
     DEFAULT_PURPOSE,
@@ -28,6 +28,10 @@ T = TypeVar("T")
 CALL_TIMEOUT: Final = 10.0
 """Seconds after which a call is abandoned: a token answers in milliseconds, a networked provider within a second."""
 
+MAX_STUCK: Final = 16
+"""Threads of calls that were given up and still run, as with a provider that sends a byte now and then: from this many
+on the provider is not asked until one of them ends."""
+
 
 class BlockingRootKeys(ABC):
     """A `RootKeys` provider whose work is done by the blocking methods of a subclass.
@@ -44,7 +48,10 @@ class BlockingRootKeys(ABC):
     ) -> None:
         self._failures = failures
         self._timeout = call_timeout
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._prefix_of_threads = name
+        self._most_threads = threads
+        self._pool = self._new_pool()
+        self._stuck: set[Future[object]] = set()
 
     async def create(self, purpose: str = DEFAULT_PURPOSE) -> str:
         """See `RootKeys.create`."""
@@ -88,11 +95,26 @@ class BlockingRootKeys(ABC):
             except self._failures as error:
                 raise provider_unavailable() from error
 
+        self._stuck = {each for each in self._stuck if not each.done()}
+        if len(self._stuck) >= MAX_STUCK:
+            raise provider_unavailable()
+        running: Future[object] = self._pool.submit(guarded)
         try:
             async with asyncio.timeout(self._timeout):
-                return await asyncio.get_running_loop().run_in_executor(self._pool, guarded)
+                return cast("T", await asyncio.shield(asyncio.wrap_future(running)))
         except TimeoutError:
+            # Its thread is lost until the library gives up. One thread alone means that the library allows no more.
+            if not running.cancel() and not running.done() and self._most_threads > 1:
+                self._stuck.add(running)
+                self._pool.shutdown(wait=False)
+                self._pool = self._new_pool()
             raise provider_unavailable() from None
+        except asyncio.CancelledError:
+            running.cancel()
+            raise
+
+    def _new_pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self._most_threads, thread_name_prefix=self._prefix_of_threads)
 
     @abstractmethod
     def _create(self, purpose: str) -> str: ...

@@ -273,7 +273,7 @@ class PostgresqlDatabase:
     async def transaction(self) -> AsyncIterator[Transaction]:
         """See ``Database.transaction``."""
         with telling():
-            connection = await self._pool.acquire()
+            connection = await self._pool.acquire(timeout=COMMAND_TIMEOUT_S)
         try:
             unit = connection.transaction()
             transaction = PostgresqlTransaction(connection, self._notify)

@@ -20,11 +20,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from zegel_server.errors import Unavailable
 from zegel_server.identity.id_tokens import Key, import_keys
+from zegel_server.neighbours import http
+from zegel_server.neighbours.calls import Breaker, Neighbour, NeighbourMetrics, Shares
 
 KEPT_S: Final = 3_600.0
 """Seconds that keys are cached: for so long a key that the provider withdraws is still accepted."""
@@ -32,8 +33,8 @@ AGAIN_S: Final = 60.0
 """Least seconds between two fetches because of an unknown key."""
 FAILED_S: Final = 5.0
 """Seconds before a provider that did not answer is asked again."""
-TIMEOUT_S: Final = 5.0
-"""Seconds that fetching a document may take, including the connection."""
+TIMEOUT_S: Final = 10.0
+"""How long both documents may take together, connections included."""
 MAX_DOCUMENT: Final = 256 * 1_024
 """Bytes of a document: a hundred keys take a fifth of that."""
 MAX_ISSUERS: Final = 1_000
@@ -141,9 +142,9 @@ class _Resolver(AbstractResolver):
 class _Known:
     """What is cached about one issuer."""
 
+    neighbour: Neighbour
     keys: Sequence[Key] = ()
     fetched: float = float("-inf")
-    failed: float = float("-inf")
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -152,18 +153,21 @@ class ProviderKeys:
 
     Args:
         allowed: Origins that may be internal or without TLS.
+        metrics: Where it is told how the providers do.
     """
 
-    def __init__(self, allowed: Collection[str] = ()) -> None:
+    def __init__(self, allowed: Collection[str] = (), metrics: NeighbourMetrics | None = None) -> None:
         self.allowed = frozenset(filter(None, map(origin_of, allowed)))
         self._known: OrderedDict[str, _Known] = OrderedDict()
-        self._session: aiohttp.ClientSession | None = None
+        self._shares = Shares()
+        self._metrics = metrics
 
-    async def of(self, issuer: str, *, missing: bool = False) -> Sequence[Key]:
+    async def of(self, issuer: str, tenant_id: str, *, missing: bool = False) -> Sequence[Key]:
         """The keys of a provider.
 
         Args:
             issuer: Its issuer.
+            tenant_id: Who named it: has a share of the concurrent calls.
             missing: Whether a key was not found among the cached ones.
 
         Raises:
@@ -171,7 +175,7 @@ class ProviderKeys:
         """
         known = self._known.get(issuer)
         if known is None:
-            known = self._known[issuer] = _Known()
+            known = self._known[issuer] = _Known(self._neighbour())
             while len(self._known) > MAX_ISSUERS:
                 self._known.popitem(last=False)
         self._known.move_to_end(issuer)
@@ -179,16 +183,21 @@ class ProviderKeys:
             now = time.monotonic()
             if now - known.fetched < (AGAIN_S if missing else KEPT_S):
                 return known.keys
-            if now - known.failed < FAILED_S:
-                raise unavailable()
-            try:
-                async with asyncio.timeout(2 * TIMEOUT_S):
-                    known.keys = await self._fetch(issuer)
-            except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RecursionError, _WrongError):
-                known.failed = time.monotonic()
-                raise unavailable() from None
+            known.keys = await known.neighbour.call(lambda: self._fetch(issuer), tenant_id)
             known.fetched = time.monotonic()
             return known.keys
+
+    def _neighbour(self) -> Neighbour:
+        # One failure is enough: whoever signs in tries again by hand.
+        breaker = Breaker(1, FAILED_S)
+        return Neighbour(
+            "identity_provider",
+            lambda _: unavailable(),
+            TIMEOUT_S,
+            breaker=breaker,
+            shares=self._shares,
+            metrics=self._metrics,
+        )
 
     async def _fetch(self, issuer: str) -> Sequence[Key]:
         about = await self._get(issuer.removesuffix("/") + "/.well-known/openid-configuration")
@@ -199,36 +208,13 @@ class ProviderKeys:
     async def _get(self, url: Any) -> dict[str, Any]:
         if not isinstance(url, str) or not may_ask(url, self.allowed):
             raise _WrongError
-        session = self._open()
-        async with session.get(url, allow_redirects=False) as response:
-            if response.status != 200:  # noqa: PLR2004 - HTTP's word for it
-                raise _WrongError
-            data = bytearray()
-            async for chunk in response.content.iter_chunked(16_384):
-                data += chunk
-                if len(data) > MAX_DOCUMENT:
-                    raise _WrongError
-        found = json.loads(data)
+        headers = {"Accept": "application/json"}
+        resolver = _Resolver(self.allowed)
+        answer = await http.ask("GET", url, headers=headers, max_bytes=MAX_DOCUMENT, resolver=resolver)
+        found = json.loads(answer.body)
         if not isinstance(found, dict):
             raise _WrongError
         return found
-
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            connector = aiohttp.TCPConnector(resolver=_Resolver(self.allowed), use_dns_cache=False, limit=16)
-            self._session = aiohttp.ClientSession(
-                connector=connector,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"Accept": "application/json", "User-Agent": "zegel"},
-                timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
-                trust_env=False,
-            )
-        return self._session
-
-    async def close(self) -> None:
-        """Closes the connections."""
-        if self._session is not None:
-            await self._session.close()
 
 
 def unavailable() -> Unavailable:

@@ -199,7 +199,7 @@ class Providers:
         if row is None:
             raise refused()
         try:
-            sign_in = await self._verify(token, _provider(row))
+            sign_in = await self._verify(token, _provider(row), tenant_id)
             account = await self._keys.keyed_hash(tenant_id, _ACCOUNT, f"{row.issuer}\n{sign_in.subject}".encode())
             member = await self._member(tenant_id, sign_in.email, account)
         except RefusedError as error:
@@ -221,11 +221,11 @@ class Providers:
             fingerprint(certificate) if certificate else b"",
         )
 
-    async def _verify(self, token: str, provider: Provider) -> SignIn:
+    async def _verify(self, token: str, provider: Provider, tenant_id: str) -> SignIn:
         head = id_tokens.read_head(token)
-        key = id_tokens.choose_key(head, await self._provider_keys.of(provider.issuer))
+        key = id_tokens.choose_key(head, await self._provider_keys.of(provider.issuer, tenant_id))
         if key is None:  # it may be newer than the cached keys
-            key = id_tokens.choose_key(head, await self._provider_keys.of(provider.issuer, missing=True))
+            key = id_tokens.choose_key(head, await self._provider_keys.of(provider.issuer, tenant_id, missing=True))
         if key is None:
             raise RefusedError("key")
         return id_tokens.verify(token, head, key, issuer=provider.issuer, audiences=provider.audiences, now=clock.now())

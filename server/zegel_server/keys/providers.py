@@ -7,21 +7,31 @@ been assigned to another.
 
 Invariants:
 
+* A provider that does not answer is asked only now and then, and a tenant has a share of the calls to it.
 * A provider that does not answer, or that a row names and the settings do not, fails only the calls that need it.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeVar
 
 from sqlalchemy import select
 
 from zegel_server.crypto import KeyDestroyed, RootKeyInfo, RootKeys, WrappedKey
-from zegel_server.crypto.root_keys import DEFAULT_PURPOSE, UnknownRootKey
+from zegel_server.crypto.root_keys import DEFAULT_PURPOSE, UnknownRootKey, provider_unavailable
 from zegel_server.db import Database, Statement, bind
 from zegel_server.db.schema import own_key_providers
 from zegel_server.errors import FailedPrecondition, Unavailable, ZegelError
+from zegel_server.neighbours.calls import Neighbour, NeighbourMetrics
+
+T = TypeVar("T")
+
+CALL_S: Final = 15.0
+"""Seconds for a call, waiting for its turn included; providers give their own calls up before."""
+
+QUICK_S: Final = 1.0
+"""Seconds within which a provider's failure keeps nobody waiting: a tenant that gives its key back is served soon."""
 
 INSTALLATION: Final = "installation"
 """The operator's name for the installation's own provider; rows have an empty name for it."""
@@ -78,14 +88,25 @@ class KeyProviders:
         database: Where the assignments are.
         installation: The installation's own provider.
         own: The tenants' own providers, by name.
+        metrics: Where it is told how they do.
 
     Raises:
         ValueError: A name is malformed.
     """
 
-    def __init__(self, database: Database, installation: RootKeys, own: Mapping[str, RootKeys] | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        installation: RootKeys,
+        own: Mapping[str, RootKeys] | None = None,
+        metrics: NeighbourMetrics | None = None,
+    ) -> None:
         self._database = database
         self._providers = {"": installation} | {check_name(name): each for name, each in (own or {}).items()}
+        self._neighbours = {
+            name: Neighbour("key_provider", lambda _: provider_unavailable(), CALL_S, metrics=metrics, quick_s=QUICK_S)
+            for name in self._providers
+        }
 
     @property
     def names(self) -> list[str]:
@@ -114,17 +135,17 @@ class KeyProviders:
     async def create(self, purpose: str = DEFAULT_PURPOSE) -> str:
         """See `RootKeys.create`."""
         name = await self.assigned(purpose)
-        return _qualified(name, await self.provider(name).create(purpose))
+        return _qualified(name, await self._ask(name, lambda: self.provider(name).create(purpose), purpose))
 
     async def ensure(self, purpose: str = DEFAULT_PURPOSE) -> str:
         """See `RootKeys.ensure`."""
         name = await self.assigned(purpose)
-        return _qualified(name, await self.provider(name).ensure(purpose))
+        return _qualified(name, await self._ask(name, lambda: self.provider(name).ensure(purpose), purpose))
 
     async def primary(self, purpose: str = DEFAULT_PURPOSE) -> str:
         """See `RootKeys.primary`."""
         name = await self.assigned(purpose)
-        return _qualified(name, await self.provider(name).primary(purpose))
+        return _qualified(name, await self._ask(name, lambda: self.provider(name).primary(purpose), purpose))
 
     async def wrap(self, key: bytes, purpose: str = DEFAULT_PURPOSE) -> WrappedKey:
         """See `RootKeys.wrap`."""
@@ -132,7 +153,7 @@ class KeyProviders:
 
     async def wrap_in(self, name: str, key: bytes, purpose: str) -> WrappedKey:
         """Wrap a key with a purpose's primary of one provider; otherwise as `RootKeys.wrap`."""
-        wrapped = await self.provider(name).wrap(key, purpose)
+        wrapped = await self._ask(name, lambda: self.provider(name).wrap(key, purpose), purpose)
         return replace(wrapped, root_key_id=_qualified(name, wrapped.root_key_id))
 
     async def unwrap(self, wrapped: WrappedKey) -> bytes:
@@ -143,7 +164,8 @@ class KeyProviders:
         """
         name, _, root_key_id = wrapped.root_key_id.rpartition(":")
         try:
-            return await self.provider(name).unwrap(replace(wrapped, root_key_id=root_key_id))
+            bare = replace(wrapped, root_key_id=root_key_id)
+            return await self._ask(name, lambda: self.provider(name).unwrap(bare), name)
         except UnknownRootKey:
             if name:
                 raise RootKeyGone from None
@@ -152,7 +174,7 @@ class KeyProviders:
     async def destroy(self, root_key_id: str) -> None:
         """See `RootKeys.destroy`."""
         name, _, own_id = root_key_id.rpartition(":")
-        await self.provider(name).destroy(own_id)
+        await self._ask(name, lambda: self.provider(name).destroy(own_id))
 
     async def list_in(self, name: str, purpose: str | None = None) -> list[RootKeyInfo]:
         """Return the root keys of one provider, oldest first.
@@ -161,13 +183,17 @@ class KeyProviders:
             name: Its name; empty for the installation's.
             purpose: Only those of this purpose; all if left out.
         """
-        found = await self.provider(name).list(purpose)
+        found = await self._ask(name, lambda: self.provider(name).list(purpose))
         return [replace(each, root_key_id=_qualified(name, each.root_key_id)) for each in found]
 
     async def list(self, purpose: str | None = None) -> list[RootKeyInfo]:
         """See `RootKeys.list`: for one purpose, those in its provider and in the installation's; otherwise all."""
         names = self.names if purpose is None else sorted({"", await self.assigned(purpose)})
         return [each for name in names for each in await self.list_in(name, purpose)]
+
+    async def _ask(self, name: str, work: Callable[[], Awaitable[T]], purpose: str = "") -> T:
+        neighbour = self._neighbours.get(name)
+        return await work() if neighbour is None else await neighbour.call(work, purpose)
 
     async def close(self) -> None:
         """See `RootKeys.close`."""

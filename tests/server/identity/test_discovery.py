@@ -1,7 +1,7 @@
 """Finding providers' keys: what is asked, what is not, and how often."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -20,14 +20,12 @@ def provider() -> Iterator[ForgingProvider]:
 
 
 @pytest.fixture
-async def keys(provider: ForgingProvider) -> AsyncIterator[ProviderKeys]:
-    made = ProviderKeys([provider.issuer])
-    yield made
-    await made.close()
+def keys(provider: ForgingProvider) -> ProviderKeys:
+    return ProviderKeys([provider.issuer])
 
 
 async def test_keys_are_found_once_and_kept(provider: ForgingProvider, keys: ProviderKeys) -> None:
-    found = await asyncio.gather(*(keys.of(provider.issuer) for _ in range(20)))
+    found = await asyncio.gather(*(keys.of(provider.issuer, "ten_a") for _ in range(20)))
     assert [key.kid for key in found[0]] == ["one"]
     assert provider.asked == ["/.well-known/openid-configuration", "/jwks"]
 
@@ -35,15 +33,15 @@ async def test_keys_are_found_once_and_kept(provider: ForgingProvider, keys: Pro
 async def test_a_flood_of_unknown_keys_asks_once_a_minute(
     provider: ForgingProvider, keys: ProviderKeys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await keys.of(provider.issuer)
+    await keys.of(provider.issuer, "ten_a")
     provider.keys.append(new_key("two"))
     provider.publish()
     for _ in range(50):
-        assert len(await keys.of(provider.issuer, missing=True)) == 1
+        assert len(await keys.of(provider.issuer, "ten_a", missing=True)) == 1
     assert len(provider.asked) == 2
     monkeypatch.setattr(discovery, "AGAIN_S", 0.0)
-    assert len(await keys.of(provider.issuer, missing=True)) == 2
-    assert len(await keys.of(provider.issuer)) == 2
+    assert len(await keys.of(provider.issuer, "ten_a", missing=True)) == 2
+    assert len(await keys.of(provider.issuer, "ten_a")) == 2
     assert len(provider.asked) == 4
 
 
@@ -51,16 +49,16 @@ async def test_a_key_that_the_provider_takes_back_is_good_for_an_hour_at_most(
     provider: ForgingProvider, keys: ProviderKeys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert discovery.KEPT_S == 3_600, "docs/teams-and-sessions.md says an hour"
-    await keys.of(provider.issuer)
+    await keys.of(provider.issuer, "ten_a")
     provider.keys[:] = [new_key("two")]
     provider.publish()
-    assert [key.kid for key in await keys.of(provider.issuer)] == ["one"]
+    assert [key.kid for key in await keys.of(provider.issuer, "ten_a")] == ["one"]
     monkeypatch.setattr(discovery, "KEPT_S", 0.0)  # the hour has passed
-    assert [key.kid for key in await keys.of(provider.issuer)] == ["two"]
+    assert [key.kid for key in await keys.of(provider.issuer, "ten_a")] == ["two"]
     # Nor is an old key good for longer because the provider does not answer.
     provider.answers["/jwks"] = 500
     with pytest.raises(Unavailable):
-        await keys.of(provider.issuer)
+        await keys.of(provider.issuer, "ten_a")
 
 
 @pytest.mark.parametrize(
@@ -81,11 +79,11 @@ async def test_a_provider_that_answers_as_none_does_is_taken_for_absent(
 ) -> None:
     provider.answers.update(spoil)
     with pytest.raises(Unavailable) as raised:
-        await keys.of(provider.issuer)
+        await keys.of(provider.issuer, "ten_a")
     assert raised.value.metadata == {"dependency": "identity_provider"}
     asked = len(provider.asked)
     with pytest.raises(Unavailable):
-        await keys.of(provider.issuer)
+        await keys.of(provider.issuer, "ten_a")
     assert len(provider.asked) == asked, "it is left alone for a while"
 
 
@@ -100,9 +98,8 @@ async def test_keys_that_stand_inside_are_not_fetched(provider: ForgingProvider,
         "jwks_uri": f"{inside}:{port}/jwks",
     }
     with pytest.raises(Unavailable):
-        await keys.of(provider.issuer)
+        await keys.of(provider.issuer, "ten_a")
     assert provider.asked == ["/.well-known/openid-configuration"]
-    await keys.close()
 
 
 @pytest.mark.parametrize(
