@@ -2,10 +2,10 @@
 
 Invariants:
 
-* What is not understood stays as it is: bytes are cut out or appended, and never written anew.
-* Operators count where viewers take them for operators: outside of strings, arrays, dictionaries, comments and inline
+* What is not understood stays as it is: bytes are cut out or appended, but never rewritten.
+* Operators are recognised where viewers recognise them: outside of strings, arrays, dictionaries, comments and inline
   pictures.
-* :func:`balanced` closes all that it leaves open and nothing else, so that whatever follows is not part of it.
+* :func:`balanced` closes everything that content leaves open and nothing else, so that what follows is not part of it.
 """
 
 import re
@@ -26,13 +26,13 @@ _PLAIN = (
     + _SPACE
     + rb"]*+>)*+\]|<<[^<>()%]*+>>|<(?!<)[^>]*+>|%[^\r\n]*+"
 )
-"""What one match passes over: strings, arrays, dictionaries that hold nothing difficult, and comments."""
+"""What one match skips: strings, arrays and dictionaries that hold nothing difficult, and comments."""
 
 _SCOPES = {b"q": b"Q", b"BT": b"ET", b"BMC": b"EMC", b"BDC": b"EMC", b"BX": b"EX"}
 _CLOSERS = (b"ET", b"EMC", b"EX", b"Q")
-"""In the order in which what was left open is closed: text clips end with the text, and before the state does."""
+"""The order in which open constructs are closed: text clips end with the text, and before the graphics state."""
 _NOTHING = b"BX EX"
-"""Stands where a closer was taken out: operands before it must not become those of the next operator."""
+"""Replaces a removed closer, so that the operands before it do not become those of the next operator."""
 
 _SCOPE = _BEGINS + rb"(?:q|Q|BT|ET|BMC|BDC|EMC|BX|EX|BI)" + _ENDS
 _NEXT_SCOPE = re.compile(
@@ -89,7 +89,7 @@ _COMPONENTS = {
     **dict.fromkeys((b"/CMYK", b"/DeviceCMYK"), 4),
 }
 _LOOK_AHEAD = 15
-"""Bytes after ``EI`` that must look like content, as pdf.js and qpdf have it: pictures hold those two letters too."""
+"""Bytes after ``EI`` that must look like content, as in pdf.js and qpdf: pictures can contain these two letters too."""
 _CONTENT_BYTES = frozenset(b"\t\n\x0c\r" + bytes(range(0x20, 0x7F)) + b"\x00")
 
 
@@ -111,10 +111,10 @@ class Instruction:
 
 
 def balanced(data: bytes) -> bytes:
-    """Content that closes all it opens, looks as before, and leaves nothing unfinished at its end.
+    """Make content close everything it opens and leave nothing unfinished, without changing its look.
 
-    Closers that close nothing are taken out, as viewers ignore them; what is open at the end is closed; a string,
-    array, dictionary or picture that never ends is cut off, as it swallows the rest for viewers as well.
+    Closers that close nothing are removed, as viewers ignore them; what is open at the end is closed; a string,
+    array, dictionary or picture that never ends is cut off, since for viewers it swallows the rest as well.
 
     Args:
         data: Decoded content.
@@ -150,7 +150,7 @@ def balanced(data: bytes) -> bytes:
 
 
 def instructions(data: bytes) -> Iterator[Instruction]:
-    """The operators of content, in order; what follows the last one is left out.
+    """The operators of content, in order; what follows the last one is omitted.
 
     Args:
         data: Decoded content.
@@ -184,7 +184,7 @@ def name_of(raw: bytes) -> str:
     """A name as pikepdf spells it.
 
     Args:
-        raw: What stands after the slash.
+        raw: What follows the slash.
     """
     if b"#" in raw:
         raw = _ESCAPE.sub(lambda match: bytes([int(match[1], 16)]), raw)
@@ -202,7 +202,7 @@ def operand_names(data: bytes, instruction: Instruction) -> list[str]:
 
 
 def _after(data: bytes, start: int, token: bytes) -> int | None:
-    """Where something difficult ends, or nothing if it never does."""
+    """Where something difficult ends, or ``None`` if it never does."""
     if token == b"(":
         return _after_string(data, start)
     if token == b"BI":
@@ -244,7 +244,7 @@ def _after_nested(data: bytes, start: int) -> int | None:
 
 
 def _after_image(data: bytes, start: int) -> int | None:
-    """The end of an inline picture; the end of ``BI`` alone if no picture follows it, as viewers then pass over it."""
+    """The end of an inline picture; the end of ``BI`` if no picture follows it, since viewers then ignore it."""
     parameters = _IMAGE_PARAMETERS.match(data, start)
     if parameters is None:
         return start

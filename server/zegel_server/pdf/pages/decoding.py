@@ -1,8 +1,8 @@
-"""What viewers get out of a content stream, also where its coding is damaged.
+"""What viewers decode from a content stream, even if its encoding is damaged.
 
 Invariants:
 
-* A stream that ends damaged yields what came out of it until then, as viewers show it.
+* A damaged stream gives what could be decoded up to the damage, as viewers show it.
 * Never more than ``MAX_CONTENT_BYTES``: :mod:`zegel_server.pdf.pages.expansion` has refused what expands further.
 """
 
@@ -19,7 +19,7 @@ from zegel_server.pdf.limits import MAX_CONTENT_BYTES
 from zegel_server.pdf.pages.expansion import filters
 
 _STEP = 64
-"""Bytes fed at a time where the data are damaged: what comes before the damage is not to be lost with it."""
+"""Bytes fed at a time if the data is damaged, so that what comes before the damage is not lost."""
 _CLEAR, _END, _FIRST = 256, 257, 258
 _LONGEST_CODE = 12
 _RUN_END = 128
@@ -34,7 +34,7 @@ def decoded(stream: pikepdf.Stream) -> bytes | None:
         stream: Any stream but a picture's.
 
     Returns:
-        The data, perhaps only their undamaged beginning; nothing if a filter is none that content can have.
+        The data, perhaps only its undamaged beginning; ``None`` if content cannot have one of the filters.
     """
     return decoded_soundly(stream)[0]
 
@@ -94,7 +94,7 @@ def _inflated(data: bytes) -> bytes:
 
 
 def _last_bytes(data: bytes, before: bytes) -> bytes:
-    """What a damaged step still held, found out byte by byte."""
+    """What a damaged step still contained, found byte by byte."""
     inflater, out = zlib.decompressobj(), []
     with suppress(zlib.error):
         for position in range(len(data)):

@@ -1,4 +1,4 @@
-"""Content at which a reader stops: what is drawn after it is not shown there.
+"""Content at which a reader stops, so that it does not show what is drawn after it.
 
 Poppler (22.12; Evince and Okular use it) leaves a content stream at the first operator that has fewer operands than
 it needs. All streams of a page are one to it, so flattened annotations and stamps behind such an operator would be
@@ -17,7 +17,7 @@ _NEEDED = {
     **dict.fromkeys((b"w", b"j", b"J", b"M", b"i", b"ri", b"gs", b"g", b"G", b"cs", b"CS", b"sh", b"Do"), 1),
     **dict.fromkeys((b"Tc", b"Tw", b"Tz", b"TL", b"Tr", b"Ts", b"Tj", b"TJ", b"'", b"BMC", b"MP"), 1),
 }
-"""Operands that operators need (ISO 32000-1, Annex A); those that take any number are left out."""
+"""How many operands operators need (ISO 32000-1, Annex A), except those that take any number."""
 
 _DIFFICULT = re.compile(rb"[^0-9+\-.\x00\t\n\x0c\r ]")
 _OPERAND = re.compile(
@@ -28,7 +28,8 @@ _OPERAND = re.compile(
 _ODD_NUMBER = re.compile(rb"(?<![^\x00\t\n\x0c\r \[\]()<>])[0-9+\-.][0-9+\-.]*[^0-9+\-.\x00\t\n\x0c\r ()<>\[\]{}/%]")
 
 _MAX_SCANNED = 4 * 1024 * 1024
-"""Bytes of content that are scanned: some two seconds. Longer content is taken for halting, which costs nothing."""
+"""Maximum size in bytes of content that is scanned, which takes some two seconds. Longer content is assumed to halt,
+which does no harm."""
 
 
 def halts(data: bytes) -> bool:

@@ -4,8 +4,8 @@ Whatever has no place here - scripts, files, metadata, editors' private data, pi
 
 Invariants:
 
-* A key that is not named for its kind goes; a value that is of no kind it may have goes with its key.
-* What is named follows ISO 32000-1 and 32000-2, and what PDFium and poppler read beyond them.
+* A key that is not listed for its kind is removed; a value that is of no permitted kind is removed with its key.
+* The lists follow ISO 32000-1 and 32000-2, and what PDFium and poppler read beyond them.
 """
 
 PLAIN = "plain"
@@ -111,7 +111,7 @@ KEYS: dict[str, dict[str, str]] = {
 """The keys of each kind, with the kinds of their values. An array's elements are of the array's kind."""
 
 NAMED: dict[str, str] = {"glyphs": "glyph", "spaces": "space"}
-"""Dictionaries whose keys are free, with the kind of their values."""
+"""Dictionaries that may have any keys, with the kind of their values."""
 
 CATEGORIES: dict[str, str] = {
     "/Font": "font",

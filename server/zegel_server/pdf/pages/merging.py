@@ -1,8 +1,8 @@
-"""One rendition of several: their pages one after the other, their outlines and page labels with them.
+"""Merges renditions: their pages one after the other, with their outlines and page labels.
 
 Invariants:
 
-* No page changes: what it is and what it leads to are the same objects, numbered anew.
+* No page changes: it and everything it refers to are the same objects with new numbers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ def merge(renditions: Sequence[bytes]) -> bytes:
         renditions: The renditions, in order.
 
     Raises:
-        FormError: One is none.
+        FormError: One of them is not a rendition.
         RefusedError: Together they have too many pages or objects, or are too large.
     """
     objects: dict[int, Value] = {}
@@ -55,7 +55,7 @@ def merge(renditions: Sequence[bytes]) -> bytes:
 
 
 def _moved(value: Value, offset: int) -> Value:
-    """The same value with every reference moved."""
+    """The same value with an offset added to every reference."""
     if isinstance(value, Ref):
         return Ref(value.number + offset)
     if isinstance(value, list):
@@ -72,7 +72,7 @@ def _moved_entries(entries: Mapping[str, Value], offset: int) -> Entries:
 
 
 def _catalogue(objects: dict[int, Value], catalogues: Sequence[tuple[Entries, int]], free: int) -> Entries:
-    """The catalogue of them all; new objects are numbered from ``free`` on."""
+    """The common catalogue; new objects are numbered from ``free`` on."""
     found: Entries = {"Type": Name("Catalog"), "Pages": Ref(PAGE_TREE)}
     languages = {each.get("Lang") if isinstance(each.get("Lang"), bytes) else None for each, _ in catalogues}
     if len(languages) == 1 and None not in languages:

@@ -2,12 +2,12 @@
 
 Invariants:
 
-* What a screen shows of the upload is on the rendition's pages, and nothing else is in the file: no form, annotation,
-  script, layer, attachment, or what no page uses.
-* A page's content has closed all it opens, so that what is drawn later lies where it was put.
-* The same upload makes the same bytes, and a rendition can be rendered again.
-* What was made has been looked at: what cannot be frozen as it looks is refused here, and not when everybody has
-  signed.
+* The rendition's pages show what a screen shows of the upload, and the file holds nothing else: no form, annotation,
+  script, layer, attachment, or unused object.
+* A page's content closes everything it opens, so that what is drawn later is where it was put.
+* The same upload gives the same bytes, and a rendition can be rendered again.
+* The result has been compared with the upload: what cannot be frozen as it looks is refused here, and not after
+  everybody has signed.
 """
 
 from contextlib import suppress
@@ -34,10 +34,10 @@ from zegel_server.pdf.pages.source import demand_pages, facts, open_source
 from zegel_server.pdf.refusal import Refusal, RefusedError
 
 _PAGE_NAME = "/ZegelPage"
-"""What a page's own content is called where it is in a form of its own."""
+"""The name of a page's own content if it is put into a form."""
 
 _FORM_NAME = "/ZegelForm"
-"""What flattened forms and annotations are called among a page's resources, with their numbers."""
+"""Prefix of the names of flattened forms and annotations among a page's resources."""
 
 
 def render(data: bytes) -> Rendition:
@@ -47,7 +47,7 @@ def render(data: bytes) -> Rendition:
         data: The file.
 
     Raises:
-        RefusedError: It cannot be used, and why.
+        RefusedError: It cannot be used; says why.
     """
     with open_source(data) as source:
         found = facts(source.pdf, data)
@@ -67,11 +67,12 @@ def render(data: bytes) -> Rendition:
 def _second_look(
     data: bytes, draft: "_Draft", fonts: FontReport, written: bytes
 ) -> tuple[FontReport, bytes, tuple[PageDifference, ...]]:
-    """Look again at what differs, with what explains it taken away.
+    """Compare again what differs, without known causes of differences.
 
     PDFium leaves out some annotations that other viewers draw themselves: with their appearances given, it draws them.
-    It shows nothing of a page whose crop box lies outside of it; others then go by the page's own box.
-    A font of ours may lie too far from what viewers choose: then all are left to them, and the sender is told.
+    It shows nothing of a page whose crop box is outside of it; others then use the page's media box.
+    A font of ours may differ too much from what viewers choose: then all fonts are left to them, which is reported to
+    the sender.
 
     Raises:
         RefusedError: ``DIFFERS``, if nothing explains it.
@@ -89,7 +90,7 @@ def _second_look(
 
 
 def _eased(data: bytes) -> bytes | None:
-    """An upload that leaves less to each reader, and is otherwise as it was; nothing if there is nothing to ease."""
+    """An upload that leaves less to each reader, otherwise unchanged; ``None`` if there is nothing to change."""
     written = BytesIO()
     with pikepdf.open(BytesIO(data), suppress_warnings=True) as pdf:
         eased = [clear_lost_crop(page) for page in pdf.pages]
@@ -127,7 +128,7 @@ class _Draft:
         """Write the rendition.
 
         Args:
-            embed: Whether fonts that are missing are put in.
+            embed: Whether missing fonts are embedded.
         """
         with pikepdf.new() as output:
             for page in self._pages:
@@ -138,7 +139,7 @@ class _Draft:
 
 
 def _page(pdf: pikepdf.Pdf, page: pikepdf.Page, sieve: Sieve, visibility: Visibility) -> pikepdf.Object:
-    """A page as it is in the rendition, but for its links."""
+    """A page of the rendition, without its links."""
     box = shown(page)
     resources = _resources(inherited(page.obj, "/Resources"))
     own = balanced(_joined(page.obj.get("/Contents")))
@@ -162,7 +163,7 @@ def _page(pdf: pikepdf.Pdf, page: pikepdf.Page, sieve: Sieve, visibility: Visibi
 def _set_apart(
     pdf: pikepdf.Pdf, own: bytes, resources: pikepdf.Dictionary, box: Shown
 ) -> tuple[bytes, pikepdf.Dictionary]:
-    """A page's content in a form, so that a reader that stops in it goes on behind it."""
+    """Put a page's content into a form, so that a reader that stops in it continues after it."""
     form = pdf.make_stream(
         own,
         Type=pikepdf.Name.XObject,
@@ -176,7 +177,7 @@ def _set_apart(
 
 
 def _content(own: bytes, drawn: list[tuple[str, Matrix]]) -> bytes:
-    """What a page draws, shut in, and what lies on it."""
+    """The page's own content, enclosed, and what is drawn over it."""
     if not drawn:
         return b"q\n" + own + b"\nQ\n"
     calls = b"".join(
@@ -193,7 +194,7 @@ def _joined(contents: object) -> bytes:
 
 
 def _resources(given: object) -> pikepdf.Dictionary:
-    """A page's resources in a dictionary of its own, whose forms and pictures can be added to."""
+    """A copy of a page's resources, to whose forms and pictures more can be added."""
     found = shallow(given)
     found.XObject = shallow(found.get("/XObject"))
     return found

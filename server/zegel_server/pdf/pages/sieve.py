@@ -1,12 +1,12 @@
-"""What a page's look depends on, sorted out from all else that a file holds.
+"""Separates what a page's look depends on from everything else in a file.
 
 Invariants:
 
-* Afterwards a page leads to nothing but the kinds of objects of :mod:`zegel_server.pdf.pages.kinds`, and to what its
-  content names.
-* Whatever draws has the resources that it names, as viewers find them: its own, or else those around it.
-* What layers hide is gone, with its resources.
-* Each object is looked at once in each of its uses: the work is linear in the file.
+* Afterwards a page refers only to objects of the kinds in :mod:`zegel_server.pdf.pages.kinds`, and to what its content
+  names.
+* Everything that draws has the resources that it names, as viewers find them: its own, or else those of what draws it.
+* What layers hide is removed, with its resources.
+* Each object is visited once for each of its uses, so the work is linear in the file's size.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from zegel_server.pdf.pages.kinds import CATEGORIES, KEYS, NAMED
 from zegel_server.pdf.pages.optional_content import Visibility, frozen
 
 _ALWAYS = ("/DefaultGray", "/DefaultRGB", "/DefaultCMYK")
-"""Colour spaces that count without being named."""
+"""Colour spaces that are used without being named."""
 _DRAWING = {"form", "pattern", "glyph"}
 _TILING = 1
 
@@ -30,11 +30,11 @@ _Key = tuple[tuple[int, int], str]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Scope:
-    """Where names are looked up: one's own resources first, then those of whatever draws it.
+    """Where names are looked up: first in an object's own resources, then in those of whatever draws it.
 
     Args:
         own: Its categories of resources.
-        around: Where else, if anywhere.
+        around: Where to look next, if anywhere.
     """
 
     own: Mapping[str, pikepdf.Object]
@@ -51,7 +51,7 @@ class _Scope:
         return None
 
     def hidden(self, visibility: Visibility) -> frozenset[str]:
-        """Names that hidden layers have here."""
+        """The names of hidden layers in these resources."""
         scope: _Scope | None = self
         while scope is not None and not scope.own:
             scope = scope.around
@@ -62,7 +62,7 @@ class _Scope:
 
 
 class Sieve:
-    """Goes through what pages lead to, and takes away what has no place in a rendition; changes objects in place.
+    """Goes through all that pages refer to, and removes what has no place in a rendition; works in place.
 
     Args:
         pdf: The PDF.
@@ -79,11 +79,11 @@ class Sieve:
         self._named: dict[tuple[int, int], frozenset[str]] = {}
 
     def page(self, content: bytes, resources: pikepdf.Object | None) -> tuple[bytes, pikepdf.Dictionary]:
-        """Sort out what one page leads to.
+        """Sort out what a page refers to.
 
         Args:
             content: Its decoded content.
-            resources: Its resources, its own or inherited; anything.
+            resources: Its own or inherited resources; may be any value.
 
         Returns:
             The content without layers, and the resources that it names.
@@ -99,10 +99,10 @@ class Sieve:
         """Sort out a page's transparency group.
 
         Args:
-            value: The page's ``/Group``; anything.
+            value: The page's ``/Group``; may be any value.
 
         Returns:
-            The group, or nothing if it is none.
+            The group, or ``None`` if it is not one.
         """
         if not isinstance(value, pikepdf.Dictionary):
             return None
@@ -111,7 +111,7 @@ class Sieve:
         return found
 
     def finish(self) -> None:
-        """Take away the keys that no use of an object has: once, after the last page."""
+        """Remove keys that no use of an object needs; called once, after the last page."""
         for item, keys in self._keep.values():
             _prune(item, keys)
 
@@ -158,7 +158,7 @@ class Sieve:
         return self._value(item, kind, scope)
 
     def _borrowed_names(self, item: pikepdf.Object) -> frozenset[str]:
-        """What something names that has no resources of its own: it takes those of whatever draws it."""
+        """What an object without resources of its own names: it uses those of whatever draws it."""
         if isinstance(item, pikepdf.Dictionary | pikepdf.Stream) and _borrows(item):
             return self._names(item)
         return frozenset()
@@ -176,7 +176,7 @@ class Sieve:
     # ------------------------------------------------------------------------------------------------- other objects
 
     def _value(self, value: object, kind: str, scope: _Scope) -> object | None:
-        """A value of a kind, which is looked at later on; nothing if it has no place there."""
+        """A value of a kind, which is visited later; ``None`` if it has no place there."""
         if isinstance(value, pikepdf.Array):
             self._array(value, kind, scope)
             return value
@@ -194,7 +194,7 @@ class Sieve:
         return value
 
     def _borrower(self, value: pikepdf.Object, kind: str, scope: _Scope) -> pikepdf.Object:
-        """Something without resources of its own: one for each set of resources that it finds around it."""
+        """An object without resources of its own: a copy for each set of resources that it is drawn with."""
         needed = self._names(value)
         found = {(category, name): _identity(scope.find(category, name)) for category in CATEGORIES for name in needed}
         if not value.is_indirect:
@@ -204,14 +204,15 @@ class Sieve:
         for known, before in made:
             if before == found:
                 return known
-        # The first one is itself: copies are made of what it was, so it is not to be changed while it may be copied.
+        # The first is the object itself. Copies are made of its original state, so it must not change while it may be
+        # copied.
         copied = self._pdf.make_indirect(_copied(self._pdf, value))
         made.append((copied, found))
         self._waiting.append((copied, kind, scope))
         return copied
 
     def _array(self, value: pikepdf.Object, kind: str, scope: _Scope) -> None:
-        """An array's elements; those that have no place there become null."""
+        """Visit an array's elements; those that have no place there become null."""
         if value.is_indirect:
             if (value.objgen, kind) in self._seen:
                 return
@@ -223,7 +224,7 @@ class Sieve:
                     value[index] = sifted
 
     def _look(self, item: pikepdf.Object, kind: str, scope: _Scope) -> None:
-        """Look at a dictionary or stream: its entries, and what it draws."""
+        """Visit a dictionary or stream: its entries, and what it draws."""
         inner = scope
         if kind in _DRAWING or (kind == "font" and "/CharProcs" in item):
             inner = _Scope(_categories(item.get("/Resources")), scope)
@@ -249,7 +250,7 @@ class Sieve:
             _prune(item, kept)
 
     def _draw(self, item: pikepdf.Object, kind: str, scope: _Scope) -> None:
-        """Give something that draws the resources that it names, and take its layers out."""
+        """Give an object that draws the resources that it names, and remove its layers."""
         if isinstance(item, pikepdf.Stream):
             if kind == "pattern" and "/Shading" in item:
                 return
@@ -278,10 +279,10 @@ def entry(holder: pikepdf.Object, key: str) -> pikepdf.Object | None:
 
 
 def shallow(holder: object) -> pikepdf.Dictionary:
-    """A dictionary of its own with the same entries, whatever their names; an empty one for anything else.
+    """A new dictionary with the same entries, whatever their names; an empty one for any other value.
 
     Args:
-        holder: A dictionary, a stream, or anything.
+        holder: A dictionary, a stream, or any other value.
     """
     made = pikepdf.Dictionary()
     if isinstance(holder, pikepdf.Dictionary | pikepdf.Stream):
@@ -308,14 +309,14 @@ def _borrows(item: pikepdf.Object) -> bool:
 
 
 def _identity(item: pikepdf.Object | None) -> object:
-    """What is equal for the same object only."""
+    """A value that is equal only for the same object."""
     if item is None:
         return None
     return item.objgen if item.is_indirect else item.unparse()
 
 
 def _copied(pdf: pikepdf.Pdf, item: pikepdf.Object) -> pikepdf.Object:
-    """A form, pattern or font of its own with the same entries."""
+    """A copy of a form, pattern or font with the same entries."""
     if not isinstance(item, pikepdf.Stream):
         made = shallow(item)
         glyphs = made.get("/CharProcs")
@@ -333,7 +334,7 @@ def _copied(pdf: pikepdf.Pdf, item: pikepdf.Object) -> pikepdf.Object:
 
 
 def _mark(item: pikepdf.Object) -> pikepdf.Dictionary:
-    """What marked content says of its text; layers and files say nothing."""
+    """What marked content says about its text, without layers and files."""
     found = pikepdf.Dictionary()
     if isinstance(item, pikepdf.Dictionary):
         for key in KEYS["mark"]:

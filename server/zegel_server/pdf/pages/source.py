@@ -1,8 +1,8 @@
-"""Opening an untrusted PDF: what it is, and whether what is to be signed is on its pages.
+"""Opening an untrusted PDF, and checking that what is to be signed is on its pages.
 
 Invariants:
 
-* What is accepted has been repaired by qpdf, can be read without a password, and none of its streams expands past the
+* An accepted file has been repaired by qpdf, can be read without a password, and none of its streams expands beyond the
   limits.
 """
 
@@ -45,30 +45,30 @@ _LONGEST_NUMBER = 24
 """Bytes that a number and a generation take before ``obj``."""
 _CATALOGUE = re.compile(rb"(?<!\d)(\d{1,7})\s+(\d{1,5})\s+obj\s*<<[^>]{0,2000}?/Type\s*/Catalog\b")
 _NUMBER_BYTES = 3
-"""How many bytes of a file qpdf wants for each number that an object may have: it passes over objects whose numbers it
-finds impossible, and readers take them."""
+"""How many bytes of a file qpdf expects for each object number: it ignores objects whose numbers it finds too high,
+while readers accept them."""
 _MAX_NUMBER = 2_500_000
 """The highest number for which a file is padded: a seventh of a gigabyte of qpdf's index; ISO 32000-1 allows 8,388,607,
 and real files of 2,000 pages stay below 200,000."""
 _ENCRYPT = re.compile(rb"/Encrypt(?![A-Za-z])")
 
 _QPDF_ERRORS = (pikepdf.PdfError, RuntimeError)
-"""What qpdf raises at a damaged file; the second where a page tree is beyond it."""
+"""What qpdf raises for a damaged file; the second if it cannot handle the page tree."""
 
 _NO_RESOURCES, _RENAMED = "Resources is missing or invalid", b"/Resourcez"
 _DAMAGE = "Attempting to reconstruct"
-"""What qpdf says when a file's index is not where it should be, as after being cut off."""
+"""What qpdf says if a file's index is not where it should be, for example since the file was cut off."""
 _DRAWN = re.compile(rb"/([^\x00\s()<>\[\]{}/%]+)\s+Do\b")
 _XFA_PARTS = re.compile(rb"<(?:\w+:)?(?:field|draw|subform|exclGroup|template)\b")
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An upload that was opened; closed at the end of a ``with``.
+    """An opened upload; closed at the end of a ``with``.
 
     Args:
-        pdf: What qpdf makes of it.
-        data: The file as it is to be read: what hinders readers without need is taken out of it.
+        pdf: The file as opened by qpdf.
+        data: The file to be read, without what needlessly hinders readers.
         warnings: What qpdf found wrong with it.
     """
 
@@ -98,15 +98,15 @@ def set_library_limits() -> None:
 def open_source(data: bytes) -> Source:
     """Open an untrusted PDF.
 
-    A file that is encrypted under the empty password is opened: every reader does so without asking, so there is
-    nothing it keeps from anybody. So is one whose attachments alone are encrypted. One that asks for a password is
-    refused, for its signers could not read what they sign.
+    A file that is encrypted with the empty password is opened: every reader does so without asking, so it protects
+    nothing. So is one of which only the attachments are encrypted. One that asks for a password is refused, since its
+    signers could not read what they sign.
 
     Args:
         data: The file.
 
     Raises:
-        RefusedError: It is none, is damaged, encrypted or too large.
+        RefusedError: It is not a PDF, or is damaged, encrypted or too large.
     """
     if not data:
         raise RefusedError(Refusal.EMPTY)
@@ -129,7 +129,7 @@ def open_source(data: bytes) -> Source:
 
 
 def _settled(source: Source) -> Source:
-    """An upload whose pages have the resources that readers find, where qpdf threw them away for being a stream.
+    """An upload whose pages have the resources that readers find, even if qpdf dropped them because they are a stream.
 
     It does so while it opens a file; so the file is opened with that key renamed.
     """
@@ -156,7 +156,7 @@ def _opened(data: bytes) -> Source:
     try:
         return _source(data)
     except pikepdf.PasswordError:
-        # Where attachments alone are encrypted, everything else is read as it stands.
+        # If only attachments are encrypted, everything else is read as it is.
         return _tried(_ENCRYPT.sub(b"/EncrypZ", data), Refusal.ENCRYPTED, _encrypts_files_only)
     except _QPDF_ERRORS:
         if b"%PDF-" not in data[:_HEADER_WITHIN]:
@@ -173,9 +173,9 @@ def _source(data: bytes) -> Source:
 
 
 def _readable(data: bytes) -> bytes:
-    """A file with more at its end where qpdf would silently leave out objects that readers show."""
+    """A file padded at its end if qpdf would otherwise silently ignore objects that readers show."""
     if b"%%EOF" not in data[-_HEADER_WITHIN:]:
-        data += b"\n%%EOF\n"  # an object at the very end is none to qpdf
+        data += b"\n%%EOF\n"  # qpdf ignores an object at the very end
     short = 0 if len(data) > _NUMBER_BYTES * _MAX_NUMBER else _NUMBER_BYTES * (_highest_number(data) + 2) - len(data)
     if short > 0:
         start = data[data.rfind(b"startxref") :] if b"startxref" in data else b""
@@ -184,7 +184,7 @@ def _readable(data: bytes) -> bytes:
 
 
 def _highest_number(data: bytes) -> int:
-    """The highest number that an object has or may have, as far as it can be told and readers would take it."""
+    """The highest number that an object has or may have, as far as it can be determined and readers would accept it."""
     found = [int(match[1]) for match in _SIZE.finditer(data)]
     for match in _OBJECT.finditer(data):
         before = _NUMBERED.search(data, max(match.start() - _LONGEST_NUMBER, 0), match.start())
@@ -194,11 +194,11 @@ def _highest_number(data: bytes) -> int:
 
 
 def _mended(data: bytes) -> Iterator[bytes]:
-    """A file that readers open and qpdf does not, without what stops qpdf: each next one says less of itself."""
-    # Without its index, objects are found where they are, as readers do who doubt the index.
+    """Variants of a file that stops qpdf but not readers, each with less information than the one before."""
+    # Without an index, qpdf searches for objects, as readers do that distrust the index.
     data = data.replace(b"startxref", b"startxxxx")
     yield data
-    # An encryption that is no dictionary encrypts nothing.
+    # An encryption entry that is not a dictionary encrypts nothing.
     yield _ENCRYPT.sub(b"/EncrypZ", data)
     if catalogues := _CATALOGUE.findall(data):
         yield data + b"\ntrailer\n<< /Root %s %s R >>\n" % catalogues[-1]
@@ -215,7 +215,7 @@ def _tried(data: bytes, otherwise: Refusal, fits: Callable[[pikepdf.Pdf], bool])
 
 
 def _encrypts_files_only(pdf: pikepdf.Pdf) -> bool:
-    """Whether an encryption, which was made unknown to qpdf, leaves all but attached files as it is."""
+    """Whether an encryption, which was hidden from qpdf, applies only to attached files."""
     told = pdf.trailer.get("/EncrypZ")
     if not isinstance(told, pikepdf.Dictionary) or told.get("/V") not in {4, 5}:
         return False
@@ -223,7 +223,7 @@ def _encrypts_files_only(pdf: pikepdf.Pdf) -> bool:
 
 
 def facts(pdf: pikepdf.Pdf, data: bytes = b"") -> PdfFacts:
-    """What a PDF is, before it is cleaned.
+    """The facts about a PDF before it is cleaned.
 
     Args:
         pdf: The PDF.
@@ -270,13 +270,13 @@ def _acts(action: object) -> bool:
 
 
 def demand_pages(source: Source) -> None:
-    """Demand that what is to be signed is on a PDF's pages.
+    """Check that what is to be signed is on a PDF's pages.
 
     Args:
         source: The upload.
 
     Raises:
-        RefusedError: ``PORTFOLIO``, ``DYNAMIC_FORM`` or ``TRUNCATED``: it is elsewhere, or gone.
+        RefusedError: ``PORTFOLIO``, ``DYNAMIC_FORM`` or ``TRUNCATED``: it is elsewhere, or lost.
     """
     pdf = source.pdf
     if isinstance(pdf.Root.get("/Collection"), pikepdf.Dictionary):
@@ -322,7 +322,7 @@ def _lacks_content(pdf: pikepdf.Pdf, data: bytes) -> bool:
 
 
 def _had_contents(page: pikepdf.Object, data: bytes) -> bool:
-    """Whether a page names content; also if what it names cannot be told."""
+    """Whether a page refers to content, or may refer to some."""
     spelled = re.search(rb"(?<!\d)%d\s+%d\s+obj\b(.*?)endobj" % page.objgen, data, re.DOTALL)
     return spelled is None or b"/Contents" in spelled[1]
 
