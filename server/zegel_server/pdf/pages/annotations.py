@@ -52,7 +52,7 @@ _STANDARD = {
     ),
     *("/Screen", "/PrinterMark", "/TrapNet", "/Watermark", "/3D", "/Redact", "/RichMedia", "/Projection"),
 }
-"""Kinds that the flag ``Invisible`` does not mean."""
+"""Kinds that the flag ``Invisible`` does not apply to."""
 _SHOWS = {b"Tj", b"TJ", b"'", b'"'}
 _LITERAL = re.compile(rb"\(((?:[^()\\]|\\.)*)\)|<([0-9A-Fa-f\s]*)>", re.DOTALL)
 _FINE = 6
@@ -60,7 +60,7 @@ _FINE = 6
 
 
 def annotations_of(page: pikepdf.Object) -> list[pikepdf.Object]:
-    """The annotations of a page that are any.
+    """The well-formed annotations of a page.
 
     Args:
         page: The page.
@@ -87,7 +87,7 @@ def is_seen(item: pikepdf.Object, visibility: Visibility) -> bool:
 
 
 def appearances(page: pikepdf.Object, visibility: Visibility, turn: int) -> Iterator[tuple[pikepdf.Stream, Matrix]]:
-    """What is drawn over a page's own content: forms, each with the matrix that puts it into its place.
+    """What is drawn over a page's own content: forms, each with the matrix that positions it.
 
     Args:
         page: The page.
@@ -153,7 +153,7 @@ def is_password(item: pikepdf.Object) -> bool:
 
 
 def lend_fonts(pdf: pikepdf.Pdf) -> None:
-    """Give fields' appearances the fonts of their form that they name and lack, as viewers do.
+    """Give fields' appearances those fonts of their form that they name and lack, as viewers do.
 
     Args:
         pdf: The PDF; changed in place.
@@ -210,7 +210,7 @@ def _placement(item: pikepdf.Object, stream: pikepdf.Stream, turn: int) -> Matri
     corners = [_apply(own, x, y) for x in (box[0], box[2]) for y in (box[1], box[3])]
     left, right = min(x for x, _y in corners), max(x for x, _y in corners)
     low, high = min(y for _x, y in corners), max(y for _x, y in corners)
-    # A box without an extent is not stretched, as PDFium has it.
+    # A box without an extent is not stretched, as in PDFium.
     across = (rectangle[2] - rectangle[0]) / (right - left) if right > left else 1.0
     upright = (rectangle[3] - rectangle[1]) / (high - low) if high > low else 1.0
     matrix = (across, 0.0, 0.0, upright, rectangle[0] - left * across, rectangle[1] - low * upright)
@@ -258,7 +258,7 @@ def numbers_of(value: object) -> list[float]:
     """The numbers of an array; none if it has anything else.
 
     Args:
-        value: Anything out of a PDF.
+        value: Any value from a PDF.
     """
     items = parts_of(value)
     found = [number(item) for item in items]

@@ -5,8 +5,8 @@ the shapes that the standard describes; notes and pop-ups are a reader's furnitu
 
 Invariants:
 
-* An annotation that has an appearance keeps it, but for form fields of a form that leaves them to the reader, and for a
-  password's that can be read.
+* An annotation keeps its appearance, except for fields of a form that leaves their appearance to the reader, and for a
+  password that could be read.
 """
 
 import math
@@ -76,7 +76,7 @@ def complete_appearances(pdf: pikepdf.Pdf) -> bool:
         pdf: The PDF; changed in place.
 
     Returns:
-        Whether any got one.
+        Whether any was given one.
     """
     drawn = False
     form = pdf.Root.get("/AcroForm")
@@ -94,7 +94,7 @@ def complete_appearances(pdf: pikepdf.Pdf) -> bool:
 
 
 def _is_left_open(item: pikepdf.Object, *, redo: bool) -> bool:
-    """Whether a reader draws an annotation itself: it has no appearance, or one that is not to be shown."""
+    """Whether a reader draws an annotation itself, since it has no appearance or one that must not be shown."""
     if item.get("/Subtype") != pikepdf.Name.Widget:
         return not _has_appearance(item)
     if is_password(item):

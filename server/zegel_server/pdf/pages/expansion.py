@@ -1,9 +1,9 @@
-"""How far a PDF's streams expand, found out without holding what they expand to.
+"""How far a PDF's streams expand, measured without holding the expanded data.
 
 Invariants:
 
 * Memory stays constant: what is decoded is counted and dropped.
-* A stream that ends damaged counts with what came out of it until then, as readers show it.
+* A damaged stream counts with what could be decoded up to the damage, as readers show it.
 """
 
 import base64
@@ -77,14 +77,14 @@ def _decoded(stream: pikepdf.Stream) -> Iterable[bytes]:
         if not _FLATE.intersection(names):
             return chunks  # text only shrinks
         if whole := _read(stream):
-            return [whole]  # a hundred times as fast, where it is sound and within qpdf's limits
+            return [whole]  # a hundred times as fast, if it is undamaged and within qpdf's limits
     for name in names:
         if name in _FLATE:
             chunks = _inflated(chunks)
         elif name in _HEX or name in _BASE85:
             chunks = _from_text(b"".join(chunks), name in _HEX)
         else:
-            break  # a picture's own coding, which readers bound by the picture's size
+            break  # a picture's own encoding, which readers bound by the picture's size
     return chunks
 
 

@@ -1,9 +1,9 @@
-"""Links, outlines, page labels and language: what of a PDF's navigation its rendition keeps.
+"""Links, outlines, page labels and language: the parts of a PDF's navigation that its rendition keeps.
 
 Invariants:
 
 * A link leads to the web or to a page of the same file, by an explicit destination; nothing else is followed.
-* What is kept is made anew out of values that were looked at, and is bounded, whatever shape the original's has.
+* What is kept is rebuilt from checked values, and is bounded, whatever the shape of the original.
 """
 
 import re
@@ -25,7 +25,7 @@ _HIGHLIGHTS = {"/N", "/I", "/O", "/P"}
 _STYLES = {"/S", "/D", "/B", "/I", "/U"}
 _LABELS = {"/D", "/R", "/r", "/A", "/a"}
 _MAX_URI = 2_083
-"""Bytes of an address: longer ones are refused by some browsers."""
+"""Maximum size in bytes of an address: some browsers refuse longer ones."""
 _MAX_LANGUAGE = 64
 _LANGUAGE = re.compile(r"[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*")
 
@@ -70,7 +70,7 @@ class Link:
 
 
 class Navigation:
-    """What leads where in a PDF.
+    """The navigation of a PDF.
 
     Args:
         pdf: The PDF, as it was uploaded.
@@ -116,7 +116,7 @@ class Navigation:
         return top
 
     def labels(self) -> list[tuple[int, pikepdf.Dictionary]]:
-        """Page labels: from which page on, and which."""
+        """Page labels, each with the page from which it applies."""
         found: dict[int, pikepdf.Dictionary] = {}
         for key, value in pairs(self._root.get("/PageLabels"), "/Nums"):
             index = number(key)
@@ -212,7 +212,7 @@ class Navigation:
 
 
 def attach_links(pdf: pikepdf.Pdf, page: pikepdf.Object, links: list[Link]) -> None:
-    """Put links onto a page of a rendition, each an object of its own.
+    """Put links onto a page of a rendition, each as a separate object.
 
     Args:
         pdf: The rendition, with all its pages.
@@ -258,7 +258,7 @@ def attach_labels(pdf: pikepdf.Pdf, labels: list[tuple[int, pikepdf.Dictionary]]
 
     Args:
         pdf: The rendition.
-        labels: From which page on, and which.
+        labels: Page labels, each with the page from which it applies.
     """
     if labels:
         pdf.Root.PageLabels = pikepdf.Dictionary(Nums=pikepdf.Array([part for pair in labels for part in pair]))
@@ -328,7 +328,7 @@ def _copy_border(item: pikepdf.Object, look: pikepdf.Dictionary) -> None:
 
 
 def pairs(root: pikepdf.Object | None, leaf: str) -> Iterator[tuple[object, object]]:
-    """The pairs of a name or number tree (7.9.6), in order, as many as are looked at.
+    """The pairs of a name or number tree (7.9.6), in order, up to a limit.
 
     Args:
         root: The tree's root.

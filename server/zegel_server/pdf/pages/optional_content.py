@@ -1,11 +1,11 @@
 """Optional content frozen as the default configuration shows it on a screen (ISO 32000-1, 8.11).
 
-What is hidden is taken out, what is shown stays and can no longer be hidden.
+What is hidden is removed; what is shown stays and can no longer be hidden.
 
 Invariants:
 
-* Afterwards content says nothing of layers, so that ``/OCProperties`` can go.
-* What hidden content does to the graphics state stays, as the standard wants it: only what it paints goes.
+* Afterwards content does not mention layers, so ``/OCProperties`` can be removed.
+* Hidden content still affects the graphics state, as the standard requires: only what it paints is removed.
 """
 
 import pikepdf
@@ -54,7 +54,7 @@ class Visibility:
 
     @property
     def hides(self) -> bool:
-        """Whether anything is hidden, as far as it has been asked for."""
+        """Whether any of the content asked about so far is hidden."""
         return bool(self._hidden) or self._met
 
     def hidden(self, content: pikepdf.Object | None) -> bool:
@@ -112,7 +112,7 @@ def frozen(data: bytes, hidden: frozenset[str]) -> bytes:
 
 
 def _instead(data: bytes, item: Instruction, scopes: list[tuple[bool, bool]], hidden: frozenset[str]) -> bytes | None:
-    """What an instruction is replaced by; nothing if it stays."""
+    """The replacement of an instruction; ``None`` if it stays."""
     operator = item.operator
     concealed = bool(scopes and scopes[-1][1])
     if operator in {b"BMC", b"BDC"}:
@@ -143,7 +143,7 @@ def _unpainted(data: bytes, item: Instruction) -> bytes | None:
 
 
 def _state(group: pikepdf.Object) -> pikepdf.Object | None:
-    """What a group says of its being viewed, on a screen."""
+    """What a group says about being viewed on a screen."""
     usage = group.get("/Usage")
     view = usage.get("/View") if isinstance(usage, pikepdf.Dictionary) else None
     return view.get("/ViewState") if isinstance(view, pikepdf.Dictionary) else None

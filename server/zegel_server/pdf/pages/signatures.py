@@ -1,11 +1,11 @@
-"""Signatures that an upload already has: what for, and whether what they sign is as it was signed.
+"""Signatures that an upload already has: their purpose, and whether what they sign is unchanged.
 
-Nobody's trust is asked for: this tells a sender what freezing the file will end, and no more.
+Whether a signature is trusted is not checked: this only tells a sender which signatures freezing the file will end.
 
 Invariants:
 
 * Bytes are taken from the file itself, by the signature's own range, and the signature from the gap in it.
-* Whatever a signature holds, the worst that comes of it is that it is told as not intact.
+* Whatever a signature contains, at worst it is reported as not intact.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from zegel_server.pdf.model import FoundSignature, FoundSignatureKind
 
 _DIGESTS = {"sha1", "sha224", "sha256", "sha384", "sha512"}
 _MAX_KEY_BITS = 16_384
-"""Bits of a key: the time to check with a longer one grows without need."""
+"""Maximum size in bits of a key: checking with a longer one takes needlessly long."""
 _SPACE = b"\x00\t\n\x0c\r "
 
 
