@@ -14,7 +14,7 @@ async def open_database(url: str, *, pool_size: int = 10) -> Database:
         pool_size: The most connections to PostgreSQL.
 
     Raises:
-        ValueError: The URL has another scheme.
+        ValueError: The URL has another scheme, or is malformed.
         Unavailable: The database does not answer.
     """
     if scheme_of(url) == "sqlite":
@@ -35,13 +35,29 @@ def scheme_of(url: str) -> Dialect:
     Raises:
         ValueError: The URL has another scheme.
     """
-    scheme = urlsplit(url).scheme
+    scheme = url.partition(":")[0].lower()
     if scheme == "sqlite":
         return "sqlite"
     if scheme in {"postgresql", "postgres"}:
+        _check_server(url)
         return "postgresql"
     message = f"a database URL begins with sqlite:/// or postgresql://, not {scheme}://"
     raise ValueError(message)
+
+
+def _check_server(url: str) -> None:
+    """Refuses a URL that does not say where the server is. The message repeats nothing of it: it has a password."""
+    try:
+        _ = urlsplit(url).port  # read only now, and refused where it is no number up to 65535
+        malformed = not url.isprintable() or " " in url
+    except ValueError:
+        malformed = True
+    if malformed:
+        message = (
+            "the database URL is malformed: it is postgresql://user:password@host:port/name, with the characters "
+            "@ : / ? # [ ] % and spaces percent-encoded in user and password"
+        )
+        raise ValueError(message)
 
 
 def sqlite_path(url: str) -> str:

@@ -151,6 +151,10 @@ class Call:
     token: str | None = field(default=None, repr=False)
     timeout: float | None = None
 
+    def __post_init__(self) -> None:
+        if self.token and not (self.token.isascii() and self.token.isprintable()):
+            raise ValueError("token: has a line break or another character that no token has")  # never shown: a secret
+
     def arguments(self, *, stream: bool) -> dict[str, Any]:
         """Keyword arguments for a stub's method.
 

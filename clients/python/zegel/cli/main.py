@@ -24,6 +24,8 @@ def main() -> None:
         _fail(str(error))
     except OSError as error:
         _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except ValueError as error:  # what the client refuses before a call: a target, a token, a title
+        _fail(str(error))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
 

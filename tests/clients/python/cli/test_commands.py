@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -206,6 +207,23 @@ def test_documents_upload(run: Run, served: Documents, tmp_path: Path) -> None:
     assert json.loads(done.stdout)["document_id"] == "doc_1"
     assert (served.title, served.received) == ("Lease", CONTENT)
     served.title = ""
+
+
+@pytest.mark.parametrize("locale", ["C.UTF-8", "C", "en_US.ISO-8859-1"])
+def test_a_file_whose_name_is_not_utf_8(run: Run, served: Documents, tmp_path: Path, locale: str) -> None:
+    path = os.fsencode(tmp_path) + b"/na\xefve\n.pdf"
+    Path(os.fsdecode(path)).write_bytes(CONTENT)
+    done = run("documents", "upload", os.fsdecode(path), "--json", LC_ALL=locale, PYTHONUTF8="0")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r"na.ve\ufffd\.pdf", served.title)
+    served.title = ""
+
+
+@pytest.mark.parametrize("token", ["zk_o\nne", "zk_ö", "zk_one\x1b[2J"])
+def test_a_token_that_no_header_can_carry_is_one_line_without_it(run: Run, token: str) -> None:
+    done = run("whoami", "--token", token)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "zegel: token: has a line break or another character that no token has\n"
 
 
 def test_documents_download(run: Run, tmp_path: Path) -> None:
