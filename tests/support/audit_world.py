@@ -142,6 +142,8 @@ class AuditWorld:
                 rendition_sha256=None,
                 rendition_size=0,
                 rendition_pages=0,
+                signers_keep_access=0,
+                end_time=None,
             )
         return request_id, audit_id
 

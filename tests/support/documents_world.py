@@ -224,6 +224,8 @@ class World:
                 rendition_sha256=b"",
                 rendition_size=0,
                 rendition_pages=1,
+                signers_keep_access=0,
+                end_time=None,
             )
             for position, each in enumerate((document_id, *others)):
                 await transaction.execute(
