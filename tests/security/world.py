@@ -246,7 +246,10 @@ def _signers(maker: _Maker) -> Iterator[Caller]:
     yield _signer_caller(office, "signer on hold", awaiting, 1, "good")
     canceled = office.send()
     yield _signer_caller(office, "signer of a canceled request", canceled, 0, "canceled")
-    office.sender.signing.cancel_signature_request(signature_request_id=canceled.signature_request_id)
+    office.sender.signing.cancel_signature_request(
+        signature_request_id=canceled.signature_request_id,
+        signers_keep_access=True,  # otherwise the session ends: tests/flows/test_canceled_requests.py
+    )
     finished = office.send(signers=usual_signers(1), fields=usual_fields(1))
     caller = _signer_caller(office, "signer of a sealed request", finished, 0, "downloadable")
     signer = office.root.with_token(caller.token)

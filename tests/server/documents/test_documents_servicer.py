@@ -81,7 +81,7 @@ async def refusal(call: Any) -> tuple[grpc.StatusCode, str, dict[str, str]]:
     trailing: Any = refused.value.trailing_metadata()
     (details,) = [value for key, value in trailing if key == "grpc-status-details-bin"]
     status = status_pb2.Status.FromString(details)
-    assert len(status.details) == 1
+    assert [each.type_url.rpartition(".")[2] for each in status.details] in (["ErrorInfo"], ["ErrorInfo", "BadRequest"])
     info = error_details_pb2.ErrorInfo()
     assert status.details[0].Unpack(info)
     return refused.value.code(), info.reason, dict(info.metadata)

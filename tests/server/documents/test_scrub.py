@@ -1,12 +1,13 @@
 """Orphans, the scrub, and removals that outlive a crash."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from support.documents_world import MIB, SPEC, Crash, World, pdf_of, rendition_of, reopen
+from support.documents_world import MIB, SPEC, World, pdf_of, rendition_of, reopen
 from zegel_server import clock
 from zegel_server.documents.model import UploadSpec
 from zegel_server.errors import Unavailable
@@ -108,16 +109,19 @@ async def test_a_removal_survives_the_process(
     deleted = 0
     delete = world.blobs.delete
 
-    async def die(key: str) -> None:
+    stalled = asyncio.Event()
+
+    async def stall(key: str) -> None:
         nonlocal deleted
         if deleted:
-            raise Crash
+            stalled.set()
+            await asyncio.Event().wait()  # a process that is gone says nothing more
         deleted += 1
         await delete(key)
 
-    world.blobs.delete = die  # type: ignore[method-assign]
-    with pytest.raises(Crash):
-        await world.remover.drain()
+    world.blobs.delete = stall  # type: ignore[method-assign]
+    gone = asyncio.create_task(world.remover.drain())
+    await asyncio.wait_for(stalled.wait(), 60)
     again = await reopen(world, url, tmp_path)
     assert len(await again.stored()) == 2
     assert await again.remover.drain() == 0, "it may still be at work"
@@ -125,4 +129,6 @@ async def test_a_removal_survives_the_process(
     monkeypatch.setattr(clock, "now", lambda: later)
     assert await again.remover.drain() == 1
     assert await again.stored() == []
+    gone.cancel()
+    await asyncio.gather(gone, return_exceptions=True)
     await again.close()
