@@ -1,10 +1,10 @@
-"""From a PDF of pikepdf's to objects in the one form, and to a rendition's bytes.
+"""Converting a PDF opened with pikepdf to objects in canonical form, and those to a rendition's bytes.
 
 Invariants:
 
-* What is written is what is reached from the pages and the catalogue, each object once, numbered in that order.
-* A stream's bytes stay as they are, but one without a filter is deflated, and one whose bytes could be taken for its
-  end is wrapped once more.
+* Only objects reachable from the pages and the catalogue are written, each once, numbered in the order they are found.
+* A stream's bytes stay as they are, with two exceptions: a stream without a filter is deflated, and a stream whose data
+  contains ``endstream`` gets one or two more.
 """
 
 import re
@@ -23,16 +23,16 @@ from zegel_server.pdf.refusal import Refusal, RefusedError
 
 _LEVEL = 6
 _SHORT = 64
-"""Bytes below which a stream is not worth deflating."""
+"""Streams shorter than this, in bytes, are not deflated: it would not pay."""
 _ESCAPE = re.compile(rb"#([0-9A-Fa-f]{2})")
 _END_WORD = b"endstream"
 
 
 class Converter:
-    """Turns objects of one PDF into values, and numbers those that they lead to as they are met.
+    """Turns the objects of one PDF into values, and numbers the objects they refer to in the order it meets them.
 
     Args:
-        first: The number that the first object gets.
+        first: The number to give to the first object.
     """
 
     def __init__(self, first: int) -> None:
@@ -41,7 +41,7 @@ class Converter:
         self._queue: list[tuple[int, pikepdf.Object]] = []
 
     def number(self, item: pikepdf.Object, number: int) -> None:
-        """Say which number an object has; it is not converted with the others.
+        """Fix an object's number in advance; the caller converts that object itself.
 
         Args:
             item: An indirect object.
@@ -50,13 +50,14 @@ class Converter:
         self._numbers[item.objgen] = number
 
     def value(self, item: object) -> Value:  # noqa: PLR0911 - a kind a line
-        """An object's own value, with references to those it leads to.
+        """The value of the object itself; indirect objects inside it become references.
 
         Args:
             item: What pikepdf gives: an object, or a Python value.
 
         Raises:
-            RefusedError: ``NESTED`` or ``DAMAGED``: it is nothing that a file may hold.
+            RefusedError: ``DAMAGED``: it is not of a kind that a PDF file can hold. ``TOO_MANY_OBJECTS``: it refers to
+                one too many.
         """
         if isinstance(item, bool) or item is None:
             return item
@@ -77,7 +78,7 @@ class Converter:
         raise RefusedError(Refusal.DAMAGED)
 
     def reference(self, item: object) -> Value:
-        """A value as it stands within another: a reference where it is an object of its own.
+        """A value as it is written inside another one: as a reference if it is an indirect array, dictionary or stream.
 
         Args:
             item: What pikepdf gives.
@@ -94,7 +95,7 @@ class Converter:
         return Ref(known)
 
     def follow(self) -> Iterable[tuple[int, Value]]:
-        """Number and value of every object that was met and is not converted yet, and of those that they lead to."""
+        """Convert all objects that were met but not converted yet, and all objects reachable from them."""
         position = 0
         while position < len(self._queue):
             number, item = self._queue[position]
@@ -103,11 +104,11 @@ class Converter:
         self._queue.clear()
 
     def entries(self, item: pikepdf.Object, *, without: tuple[str, ...] = ()) -> dict[str, Value]:
-        """A dictionary's entries, or those of a stream's dictionary.
+        """The entries of a dictionary, or of a stream's dictionary.
 
         Args:
             item: What pikepdf gives.
-            without: Keys that are left out.
+            without: Keys to leave out.
         """
         named = sorted(((_key(key), value) for key, value in item.items()), key=itemgetter(0))
         found = {key: self.reference(value) for key, value in named if key not in without}
@@ -122,14 +123,16 @@ def write(pdf: pikepdf.Pdf) -> bytes:
     """Write a cleaned PDF as a rendition.
 
     Args:
-        pdf: Its pages and its catalogue are as a rendition has them; see :mod:`zegel.evidence.sealed_file.rendition`.
+        pdf: The PDF; its pages and catalogue already have the form that :mod:`zegel.evidence.sealed_file.rendition`
+            requires.
 
     Returns:
         The rendition.
 
     Raises:
         RefusedError: It has too many objects, is nested too deeply, or is larger than a rendition may be.
-        FormError: Its pages or its catalogue are not as a rendition has them: a defect of whoever cleaned it.
+        FormError: Its pages or catalogue do not have the form that a rendition requires: a bug in the code that cleaned
+            it.
     """
     try:
         return finish(_objects(pdf))
@@ -138,7 +141,7 @@ def write(pdf: pikepdf.Pdf) -> bytes:
 
 
 def _objects(pdf: pikepdf.Pdf) -> dict[int, Value]:
-    """A rendition's objects by their numbers."""
+    """A rendition's objects by number."""
     pages = [page.obj for page in pdf.pages]
     first = FIRST_PAGE + len(pages)
     converter = Converter(first)
@@ -158,11 +161,11 @@ def finish(objects: Mapping[int, Value]) -> bytes:
     """The bytes of a rendition.
 
     Args:
-        objects: Its objects by their numbers.
+        objects: Its objects by number.
 
     Raises:
         RefusedError: It is nested too deeply, or larger than a rendition may be.
-        FormError: Its pages or its catalogue are not as a rendition has them.
+        FormError: Its pages or catalogue do not have the form that a rendition requires.
     """
     try:
         data = write_rendition([objects[number] for number in range(1, len(objects) + 1)]).data
@@ -176,11 +179,11 @@ def finish(objects: Mapping[int, Value]) -> bytes:
 
 
 def packed(entries: dict[str, Value], data: bytes) -> Stream:
-    """A stream: deflated where it has no filter, and once more where its bytes could be taken for its end.
+    """Make a stream; deflate data that has no filter, and add a filter to data that contains ``endstream``.
 
     Args:
-        entries: Its dictionary, without a length.
-        data: Its bytes as they stand.
+        entries: Its dictionary, without ``Length``.
+        data: Its bytes, encoded as the dictionary says.
 
     Raises:
         RefusedError: ``DAMAGED``: no wrapping helps.
@@ -197,7 +200,7 @@ def packed(entries: dict[str, Value], data: bytes) -> Stream:
 
 
 def _wrapped(entries: Mapping[str, Value], name: str) -> dict[str, Value]:
-    """A stream's dictionary with one more filter, which is undone first (ISO 32000-2, 7.4.1)."""
+    """A stream's dictionary with one more filter, the first to be undone when reading (ISO 32000-2, 7.4.1)."""
     before = _listed(entries.get("Filter"))
     parameters = _listed(entries.get("DecodeParms"))
     found: dict[str, Value] = {**entries, "Filter": [Name(name), *before]}
@@ -211,13 +214,13 @@ def _listed(value: Value) -> list[Value]:
 
 
 def name_of(name: pikepdf.Name) -> Name:
-    """A name without its slash, a character a byte, whatever its bytes are."""
-    spelled = name.unparse(resolved=True)  # an indirect one, otherwise, as the reference to it
+    """A name without its slash, one character for each byte, whatever the bytes are."""
+    spelled = name.unparse(resolved=True)  # otherwise an indirect name comes out as the reference to it
     return Name(_ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), spelled[1:]).decode("latin-1"))
 
 
 def _key(key: str) -> str:
-    """A dictionary's key likewise: pikepdf gives it without escapes, and bytes that are no text as surrogates."""
+    """The same for a dictionary's key, which pikepdf gives unescaped, with undecodable bytes as surrogates."""
     return key[1:].encode("utf-8", "surrogateescape").decode("latin-1")
 
 

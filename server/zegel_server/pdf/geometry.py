@@ -10,7 +10,7 @@ from zegel_server.pdf.limits import MAX_PAGE_SIDE, MAX_PAGE_TREE_DEPTH, MIN_PAGE
 from zegel_server.pdf.refusal import Refusal, RefusedError
 
 _LETTER = (0.0, 0.0, 612.0, 792.0)
-"""What readers show when a page has no box of its own."""
+"""The page box that readers assume when a page has none."""
 
 Matrix = tuple[float, float, float, float, float, float]
 
@@ -20,12 +20,12 @@ class Shown:
     """How a page is shown.
 
     Args:
-        left: Left edge of the visible box, in the page's own units.
+        left: Left edge of the visible box, in the page's own units (as for the next three).
         bottom: Its lower edge.
         right: Its right edge.
         top: Its upper edge.
-        rotate: Clockwise turn in degrees: 0, 90, 180 or 270.
-        unit: Points that one unit of the page measures.
+        rotate: Clockwise rotation in degrees: 0, 90, 180 or 270.
+        unit: The size of one of the page's units, in points.
     """
 
     left: float
@@ -47,7 +47,7 @@ class Shown:
 
     @property
     def matrix(self) -> Matrix:
-        """What takes a point of the page as shown (points, from its lower left) to the page's own units."""
+        """The matrix from points on the page as shown (origin at its lower left) to the page's own units."""
         scale = 1 / self.unit
         return {
             0: (scale, 0.0, 0.0, scale, self.left, self.bottom),
@@ -61,7 +61,7 @@ def shown(page: pikepdf.Page) -> Shown:
     """Work out how a page is shown.
 
     Raises:
-        RefusedError: ``PAGE_SIZE``, if it has no size that can be shown.
+        RefusedError: ``PAGE_SIZE``, if its size cannot be shown.
     """
     media = _box(page, "/MediaBox") or _LETTER
     box = _intersection(_box(page, "/CropBox") or media, media) or media
@@ -75,7 +75,7 @@ def shown(page: pikepdf.Page) -> Shown:
 
 
 def clear_lost_crop(page: pikepdf.Page) -> bool:
-    """Take a crop box that holds nothing of the page off it, as most readers do, and PDFium does not.
+    """Remove a crop box that lies wholly outside the page: most readers ignore such a box, PDFium does not.
 
     Args:
         page: The page; changed in place.
@@ -91,7 +91,7 @@ def clear_lost_crop(page: pikepdf.Page) -> bool:
 
 
 def inherited(item: pikepdf.Object, key: str) -> pikepdf.Object | None:
-    """Look an attribute up on a page or a field or, if it has none, on the nearest node above it that has."""
+    """Look up an attribute of a page or field, or else of its nearest ancestor that has it."""
     node: pikepdf.Object | None = item
     for _level in range(MAX_PAGE_TREE_DEPTH):
         if not isinstance(node, pikepdf.Dictionary):
@@ -122,7 +122,7 @@ def _intersection(
 
 
 def number(value: object) -> float | None:
-    """A finite number out of a PDF, or ``None`` for anything else."""
+    """A number from a PDF, if it is finite; ``None`` for anything else."""
     if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
         result = float(value)
         return result if math.isfinite(result) else None
@@ -130,18 +130,18 @@ def number(value: object) -> float | None:
 
 
 def word(value: object) -> str:
-    """A name out of a PDF with its slash, or the empty text for anything else; bytes that are no text are escaped.
+    """A name from a PDF with its slash; empty for anything else. Bytes that are not text are escaped.
 
     Args:
-        value: Anything out of a PDF.
+        value: Any value from a PDF.
     """
     return value.unparse(resolved=True).decode("ascii", "replace") if isinstance(value, pikepdf.Name) else ""
 
 
 def parts_of(value: object) -> list[pikepdf.Object]:
-    """The elements of an array out of a PDF; none of anything else.
+    """The elements of an array from a PDF; an empty list for anything else.
 
     Args:
-        value: Anything out of a PDF.
+        value: Any value from a PDF.
     """
     return list(value.as_list()) if isinstance(value, pikepdf.Array) else []

@@ -1,12 +1,12 @@
-"""What goes into the PDF work and what comes out of it: plain values, no I/O.
+"""The input and output of PDF processing: plain values, no I/O.
 
 Invariants:
 
-* Importable without gRPC and without a PDF library: both sides of the sandbox use it.
+* Imports neither gRPC nor a PDF library, since both sides of the sandbox use it.
 * Field types are only ``str``, ``int``, ``float``, ``bool``, ``bytes``, ``datetime``, and lists, tuples and
   dataclasses of them, so that :mod:`zegel_server.pdf.sandbox.wire` can carry them.
-* Places are in points (1/72 inch) from the top left of the page as shown: after ``/Rotate``, within the ``/CropBox``,
-  with ``/UserUnit`` applied.
+* Positions are in points (1/72 inch) from the top left of the page as shown: after ``/Rotate``, within the
+  ``/CropBox``, with ``/UserUnit`` applied.
 """
 
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ StampKind = Literal["text", "checkbox", "signature", "initials", "date"]
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What came of drawing a stamp for trial.
+    """The result of drawing a stamp as a trial.
 
     Args:
-        refusal: Why it cannot be drawn, or would not be seen; empty if it can and would.
-        cluster: The first letter or symbol of its text that no font has; empty if that is not why.
+        refusal: Why it cannot be drawn or would be invisible; empty if neither is the case.
+        cluster: The first letter or symbol of its text that no font has; empty if that is not the reason.
     """
 
     refusal: str
@@ -64,11 +64,11 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class PageDifference:
-    """A page of a rendition that looks noticeably different from the original's, within what is let pass.
+    """A page of a rendition that looks noticeably different from the original's, but not so different as to be refused.
 
     Args:
         page: The page, from 1.
-        share: Part of its area that differs, from 0 to 1.
+        share: The share of its area that differs, from 0 to 1.
     """
 
     page: int
@@ -76,17 +76,17 @@ class PageDifference:
 
 
 FoundSignatureKind = Literal["approval", "certification", "timestamp"]
-"""What a signature that was found in an original was made for."""
+"""The purpose of a signature found in an original."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundSignature:
-    """A digital signature that was found in an original.
+    """A digital signature found in an original.
 
     Args:
-        kind: What it was made for.
-        intact: Whether the bytes that it signs are as they were signed; whose it is, is not looked at.
-        covers_whole_file: Whether nothing was added after it.
+        kind: Its purpose.
+        intact: Whether the signed bytes are unchanged; who signed is not checked.
+        covers_whole_file: Whether nothing was added to the file after it.
     """
 
     kind: FoundSignatureKind
@@ -96,23 +96,24 @@ class FoundSignature:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """What was found in an accepted PDF, and what of it ends with its rendition.
+    """What was found in an accepted PDF, and what of it the rendition no longer has.
 
     Args:
-        pdf_version: Version in its header, such as ``1.7``.
-        was_encrypted: It was encrypted under the empty password, which any reader opens; the rendition is not.
-        has_form: It has an AcroForm with fields, or an XFA form; the rendition shows them filled in as they were.
-        has_scripts: It has JavaScript or an action that runs by itself; the rendition has none.
-        has_hidden_content: Its default configuration hides optional content; the rendition is without that content.
-        attachment_count: How many files it carries; the rendition carries none.
-        signatures: Signatures it has; the rendition keeps their look, and not their validity.
-        fonts_substituted: Names of fonts that it does not embed, and for which the rendition embeds others.
-        fonts_missing: Names of fonts that it does not embed, and that are left to the reader.
-        is_tagged: It says how it is structured; the rendition does not.
+        pdf_version: The version in its header, such as ``1.7``.
+        was_encrypted: It was encrypted with the empty password, so any reader opens it; the rendition is not encrypted.
+        has_form: It has an AcroForm with fields, or an XFA form; the rendition shows the fields with their values.
+        has_scripts: It has JavaScript, or an action that runs without a click; the rendition has neither.
+        has_hidden_content: Its default configuration hides optional content; the rendition does not have that content.
+        attachment_count: Number of files attached to it; the rendition has none.
+        signatures: Its signatures; the rendition keeps their appearance, but not their validity.
+        fonts_substituted: Names of fonts that it does not embed and that the rendition replaces with embedded ones.
+        fonts_missing: Names of fonts that it does not embed and the rendition does not replace; each reader picks its
+            own.
+        is_tagged: It has structure tags; the rendition has none.
         has_outline: It has an outline; the rendition keeps it.
-        link_count: How many links the rendition has.
+        link_count: Number of links in the rendition.
         has_page_labels: Its pages have labels; the rendition keeps them.
-        language: The language it says it is in, such as ``de-AT``; empty if it says none.
+        language: The language it declares, such as ``de-AT``; empty if it declares none.
         differences: Pages whose rendition differs noticeably from the original.
     """
 
@@ -135,7 +136,7 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class PdfFacts(Findings):
-    """What an accepted PDF is.
+    """The facts about an accepted PDF.
 
     Args:
         pages: Its pages in order; at least one.
@@ -150,17 +151,17 @@ class PdfFacts(Findings):
 
     @property
     def has_attachments(self) -> bool:
-        """Whether it carries files."""
+        """Whether it has attached files."""
         return self.attachment_count > 0
 
 
 @dataclass(frozen=True, slots=True)
 class Rendition:
-    """What signers are shown of an original, and the sealed file begins with.
+    """The version of an original that signers see, and that the sealed file begins with.
 
     Args:
-        data: It, in canonical form.
-        facts: What was found in the original; its pages are those of the rendition.
+        data: The rendition, in canonical form.
+        facts: What was found in the original; ``pages`` describes the rendition's pages.
     """
 
     data: bytes
@@ -169,7 +170,7 @@ class Rendition:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """Something to be drawn onto a page.
+    """Something to draw onto a page.
 
     Args:
         page: Page of the rendition, from 1.
@@ -179,7 +180,7 @@ class Stamp:
         height: Height in points.
         kind: How to draw it.
         text: The text, the signer's typed name or the date; for a checkbox anything but the empty text checks it.
-        image: A PNG of a drawn signature instead of the typed name.
+        image: A PNG of a drawn signature, used instead of the typed name.
         caption: Small print under a signature, such as name, date and signature id; lines are separated by line feeds.
     """
 
@@ -218,7 +219,7 @@ class AuditParty:
         email: Address of the party.
         role: Recipient role, such as ``Signer``.
         status: Status in words, such as ``Signed``.
-        time: When that status was reached, ready to print; empty if never.
+        time: When that status was reached, formatted for printing; empty if never.
         detail: How the party was identified, or other small print.
     """
 
@@ -235,7 +236,7 @@ class AuditEvent:
     """A row of the audit page's history.
 
     Args:
-        time: When, ready to print, in UTC.
+        time: When, in UTC, formatted for printing.
         text: What happened.
         who: Who did it.
     """
@@ -250,10 +251,10 @@ class AuditPage:
     """The readable audit page at the end of the signed PDF.
 
     Args:
-        audit_id: The identifier under which the log knows the transaction.
+        audit_id: The transaction's identifier in the audit log.
         title: Title of the signature request.
         tenant_name: The organisation that sent it.
-        completed_time: When the last signature was made, ready to print, in UTC.
+        completed_time: When the last signature was made, in UTC, formatted for printing.
         documents: The originals, in order.
         parties: Signers and others, in order.
         events: The history, oldest first.
@@ -274,14 +275,14 @@ class AuditPage:
 
 @dataclass(frozen=True, slots=True)
 class CompletionJob:
-    """Everything that is added to a rendition before its seal; the same job makes the same bytes.
+    """Everything that is added to a rendition before it is sealed; the same job gives the same bytes.
 
     Args:
         rendition: The rendition.
-        stamps: What is drawn onto its pages, in order.
+        stamps: What to draw onto its pages, in order.
         audit: The audit page.
-        files: The evidence by its names, which are those of ``zegel.evidence.sealed_file.completion.FILES``.
-        time: When everybody had signed, with a time zone.
+        files: The evidence files by name; the names are those of ``zegel.evidence.sealed_file.completion.FILES``.
+        time: When the last party signed, with a time zone.
     """
 
     rendition: bytes

@@ -1,15 +1,15 @@
-"""Why a PDF is refused: the words that the worker may say to the server.
+"""Why a PDF is refused: the fixed set of reasons that a worker may give the server.
 
 Invariants:
 
-* The worker sends a :class:`Refusal`'s name and nothing else: no text from a file reaches a client or a log.
+* A worker sends nothing but a :class:`Refusal`'s name, so no text from a file reaches a client or a log.
 """
 
 from enum import StrEnum
 
 
 class Refusal(StrEnum):
-    """A reason, finer than the public ``ErrorReason`` it belongs to."""
+    """A reason, more specific than the public ``ErrorReason`` it belongs to."""
 
     EMPTY = "empty"
     NOT_A_PDF = "not_a_pdf"
@@ -66,11 +66,11 @@ REASONS: dict[Refusal, tuple[str, str]] = {
     Refusal.TIME: ("DOCUMENT_TOO_COMPLEX", "The PDF takes more time than a document may."),
     Refusal.CRASHED: ("DOCUMENT_TOO_COMPLEX", "The PDF broke the process that read it."),
 }
-"""Public reason and sentence of each refusal of a document; the others are about the job."""
+"""Public reason and message of each refusal of a document; the other refusals are about the job."""
 
 
 class RefusedError(Exception):
-    """Raised in the worker when it refuses.
+    """Raised in the worker to refuse a document or a job.
 
     Args:
         refusal: Why.

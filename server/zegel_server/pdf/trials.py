@@ -1,10 +1,10 @@
-"""Trying what goes onto a page when it is filled in: what cannot be shown must not be found out when all have signed.
+"""Drawing a field's value as a trial when it is filled in, to reject at once what could not be shown later.
 
-Texts and pictures are drawn nowhere but in the sandbox, just as sealing will do it.
+Texts and pictures are drawn only in the sandbox, and in the same way as sealing will draw them.
 
 Invariants:
 
-* What passes is drawn whole, and can be seen: no letter is missing, and something leaves ink.
+* What passes can be drawn completely and can be seen: no letter is missing, and it leaves ink on the page.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from zegel_server.pdf.model import Stamp, Trial
 from zegel_server.pdf.refusal import Refusal
 
 _SIDE: Final = 200.0
-"""Points of the sides of the box that a text is tried in; it shrinks to any box."""
+"""Width and height, in points, of the box that a text is tried in; a text shrinks to fit any box."""
 
 _SENTENCES: Final = {
     Refusal.BLANK.value: "must be something that can be seen",
@@ -24,55 +24,55 @@ _SENTENCES: Final = {
 
 
 class TryingSandbox(Protocol):
-    """The part of the sandbox that draws for trial."""
+    """The part of the sandbox that draws stamps as a trial."""
 
     async def try_stamps(self, stamps: list[Stamp]) -> list[Trial]:
-        """Draws stamps for trial.
+        """Draws stamps as a trial.
 
         Args:
             stamps: The stamps.
 
         Returns:
-            What came of each.
+            The result for each, in order.
 
         Raises:
-            InvalidArgument: They are more than a request may have.
+            InvalidArgument: There are more than a request may have.
             Unavailable: The sandbox stopped.
         """
         ...
 
 
 class Trials:
-    """Tries what is to be drawn.
+    """Checks that texts and stamps can be drawn and seen, by drawing them.
 
     Args:
-        sandbox: Draws it.
+        sandbox: Draws them.
     """
 
     def __init__(self, sandbox: TryingSandbox) -> None:
         self._sandbox = sandbox
 
     async def check_texts(self, texts: Iterable[tuple[str, str]]) -> None:
-        """Demands that texts can be shown.
+        """Check that texts can be drawn and seen.
 
         Args:
-            texts: Each text's path in the request, and the text; empty ones pass.
+            texts: Each text's path in the request, and the text; an empty text passes.
 
         Raises:
-            InvalidArgument: A letter of one cannot be drawn, or nothing of one can be seen.
-            Unavailable: The sandbox stopped; the same call may go through later.
+            InvalidArgument: A letter of a text cannot be drawn, or nothing of a text can be seen.
+            Unavailable: The sandbox stopped; the same call may succeed later.
         """
         await self.check_stamps((path, Stamp(1, 0.0, 0.0, _SIDE, _SIDE, "text", text)) for path, text in texts if text)
 
     async def check_stamps(self, stamps: Iterable[tuple[str, Stamp]]) -> None:
-        """Demands that stamps can be drawn and seen.
+        """Check that stamps can be drawn and seen.
 
         Args:
             stamps: Each stamp's path in the request, and the stamp.
 
         Raises:
-            InvalidArgument: One cannot be drawn, a letter of one cannot, or nothing of one can be seen.
-            Unavailable: The sandbox stopped; the same call may go through later.
+            InvalidArgument: A stamp or one of its letters cannot be drawn, or nothing of a stamp can be seen.
+            Unavailable: The sandbox stopped; the same call may succeed later.
         """
         paths: dict[Stamp, str] = {}
         for path, stamp in stamps:
@@ -86,7 +86,7 @@ class Trials:
 
 
 def _surely_shows(text: str) -> bool:
-    """Whether a text is of characters that every font has, and one of them has ink."""
+    """Whether a text surely shows: every font has all of its characters, and at least one of them leaves ink."""
     return text.isascii() and any(char.isalnum() for char in text)
 
 
