@@ -4,7 +4,7 @@ Invariants:
 
 * Only objects reachable from the pages and the catalogue are written, each once, numbered in the order they are found.
 * A stream's bytes stay as they are, with two exceptions: a stream without a filter is deflated, and a stream whose data
-  contains ``endstream`` gets one or two more.
+  contains ``endstream`` gets one or two filters more.
 """
 
 import re

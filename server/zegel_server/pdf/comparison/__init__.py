@@ -1,1 +1,1 @@
-"""Looking at pages: drawn, and compared as somebody who reads them would."""
+"""Drawing pages and comparing what they show, as a reader would see it."""

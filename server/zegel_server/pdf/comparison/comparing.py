@@ -1,11 +1,12 @@
-"""Two pictures of a page, and how much they differ to somebody who reads it.
+"""Two pictures of a page, and how much they differ to a human reader.
 
-Both are drawn by the same PDFium from what should be the same instructions, so most are equal bit for bit. What the
-measures let pass is what flattening explains: an edge that lies up to a pixel elsewhere, a letter in a substitute font.
+The same PDFium draws both, from what should be the same instructions, so most are equal bit for bit. The measures
+tolerate what flattening can explain: an edge that moved by up to a pixel, a letter in a substitute font.
 
 Invariants:
 
-* A picture that has nothing where the other has something is gross, whatever its size, colour or background.
+* If one picture has nothing where the other has something, the difference is gross, whatever its size, colour or
+  background.
 * Time is linear in the pixels, whatever they show.
 """
 
@@ -15,26 +16,27 @@ from typing import cast
 from PIL import Image, ImageChops, ImageFilter, ImageStat
 
 NOTICEABLE = 24
-"""Levels, of 255, by which a pixel must lie outside of all that its neighbours show to count as different."""
+"""Levels, of 255, by which a pixel must lie outside the range of its neighbours in the other picture to count as
+different."""
 
 WINDOW = 4
 """Half the side of the square, in pixels, over which gross differences are averaged: with 9 x 9 points it holds one
-line of print, so that what is lost in one line is not outweighed by its neighbours. Coarser pictures have a smaller
-one, of the same size on the page."""
+line of print, so that what is lost in one line is not outweighed by its neighbours. In coarser pictures the square has
+fewer pixels, and covers the same area of the page."""
 
 FAINT = 3
-"""Levels of contrast, averaged over a window, that may be lost altogether: a grey hairline at its end."""
+"""Levels of contrast, averaged over a window, that may be lost entirely: as at the end of a grey hairline."""
 
 COLOUR = 40
-"""Levels by which the mean colour of a window may differ: black print of usual weight that turned grey; not a word
-that turned red, a picture that is gone or a patch that covers one."""
+"""Levels by which the mean colour of a window may differ: allows black print of usual weight that turned grey, but not
+a word that turned red, a picture that is gone or a patch that covers one."""
 
 
 _HUE = 0.35
-"""By how much the part of one of three colours in a word's ink may change: black has all of each, red has one."""
+"""How much the share of one of the three colours in a word's ink may change: black has all three, red only one."""
 
 _OPEN_LOST = 0.5
-"""Part of what lay open under an annotation that may be covered by what a reader draws for it."""
+"""Share of the content visible under an annotation that the reader's own drawing of it may cover."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +44,9 @@ class Difference:
     """How two pictures differ.
 
     Args:
-        pixels: How many differ noticeably.
-        lost: Greatest loss of contrast in a window beyond a half, in levels.
-        gained: The same the other way.
+        pixels: Number of pixels that differ noticeably.
+        lost: By how many levels, at most, a window lost more than half of its contrast.
+        gained: The same for contrast gained.
         colour: Greatest difference of a window's mean colour, in levels.
     """
 
@@ -55,12 +57,12 @@ class Difference:
 
     @property
     def gross(self) -> bool:
-        """Whether somebody who reads both would say that they show different things."""
+        """Whether a human reader would say that they show different things."""
         return self.lost > FAINT or self.gained > FAINT or self.colour > COLOUR
 
 
 def picture(data: bytes, width: int, height: int) -> Image.Image:
-    """A picture out of four bytes a pixel, of which the last does not count.
+    """Make a picture from four bytes for each pixel, the last of which is ignored.
 
     Args:
         data: The bytes.
@@ -76,14 +78,14 @@ def differences(one: Image.Image, other: Image.Image, top: int, bottom: int, *, 
     Args:
         one: What was.
         other: What is.
-        top: First row that counts; those above only lend their contrast.
+        top: First row that counts; rows above it only contribute to the contrast of those below.
         bottom: Row after the last that counts.
         window: Half the side of the square over which gross differences are averaged.
     """
     where = ImageChops.difference(one, other).getbbox()
     if where is None:
         return Difference()
-    # Beyond what a window reaches, nothing can differ.
+    # Outside the reach of a window nothing can differ.
     reach = 2 * window + 2
     left, upper = max(where[0] - reach, 0), max(where[1] - reach, 0)
     part = (left, upper, min(where[2] + reach, one.width), min(where[3] + reach, one.height))
@@ -114,7 +116,7 @@ def changed(one: Image.Image, other: Image.Image, box: tuple[int, int, int, int]
 
 
 def vanished(bare: Image.Image, one: Image.Image, other: Image.Image, box: tuple[int, int, int, int]) -> bool:
-    """Tell whether content is gone that lay open under annotations.
+    """Tell whether content that was visible under annotations is gone.
 
     Args:
         bare: The page without its annotations.
@@ -139,7 +141,7 @@ def has_ink(one: Image.Image, box: tuple[int, int, int, int]) -> bool:
 
 
 def other_colour(one: Image.Image, other: Image.Image, box: tuple[int, int, int, int]) -> bool:
-    """Tell whether the ink of a part of two pictures has another hue, whatever its shape and weight.
+    """Tell whether the ink in a part of two pictures differs in hue, whatever its shape and weight.
 
     Args:
         one: What was.
@@ -155,19 +157,19 @@ def other_colour(one: Image.Image, other: Image.Image, box: tuple[int, int, int,
 
 
 def _outside(one: Image.Image, other: Image.Image) -> Image.Image:
-    """How far each pixel of one lies outside of what the other shows there and a pixel around."""
+    """How far each pixel of one lies outside the range that the other shows at that pixel and its neighbours."""
     above = ImageChops.subtract(one, _spread(other))
     below = ImageChops.subtract(ImageChops.invert(one), _spread(ImageChops.invert(other)))
     return _either(above, below)
 
 
 def _contrast(one: Image.Image) -> Image.Image:
-    """The range of what each pixel and those around it show."""
+    """The range of levels of each pixel and its neighbours."""
     return ImageChops.subtract(_spread(one), ImageChops.invert(_spread(ImageChops.invert(one))))
 
 
 def _beyond_half(one: Image.Image, other: Image.Image) -> Image.Image:
-    """How much less of one there is in the other than half."""
+    """By how much the other falls short of half of one."""
     return ImageChops.subtract(one.point(_HALF), _spread(other))
 
 
@@ -176,7 +178,7 @@ def _mean(one: Image.Image, window: int = WINDOW) -> Image.Image:
 
 
 def _spread(one: Image.Image) -> Image.Image:
-    """The lightest of each pixel and the eight around it; what lies beyond the edge is black."""
+    """The lightest of each pixel and its eight neighbours; outside the picture everything counts as black."""
     width, height = one.size
     wide = one
     for step in (-1, 1):

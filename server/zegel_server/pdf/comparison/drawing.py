@@ -2,8 +2,8 @@
 
 Invariants:
 
-* The machine's fonts are never read: what is not embedded is drawn with the fonts inside PDFium, so that a page looks
-  the same on every machine, and a sandbox that opens no files draws as a test does.
+* The machine's fonts are never read: what is not embedded is drawn with the fonts inside PDFium, so a page looks the
+  same on every machine, and the same in a sandbox that opens no files as in a test.
 * Annotations and form fields are drawn as a viewer shows them on the screen; nothing of a file is run (this PDFium has
   no JavaScript and no XFA).
 * Memory is bounded whatever the size of a page: it is drawn in bands.
@@ -23,25 +23,28 @@ import pypdfium2  # type: ignore[import-untyped]
 import pypdfium2.raw as pdfium  # type: ignore[import-untyped]
 
 SCALE = 1.0
-"""Pixels a point: 72 dpi, at which a line of 6 point print is six rows high and a comma still leaves a grey pixel."""
+"""Pixels for each point: 72 dpi, at which a line of 6 point print is six rows high and a comma still leaves a grey
+pixel."""
 
 MAX_PIXELS = 8_000_000
 """Pixels of a page: an A0 plan at 72 dpi; a page of 5 x 5 m still has 14 dpi."""
 
 BAND_PIXELS = 1_000_000
-"""Pixels drawn at a time: 4 MB a picture, and an A4 page in one."""
+"""Pixels drawn at a time: a picture has 4 MB, and an A4 page fits into one."""
 
 MIN_PIXELS, MAX_SIDE = 16, 32_000
-"""Shortest and longest side of a drawn page: a strip has a middle, and PDFium's arithmetic stays within 16 bits."""
+"""Shortest and longest side of a drawn page: a narrow strip still has a middle, and PDFium's arithmetic stays within 16
+bits."""
 
 SMALL_SIDE = 256
-"""A page whose longer side is shorter than this (in pixels) is drawn larger: whoever views it zooms in."""
+"""A page whose longer side is shorter than this (in pixels) is drawn larger, as a viewer's user would zoom in."""
 
 _INVISIBLE = {"Cf", "Cc", "Zs", "Zl", "Zp", "Cn", "Co"}
 """Kinds of characters that no word has: spaces, controls, hyphens at line ends, private codes of one font."""
 
 _SETTLINGS = 4
-"""How often PDFium's adjustable fonts are used before a page: two did, but for the first page of a process."""
+"""How often PDFium's adjustable fonts are used before a page is drawn: twice was enough except for the first page of a
+process."""
 
 _CHAR_BOX = 4
 _SETTLING_FONT = (
@@ -58,7 +61,7 @@ _SETTLING = (
 """A page with both of PDFium's adjustable fonts, without and with serifs."""
 
 _fonts = pdfium.FPDF_SYSFONTINFO(version=1)
-"""A source of system fonts without one; PDFium keeps the pointer."""
+"""A source of system fonts that has none; kept here because PDFium keeps the pointer."""
 
 
 class UnreadableError(Exception):
@@ -88,8 +91,8 @@ class Word:
         top: First row it touches.
         right: Column after the last.
         bottom: Row after the last.
-        lent: Whether a font that is not embedded draws some of it.
-        guessed: Whether such a font does not tell what the characters are.
+        lent: Whether some of it is drawn in a font that is not embedded.
+        guessed: Whether such a font leaves unclear which characters it shows.
         across: Whether its line runs across the page as shown, rather than up or down.
     """
 
@@ -110,16 +113,16 @@ class Word:
 
 @cache
 def preload() -> None:
-    """Take the machine's fonts away from PDFium, once for the process."""
+    """Keep PDFium from using the machine's fonts, once for the process."""
     pdfium.FPDF_SetSystemFontInfo(_fonts)
     _settle()
 
 
 def _settle() -> None:
-    """Set the fonts that PDFium adjusts, its stand-ins for unknown ones, to what they always begin with.
+    """Bring PDFium's adjustable fonts, its substitutes for unknown ones, into a known state.
 
-    What they look like depends on what was drawn with them before, in other files as well, if the file tells no widths
-    (measured with pypdfium2 5.15, PDFium 8149). After the same letters some times it no longer does.
+    If a file gives no widths, their look depends on what was drawn with them before, even in other files (measured with
+    pypdfium2 5.15, PDFium 8149). After drawing the same letters a few times it no longer does.
     """
     for _time in range(_SETTLINGS):
         document = pypdfium2.PdfDocument(_SETTLING)
@@ -132,7 +135,7 @@ def _settle() -> None:
 
 
 def closely(width: float, height: float) -> Size:
-    """Work out at what size a page is drawn where single words are looked at: at the usual resolution at least.
+    """Work out at what size to draw a page to look at single words: at least at the usual resolution.
 
     Args:
         width: Width of the page in points.
@@ -148,7 +151,7 @@ def fit(width: float, height: float, factor: float = 1.0) -> Size:
     Args:
         width: Width of the page in points.
         height: Height in points.
-        factor: What the usual resolution is multiplied with where time is short.
+        factor: Multiplies the usual resolution, when time is short.
     """
     scale = SCALE * factor
     longest = max(width, height)
@@ -165,7 +168,7 @@ class Drawn:
     Args:
         data: The file; it must live as long as this does.
         forms: Whether form fields are drawn.
-        settled: Whether a page looks the same whatever was drawn before: the first page that is drawn does.
+        settled: Whether the first page drawn is to look the same whatever was drawn before.
 
     Raises:
         UnreadableError: PDFium cannot open it.
@@ -179,7 +182,7 @@ class Drawn:
         except pypdfium2.PdfiumError:
             raise UnreadableError from None
         if forms and self._document.get_formtype() != pdfium.FORMTYPE_NONE:
-            # Asked of PDFium itself: the package's own way writes to the log of XFA forms.
+            # Asks PDFium directly: the package's own call writes to the log about XFA forms.
             config = pdfium.FPDF_FORMFILLINFO(version=2)
             raw = pdfium.FPDFDOC_InitFormFillEnvironment(self._document, config)
             if raw:
@@ -274,7 +277,7 @@ class DrawnPage:
         return bytes(buffer)
 
     def words(self) -> list[str]:
-        """The words that can be copied from the page's content, normalized; annotations have no part in them."""
+        """The words that can be copied from the page's content, normalized; those of annotations are left out."""
         with self._text() as text:
             return [word for part in str(text.get_text_range(errors="replace")).split() if (word := _plain(part))]
 
@@ -352,14 +355,14 @@ def _word(letters: list[_Letter], size: Size) -> Iterator[Word]:
 
 
 def _plain(text: str) -> str:
-    """A word without what readers differ about: ligatures, widths, invisible characters."""
+    """A word without the details that readers treat differently: ligatures, widths, invisible characters."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(char for char in unicodedata.normalize("NFKC", text) if unicodedata.category(char) not in _INVISIBLE)
 
 
 def missing_words(before: list[str], after: list[str]) -> set[str]:
-    """Words that there were more often before, whatever their order and however spaces part them.
+    """Words that occurred more often before, whatever their order and the spaces between them.
 
     Args:
         before: The words of one page.

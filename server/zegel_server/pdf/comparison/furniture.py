@@ -1,8 +1,8 @@
 """Annotations and form fields that a file leaves to its reader to draw, and where they stand on a drawn page.
 
 Readers differ about them: the icon of a note, the arrow of a list, the frame of a field, a polygon that only has its
-corners. So what differs there is told to the sender and is no reason to refuse, as long as nothing that was written
-there is gone.
+corners. So a difference there is reported to the sender and is no reason to refuse, as long as nothing written there is
+gone.
 """
 
 from collections.abc import Iterator
@@ -17,30 +17,31 @@ from zegel_server.pdf.geometry import inherited, number, shown
 _HIDDEN, _NO_VIEW = 1 << 1, 1 << 5
 _COMBO, _PASSWORD = 1 << 17, 1 << 13
 _ICONS = {"/Text", "/FileAttachment", "/Sound", "/Movie", "/Screen", "/Popup", "/Link", "/3D", "/RichMedia"}
-"""What only has an icon or a frame where it has no appearance of its own."""
+"""Annotations that show only an icon or a frame if they have no appearance of their own."""
 
 _ICON = 40
-"""Points around an icon's place that it may take: readers hang it up by one of the corners, whatever its size there."""
+"""Points around an icon's rectangle that it may cover: readers align it to one corner, whatever size the rectangle
+has."""
 
 _ARROW = 10
-"""Half the width of an arrow's head, in widths of its line."""
+"""Half the width of an arrowhead, as a multiple of the line's width."""
 
 _AROUND = 4
-"""Pixels around a rectangle that belong to it: lines at its edge, and the heads of arrows."""
+"""Pixels around a rectangle that count as part of it: lines at its edge, and arrowheads."""
 
 _FRAME = 4
-"""Pixels within a rectangle that its frame takes."""
+"""Pixels inside a rectangle that its frame takes up."""
 
 _MAX_ITEMS = 2_000
 """Annotations of one page that are looked at: forms have hundreds; the others are compared like content."""
 
 _MAX_POINTS = 20_000
-"""Numbers of one annotation's points that are looked at."""
+"""Coordinates of one annotation that are read, for each list of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Furniture:
-    """A place that a reader draws as it likes.
+    """An area of a page that each reader draws in its own way.
 
     Args:
         left: First column.
@@ -58,7 +59,7 @@ class Furniture:
 
 
 class Furnishings:
-    """What a file leaves to its reader; it is read only when it is first asked.
+    """The annotations and fields that a file leaves to its reader to draw; the file is read when first needed.
 
     Args:
         original: The file.
@@ -75,7 +76,7 @@ class Furnishings:
             self._pdf.close()
 
     def on(self, index: int, size: Size) -> list[Furniture]:
-        """Find what a page leaves to its reader.
+        """Find what a page leaves to its reader to draw.
 
         Args:
             index: The page, from 0.
@@ -99,7 +100,7 @@ class Furnishings:
             self._pdf = pikepdf.open(BytesIO(self._original), suppress_warnings=True)
             form = self._pdf.Root.get("/AcroForm")
             if isinstance(form, pikepdf.Dictionary) and isinstance(form.get("/Fields"), pikepdf.Array):
-                # PDFium knows no layers where it draws the fields of a form.
+                # PDFium ignores layers when it draws form fields.
                 self._redo = bool(form.get("/NeedAppearances", False)) or "/OCProperties" in self._pdf.Root
         return self._pdf
 
@@ -124,7 +125,7 @@ def _left_to_reader(item: pikepdf.Dictionary, *, redo: bool) -> bool:
 
 
 def _points(item: pikepdf.Dictionary) -> list[float]:
-    """The numbers that tell where an annotation is: its rectangle, and its points."""
+    """The coordinates that say where an annotation is: its rectangle and its points."""
     lists: list[object] = [item.get(key) for key in ("/Rect", "/L", "/Vertices", "/QuadPoints")]
     ink = item.get("/InkList")
     if isinstance(ink, pikepdf.Array):
@@ -175,7 +176,7 @@ def _writing(item: pikepdf.Dictionary, box: tuple[int, int, int, int]) -> tuple[
         return None
     flags = int(number(inherited(item, "/Ff")) or 0)
     if flags & _PASSWORD and inherited(item, "/FT") == "/Tx":
-        return None  # stars, where readers draw them; what it holds is shown to nobody
+        return None  # readers draw asterisks, if anything; the value is never shown
     inset = _AROUND + _FRAME
     left, top, right, bottom = box[0] + inset, box[1] + inset, box[2] - inset, box[3] - inset
     if flags & _COMBO and inherited(item, "/FT") == "/Ch":

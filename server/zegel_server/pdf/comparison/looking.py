@@ -1,11 +1,11 @@
-"""Looking at what was made: original and rendition, rendition and sealed file (docs/adr/0018).
+"""Comparing original and rendition, and rendition and sealed file (docs/adr/0018).
 
 Invariants:
 
-* No page is passed over: where time is short the resolution falls, never the number of pages.
+* No page is skipped: if time is short, the resolution falls, never the number of pages.
 * What differs beyond :class:`~zegel_server.pdf.comparison.comparing.Difference`'s measures is refused. A page that went
   blank differs grossly at every resolution.
-* Nothing that a file says leaves this module, only numbers of pages and shares of their areas.
+* No content of a file leaves this module, only page numbers and shares of their areas.
 """
 
 import math
@@ -32,17 +32,17 @@ HEAD_START = 5.0
 """Seconds that may be spent before the resolution falls, so that it does so for no file of usual length."""
 
 MIN_FACTOR = 0.35
-"""What the resolution falls to at most: 25 dpi, where a line of print is still a grey bar."""
+"""The lowest factor for the resolution: 25 dpi, at which a line of print is still a grey bar."""
 
 _STEP = 0.7
 
 SEAL_SCALE = 50 / 72
-"""Pixels a point when rendition and sealed file are held together: they are equal bit for bit or not, and whatever
-ink there is greys a pixel at any resolution."""
+"""Pixels for each point when rendition and sealed file are compared: they must be equal bit for bit, and any ink greys
+a pixel at any resolution."""
 
 
 def compare_rendition(original: bytes, rendition: bytes) -> tuple[PageDifference, ...]:
-    """Hold each page of an original and its rendition together, as a viewer shows them.
+    """Compare each page of an original with its rendition, as a viewer shows them.
 
     Most pages are equal pixel for pixel. Where they are not, three measures decide: the loss or gain of contrast in a
     window of 9 x 9 points, the difference of such a window's mean colour, and words that could be copied before, cannot
@@ -63,8 +63,8 @@ def compare_rendition(original: bytes, rendition: bytes) -> tuple[PageDifference
         return _compare(original, rendition)
     except UnreadableError:
         pass
-    # PDFium repairs less than qpdf does. What qpdf reads is then what is compared: what was made of it is looked at all
-    # the same, and nobody is refused for the taste of one reader.
+    # PDFium repairs less than qpdf does. So compare the file as qpdf reads it: the rendition is still checked, and no
+    # file is refused only because one reader cannot open it.
     try:
         return _compare(_rewritten(original), rendition)
     except (UnreadableError, pikepdf.PdfError):
@@ -72,7 +72,7 @@ def compare_rendition(original: bytes, rendition: bytes) -> tuple[PageDifference
 
 
 def compare_sealed(rendition: bytes, sealed: bytes, boxes: Sequence[Box]) -> None:
-    """Hold the stamped pages of a rendition and the finished file together: outside the boxes they must be equal.
+    """Compare the stamped pages of a rendition and the finished file: outside the boxes they must be equal.
 
     Args:
         rendition: What the signers were shown.
@@ -88,7 +88,7 @@ def compare_sealed(rendition: bytes, sealed: bytes, boxes: Sequence[Box]) -> Non
     units = _user_units(rendition, sorted(by_page))
     try:
         differing = _differing(rendition, sealed, by_page, units, settled=False)
-        # Whether it is the page, or what was drawn before it, shows when it is drawn alone.
+        # Drawing the page alone shows whether the page itself differs, or only what was drawn before it.
         if any(_differing(rendition, sealed, {page: by_page[page]}, units, settled=True) for page in differing):
             raise RefusedError(Refusal.SEAL)
     except UnreadableError:

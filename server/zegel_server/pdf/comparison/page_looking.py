@@ -1,8 +1,8 @@
-"""One page of an original, held against the rendition's (docs/adr/0018).
+"""Comparing one page of an original with the rendition's (docs/adr/0018).
 
 Invariants:
 
-* Ink that nothing took the place of is never explained away: not by an annotation over it, not by another font.
+* Ink that is gone without replacement is never explained away, neither by an annotation over it nor by another font.
 * What explains a difference is looked for only where there is a gross one.
 """
 
@@ -29,10 +29,10 @@ from zegel_server.pdf.comparison.furniture import Furniture
 from zegel_server.pdf.refusal import Refusal, RefusedError
 
 _SIZE_PART, _SIZE_POINTS = 0.001, 0.5
-"""By how much two sizes of one page may differ: what rounding explains."""
+"""How much two sizes of one page may differ: as much as rounding explains."""
 
 _LINE = 4
-"""Pixels that are taken for one line: less than any line of print is high."""
+"""Rows or columns of pixels that count as one line: fewer than any line of print has."""
 
 _MOST_CLOSELY = 200
 """Missing words of one page that are looked at closely: an invisible layer of text that is gone has thousands."""
@@ -41,7 +41,7 @@ _OVERHANG = 2
 """Pixels by which letters of another font may reach beyond a word's own."""
 
 _MARGIN = 2 * WINDOW + 2
-"""Rows above and below a band that its measures look at."""
+"""Rows above and below a band that its measures also read."""
 
 
 Box = tuple[int, int, int, int]
@@ -66,7 +66,7 @@ class _Band:
 
 
 class Look:
-    """One page, held against another.
+    """One page, compared with another.
 
     Args:
         one: The original's.
@@ -86,10 +86,10 @@ class Look:
         self._window = max(round(WINDOW * min(self._size.width / one.width, 1.0)), 1)
 
     def share(self) -> float:
-        """How much of the page differs.
+        """The share of the page that differs, from 0 to 1.
 
         Raises:
-            RefusedError: Too much.
+            RefusedError: It differs too much.
         """
         missing = self._missing()
         differing = 0
@@ -141,10 +141,10 @@ class Look:
         return self._furniture(self._size)
 
     def _lent_places(self, one: Image.Image, other: Image.Image, top: int) -> Iterator[Box]:
-        """Where words are that a reader draws in a font of its own, before and after.
+        """Where the words are that a reader draws in a font of its own, in the original and in the rendition.
 
-        Such a font has other shapes than the one that stands in the rendition, and without widths in the file it sets
-        them elsewhere in their line.
+        Such a font has other shapes than the one in the rendition, and if the file gives no widths, its words stand
+        elsewhere in their line.
 
         Raises:
             RefusedError: Nothing is where one was, or what is there has another colour, or it is not in that line.
@@ -179,9 +179,9 @@ class Look:
     # ------------------------------------------------------------------------------------------------------------ words
 
     def _missing(self) -> list[Word]:
-        """Where words stood that cannot be copied any more, but for what nobody could be sure of.
+        """The words that can no longer be copied, except those that could not be read reliably before.
 
-        Without the font itself a reader guesses what some codes mean, and takes a letter over its like for one.
+        Without the font a reader guesses what some codes mean, and takes a letter drawn over the same letter for one.
         """
         before, after = self._one.words(), self._other.words()
         missing = missing_words(before, after)
@@ -241,12 +241,12 @@ class Look:
 
 
 def _once(text: str) -> str:
-    """A word without letters that follow their like."""
+    """A word with each run of the same letter reduced to one."""
     return "".join(char for char, _run in groupby(text))
 
 
 def _line(word: Word) -> _Line:
-    """Where a word of the same text must be, to be the same one, set wider or closer."""
+    """The text and line by which a word is recognized again when it is set wider or closer."""
     middle = (word.top + word.bottom) // 2 if word.across else (word.left + word.right) // 2
     return _once(word.text), word.across, middle // _LINE
 
