@@ -1,18 +1,18 @@
-"""How a sealed file comes about: short visits to the sandbox, and between them whoever signs and stamps.
+"""Making a sealed file: short visits to the sandbox, with signing and timestamping between them.
 
-Signatures and timestamps come from other machines, and may be slow. So no worker waits for them: the first visit makes
-the second revision with room for the seal and the bytes that are to be signed; signature and timestamp are asked for
-here and put in; the second visit writes the third revision with room for the document timestamp, which is asked for
-here again and put in. The file's form is that of ``docs/sealed-file.md``.
+Signatures and timestamps come from other machines, and may be slow. So no worker waits for them. The first visit makes
+the second revision, with room for the seal, and the bytes to be signed; signature and timestamp are requested and
+inserted here. The second visit writes the third revision, with room for the document timestamp, which is also requested
+and inserted here. ``docs/sealed-file.md`` describes the file's form.
 
 Invariants:
 
-* No PDF is parsed here. What comes from a worker is a signature's structure and bytes to be joined; the file is
-  examined before it is believed.
-* What a callback raises passes through, and no file is made.
+* No PDF is parsed here. A worker returns a signature's structure and bytes to be joined; the finished file is examined
+  before it is trusted.
+* An exception from a callback propagates, and no file is made.
 * The document timestamp is the last thing in the file and covers the entire file.
-* A timestamp's unsigned extras (revocation lists, unsigned attributes) are dropped, for nothing would protect them
-  in the document timestamp: see ``zegel.evidence.verification.container`` for the other half of that promise.
+* A timestamp's unsigned extras (revocation lists, unsigned attributes) are dropped, because in the document timestamp
+  nothing would protect them; ``zegel.evidence.verification.container`` has the verifier's side of this rule.
 """
 
 import asyncio
@@ -31,22 +31,22 @@ _TIMESTAMP_ATTRIBUTE = bytes.fromhex("060b2a864886f70d010910020e")
 """``id-aa-timeStampToken``."""
 
 ROOM_TO_SPARE = 512
-"""Bytes kept for a token beyond the last one's: serial numbers and times differ in length by some."""
+"""Bytes reserved for a token beyond the size of the last one: serial numbers and times vary slightly in length."""
 
 
 @dataclass(frozen=True)
 class SealSpec:
-    """Everything the seal needs beside the document and the two callbacks.
+    """Everything the seal needs besides the document and the two callbacks.
 
     Args:
-        chain: The seal's certificates, DER: its own, then each one's issuer.
+        chain: The seal's certificate chain, DER: its own certificate, then each one's issuer.
         certificates: Further certificates, DER: the timestamp authority's chain and the roots.
         crls: Certificate revocation lists, DER, to embed.
         ocsps: OCSP responses, DER, to embed.
-        signature_algorithm: ``sha256_ecdsa`` and the like, as ``SealIdentity`` has it.
-        signing_time: ISO 8601 with a time zone: what the seal itself claims. Proof is the timestamp.
+        signature_algorithm: Such as ``sha256_ecdsa``, as in ``SealIdentity``.
+        signing_time: ISO 8601 with a time zone: the time that the seal itself claims. The timestamp is what proves it.
         reason: Why it is sealed, for a viewer's signature panel.
-        token_size: Bytes of the largest timestamp token so far; 0 has one made to measure it.
+        token_size: Bytes of the largest timestamp token so far; if 0, an extra token is requested to measure it.
     """
 
     chain: list[bytes]
@@ -74,12 +74,12 @@ class Sealed:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Bytes with room for a signature or a token between them.
+    """A piece of the file with room in it for a signature or a token.
 
     Args:
         before: The bytes before the room.
         after: The bytes after it.
-        room: Bytes that what is put in may have; it is written in hexadecimal, between angle brackets.
+        room: Most bytes that may be inserted; they are written in hexadecimal, between angle brackets.
     """
 
     before: bytes
@@ -87,7 +87,7 @@ class Gap:
     room: int
 
     def filled(self, contents: bytes) -> bytes:
-        """The bytes with something put in.
+        """The bytes with the signature or token inserted.
 
         Args:
             contents: DER.
@@ -103,14 +103,14 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Continuation:
-    """What the second visit has to know of the first.
+    """What the second visit has to know about the first.
 
     Args:
         identifier: The file's first identifier.
-        table: Where the second revision's table begins.
-        size: One more than the largest number of an object.
+        table: Offset at which the second revision's cross-reference table begins.
+        size: One more than the largest object number.
         info: Number of the information dictionary.
-        catalogue: The second revision's catalogue, as it is written.
+        catalogue: The second revision's catalogue, as written.
         form: Number of the form dictionary.
         stamped: How many pages have stamps.
         audit_pages: How many audit pages there are.
@@ -132,7 +132,7 @@ class Prepared:
 
     Args:
         revision: The second revision, with room for the seal.
-        attributes: What is to be signed: DER signed attributes, some 200 bytes, not their hash.
+        attributes: The bytes to be signed: the DER signed attributes, about 200 bytes, not their hash.
         container: The CMS signature, with zeros for the signature itself.
         continuation: For the second visit.
     """
@@ -145,7 +145,7 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class SecondVisit:
-    """What the second visit is given.
+    """The input of the second visit.
 
     Args:
         spec: Certificates and revocation data.
@@ -186,15 +186,15 @@ async def seal(
         spec: Certificates, revocation data and texts.
         sign: Asked once.
         timestamp: Asked twice, or three times where a token's size is not known.
-        prepare: The first visit; the spec that it is given has a token's size.
+        prepare: The first visit; the spec passed to it has its ``token_size`` set.
         finish: The second visit.
 
     Returns:
         What is to be appended.
 
     Raises:
-        FormError: A token or signature is larger than was reckoned with, or the worker's structure is none.
-        TimestampError: A timestamp was not granted, or is none.
+        FormError: A token or signature is larger than expected, or the worker's structure is invalid.
+        TimestampError: A timestamp was not granted, or is not valid.
         Exception: What a callback or a visit raises.
     """
     algorithm = spec.signature_algorithm.partition("_")[0]
@@ -240,13 +240,13 @@ class _Stamper:
         self.signers: list[bytes] = []
 
     async def token(self, *parts: bytes) -> bytes:
-        """A token on bytes, DER, without what no signature covers and no verifier could miss.
+        """Get a token for some bytes, DER, without the parts that no signature covers and no verifier needs.
 
         Args:
             parts: The bytes, in pieces.
 
         Raises:
-            TimestampError: It was not granted, or is none.
+            TimestampError: It was not granted, or is not valid.
         """
         request = tsp.TimeStampReq(
             {
@@ -267,7 +267,7 @@ class _Stamper:
 
     def _read(self, answer: bytes) -> bytes:
         response = tsp.TimeStampResp.load(answer, strict=True)
-        # That it is about this request, whoever asked has checked; RFC 3161 counts both as success.
+        # The caller's callback has checked that it answers this request. RFC 3161 counts both statuses as success.
         if response["status"]["status"].native not in {"granted", "granted_with_mods"}:
             raise TimestampError("the timestamp was not granted")
         token = _protected(response["time_stamp_token"].dump())
@@ -278,7 +278,7 @@ class _Stamper:
 
 
 class TimestampError(Exception):
-    """A timestamp was not granted, or is none."""
+    """A timestamp was not granted, or is not valid."""
 
 
 def _protected(token: bytes) -> bytes:
@@ -302,11 +302,12 @@ def _protected(token: bytes) -> bytes:
 def with_signature(container: bytes, signature: bytes, token: bytes) -> bytes:
     """A CMS signature with its raw signature, and a timestamp on that as its one unsigned attribute (RFC 3161, A).
 
-    Put together from encoded parts: asn1crypto, with which pyHanko builds, encodes anew at each level what it is put
-    into, and took up to half a minute for one signature.
+    Joined from encoded parts: asn1crypto, which pyHanko uses, encodes the contents again at every level of nesting, and
+    took up to half a minute for one signature.
 
     Args:
-        container: A DER ``ContentInfo`` with one signer and no unsigned attributes; its signature's bytes do not count.
+        container: A DER ``ContentInfo`` with one signer and no unsigned attributes; the bytes of its signature are
+            ignored.
         signature: The raw signature.
         token: The timestamp on the raw signature, DER.
 

@@ -1,7 +1,7 @@
 """The readable audit pages at the end of a signed PDF.
 
-They repeat for people what ``audit.jsonl`` beside them holds for programs. Laid out twice over the same code: what a
-page shows is recorded first, then drawn, since its foot names the number of pages.
+They show people what ``audit.jsonl``, attached to the same file, holds for programs. A page's content is recorded first
+and drawn later, since its footer gives the number of pages.
 """
 
 from collections.abc import Callable, Sequence
@@ -62,11 +62,11 @@ def draw_audit_pages(canvas: Canvas, audit: AuditPage) -> int:
     """Draw the audit pages, each ended with ``showPage``.
 
     Args:
-        canvas: Where.
-        audit: What.
+        canvas: The canvas to draw on.
+        audit: The content of the pages.
 
     Returns:
-        How many there are.
+        The number of pages.
     """
     sheet = _Sheet()
     _title(sheet, audit)
@@ -93,7 +93,7 @@ class _Sheet:
     on_new_page: Callable[[], None] | None = None
 
     def room(self, height: float) -> None:
-        """Begin a new page unless so much is left of this one."""
+        """Begin a new page unless this one has that much height left."""
         if self.y - height < _BOTTOM and self.y < _TOP:
             self.pages.append([])
             self.y = _TOP
@@ -246,7 +246,7 @@ def _table(
         for left, cell in zip(lefts, cells, strict=True):
             top = sheet.y
             for line, style in cell:
-                # Smaller styles hang a little lower, so that the first lines of a row share their base line.
+                # Smaller styles start a little lower, so that the first lines of a row share a baseline.
                 sheet.text(left, top - (_BODY.size - style.size) * 0.93 if top == sheet.y else top, line, style)
                 top -= style.leading
         sheet.y -= height + 3.0
@@ -289,7 +289,7 @@ def _verification(sheet: _Sheet, audit: AuditPage) -> None:
 
 
 def _frame(canvas: Canvas, audit: AuditPage, number: int, count: int) -> None:
-    """Head and foot of a page."""
+    """Header and footer of a page."""
     head = PAGE_HEIGHT - 56.0
     canvas.setFillColorRGB(*_ACCENT)
     draw_text(canvas, _MARGIN, head, "Audit trail", "bold", 9.4)

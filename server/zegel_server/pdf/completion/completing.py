@@ -3,8 +3,8 @@
 Invariants:
 
 * The rendition's bytes stay as they are: everything is a second revision, appended to them (``docs/sealed-file.md``).
-* The same job makes the same bytes: no random identifier, no clock.
-* A stamp is a form that ends at its box, whatever is drawn in it.
+* The same job gives the same bytes: no random identifiers, no clock.
+* A stamp is a form XObject clipped to its box, whatever is drawn in it.
 """
 
 import math
@@ -59,7 +59,7 @@ def read_rendition(data: bytes) -> Revision:
         data: The rendition.
 
     Raises:
-        FormError: It is none.
+        FormError: It is not a rendition.
     """
     revisions = read_revisions(data)
     check_rendition(revisions[0].objects)
@@ -74,7 +74,7 @@ def add(job: CompletionJob, rendition: Revision, texts: Texts) -> Added:
     Args:
         job: What they are made from.
         rendition: The rendition.
-        texts: What the revision says of itself.
+        texts: The texts with which the revision describes itself.
 
     Raises:
         RefusedError: A stamp lies on no page, or cannot be drawn.
@@ -130,7 +130,7 @@ def _by_page(stamps: list[Stamp], pages: int) -> dict[int, list[Stamp]]:
 
 
 def _stamp(converter: Converter, box: Box, page: pikepdf.Page) -> Stream:
-    """A drawn page as a form that ends at its box."""
+    """A drawn page as a form XObject clipped to its box."""
     entries: dict[str, Value] = {
         "Type": Name("XObject"),
         "Subtype": Name("Form"),
@@ -157,7 +157,7 @@ def _audit(converter: Converter, numbers: Numbers, pages: list[pikepdf.Page]) ->
 
 
 def _resources(converter: Converter, page: pikepdf.Page) -> dict[str, Value]:
-    """A drawn page's resources, of which reportlab keeps one dictionary of fonts for all its pages."""
+    """A drawn page's resources; reportlab has one font dictionary for all pages."""
     resources = page.obj.Resources
     found: dict[str, Value] = {}
     for key in sorted(resources.keys()):

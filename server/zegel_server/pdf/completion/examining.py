@@ -1,9 +1,9 @@
-"""Looking at a completed rendition before it is believed: its form, its pages, and what they show.
+"""Checking a completed rendition before it is trusted: its form, its pages, and what they show.
 
 Invariants:
 
-* What is looked at is the file itself, in a process that did not make it.
-* It is what our own verifier will take, its signatures with it: what nobody could verify is not made.
+* The file itself is checked, in a process that did not make it.
+* It must pass our own verifier, signatures included: no file is made that nobody could verify.
 * Outside of the boxes that the request named, a page shows what its rendition shows, pixel for pixel.
 """
 
@@ -33,24 +33,24 @@ _NEVER = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def preload() -> None:
-    """Load what looks at pages."""
+    """Load what is needed to look at pages."""
     drawing.preload()
 
 
 def examine(sealed: bytes, boxes: Sequence[Box], certificates: Sequence[bytes]) -> list[PageFacts]:
-    """Look at a sealed file.
+    """Check a sealed file.
 
     Args:
         sealed: The file.
         boxes: Where it may differ from its rendition.
-        certificates: Certificates, DER, of which the self-issued ones are the roots that it has to lead to.
+        certificates: Certificates, DER; the self-issued ones are the roots that its chains must end in.
 
     Returns:
         Its pages.
 
     Raises:
-        RefusedError: ``SEAL``: it is not in the form, no verifier could take its signatures for good, or it shows
-            something else than its rendition.
+        RefusedError: ``SEAL``: it is not in the right form, no verifier could accept its signatures, or it shows
+            something other than its rendition.
     """
     roots = [each for each in map(x509.Certificate.load, certificates) if each.self_issued]
     try:
@@ -70,14 +70,14 @@ def examine(sealed: bytes, boxes: Sequence[Box], certificates: Sequence[bytes]) 
 
 
 def rehearse(job: CompletionJob) -> None:
-    """Do for trial what completing will do, and look at it, under the same limits.
+    """Complete a rendition as a trial and check the result, under the same limits as for real.
 
     Args:
         job: The rendition, and what would be added to it.
 
     Raises:
         RefusedError: It cannot be completed.
-        FormError: The rendition is none.
+        FormError: It is not a rendition.
     """
     rendition = read_rendition(job.rendition)
     added = add(job, rendition, Texts(job.audit.title, "", _NEVER, _NEVER))

@@ -2,7 +2,7 @@
 
 What is appended (``docs/sealed-file.md``; ETSI EN 319 142-1, level B-LTA), revision by revision:
 
-2. stamps, audit pages and evidence, and in the same breath the *seal*: a certification signature
+2. stamps, audit pages and evidence, together with the *seal*: a certification signature
    (``ETSI.CAdES.detached``, DocMDP ``P=1``, no changes) with a timestamp on the signature itself;
 3. the document security store with certificates and revocation data, and a document timestamp over all of it.
 
@@ -10,9 +10,9 @@ pyHanko makes the signature's structure; where it and the timestamps go, and eve
 
 Invariants:
 
-* A worker waits for nobody: it leaves room for signatures and timestamps, and
+* A worker never waits for another service: it leaves room for signatures and timestamps, and
   ``zegel_server.pdf.completion.assembling`` puts them in.
-* The second visit needs neither the rendition nor the second revision, but only what is told of them.
+* The second visit needs neither the rendition nor the second revision, only a description of them.
 """
 
 import asyncio
@@ -44,7 +44,8 @@ from zegel_server.pdf.completion.completing import add, read_rendition
 from zegel_server.pdf.model import CompletionJob
 
 _FRAME = 2_048
-"""Bytes kept for what a seal has beside its certificates and its timestamp: attributes and a signature of 512 bytes."""
+"""Bytes reserved for the rest of a seal besides its certificates and timestamp: attributes and a signature of 512
+bytes."""
 
 
 def prepare(job: CompletionJob, spec: SealSpec) -> Prepared:
@@ -56,7 +57,7 @@ def prepare(job: CompletionJob, spec: SealSpec) -> Prepared:
 
     Raises:
         RefusedError: A stamp cannot be drawn.
-        FormError: The rendition is none, or the token's size is more than the form has room for.
+        FormError: The rendition is not valid, or the token is larger than the form has room for.
     """
     rendition = read_rendition(job.rendition)
     algorithm = spec.signature_algorithm.partition("_")[0]
@@ -77,7 +78,7 @@ def finish(visit: SecondVisit) -> Gap:
         visit: What is known of the file so far.
 
     Raises:
-        FormError: There is too much validation data, or what is told of the file is not what it can be.
+        FormError: There is too much validation data, or the description of the file is impossible.
     """
     told = visit.continuation
     catalogue, end = read_value(told.catalogue, 0)
@@ -105,7 +106,7 @@ def seal_rendition(
 
     Raises:
         RefusedError: A stamp cannot be drawn.
-        FormError: The rendition is none, or a token is larger than was reckoned with.
+        FormError: The rendition is not valid, or a token is larger than expected.
         TimestampError: The timestamp was not granted.
     """
 
@@ -155,7 +156,7 @@ def _completed(job: CompletionJob, spec: SealSpec, rendition: Revision, base: Ba
 
 
 def _needed(spec: SealSpec, stamp_certificates: Sequence[bytes]) -> Validation:
-    """Of what may be embedded, what the seal and its timestamps lead to: a verifier takes nothing else.
+    """The part of the validation data that the seal and its timestamps lead to: a verifier accepts nothing else.
 
     Args:
         spec: Has what may be embedded.
@@ -165,7 +166,8 @@ def _needed(spec: SealSpec, stamp_certificates: Sequence[bytes]) -> Validation:
     wanted = {spec.chain[0], *stamp_certificates}
     led, validator = list(wanted), Validator()
     for own in led:  # grows meanwhile
-        # By the signature, not by the name alone: two roots may have the same one, and nothing that tells them apart.
+        # Matched by the signature, not by name alone: two roots may share a name and have nothing else to tell them
+        # apart.
         more = [der for der in offered if der not in wanted and validator.has_issued(offered[der], offered[own])]
         wanted.update(more)
         led += more
@@ -177,7 +179,7 @@ def _needed(spec: SealSpec, stamp_certificates: Sequence[bytes]) -> Validation:
 
 
 def _lists(issuer: x509.Certificate, data: bytes) -> bool:
-    """Whether a revocation list says that it is by an issuer: by its name, and its key where that is told."""
+    """Whether a revocation list says that it is by an issuer: by name, and by key if the list identifies one."""
     found = crl.CertificateList.load(data)
     key = found.authority_key_identifier_value
     told = key["key_identifier"].native if key is not None else None
@@ -209,7 +211,7 @@ class _AbsentSigner(Signer):
 
 
 def _signature_size(key: keys.PublicKeyInfo) -> int:
-    """The longest raw signature of a key, in bytes: what is to be reserved in the file."""
+    """The longest raw signature a key can make, in bytes: the file must reserve that much."""
     if key.algorithm == "ec":
         scalar = (int(key.bit_size) + 7) // 8
         return 2 * (scalar + 3) + 4  # SEQUENCE of two INTEGERs, each with its tag, length and perhaps a leading zero

@@ -1,11 +1,11 @@
 """Drawing a field's value onto the page: text, check marks, signatures.
 
-Drawn on a canvas whose page is the page as shown, so that a field's place needs no more than turning upside down.
+The canvas has the size of the page as shown, so a field's position needs only its y axis flipped.
 
 Invariants:
 
-* A text always shows whole: it shrinks until it fits its box.
-* A drawn signature is decoded only after its size has been looked at.
+* A text is always shown in full: it shrinks until it fits its box.
+* A drawn signature is decoded only after its size has been checked.
 """
 
 from io import BytesIO
@@ -30,7 +30,7 @@ MARKS = frozenset({"signature", "initials"})
 """Kinds of stamp whose text or picture is what a person signs with."""
 
 INK = (0.07, 0.10, 0.24)
-"""Blue-black, as of a pen: what was filled in can be told from what was printed."""
+"""Blue-black, like ink from a pen, so that filled-in values can be told from printed text."""
 _RULE = (0.45, 0.50, 0.60)
 _SMALL = (0.32, 0.36, 0.44)
 
@@ -40,7 +40,7 @@ _BREAK_WORDS_BELOW = 5.0
 _SMALLEST_TEXT = 0.25
 LEADING = 1.22
 _FIT_STEPS = 9
-"""Halvings between the largest and the smallest size: to a fiftieth of a point."""
+"""Steps of the binary search between the largest and the smallest size: precise to a fiftieth of a point."""
 _CAP_HEIGHT = 0.71
 """Of the font size, for centring a line by its capitals."""
 
@@ -231,7 +231,7 @@ def _decode(data: bytes) -> Image.Image:
     ink = cover.getbbox()
     if ink is None:
         return colours
-    # Clear pixels have a colour too, which shows at the edges of what they surround: that of the ink then.
+    # Transparent pixels have a colour too, which shows at the edges of the ink: so give them the ink's colour.
     plain = Image.new("RGB", colours.size, tuple(round(value) for value in ImageStat.Stat(colours, cover).mean[:3]))
     plain.paste(colours.convert("RGB"), mask=cover.point(lambda value: 255 if value else 0))
     plain.putalpha(cover)

@@ -1,7 +1,7 @@
-"""Stamps drawn for trial when they are filled in: whether they can be drawn, and whether anybody would see them.
+"""Stamps drawn as a trial when they are filled in: whether they can be drawn, and whether anybody would see them.
 
-A mark is drawn by the code that will stamp it, and then looked at: what is white, clear, or of invisible characters is
-no mark, whatever its file says.
+A mark is drawn by the code that will stamp it, and the result is inspected: a mark that is white, transparent or of
+invisible characters does not count, whatever its file says.
 """
 
 import math
@@ -19,14 +19,14 @@ from zegel_server.pdf.model import Stamp, Trial
 from zegel_server.pdf.refusal import Refusal, RefusedError
 
 _DARK = 200
-"""The lightest grey, of 255, that counts as ink: a contrast of 1.7 to 1 with white paper, as of a pale pencil."""
+"""The lightest grey, of 255, that counts as ink: a contrast of 1.7 to 1 with white paper, like pale pencil."""
 
 _LEAST_PIXELS = 12
 """Pixels of ink that a mark has at least, at a printer's 300 dpi: a full stop in small print."""
 
 _SCALE = 300 / 72
 _LEAST_LONGER, _LEAST_SHORTER = 600, 100
-"""Pixels of the sides: a mark in a tiny box is looked at larger, as whoever looks for it does."""
+"""Pixels of the sides: a mark in a tiny box is drawn larger, as a viewer would zoom in to see it."""
 
 _MOST_PIXELS = 4_000_000
 """Pixels that are drawn: 16 MB."""
