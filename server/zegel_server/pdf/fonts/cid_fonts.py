@@ -1,4 +1,4 @@
-"""What a composite font that is not embedded shows, where that can be told (ISO 32000-1, 9.7).
+"""What a composite font that is not embedded shows, where that can be determined (ISO 32000-1, 9.7).
 
 Two kinds can: those whose ``/ToUnicode`` says what each code is, and those that number the glyphs of a font of Windows
 in the order that all of its core fonts share. What goes by a predefined CMap or a character collection is left.
@@ -73,7 +73,7 @@ def read_composite(font: pikepdf.Object, scan: Scan) -> Composite | None:
         scan: Tells which codes are shown.
 
     Returns:
-        Its CIDs; nothing if they cannot be told, or one of its glyphs is in no face.
+        Its CIDs; ``None`` if they cannot be determined, or no face has one of its glyphs.
     """
     inner = descendant(font)
     if inner is None or word(font.get("/Encoding")) not in {"Identity-H", "Identity-V"}:

@@ -1,9 +1,9 @@
-"""Fonts that a PDF names and does not hold are put into it, so that it looks the same to everybody.
+"""Embedding substitutes for fonts that a PDF does not embed, so that it looks the same to everybody.
 
 Invariants:
 
-* Content is never changed: each code keeps its place, its width and its text; only the font dictionary is written anew.
-* What cannot be done right is left as it was, and told. Nothing is raised for a strange font.
+* Content is never changed: each code keeps its place, its width and its text; only the font dictionary is rewritten.
+* A font that cannot be substituted correctly is left as it was, and reported. A malformed font raises nothing.
 * Each font is looked at once, however often and by however many ways it is reached.
 """
 
@@ -32,7 +32,7 @@ from zegel_server.pdf.fonts.simple_fonts import (
 from zegel_server.pdf.fonts.used_codes import Scan
 
 MAX_FONTS = 1_000
-"""Fonts of a file that are looked at; more are told as missing. The most that real files have is some hundred."""
+"""Fonts of a file that are looked at; more are reported as missing. The most that real files have is some hundred."""
 
 MAX_GLYPHS = 10_000
 """Glyphs that are drawn for a file: fifty fonts that all differ, in some five seconds."""
@@ -41,7 +41,7 @@ MAX_EMBEDDED_BYTES = 16 * 1024 * 1024
 """What may be added to a file: a font of Latin text has 12 KB, so it is room for a thousand different ones."""
 
 MAX_TOLD = 100
-"""Names that are told of each kind; a list for reading."""
+"""Names that are reported of each kind: a list that a person can read."""
 
 MAX_NAME = 64
 """Characters of a font's name that are told; names of PostScript fonts have at most 29 by custom."""
@@ -115,7 +115,7 @@ class _Embedder:
         self._glyphs = MAX_GLYPHS
 
     def embed(self, font: pikepdf.Object) -> bool:
-        """Write one font anew; whether that could be done."""
+        """Rewrite one font; returns whether that could be done."""
         if self._room < 0 or self._glyphs < 0:
             return False
         if word(font.get("/Subtype")) not in SIMPLE:
@@ -229,7 +229,7 @@ def _descriptor(
 
 
 def _told(name: str) -> str:
-    """A font's name as it may be told: of printable characters, and bounded."""
+    """A font's name as it is reported: only printable characters, and of limited length."""
     return "".join(char for char in name if char.isprintable())[:MAX_NAME] or "?"
 
 

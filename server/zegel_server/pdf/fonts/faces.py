@@ -1,4 +1,4 @@
-"""The faces that stand in for fonts that a PDF names and does not hold, and their glyphs.
+"""The faces that substitute for fonts that a PDF does not embed, and their glyphs.
 
 * The 14 standard fonts: PDFium's own stand-ins for them (BSD), which pdf.js shows too. They are read out of the
   library, so nothing has to be handed out besides.
@@ -7,7 +7,7 @@
 
 Invariants:
 
-* What is installed on the machine plays no part: PDFium is told of no system's fonts, for the whole process.
+* Fonts installed on the machine are never used: PDFium is given no system fonts, for the whole process.
 * Nothing is read from disk after :func:`preload`.
 """
 

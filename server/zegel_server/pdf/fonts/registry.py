@@ -1,4 +1,4 @@
-"""Which fonts there are for what the server draws itself, and which of them a script is set in.
+"""The fonts available for what the server draws itself, and those used for each script.
 
 All come from packages, under the SIL Open Font License; scripts that no package has a font for are set in those of a
 folder that the operator names, if it has them under the names that the Noto project gives its files (Debian's

@@ -152,7 +152,7 @@ def read_simple(font: pikepdf.Object) -> Simple | None:
         font: A font dictionary of the kind ``Type1``, ``MMType1`` or ``TrueType`` that has no font file.
 
     Returns:
-        Its codes; nothing if that cannot be told, or one of its glyphs is in no face.
+        Its codes; ``None`` if they cannot be determined, or no face has one of its glyphs.
     """
     descriptor = font.get("/FontDescriptor")
     given = _given_widths(font)

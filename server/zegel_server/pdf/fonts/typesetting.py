@@ -13,8 +13,8 @@ Invariants:
   to have none (:func:`unshown`), so that this is for what came by another way.
 * Characters that are invisible and only steer (direction overrides and the like) are not set, so that a name cannot
   make the text after it read differently.
-* What a reader does not show as plain glyphs (shaped or drawn text) says its characters all the same, for search,
-  copying and screen readers.
+* Text that is not plain glyphs (shaped or drawn text) still carries its characters, for search, copying and screen
+  readers.
 """
 
 from dataclasses import dataclass
