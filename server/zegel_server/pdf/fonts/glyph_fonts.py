@@ -1,4 +1,4 @@
-"""Fonts made for one file: of a face those glyphs that the file shows, under their own numbers.
+"""Fonts made for one file: the glyphs of a face that the file shows, under their own numbers.
 
 reportlab embeds what its own calls have used, by characters; here glyphs are, some of which no character has.
 

@@ -1,9 +1,9 @@
-"""A line of text as stretches of one direction, one script and one font.
+"""Dividing a line of text into stretches of one direction, one script and one font.
 
 Invariants:
 
 * A cluster is divided only where no font has all of it: a mark stays with its letter, an emoji with its joiners.
-* A font is chosen for a cluster by shaping it: what is said to be drawn, HarfBuzz has drawn.
+* A font is chosen for a cluster only after HarfBuzz has shaped the cluster in it without a missing glyph.
 * A script whose letters join is set in one font if any has all of its letters.
 """
 
@@ -58,7 +58,7 @@ _DRAWN_FORMATS = {
 """Format characters that are drawn: signs that go around or under numbers."""
 _SHAPING_FORMATS = {0x180E}
 _TAGS = range(0xE0020, 0xE0080)
-"""What spells the region of a flag."""
+"""The tag characters that spell the region of a flag."""
 _EMOJI_STYLE, _KEYCAP = "\ufe0f", "\u20e3"
 
 

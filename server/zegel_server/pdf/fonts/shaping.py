@@ -130,7 +130,7 @@ def ink_reach(face: Face, glyphs: tuple[Glyph, ...]) -> tuple[float, float]:
 
 
 def by_character(text: str, glyphs: tuple[Glyph, ...]) -> list[tuple[str, tuple[Glyph, ...]]]:
-    """Divide glyphs into the least parts that stand for characters of their own.
+    """Divide glyphs into the smallest parts that each stand for characters of their own.
 
     Args:
         text: What the glyphs are made of.

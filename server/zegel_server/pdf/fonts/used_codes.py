@@ -14,7 +14,7 @@ from zegel_server.pdf.fonts.font_walk import values
 from zegel_server.pdf.fonts.simple_fonts import word
 
 MAX_SCANNED_BYTES = 16 * 1024 * 1024
-"""Content that is read for it: 500 pages of dense print; it costs some ten seconds at most."""
+"""Bytes of content that are read: 500 pages of dense print, which take about ten seconds at most."""
 
 MAX_STATES = 64
 """Graphics states within each other that are followed: readers stop at 28 (ISO 32000-1, Annex C)."""
@@ -23,7 +23,7 @@ Key = tuple[int, int]
 
 
 class Scan:
-    """Reads a PDF's content once, when it is first asked.
+    """Reads a PDF's content once, when first needed.
 
     Args:
         pdf: The PDF.
@@ -42,7 +42,7 @@ class Scan:
             font: A composite font whose codes all have two bytes.
 
         Returns:
-            The codes; nothing if that is not known.
+            The codes; ``None`` if they are not known.
         """
         if not font.is_indirect:
             return None
