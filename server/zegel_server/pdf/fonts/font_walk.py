@@ -1,4 +1,4 @@
-"""The fonts that what a PDF's pages show can use.
+"""The fonts that the content of a PDF's pages can use.
 
 Invariants:
 

@@ -100,7 +100,7 @@ def use_folder(folder: Path | None) -> None:
     """Take fonts that no package has from a folder of the machine.
 
     Args:
-        folder: The folder, whose files are named as the Noto project names them; nothing is looked at without one.
+        folder: The folder, with files named as the Noto project names them; ``None`` for no folder.
     """
     _folder[:] = [folder] if folder else []
     _blob.cache_clear()

@@ -163,7 +163,7 @@ def read_simple(font: pikepdf.Object) -> Simple | None:
         return None
     known = face in _PICTURE_FACES or bool(_KNOWN.match(name.lower()))
     base = _base(font, descriptor, face, known=known)
-    # Under an encoding that is told, a code without a name is one that nothing is shown for.
+    # If the PDF states the encoding, a code without a name shows nothing.
     told = bool(base)
     encoding = font.get("/Encoding")
     names = base | (_differences(encoding.get("/Differences")) if isinstance(encoding, pikepdf.Dictionary) else {})

@@ -1,4 +1,4 @@
-"""What Unicode says of a line of text: where its clusters are, in which order they are seen, where it may be broken.
+"""Unicode properties of a line of text: its grapheme clusters, their visual order, and where it may be broken.
 
 The answers are ICU's: Unicode's own implementation of the bidirectional algorithm (UAX #9), of grapheme clusters
 (UAX #29), and of line breaks (UAX #14, with dictionaries for Thai, Lao, Khmer and Burmese). ``icu4py`` brings ICU and
