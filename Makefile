@@ -1,4 +1,4 @@
-# Zegel. `make help` lists what there is; `make demo` and `make test` are all that a fresh machine needs.
+# Zegel. `make help` lists the targets; on a fresh machine, `make demo` and `make test` install what they need.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -6,14 +6,14 @@ SHELL := bash
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
-# The first that really runs and is new enough: a name in PATH may be a shim with nothing behind it.
+# The first one that runs and is new enough: a command in PATH may be a shim for a version that is not installed.
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $$name && break; done)
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 
-# What a target may be told: make demo PDF=contract.pdf OUT=folder, make bench NAME=rpc SIZE=large, ...
+# Variables that targets accept: make demo PDF=contract.pdf OUT=folder, make bench NAME=rpc SIZE=large, ...
 PDF ?=
 OUT ?= demo-out
 NAME ?=
@@ -23,14 +23,15 @@ TESTS ?= tests
 ARGS ?=
 REASON ?=
 
-# What `make check` runs after lint (tests/conftest.py gives the marks): the contracts', and those of the SDK, the edge and
-# the domains that start no server and open no database. `make check CHECKS=tests/server/pdf` runs another folder's.
+# The tests that `make check` runs after lint (tests/conftest.py sets the marks): those of the contracts, and those of the
+# SDK, the edge and the domains that start no server and open no database. `make check CHECKS=tests/server/pdf` runs
+# those of another folder.
 QUICK := unit or (contract and not postgresql and not slow)
 CHECKS ?= tests/contract tests/clients $(addprefix tests/server/,audit documents edge identity jobs keys permissions signing)
 
 FUZZ_COUNT := $(if $(filter large,$(SIZE)),10000000,200000)
 
-# The virtual environment follows the lock files: a stamp older than what it stands for is made anew.
+# The virtual environment follows the lock files: a stamp file older than its lock file triggers a new installation.
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 PROJECTS := pyproject.toml clients/python/pyproject.toml

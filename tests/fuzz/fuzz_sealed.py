@@ -3,7 +3,7 @@
 Run: ``python tests/fuzz/fuzz_sealed.py --count 1000000 --seed 1 --processes 2``. It prints one line of JSON and exits 1
 if a forgery was accepted. A run is repeatable by its seed but for the tokens, which are always fresh.
 
-What anybody may make, by the design, is no forgery (see ``docs/sealed-file.md``, "What anybody may choose"):
+What anybody may make, by the design, is no forgery (see ``docs/sealed-file.md``, "What anyone can vary"):
 
 * the first two revisions as they are, but for the timestamp on the seal, which may be a later one;
 * after them timestamps' revisions in the one form, whose validation data is genuine: certificates, lists and answers
