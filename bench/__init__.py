@@ -1,7 +1,7 @@
-"""Measured ratios: each against a floor taken in the same run, rounds interleaved, medians quoted."""
+"""Benchmarks. Each reports median ratios to a floor (a baseline) measured in the same run, in interleaved rounds."""
 
 import sys
 from pathlib import Path
 
-# The throwaway PostgreSQL is the tests'.
+# The temporary PostgreSQL server is that of the tests.
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))

@@ -1,7 +1,7 @@
-"""The floor of the ``documents`` benchmark: a bare grpc.aio server that counts bytes, and sends prepared ones.
+"""The floor of the ``documents`` benchmark: a bare grpc.aio server that counts received bytes and sends prepared ones.
 
-It keeps no byte, checks nothing, asks nobody, and computes no checksum. Its messages are the contract's, and its chunks
-have the sizes that Zegel's have, so one client speaks to both.
+It stores nothing, checks nothing, calls no other service and computes no checksum. Its messages are those of the
+contract and its chunks have Zegel's sizes, so the same client works with both.
 """
 
 import asyncio
@@ -24,20 +24,20 @@ from zegel_server.edge.wire import MAX_MESSAGE
 
 
 class Counter(DocumentServiceServicer):
-    """Counts, and sends."""
+    """Counts received bytes, and sends prepared ones."""
 
     def __init__(self) -> None:
         self._content: Final = Content()
         self._hashes: dict[int, bytes] = {}
 
     async def StartUpload(self, _request: pb.StartUploadRequest, _context: Any) -> pb.StartUploadResponse:  # noqa: N802
-        """Opens nothing."""
+        """Returns an upload without creating anything."""
         return pb.StartUploadResponse(upload=pb.Upload(upload_id="upl_0", document_id="doc_0", version=1))
 
     async def UploadDocument(  # noqa: N802
         self, request_iterator: AsyncIterator[pb.UploadDocumentRequest], _context: Any
     ) -> pb.UploadDocumentResponse:
-        """Counts."""
+        """Counts the bytes received."""
         size = 0
         async for message in request_iterator:
             size += len(message.chunk.data)
@@ -68,13 +68,13 @@ class Counter(DocumentServiceServicer):
 
 
 async def main(folder: Path) -> None:
-    """Serves until it is ended.
+    """Serves until the process is terminated.
 
     Args:
-        folder: Holds ``tls.pem`` (certificate) and ``tls.key``.
+        folder: Contains ``tls.pem`` (certificate) and ``tls.key``.
     """
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", MAX_MESSAGE), ("grpc.so_reuseport", 0)])
-    add_DocumentServiceServicer_to_server(Counter(), server)  # type: ignore[abstract]  # the rest is never called
+    add_DocumentServiceServicer_to_server(Counter(), server)  # type: ignore[abstract]  # the other methods are never called
     pair = ((folder / "tls.key").read_bytes(), (folder / "tls.pem").read_bytes())
     port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([pair]))
     await server.start()

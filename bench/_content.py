@@ -1,4 +1,4 @@
-"""Documents of any size that cost no memory: bytes that repeat, cut the way a stored document is."""
+"""Documents of any size in constant memory: repeating bytes, cut into pieces as a stored document is."""
 
 import hashlib
 import io
@@ -12,13 +12,13 @@ from zegel.segments import HEADER_SIZE, SEGMENT_PLAINTEXT_SIZE
 
 MIB: Final = 1 << 20
 SEGMENTS: Final = 16
-"""Segments until the bytes repeat: more than any cache near the processor holds."""
+"""Number of segments before the bytes repeat: larger than any processor cache."""
 
 
 class Content:
-    """The bytes, and the pieces in which a server sends them.
+    """The bytes of the documents, and the pieces in which a server sends them.
 
-    Their first segment begins as a PDF does. Each segment is of the same bytes as the one `SEGMENTS` before it.
+    The first segment begins as a PDF does. Each segment has the same bytes as the one `SEGMENTS` before it.
     """
 
     def __init__(self) -> None:
@@ -28,21 +28,21 @@ class Content:
         self._crcs: Final[dict[tuple[int, int], tuple[bytes, int]]] = {}
 
     def at(self, offset: int, size: int) -> bytes:
-        """Some of the bytes.
+        """Returns a range of the bytes.
 
         Args:
-            offset: Of the first.
-            size: The most; fewer come where the block ends.
+            offset: Offset of the first byte.
+            size: Maximum number of bytes; fewer are returned at the end of the block.
         """
         start = (offset + HEADER_SIZE) % len(self.block)
         return self.block[start : start + size]
 
     def piece(self, offset: int, size: int) -> tuple[bytes, int]:
-        """The same with its crc32c, both kept: a floor computes nothing.
+        """Returns a range with its crc32c, from a cache of both, so that a floor computes nothing.
 
         Args:
-            offset: Of the first byte.
-            size: How many.
+            offset: Offset of the first byte.
+            size: Number of bytes.
         """
         key = ((offset + HEADER_SIZE) % len(self.block), size)
         found = self._crcs.get(key)
@@ -52,10 +52,10 @@ class Content:
         return found
 
     def sha256(self, size: int) -> bytes:
-        """Of a document of so many bytes.
+        """Returns the SHA-256 of a document of the given size.
 
         Args:
-            size: Its bytes.
+            size: Size in bytes.
         """
         digest = hashlib.sha256()
         at = 0
@@ -71,7 +71,7 @@ class Reader(io.RawIOBase):
 
     Args:
         content: The bytes.
-        size: How many.
+        size: Number of bytes.
     """
 
     def __init__(self, content: Content, size: int) -> None:
@@ -88,17 +88,17 @@ class Reader(io.RawIOBase):
         return True
 
     def tell(self) -> int:
-        """Where it stands."""
+        """Returns the position."""
         return self._at
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Goes elsewhere."""
+        """Moves the position."""
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
         self._at = base + offset
         return self._at
 
     def read(self, size: int = -1) -> bytes:
-        """The next bytes."""
+        """Returns the next bytes."""
         left = self._size - self._at
         data = self._content.at(self._at, left if size < 0 else min(size, left))
         self._at += len(data)
@@ -106,11 +106,11 @@ class Reader(io.RawIOBase):
 
 
 class Discard:
-    """Takes bytes, and counts them."""
+    """Discards what is written to it, and counts the bytes."""
 
     def __init__(self) -> None:
         self.size = 0
 
     def write(self, data: bytes | memoryview) -> None:
-        """Takes some."""
+        """Counts bytes."""
         self.size += len(data)

@@ -9,10 +9,10 @@ import grpc
 
 
 async def main(folder: Path) -> None:
-    """Serves until it is ended.
+    """Serves until the process is terminated.
 
     Args:
-        folder: Holds ``answer`` (the bytes to answer with), ``tls.pem`` (certificate) and ``tls.key``.
+        folder: Contains ``answer`` (the bytes of the response), ``tls.pem`` (certificate) and ``tls.key``.
     """
     answer = (folder / "answer").read_bytes()
 

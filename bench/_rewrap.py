@@ -1,4 +1,4 @@
-"""Rotation of a tenant's key over many documents, while their keys are opened for readers."""
+"""Rotation of a tenant's key over many documents, while readers open the documents' keys."""
 
 import asyncio
 import random
@@ -19,7 +19,7 @@ from zegel_server.keys.service import Keys, StoredDek
 
 BATCH: Final = 1_000
 READERS_S: Final = 0.5
-"""Seconds that rotation leaves readers of old rows; a server leaves ``rotation.READERS_S``."""
+"""Seconds that rotation allows readers of old rows; a server allows ``rotation.READERS_S``."""
 
 _TENANT: Final = insert_into(tenants)
 _DOCUMENT: Final = insert_into(documents)
@@ -31,7 +31,7 @@ _READ: Final = Statement(document_versions.select().where(document_versions.c.do
 
 
 async def _fill(database: Any, keys: Keys, tenant_id: str, count: int) -> list[str]:
-    """Documents of a new tenant, without their bytes."""
+    """Inserts the rows of a new tenant's documents, without their content."""
     founded = await keys.found_tenant(tenant_id)
     now = clock.now()
     async with database.transaction() as transaction:
@@ -92,7 +92,7 @@ async def _fill(database: Any, keys: Keys, tenant_id: str, count: int) -> list[s
 
 
 async def _measure(folder: Path, root_keys: RootKeys, count: int) -> tuple[float, int, int]:
-    """Seconds of one rotation; reads meanwhile, and how many of them failed."""
+    """Returns the seconds of one rotation, the number of reads meanwhile, and how many of them failed."""
     url = f"sqlite:///{folder / 'zegel.db'}"
     await upgrade(url)
     database = await open_database(url)
@@ -128,7 +128,7 @@ def rewrap(count: int) -> dict[str, Any]:
     """Measures with the local keyring, and with SoftHSM and OpenBao where they are installed.
 
     Args:
-        count: Documents.
+        count: Number of documents.
     """
     from support import openbao, softhsm, tools  # noqa: PLC0415 - the tests' support, found by bench/__init__
 

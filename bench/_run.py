@@ -1,7 +1,7 @@
-"""What the benchmarks share: servers in processes of their own, a load generator, and the last line.
+"""What the benchmarks share: servers in their own processes, a load generator, and the last line of output.
 
-The load generator is ghz (Go), since one written in Python would be slower than the servers it asks; it is built from
-its module, pinned, into ``.tools/bin`` where it is missing. All traffic stays on loopback.
+The load generator is ghz (Go), since one written in Python would be slower than the servers that it calls. If missing,
+it is built in ``.tools/bin`` from its pinned module. All traffic stays on loopback.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PATH: Final = os.pathsep.join(str(ROOT / each) for each in (".", "server", "clients/python"))
-"""Where a server's process finds this tree's own code, whatever is installed."""
+"""``PYTHONPATH`` of the servers' processes: this tree's own code, whatever is installed."""
 TOOLS: Final = ROOT / ".tools/bin"
 GHZ: Final = "github.com/bojand/ghz/cmd/ghz@v0.121.0"
 START_S: Final = 60
@@ -40,26 +40,26 @@ def arguments(description: str) -> argparse.Namespace:
 
 
 def finish(**figures: Any) -> None:
-    """Prints the last line: one JSON object.
+    """Prints the last line of output, one JSON object.
 
     Args:
-        figures: Its keys.
+        figures: The object's entries.
     """
     print(json.dumps(figures), flush=True)
 
 
 def rounded(value: float, digits: int = 3) -> float:
-    """A figure as it is quoted.
+    """Rounds a figure for the report.
 
     Args:
         value: The figure.
-        digits: Digits after the point.
+        digits: Digits after the decimal point.
     """
     return round(value, digits)
 
 
 def ghz() -> Path:
-    """The load generator, built where it is missing.
+    """Returns the load generator's path, after building it if it is missing.
 
     Raises:
         SystemExit: It is missing and there is no Go to build it.
@@ -81,9 +81,9 @@ class Served:
 
     Attributes:
         target: ``host:port``.
-        authority: Its authority's certificate, PEM.
-        operator_key: File with the operator's API key, where it is Zegel.
-        pid: Its process.
+        authority: Certificate of its authority, PEM.
+        operator_key: File with the operator's API key, if it is a Zegel server.
+        pid: Its process id.
     """
 
     target: str
@@ -100,11 +100,11 @@ class Served:
 
 @contextmanager
 def process(command: Sequence[str], **environment: str) -> Iterator[tuple[dict[str, Any], int]]:
-    """A server's process: yields its first line of JSON and its number, and ends it by that number.
+    """Runs a server's process: yields its first line of JSON and its process id, and terminates it by that id.
 
     Args:
-        command: What to run.
-        environment: Further variables.
+        command: The command to run.
+        environment: Additional environment variables.
     """
     with tempfile.TemporaryFile() as errors:
         running = subprocess.Popen(
@@ -135,11 +135,11 @@ def zegel(folder: Path, database_url: str = "", **settings: str) -> Iterator[Ser
     """A development server as a user starts it.
 
     Args:
-        folder: Its data.
-        database_url: Its database; SQLite in the folder where left out.
-        settings: Further settings, by their names.
+        folder: Its data folder.
+        database_url: Its database; by default, SQLite in the folder.
+        settings: Additional settings, by name.
     """
-    # One client, as fast as it can: what the budgets are there to stop.
+    # A single client as fast as it can be, which rate limits exist to stop.
     environment = {"ZEGEL_LIMITS": "false"} | {f"ZEGEL_{name.upper()}": value for name, value in settings.items()}
     if database_url:
         environment["ZEGEL_DATABASE_URL"] = database_url
@@ -150,9 +150,9 @@ def zegel(folder: Path, database_url: str = "", **settings: str) -> Iterator[Ser
 
 @contextmanager
 def postgresql() -> Iterator[str | None]:
-    """A PostgreSQL server of the run's own, with durable commits.
+    """Starts a PostgreSQL server for this run, with durable commits.
 
-    Yields the URL of an empty database, or ``None`` where PostgreSQL is not installed.
+    Yields the URL of an empty database, or ``None`` if PostgreSQL is not installed.
     """
     from support import postgres  # noqa: PLC0415 - the tests' support, found by bench/__init__
 
@@ -171,17 +171,17 @@ def median(values: Sequence[float]) -> float:
     """The median of the rounds.
 
     Args:
-        values: A figure a round.
+        values: One figure for each round.
     """
     return statistics.median(values)
 
 
 def memory(pid: int, field: str) -> float:
-    """A line of a process's status in MiB (proc(5)): ``VmRSS`` now, ``VmHWM`` at its peak.
+    """Returns a line of a process's status in MiB (proc(5)): ``VmRSS`` is the current value, ``VmHWM`` the peak.
 
     Args:
-        pid: The process's number.
-        field: Which line.
+        pid: The process id.
+        field: Name of the line.
     """
     for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
         if line.startswith(f"{field}:"):
@@ -190,9 +190,9 @@ def memory(pid: int, field: str) -> float:
 
 
 def reset_peak(pid: int) -> None:
-    """Makes the peak what it is now (proc(5), clear_refs).
+    """Resets the peak to the current value (proc(5), clear_refs).
 
     Args:
-        pid: The process's number.
+        pid: The process id.
     """
     Path(f"/proc/{pid}/clear_refs").write_text("5", encoding="ascii")

@@ -1,6 +1,6 @@
-"""Many slow readers at once: what they cost the server's memory, and those who only ask something.
+"""Many slow readers at once: what they cost in server memory, and how they delay a caller of short methods.
 
-The readers are a process of their own, since the one that asks would else wait for their interpreter, not the server.
+The readers run in a separate process: otherwise the caller would wait for their interpreter, not for the server.
 """
 
 import json
@@ -20,20 +20,20 @@ from zegel._internal.contract import rpc_of
 from zegel.document.v1.document_service_pb2 import DownloadDocumentRequest
 
 CONNECTIONS: Final = 4
-"""Connections that they share; a server takes 100 calls on each."""
+"""Number of connections that they share; a server accepts 100 calls on each."""
 PAUSE_S: Final = 10.0
-"""Between two chunks of a MiB: the rate of a poor mobile line."""
+"""Seconds between two chunks of 1 MiB, as on a poor mobile connection."""
 SETTLED_S: Final = 15.0
-"""Until what they may hold is held."""
+"""Seconds until the server's buffers for them are full."""
 ASKED_S: Final = 10.0
 ROUNDS: Final = 3
 PERCENT: Final = 0.99
 TOKEN: Final = "BENCH_TOKEN"  # noqa: S105 - a variable's name
-"""The variable that hands the readers their token."""
+"""Environment variable with the readers' token."""
 
 
 def _p99(client: zegel.Client, document_id: str) -> float:
-    """Seconds of a unary call, asked one after the other for a while: the 99th percentile."""
+    """Returns the 99th percentile, in seconds, of unary calls made one after the other for a while."""
     times = []
     until = time.perf_counter() + ASKED_S
     while time.perf_counter() < until:
@@ -44,14 +44,14 @@ def _p99(client: zegel.Client, document_id: str) -> float:
 
 
 def _read(target: str, authority: bytes, token: str, document_id: str, count: int) -> None:
-    """Read until the process is told to end: a chunk now and then, each reader at its own moments."""
+    """Reads a chunk now and then, each reader at different moments, until the process is terminated."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     random = Random(7)  # noqa: S311 - load, not a secret
     with ExitStack() as stack:
         clients = [
             stack.enter_context(
-                # A connection each: gRPC would share one between channels that are alike.
+                # One connection for each: gRPC would share one between channels with the same options.
                 zegel.Client(
                     target,
                     token=token,
@@ -86,11 +86,11 @@ def slow_readers(client: zegel.Client, served: _run.Served, token: str, document
     """Measures.
 
     Args:
-        client: Asks.
+        client: The client that makes the unary calls.
         served: The server.
-        token: Of the readers.
-        document_id: What they read.
-        count: How many they are.
+        token: The readers' token.
+        document_id: The document that they read.
+        count: Number of readers.
     """
     readers = [sys.executable, "-m", "bench._slow", served.target, str(served.authority), document_id, str(count)]
     idle, busy, held = list[float](), list[float](), list[float]()

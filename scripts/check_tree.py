@@ -1,6 +1,6 @@
-"""Checks what no linter does: that nothing in the tree is of one machine, and that no file has grown without a reason.
+"""Checks what no linter does: that no file depends on one machine, and that none is long without a reason.
 
-* No package registry's address: the tree must build wherever a team has its own mirror.
+* No package registry's address: the tree must also build where a team has its own mirror.
 * No absolute path of the machine it was written on.
 * No private key.
 * No code file over ``LIMIT`` lines, unless ``[tool.zegel.long-files]`` in ``pyproject.toml`` says why.
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from tree import ROOT, files, is_code, read
 
 LIMIT = 400
-"""Lines; what a reader holds in the head at one sitting, with room for docstrings."""
+"""Maximum lines of a file: what a reader can keep in mind at once, with room for docstrings."""
 
 FORBIDDEN = {
     "a package registry's address": re.compile(
@@ -30,7 +30,7 @@ def long_files() -> dict[str, str]:
     """Reads the reasons for long files.
 
     Returns:
-        The reason by path.
+        The reasons, by path.
     """
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     reasons: dict[str, str] = project.get("tool", {}).get("zegel", {}).get("long-files", {})
@@ -38,7 +38,7 @@ def long_files() -> dict[str, str]:
 
 
 def problems() -> Iterator[str]:
-    """Goes over the tree.
+    """Checks every file of the tree.
 
     Yields:
         One sentence for each problem.

@@ -1,10 +1,10 @@
-"""Holds the contracts under ``protos/`` to their baseline: what a client may rely on, moved by hand and with a reason.
+"""Compares the contracts under ``protos/`` with their baseline, which is what clients rely on.
 
-The baseline is an image of the contracts as ``buf build`` writes it, without comments. Invariants:
+The baseline is an image of the contracts as written by ``buf build``, without comments. Invariants:
 
-* A change that would break a client built against the baseline is found, however many commits ago it was made.
+* A change that would break a client built against the baseline is reported, however many commits ago it was made.
 * The baseline moves only by ``--move REASON``, which writes the reason into the change log with the baseline's digest.
-  A baseline whose digest the change log does not hold is refused.
+  A baseline whose digest is not in the change log is an error.
 """
 
 import argparse
@@ -19,7 +19,7 @@ CHANGELOG = Path("CHANGELOG.md")
 UNRELEASED = "## [Unreleased]\n"
 HEADING = "### Contracts\n"
 DIGITS = 12
-"""How many digits of the baseline's SHA-256 the change log holds."""
+"""Number of digits of the baseline's SHA-256 that the change log states."""
 
 BUF = Path(sys.executable).parent / "buf"
 
@@ -58,11 +58,11 @@ def problems(root: Path) -> list[str]:
 
 
 def move(root: Path, reason: str) -> None:
-    """Makes the contracts of now the baseline, and notes why in the change log.
+    """Makes the current contracts the baseline, and records the reason in the change log.
 
     Args:
         root: Folder of the project.
-        reason: What breaks and why, as a sentence for who uses Zegel.
+        reason: What breaks and why, as a sentence for users of Zegel.
 
     Raises:
         BaselineError: There is no reason, the contracts do not compile, nothing has changed, or the change log has no

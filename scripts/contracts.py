@@ -1,6 +1,6 @@
-"""The contracts as descriptors, with their comments: what the SDK's flat names and the reference are made from.
+"""The contracts as descriptors with their comments, from which the SDK's flat names and the reference are generated.
 
-They are compiled anew from ``protos/``, so that a generator never depends on what it has written before.
+They are always compiled from ``protos/``, so that a generator never depends on its own earlier output.
 """
 
 import re
@@ -26,7 +26,7 @@ PROTOS: Final = ROOT / "protos"
 
 
 class GenerationError(Exception):
-    """The contracts could not be compiled, or do not allow what is to be made of them."""
+    """The contracts could not be compiled, or nothing can be generated from them as they are."""
 
 
 def contract_paths() -> list[str]:
@@ -35,7 +35,7 @@ def contract_paths() -> list[str]:
 
 
 def include_arguments() -> list[str]:
-    """The arguments with which protoc finds the contracts and what they import."""
+    """The arguments that tell protoc where the contracts and their imports are."""
     packages = Path(sys.prefix, "lib", f"python{sys.version_info.major}.{sys.version_info.minor}", "site-packages")
     folders = (PROTOS, resources.files("grpc_tools") / "_proto", packages)  # google.api's lie beside its modules
     return [f"--proto_path={folder}" for folder in folders]
@@ -45,7 +45,7 @@ def run_protoc(arguments: Sequence[str]) -> None:
     """Runs protoc over every contract.
 
     Args:
-        arguments: What it is to write, beside the paths it finds contracts in.
+        arguments: Further arguments, such as what to write; the import paths are added.
 
     Raises:
         GenerationError: protoc refused the contracts.
@@ -59,7 +59,7 @@ class Contracts:
     """All contracts.
 
     Attributes:
-        files: Their descriptors and those of what they import, with comments.
+        files: Descriptors of the contracts and of their imports, with comments.
     """
 
     files: descriptor_pb2.FileDescriptorSet
@@ -78,7 +78,7 @@ class Contracts:
 
     @cached_property
     def pool(self) -> DescriptorPool:
-        """A pool with all of them."""
+        """A descriptor pool with all files."""
         pool = DescriptorPool()
         for file in self.files.file:
             pool.Add(file)
@@ -86,7 +86,7 @@ class Contracts:
 
     @cached_property
     def own(self) -> list[descriptor_pb2.FileDescriptorProto]:
-        """The files that are ours, sorted by name."""
+        """The project's own files, sorted by name."""
         return sorted((file for file in self.files.file if file.name.startswith("zegel/")), key=lambda file: file.name)
 
     @cached_property
@@ -109,7 +109,7 @@ class Contracts:
 
     @cached_property
     def spoken(self) -> list[Descriptor]:
-        """The messages that a call can hold: those of requests and answers and all within them, by full name."""
+        """The messages that can occur in a call: requests, responses and all messages nested in them, by full name."""
         found: dict[str, Descriptor] = {}
         left = [each for method in self.methods for each in (method.input_type, method.output_type)]
         while left:
@@ -125,13 +125,13 @@ class Contracts:
         return [method for service in self.services for method in service.methods]
 
     def access(self, method: MethodDescriptor) -> Access:
-        """What a method demands of its caller, and what it records.
+        """The permission that a method requires, and the event that it records.
 
         Args:
             method: The method.
 
         Raises:
-            GenerationError: It is declared nowhere.
+            GenerationError: No declaration has the method.
         """
         found = DECLARED.get(method.containing_service.full_name, {}).get(method.name)
         if found is None:
@@ -139,22 +139,22 @@ class Contracts:
         return found
 
     def permission(self, method: MethodDescriptor) -> str:
-        """The permission that a method demands, such as ``document.read``."""
+        """The permission that a method requires, such as ``document.read``."""
         return self.access(method).permission
 
     @cached_property
     def comments(self) -> dict[str, str]:
-        """The comment of every element, by full name; a value's name goes on from its enum's."""
+        """The comment of every element, by full name; the full name of an enum's value contains the enum's."""
         return {name: comment for file in self.own for name, comment in _comments(file)}
 
     def held_enums(self) -> set[str]:
-        """Full names of the enums that a field has as its type."""
+        """Full names of the enums that are the type of a field."""
         types = (field.enum_type for message in self.messages for field in message.fields)
         return {each.full_name for each in types if each is not None}
 
 
 def value_name(enum: EnumDescriptor, name: str) -> str:
-    """The name of an enum's value without the enum's name before it: ``SIGNATURE`` of ``FIELD_TYPE_SIGNATURE``.
+    """The name of an enum's value without the enum's prefix: ``SIGNATURE`` for ``FIELD_TYPE_SIGNATURE``.
 
     Args:
         enum: The enum.

@@ -28,21 +28,21 @@ from demo_partner import SIGNERS, send, sign
 from demo_server import DemoServer, ServerError
 
 SEAL_S: Final = 120.0
-"""The longest that sealing and logging may take, for a large document on a busy machine."""
+"""Maximum time for sealing and logging, enough for a large document on a busy machine."""
 
 POLL_S: Final = 0.2
-"""Between two looks at a request that is being sealed."""
+"""Time between two polls of a request that is being sealed."""
 
 SENDER: Final = ("Noor Bakker", "noor@example.com")
 
 
 class DemoError(Exception):
-    """Something did not go as it has to; the message says what."""
+    """A step of the demo failed; the message says which."""
 
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """What the demo leaves in its folder."""
+    """The files that the demo writes to its folder."""
 
     folder: Path
 
@@ -53,7 +53,7 @@ class Files:
 
     @property
     def proof(self) -> Path:
-        """The log's proof over it."""
+        """The log's proof for it."""
         return self.folder / "signed.tlog-proof"
 
     @property
@@ -63,15 +63,15 @@ class Files:
 
     @property
     def authority(self) -> Path:
-        """The development authority."""
+        """The development authority's certificate."""
         return self.folder / "authority.pem"
 
 
 class Steps:
-    """Tells how far the demo is, a line a step.
+    """Prints the demo's progress, one line for each step.
 
     Args:
-        console: Where to.
+        console: Where to print it.
     """
 
     def __init__(self, console: Console) -> None:
@@ -80,11 +80,11 @@ class Steps:
 
     @property
     def seconds(self) -> float:
-        """Since the beginning."""
+        """Seconds since the demo began."""
         return time.monotonic() - self._began
 
     def done(self, text: str) -> None:
-        """Tells of a step that is done.
+        """Prints a completed step.
 
         Args:
             text: What was done.
@@ -97,11 +97,11 @@ def until_downloadable(sender: zegel.Client, request_id: str, steps: Steps) -> z
 
     Args:
         sender: The sender's client.
-        request_id: Which request.
-        steps: Told when everybody has signed.
+        request_id: The signature request.
+        steps: Gets a line when everybody has signed.
 
     Raises:
-        DemoError: It does not come.
+        DemoError: It does not exist in time.
     """
     told = False
     deadline = time.monotonic() + SEAL_S
@@ -121,14 +121,14 @@ def until_downloadable(sender: zegel.Client, request_id: str, steps: Steps) -> z
 
 
 def until_proved(owner: zegel.Client, audit_id: str) -> zegel.GetTransactionResponse:
-    """Waits until the log has the sealed file's hash under a checkpoint.
+    """Waits until a checkpoint of the log covers the sealed file's hash.
 
     Args:
         owner: The owner's client.
         audit_id: The request's audit ID.
 
     Raises:
-        DemoError: It does not come.
+        DemoError: It does not exist in time.
     """
     deadline = time.monotonic() + SEAL_S
     while time.monotonic() < deadline:
@@ -140,11 +140,11 @@ def until_proved(owner: zegel.Client, audit_id: str) -> zegel.GetTransactionResp
 
 
 def session_of(client: zegel.Client, sender: zegel.Client, signature: zegel.Signature, request_id: str) -> zegel.Client:
-    """A client that speaks for one signer.
+    """A client with the session of one signer.
 
     Args:
-        client: Whose connection to use.
-        sender: Who opens the session.
+        client: The client whose connection is used.
+        sender: The client that opens the session.
         signature: The signer's part.
         request_id: The request.
     """
@@ -153,15 +153,15 @@ def session_of(client: zegel.Client, sender: zegel.Client, signature: zegel.Sign
 
 
 def flow(client: zegel.Client, pdf: Path, title: str, *, files: Files, steps: Steps, console: Console) -> str:
-    """The whole way of a document, through the SDK alone.
+    """Takes a document from upload to sealed file, through the SDK alone.
 
     Args:
         client: The operator's client.
-        pdf: What to sign.
-        title: Under which title.
-        files: Where to put what comes out.
-        steps: Told of each step.
-        console: Where the progress bar goes.
+        pdf: The PDF to sign.
+        title: The document's title.
+        files: Where to write the results.
+        steps: Gets a line for each step.
+        console: Where the progress bar is shown.
 
     Returns:
         The audit ID.
@@ -205,11 +205,11 @@ def flow(client: zegel.Client, pdf: Path, title: str, *, files: Files, steps: St
 
 
 class bar:  # noqa: N801 - used as a verb
-    """A progress bar where there is a terminal.
+    """A progress bar, shown only on a terminal.
 
     Args:
-        console: Where to.
-        what: What is done.
+        console: Where to print it.
+        what: What the bar measures.
     """
 
     def __init__(self, console: Console, what: str) -> None:
@@ -227,7 +227,7 @@ class bar:  # noqa: N801 - used as a verb
 
 
 def verify(files: Files) -> bool:
-    """Runs ``zegel verify`` on what came out, and prints its report.
+    """Runs ``zegel verify`` on the results, and prints its report.
 
     Args:
         files: The files.
@@ -242,11 +242,11 @@ def run(pdf: Path | None, folder: Path) -> dict[str, object]:
     """Runs the demo.
 
     Args:
-        pdf: What to sign; ``None`` for a contract of the demo's own.
-        folder: Where to put what comes out.
+        pdf: The PDF to sign; ``None`` for the demo's own contract.
+        folder: Where to write the results.
 
     Returns:
-        What the last line tells.
+        The object that the last line prints.
     """
     console = Console(highlight=False)
     steps, files = Steps(console), Files(folder)
@@ -289,7 +289,7 @@ def main() -> int:
     parser.add_argument("--out", default="", help="folder for what comes out (default: demo-out)")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGINT, _stop)  # also where whoever started it ignores Ctrl-C, as a shell's `&` does
+    signal.signal(signal.SIGINT, _stop)  # also where the parent ignores Ctrl-C, as a shell's `&` does
     try:
         result = run(Path(given.pdf) if given.pdf else None, Path(given.out or "demo-out"))
     except KeyboardInterrupt:

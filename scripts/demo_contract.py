@@ -1,4 +1,4 @@
-"""The contract that the demo signs where it is given none: two pages, with room for two signatures at the end."""
+"""The contract that the demo signs by default: two pages, with room for two signatures at the end."""
 
 from pathlib import Path
 from typing import Final
@@ -21,14 +21,14 @@ CLAUSES: Final = (
 )
 
 SPLIT: Final = 5
-"""So many clauses on the first page."""
+"""Number of clauses on the first page."""
 
 
 def write_contract(path: Path) -> None:
     """Writes the contract.
 
     Args:
-        path: Where to.
+        path: The file to write.
     """
     styles = getSampleStyleSheet()
     story = [Paragraph(TITLE, styles["Title"]), Spacer(1, 18)]

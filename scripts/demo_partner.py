@@ -1,4 +1,4 @@
-"""What a partner application would write: sending a document to two signers, and what each of them does."""
+"""The code that a partner application would have: sending a document to two signers, and what each signer does."""
 
 from typing import Final
 
@@ -7,13 +7,14 @@ import zegel
 SIGNERS: Final = (("Sanne de Vries", "sanne@example.com"), ("Robin Jansen", "robin@example.com"))
 
 SIGNATURE_BOX: Final = (0.08, 0.80, 0.38, 0.07)
-"""Left, top, width and height of the first signer's signature, in parts of the page as shown: they fit on any."""
+"""Left, top, width and height of the first signer's signature, as fractions of the displayed page: they fit any
+page."""
 
 DATE_BOX: Final = (0.08, 0.88, 0.20, 0.03)
-"""The same of the date below it."""
+"""The same for the date below it."""
 
 NEXT_SIGNER: Final = 0.46
-"""How far to the right the next signer's boxes are, in parts of the page."""
+"""Distance to the next signer's boxes on the right, as a fraction of the page."""
 
 
 def boxes(page: zegel.Page, signer: int) -> tuple[zegel.Field, zegel.Field]:
@@ -21,7 +22,7 @@ def boxes(page: zegel.Page, signer: int) -> tuple[zegel.Field, zegel.Field]:
 
     Args:
         page: The page.
-        signer: Which signer, from 0.
+        signer: The signer's number, from 0.
     """
 
     def place(box: tuple[float, float, float, float], field_type: zegel.FieldType, name: str) -> zegel.Field:
@@ -49,7 +50,7 @@ def send(sender: zegel.Client, document: zegel.Document) -> zegel.SignatureReque
 
     Args:
         sender: The sender's client.
-        document: What to sign.
+        document: The document to sign.
     """
     pages = document.versions[-1].pages
     fields = [field for number in range(len(SIGNERS)) for field in boxes(pages[-1], number)]
@@ -69,7 +70,7 @@ def sign(signer: zegel.Client, number: int) -> None:
 
     Args:
         signer: The signer's client.
-        number: Which signer, from 0.
+        number: The signer's number, from 0.
     """
     shown = signer.ceremony.open_ceremony().ceremony.rendition
     signer.documents.download(shown.document_id, version=shown.version)

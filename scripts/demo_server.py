@@ -1,4 +1,4 @@
-"""A development server for a while: started as a process of its own, and stopped whatever happens."""
+"""A temporary development server: runs in its own process, and is always stopped at the end."""
 
 import json
 import os
@@ -14,13 +14,13 @@ from types import TracebackType
 from typing import Final, Self
 
 START_S: Final = 60.0
-"""The first start makes keys, certificates and tables."""
+"""Seconds that a start may take: the first one creates keys, certificates and tables."""
 
 STOP_S: Final = 20.0
-"""A graceful stop lets running calls end."""
+"""Seconds that a graceful stop may take: it waits for running calls."""
 
 TAIL_LINES: Final = 20
-"""Of the log, where something failed."""
+"""Lines of the log to show after a failure."""
 
 
 class ServerError(Exception):
@@ -28,11 +28,11 @@ class ServerError(Exception):
 
 
 class DemoServer:
-    """A server with the embedded defaults, in a folder that goes with it.
+    """A server with the embedded defaults, in a folder that is removed with it.
 
     Attributes:
         address: Where it listens, as ``host:port``.
-        authority: The file with its development authority, PEM.
+        authority: File with the certificate of its development authority, PEM.
         operator_token: The operator's API key.
     """
 
@@ -64,7 +64,7 @@ class DemoServer:
     def _start(self) -> None:
         command = [str(Path(sys.executable).parent / "zegel-server"), "serve", "--development"]
         command += ["--data-dir", str(self._data), "--listen", "127.0.0.1:0"]
-        # The embedded defaults, whatever the shell has set for another server.
+        # The embedded defaults, even if the shell has settings for another server.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ZEGEL_")}
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -83,7 +83,7 @@ class DemoServer:
 
     def _wait_until_ready(self, process: subprocess.Popen[str]) -> dict[str, str]:
         lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-        # A thread reads on for as long as the server lives: a full pipe would hold it up.
+        # A thread reads for as long as the server runs: a full pipe would block it.
         threading.Thread(target=_pump, args=(process, lines), daemon=True).start()
         deadline = time.monotonic() + START_S
         while (left := deadline - time.monotonic()) > 0:
@@ -107,7 +107,7 @@ class DemoServer:
         try:
             process.wait(STOP_S)
         except (subprocess.TimeoutExpired, KeyboardInterrupt):
-            os.killpg(process.pid, signal.SIGKILL)  # its workers too: the group is its own
+            os.killpg(process.pid, signal.SIGKILL)  # its workers too: they are in its process group
             process.wait()
 
     def tail(self) -> str:

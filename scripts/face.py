@@ -1,12 +1,14 @@
 """Writes the flat names of the SDK, ``zegel.Field`` and ``zegel.FieldType.SIGNATURE``, from the contracts.
 
-Two modules come of it: ``zegel/enums.py`` with every enum and every permission, and ``zegel/_names.py``, which says
-where a name of ``zegel`` is loaded from and tells type checkers the same. ``scripts/generate_protos.py`` runs this.
+It writes two modules: ``zegel/enums.py`` with every enum and every permission, and ``zegel/_names.py``, which states
+for the import system and for type checkers where each name of ``zegel`` is loaded from. ``scripts/generate_protos.py``
+runs this.
 
 Invariants:
 
-* Every message and enum that a request or an answer can hold has a name, and so has every error of ``zegel.errors``.
-* Two things never share a name: the contracts have to give one of them another.
+* Every message and enum that can occur in a request or a response has a name, and so has every error of
+  ``zegel.errors``.
+* Two things never share a name; in a conflict, one has to be renamed in the contracts.
 """
 
 import ast
@@ -25,12 +27,12 @@ NAMES: Final = Path("zegel/_names.py")
 ERRORS: Final = ROOT / "clients/python/zegel/errors.py"
 
 BY_HAND: Final = frozenset({"Client", "aio", "errors"})
-"""The names of ``zegel`` that are not made here."""
+"""The names of ``zegel`` that are not generated here."""
 
 PERMISSIONS: Final = "Permission"
 
 WIDTH: Final = 116
-"""Columns of a docstring's text within a class."""
+"""Maximum columns of a docstring's text within a class."""
 
 
 def write_face(target: Path, contracts: Contracts) -> None:
@@ -50,7 +52,7 @@ def write_face(target: Path, contracts: Contracts) -> None:
 
 
 def _face_enums(contracts: Contracts) -> Iterator[EnumDescriptor]:
-    """Those that a call can hold, and those that travel by name because no field has them."""
+    """Enums that can occur in a call, and those that are sent by name because no field has them as its type."""
     spoken = {field.enum_type.full_name for each in contracts.spoken for field in each.fields if field.enum_type}
     for enum in contracts.enums:
         if enum.full_name in spoken or enum.full_name not in contracts.held_enums():
@@ -126,7 +128,7 @@ def _enum_class(contracts: Contracts, enum: EnumDescriptor, *, numbered: bool) -
     for value in enum.values:
         name = value_name(enum, value.name)
         if not numbered and value.number == 0:
-            continue  # nothing that is unspecified travels by name
+            continue  # unspecified values are never sent by name
         yield from ("", f"    {name} = {value.number}" if numbered else f'    {name} = "{name}"')
         yield from _docstring(contracts.comments[f"{enum.full_name}.{value.name}"])
 

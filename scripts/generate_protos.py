@@ -1,11 +1,10 @@
 """Writes the SDK's generated messages, stubs and types from the contracts under ``protos/``.
 
-The proto package is the Python package (``zegel.document.v1``), so what protoc writes is taken as it is: no import is
-rewritten. The SDK's flat names are written with it by ``scripts/face.py``, its services by ``scripts/services.py``.
-Invariants:
+The proto package is the Python package (``zegel.document.v1``), so the output of protoc is used as it is: no import is
+rewritten. ``scripts/face.py`` adds the SDK's flat names, and ``scripts/services.py`` its services. Invariants:
 
-* The output depends on the contracts and the locked generators alone; ``--check`` holds the tree to that.
-* A generated file that no contract yields any more is removed.
+* The output depends only on the contracts and the locked generators; ``--check`` checks that the tree has it.
+* A generated file that no contract produces any more is removed.
 """
 
 import argparse
@@ -28,7 +27,7 @@ def generate(target: Path) -> list[Path]:
     """Compiles every contract.
 
     Args:
-        target: Folder that gets ``zegel/<package>/v1/``.
+        target: Folder in which ``zegel/<package>/v1/`` is written.
 
     Returns:
         The written files, relative to ``target``, sorted.
@@ -60,10 +59,10 @@ def generate(target: Path) -> list[Path]:
 
 
 def take_datetimes(stub: str) -> str:
-    """Lets a message be made with a ``datetime`` for a ``Timestamp``: protobuf takes it, its types do not say so.
+    """Lets a message be created with a ``datetime`` for a ``Timestamp``: protobuf accepts it, but its types do not.
 
     Args:
-        stub: The types of a generated module.
+        stub: The type stub of a generated module.
     """
     told, count = re.subn(
         r"(: _timestamp_pb2\.Timestamp) \| None = \.\.\.", r"\1 | _datetime.datetime | None = ...", stub
@@ -76,7 +75,7 @@ def take_datetimes(stub: str) -> str:
 
 
 def _drop_empty_services(folder: Path) -> None:
-    """Removes the ``_pb2_grpc`` pair of a contract without a service: protoc writes one that only imports."""
+    """Removes the ``_pb2_grpc`` files of a contract without a service: protoc writes them with nothing but imports."""
     for path in folder.glob("*_pb2_grpc.py"):
         if "class " not in path.read_text(encoding="utf-8"):
             path.unlink()
@@ -97,7 +96,7 @@ def committed() -> list[Path]:
 
 
 def differences(fresh: Path) -> list[str]:
-    """Compares what the contracts yield with what the tree holds.
+    """Compares freshly generated files with those in the tree.
 
     Args:
         fresh: Folder that ``generate`` has written.

@@ -1,7 +1,8 @@
-"""Checks that Zegel, under Apache-2.0, may be handed out together with everything it is installed with.
+"""Checks that Zegel, under Apache-2.0, may be distributed together with everything it is installed with.
 
-Each locked distribution's licence, as its own metadata tells it, must be on the allow list. Metadata comes in three
-fashions (an SPDX expression, a classifier, free text); the first that is there counts, and the old ones are translated.
+Each locked distribution's licence, as stated in its own metadata, must be on the allow list. Metadata states it in one
+of three forms (an SPDX expression, a classifier, free text); the first one present counts, and the older forms are
+translated.
 """
 
 import argparse
@@ -23,19 +24,19 @@ ALLOWED = frozenset(
         "MIT",
         "MIT-0",
         "MIT-CMU",
-        "MPL-2.0",  # file by file: used unchanged beside our code, it asks nothing of it
-        "OFL-1.1",  # fonts: may be embedded in documents and handed out with software
+        "MPL-2.0",  # applies file by file: no obligations for our code beside it
+        "OFL-1.1",  # fonts: may be embedded in documents and distributed with software
         "PSF-2.0",
     }
 )
 
 LOOKED_UP = {
-    # Metadata that names none; what a person found instead, and where.
-    "cvttf-notosanscjk-regular": "OFL-1.1",  # the font's own name table, entry 13; the package holds nothing else
+    # Distributions whose metadata names no licence: the one that a person found, and where.
+    "cvttf-notosanscjk-regular": "OFL-1.1",  # the font's name table, entry 13; the package contains nothing else
 }
 
 TEXTS = (
-    # What the old free-text fields and classifiers say, most telling first.
+    # Patterns for the older free-text fields and classifiers, most specific first.
     (r"apache", "Apache-2.0"),
     (r"mozilla public license 2|mpl.?2", "MPL-2.0"),
     (r"2-clause", "BSD-2-Clause"),
@@ -50,10 +51,10 @@ TOKEN = re.compile(r"[()]|[A-Za-z0-9.+-]+")
 
 
 class Expression:
-    """An SPDX licence expression, asked whether it can be met with the allowed licences alone.
+    """An SPDX licence expression, checked for whether it can be satisfied with the allowed licences alone.
 
-    ``OR`` lets us choose, ``AND`` demands both and binds tighter, and parentheses group (SPDX 2.3, annex D). ``WITH``
-    is no part of it: an exception wants a person's eye, so an expression that has one is not allowed.
+    ``OR`` is a choice, ``AND`` requires both and binds tighter, and parentheses group (SPDX 2.3, annex D). ``WITH`` is
+    not supported: a person has to look at an exception, so an expression that has one is not allowed.
     """
 
     def __init__(self, text: str) -> None:
@@ -61,7 +62,7 @@ class Expression:
         self._at = 0
 
     def is_allowed(self) -> bool:
-        """Tells whether the licences that the expression leaves us are all on the allow list."""
+        """Returns whether the expression can be satisfied with licences on the allow list."""
         allowed = self._either()
         return allowed and self._at == len(self._tokens)
 
@@ -104,7 +105,7 @@ def licence(found: Distribution) -> str:
         found: An installed distribution.
 
     Returns:
-        An SPDX expression, or what the metadata says where that could not be translated.
+        An SPDX expression, or the text of the metadata if that could not be translated.
     """
     looked_up = LOOKED_UP.get(canonicalize_name(found.name))
     if looked_up:
@@ -113,7 +114,7 @@ def licence(found: Distribution) -> str:
     if expression:
         return expression[0]
     classifiers = [line for line in _values(found, "Classifier") if line.startswith("License")]
-    # Free text runs to the whole licence in places: its first line names it.
+    # Free text sometimes is the whole licence; its first line names it.
     first_line = [text.strip().splitlines()[0] for text in _values(found, "License") if text.strip()]
     for text in (*first_line, *classifiers):
         for pattern, name in TEXTS:

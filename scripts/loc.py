@@ -1,6 +1,6 @@
-"""Counts lines of code by folder, and names the longest files.
+"""Counts lines of code by folder, and lists the longest files.
 
-A line counts unless it is blank. Generated code, locks and documentation do not. The last line is JSON, for programs.
+Blank lines, generated code, lock files and documentation are not counted. The last line is JSON, for programs.
 """
 
 import json
@@ -11,14 +11,14 @@ from pathlib import Path
 from tree import files, is_code, read
 
 LONGEST = 3
-"""How many of the longest files to name."""
+"""Number of longest files to list."""
 
 DEPTH = {"server": 3, "clients": 3, "tests": 2}
-"""How many folders deep to tell apart; one elsewhere."""
+"""Number of folder levels to count separately under each folder; one for any other."""
 
 
 def folder(path: Path) -> str:
-    """Names the folder that a file is counted under."""
+    """Returns the folder that a file is counted under."""
     depth = DEPTH.get(path.parts[0], 1)
     return "/".join(path.parts[:-1][:depth]) or "."
 

@@ -1,11 +1,12 @@
-"""Writes the lock files, or checks without the network that they still answer what the projects ask for.
+"""Writes the lock files, or checks without the network that they still satisfy the projects' requirements.
 
-``locks/runtime.txt`` holds what running Zegel takes (the server, the SDK with its command, the build backend);
-``locks/dev.txt`` holds that and what testing takes. Invariants:
+``locks/runtime.txt`` lists what is needed to run Zegel (the server, the SDK with its command, the build backend);
+``locks/dev.txt`` lists that and what the tests need. Invariants:
 
-* Every line is a name, a version and hashes. No registry's address, no path.
-* ``dev.txt`` agrees with ``runtime.txt``: installing both, in either order, ends in the same place.
-* The two distributions of this tree are never asked of a registry: whoever owned the name there would own us.
+* Every line is a name, a version and hashes, without a registry's address or a path.
+* ``dev.txt`` agrees with ``runtime.txt``: installing both, in either order, has the same result.
+* The two distributions of this tree are never requested from a registry: the owner of the name there could run code
+  here.
 """
 
 import argparse
@@ -28,18 +29,18 @@ HEADER = "# Made by `make locks` from the two pyproject.toml files. Names, versi
 
 
 def _own_extras(requirements: list[Requirement]) -> set[str]:
-    """Extras of the tree's own distributions that these requirements ask for."""
+    """Extras of the tree's own distributions that these requirements include."""
     return {extra for requirement in requirements if requirement.name in OWN for extra in requirement.extras}
 
 
 def wanted(*groups: str) -> list[Requirement]:
-    """Lists what the two projects ask for.
+    """Lists the requirements of the two projects.
 
     Args:
         groups: Dependency groups of the root project to add.
 
     Returns:
-        The requirements, without those that the tree itself answers.
+        The requirements, without those that the tree itself satisfies.
     """
     tables = [tomllib.loads(path.read_text(encoding="utf-8")) for path in PROJECTS]
     found = [Requirement(line) for table in tables for line in table["project"]["dependencies"]]
@@ -57,7 +58,7 @@ def pins(path: Path) -> dict[str, str]:
         path: The lock file.
 
     Returns:
-        Version by canonical name.
+        The versions, by canonical name.
     """
     matches = (PIN.match(line) for line in path.read_text(encoding="utf-8").splitlines())
     return {canonicalize_name(match["name"]): match["version"] for match in matches if match}
@@ -67,9 +68,9 @@ def compile_lock(requirements: list[Requirement], output: Path, *, constraint: P
     """Resolves requirements and writes them with the hashes of every file of each release.
 
     Args:
-        requirements: What to resolve.
-        output: The lock file; its present pins are kept where they still fit.
-        constraint: Another lock file that must be agreed with.
+        requirements: The requirements to resolve.
+        output: The lock file; its existing pins are kept where they still satisfy the requirements.
+        constraint: Another lock file, whose versions must be used.
     """
     command = [sys.executable, "-m", "piptools", "compile", "--quiet", "--generate-hashes", "--allow-unsafe"]
     command += ["--strip-extras", "--no-header", "--no-emit-index-url", "--no-emit-trusted-host"]
@@ -84,7 +85,7 @@ def compile_lock(requirements: list[Requirement], output: Path, *, constraint: P
 
 
 def problems() -> list[str]:
-    """Finds where the lock files no longer answer the projects.
+    """Finds where the lock files no longer satisfy the projects' requirements.
 
     Returns:
         One sentence for each problem; empty when there is none.

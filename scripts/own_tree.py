@@ -1,6 +1,6 @@
-"""Lets a script import ``zegel`` and ``zegel_server`` of the tree it belongs to, whichever tree is installed.
+"""Lets a script import ``zegel`` and ``zegel_server`` from its own tree, whichever tree is installed.
 
-Import it before either of them. In a second worktree, the virtual environment still has the first one's packages.
+Import it before either of them. A second worktree's virtual environment may still have the first worktree's packages.
 """
 
 import sys

@@ -1,10 +1,10 @@
-"""Writes the reference in ``docs/reference``: of the contracts, the SDK and both programs.
+"""Writes the reference in ``docs/reference`` for the contracts, the SDK and both programs.
 
 ``--check`` compares it with the tree and writes nothing. Invariants:
 
-* No page is edited by hand: to correct one, change the comment or docstring it comes from.
-* Every method, message, field, enum, permission, public name and command is in it. One without a comment stops the run.
-* It describes the tree that the script is in, even where the virtual environment has another tree installed.
+* No page is edited by hand: to correct one, change the comment or docstring that it is generated from.
+* Every method, message, field, enum, permission, public name and command is in it. One without a comment is an error.
+* It describes the tree that the script is in, even if another tree is installed in the virtual environment.
 """
 
 import argparse
@@ -35,7 +35,7 @@ SCALARS: Final = {
 
 
 class Reference:
-    """The pages that come of the contracts.
+    """The pages that are generated from the contracts.
 
     Args:
         contracts: The contracts.
@@ -80,7 +80,7 @@ class Reference:
 
     @cached_property
     def _calls(self) -> Mapping[str, str]:
-        """How the SDK calls a method, by the full name of its request."""
+        """The SDK's name for each method, by the full name of its request."""
         calls = [sdk_calls(kind("localhost:1", insecure=True)) for kind in (zegel.Client, zegel.aio.Client)]
         return {name: call for name, call in calls[0].items() if name in calls[1]}
 
@@ -142,7 +142,7 @@ class Reference:
 
 
 def sdk_calls(client: object) -> Mapping[str, str]:
-    """How a client calls the methods that it has, such as ``identity.get_tenant``, by the full name of the request.
+    """A client's name for each of its methods, such as ``identity.get_tenant``, by the full name of the request.
 
     Args:
         client: The client.
@@ -175,7 +175,7 @@ def _type(field: FieldDescriptor) -> str:
 
 
 def made() -> dict[str, str]:
-    """Every page, by its name.
+    """Generates every page, by its name.
 
     Raises:
         GenerationError: Something has no comment, or the contracts do not compile.

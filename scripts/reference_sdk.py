@@ -1,6 +1,6 @@
-"""What the reference has of the SDK and of the two programs: read from docstrings, and from the commands themselves.
+"""The reference's pages about the SDK and the two programs: from docstrings, and from the commands themselves.
 
-The SDK's modules are parsed and not imported, so nothing runs and a default stands as it was written.
+The SDK's modules are parsed and not imported, so no code runs and defaults appear as written in the source.
 """
 
 import ast
@@ -26,19 +26,19 @@ of the contracts have them, and each method says how the SDK calls it.
 SECTIONS: Final = ("Args", "Attributes", "Raises", "Returns", "Yields")
 
 GENERATED: Final = frozenset({"enums.py"})
-"""Public, and told of by the contracts' pages."""
+"""Public modules that the pages of the contracts describe."""
 
 RETURNED: Final = SDK / "_internal/streams.py"
-"""What lists and streams return: nobody imports it, and every program uses it."""
+"""The module of what lists and streams return: no program imports it, but every program uses it."""
 
 DEEPEST: Final = 2
-"""Parts of a public module's name below ``zegel``: what is below is reached through its package's own names."""
+"""Maximum parts of a public module's name below ``zegel``; deeper modules are reached through their package's names."""
 
 Def = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def public_modules() -> Iterator[tuple[str, Path]]:
-    """Name and file of every module that a program may import, but for generated ones and the command line."""
+    """Name and file of every module that a program may import, except generated ones and the command line."""
     for path in sorted(SDK.rglob("*.py")):
         where = path.relative_to(SDK)
         parts = where.with_suffix("").parts
@@ -50,7 +50,7 @@ def public_modules() -> Iterator[tuple[str, Path]]:
 
 
 def sdk_pages() -> Iterator[tuple[str, str]]:
-    """Name and text of each page: one a module.
+    """Name and text of each page, one for each module.
 
     Raises:
         GenerationError: Something public has no docstring.
@@ -78,7 +78,7 @@ def _file_of(module: str) -> Path:
 
 
 def _imported(tree: ast.Module, package: str) -> Iterator[ast.stmt]:
-    """What a package has its names from, where that is a module of its own."""
+    """The module that a package takes its names from, if there is one."""
     for node in tree.body:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{package}."):
             names = {each.name for each in node.names}

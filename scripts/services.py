@@ -1,12 +1,12 @@
 """Writes the SDK's list of services and its methods from the contracts.
 
-Two modules come of it: ``zegel/_services.py`` has every service with its generated classes, for the SDK, the server
-and the tests; ``zegel/_internal/methods.py`` has the methods that a client's classes inherit.
+It writes two modules: ``zegel/_services.py`` has every service with its generated classes, for the SDK, the server and
+the tests; ``zegel/_internal/methods.py`` has the methods that a client's classes inherit.
 ``scripts/generate_protos.py`` runs this.
 
 Invariants:
 
-* Every method of the contracts is among them, but for the ``TRANSFERS``.
+* Every method of the contracts is among them, except the ``TRANSFERS``.
 """
 
 import re
@@ -22,7 +22,7 @@ SERVICES: Final = Path("zegel/_services.py")
 METHODS: Final = Path("zegel/_internal/methods.py")
 
 TRANSFERS: Final = {"UploadDocument": "documents.upload", "DownloadDocument": "documents.download"}
-"""Methods whose streams need more than a thin method, and what the SDK has in their place."""
+"""Methods whose streams need more than a thin wrapper, and what the SDK has instead."""
 
 
 def write_services(target: Path, contracts: Contracts) -> None:
@@ -33,7 +33,7 @@ def write_services(target: Path, contracts: Contracts) -> None:
         contracts: The contracts.
 
     Raises:
-        GenerationError: A method is of a kind that the SDK does not make by itself.
+        GenerationError: The SDK cannot generate a method of this kind.
     """
     (target / METHODS).parent.mkdir(exist_ok=True)
     (target / SERVICES).write_text(services_module(contracts), encoding="utf-8")
@@ -41,7 +41,7 @@ def write_services(target: Path, contracts: Contracts) -> None:
 
 
 def services_module(contracts: Contracts) -> str:
-    """The list of the services.
+    """Returns the source of the list of services.
 
     Args:
         contracts: The contracts.
@@ -50,13 +50,13 @@ def services_module(contracts: Contracts) -> str:
 
 
 def methods_module(contracts: Contracts) -> str:
-    """The methods of the services.
+    """Returns the source of the services' methods.
 
     Args:
         contracts: The contracts.
 
     Raises:
-        GenerationError: A method is of a kind that the SDK does not make by itself.
+        GenerationError: The SDK cannot generate a method of this kind.
     """
     return "\n".join(_method_lines(contracts)) + "\n"
 
@@ -136,10 +136,10 @@ def _method_lines(contracts: Contracts) -> Iterator[str]:
 
 
 def _declared(method: MethodDescriptor) -> str:
-    """A method as ``surface`` declares it.
+    """Returns the declaration of a method, in terms of ``surface``.
 
     Raises:
-        GenerationError: A client streams, or a page has other than one list.
+        GenerationError: The client streams, or a page has no list or more than one.
     """
     classes = ", ".join(f"{_module_of(each).rpartition('.')[2]}.{each.name}" for each in _both(method))
     if method.client_streaming:
@@ -163,7 +163,7 @@ def _is_list(field: FieldDescriptor) -> bool:
 
 
 def snake_case(name: str) -> str:
-    """A method's name as Python has it: ``get_tenant`` of ``GetTenant``.
+    """Returns a method's Python name: ``get_tenant`` for ``GetTenant``.
 
     Args:
         name: Its name in the contract.

@@ -1,4 +1,4 @@
-"""The files of this project: what git tracks and what it would, by kind."""
+"""The files of this project, by kind: those that git tracks, and new ones that it does not ignore."""
 
 import subprocess
 from collections.abc import Iterator
@@ -7,19 +7,19 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 
 GENERATED = ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py", "_pb2_grpc.pyi")
-"""How the name of a file ends that ``scripts/generate_protos.py`` wrote."""
+"""Endings of the names of the files that ``scripts/generate_protos.py`` writes."""
 
 GENERATED_FILES = frozenset(
     Path("clients/python/zegel") / name for name in ("_names.py", "_services.py", "_internal/methods.py", "enums.py")
 )
-"""What else it wrote."""
+"""The other files that it writes."""
 
 CODE = frozenset({".py", ".proto", ".sh", ".go", ".ts", ".java", ".sql"})
-"""What counts as code, beside programs whose first line names an interpreter."""
+"""Endings and names that count as code, besides programs whose first line names an interpreter."""
 
 
 def files() -> Iterator[Path]:
-    """Lists every file that is tracked, or would be.
+    """Lists every file that git tracks, and new ones that it does not ignore.
 
     Yields:
         Paths relative to the root, sorted.
@@ -30,7 +30,7 @@ def files() -> Iterator[Path]:
 
 
 def is_generated(path: Path) -> bool:
-    """Tells whether a generator wrote the file."""
+    """Returns whether a generator wrote the file."""
     if path in GENERATED_FILES:
         return True
     return path.name.endswith(GENERATED) or (path.name == "__init__.py" and path.parent.name == "v1")
@@ -43,7 +43,7 @@ def read(path: Path) -> str | None:
         path: Relative to the root.
 
     Returns:
-        Its text, or nothing for a binary file.
+        Its text, or ``None`` for a binary file.
     """
     try:
         return (ROOT / path).read_text(encoding="utf-8")
@@ -52,10 +52,10 @@ def read(path: Path) -> str | None:
 
 
 def is_code(path: Path, text: str) -> bool:
-    """Tells whether a person wrote the file as code.
+    """Returns whether the file is code written by a person.
 
     Args:
         path: Relative to the root.
-        text: What the file holds.
+        text: The file's content.
     """
     return (path.suffix in CODE or (not path.suffix and text.startswith("#!"))) and not is_generated(path)
