@@ -1,9 +1,10 @@
-"""The audit log: events through the real path against the same rows without a log; proofs by size; checking it whole.
+"""The audit log: recording events against the same rows without a log; proofs by log size; verifying a whole log.
 
-A round records events, each in a transaction of its own, from 64 tasks at a time; the floor is the same rounds with no
-sequencer. Rounds are interleaved, each on an empty database, and medians are told. Time runs until every event is under
-a signed checkpoint. Proofs are made over tiles written for the purpose, of which a sample of events has its rows.
-Memory is that of a process of its own that records and sequences: what it grew by after the first fifth of the events.
+A round records events, each in its own transaction, from 64 concurrent tasks; the floor is the same without a
+sequencer. Rounds are interleaved, each on an empty database, and medians are reported. Time runs until every event is
+covered by a signed checkpoint. Proofs are made from tiles written for the purpose; only a sample of the events has
+rows. Memory is measured in a separate process that records and sequences: its growth after the first fifth of the
+events.
 """
 
 import asyncio
@@ -39,9 +40,9 @@ from zegel_server.edge.paging import PageRequest
 from zegel_server.ids import new_id
 
 AT_ONCE: Final = 64
-"""Tasks that record at once: calls under way in a busy server."""
+"""Number of concurrent tasks that record: like the calls in progress in a busy server."""
 TRAILS: Final = 50
-"""Signature requests that the events belong to."""
+"""Number of signature requests that the events belong to."""
 ROUNDS: Final = {"small": 3, "large": 9}
 EVENTS: Final = {"sqlite": {"small": 6_000, "large": 30_000}, "postgresql": {"small": 1_500, "large": 10_000}}
 PROOF_SIZES: Final = {"small": (10_000, 1_000_000), "large": (10_000, 1_000_000, 10_000_000)}
@@ -50,11 +51,11 @@ FSCK_EVENTS: Final = {"small": 100_000, "large": 1_000_000}
 MEMORY_EVENTS: Final = {"small": 10_000, "large": 100_000}
 MILLION: Final = 1_000_000
 TRAIL_LENGTH: Final = 10
-"""Events of a signature request in the log that is checked whole."""
+"""Number of events of each signature request in the log that is verified whole."""
 
 
 class Clocked:
-    """Notes when each checkpoint was committed, in the publisher's place."""
+    """Stands in for the publisher, and notes when each checkpoint was committed."""
 
     def __init__(self, size: Callable[[], int]) -> None:
         self._size = size
@@ -74,11 +75,11 @@ class Clocked:
 
 @dataclass(frozen=True)
 class Round:
-    """What a round measured.
+    """The results of a round.
 
     Attributes:
-        rate: Events a second.
-        cpu_us: Processor time an event, in microseconds: of this process, so without PostgreSQL's.
+        rate: Events per second.
+        cpu_us: Processor time per event, in microseconds: that of this process, so without PostgreSQL's.
         waits: How long each event waited for its checkpoint, in seconds.
     """
 
@@ -88,7 +89,7 @@ class Round:
 
 
 async def record_round(url: str, folder: Path, events: int, *, logged: bool) -> Round:
-    """One round."""
+    """Runs one round."""
     await prepare(url)
     world = await open_world(url, folder)
     clocked = Clocked(lambda: world.log.size)
@@ -120,7 +121,7 @@ async def record_round(url: str, folder: Path, events: int, *, logged: bool) -> 
 async def covering_waits(
     world: AuditWorld, committed: dict[str, float], checkpoints: Sequence[tuple[float, int]]
 ) -> list[float]:
-    """For each event: the time from its commit to the first checkpoint that covers it."""
+    """Returns the time from each event's commit to the first checkpoint that covers it."""
     waits, caller, asked = [], world.caller(), PageRequest(1_000)
     covering = iter(checkpoints)
     moment, size = next(covering)
@@ -136,7 +137,7 @@ async def covering_waits(
 
 
 def measure_events(name: str, size: str, databases: Iterator[tuple[str, Path]]) -> dict[str, float]:
-    """Interleaved rounds with and without a log."""
+    """Runs interleaved rounds with and without a log."""
     events = EVENTS[name][size]
     rounds: list[tuple[Round, Round]] = []
     for number in range(ROUNDS[size]):
@@ -162,7 +163,7 @@ def measure_events(name: str, size: str, databases: Iterator[tuple[str, Path]]) 
 
 
 def quantile(seconds: Sequence[float], percent: int) -> float:
-    """A percentile, in milliseconds."""
+    """Returns a percentile, in milliseconds."""
     return statistics.quantiles(seconds, n=100)[percent - 1] * 1_000
 
 
@@ -173,7 +174,7 @@ async def _grow(url: str, folder: Path, events: int) -> float:
     await prepare(url)
     world = await open_world(url, folder)
     caller = world.caller()
-    # As many as the sender's side puts into a trail, of a hundred thousand events.
+    # As many as the sender's side records in a trail, for a hundred thousand events.
     requests = [await world.add_request(caller.principal_id) for _ in range(TRAILS)]
     await world.sequencer.start()
     seen = []
@@ -198,9 +199,9 @@ def resident_bytes() -> int:
 
 
 def measure_memory(url: str, folder: Path, events: int) -> float:
-    """MiB by which a process that sequences so many events grows after the first fifth of them.
+    """Returns the MiB by which a process that sequences the given number of events grows after the first fifth of them.
 
-    On PostgreSQL: SQLite's cache of pages, 64 MiB at most, is this process's own and would hide the sequencer.
+    Runs on PostgreSQL: SQLite's page cache, up to 64 MiB, is in this process and would hide the sequencer's memory.
     """
     with multiprocessing.get_context("spawn").Pool(1) as alone:
         return alone.apply(_grown, (url, folder, events))
@@ -214,7 +215,7 @@ def _grown(url: str, folder: Path, events: int) -> float:
 
 
 async def measure_proofs(leaves: int, proofs: int) -> tuple[float, int]:
-    """Proofs served a second from a log of a size, and the bytes of one, without the leaf that it may carry."""
+    """Returns proofs served per second from a log of the given size, and the bytes of one without its leaf."""
     with tempfile.TemporaryDirectory() as kept:
         folder = Path(kept)
         url = f"sqlite:///{folder / 'zegel.sqlite'}"
@@ -233,7 +234,7 @@ async def measure_proofs(leaves: int, proofs: int) -> tuple[float, int]:
 
 
 def write_log(path: Path, world: AuditWorld, leaves: int, wanted: Sequence[int]) -> list[str]:
-    """Writes tiles and checkpoint of a log, and the rows of the events that are wanted of it."""
+    """Writes the tiles and checkpoint of a log, and the rows of the wanted events."""
     connection = sqlite3.connect(path)
     ids: dict[int, str] = {}
     edge = Edge()
@@ -268,7 +269,7 @@ def write_log(path: Path, world: AuditWorld, leaves: int, wanted: Sequence[int])
 
 
 def measure_fsck(events: int) -> float:
-    """Seconds that ``zegel audit verify`` takes for a log of so many events."""
+    """Returns the seconds that ``zegel audit verify`` takes for a log of the given number of events."""
     with tempfile.TemporaryDirectory() as kept:
         folder = Path(kept)
         key = LogKey.open(folder)
@@ -282,7 +283,7 @@ def measure_fsck(events: int) -> float:
 
 
 def write_files(folder: Path, key: LogKey, events: int) -> None:
-    """A published log of trails of ten events each, those of several mixed."""
+    """Writes a published log of trails of ten events each, with the events of several trails interleaved."""
     edge = Edge()
 
     def write(tile: Tile, data: bytes) -> None:
@@ -316,7 +317,7 @@ def _mixed_trails(events: int) -> Iterator[bytes]:
 
 @contextmanager
 def sqlite_databases() -> Iterator[Iterator[tuple[str, Path]]]:
-    """Empty SQLite files, a folder each."""
+    """Empty SQLite files, each in its own folder."""
     with tempfile.TemporaryDirectory() as kept:
 
         def each() -> Iterator[tuple[str, Path]]:
@@ -330,7 +331,7 @@ def sqlite_databases() -> Iterator[Iterator[tuple[str, Path]]]:
 
 @contextmanager
 def postgresql_databases() -> Iterator[Iterator[tuple[str, Path]] | None]:
-    """Empty databases of a PostgreSQL server with durable commits; ``None`` where it is not installed."""
+    """Empty databases of a PostgreSQL server with durable commits; ``None`` if it is not installed."""
     if postgres.binaries() is None:
         print("PostgreSQL is not installed (make tools installs it): left out", flush=True)
         yield None

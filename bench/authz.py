@@ -1,9 +1,9 @@
-"""One decision in the server's path, at 10, 1,000 and 10,000 tenants, beside plain pycasbin that holds the same rules.
+"""One access decision, at 10, 1,000 and 10,000 tenants, against plain pycasbin with the same rules.
 
-A decision is what each request makes of it: ``Policies.holdings`` with the version that the session's look-up read,
-and the question asked. The rows are in a real SQLite database; active are 1 % of the principals, in random order.
-Plain pycasbin walks every rule at each question, so it holds the smallest set alone, whole; how long it takes grows
-with the rules, while the server's does not: the ratio is the least that it comes to.
+A decision is what each request does: it calls ``Policies.holdings`` with the version read when the session was looked
+up, and checks the permission. The rows are in a real SQLite database; 1 % of the principals are active, in random
+order. Plain pycasbin walks through every rule for each decision, so it gets only the smallest set, in full. Its time
+grows with the number of rules and the server's does not, so the reported ratio is a lower bound.
 """
 
 import asyncio
@@ -34,14 +34,14 @@ SHAPES: Final = {
     "small": {10: 1_000, 1_000: 20, 10_000: 10},
     "large": {10: 100_000, 1_000: 1_000, 10_000: 100},
 }
-"""Bindings of each tenant, by the number of tenants."""
+"""Number of bindings of each tenant, by the number of tenants."""
 DECISIONS: Final = {"small": 60_000, "large": 1_000_000}
 ACTIVE: Final = 0.01
 LEAST_ACTIVE: Final = 1_000
 COLD: Final = 200
-"""Tenants whose first decision is timed."""
+"""Number of tenants whose first decision is timed."""
 PLAIN: Final = {"small": 40, "large": 400}
-"""Questions put to plain pycasbin: it takes milliseconds for each."""
+"""Number of decisions by plain pycasbin, which takes milliseconds for each."""
 ROUNDS: Final = 3
 
 GRANTABLE: Final = sorted({grant.permission for role in BUILT_IN.values() for grant in role.grants})
@@ -50,7 +50,7 @@ OWN_ROLES: Final = ("clerk", "head-clerk")
 
 
 def own_roles() -> tuple[Role, ...]:
-    """The two roles of its own that each tenant has, one heir of the other."""
+    """Returns each tenant's two custom roles, one of which inherits from the other."""
     clerk = frozenset(Grant(name, Scope.OWN) for name in GRANTABLE[:10])
     head = frozenset(Grant(name, Scope.ANY) for name in GRANTABLE[10:20])
     return Role("clerk", "", clerk), Role("head-clerk", "", head, frozenset({"clerk"}))
@@ -58,7 +58,7 @@ def own_roles() -> tuple[Role, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Somebody with a role."""
+    """A principal with a role."""
 
     tenant_id: str
     principal_id: str
@@ -66,11 +66,11 @@ class Principal:
 
 
 def principals(tenants: int, each: int) -> Iterator[Principal]:
-    """The bindings: one a principal, the roles in turn.
+    """Yields the bindings: one for each principal, with the roles in turn.
 
     Args:
-        tenants: How many tenants.
-        each: Bindings of each.
+        tenants: Number of tenants.
+        each: Number of bindings of each tenant.
     """
     roles = [*ROLES, *OWN_ROLES]
     for tenant in range(tenants):
@@ -79,12 +79,12 @@ def principals(tenants: int, each: int) -> Iterator[Principal]:
 
 
 def fill(path: Path, tenants: int, each: int) -> None:
-    """Makes the database.
+    """Creates the database.
 
     Args:
         path: Its file.
-        tenants: How many tenants.
-        each: Bindings of each.
+        tenants: Number of tenants.
+        each: Number of bindings of each tenant.
     """
     engine = create_engine(f"sqlite:///{path}")
     metadata.create_all(engine)
@@ -125,7 +125,7 @@ def fill(path: Path, tenants: int, each: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One size; times in microseconds, ``cold_ms`` in milliseconds."""
+    """The results for one size; times in microseconds, except ``cold_ms`` and ``cold_p99_ms`` in milliseconds."""
 
     p50_us: float
     p99_us: float
@@ -136,7 +136,7 @@ class Measured:
 
 
 def anonymous_mib() -> float:
-    """Memory of this process that is its own and not a file's (proc(5))."""
+    """Returns this process's anonymous memory, which does not come from files (proc(5))."""
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
         if line.startswith("RssAnon:"):
             return int(line.split()[1]) / 1024
@@ -144,19 +144,19 @@ def anonymous_mib() -> float:
 
 
 def quantile(sorted_times: Sequence[int], part: float) -> float:
-    """A quantile of sorted times."""
+    """Returns a quantile of sorted times."""
     return sorted_times[min(len(sorted_times) - 1, int(len(sorted_times) * part))]
 
 
 async def measure(path: Path, tenants: int, each: int, decisions: int, choose: random.Random) -> Measured:
-    """One size.
+    """Measures one size.
 
     Args:
         path: The database.
-        tenants: How many tenants it has.
-        each: Bindings of each.
-        decisions: How many are timed, in each of some rounds.
-        choose: Chooses who is active and who asks.
+        tenants: Number of tenants in it.
+        each: Number of bindings of each tenant.
+        decisions: Number of decisions timed in each round.
+        choose: Chooses the active principals, and the caller of each decision.
     """
     total = tenants * each
     wanted = set(choose.sample(range(total), min(total, max(LEAST_ACTIVE, int(total * ACTIVE)))))
@@ -200,10 +200,10 @@ async def measure(path: Path, tenants: int, each: int, decisions: int, choose: r
 
 
 async def first_decisions(policies: Policies, active: Sequence[Principal]) -> tuple[float, float]:
-    """The median and the p99 of the first decision of tenants that nobody has used so far, in milliseconds."""
+    """Returns the median and the p99, in milliseconds, of the first decision for tenants that have had no call yet."""
     firsts: dict[str, Principal] = {}
     for one in active:
-        # The most expensive one: a role of the tenant's own that inherits.
+        # The most expensive kind: a custom role that inherits from another.
         if one.role == "head-clerk" or one.tenant_id not in firsts:
             firsts[one.tenant_id] = one
     times = []
@@ -217,16 +217,16 @@ async def first_decisions(policies: Policies, active: Sequence[Principal]) -> tu
 
 
 def plain(tenants: int, each: int, questions: int, choose: random.Random) -> tuple[float, int]:
-    """Plain pycasbin with every rule of the smallest set.
+    """Measures plain pycasbin with every rule of the smallest set.
 
     Args:
-        tenants: How many tenants.
-        each: Bindings of each.
-        questions: How many are timed.
-        choose: Chooses who asks.
+        tenants: Number of tenants.
+        each: Number of bindings of each tenant.
+        questions: Number of decisions timed.
+        choose: Chooses the caller of each decision.
 
     Returns:
-        The median in microseconds, and how many rules it holds.
+        The median in microseconds, and the number of rules.
     """
     enforcer = casbin.Enforcer(casbin.Enforcer.new_model(text=MODEL))
     held = 0
@@ -242,7 +242,7 @@ def plain(tenants: int, each: int, questions: int, choose: random.Random) -> tup
     for _ in range(questions):
         one = choose.choice(everybody)
         began = time.perf_counter_ns()
-        # A decision is in which scopes: each is a question of its own.
+        # A decision returns the scopes that the caller has; for pycasbin, each scope is a separate check.
         for scope in ("OWN", "PARTY", "ANY"):
             enforcer.enforce(one.principal_id, one.tenant_id, "document.read", scope)
         times.append((time.perf_counter_ns() - began) / 1_000)
@@ -264,7 +264,7 @@ def main() -> None:
         cold = f"p50 {one.cold_ms:.2f} ms, p99 {one.cold_p99_ms:.2f} ms"
         print(f"{what}: p50 {one.p50_us:.2f} us, p99 {one.p99_us:.2f} us; first decision {cold}")
     fewest = min(SHAPES[size])
-    # At most 1,000 bindings a tenant: pycasbin takes minutes to take in more, and asks no faster for it.
+    # At most 1,000 bindings per tenant: pycasbin takes minutes to load more, and decides no faster with them.
     plain_us, held = plain(fewest, min(1_000, SHAPES[size][fewest]), PLAIN[size], choose)
     print(f"plain pycasbin with the {held:,} rules of {fewest} tenants: {plain_us:,.0f} us a decision", flush=True)
     most = max(found)

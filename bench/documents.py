@@ -1,8 +1,8 @@
-"""Documents up and down through the SDK, against the same SDK speaking to a bare grpc.aio server that counts bytes.
+"""Document uploads and downloads through the SDK, against the same SDK with a bare grpc.aio server that counts bytes.
 
-Both servers are processes of their own, with TLS; rounds are interleaved, and a ratio is the median of the rounds' own.
-Zegel checks, hashes, encrypts and stores each byte durably, or reads, authenticates and decrypts it; the floor drops
-it, or sends a prepared one. The client is the same for both: it hashes and checks too.
+Both servers run in their own processes, with TLS; rounds are interleaved, and a ratio is the median of the rounds'
+ratios. Zegel checks, hashes, encrypts and durably stores each byte, or reads, authenticates and decrypts it; the floor
+discards it, or sends a prepared one. The client is the same for both: it hashes and checks too.
 """
 
 import random
@@ -32,16 +32,16 @@ RANGE_BYTES: Final = 64 * 1024
 DEKS: Final = {"small": 5_000, "large": 100_000}
 READERS: Final = {"small": 0, "large": 200}
 WARM: Final = 104 * MIB
-"""More than the PDF workers look into, like the rest: here only streams are measured."""
+"""Larger than what the PDF workers process, like the other sizes: only streams are measured here."""
 
 
 class Subject:
-    """A server that documents are sent to and fetched from.
+    """A server that documents are uploaded to and downloaded from.
 
     Args:
         name: Its name.
-        client: Speaks to it.
-        pid: Its process.
+        client: A client of the server.
+        pid: Its process id.
     """
 
     def __init__(self, name: str, client: zegel.Client, pid: int) -> None:
@@ -52,18 +52,18 @@ class Subject:
         self.cpu: dict[str, list[float]] = {}
 
     def upload(self, content: Content, size: int) -> str:
-        """Sends a document."""
+        """Uploads a document."""
         return self.client.documents.upload(Reader(content, size), title="bench").document_id  # type: ignore[arg-type]
 
     def download(self, document_id: str, size: int, **more: Any) -> None:
-        """Fetches one."""
+        """Downloads a document."""
         sink = Discard()
         self.client.documents.download(document_id, to=sink, **more)  # type: ignore[call-overload]
         if sink.size != size:
             raise SystemExit(f"bench: {self.name} sent {sink.size} bytes of {size}")
 
     def timed(self, what: str, size: int, call: Callable[[], Any]) -> Any:
-        """Measures one transfer: how long it took, and what the server spent on it."""
+        """Measures one transfer: its duration, and the server's processor time."""
         cpu, began = cpu_seconds(self.pid), time.perf_counter()
         answer = call()
         seconds = time.perf_counter() - began
@@ -73,18 +73,18 @@ class Subject:
         return answer
 
     def forget(self) -> None:
-        """Forgets the warming up."""
+        """Discards the warm-up's measurements."""
         self.seconds.clear()
         self.cpu.clear()
 
 
 def ratio(own: Subject, what: str, floor: Subject, of: str) -> float:
-    """How fast one is against the floor: the median over the rounds."""
+    """Returns the speed relative to the floor: the median over the rounds."""
     return _run.median([slow / fast for fast, slow in zip(own.seconds[what], floor.seconds[of], strict=True)])
 
 
 def transfers(own: Subject, floor: Subject, content: Content, size: str) -> dict[str, Any]:
-    """Whole documents, in rounds."""
+    """Measures transfers of whole documents, in rounds."""
     count = DOCUMENT[size]
     for turn in range(ROUNDS[size] + 1):
         length = WARM if not turn else count
@@ -101,7 +101,7 @@ def transfers(own: Subject, floor: Subject, content: Content, size: str) -> dict
     return {
         "upload_ratio": _run.rounded(ratio(own, "upload", floor, "upload")),
         "download_ratio": _run.rounded(ratio(own, "download", floor, "download")),
-        # By its first name, so that figures can be compared with older ones.
+        # Keeps its original name, so that figures can be compared with older ones.
         "sealed_download_ratio": _run.rounded(ratio(own, "client_encrypted_download", floor, "download")),
         "document_mib": count // MIB,
         "mib_per_s": {
@@ -118,7 +118,7 @@ def transfers(own: Subject, floor: Subject, content: Content, size: str) -> dict
 
 
 def largest(own: Subject, content: Content, size: int) -> tuple[str, dict[str, Any]]:
-    """One very large document up and down: the server's memory."""
+    """Measures the server's memory while one very large document is uploaded and downloaded."""
     idle = _run.memory(own.pid, "VmRSS")
     _run.reset_peak(own.pid)
     document_id = own.upload(content, size)
@@ -135,7 +135,7 @@ def largest(own: Subject, content: Content, size: int) -> tuple[str, dict[str, A
 
 
 def first_byte(client: zegel.Client, document_id: str, offset: int) -> float:
-    """Seconds until the first chunk of a range is there."""
+    """Returns the seconds until the first chunk of a range arrives."""
     port: Any = client.documents._port  # noqa: SLF001 - the SDK gives whole ranges only
     request = DownloadDocumentRequest(document_id=document_id, read_offset=offset, read_limit=RANGE_BYTES)
     from zegel._internal.contract import rpc_of  # noqa: PLC0415 - the same
@@ -165,7 +165,7 @@ def small_pdf() -> bytes:
 
 
 def ranges(own: Subject, document_id: str, size: int, count: int) -> dict[str, Any]:
-    """The middle of the very large document against that of one of 1 MiB."""
+    """Compares ranges from the middle of the very large document with those of a document of 1 MiB."""
     small_id = own.client.documents.upload(small_pdf(), title="small").document_id
     far: list[float] = []
     near: list[float] = []

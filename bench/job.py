@@ -1,7 +1,7 @@
-"""Whole flows a second, eight at a time, with the share of each part: upload, request, ceremonies, sealing, download.
+"""Whole flows per second, eight at a time, with the share of each part: upload, request, signing, sealing, download.
 
-``pdf_share`` is the PDF workers' processor time in that of the whole server (workers and server process); the shares of
-the parts are those of the time that a flow takes.
+``pdf_share`` is the PDF workers' share of the processor time of the whole server (workers and server process); the
+shares of the parts are of the time that a flow takes.
 """
 
 import asyncio
@@ -34,21 +34,21 @@ SIGNERS: Final = (("Sanne de Vries", "sanne@example.com"), ("Robin Jansen", "rob
 
 
 class Parts:
-    """How long each part took, over all flows."""
+    """The time of each part, summed over all flows."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Times a part."""
+        """Measures a part."""
         began = time.perf_counter()
         yield
         self.seconds[name] += time.perf_counter() - began
 
 
 def tree_cpu(pid: int) -> tuple[float, float]:
-    """Processor seconds of the server's own process, and of its PDF workers, those that have ended included."""
+    """Returns processor seconds of the server's own process, and of its PDF workers, including ended ones."""
     workers = 0.0
     for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split():
         fields = Path(f"/proc/{child}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
@@ -70,7 +70,7 @@ def fields() -> list[Field]:
 
 
 async def flow(client: zegel.aio.Client, pdf: bytes, parts: Parts) -> None:
-    """The way of one document, from a new tenant to the sealed file."""
+    """Takes one document from a new tenant to the sealed file."""
     with parts.part("tenant"):
         owner = client.with_token((await client.identity.create_tenant(name="Bench")).api_key_token)
         member = (await owner.identity.create_member(name="Noor Bakker", email="noor@example.com")).member
@@ -108,7 +108,7 @@ async def flow(client: zegel.aio.Client, pdf: bytes, parts: Parts) -> None:
 
 
 async def measure(served: _run.Served, pdf: bytes, flows: int) -> tuple[float, Parts, tuple[float, float]]:
-    """Runs flows; returns flows a second, the parts, and the server's and the workers' processor seconds."""
+    """Runs flows; returns flows per second, the parts, and processor seconds of the server and of the workers."""
     token = served.operator_token()
     authority = served.authority.read_bytes()
     async with zegel.aio.Client(served.target, token=token, root_certificates=authority) as client:
@@ -128,7 +128,7 @@ async def measure(served: _run.Served, pdf: bytes, flows: int) -> tuple[float, P
 
 
 def contract() -> bytes:
-    """The contract that the demo signs, two pages."""
+    """Returns the two-page contract that the demo signs."""
     import sys  # noqa: PLC0415 - the demo is a program, not a package
 
     sys.path.append(str(_run.ROOT / "scripts"))

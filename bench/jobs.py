@@ -1,8 +1,8 @@
-"""Later work: jobs of a trivial kind a second through the queue, against the least that a job costs the database.
+"""The job queue: jobs of a trivial kind per second, against the minimum that a job costs in the database.
 
-A round enqueues jobs, each in a transaction of its own, from 64 tasks at a time, and then runs one worker until none is
-left. The floor is the same number of rows inserted and deleted, each in a transaction of its own, from as many tasks:
-what any durable queue must do. Rounds are interleaved, each on an empty database, and medians are told.
+A round enqueues jobs, each in its own transaction, from 64 concurrent tasks, and then runs one worker until none is
+left. The floor is the same number of rows inserted and deleted, each in its own transaction, from as many tasks: what
+any durable queue must do. Rounds are interleaved, each on an empty database, and medians are reported.
 """
 
 import asyncio
@@ -24,25 +24,25 @@ from zegel_server.jobs.model import Job, JobKind
 from zegel_server.jobs.worker import Worker
 
 AT_ONCE: Final = 64
-"""Tasks that enqueue at once, and jobs that run at once."""
+"""Number of concurrent tasks that enqueue, and of jobs that run concurrently."""
 TRIVIAL: Final = kinds.register("trivial")
 """A kind of job that does nothing."""
 ROUNDS: Final = {"small": 3, "large": 9}
 JOBS: Final = {"sqlite": {"small": 3_000, "large": 20_000}, "postgresql": {"small": 800, "large": 8_000}}
 TARGET: Final = 1_000
-"""Jobs of a trivial kind a second on SQLite."""
+"""Goal: jobs of a trivial kind per second on SQLite."""
 _DELETE: Final = Statement(delete(jobs).where(jobs.c.kind == bind("kind"), jobs.c.resource_id == bind("resource")))
 
 
 async def spread(work: Callable[[int], Awaitable[None]], number: int) -> float:
-    """Does something a number of times from ``AT_ONCE`` tasks.
+    """Runs something a number of times from ``AT_ONCE`` tasks.
 
     Args:
-        work: What to do, by its number.
-        number: How often.
+        work: What to run; gets the number of the run.
+        number: Number of runs.
 
     Returns:
-        How many times a second.
+        Runs per second.
     """
     numbers = iter(range(number))
 
@@ -56,7 +56,7 @@ async def spread(work: Callable[[int], Awaitable[None]], number: int) -> float:
 
 
 async def floor_round(database: Database, number: int) -> float:
-    """Rows inserted and deleted a second: both for each row, one after the other as the queue does."""
+    """Returns rows inserted and deleted per second, one operation after the other as in the queue."""
 
     async def insert(each: int) -> None:
         async with database.transaction() as transaction:
@@ -81,7 +81,7 @@ async def floor_round(database: Database, number: int) -> float:
 
 
 async def queue_round(database: Database, number: int, *, keys: int = 0) -> tuple[float, float, float]:
-    """Jobs enqueued a second, jobs done a second, and both one after the other."""
+    """Returns jobs enqueued per second, jobs done per second, and the rate of both one after the other."""
     done = asyncio.Event()
     left = number
 
@@ -112,7 +112,7 @@ async def queue_round(database: Database, number: int, *, keys: int = 0) -> tupl
 
 
 async def measure(url: str, size: str, kind: str) -> dict[str, float]:
-    """The medians of the rounds on one database."""
+    """Returns the medians of the rounds on one database."""
     await upgrade(url)
     database = await open_database(url)
     rounds: dict[str, list[float]] = {name: [] for name in ("floor", "enqueued", "done", "both", "ordered_done")}

@@ -1,6 +1,6 @@
-"""``GetDocument`` (session looked up, access decided, row read) against a bare grpc.aio echo of the same bytes.
+"""``GetDocument`` (looks up the session, checks access, reads the row) against a bare grpc.aio echo of the same bytes.
 
-Both servers are processes of their own, with TLS, under the same load generator in one run; rounds are interleaved.
+Both servers run in their own processes, with TLS, under the same load generator in one run; rounds are interleaved.
 """
 
 import json
@@ -22,7 +22,7 @@ SECONDS: Final = {"small": 2, "large": 5}
 
 
 class Subject:
-    """A server with a document to ask for."""
+    """A server with a document to get."""
 
     def __init__(self, name: str, served: _run.Served, token: str, document_id: str) -> None:
         self.name = name
@@ -33,7 +33,7 @@ class Subject:
         self.cpu_us: list[float] = []
 
     def measure(self, protoset: Path, seconds: float) -> None:
-        """One round: calls a second, and the server's own time a call."""
+        """Runs one round: measures calls per second, and the server's processor time per call."""
         before = cpu_seconds(self.served.pid)
         command = [str(_run.ghz()), "--cacert", str(self.served.authority), "--protoset", str(protoset)]
         command += ["--call", METHOD, "-d", json.dumps({"document_id": self.document_id})]
@@ -49,13 +49,13 @@ class Subject:
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time that a process has used, in seconds (proc(5))."""
+    """Returns the user and system time that a process has used, in seconds (proc(5))."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / 100
 
 
 def prepare(served: _run.Served) -> tuple[str, str, bytes]:
-    """A tenant with a document; returns a session's token, the document, and the answer's bytes."""
+    """Makes a tenant with a document; returns a session's token, the document's ID, and the response's bytes."""
     authority = served.authority.read_bytes()
     operator = served.operator_token()
     with zegel.Client(served.target, token=operator, root_certificates=authority) as client:
@@ -81,7 +81,7 @@ def one_page() -> bytes:
 
 
 def descriptors(folder: Path) -> Path:
-    """The contract in the form that the load generator reads."""
+    """Writes the contract in the format that the load generator reads."""
     from importlib.resources import files  # noqa: PLC0415 - once
 
     out = folder / "document.protoset"
@@ -132,7 +132,7 @@ def main() -> None:
 
 
 def report(subjects: list[Subject], answer_bytes: int) -> None:
-    """Prints the figures, ending with the line of JSON."""
+    """Prints the figures; the last line is JSON."""
     rates = {subject.name: _run.median(subject.rates) for subject in subjects}
     ratios = {
         subject.name: _run.median([own / floor for own, floor in zip(subject.rates, subjects[0].rates, strict=True)])

@@ -1,10 +1,10 @@
-"""Sealing once everybody has signed, beside bare pyHanko: B-LTA of the same bytes with the same authority.
+"""Sealing after everybody has signed, against bare pyHanko: B-LTA of the same bytes with the same authority.
 
-Ours has stamps on three pages, an audit page, the evidence, seal and timestamps, all appended to the rendition, and
-looks at what it made: its form, and the stamped pages as drawn. Both are timed in this process; the PDF workers
-are forked from a zygote as in the server, and pyHanko signs in the process itself, with everything loaded.
+Zegel appends stamps on three pages, an audit page, the evidence, the seal and timestamps to the rendition, and checks
+the result: its format, and the stamped pages as drawn. Both are timed in this process; the PDF workers are forked from
+a zygote as in the server, and pyHanko signs in the process itself, with everything loaded.
 
-``ratio_to_pyhanko`` is the worst over the sizes, of medians; ``p95_ms`` is ours at two pages.
+``ratio_to_pyhanko`` is the worst of the sizes' median ratios; ``p95_ms`` is Zegel's for two pages.
 """
 
 import asyncio
@@ -44,13 +44,13 @@ PAGES: Final = (2, 10, 100)
 logging.getLogger("pyhanko").setLevel(logging.ERROR)  # it warns at each seal that fetching is off, as it is meant to be
 ROUNDS: Final = {"small": 7, "large": 31}
 PICTURE: Final = 200
-"""Pixels of a page's picture on each side: noise, so a page has some 120 KB."""
+"""Width and height of a page's image in pixels; it is noise, so a page has some 120 KB."""
 EVENTS: Final = 10_000
-"""Bytes of the trail: that of a request with two signers."""
+"""Bytes of the trail, as for a request with two signers."""
 
 
 def document(pages: int) -> bytes:
-    """A document whose pages have text and a picture; two pages have text alone."""
+    """Returns a PDF whose pages have text and an image; a document of two pages has only text."""
     noise = random.Random(pages)  # noqa: S311 - no secret
     out = io.BytesIO()
     canvas = Canvas(out, invariant=1)
@@ -66,7 +66,7 @@ def document(pages: int) -> bytes:
 
 
 def job_of(rendition: bytes, pages: int) -> CompletionJob:
-    """What completes a rendition: stamps on three pages, as far as there are three."""
+    """Returns a rendition's completion job, with stamps on three pages, or on all if there are fewer."""
     stamps = [
         Stamp(page, 300.0, 600.0, 180.0, 50.0, "signature", text="Sanne de Vries", caption="Sanne de Vries\nnow\nsig_1")
         for page in dict.fromkeys((1, (pages + 1) // 2, pages))
@@ -76,7 +76,7 @@ def job_of(rendition: bytes, pages: int) -> CompletionJob:
 
 
 class Ours:
-    """Completes and seals as the server does."""
+    """Completes and seals documents as the server does."""
 
     def __init__(self, sandbox: Sandbox, authority: DevelopmentAuthority) -> None:
         self._sandbox = sandbox
@@ -86,11 +86,11 @@ class Ours:
         self._answer = answer_about_seal(authority)
 
     async def sign(self, data: bytes) -> bytes:
-        """The seal's signature."""
+        """Returns the seal's signature."""
         return await asyncio.to_thread(self._authority.seal.sign, data)
 
     async def seal(self, job: CompletionJob) -> bytes:
-        """A sealed file, looked at."""
+        """Returns a sealed file, after checking it."""
         spec = seal_spec(self._authority, token_size=self._size, ocsps=[self._answer])
         made = await self._sandbox.complete(job, spec, self.sign, self._timestamps.timestamp)
         self._size = made.token_size
@@ -101,7 +101,7 @@ class Ours:
 
 
 def loaded(certificate: KeyedCertificate) -> tuple[x509.Certificate, object]:
-    """A certificate and its key, as pyHanko has them."""
+    """Returns a certificate and its key as pyHanko's types."""
     der = certificate.key.private_bytes(
         serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
@@ -109,7 +109,7 @@ def loaded(certificate: KeyedCertificate) -> tuple[x509.Certificate, object]:
 
 
 class _SameAuthority(TimeStamper):
-    """pyHanko's way to the authority that ours asks."""
+    """Gives pyHanko timestamps from the authority that Zegel uses."""
 
     def __init__(self, authority: LocalTimestampAuthority) -> None:
         super().__init__(include_nonce=True)  # type: ignore[no-untyped-call]
@@ -120,7 +120,7 @@ class _SameAuthority(TimeStamper):
 
 
 def floor(authority: DevelopmentAuthority) -> Callable[[bytes], None]:
-    """Bare pyHanko."""
+    """Returns a function that seals with bare pyHanko."""
     certificate, key = loaded(authority.seal)
     chain = [x509.Certificate.load(each) for each in (*authority.seal.chain, *authority.timestamp.chain)]
     roots = [each for each in chain if each.self_issued]
@@ -157,7 +157,7 @@ def floor(authority: DevelopmentAuthority) -> Callable[[bytes], None]:
 
 
 async def measure(rounds: int) -> dict[int, tuple[list[float], list[float], float]]:
-    """Seconds of each round, ours and the floor's, by pages; and those of making the rendition."""
+    """Returns, by number of pages, the seconds of Zegel's rounds, of the floor's rounds, and of the rendition."""
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         authority = DevelopmentAuthority.open(Path(folder))

@@ -131,7 +131,7 @@ class Contracts:
             method: The method.
 
         Raises:
-            GenerationError: No declaration has the method.
+            GenerationError: The access table has no entry for the method.
         """
         found = DECLARED.get(method.containing_service.full_name, {}).get(method.name)
         if found is None:

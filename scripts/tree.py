@@ -15,7 +15,7 @@ GENERATED_FILES = frozenset(
 """The other files that it writes."""
 
 CODE = frozenset({".py", ".proto", ".sh", ".go", ".ts", ".java", ".sql"})
-"""Endings and names that count as code, besides programs whose first line names an interpreter."""
+"""File extensions that count as code, besides programs whose first line names an interpreter."""
 
 
 def files() -> Iterator[Path]:
