@@ -1,6 +1,6 @@
-"""Calls of a real server's API as they go over the wire: plain stubs, tokens as metadata, refusals looked at closely.
+"""Calls to a real server's API at the wire level: generated stubs, tokens as metadata, and every detail of errors.
 
-Each test makes tenants of its own, so that one server serves many tests at once.
+Each test makes its own tenants, so that one server can serve many tests at once.
 """
 
 import secrets
@@ -29,13 +29,13 @@ def bearer(token: str) -> Metadata:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A refusal as a program reads it.
+    """An error as a program reads it.
 
     Attributes:
-        status: Its code.
-        message: Its sentence.
+        status: Its status code.
+        message: Its message.
         reason: Reason of its one ``ErrorInfo``.
-        metadata: That one's metadata.
+        metadata: The metadata of that ``ErrorInfo``.
         details: The bytes of all its details.
     """
 
@@ -47,10 +47,10 @@ class Refusal:
 
 
 def read_refusal(details: bytes) -> Refusal:
-    """Reads a ``google.rpc.Status``, which has exactly one ``ErrorInfo``, of ours.
+    """Reads a ``google.rpc.Status``, which must have exactly one ``ErrorInfo``, from Zegel's domain.
 
     Args:
-        details: Its bytes.
+        details: The encoded status.
     """
     status = status_pb2.Status.FromString(details)
     infos = [each for each in status.details if each.Is(error_details_pb2.ErrorInfo.DESCRIPTOR)]
@@ -63,7 +63,7 @@ def read_refusal(details: bytes) -> Refusal:
 
 
 def refusal_of(error: grpc.RpcError) -> Refusal:
-    """Reads a refusal.
+    """Reads an error.
 
     Args:
         error: What the call raised.
@@ -91,12 +91,12 @@ async def refusal(call: Awaitable[Any]) -> Refusal:
 
 @dataclass(frozen=True)
 class Principal:
-    """Who calls.
+    """A caller.
 
     Attributes:
         own_id: Its identifier.
         token: Its token.
-        session_id: Its session; its own identifier for an API key.
+        session_id: Its session; for an API key, its own identifier.
     """
 
     own_id: str
@@ -115,7 +115,7 @@ class TestTenant:
     Attributes:
         tenant_id: Its identifier.
         name: Its name.
-        owner: The API key that it began with.
+        owner: The API key that it was created with.
     """
 
     __test__ = False
@@ -129,7 +129,7 @@ class Api:
     """A channel to a server, with stubs.
 
     Args:
-        server: The server; it runs.
+        server: A running server.
     """
 
     def __init__(self, server: ServerProcess) -> None:
@@ -149,7 +149,7 @@ class Api:
         """Makes a tenant.
 
         Args:
-            name: Its name; a made-up one where left out.
+            name: Its name; a random one by default.
         """
         name = name or f"Tenant {secrets.token_hex(4)}"
         made = await self.identity.CreateTenant(
@@ -164,10 +164,10 @@ class Api:
         """Adds a member.
 
         Args:
-            by: Who adds it.
+            by: The caller that adds it.
             roles: Its roles.
             name: Its name.
-            email: Its address; a made-up one where left out.
+            email: Its address; a random one by default.
         """
         request = identity.CreateMemberRequest(
             name=name, email=email or f"{secrets.token_hex(6)}@example.com", roles=roles
@@ -178,9 +178,9 @@ class Api:
         """Opens a session for a member.
 
         Args:
-            by: Who opens it.
-            member_id: For whom.
-            permissions: What to narrow it to.
+            by: The caller that opens it.
+            member_id: The member.
+            permissions: The permissions to restrict it to.
         """
         request = identity.CreateSessionRequest(member_id=member_id, permissions=permissions)
         opened = await self.identity.CreateSession(request, metadata=by.metadata)
@@ -200,7 +200,7 @@ class Api:
         """Makes an API key.
 
         Args:
-            by: Who makes it.
+            by: The caller that makes it.
             roles: Its roles.
         """
         request = identity.CreateApiKeyRequest(name="A program", roles=roles)
@@ -213,7 +213,7 @@ class Api:
         """Defines a role.
 
         Args:
-            by: Who defines it.
+            by: The caller that defines it.
             name: Its name.
             grants: Permissions with their scopes.
             inherits: The roles that it inherits from.

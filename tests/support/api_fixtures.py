@@ -1,4 +1,4 @@
-"""Fixtures of a real server for tests of its API: one of each kind a worker process; ``tests/conftest.py`` names it."""
+"""Fixtures of a real server for API tests: one of each kind per pytest worker; ``tests/conftest.py`` loads them."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -41,11 +41,11 @@ async def api(server: ServerProcess) -> AsyncIterator[Api]:
 
 @pytest.fixture
 async def tenant(api: Api) -> TestTenant:
-    """A tenant of this test alone."""
+    """A tenant for this test only."""
     return await api.tenant()
 
 
 @pytest.fixture
 async def other(api: Api) -> TestTenant:
-    """Another tenant of this test alone."""
+    """Another tenant for this test only."""
     return await api.tenant()

@@ -1,8 +1,8 @@
-"""A process that records events and sequences them until it is killed; for tests of just that.
+"""A process that records events and sequences them until it is killed, for tests of such kills.
 
 It writes a line ``acknowledged <event id>`` for each event once it is durable, and ``signed <checkpoint, base64>`` for
-each checkpoint once it is committed. Processes are forked from one that has imported all this and done nothing else:
-a thousand starts cost minutes, not an hour.
+each checkpoint once it is committed. Processes are forked from one that has only imported the modules, so that a
+thousand starts take minutes, not an hour.
 """
 
 import asyncio
@@ -18,17 +18,17 @@ from zegel_server.audit.log import Head
 from zegel_server.audit.publisher import Publisher
 
 PACE_S = 0.05
-"""Between two events of a task: those of a thousand trials must fit into one trail's evidence, 64 MiB."""
+"""Seconds between two events of a task: the events of a thousand trials must fit into one trail's evidence, 64 MiB."""
 
 
 def tell(*words: str) -> None:
-    """Writes a line at once: what is said is not lost with the process."""
+    """Writes a line without buffering, so that it is not lost when the process is killed."""
     sys.stdout.write(" ".join(words) + "\n")
     sys.stdout.flush()
 
 
 class Telling(Publisher):
-    """Tells of each checkpoint that may leave the process, and publishes it."""
+    """Writes a line for each committed checkpoint, and publishes it."""
 
     def committed(self) -> None:
         """See ``Publishing.committed``."""
@@ -39,7 +39,7 @@ class Telling(Publisher):
 
 
 async def _work(url: str, folder: Path, tenant_id: str, subject_id: str) -> None:
-    """Works for ever."""
+    """Records and sequences until the process is killed."""
     world = await open_world(url, folder, tenant_id=tenant_id, subject_id=subject_id)
     world.sequencer._publisher = Telling(world.log, world.database, world.files)
     await world.sequencer.start()
@@ -49,7 +49,7 @@ async def _work(url: str, folder: Path, tenant_id: str, subject_id: str) -> None
         while True:
             [event_id] = await world.record(
                 name="SIGNATURE_REQUEST_VIEWED", request=request
-            )  # of a type that no share bounds
+            )  # an event type that has no quota
             tell("acknowledged", event_id)
             await asyncio.sleep(PACE_S)
 
@@ -67,10 +67,10 @@ def start(out: Path, url: str, folder: Path, tenant_id: str, subject_id: str) ->
     """Starts such a process.
 
     Args:
-        out: File that it writes its lines to.
+        out: File to which it writes its lines.
         url: The database.
         folder: Where the log's files are.
-        tenant_id: Whose events it records.
+        tenant_id: The tenant whose events it records.
         subject_id: The tenant as a subject.
     """
     context = multiprocessing.get_context("forkserver")

@@ -1,4 +1,4 @@
-"""A tenant whose events come into a real log: on either database, with the triggers that keep it."""
+"""A tenant whose events go into a real log, on either database, with the triggers that protect it."""
 
 import hashlib
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ def _engine_url(url: str) -> str:
 
 
 async def run_sql(url: str, *statements: str, **values: Any) -> None:
-    """Runs statements behind the server's back, as who owns the database can."""
+    """Runs statements directly on the database, as its owner can."""
     if url.startswith("sqlite"):
         engine = create_engine(url)
         try:
@@ -74,7 +74,7 @@ async def prepare(url: str) -> None:
 
 @dataclass
 class AuditWorld:
-    """A tenant, its log, and what works on it."""
+    """A tenant, its log, and the components that work on it."""
 
     url: str
     folder: Path
@@ -94,13 +94,13 @@ class AuditWorld:
         return self.folder / "log"
 
     async def tamper(self, *statements: str, **values: Any) -> None:
-        """Takes the triggers away and edits, as a database's owner could."""
+        """Removes the triggers and edits rows, as the owner of a database could."""
         dialect = self.database.dialect
         await run_sql(self.url, *drop_triggers(dialect))
         await run_sql(self.url, *statements, **values)
 
     async def add_tenant(self) -> tuple[str, str]:
-        """A new tenant: its identifier and its subject."""
+        """Makes a tenant; returns its identifier and its subject."""
         tenant_id = new_id("ten")
         founded = await self.keys.found_tenant(tenant_id)
         async with self.database.transaction() as transaction:
@@ -118,7 +118,7 @@ class AuditWorld:
         return tenant_id, founded.subject_id
 
     async def add_request(self, owner_id: str, tenant_id: str = "") -> tuple[str, str]:
-        """A signature request's row: its identifier and its audit ID."""
+        """Inserts a signature request's row; returns its identifier and its audit ID."""
         request_id, audit_id = new_id("req"), new_id("aud")
         async with self.database.transaction() as transaction:
             await transaction.execute(
@@ -171,7 +171,7 @@ class AuditWorld:
         count: int = 1,
         **more: Any,
     ) -> list[str]:
-        """Records events in one transaction, and tells their identifiers."""
+        """Records events in one transaction, and returns their identifiers."""
         kind = event_type_pb2.EventType.Value(f"EVENT_TYPE_{name}")
         draft = await self.recorder.draft(
             caller or self.caller(), kind, signature_request_id=request[0], trail=request[1], **more
@@ -180,7 +180,7 @@ class AuditWorld:
             return [await self.recorder.record(transaction, draft) for _ in range(count)]
 
     async def another(self, *, published: bool = False) -> "AuditWorld":
-        """Another process's view of the same installation; close it with ``close``."""
+        """Opens the same installation as another process would; end it with ``close``."""
         return await open_world(
             self.url, self.folder, published=published, tenant_id=self.tenant_id, subject_id=self.subject_id
         )
@@ -193,7 +193,7 @@ class AuditWorld:
 async def open_world(
     url: str, folder: Path, *, published: bool = False, tenant_id: str = "", subject_id: str = ""
 ) -> AuditWorld:
-    """Opens the installation in a prepared database; nothing runs yet."""
+    """Opens the installation in a prepared database, without starting anything."""
     database = await open_database(url)
     keys = Keys(database, open_root_keys(f"local:{folder / 'keyring.json'}"))
     log = Log(database, LogKey.open(folder))

@@ -1,4 +1,4 @@
-"""Tenants whose own key provider is away, as all that stands on their keys finds them."""
+"""Tenants whose own key provider is unavailable, as everything that depends on their keys sees them."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ from zegel_server.keys.service import Keys
 
 
 class KeysAway(Keys):
-    """The keys of an installation some of whose tenants' providers are away; nothing stays in memory.
+    """The keys of an installation in which the key providers of some tenants are unavailable; nothing is cached.
 
     Attributes:
-        away: Those tenants.
+        away: The tenants whose provider is unavailable.
     """
 
     def __init__(self, database: Database, root_keys: RootKeys) -> None:
@@ -27,5 +27,5 @@ class KeysAway(Keys):
 
 
 def key_away(**more: Any) -> Unavailable:
-    """What a provider that does not answer raises."""
+    """Returns the error that a provider raises when it does not answer."""
     return Unavailable("The key provider does not answer now.", dependency="key_provider", **more)

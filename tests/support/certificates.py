@@ -1,4 +1,4 @@
-"""A certificate of 127.0.0.1 that vouches for itself, for servers that a test starts; revocation lists of nobody's."""
+"""Self-signed certificates for 127.0.0.1, for servers that a test starts; revocation lists of a made-up authority."""
 
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 
 def self_signed() -> tuple[bytes, bytes]:
-    """Makes a certificate, good for an hour, and its key.
+    """Makes a certificate, valid for an hour, and its key.
 
     Returns:
         Certificate and key, in PEM.
@@ -37,7 +37,7 @@ def self_signed() -> tuple[bytes, bytes]:
 
 
 def revocation_list(number: int, days: float = 1) -> x509.CertificateRevocationList:
-    """A list of some authority's, told from others by its number, that is good for so many days more."""
+    """Returns a revocation list of a made-up authority, with a number to distinguish it, valid for the given days."""
     now = datetime.now(UTC)
     return (
         x509.CertificateRevocationListBuilder()
@@ -50,7 +50,7 @@ def revocation_list(number: int, days: float = 1) -> x509.CertificateRevocationL
 
 
 class Authority:
-    """An authority that a test makes, for servers of 127.0.0.1 and for clients."""
+    """A test's own certificate authority, for servers on 127.0.0.1 and for clients."""
 
     def __init__(self, name: str = "A test's authority") -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -63,10 +63,10 @@ class Authority:
         return self._certificate.public_bytes(serialization.Encoding.PEM)
 
     def issue(self, name: str = "localhost") -> tuple[bytes, bytes]:
-        """Issues a certificate, good for an hour.
+        """Issues a certificate, valid for an hour.
 
         Args:
-            name: Whose.
+            name: The holder's name.
 
         Returns:
             Certificate and key, in PEM.

@@ -1,4 +1,4 @@
-"""``oidc-provider``, the certified OpenID Connect provider of the Node world, in a process of its own."""
+"""``oidc-provider``, a certified OpenID Connect provider for Node.js, in its own process."""
 
 import base64
 import contextlib
@@ -22,15 +22,15 @@ from support.tools import ROOT, find
 FOLDER = ROOT / ".tools/oidc-provider"
 SERVER = ROOT / "tests/support/oidc_provider/server.mjs"
 ALGORITHMS = ("RS256", "ES256", "EdDSA")
-"""The signatures of its ID tokens; its client for each is ``client_id`` of it."""
+"""The signature algorithms of its ID tokens; it has one client for each, named by ``client_id``."""
 BACK = "https://partner.example/back"
 START_S = 60.0
 STEPS = 12
-"""Answers until the code is there, at most: two pages, each with its redirects."""
+"""Maximum number of responses until the code arrives: two pages, each with its redirects."""
 
 
 def client_id(algorithm: str) -> str:
-    """The client whose ID tokens are signed so."""
+    """Returns the client whose ID tokens are signed with an algorithm."""
     return f"partner-app-{algorithm}"
 
 
@@ -50,12 +50,12 @@ class CertifiedProvider:
     issuer: str
 
     def id_token(self, account: str, email: str, *, verified: bool = True, algorithm: str = "RS256") -> str:
-        """Signs a person in as a browser does, page by page, and gives the ID token that the application then has."""
+        """Signs a person in page by page, as a browser does, and returns the ID token that the application gets."""
         jar = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
         browser = urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler({}), jar)
         who = f"{account} {email} {'true' if verified else 'false'}"
         about = {"client_id": client_id(algorithm), "redirect_uri": BACK, "response_type": "code"}
-        # As an application does: without it, two tokens of one second are the same.
+        # As an application does: without it, two tokens issued within one second are identical.
         about |= {"scope": "openid email", "nonce": secrets.token_urlsafe()}
         address, form = f"{self.issuer}/auth?{urllib.parse.urlencode(about)}", None
         for _ in range(STEPS):
@@ -78,7 +78,7 @@ class CertifiedProvider:
         raise AssertionError("the provider asks again and again")
 
     def answers(self) -> bool:
-        """Whether it is ready."""
+        """Returns whether the provider is ready."""
         try:
             with _plain().open(f"{self.issuer}/.well-known/openid-configuration", timeout=10):
                 return True
@@ -97,12 +97,12 @@ class CertifiedProvider:
 
 @contextlib.contextmanager
 def certified_provider() -> Iterator[CertifiedProvider]:
-    """Runs it, or leaves the calling test out where it is not installed."""
+    """Runs the provider, or skips the calling test if it is not installed."""
     node = find("node")
     need(node and (FOLDER / "node_modules/oidc-provider").exists(), "the certified provider oidc-provider")
     port = free_port()
     command = [str(node), str(SERVER), str(FOLDER), str(port)]
-    # What it says, such as that its store is in memory, is for whoever runs it for real.
+    # Its output, such as the warning that its store is in memory, is meant for production.
     running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     provider = CertifiedProvider(f"http://127.0.0.1:{port}")
     try:

@@ -1,4 +1,4 @@
-"""Renditions completed without their seal, in this process; and two renderers' looks at what they show."""
+"""Renditions completed in this process, without a seal, and drawn by two renderers."""
 
 import subprocess
 from collections.abc import Sequence
@@ -24,25 +24,25 @@ TIME = datetime(2026, 11, 24, 7, 9, 33, tzinfo=UTC)
 EVIDENCE = {file.name: f"this is {file.name}\n".encode() for file in FILES}
 
 rendition_of = cache(make_rendition)
-"""A PDF's rendition, made once."""
+"""Returns a PDF's rendition, made once and cached."""
 
 
 def make_job(original: bytes, *stamps: Stamp, audit: AuditPage = AUDIT) -> CompletionJob:
-    """A job over the rendition of a PDF.
+    """Returns a completion job for the rendition of a PDF.
 
     Args:
         original: The PDF as uploaded.
-        stamps: What is drawn.
+        stamps: The stamps to draw.
         audit: The audit page.
     """
     return CompletionJob(rendition_of(original), list(stamps), audit, EVIDENCE, TIME)
 
 
 def completed(job: CompletionJob) -> bytes:
-    """A rendition with its second revision, in which the seal's place is empty.
+    """Returns a rendition with its second revision, in which the seal's place is empty.
 
     Args:
-        job: What it is made from.
+        job: The job to run.
     """
     rendition = read_rendition(job.rendition)
     added = add(job, rendition, Texts(job.audit.title, "Completed", TIME, TIME))
@@ -52,37 +52,37 @@ def completed(job: CompletionJob) -> bytes:
 
 
 def stamped(original: bytes, *stamps: Stamp) -> bytes:
-    """The completed rendition of a PDF.
+    """Returns the completed rendition of a PDF.
 
     Args:
         original: The PDF as uploaded.
-        stamps: What is drawn.
+        stamps: The stamps to draw.
     """
     return completed(make_job(original, *stamps))
 
 
 def with_audit(**changes: object) -> AuditPage:
-    """The audit page of tests with changes.
+    """Returns the tests' usual audit page, with changes.
 
     Args:
-        changes: Its fields that differ.
+        changes: The fields to change.
     """
     return replace(AUDIT, **changes)  # type: ignore[arg-type]
 
 
 def opened(pdf: bytes) -> pikepdf.Pdf:
-    """A PDF for a look at its objects."""
+    """Opens a PDF to inspect its objects."""
     return pikepdf.open(BytesIO(pdf))
 
 
 def pdfium(pdf: bytes, page: int, width: int, height: int) -> Image.Image:
-    """A page as PDFium draws it, in so many pixels.
+    """Returns a page as drawn by PDFium, in the given size in pixels.
 
     Args:
         pdf: The PDF.
-        page: Which page, from 0.
-        width: Columns.
-        height: Rows.
+        page: The page's index, from 0.
+        width: Columns of pixels.
+        height: Rows of pixels.
     """
     document = pypdfium2.PdfDocument(pdf)
     try:
@@ -95,18 +95,18 @@ def pdfium(pdf: bytes, page: int, width: int, height: int) -> Image.Image:
 
 
 def poppler(pdf: bytes, page: int, width: int, height: int) -> Image.Image:
-    """A page as poppler draws it, in so many pixels; see :func:`pdfium`."""
+    """Returns a page as drawn by Poppler, in the given size in pixels; see :func:`pdfium`."""
     return poppler_pages(pdf, page, page, ("-scale-to", str(max(width, height))))[0].resize((width, height))
 
 
 def poppler_pages(pdf: bytes, first: int, last: int, scale: Sequence[str] = ("-r", "50")) -> list[Image.Image]:
-    """Pages as poppler draws them.
+    """Returns pages as drawn by Poppler.
 
     Args:
         pdf: The PDF.
-        first: The first page, from 0.
-        last: The last one.
-        scale: What pdftoppm is told of their size.
+        first: Index of the first page, from 0.
+        last: Index of the last page.
+        scale: Arguments of pdftoppm for the size.
     """
     with TemporaryDirectory() as name:
         folder = Path(name)

@@ -1,4 +1,4 @@
-"""The contracts as the tests go through them: comments by name, methods, errors, messages filled with anything."""
+"""The contracts, for tests that iterate over them: comments by name, methods, errors, filled messages."""
 
 import json
 import re
@@ -25,7 +25,7 @@ def path_of(method: MethodDescriptor) -> str:
 
 
 class _Comments:
-    """Goes through one file: descriptor.proto numbers the places that source info speaks of."""
+    """Walks through one file, using the field numbers of descriptor.proto that source info paths consist of."""
 
     def __init__(self, file: descriptor_pb2.FileDescriptorProto) -> None:
         self._file = file
@@ -72,7 +72,7 @@ class _Comments:
 
 
 def comments(file: descriptor_pb2.FileDescriptorProto) -> Iterator[tuple[str, str]]:
-    """Every element of a file that a reader sees, with the comment that stands above it.
+    """Yields every element of a file that is visible in the source, with the comment above it.
 
     Args:
         file: The file, with its source info.
@@ -81,7 +81,7 @@ def comments(file: descriptor_pb2.FileDescriptorProto) -> Iterator[tuple[str, st
 
 
 def error_of(comment: str) -> tuple[str, dict[str, Any]] | None:
-    """The status and the ``ErrorInfo`` that a reason's comment shows.
+    """Returns the status and the ``ErrorInfo`` that a reason's comment documents.
 
     Args:
         comment: The comment above the enum's value.
@@ -92,11 +92,11 @@ def error_of(comment: str) -> tuple[str, dict[str, Any]] | None:
 
 
 def field_at(method: MethodDescriptor, path: str) -> FieldDescriptor | None:
-    """The field of a method's request that a path leads to.
+    """Returns the field of a method's request that a path names.
 
     Args:
         method: The method.
-        path: Such as ``spec.document_id``.
+        path: The path, such as ``spec.document_id``.
     """
     message: Any = method.input_type
     field: FieldDescriptor | None = None
@@ -107,12 +107,12 @@ def field_at(method: MethodDescriptor, path: str) -> FieldDescriptor | None:
 
 
 def filled(method: MethodDescriptor, text: str, number: int, data: bytes) -> Message:
-    """A request whose every field has a value.
+    """Returns a request in which every field has a value.
 
     Args:
-        method: Whose request.
+        method: The request's method.
         text: The value of each string.
-        number: The value of each number, cut to what its field can hold.
+        number: The value of each number, limited to what its field can hold.
         data: The value of each bytes field.
     """
     return _filled(GetMessageClass(method.input_type), text, number, data)

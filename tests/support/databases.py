@@ -1,6 +1,6 @@
-"""Databases with the server's tables and no rows: made once a process, and copied for each test.
+"""Databases with the server's tables and no rows: made once per process, and copied for each test.
 
-Copying one takes a tenth of the time of making its tables, or less.
+Copying one takes at most a tenth of the time that creating its tables takes.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ Prepare = Callable[[str], Coroutine[Any, Any, None]]
 
 
 async def make_tables(url: str) -> None:
-    """Makes the tables as the schema has them: without what migrations add, such as triggers.
+    """Creates the tables of the schema, without what only migrations add, such as triggers.
 
     Args:
         url: An empty database.
@@ -39,11 +39,11 @@ async def make_tables(url: str) -> None:
 
 
 def sqlite_url(folder: Path, prepare: Prepare = make_tables) -> str:
-    """The URL of a SQLite file in a folder, with tables and no rows.
+    """Returns the URL of a SQLite file in a folder, with tables and no rows.
 
     Args:
         folder: The folder.
-        prepare: What makes the tables; ``upgrade`` for all that migrations make.
+        prepare: Creates the tables; ``upgrade`` runs the migrations.
     """
     path = folder / "zegel.sqlite"
     path.write_bytes(_sqlite_file(prepare))
@@ -52,11 +52,11 @@ def sqlite_url(folder: Path, prepare: Prepare = make_tables) -> str:
 
 @contextmanager
 def postgresql_url(cluster: postgres.Cluster, prepare: Prepare = make_tables) -> Iterator[str]:
-    """The URL of a database in a cluster, with tables and no rows; it goes with the block.
+    """Yields the URL of a database in a cluster, with tables and no rows; it is dropped at the end of the block.
 
     Args:
         cluster: The cluster.
-        prepare: As of `sqlite_url`.
+        prepare: As for `sqlite_url`.
     """
     template = cluster.template(f"template_{prepare.__name__}", lambda url: _run(prepare, url))
     name = cluster.create(template)
@@ -71,11 +71,11 @@ def _sqlite_file(prepare: Prepare) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "zegel.sqlite"
         _run(prepare, f"sqlite:///{path}")
-        assert [each.name for each in path.parent.iterdir()] == [path.name]  # nothing of it is in a journal
+        assert [each.name for each in path.parent.iterdir()] == [path.name]  # no content is left in a journal
         return path.read_bytes()
 
 
 def _run(prepare: Prepare, url: str) -> None:
-    # In a thread of its own: an event loop may be running in this one.
+    # In a separate thread: an event loop may be running in this one.
     with ThreadPoolExecutor(1) as thread:
         thread.submit(lambda: asyncio.run(prepare(url))).result()

@@ -1,4 +1,4 @@
-"""A real disk of a few MiB, mounted for a while: ext4 in a file, or memory where there is no loop device."""
+"""A real, temporarily mounted disk of a few MiB: ext4 in a file, or tmpfs if there is no loop device."""
 
 import contextlib
 import os
@@ -29,10 +29,10 @@ class Disk:
         return self.root / "ballast"
 
     def fill(self, leave: int = 0) -> None:
-        """Fills it up.
+        """Fills the disk.
 
         Args:
-            leave: Bytes to leave free, about.
+            leave: Approximate number of bytes to leave free.
         """
         with self.ballast.open("ab") as file:
             for size in (MIB, 4096):
@@ -42,16 +42,16 @@ class Disk:
             os.fsync(file.fileno())
 
     def free(self) -> None:
-        """Makes room again."""
+        """Frees the space again."""
         self.ballast.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def small_disk(size: int) -> Iterator[Disk]:
-    """Mounts a disk, or leaves the calling test out; it goes away whatever happens.
+    """Mounts a disk, or skips the calling test; the disk is always unmounted at the end.
 
     Args:
-        size: Its bytes, some of which the file system takes for itself.
+        size: Size in bytes, of which the file system uses some itself.
     """
     need(os.geteuid() == 0 and shutil.which("mount"), "a disk that a test may fill", "run the tests as root")
     with tempfile.TemporaryDirectory(prefix="zegel-disk-") as folder:
@@ -65,7 +65,7 @@ def small_disk(size: int) -> Iterator[Disk]:
         try:
             yield Disk(root)
         finally:
-            # Lazily, where somebody still looks into it: else the folder could never be removed.
+            # Lazily, in case a process still uses it: otherwise the folder could never be removed.
             _run("umount", str(root)) or _run("umount", "-l", str(root))
 
 

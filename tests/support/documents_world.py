@@ -1,4 +1,4 @@
-"""A tenant with documents: real rows, keys, events, encryption and blobs; the PDF sandbox where a test asks for it."""
+"""A tenant with documents: real rows, keys, events, encryption and blobs, and the PDF sandbox if a test wants it."""
 
 import asyncio
 import hashlib
@@ -57,7 +57,7 @@ _REQUESTED = insert_into(requested_documents)
 
 
 class Crash(BaseException):
-    """The process ends here, as far as the code under test can tell."""
+    """Stands for the end of the process: the code under test must not handle it."""
 
 
 @dataclass
@@ -95,13 +95,13 @@ class TroubledBlobs:
 
 
 def rendition_of(pdf: bytes) -> bytes:
-    """What signers are shown of a PDF, as ``EasySandbox`` has it: other bytes, and more of them."""
+    """Returns the rendition that ``EasySandbox`` makes of a PDF: different and more bytes."""
     return b"%PDF-1.7 rendition\n" + pdf
 
 
 @dataclass
 class EasySandbox:
-    """Takes for a PDF whatever begins as one, and remembers what it was shown."""
+    """Accepts anything that begins like a PDF, and records what it was given."""
 
     seen: list[bytes] = field(default_factory=list)
 
@@ -155,13 +155,13 @@ class World:
         )
 
     async def upload(self, caller: Caller, data: bytes, **how: Any) -> str:
-        """A whole document; its identifier."""
+        """Uploads a whole document; returns its identifier."""
         outcome = await self.uploads.receive(caller, stream_of(data, **how))
         assert isinstance(outcome, str)
         return outcome
 
     async def partly(self, caller: Caller, data: bytes, **how: Any) -> Upload:
-        """A stream without its end; how far it has come."""
+        """Uploads part of a document without finishing it; returns the upload's state."""
         outcome = await self.uploads.receive(caller, stream_of(data, finish=False, **how))
         assert isinstance(outcome, Upload)
         return outcome
@@ -176,7 +176,7 @@ class World:
         *,
         content: Content | None = None,
     ) -> bytes:
-        """The bytes, every chunk checked for its place, size and checksum."""
+        """Downloads a document, checking the offset, size and checksum of every chunk; returns the bytes."""
         download = await self.downloads.open(caller, document_id, version, offset, limit, content=content)
         data = bytearray()
         try:
@@ -200,7 +200,7 @@ class World:
         merged: str = "",
         request_id: str = "",
     ) -> str:
-        """A signature request that names a version of one or several documents, as far as documents look at it."""
+        """Inserts the parts of a signature request that the documents domain reads; it names versions of documents."""
         request_id = request_id or new_id("req")
         async with self.database.transaction() as transaction:
             await transaction.execute(
@@ -242,17 +242,17 @@ class World:
         return request_id
 
     async def stored(self) -> list[str]:
-        """Keys of every blob."""
+        """Returns the keys of all blobs."""
         return sorted([info.key async for info in self.blobs.list()])
 
     async def originals(self) -> list[str]:
-        """Keys of every blob of an original, finished or not."""
+        """Returns the keys of all blobs of originals, finished or not."""
         rows = [*await self.version_rows(), *await self.upload_rows()]
         prefixes = {row.blob_prefix for row in rows}
         return [key for key in await self.stored() if key.rpartition("/")[0] in prefixes]
 
     async def renditions(self) -> list[str]:
-        """Keys of every blob of a rendition that a row names."""
+        """Returns the keys of all blobs of renditions that a row names."""
         prefixes = {row.rendition_prefix for row in await self.version_rows()}
         return [key for key in await self.stored() if key.rpartition("/")[0] in prefixes]
 
@@ -279,7 +279,7 @@ class World:
 
 
 def pdf_of(size: int) -> bytes:
-    """Bytes that begin as a PDF does."""
+    """Returns bytes that begin like a PDF."""
     return (b"%PDF-1.7\n" + os.urandom(size))[:size]
 
 
@@ -292,7 +292,7 @@ def finish_of(data: bytes) -> Finish:
 
 
 async def said(*messages: Received) -> AsyncIterator[Received]:
-    """A stream of these messages."""
+    """Yields the given messages as a stream."""
     for message in messages:
         yield message
 
@@ -307,14 +307,14 @@ async def stream_of(
     sizes: Iterable[int] = (),
     finish: bool = True,
 ) -> AsyncIterator[Received]:
-    """A document's bytes in chunks of some sizes, and of 1 MiB from then on."""
+    """Yields a document's bytes in chunks of the given sizes, and then of 1 MiB."""
     yield Received(upload_id=upload_id, spec=None if upload_id else spec)
     stop, cuts = len(data) if stop is None else stop, iter(sizes)
     while start < stop:
         end = min(start + next(cuts, MIB), stop)
         yield Received(chunk=chunk(start, data[start:end]))
         start = end
-        await asyncio.sleep(0)  # as a network does, let the others in
+        await asyncio.sleep(0)  # lets other tasks run, as waiting for a network does
     if finish:
         yield Received(finish=finish_of(data))
 
@@ -322,7 +322,7 @@ async def stream_of(
 async def make_world(
     url: str, folder: Path, *, sandbox: Any = None, lifetime: int | None = None, root_keys_url: str = ""
 ) -> World:
-    """A new tenant in a database with tables; everything else lies in the folder."""
+    """Makes a tenant in a database with tables; everything else is in the folder."""
     database = await open_database(url)
     keys = Keys(database, open_root_keys(root_keys_url or f"local:{folder / 'keyring.json'}"))
     tenant = await found_tenant(database, keys)
@@ -330,7 +330,7 @@ async def make_world(
 
 
 async def found_tenant(database: Database, keys: Keys) -> tuple[str, str]:
-    """A new tenant: its identifier, and the subject that it is itself."""
+    """Makes a tenant; returns its identifier, and the subject that stands for the tenant itself."""
     tenant_id = new_id("ten")
     founded = await keys.found_tenant(tenant_id)
     async with database.transaction() as transaction:
@@ -349,7 +349,7 @@ async def found_tenant(database: Database, keys: Keys) -> tuple[str, str]:
 
 
 async def reopen(world: World, url: str, folder: Path) -> World:
-    """The same tenant in a process that was started anew; the old one is as dead as `Crash` leaves it."""
+    """Opens the same tenant as a restarted process would; the old process is left as after a `Crash`."""
     database = await open_database(url)
     keys = Keys(database, open_root_keys(f"local:{folder / 'keyring.json'}"))
     return assemble(database, keys, folder, (world.tenant_id, world.tenant_subject), sandbox=world.sandbox)
@@ -364,7 +364,7 @@ def assemble(
     sandbox: Any = None,
     lifetime: int | None = None,
 ) -> World:
-    """The use cases, built as a server builds them when it starts."""
+    """Builds the use cases as a server does when it starts."""
     tenant_id, subject_id = tenant
     sandbox = sandbox or EasySandbox()
     recorder = Recorder(keys)

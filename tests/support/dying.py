@@ -1,4 +1,4 @@
-"""A process that dies at its n-th step, as far as the code under test can tell."""
+"""Simulates, for the code under test, a process that dies at its n-th step."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -7,11 +7,11 @@ from typing import Any
 
 
 class Killed(BaseException):
-    """The process ends here, as far as the code under test can tell."""
+    """Stands for the end of the process: the code under test must not handle it."""
 
 
 class Mortal:
-    """Calls through, and dies before or after the n-th call of everything that it wraps together."""
+    """Passes calls on, and dies before or after the n-th call, counted over all the objects that it wraps."""
 
     def __init__(self, inner: Any, death: "Death") -> None:
         self._inner = inner

@@ -1,6 +1,6 @@
-"""The server's edge by itself: its real pipeline, around servicers that do as a test says.
+"""The server's edge alone: its real pipeline, around servicers whose behaviour a test sets.
 
-``Edge`` serves by gRPC on a real port; ``InProcessEdge`` hands the same calls to the same stages without it.
+``Edge`` serves with gRPC on a real port; ``InProcessEdge`` passes the same calls to the same stages without gRPC.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -73,19 +73,19 @@ class Servicer:
 
 
 class Edge:
-    """The edge, by gRPC.
+    """The edge, served with gRPC.
 
     Attributes:
-        user_agent: A part of its client's name for itself.
-        limits: The budgets; none where left out.
-        wrong_tokens: The budgets of addresses; none where left out.
-        proxies: The proxies that are believed; none where left out.
-        servicer: Does what a test says.
-        scopes: What the caller holds, for every permission.
-        denial: What the session stage raises, where it does.
-        seen: What the session stage was asked.
-        refused: What the audit was told of.
-        happened: In which order.
+        user_agent: Part of the client's user agent.
+        limits: The rate limits; none by default.
+        wrong_tokens: The limits of wrong tokens per address; none by default.
+        proxies: The trusted proxies; none by default.
+        servicer: Its methods do what a test sets.
+        scopes: The scopes that the caller has for every permission.
+        denial: The error that the session stage raises, if any.
+        seen: The calls that the session stage got.
+        refused: The refusals that were reported to the audit log.
+        happened: What happened, in order.
         registry: The metrics.
     """
 
@@ -105,14 +105,14 @@ class Edge:
         self.methods = dict(read_contracts([SERVICE]))
 
     def cap(self, method: str, seconds: float) -> None:
-        """Sets how long a method may take, before the edge starts."""
+        """Sets the time limit of a method; call it before the edge starts."""
         self.methods[PREFIX + method] = replace(self.methods[PREFIX + method], cap_s=seconds)
 
     def build(self, tls: Callable[[], Tls] | None = None) -> Server:
-        """Builds the server, which does not serve yet.
+        """Builds the server without starting it.
 
         Args:
-            tls: Reads its certificate; none where left out.
+            tls: Reads its certificate; no TLS by default.
         """
         server = Server(self.pipeline(), tls)
         server.add(SERVICE.full_name, self.endpoints())
@@ -130,11 +130,11 @@ class Edge:
         )
 
     def endpoints(self) -> Iterable[Endpoint]:
-        """What is offered: the servicer's methods that have a contract."""
+        """The served endpoints: the servicer's methods that have a contract."""
         return endpoints_of(SERVICE, self.servicer, self.methods)
 
     async def start(self, *, reflect: bool = False) -> None:
-        """Begins to serve."""
+        """Starts serving."""
         self.server = self.build()
         if reflect:
             self.server.reflect()
@@ -143,24 +143,24 @@ class Edge:
         self.stub: Any = rpc.DocumentServiceStub(self.channel)
 
     def connect(self, *options: tuple[str, int]) -> grpc.aio.Channel:
-        """Another channel."""
+        """Opens another channel."""
         return grpc.aio.insecure_channel(self.target, options=options)
 
     async def idle(self) -> bool:
-        """Whether no call is under way, so that each has been counted and logged."""
+        """Returns whether no call is in progress, so that each has been counted and logged."""
         return self.registry.get_sample_value("zegel_requests_running") == 0
 
     def raw(self, kind: str, path: str) -> Any:
-        """A method by its path, of messages as bytes.
+        """Returns a method by its path, with messages as bytes.
 
         Args:
-            kind: Such as ``unary_stream``.
+            kind: The kind, such as ``unary_stream``.
             path: ``/package.Service/Method``.
         """
         return getattr(self.channel, kind)(path)
 
     async def stop(self) -> None:
-        """Ends it."""
+        """Stops it."""
         await self.channel.close(None)
         await self.server.stop(0)
 
@@ -201,14 +201,14 @@ class InProcessEdge(Edge):
 
 
 ADAPTERS = (Edge, InProcessEdge)
-"""Whatever must hold of a call must hold by each."""
+"""The transports: a test of calls must pass with each of them."""
 
 REFUSED = (AioRpcError, Refused)
 """What a client sees of a call that ended with an error."""
 
 
 def refusal_of(error: BaseException) -> Refusal:
-    """Reads a refusal, whichever way it came.
+    """Reads an error from either transport.
 
     Args:
         error: What the call raised.

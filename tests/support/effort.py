@@ -1,17 +1,17 @@
-"""What work costs, measured by this machine's own speed: a limit on it holds on a fast machine and on a slow one."""
+"""The cost of work relative to this machine's speed, so that a limit is valid on both fast and slow machines."""
 
 import time
 from types import TracebackType
 from typing import Final, Self
 
 _ROUNDS: Final = 700_000
-"""Rounds of the yardstick: a twentieth of a second where the limits of the tests were set."""
+"""Rounds of the reference work: a twentieth of a second on the machine where the tests' limits were set."""
 
 _YARDSTICK_S: Final = 0.05
 
 
 def _yardstick() -> float:
-    """Processor seconds that a fixed piece of work takes now."""
+    """Returns the processor seconds that a fixed piece of work takes now."""
     began, found = time.process_time(), 0
     for number in range(_ROUNDS):
         if number * 7 & 15 == 3:
@@ -21,13 +21,12 @@ def _yardstick() -> float:
 
 
 class Effort:
-    """The processor time of a block, as it would be on the machine where the tests' limits were set.
+    """Measures the processor time of a block, scaled to the machine where the tests' limits were set.
 
-    The same piece of work is measured right before and right after; what this process waits, or is kept waiting, does
-    not count.
+    The reference work is measured right before and right after. Time during which this process waits does not count.
 
     Attributes:
-        seconds: The block's cost, once it is left.
+        seconds: The block's cost, set at its end.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""A document service in memory that fails where it is told to, and either client in front of it."""
+"""An in-memory document service with configurable failures, and either client in front of it."""
 
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -15,12 +15,12 @@ from zegel.document.v1 import document_service_pb2 as pb
 from zegel.document.v1.document_service_pb2_grpc import DocumentServiceServicer
 
 MIB = 1024 * 1024
-CONTENT = bytes(range(256)) * 4 * 1024 * 5 + b"the end"  # five chunks and a bit
+CONTENT = bytes(range(256)) * 4 * 1024 * 5 + b"the end"  # a little over five chunks
 
 
 @dataclass
 class Stored:
-    """An upload that the server knows."""
+    """An upload in the server's memory."""
 
     spec: pb.UploadSpec
     data: bytearray = field(default_factory=bytearray)
@@ -28,21 +28,21 @@ class Stored:
 
 
 class Documents(DocumentServiceServicer):
-    """Keeps uploads in memory as the contract has it, and fails where it is told to."""
+    """Keeps uploads in memory as the contract says, and fails where a test wants it to."""
 
     def __init__(self) -> None:
         self.uploads: dict[str, Stored] = {}
         self.streams: list[list[int]] = []
         self.cut_up: list[int] = []
-        """For each upload stream in turn: after how many chunks it fails."""
+        """For each upload stream in turn, the number of chunks after which it fails."""
         self.cut_down: list[int] = []
         """The same for downloads."""
         self.granularity = 1
-        """The persisted size is a multiple of this."""
+        """The persisted size is a multiple of this number of bytes."""
         self.lose_the_answer = 0
         self.forget_finished = False
         self.away = 0
-        """How often nothing answers where an upload is asked after."""
+        """The number of requests for an upload's state that get no answer."""
         self.content = CONTENT
         self.rendition = CONTENT[::-1]
         self.asked: list[pb.DownloadDocumentRequest] = []
@@ -61,7 +61,7 @@ class Documents(DocumentServiceServicer):
     async def GetUpload(self, request: Any, context: Any) -> Any:  # noqa: N802
         if self.away:
             self.away -= 1
-            await refuse(context, grpc.StatusCode.INTERNAL, "")  # as a proxy says it
+            await refuse(context, grpc.StatusCode.INTERNAL, "")  # as from a proxy
         if self.forget_finished and self.uploads[request.upload_id].document:
             await refuse(context, grpc.StatusCode.FAILED_PRECONDITION, "UPLOAD_CLOSED")
         return pb.GetUploadResponse(upload=self._upload(request.upload_id))
@@ -140,7 +140,7 @@ class Documents(DocumentServiceServicer):
 
 
 class World:
-    """A server with documents, and either client."""
+    """Runs a server with documents, and either client."""
 
     def __init__(self, running: Running, kind: str, served: Documents) -> None:
         self.running = running

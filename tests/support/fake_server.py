@@ -1,7 +1,7 @@
-"""A real ``grpc.aio`` server on a free port, in a thread with a loop of its own, for tests of a client.
+"""A real ``grpc.aio`` server on a free port, in a thread with its own event loop, for tests of a client.
 
-Its servicers derive from the generated ones, so what a client meets is the contract and not a picture of it. Between
-client and server may stand a relay that cuts connections, as networks do.
+Its servicers derive from the generated ones, so a client is tested against the actual contract. A relay between client
+and server can cut connections, as networks do.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ def details(
     retry_after_ms: int | None = None,
     text: str = "It was refused.",
 ) -> tuple[tuple[str, bytes], ...]:
-    """Trailing metadata with a ``google.rpc.Status``, as a Zegel server sends them (AIP-193)."""
+    """Returns trailing metadata with a ``google.rpc.Status``, as a Zegel server sends it (AIP-193)."""
     messages: list[Any] = [error_details_pb2.ErrorInfo(reason=reason, domain=domain, metadata=metadata or {})]
     if retry_after_ms is not None:
         delay = duration_pb2.Duration()
@@ -52,27 +52,27 @@ async def refuse(
 
 
 def made(kind: Any, *arguments: Any) -> Any:
-    """An instance of a servicer that answers some methods; to the others, its generated base says UNIMPLEMENTED.
+    """Returns an instance of a servicer that answers some methods.
 
-    The generated types call those abstract, so a type checker would not have it.
+    Its generated base answers UNIMPLEMENTED to the others. The generated types declare those abstract, so a type checker would not accept the instance.
     """
     return kind(*arguments)
 
 
 @dataclass
 class Running:
-    """A server that runs.
+    """A running server.
 
     Attributes:
-        target: Where it listens.
-        loop: Its loop.
+        target: The address on which it listens.
+        loop: Its event loop.
     """
 
     target: str
     loop: asyncio.AbstractEventLoop
 
     def run(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
-        """Runs a coroutine in the server's loop."""
+        """Runs a coroutine in the server's event loop."""
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(10)
 
 
@@ -91,11 +91,11 @@ def loop_in_thread() -> Iterator[asyncio.AbstractEventLoop]:
 
 @contextmanager
 def serving(*servicers: object, credentials: grpc.ServerCredentials | None = None) -> Iterator[Running]:
-    """Serves until the block is left.
+    """Serves until the end of the block.
 
     Args:
         servicers: Instances of classes that derive from the generated servicers.
-        credentials: For TLS; without, in clear.
+        credentials: Credentials for TLS; without them, connections are not encrypted.
     """
 
     async def start() -> tuple[grpc.aio.Server, int]:
@@ -123,7 +123,7 @@ def serving(*servicers: object, credentials: grpc.ServerCredentials | None = Non
 
 
 async def _settle() -> None:
-    """Lets cancelled handlers end before their loop does."""
+    """Lets cancelled handlers finish before their event loop ends."""
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()
@@ -132,13 +132,13 @@ async def _settle() -> None:
 
 @dataclass
 class Relay:
-    """Passes connections on, and cuts the first ones after so many bytes.
+    """Passes connections on, and cuts the first ones after set numbers of bytes.
 
     Attributes:
-        target: Where clients connect to.
-        up: For each connection in turn, after how many bytes from the client it is cut.
+        target: The address to which clients connect.
+        up: For each connection in turn, the number of bytes from the client after which it is cut.
         down: The same for bytes from the server.
-        cuts: How many connections were cut.
+        cuts: Number of connections that were cut.
     """
 
     target: str = ""
@@ -149,7 +149,7 @@ class Relay:
 
 @contextmanager
 def relaying(running: Running, *, up: list[int] | None = None, down: list[int] | None = None) -> Iterator[Relay]:
-    """Stands between a client and a server.
+    """Runs a relay between a client and a server.
 
     Args:
         running: The server.

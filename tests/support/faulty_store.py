@@ -1,4 +1,4 @@
-"""A faulty way to an object store: passes HTTP requests on, or does to them what such stores and networks do."""
+"""A proxy before an object store that passes HTTP requests on, or causes the faults of stores and networks."""
 
 import contextlib
 import random
@@ -12,23 +12,23 @@ from typing import Final
 PIECE: Final = 65_536
 SLOW_PIECE: Final = 16_384
 SLOW_PAUSE_S: Final = 0.02
-"""Between two pieces: some 800 KB a second."""
+"""Seconds between two pieces: about 800 KB per second."""
 STATUS: Final = {"500": "InternalError", "503": "SlowDown", "403": "AccessDenied", "507": "StorageFull"}
 
 
 class FaultyStore:
-    """Stands between a server and its store.
+    """A proxy between a server and its store.
 
     Args:
-        port: The store's on 127.0.0.1.
+        port: The store's port on 127.0.0.1.
 
     Attributes:
-        port: Where the server connects to.
-        fault: What becomes of requests from now on: ``none``; a status of `STATUS`, answered in the store's place;
-            ``garbage`` (an answer that is no HTTP); ``silent`` (no answer); ``cut`` (the connection is reset in the
-            midst of the request); ``lost`` (the store does as it was told, and its answer is reset in its midst);
-            ``slow``.
-        struck: How many requests it struck.
+        port: The port to which the server connects.
+        fault: What happens to requests from now on: ``none``; a status of `STATUS`, answered instead of the store;
+            ``garbage`` (a response that is not HTTP); ``silent`` (no response); ``cut`` (the connection is reset in the
+            middle of the request); ``lost`` (the store carries out the request, and the connection is reset in the
+            middle of the response); ``slow``.
+        struck: Number of requests affected by the fault.
     """
 
     def __init__(self, port: int) -> None:
@@ -108,7 +108,7 @@ class FaultyStore:
 
 
 def _send(far: socket.socket, data: bytes) -> None:
-    """Sends a request, as far as the store reads it: it may refuse one by its head alone, and then reads no more."""
+    """Sends a request as far as the store reads it: the store may refuse one after its head and stop reading."""
     left = memoryview(data)
     while left and not select.select([far], [], [], 0)[0]:
         left = left[far.send(left[:PIECE]) :]
@@ -122,7 +122,7 @@ def _answer(far: socket.socket, request: bytes) -> bytes:
     if length is not None:
         return head + _exactly(far, length)
     body = b""
-    while not body.endswith(b"0\r\n\r\n"):  # in chunks: such answers are XML, and their last chunk is empty
+    while not body.endswith(b"0\r\n\r\n"):  # chunked: such responses are XML, and their last chunk is empty
         data = far.recv(PIECE)
         if not data:
             raise EOFError

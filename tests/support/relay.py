@@ -14,12 +14,12 @@ class Relay:
 
     Args:
         target: The server, ``host:port``.
-        up: For each connection in turn, after how many bytes from the client it is cut.
+        up: For each connection in turn, the number of bytes from the client after which it is cut.
         down: The same for bytes from the server.
 
     Attributes:
-        target: Where clients connect to.
-        cuts: How many connections were cut.
+        target: The address to which clients connect.
+        cuts: Number of connections that were cut.
     """
 
     def __init__(self, target: str, up: Sequence[int] = (), down: Sequence[int] = ()) -> None:

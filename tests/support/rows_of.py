@@ -13,7 +13,7 @@ async def change_row(server: ServerProcess, table: str, key: tuple[str, str], co
     """Sets one column of one row, behind the server's back.
 
     Args:
-        server: The server; it runs.
+        server: A running server.
         table: The table.
         key: The column that names the row, and the row's name.
         column: The column to set.

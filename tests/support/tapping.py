@@ -14,7 +14,7 @@ class Tap:
     """What passed, in the clear of TLS.
 
     Attributes:
-        target: Where clients connect to.
+        target: The address to which clients connect.
         captured: Every byte, up and down, a connection's direction after another.
     """
 
