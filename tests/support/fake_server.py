@@ -54,7 +54,8 @@ async def refuse(
 def made(kind: Any, *arguments: Any) -> Any:
     """Returns an instance of a servicer that answers some methods.
 
-    Its generated base answers UNIMPLEMENTED to the others. The generated types declare those abstract, so a type checker would not accept the instance.
+    Its generated base answers UNIMPLEMENTED to the others. The generated types declare those abstract, so a type
+    checker would not accept the instance.
     """
     return kind(*arguments)
 

@@ -1,4 +1,4 @@
-"""What a partner and its signers do through the SDK alone, in the words of a whole flow."""
+"""What a partner and its signers do in a whole flow, through the SDK alone."""
 
 import hashlib
 import secrets
@@ -46,7 +46,7 @@ ALL_SIGNED = SignatureRequestState.SIGNATURE_REQUEST_STATE_ALL_SIGNED
 AWAITING = SignatureRequestState.SIGNATURE_REQUEST_STATE_AWAITING_SIGNATURES
 
 SEAL_SECONDS = 60.0
-"""The longest that sealing may take here; a lease of a killed worker is in it."""
+"""Maximum seconds for sealing, including the lease of a killed worker."""
 
 PEOPLE = (("Sanne de Vries", "sanne@example.com"), ("Robin Jansen", "robin@example.com"))
 
@@ -54,7 +54,7 @@ _T = TypeVar("_T")
 
 
 def until(ask: Callable[[], _T | None], what: str, seconds: float = SEAL_SECONDS) -> _T:
-    """Asks again and again, until there is an answer."""
+    """Polls until there is a result."""
     deadline = time.monotonic() + seconds
     while (found := ask()) is None:
         if time.monotonic() > deadline:
@@ -95,7 +95,7 @@ def typed(own_name: str, name: str) -> FieldValue:
 
 @dataclass(frozen=True)
 class Finished:
-    """What comes out of a flow."""
+    """The results of a flow."""
 
     request: SignatureRequest
     sealed: bytes
@@ -165,7 +165,7 @@ class Office:
         return until(ask, "the sealed document")
 
     def finish(self, request: SignatureRequest) -> Finished:
-        """Waits for the sealed document and its proof, fetches both, and verifies them as anybody can."""
+        """Waits for the sealed document and its proof, downloads both, and verifies them as anyone can."""
         request = self.sealed(request)
 
         def ask() -> GetTransactionResponse | None:
@@ -224,7 +224,7 @@ def refused(code: str, reason: str, **metadata: str) -> Iterator[None]:
 
 
 class Uploading:
-    """`UploadDocument` message by message: what the SDK never sends, others may.
+    """`UploadDocument` message by message, to send what other clients might and the SDK never does.
 
     Args:
         office: Whose sender it is.
@@ -278,7 +278,7 @@ def chunks(data: bytes, start: int = 0, size: int = 256 * 1024) -> Iterator[Uplo
 
 
 def big_pdf(size: int) -> bytes:
-    """A PDF of at least that many bytes which do not compress."""
+    """Returns a PDF of at least that many bytes, which do not compress."""
     return raw_pdf(
         [
             b"<< /Type /Catalog /Pages 2 0 R >>",

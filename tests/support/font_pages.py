@@ -1,4 +1,4 @@
-"""Pages that show text in one font, before and after ours is put in, drawn by two readers."""
+"""Pages with text in one font, before and after Zegel's font replaces it, drawn by two renderers."""
 
 import subprocess
 import warnings
@@ -15,7 +15,7 @@ from zegel_server.pdf.fonts.embedding import FontReport, embed_fonts
 
 SCALE = 2.0
 APART = 0.001
-"""Share of the ink that two readers may put elsewhere by more than a pixel."""
+"""Share of the ink that two renderers may place more than a pixel apart."""
 
 
 def page_with(font: bytes, shown: bytes, *more: bytes) -> bytes:

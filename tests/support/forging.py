@@ -1,7 +1,8 @@
-"""What whoever has a sealed file can make of it: with tokens of the trusted timestamp authority, and no key of ours.
+"""Forgeries that anyone with a sealed file can make, with tokens of the trusted timestamp authority and no key of
+Zegel's.
 
-A public timestamp authority stamps whatever it is asked to, so every forgery here gets a fresh token of the very
-authority that the verifier trusts.
+A public timestamp authority stamps any hash, so every forgery here gets a new token from the authority that the
+verifier trusts.
 """
 
 import hashlib
@@ -27,7 +28,7 @@ from zegel_server.credentials.development_authority import DevelopmentAuthority
 from zegel_server.credentials.timestamping import LocalTimestampAuthority
 
 ROOM = 4_096
-"""Bytes that are kept for a forger's tokens."""
+"""Bytes reserved for a forger's tokens."""
 
 Change = Callable[[dict[int, Value]], None]
 
@@ -71,7 +72,7 @@ class Forger:
         info: int | None = None,
         size: int | None = None,
     ) -> bytes:
-        """The file with a timestamp's revision in which something was changed, stamped."""
+        """Returns the file with a changed and newly stamped timestamp revision."""
         objects, number, _ = timestamps._built(base.size, state, lists)
         change(objects)
         objects = dict(sorted(objects.items()))
@@ -85,7 +86,7 @@ class Forger:
         return self.changed(pdf, read_base(pdf, revisions[-1]), read_sealed_file(pdf).state, change)
 
     def third(self, pdf: bytes, change: Change) -> bytes:
-        """The first timestamp's revision made anew, with something changed in it."""
+        """Returns the file with the first timestamp's revision replaced by a changed one."""
         before, base, state, held = unstamped(pdf)
         return self.changed(before, base, state, change, [held.certificates, held.crls, held.ocsps])
 
@@ -97,7 +98,7 @@ class Forger:
         return self.stamped(pdf, unsigned)
 
     def restamped(self, pdf: bytes, added: Validation | None = None, room: int = ROOM) -> bytes:
-        """The first timestamp's revision made anew, as anybody may make it, with this validation data or the same."""
+        """Replaces the first timestamp's revision, as anyone may, with the given validation data or the same."""
         before, base, state, held = unstamped(pdf)
         return self.stamped(before, write_timestamp(base, state, added or held, room))
 
@@ -112,7 +113,7 @@ def unstamped(pdf: bytes) -> tuple[bytes, Base, State, Validation]:
 
 
 def with_seal(pdf: bytes, forger: Forger, change: Callable[[bytes], bytes]) -> bytes:
-    """A file whose seal's container was changed, and that was stamped anew."""
+    """Returns a file in which the seal's container was changed, with a new timestamp."""
     file = read_sealed_file(pdf)
     start, end = file.completion.gap
     seal = change(read_padded(file.completion.contents))
@@ -122,7 +123,7 @@ def with_seal(pdf: bytes, forger: Forger, change: Callable[[bytes], bytes]) -> b
 
 
 def with_second(pdf: bytes, forger: Forger, changed: bytes) -> bytes:
-    """A file whose first two revisions were changed without moving anything, and that was stamped anew."""
+    """Returns a file whose first two revisions were changed without moving any byte, with a new timestamp."""
     before, base, state, held = unstamped(pdf)
     assert len(before) == len(changed)
     base = replace(base, digest=hashlib.sha256(changed).digest())
@@ -139,7 +140,7 @@ def der(tag: int, *parts: bytes) -> bytes:
 
 
 def edited(data: bytes, path: Sequence[int], change: Callable[[bytes], bytes]) -> bytes:
-    """DER in which the element that a path of indices leads to was changed, and all lengths with it."""
+    """Returns DER with the element at a path of indices changed, and all lengths adjusted."""
     if not path:
         return change(data)
     element = read_element(data)
@@ -159,12 +160,12 @@ def with_children(*added: bytes) -> Callable[[bytes], bytes]:
 
 
 SIGNED_DATA = (1, 0)
-"""Where in a CMS container what is signed stands; and its parts:"""
+"""Path of the signed content in a CMS container, and of its parts:"""
 DIGESTS, CERTIFICATES, SIGNERS = (*SIGNED_DATA, 1), (*SIGNED_DATA, 3), (*SIGNED_DATA, 4)
 SIGNER = (*SIGNERS, 0)
 DIGEST, MECHANISM, SIGNATURE, UNSIGNED = (*SIGNER, 2), (*SIGNER, 4), (*SIGNER, 5), (*SIGNER, 6)
 ON_SEAL = (*UNSIGNED, 0, 1, 0)
-"""Where in a seal the timestamp on it stands."""
+"""Path of the timestamp in a seal's container."""
 
 
 def part(data: bytes, path: Sequence[int]) -> bytes:
@@ -199,7 +200,7 @@ class World:
         return read_sealed_file(self.sealed.pdf)
 
     def container(self, pdf: bytes | None = None) -> tuple[bytes, Covered]:
-        """The newest timestamp's token, and what it is held against."""
+        """Returns the newest timestamp's token, and the expectations that it is checked against."""
         pdf = pdf or self.sealed.pdf
         file = read_sealed_file(pdf)
         stamp = file.timestamps[-1]

@@ -1,7 +1,7 @@
-"""A transport without a wire, and without gRPC: requests go to the stages within the test's own process.
+"""A transport without network and gRPC: requests go to the stages within the test's own process.
 
-What passes between the two sides is bytes: messages, and errors as ``google.rpc.Status``. A client that does not read
-holds the server up after one message.
+The two sides exchange bytes: messages, and errors as ``google.rpc.Status``. If the client does not read, the server
+blocks after one message.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ class Refused(Exception):  # noqa: N818 - what a client sees of an error
     """A call ended with an error.
 
     Args:
-        details: Its ``google.rpc.Status``; empty where the server ended the call without a word.
+        details: Its ``google.rpc.Status``; empty if the server ended the call without one.
     """
 
     def __init__(self, details: bytes) -> None:
@@ -115,7 +115,7 @@ class Answer:
         return self._task.done()
 
     def cancel(self) -> None:
-        """Goes away."""
+        """Cancels the call."""
         self._task.cancel()
 
 
@@ -210,7 +210,7 @@ class Stub:
 
 
 async def either(given: AsyncIterable[Item] | Iterator[Item] | Iterable[Item]) -> AsyncIterator[Item]:
-    """Messages, whichever way a client makes them."""
+    """Yields a client's messages, from either kind of iterator."""
     if isinstance(given, AsyncIterable):
         async for each in given:
             yield each

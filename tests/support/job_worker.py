@@ -1,7 +1,7 @@
-"""A process that runs jobs until it is killed, for tests of just that.
+"""A process that runs jobs until it is killed, for tests of such kills.
 
-It writes when it begins and ends each piece of work, by a clock that all processes of a machine share. Processes are
-forked from one that has imported all this and done nothing else.
+It writes when each piece of work begins and ends, by a clock that all processes of the machine share. Processes are
+forked from one that has only imported the modules.
 """
 
 import asyncio
@@ -21,9 +21,9 @@ from zegel_server.jobs.worker import Worker
 
 KIND = kinds.register("trial")
 TOLD = kinds.register("told")
-"""The kind of a job that is enqueued with the end of another, and that nobody runs: the ends that counted."""
+"""The kind of a job that is enqueued when another ends and that no worker runs; it counts the committed ends."""
 WORK_S = 0.3
-"""The longest that a piece of work takes, but for those that a test makes long."""
+"""Maximum seconds of a piece of work, except those that a test makes long."""
 LONG_S = 3600.0
 
 
@@ -92,7 +92,7 @@ def start(url: str, log: Path, seed: str, lease_s: float) -> ForkServerProcess:
         url: The database.
         log: Where it writes what it does.
         seed: Decides how long each piece of work takes, and which fails.
-        lease_s: How long a job that it leaves behind stays its own.
+        lease_s: Seconds for which a job that it leaves behind stays leased.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["support.job_worker"])

@@ -26,7 +26,7 @@ async def add(database: Database, kind: str, *resource_ids: str, tenant_id: str 
 
 
 async def held_job(database: Database, kind: str, tenant_id: str, resource_id: str) -> Job:
-    """The job about a resource as its worker has it; where it has ended, as its worker had it."""
+    """Returns the job about a resource as its worker has it or, after its end, had it."""
     await queue.claim(database, kind, limit=1_000, lease=clock.HOUR)
     found = [row for row in await database.fetch(ROWS) if (row.kind, row.resource_id) == (kind, resource_id)]
     assert not found or found[0].state == JobState.RUNNING
@@ -46,7 +46,7 @@ async def held_job(database: Database, kind: str, tenant_id: str, resource_id: s
 
 
 class Letters:
-    """A kind of job that does what a test says, and remembers."""
+    """A kind of job that does what a test sets, and records its runs."""
 
     def __init__(self, act: Callable[[Job], Awaitable[None]] | None = None) -> None:
         self.act = act

@@ -1,4 +1,4 @@
-"""A server that is killed in the middle of things and started again, and a partner who goes on where it was.
+"""A server that is killed at arbitrary moments and restarted, and a partner that continues where it was.
 
 A plan is made from a seed: before which step of the flow, how much later, and how long into the next start the server
 is killed. The clock decides what exactly it was doing then, so a seed repeats the plan, not the instruction.
@@ -23,10 +23,10 @@ from zegel.identity.v1.identity_service_pb2 import CreateTenantResponse
 from zegel.signing.v1.signature_request_pb2 import RequestedDocument, SignatureRequest, SignatureRequestState
 
 PATIENCE_SECONDS = 90.0
-"""How long a partner tries one step: restarts on a loaded machine are in it, and the lease of a killed worker."""
+"""Seconds for which a partner retries a step, including restarts on a loaded machine and a killed worker's lease."""
 
 GONE_SECONDS = 10.0
-"""How long the children of a killed server may take to notice, on a loaded machine."""
+"""Seconds in which the children of a killed server must end, on a loaded machine."""
 
 _T = TypeVar("_T")
 
@@ -75,7 +75,7 @@ def plan(seed: str) -> list[Kill]:
 
 
 def insist(call: Callable[[], _T], what: str) -> _T:
-    """Repeats a call for as long as nothing answers; any refusal is the caller's to see."""
+    """Repeats a call until the server answers; an error that the server returns is raised."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
@@ -102,13 +102,13 @@ class Killer:
     _thread: threading.Thread | None = None
 
     def arm(self, kill: Kill) -> None:
-        """Sets the clock for a kill; the one before has happened and the server is back."""
+        """Schedules a kill; the previous one has happened and the server is running again."""
         self.settle()
         self._thread = threading.Thread(target=self._strike, args=(kill,))
         self._thread.start()
 
     def settle(self) -> None:
-        """Waits until what was planned has happened and the server is back."""
+        """Waits until the planned kills have happened and the server is running again."""
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.join()
@@ -139,11 +139,11 @@ class Killer:
 
 @dataclass
 class Partner:
-    """A partner application that repeats what was not answered, with the request identifiers it began with.
+    """A partner application that repeats unanswered calls with the same request identifiers.
 
     Attributes:
         root: The operator's client, over a connection that outlives the server.
-        name: Makes its request identifiers its own.
+        name: Makes its request identifiers unique.
         document: What is signed.
         killer: Kills the server as planned.
         kills: The plan.
@@ -250,7 +250,7 @@ class Partner:
 
 
 class Witness:
-    """Looks at the log all the time, as a monitor does: every checkpoint that was ever seen is kept.
+    """Polls the log continuously, as a monitor does, and keeps every checkpoint that it saw.
 
     Args:
         client: Its own client.
@@ -277,7 +277,7 @@ class Witness:
                 self.seen[found.checkpoint] = found.verifier_key
 
     def check(self) -> int:
-        """Demands that all that was seen is one log, with one key, that only grew.
+        """Checks that all checkpoints are of one log, with one key, that only grew.
 
         Returns:
             The size of the newest.

@@ -1,4 +1,4 @@
-"""A small log for tests, made by the real code, and RFC 6962's definitions to hold it against."""
+"""A small log for tests, made by the real code, and RFC 6962's definitions to compare it with."""
 
 import hashlib
 from collections.abc import Sequence

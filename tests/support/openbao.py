@@ -1,4 +1,4 @@
-"""OpenBao, a real server of Vault's protocol, for the tests: TLS, storage on the disk, unsealed, on loopback."""
+"""OpenBao, a real server with Vault's API, for the tests: TLS, storage on disk, unsealed, on loopback."""
 
 import json
 import secrets
@@ -49,7 +49,7 @@ class Bao:
     root_token: str = field(default="", repr=False)
 
     def call(self, method: str, path: str, *, ok: bool = True, **body: Any) -> Any:
-        """Ask the server something as root; nothing of ours is between."""
+        """Call the server's API directly, as root."""
         answer = requests.request(
             method,
             f"https://127.0.0.1:{self.port}/v1/{path}",
@@ -102,7 +102,7 @@ class Bao:
         self._until(lambda: self.call("GET", "sys/health"))  # 200 once it is the active one
 
     def seal(self) -> None:
-        """Close the storage: the server answers, and refuses all."""
+        """Seal the storage: the server answers, but refuses every request."""
         self.call("PUT", "sys/seal")
 
     def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""A sealed file's certificates, revocation lists and answers, as paths are built from them; and who is trusted."""
+"""The certificates, revocation lists and OCSP responses from which paths are built, and the trusted roots."""
 
 import datetime as dt
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Small PDFs, good and hostile, made from their parts; and a look at what a PDF shows."""
+"""Small valid and hostile PDFs, built from their parts, and functions that inspect what a PDF shows."""
 
 import math
 import time
@@ -98,7 +98,7 @@ def slow_pdf(seconds: float) -> bytes:
         return time.process_time() - began
 
     a_page = min(cost(3) - cost(1) for _sample in range(3)) / 2
-    count = math.ceil(2 * seconds / max(a_page, 1e-4))  # twice: the sample may have had a slow moment
+    count = math.ceil(2 * seconds / max(a_page, 1e-4))  # twice: the sample may have been slow by chance
     assert count <= MAX_PAGES
     return pages(count)
 
@@ -109,7 +109,7 @@ def edited(pdf: bytes, change: Callable[[pikepdf.Pdf], None]) -> bytes:
         change(opened)
         out = BytesIO()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", pikepdf.exceptions.PageCopyWarning)  # bad forms are what is wanted
+            warnings.simplefilter("ignore", pikepdf.exceptions.PageCopyWarning)  # malformed forms are intended here
             opened.save(out)
     return out.getvalue()
 

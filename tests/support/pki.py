@@ -1,6 +1,6 @@
-"""Certificates, revocation lists and OCSP answers of authorities that a test invents, each with the flaw it wants.
+"""Certificates, revocation lists and OCSP responses of made-up authorities, with any flaw that a test needs.
 
-Time is the test's own: everything is told in days from ``START``, so that a test can travel.
+All times are in days from ``START``, so that a test can choose the current time.
 """
 
 import datetime as dt
@@ -73,7 +73,7 @@ def make_party(
         purposes: Its extended key usage.
         critical_purposes: Whether that is critical.
         responder: Whether it names an OCSP responder.
-        nocheck: Whether it says that nobody need ask about it.
+        nocheck: Whether it has ``id-pkix-ocsp-nocheck``.
         key: Its key; a new one where left out.
         algorithm: The hash that it is signed with.
     """

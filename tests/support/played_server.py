@@ -1,4 +1,4 @@
-"""The server's side of a synchronous client's calls, played by a test over ``grpc_testing``'s channel.
+"""The server's side of a synchronous client's calls, controlled by a test over ``grpc_testing``'s channel.
 
 No server, no socket, no clock: the client runs in a thread, and its calls are taken and answered one by one. What
 travels are the messages themselves, so this is for what the client does with calls, not for how they are encoded.
@@ -21,7 +21,7 @@ ResultT = TypeVar("ResultT")
 
 SERVICES: Final = {service.descriptor.name: service.descriptor for service in _services.SERVICES}
 PATIENCE_S: Final = 30.0
-"""How long a call that a test expects may be in coming: it fails then, and does not hang."""
+"""Seconds to wait for an expected call, so that a test fails instead of hanging."""
 
 
 def in_thread(function: Callable[[], ResultT]) -> "Future[ResultT]":
@@ -93,7 +93,7 @@ class Taken:
         self.rpc.terminate((), grpc.StatusCode.OK, "")
 
     def break_off(self, code: grpc.StatusCode, reason: str = "", **more: Any) -> None:
-        """Ends the call badly. What was sent before and the client has not read yet is lost, as it may be.
+        """Ends the call with an error. What was sent and the client has not read yet is lost, as may happen with gRPC.
 
         Args:
             code: The status code.

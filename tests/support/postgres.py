@@ -5,7 +5,8 @@ Invariants:
 * It listens on a free port of the loopback interface, with a password made for this run.
 * It runs as an ordinary user: PostgreSQL refuses root, so under root it is started as ``postgres`` or ``nobody``.
 * It is stopped by its own process id and its folder removed, whatever the tests did.
-* It promises no durability (``fsync`` off): it dies with the run anyway, and the tests of durability say so themselves.
+* It is not durable (``fsync`` is off), since it is removed after the run; tests of durability turn ``fsync`` on
+  themselves.
 """
 
 import os
@@ -162,7 +163,7 @@ class Cluster:
 
 
 def _owner() -> pwd.struct_passwd | None:
-    """Whom to run as: nobody else when the tests do not run as root."""
+    """Returns the user to run as; the current one if the tests do not run as root."""
     if os.geteuid() != 0:
         return None
     known = {entry.pw_name: entry for entry in pwd.getpwall()}

@@ -1,4 +1,4 @@
-"""A bad line: passes connections on to a server, and cuts the first ones after so many bytes."""
+"""An unreliable connection: a relay that cuts the first connections after set numbers of bytes."""
 
 import contextlib
 import socket
@@ -34,7 +34,7 @@ class Relay:
         self._threads[0].start()
 
     def close(self) -> None:
-        """Cuts every connection and takes no more."""
+        """Cuts every connection and accepts no more."""
         with contextlib.suppress(OSError):
             self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()

@@ -1,4 +1,4 @@
-"""What a test needs from the machine, and what becomes of the test where it is not there.
+"""What a test needs from the machine, and what happens to the test if it is missing.
 
 A test that cannot run is never silently passed over: it is skipped with its reason and with the command that brings
 what it needs, and the run ends by listing both. With ``ZEGEL_REQUIRE_ALL=1``, as in CI, it fails instead.
@@ -13,10 +13,10 @@ REQUIRE_ALL = "ZEGEL_REQUIRE_ALL"
 """Environment variable; ``1`` makes a missing need a failure."""
 
 MARK = "left out: "
-"""What a skip's reason begins with when it comes from here; the run's summary looks for it."""
+"""Prefix of the reason of a skip from this module; the run's summary looks for it."""
 
 ARROW = " -> "
-"""Stands between what is missing and how to get it."""
+"""Separates what is missing from how to get it."""
 
 
 def need(condition: object, what: str, how: str = "make tools") -> None:

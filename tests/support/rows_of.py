@@ -1,4 +1,4 @@
-"""Turns a running server's clock forward, as it were: changes a time in its rows."""
+"""Simulates the passing of time for a running server by changing a time in its rows."""
 
 import asyncio
 import sqlite3
@@ -10,7 +10,7 @@ from zegel_server.db.factory import sqlite_path
 
 
 async def change_row(server: ServerProcess, table: str, key: tuple[str, str], column: str, value: int) -> None:
-    """Sets one column of one row, behind the server's back.
+    """Sets one column of one row directly in the database.
 
     Args:
         server: A running server.

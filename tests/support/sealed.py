@@ -110,7 +110,7 @@ Signers = Sequence[note_signing.SignerKey]
 
 
 def prove(leaf: bytes, key: note_signing.SignerKey, extra: bytes = b"", witnesses: Signers = ()) -> bytes:
-    """A proof of ``leaf`` in a log of two leaves, the other of which is somebody else's."""
+    """Returns a proof of ``leaf`` in a log of two leaves, the other of which is unrelated."""
     other = transparency.leaf_hash(b"another event")
     root = transparency.node_hash(other, transparency.leaf_hash(leaf))
     text = transparency.Checkpoint(key.name, 2, root).format()

@@ -1,4 +1,4 @@
-"""All that sealing takes, and all of it real: documents, log, sandbox, authority."""
+"""Everything that sealing needs, none of it faked: documents, log, sandbox, authority."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -30,7 +30,7 @@ from zegel_server.signing.values import Value
 
 @dataclass
 class Timestamps:
-    """The development authority's timestamps, which a test can take away."""
+    """The development authority's timestamps, which a test can make unavailable."""
 
     inner: LocalTimestampAuthority
     down: bool = False

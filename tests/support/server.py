@@ -1,10 +1,10 @@
-"""A real server in a process of its own, and the programs of partners and signers that call it through the SDK.
+"""A real server in its own process, and the programs of partners and signers that call it through the SDK.
 
 Invariants:
 
-* It listens on the loopback interface, keeps its port over a restart, and everything that it keeps is in one folder.
-* It gets the embedded defaults and what the test says, whatever the shell has set for another server.
-* It is ended by its own process id; its session is its own, so what it leaves behind can be found.
+* It listens on the loopback interface, keeps its port over a restart, and stores everything in one folder.
+* It has the embedded defaults and the test's settings, even if the shell has settings for another server.
+* It is terminated by its own process id; it has its own session, so that processes it leaves behind can be found.
 """
 
 import asyncio
@@ -165,7 +165,7 @@ class ServerProcess:
             raise
 
     def kill(self) -> int:
-        """Kills the server itself, at once and whatever it does; its children are left to notice.
+        """Kills the server process at once, whatever it is doing; its children must notice by themselves.
 
         Returns:
             The process id, which is its session's as well.
@@ -252,7 +252,7 @@ def postgresql_server(cluster: postgres.Cluster, **more: Any) -> Iterator[Server
 
 
 def rows(url: str, query: str) -> list[tuple[Any, ...]]:
-    """Looks into a running server's database, beside the server.
+    """Queries a running server's database directly.
 
     Args:
         url: The database.

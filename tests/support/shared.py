@@ -1,7 +1,7 @@
-"""Data that others made: real PDFs, test vectors and cases, beside the project and never copied into it.
+"""Third-party data: real PDFs, test vectors and cases, kept beside the project and never copied into it.
 
 A clone does not have them. What needs them is left out by name (:mod:`support.require`), and every test of a module
-that uses this one has the mark ``shared``: ``make stranger`` runs those as somebody has them who has only a clone.
+that uses this one has the mark ``shared``: ``make stranger`` runs those as someone with only a clone would.
 """
 
 import os

@@ -42,7 +42,7 @@ from zegel_server.signing.service import Signing
 from zegel_server.signing.values import Value
 
 SQLITE_ONLY = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
-"""For what no database decides: refusals, messages, damage."""
+"""For tests whose result does not depend on the database: errors, messages, damage."""
 
 SEAL_CERTIFICATE = hashlib.sha256(b"the certificate that seals").hexdigest()
 """What the trail says of it."""
@@ -82,7 +82,7 @@ class UploadedVersion:
 
 @dataclass
 class QuickSandbox:
-    """Does no PDF work: takes anything for a PDF, of one page where a test does not say how many."""
+    """Does no PDF work: accepts anything as a PDF, of one page unless a test says otherwise."""
 
     pages: dict[bytes, Sequence[Page]] = field(default_factory=dict)
 

@@ -1,4 +1,4 @@
-"""Small files in the one form, made by hand: no fonts, no authority, no evidence that is worth anything."""
+"""Small files in the canonical format, made by hand: without fonts, an authority or valid evidence."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -80,7 +80,7 @@ def make_small(
     added: Validation | None = None,
     **changes: Value,
 ) -> bytes:
-    """A whole file, its signatures none."""
+    """Returns a whole file whose signatures are empty."""
     rendition = make_rendition(pages, **changes)
     pdf = make_completed(rendition, boxes or {})
     first, second = read_revisions(pdf)

@@ -1,4 +1,4 @@
-"""How long something took on this loop, on a machine that others use as well."""
+"""How long something took on this event loop, on a machine shared with other processes."""
 
 import asyncio
 import time
@@ -9,9 +9,9 @@ TICK_S: Final = 0.01
 
 
 class Stopwatch:
-    """Seconds since it was entered, without those for which the machine kept this process from running.
+    """Seconds since it was entered, without the time in which the machine did not run this process.
 
-    What the process itself was busy with counts: code that blocks the loop is not excused.
+    The process's own work counts, including code that blocks the event loop.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Stopwatch:
     async def seconds(self) -> float:
         """What it shows."""
         now = time.monotonic()
-        await asyncio.sleep(2 * TICK_S)  # a stall that was not over before the caller went on is seen then
+        await asyncio.sleep(2 * TICK_S)  # notices a stall that had not ended when the caller continued
         return now - self._began - self._stolen
 
     async def _watch(self) -> None:

@@ -57,7 +57,7 @@ def decrypt(stream: bytes, aad: bytes = AAD, seed: int = 0) -> bytes:
 
 
 def released(stream: bytes, aad: bytes = AAD, seed: int = 0) -> list[bytes]:
-    """Return what comes out of a bad stream before it is refused, and fail if it is not refused."""
+    """Return what a bad stream yields before it is rejected, and fail if it is not rejected."""
     decryptor = StreamDecryptor(DEK, aad)
     out: list[bytes] = []
     try:

@@ -1,4 +1,4 @@
-"""Something that ends TLS between a client and a server, reads along, and passes everything on."""
+"""A proxy that terminates TLS between a client and a server, records the traffic, and passes it on."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,7 @@ from pathlib import Path
 
 @dataclass
 class Tap:
-    """What passed, in the clear of TLS.
+    """The recorded traffic, decrypted.
 
     Attributes:
         target: The address to which clients connect.
@@ -48,7 +48,7 @@ def tapping(target: str, authority: bytes, certificate: Path) -> Iterator[Tap]:
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         seen = bytearray()
         tap.streams.append(seen)
-        with contextlib.suppress(OSError, asyncio.CancelledError):  # as good an end as any
+        with contextlib.suppress(OSError, asyncio.CancelledError):  # the connection has ended
             while data := await reader.read(65_536):
                 seen += data
                 writer.write(data)
@@ -73,7 +73,7 @@ def tapping(target: str, authority: bytes, certificate: Path) -> Iterator[Tap]:
         await asyncio.gather(*others, return_exceptions=True)
         for transport in transports:
             transport.abort()
-        await asyncio.sleep(0.01)  # in which they close
+        await asyncio.sleep(0.01)  # lets the connections close
 
     try:
         yield tap

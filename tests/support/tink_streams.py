@@ -1,4 +1,4 @@
-"""Tink's own streaming AEAD under a key of ours."""
+"""Tink's own streaming AEAD with a key from the test."""
 
 import io
 from functools import cache

@@ -1,4 +1,4 @@
-"""Finds the programs that the tests drive: those that ``make tools`` made for this tree first, then PATH's."""
+"""Finds the programs that the tests run: first those that ``make tools`` installed in this tree, then those in PATH."""
 
 import os
 import shutil

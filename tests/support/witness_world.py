@@ -1,4 +1,4 @@
-"""Witnesses that a test can make lie, and what the server does about them, put together as ``app`` does it."""
+"""Witnesses that a test can make lie, and the server's components for witnesses, assembled as in ``app``."""
 
 import asyncio
 import time
@@ -65,7 +65,7 @@ class Served:
 
 
 class Asking:
-    """What the server does about witnesses, put together as ``app`` does it."""
+    """The server's components for witnesses, assembled as in ``app``."""
 
     def __init__(self, world: AuditWorld, *asked: Witness, needed: int = 0, published: bool = False) -> None:
         self.world = world

@@ -84,7 +84,7 @@ class WitnessProcess:
             process.stderr.close()
 
     def ask(self, body: bytes) -> tuple[int, bytes, str]:
-        """Sends a request; tells status, body and type. Raises ``OSError`` where nobody answers whole."""
+        """Sends a request; returns status, body and type. Raises ``OSError`` if there is no complete response."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
             connection.request("POST", "/add-checkpoint", body)

@@ -1,4 +1,4 @@
-"""A worker at work that seals, with a sealer that does what a test says."""
+"""A running sealing worker, with a sealer that does what a test sets."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,7 +14,7 @@ from zegel_server.signing.sealing_job import Seals, sealing_kind
 
 @dataclass
 class Sealer:
-    """Does what a test says, and remembers who was worked on at the same time."""
+    """Does what a test sets, and records which requests were worked on concurrently."""
 
     world: World
     act: Callable[[str], Awaitable[None]]
