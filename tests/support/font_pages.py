@@ -19,7 +19,7 @@ APART = 0.001
 
 
 def page_with(font: bytes, shown: bytes, *more: bytes) -> bytes:
-    """A page that shows some strings in one font, which is object 5, and further objects from 6."""
+    """Returns a page with strings in one font, which is object 5; further objects begin at 6."""
     resources = b"/MediaBox [0 0 700 200] /Resources << /Font << /F 5 0 R >> >>"
     content = b"BT /F 24 Tf 20 100 Td %s ET" % shown
     return one_page(content, resources, b"", b"<< /Type /Font %s >>" % font, *more)
@@ -70,7 +70,7 @@ def face_names(pdf: bytes) -> list[str]:
 
 
 def ink_apart(one: Image.Image, other: Image.Image) -> float:
-    """How much of the ink of two pictures has none of the other's within a pixel: 0 for equal pages."""
+    """Returns the share of the ink of two images that is not within a pixel of the other's ink: 0 for equal pages."""
     dark = [picture.point(lambda value: 255 if value < 128 else 0) for picture in (one, other)]
     near = [picture.filter(ImageFilter.MinFilter(3)).point(lambda v: 255 if v < 225 else 0) for picture in (one, other)]
     alone = ImageChops.lighter(ImageChops.subtract(dark[0], near[1]), ImageChops.subtract(dark[1], near[0]))

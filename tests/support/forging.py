@@ -1,5 +1,4 @@
-"""Forgeries that anyone with a sealed file can make, with tokens of the trusted timestamp authority and no key of
-Zegel's.
+"""Forgeries that anyone with a sealed file can make: with tokens of the trusted authority, and no key of Zegel's.
 
 A public timestamp authority stamps any hash, so every forgery here gets a new token from the authority that the
 verifier trusts.

@@ -205,7 +205,7 @@ class Partner:
         self.killer.settle()
 
     def _create_tenant(self) -> CreateTenantResponse:
-        """A tenant whose key is known: only the first answer holds the token, and that one may have been lost."""
+        """Makes a tenant until its key is known: only the first response has the token, and it may have been lost."""
         while True:
             self.tries += 1
             request_id = f"{self.name} {self.tries}"  # the same for as long as nothing answers
@@ -231,7 +231,7 @@ class Partner:
         self._step(f"accept {number}", signer.ceremony.accept_disclosure)
         value = typed(f"signature-{number - 1}", PEOPLE[number - 1][0])
         self._step(f"fill {number}", lambda: signer.ceremony.fill_fields(values=[value]))
-        # Signed once, however often it is asked for: a second answer that says otherwise is an error here.
+        # Signed once, however often it is requested: a second response that says otherwise is an error here.
         self._step(f"sign {number}", lambda: signer.ceremony.sign_documents(request_id=f"sign-{number}"))
 
     def _until_sealed(self) -> None:

@@ -26,7 +26,7 @@ def url(port: int) -> str:
 
 @contextmanager
 def server() -> Iterator[int]:
-    """Start the emulator on a free port of the loopback interface, or leave the calling test out."""
+    """Start the emulator on a free port of the loopback interface, or skip the calling test."""
     missing = [name for name in ("boto3", "moto", "flask", "flask_cors") if importlib.util.find_spec(name) is None]
     need(not missing, "the Python package moto", "pip install boto3 'moto[kms]' flask flask-cors")
     with socket.socket() as listener:

@@ -127,7 +127,7 @@ class Bao:
 
 @contextmanager
 def server(folder: Path) -> Iterator[Bao]:
-    """Make and start a server, or leave the calling test out.
+    """Make and start a server, or skip the calling test.
 
     Args:
         folder: An empty folder.

@@ -1,4 +1,4 @@
-"""People of a tenant who share: members with a session, teams, delegations."""
+"""Members of a tenant who share documents: with sessions, teams and delegations."""
 
 import time
 

@@ -128,7 +128,7 @@ class Cluster:
         return name
 
     def drop(self, name: str) -> None:
-        """Removes a database, and whatever is still connected to it.
+        """Removes a database, and closes the connections to it.
 
         Args:
             name: The database.
@@ -171,7 +171,7 @@ def _owner() -> pwd.struct_passwd | None:
 
 
 def start(*, durable: bool = False) -> Cluster:
-    """Makes a cluster and starts its server, or leaves the calling test out where PostgreSQL is not installed.
+    """Makes a cluster and starts its server, or skips the calling test if PostgreSQL is not installed.
 
     Args:
         durable: Whether a commit is on the disk before it is answered, as users run it; benchmarks want that.
@@ -234,7 +234,7 @@ def _wait(cluster: Cluster) -> None:
     status = cluster.folder / "data/postmaster.pid"
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and cluster.process.poll() is None:
-        # The eighth line is the server's own word on its state.
+        # The eighth line is the server's status.
         if status.exists() and "ready" in "".join(status.read_text(encoding="utf-8").splitlines()[7:8]):
             return
         time.sleep(0.05)

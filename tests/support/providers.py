@@ -1,4 +1,4 @@
-"""Identity providers: a real one in a process of its own, and one that a test forges tokens with."""
+"""Identity providers: a real one in its own process, and one with which a test forges tokens."""
 
 import base64
 import contextlib
@@ -25,7 +25,7 @@ START_S = 30.0
 
 
 def free_port() -> int:
-    """A port of the loopback interface that nobody listens on."""
+    """A port of the loopback interface on which nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return int(listening.getsockname()[1])
 
@@ -107,7 +107,7 @@ Key = RSAKey | ECKey | OKPKey
 
 @dataclass
 class ForgingProvider:
-    """A provider whose keys the test has, and whose documents it can spoil.
+    """A provider whose keys the test has, and whose documents it can falsify.
 
     Attributes:
         issuer: Its issuer.
@@ -129,7 +129,7 @@ class ForgingProvider:
         }
 
     def claims(self, **changes: Any) -> dict[str, Any]:
-        """What a good token says, with changes; ``None`` leaves a claim out."""
+        """The claims of a valid token, with changes; ``None`` leaves a claim out."""
         now = int(time.time())
         good = {
             "iss": self.issuer,
@@ -178,7 +178,7 @@ def forging_provider(*keys: Key) -> Iterator[ForgingProvider]:
                 self.send_header("Location", answer)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            with contextlib.suppress(OSError):  # whoever reads no further has gone
+            with contextlib.suppress(OSError):  # the client has stopped reading
                 self.wfile.write(body)
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name

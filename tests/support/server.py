@@ -96,7 +96,7 @@ class ServerProcess:
             raise
 
     def spawn(self) -> "queue.SimpleQueue[str]":
-        """Starts it, and does not wait.
+        """Starts it without waiting.
 
         Returns:
             What it says, line by line, for `until_ready`.
@@ -117,7 +117,7 @@ class ServerProcess:
                 start_new_session=True,
             )
         lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-        # It reads for as long as the server lives: a full pipe would hold the server up.
+        # Reads for as long as the server runs: a full pipe would block it.
         threading.Thread(target=_pump, args=(self.process, lines), daemon=True).start()
         return lines
 
@@ -186,7 +186,7 @@ class ServerProcess:
         return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
     def defects(self) -> list[dict[str, Any]]:
-        """What its log tells the operator to look at."""
+        """The log's messages that an operator has to act on."""
         return [line for line in self.log_lines() if line.get("level") in {"error", "critical"}]
 
     def client(self, token: str | None = None, **more: Any) -> zegel.Client:
@@ -196,13 +196,13 @@ class ServerProcess:
     def blobs(self) -> set[str]:
         """The files in its blob store, relative to it."""
         root = self.data / "blobs"
-        # os.walk passes over a folder that the server removes in the meantime.
+        # os.walk skips a folder that the server removes in the meantime.
         found = (Path(folder, name) for folder, _, names in os.walk(root) for name in names)
         return {str(path.relative_to(root)) for path in found}
 
 
 def _with_us() -> list[str]:
-    """What a command begins with to be killed with the thread that runs it: killed tests then leave no server behind.
+    """A command's prefix that makes it end with the thread that runs it, so that killed tests leave no server behind.
 
     A thread other than the main one may end before its server should.
     """
@@ -235,14 +235,14 @@ def members_of_session(session: int) -> list[int]:
 
 @contextlib.contextmanager
 def sqlite_server(**more: Any) -> Iterator[ServerProcess]:
-    """A server with the embedded defaults, in a folder that goes with it."""
+    """A server with the embedded defaults, in a folder that is removed with it."""
     with tempfile.TemporaryDirectory(prefix="zegel-test-") as folder, ServerProcess(Path(folder), **more) as server:
         yield server
 
 
 @contextlib.contextmanager
 def postgresql_server(cluster: postgres.Cluster, **more: Any) -> Iterator[ServerProcess]:
-    """A server with its rows in an empty database of a cluster; both go with it."""
+    """A server with its rows in an empty database of a cluster; the folder and the database are removed with it."""
     name = cluster.create()
     try:
         with sqlite_server(database_url=cluster.url(name), **more) as server:

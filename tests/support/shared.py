@@ -1,7 +1,7 @@
 """Third-party data: real PDFs, test vectors and cases, kept beside the project and never copied into it.
 
-A clone does not have them. What needs them is left out by name (:mod:`support.require`), and every test of a module
-that uses this one has the mark ``shared``: ``make stranger`` runs those as someone with only a clone would.
+A clone does not have them. Tests that need them are skipped by name (:mod:`support.require`), and every test of a
+module that uses this one has the mark ``shared``: ``make stranger`` runs those as someone with only a clone would.
 """
 
 import os
@@ -17,7 +17,7 @@ _FOLDER: Final = Path(os.environ.get(VARIABLE) or Path(__file__).resolve().paren
 
 
 def shared(path: str) -> Path:
-    """A file or a folder of what others made; the test is left out where it is not there.
+    """A file or a folder of what others made; the test is skipped if it does not exist.
 
     Args:
         path: Where it is in the shared folder, such as ``vectors/merkle``.
@@ -30,14 +30,14 @@ def shared(path: str) -> Path:
 
 
 def real_pdfs() -> list[Path]:
-    """The real PDFs by name; the test is left out where there are none."""
+    """The real PDFs by name; the test is skipped if there are none."""
     return sorted(shared("pdfs").glob("*.pdf"))
 
 
 def small_real_pdfs(size: int) -> list[Path]:
-    """Real PDFs as further seeds for a test that has its own; empty where there are none.
+    """Real PDFs as additional seeds for a test that has its own; empty if there are none.
 
     Args:
-        size: Bytes that each has fewer of.
+        size: Each is smaller than this number of bytes.
     """
     return [path for path in sorted((_FOLDER / "pdfs").glob("*.pdf")) if path.stat().st_size < size]

@@ -194,7 +194,7 @@ class World:
         return draft_of([document.document_id], orders, **changes)
 
     async def ready(self, signer: Caller) -> None:
-        """Opens, accepts and fills in, so that the signer can sign."""
+        """Opens the request, consents and fills in the fields, so that the signer can sign."""
         view = await self.ceremony.open(signer)
         await self.ceremony.accept_disclosure(signer)
         marks = [(each.api_id, Value("typed", "Ann")) for each in view.fields if each.type is FieldType.SIGNATURE]
@@ -213,7 +213,7 @@ class World:
         return [row for row in await self.database.fetch(_EVENTS) if row.signature_request_id]
 
     async def sign_in(self, caller: Caller) -> Caller:
-        """The caller with a session that has a row."""
+        """Returns the caller with a session that exists in the database."""
         async with self.database.transaction() as transaction:
             opened = await self.sessions.insert(
                 transaction,
@@ -247,7 +247,7 @@ def event_name(row: Any) -> str:
 
 
 def said(row: Any) -> leaf.LeafFields:
-    """What the event's leaf will say, but for its place in the trail."""
+    """Returns the content of the event's leaf, except its position in the trail."""
     return leaf.parse(leaf.complete(row.body, 1, None))
 
 

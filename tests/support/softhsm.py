@@ -41,7 +41,7 @@ class SoftToken:
 
 @contextmanager
 def token(folder: Path) -> Iterator[SoftToken]:
-    """Make a token, or leave the calling test out. One at a time in a process: the driver reads its configuration once.
+    """Make a token, or skip the calling test. One at a time in a process: the driver reads its configuration once.
 
     Args:
         folder: An empty folder.

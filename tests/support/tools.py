@@ -35,7 +35,7 @@ def find(name: str) -> Path | None:
 
 
 def tool(name: str) -> Path:
-    """Returns a program's path, or leaves the calling test out.
+    """Returns a program's path, or skips the calling test.
 
     Args:
         name: Its name, such as ``pdfsig``.
@@ -54,13 +54,13 @@ NOTO_FONTS = Path("/usr/share/fonts/truetype/noto")
 
 
 def noto_fonts() -> Path:
-    """Returns the folder of the Noto project's fonts, or leaves the calling test out."""
+    """Returns the folder of the Noto project's fonts, or skips the calling test."""
     need((NOTO_FONTS / "NotoSansThaana-Regular.ttf").exists() or None, "the fonts of fonts-noto-core")
     return NOTO_FONTS
 
 
 def softhsm_module() -> Path:
-    """Returns the path of SoftHSM's PKCS#11 module, or leaves the calling test out."""
+    """Returns the path of SoftHSM's PKCS#11 module, or skips the calling test."""
     named = os.environ.get("SOFTHSM2_MODULE")
     found = next((Path(path) for path in (named, *SOFTHSM_MODULES) if path and Path(path).exists()), None)
     need(found, "the PKCS#11 module of softhsm2")

@@ -44,7 +44,7 @@ class S3Server:
 
 
 def start(root: Path, port: int | None = None, environment: dict[str, str] | None = None) -> S3Server:
-    """Start a server, or leave the calling test out.
+    """Start a server, or skip the calling test.
 
     Args:
         root: Its folder.

@@ -1,4 +1,4 @@
-"""Witnesses in processes of their own: ours, and C2SP's litewitness. On free ports of the loopback interface."""
+"""Witnesses in their own processes, on free loopback ports: Zegel's, and C2SP's litewitness."""
 
 import base64
 import http.client

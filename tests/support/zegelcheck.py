@@ -11,7 +11,7 @@ SOURCE = tools.ROOT / "tests/server/audit/go"
 
 
 def build(folder: Path) -> Path:
-    """Builds it, or leaves the calling test out. Go keeps what it compiled in its own cache, as for everything."""
+    """Builds it, or skips the calling test. Go keeps what it compiled in its own cache, as for everything."""
     go = tools.tool("go")
     binary = folder / "zegelcheck"
     environment = os.environ | {"GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local"}
