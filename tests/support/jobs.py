@@ -1,4 +1,4 @@
-"""Jobs as tests see them: enqueued, the rows, and one in the hands of a worker."""
+"""Jobs as tests see them: enqueued, the rows, and one leased to a worker."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

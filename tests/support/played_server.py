@@ -97,8 +97,8 @@ class Taken:
 
         Args:
             code: The status code.
-            reason: Name of an error reason; none is told where it is left out, as when a connection breaks.
-            more: What else is told, see :func:`support.fake_server.details`.
+            reason: Name of an error reason; by default none is sent, as when a connection breaks.
+            more: Further parts of the error, see :func:`support.fake_server.details`.
         """
         trailing = details(code, reason, **more) if reason else ()
         if hasattr(self.rpc, "send_response"):
