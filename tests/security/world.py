@@ -234,22 +234,19 @@ def _signer_caller(office: Office, name: str, request: SignatureRequest, index: 
     _add(party, "document", Resource(document_id, "good"))
     _add(party, "signature_request", Resource(request.signature_request_id, state))
     _add(party, "audit_id", Resource(request.audit_id, state))
-    events = office.owner.audit.get_transaction(audit_id=request.audit_id).events
-    _add(party, "event", Resource(events[0].event_id, state))
+    first = office.owner.audit.get_transaction(audit_id=request.audit_id).events[0]
+    _add(party, "event", Resource(first.event_id, state))
     return Caller(name, opened.token, signature.signature_id, held_by("signer"), {}, party)
 
 
 def _signers(maker: _Maker) -> Iterator[Caller]:
-    office = maker.office
-    awaiting = office.send()
+    office, awaiting = maker.office, maker.office.send()
     yield _signer_caller(office, "signer", awaiting, 0, "good")
     yield _signer_caller(office, "signer on hold", awaiting, 1, "good")
     canceled = office.send()
     yield _signer_caller(office, "signer of a canceled request", canceled, 0, "canceled")
-    office.sender.signing.cancel_signature_request(
-        signature_request_id=canceled.signature_request_id,
-        signers_keep_access=True,  # otherwise the session ends: tests/flows/test_canceled_requests.py
-    )
+    own = canceled.signature_request_id  # without access kept, the session would end
+    office.sender.signing.cancel_signature_request(signature_request_id=own, signers_keep_access=True)
     finished = office.send(signers=usual_signers(1), fields=usual_fields(1))
     caller = _signer_caller(office, "signer of a sealed request", finished, 0, "downloadable")
     signer = office.root.with_token(caller.token)
