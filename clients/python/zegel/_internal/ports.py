@@ -27,37 +27,19 @@ class SyncPort:
     async def unary(self, request: Message, _answer: type[AnswerT]) -> AnswerT:
         """See the protocol."""
         rpc, request = prepared(request)
-        arguments = self.call.arguments(stream=False)
-        retrying = Retrying(self, rpc, arguments)
-        while True:
-            try:
-                result: AnswerT = self.link.method(rpc)(request, **arguments)
-            except grpc.RpcError as error:
-                failure = from_call(error)
-                if not await retrying.again(failure):
-                    raise failure from error
-            else:
-                return result
 
-    async def receive(self, request: Message, _answer: type[AnswerT]) -> AsyncGenerator[AnswerT, None]:
+        async def call(**arguments: Any) -> Any:
+            return self.link.method(rpc)(request, **arguments)
+
+        return await Retrying(self, rpc, self.call.arguments(stream=False)).answer(call)
+
+    def receive(self, request: Message, _answer: type[AnswerT]) -> AsyncGenerator[AnswerT, None]:
         """See the protocol."""
         rpc, request = prepared(request)
-        arguments = self.call.arguments(stream=True)
-        retrying, begun = Retrying(self, rpc, arguments), False
-        while True:
-            stream = self.link.method(rpc)(request, **arguments)
-            try:
-                for message in stream:
-                    begun = True
-                    yield message
-            except grpc.RpcError as error:
-                failure = from_call(error)
-                if begun or not await retrying.again(failure):
-                    raise failure from error
-            else:
-                return
-            finally:
-                _leave(stream)
+        retrying = Retrying(self, rpc, self.call.arguments(stream=True))
+        return retrying.messages(
+            lambda **arguments: _Blocking(self.link.method(rpc)(request, **arguments)), _Blocking.leave
+        )
 
     async def send(self, requests: Iterator[Message], kind: type[Message], _answer: type[AnswerT]) -> AnswerT:
         """See the protocol."""
@@ -98,40 +80,14 @@ class AioPort:
     async def unary(self, request: Message, _answer: type[AnswerT]) -> AnswerT:
         """See the protocol."""
         rpc, request = prepared(request)
-        arguments = self.call.arguments(stream=False)
-        retrying = Retrying(self, rpc, arguments)
-        while True:
-            try:
-                result: AnswerT = await self.link.method(rpc)(request, **arguments)
-            except grpc.RpcError as error:
-                failure = from_call(error)
-                if not await retrying.again(failure):
-                    raise failure from error
-            else:
-                return result
+        retrying = Retrying(self, rpc, self.call.arguments(stream=False))
+        return await retrying.answer(lambda **arguments: self.link.method(rpc)(request, **arguments))
 
-    async def receive(self, request: Message, _answer: type[AnswerT]) -> AsyncGenerator[AnswerT, None]:
+    def receive(self, request: Message, _answer: type[AnswerT]) -> AsyncGenerator[AnswerT, None]:
         """See the protocol."""
         rpc, request = prepared(request)
-        arguments = self.call.arguments(stream=True)
-        retrying, begun = Retrying(self, rpc, arguments), False
-        while True:
-            stream = self.link.method(rpc)(request, **arguments)
-            try:
-                async for message in stream:
-                    begun = True
-                    yield message
-            except grpc.RpcError as error:
-                failure = from_call(error)
-                if begun or not await retrying.again(failure):
-                    raise failure from error
-            else:
-                return
-            finally:
-                if hasattr(stream, "cancel"):
-                    stream.cancel()
-                elif hasattr(stream, "aclose"):
-                    await stream.aclose()
+        retrying = Retrying(self, rpc, self.call.arguments(stream=True))
+        return retrying.messages(lambda **arguments: self.link.method(rpc)(request, **arguments), _leave_stream)
 
     async def send(self, requests: Iterator[Message], kind: type[Message], _answer: type[AnswerT]) -> AnswerT:
         """See the protocol."""
@@ -157,6 +113,34 @@ class AioPort:
     def within(self, seconds: float) -> Self:
         """See the protocol."""
         return replace(self, call=shortened(self.call, seconds))
+
+
+class _Blocking:
+    """A stream that blocks, as :meth:`Retrying.messages` reads it."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._messages = iter(stream)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        for message in self._messages:
+            return message
+        raise StopAsyncIteration
+
+    async def leave(self) -> None:
+        """Ends it."""
+        _leave(self._stream)
+
+
+async def _leave_stream(stream: Any) -> None:
+    """Ends a stream of ``grpc.aio``, which may be wrapped: see :func:`_leave`."""
+    if hasattr(stream, "cancel"):
+        stream.cancel()
+    elif hasattr(stream, "aclose"):
+        await stream.aclose()
 
 
 def _leave(call: Any) -> None:

@@ -8,12 +8,17 @@ Invariants:
 * The attempts together take no longer than the call may.
 """
 
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 from random import SystemRandom
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+
+import grpc
 
 from zegel._internal.contract import UNARY_TIMEOUT_S, Rpc
-from zegel._internal.port import Clock
-from zegel.errors import ResourceExhausted, ZegelError
+from zegel._internal.port import AnswerT, Clock
+from zegel.errors import ResourceExhausted, ZegelError, from_call
+
+StreamT = TypeVar("StreamT", bound=AsyncIterable[Any])
 
 FIRST_SPREAD_S: Final = 0.1
 """The random time before the second attempt is up to this long."""
@@ -41,6 +46,51 @@ class Retrying:
         self._timeout: float = arguments["timeout"]
         self._began = clock.now()
         self._spread = FIRST_SPREAD_S
+
+    async def answer(self, call: Callable[..., Awaitable[AnswerT]]) -> AnswerT:
+        """Makes a unary call until it is answered, or may not be made again.
+
+        Args:
+            call: Makes it, with the call's keyword arguments.
+
+        Raises:
+            ZegelError: The last attempt failed.
+        """
+        while True:
+            try:
+                return await call(**self._arguments)
+            except grpc.RpcError as error:
+                failure = from_call(error)
+                if not await self.again(failure):
+                    raise failure from error
+
+    async def messages(
+        self, call: Callable[..., StreamT], leave: Callable[[StreamT], Awaitable[None]]
+    ) -> AsyncGenerator[Any, None]:
+        """Opens a stream until a first message comes, or it may not be opened again; yields its messages.
+
+        Args:
+            call: Opens it, with the call's keyword arguments.
+            leave: Ends it, at its end too.
+
+        Raises:
+            ZegelError: The last attempt failed, or the stream broke after its first message.
+        """
+        begun = False
+        while True:
+            stream = call(**self._arguments)
+            try:
+                async for message in stream:
+                    begun = True
+                    yield message
+            except grpc.RpcError as error:
+                failure = from_call(error)
+                if begun or not await self.again(failure):
+                    raise failure from error
+            else:
+                return
+            finally:
+                await leave(stream)
 
     async def again(self, error: ZegelError) -> bool:
         """Waits where another attempt may succeed.
