@@ -18,13 +18,22 @@ Invariants:
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from asn1crypto import tsp
 
 from zegel.evidence.sealed_file.syntax import FormError
-from zegel.evidence.verification.der import CONTEXT_0, CONTEXT_1, OCTET_STRING, SEQUENCE, SET, encode, read_only_element
+from zegel.evidence.verification.der import (
+    CONTEXT_0,
+    CONTEXT_1,
+    OCTET_STRING,
+    SEQUENCE,
+    SET,
+    Element,
+    encode,
+    read_only_element,
+)
 from zegel_server.pdf.model import CompletionJob
 
 _TIMESTAMP_ATTRIBUTE = bytes.fromhex("060b2a864886f70d010910020e")
@@ -282,7 +291,7 @@ class TimestampError(Exception):
 
 
 def _protected(token: bytes) -> bytes:
-    """A token without revocation lists and unsigned attributes; put together as :func:`with_timestamp` does.
+    """A token without revocation lists and unsigned attributes.
 
     Args:
         token: A DER ``ContentInfo`` with one signer.
@@ -290,20 +299,16 @@ def _protected(token: bytes) -> bytes:
     Raises:
         DerError: It has another structure.
     """
-    content_type, wrapped = read_only_element(token, SEQUENCE).elements()
-    *before, signers = read_only_element(wrapped.content, SEQUENCE).elements()
-    signer = read_only_element(signers.content, SEQUENCE).elements()
-    kept = b"".join(each.encoding for each in before if each.tag != CONTEXT_1)
-    bare = encode(SEQUENCE, b"".join(each.encoding for each in signer if each.tag != CONTEXT_1))
-    signed_data = encode(SEQUENCE, kept + encode(SET, bare))
-    return encode(SEQUENCE, content_type.encoding + encode(CONTEXT_0, signed_data))
+    content_type, before, signer = _parts(token)
+    return _joined(
+        content_type,
+        (each.encoding for each in before if each.tag != CONTEXT_1),
+        (each.encoding for each in signer if each.tag != CONTEXT_1),
+    )
 
 
 def with_signature(container: bytes, signature: bytes, token: bytes) -> bytes:
     """A CMS signature with its raw signature, and a timestamp on that as its one unsigned attribute (RFC 3161, A).
-
-    Joined from encoded parts: asn1crypto, which pyHanko uses, encodes the contents again at every level of nesting, and
-    took up to half a minute for one signature.
 
     Args:
         container: A DER ``ContentInfo`` with one signer and no unsigned attributes; the bytes of its signature are
@@ -314,11 +319,32 @@ def with_signature(container: bytes, signature: bytes, token: bytes) -> bytes:
     Raises:
         DerError: It has another structure.
     """
+    content_type, before, [*signer, _] = _parts(container)
+    attribute = encode(SEQUENCE, _TIMESTAMP_ATTRIBUTE + encode(SET, token))
+    return _joined(
+        content_type,
+        (each.encoding for each in before),
+        [*(each.encoding for each in signer), encode(OCTET_STRING, signature), encode(CONTEXT_1, attribute)],
+    )
+
+
+def _parts(container: bytes) -> tuple[Element, list[Element], list[Element]]:
+    """The content type of a CMS signature with one signer, what its ``SignedData`` has before that, and the signer's.
+
+    Raises:
+        DerError: It has another structure.
+    """
     content_type, wrapped = read_only_element(container, SEQUENCE).elements()
     *before, signers = read_only_element(wrapped.content, SEQUENCE).elements()
-    *signer, _ = read_only_element(signers.content, SEQUENCE).elements()
-    attribute = encode(SEQUENCE, _TIMESTAMP_ATTRIBUTE + encode(SET, token))
-    parts = [*(each.encoding for each in signer), encode(OCTET_STRING, signature), encode(CONTEXT_1, attribute)]
-    stamped = encode(SEQUENCE, b"".join(parts))
-    signed_data = encode(SEQUENCE, b"".join(each.encoding for each in before) + encode(SET, stamped))
+    return content_type, before, read_only_element(signers.content, SEQUENCE).elements()
+
+
+def _joined(content_type: Element, before: Iterable[bytes], signer: Iterable[bytes]) -> bytes:
+    """A CMS signature of such parts.
+
+    Joined from encoded parts: asn1crypto, which pyHanko uses, encodes the contents again at every level of nesting, and
+    took up to half a minute for one signature.
+    """
+    signers = encode(SET, encode(SEQUENCE, b"".join(signer)))
+    signed_data = encode(SEQUENCE, b"".join(before) + signers)
     return encode(SEQUENCE, content_type.encoding + encode(CONTEXT_0, signed_data))
