@@ -9,6 +9,7 @@ from pathlib import Path
 
 from reportlab.pdfgen.canvas import Canvas
 
+from support.sealing_in_process import seal_rendition
 from zegel.evidence import canonical, note_signing, transparency
 from zegel.evidence.commitments import (
     ORIGINAL,
@@ -28,7 +29,6 @@ from zegel_server.credentials.development_authority import DevelopmentAuthority
 from zegel_server.credentials.ocsp import LocalOcspResponder
 from zegel_server.credentials.timestamping import LocalTimestampAuthority
 from zegel_server.pdf.completion.assembling import SealSpec
-from zegel_server.pdf.completion.sealing import seal_rendition
 from zegel_server.pdf.fonts import typesetting as fonts
 from zegel_server.pdf.model import (
     AuditDocument,

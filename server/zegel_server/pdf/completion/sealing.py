@@ -18,7 +18,7 @@ Invariants:
 import asyncio
 import datetime as dt
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from asn1crypto import algos, crl, keys, x509
 from pyhanko.sign.signers import Signer
@@ -35,10 +35,8 @@ from zegel_server.pdf.completion.assembling import (
     Continuation,
     Gap,
     Prepared,
-    Sealed,
     SealSpec,
     SecondVisit,
-    seal,
 )
 from zegel_server.pdf.completion.completing import add, read_rendition
 from zegel_server.pdf.model import CompletionJob
@@ -87,42 +85,6 @@ def finish(visit: SecondVisit) -> Gap:
     base = Base(visit.length, visit.digest, told.identifier, told.table, told.size, told.info)
     state = first_state(catalogue, Numbers(told.form, told.stamped, told.audit_pages))
     return _gap(write_timestamp(base, state, _needed(visit.spec, visit.stamp_certificates), visit.room))
-
-
-def seal_rendition(
-    job: CompletionJob, spec: SealSpec, sign: Callable[[bytes], bytes], timestamp: Callable[[bytes], bytes]
-) -> Sealed:
-    """Complete a rendition and seal it in this process, as a tool or a test does that trusts the document.
-
-    Args:
-        job: The rendition, and what is added to it.
-        spec: Certificates, revocation data and texts.
-        sign: Called once with the bytes to be signed; returns the raw signature.
-        timestamp: Called twice, or three times where the size is not known, with a DER ``TimeStampReq``; returns a DER
-            ``TimeStampResp``.
-
-    Returns:
-        What is to be appended.
-
-    Raises:
-        RefusedError: A stamp cannot be drawn.
-        FormError: The rendition is not valid, or a token is larger than expected.
-        TimestampError: The timestamp was not granted.
-    """
-
-    async def signed(data: bytes) -> bytes:
-        return sign(data)
-
-    async def stamped(request: bytes) -> bytes:
-        return timestamp(request)
-
-    async def prepared(job: CompletionJob, spec: SealSpec) -> Prepared:
-        return await asyncio.to_thread(prepare, job, spec)  # it has a loop of its own
-
-    async def finished(visit: SecondVisit) -> Gap:
-        return finish(visit)
-
-    return asyncio.run(seal(job, spec, signed, stamped, prepare=prepared, finish=finished))
 
 
 def _gap(unsigned: Unsigned) -> Gap:

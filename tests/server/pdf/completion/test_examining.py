@@ -10,13 +10,13 @@ import pytest
 from support.completing import EVIDENCE, make_job, rendition_of
 from support.pdfs import one_page, png
 from support.sealed import AUDIT, STAMP, make_pdf, seal_spec
+from support.sealing_in_process import seal_rendition
 from zegel.evidence.sealed_file.reading import read_sealed_file
 from zegel.evidence.sealed_file.rendition import page_tree, write_rendition
 from zegel.evidence.sealed_file.syntax import FormError, Name, Ref, Stream, Value
 from zegel_server.credentials.development_authority import DevelopmentAuthority
 from zegel_server.credentials.timestamping import LocalTimestampAuthority
 from zegel_server.pdf.completion.examining import examine, rehearse
-from zegel_server.pdf.completion.sealing import seal_rendition
 from zegel_server.pdf.model import Box, CompletionJob, Stamp
 from zegel_server.pdf.refusal import Refusal, RefusedError
 

@@ -21,6 +21,7 @@ from pyhanko.sign.validation.dss import DocumentSecurityStore
 from support.completing import make_job, rendition_of
 from support.require import need
 from support.sealed import STAMP, make_pdf, seal_spec
+from support.sealing_in_process import seal_rendition
 from support.tools import find, tool
 from zegel.evidence.sealed_file.reading import read_sealed_file
 from zegel.evidence.sealed_file.syntax import BoundError, FormError
@@ -30,7 +31,6 @@ from zegel_server.credentials.keyed_certificate import KeyedCertificate
 from zegel_server.credentials.timestamping import LocalTimestampAuthority, Response
 from zegel_server.pdf.completion.assembling import ROOM_TO_SPARE, SealSpec, TimestampError
 from zegel_server.pdf.completion.examining import examine
-from zegel_server.pdf.completion.sealing import seal_rendition
 from zegel_server.pdf.model import Box, CompletionJob
 
 Callback = Callable[[bytes], bytes]

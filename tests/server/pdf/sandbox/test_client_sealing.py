@@ -9,11 +9,11 @@ import pytest
 from support.completing import make_job
 from support.pdfs import one_page, png
 from support.sealed import AUDIT, make_rendition, seal_spec
+from support.sealing_in_process import seal_rendition
 from zegel.evidence.sealed_file.reading import read_sealed_file
 from zegel_server.credentials.development_authority import DevelopmentAuthority
 from zegel_server.credentials.timestamping import LocalTimestampAuthority
 from zegel_server.errors import InvalidArgument, Unavailable, ZegelError
-from zegel_server.pdf.completion.sealing import seal_rendition
 from zegel_server.pdf.limits import MAX_AUDIT_ROWS, MAX_STAMP_TEXT, MAX_STAMP_TEXT_TOTAL, MAX_STAMPS, WorkerLimits
 from zegel_server.pdf.model import AuditEvent, Box, Stamp
 from zegel_server.pdf.pages.merging import merge

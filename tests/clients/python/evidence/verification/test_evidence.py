@@ -18,8 +18,8 @@ from support.sealed import (
     prove,
     seal_spec,
 )
+from support.sealing_in_process import seal_rendition
 from zegel.evidence.verification import Report, verify_pdf
-from zegel_server.pdf.completion.sealing import seal_rendition
 from zegel_server.pdf.model import CompletionJob
 
 

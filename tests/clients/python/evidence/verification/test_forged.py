@@ -15,12 +15,12 @@ from support.sealed import (
     make_rendition,
     seal_spec,
 )
+from support.sealing_in_process import seal_rendition
 from zegel.evidence.sealed_file.revisions import CATALOGUE, read_base, read_revisions, write_first, write_further
 from zegel.evidence.sealed_file.syntax import Name, Ref, Stream, Value
 from zegel.evidence.sealed_file.timestamps import MAX_VALIDATION, Validation
 from zegel.evidence.verification import Report, verify_pdf
 from zegel_server.credentials.keyed_certificate import KeyedCertificate
-from zegel_server.pdf.completion.sealing import seal_rendition
 from zegel_server.pdf.model import CompletionJob
 
 
