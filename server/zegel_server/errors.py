@@ -109,9 +109,17 @@ class Violations:
         try:
             yield
         except InvalidArgument as error:
-            self._found.append(error)
+            self.add(error)
         except NotFound as error:
             self._absent = self._absent or error
+
+    def add(self, error: InvalidArgument) -> None:
+        """Keeps a refusal.
+
+        Args:
+            error: The refusal.
+        """
+        self._found.append(error)
 
     def end(self) -> None:
         """Refuses the request if anything was found.

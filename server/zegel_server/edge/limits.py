@@ -12,11 +12,9 @@ Invariants:
 """
 
 import asyncio
-import ipaddress
 import time
 from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Final
 
 from zegel_server.errors import ResourceExhausted
@@ -32,8 +30,6 @@ BUSY_S: Final = 1.0
 LONGEST_WAIT_S: Final = 5.0
 """The longest that a stream waits because of one message's bytes, in seconds: a keep-alive must not take it for
 dead."""
-IPV6_SITE: Final = 64
-"""Bits of an IPv6 address that identify a site: whoever has one address usually has all that share these bits."""
 
 
 class Rate:
@@ -284,21 +280,3 @@ def exhausted(limit: str, retry_after_s: float) -> ResourceExhausted:
         retry_after_s: After how many seconds to try again.
     """
     return ResourceExhausted("A budget is used up; try again later.", retry_after_s=retry_after_s, limit=limit)
-
-
-@lru_cache(maxsize=4_096)
-def site_of(address: str) -> str:
-    """The key that an address counts under: an IPv4 address itself, or the site of an IPv6 address.
-
-    Args:
-        address: The address; text that is not an address is returned as it is.
-    """
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
-        return str(ipaddress.ip_network((parsed, IPV6_SITE), strict=False))
-    return str(parsed)

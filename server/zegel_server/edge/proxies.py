@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Final, Literal
 
+from zegel_server.edge.addresses import parse_address
 from zegel_server.edge.call import Metadata
 
 Header = Literal["x-forwarded-for", "forwarded"]
@@ -57,7 +58,7 @@ class Proxies:
         return client
 
     def _believes(self, address: str) -> bool:
-        parsed = _parsed(address)
+        parsed = parse_address(address)
         return parsed is not None and any(parsed in network for network in self._networks)
 
 
@@ -73,13 +74,5 @@ def _address(text: str) -> str:
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:
         text = _PORT.sub("", text)
-    parsed = _parsed(text)
+    parsed = parse_address(text)
     return "" if parsed is None else str(parsed)
-
-
-def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        parsed = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    return parsed.ipv4_mapped or parsed if isinstance(parsed, ipaddress.IPv6Address) else parsed

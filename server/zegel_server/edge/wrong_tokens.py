@@ -23,7 +23,8 @@ from time import monotonic
 from typing import Final
 
 from zegel_server.caller import Caller
-from zegel_server.edge.limits import BURST_S, Rate, exhausted, site_of
+from zegel_server.edge.addresses import site_of
+from zegel_server.edge.limits import BURST_S, Rate, exhausted
 from zegel_server.errors import ResourceExhausted, Unauthenticated
 
 WRONG: Final = frozenset({"SESSION_MALFORMED", "SESSION_UNKNOWN", "ID_TOKEN_REFUSED"})

@@ -105,9 +105,10 @@ def check_new_request(new: NewRequest) -> NewRequest:
     for index, choice in enumerate(new.documents):
         with violations.gather():
             validation.identifier(choice.document_id, "doc", f"documents[{index}].document_id", "document")
-        with violations.gather():
-            if choice.version < 0:
-                raise InvalidArgument(f"documents[{index}].version", "must be a version's number, or 0 for the newest")
+        if choice.version < 0:
+            violations.add(
+                InvalidArgument(f"documents[{index}].version", "must be a version's number, or 0 for the newest")
+            )
     violations.end()
     checked = replace(new, title=title, message=message, signers=signers, fields=fields)
     if added_text_length(checked.fields, [signer.name for signer in checked.signers]) > MAX_REQUEST_TEXT // 2:
@@ -115,8 +116,9 @@ def check_new_request(new: NewRequest) -> NewRequest:
     signed_by = {field.signer_index for field in checked.fields if field.type is FieldType.SIGNATURE}
     for index in range(len(checked.signers)):
         if index not in signed_by:
-            with violations.gather():
-                raise InvalidArgument(f"signers[{index}]", "needs a signature field", reason="MISSING_SIGNATURE_FIELD")
+            violations.add(
+                InvalidArgument(f"signers[{index}]", "needs a signature field", reason="MISSING_SIGNATURE_FIELD")
+            )
     violations.end()
     return checked
 
@@ -153,9 +155,8 @@ def _signers(signers: Sequence[Signer], violations: Violations) -> Iterator[Sign
             if email.casefold() in seen:
                 raise InvalidArgument(f"{path}.email", "must be unlike every other signer's")
             seen.add(email.casefold())
-        with violations.gather():
-            if signer.order < 0:
-                raise InvalidArgument(f"{path}.order", "must not be negative")
+        if signer.order < 0:
+            violations.add(InvalidArgument(f"{path}.order", "must not be negative"))
         with violations.gather():
             name = validation.text(name, f"{path}.name", most=MAX_NAME).strip()
         yield Signer(name, email, signer.order)

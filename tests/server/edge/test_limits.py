@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zegel_server.edge import limits
-from zegel_server.edge.limits import SHARED, Budget, Limits, Rate, site_of
+from zegel_server.edge.limits import SHARED, Budget, Limits, Rate
 from zegel_server.errors import ResourceExhausted
 
 MANY = Budget(calls_at_a_time=500)
@@ -110,14 +110,6 @@ def test_a_stream_over_its_bytes_waits_and_a_new_call_is_refused(monkeypatch: py
     assert refusal(refused) == ("session_bytes", 1_002.0)
     now[0] += 1_002.0
     found.enter("ses_a", "ten_a")
-
-
-def test_an_ipv6_site_counts_as_one() -> None:
-    assert site_of("2001:db8::1") == site_of("2001:db8::ffff:1") != site_of("2001:db8:0:1::1")
-    assert site_of("::ffff:192.0.2.1") == site_of("192.0.2.1") == "192.0.2.1"
-    assert site_of("fe80::1%eth0") == site_of("fe80::1")
-    assert site_of("") == ""
-    assert site_of("not an address") == "not an address"
 
 
 def test_what_is_under_way_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
