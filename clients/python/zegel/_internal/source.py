@@ -11,6 +11,7 @@ from threading import Lock
 from typing import BinaryIO, Final, Self, cast
 
 from zegel._internal.channel import PathLike
+from zegel._internal.printable import printable
 from zegel.document.v1.document_service_pb2 import FinishUpload
 from zegel.segments import MAX_PLAINTEXT_SIZE, locate, plaintext_range
 
@@ -47,13 +48,13 @@ class Source:
             self._file: BinaryIO = io.BytesIO(content)
         elif isinstance(content, str | os.PathLike):
             self._file = Path(content).open("rb")  # noqa: SIM115 - closed with the source
-            self.name = _readable(Path(content).name)
+            self.name = printable(Path(content).name)
         else:
             if isinstance(cast("object", content), io.TextIOBase):  # whatever its type says
                 raise TypeError("the file object reads text; open it with mode 'rb'")
             self._file, self._owned = content, False
             name = getattr(content, "name", "")
-            self.name = _readable(Path(name).name) if isinstance(name, str) else ""
+            self.name = printable(Path(name).name) if isinstance(name, str) else ""
         self.lock: Final = Lock()
         self.seekable = self._file.seekable()
         self._start = self._file.tell() if self.seekable else 0
@@ -140,8 +141,3 @@ class Source:
             missing -= len(data)
             self._at += len(data)
         return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-def _readable(name: str) -> str:
-    """A file's name as a title can have it: what is not UTF-8, or cannot be printed, becomes ``U+FFFD``."""
-    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in name)

@@ -25,8 +25,6 @@ from zegel.evidence.witness_messages import check_witness_key
 
 FAILED: Final = 1
 REWRITTEN: Final = 3
-EVERY_S: Final = 60.0
-"""Default interval of a monitor."""
 
 Location = Annotated[str, typer.Argument(help="The log: a folder or a URL.")]
 LogKey = Annotated[

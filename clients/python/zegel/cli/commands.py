@@ -19,6 +19,7 @@ from rich.text import Text
 
 from zegel._internal.download import Content
 from zegel._internal.findings import findings_in_words
+from zegel._internal.printable import printable
 from zegel.cli import audit as audit_cli
 from zegel.cli import export as export_cli
 from zegel.cli import verify as verify_cli
@@ -348,7 +349,7 @@ def plain(value: object) -> Text:
     Args:
         value: What to print.
     """
-    return Text("".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in str(value)))
+    return Text(printable(str(value)))
 
 
 @contextmanager
