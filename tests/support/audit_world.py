@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import create_engine, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from support.rows_of import row_of
 from zegel.event.v1 import event_type_pb2
 from zegel.evidence.commitments import ORIGINAL, DocumentHash
 from zegel_server import clock
@@ -123,27 +124,18 @@ class AuditWorld:
         async with self.database.transaction() as transaction:
             await transaction.execute(
                 _REQUEST,
-                signature_request_id=request_id,
-                tenant_id=tenant_id or self.tenant_id,
-                owner_id=owner_id,
-                audit_id=audit_id,
-                title="Lease",
-                message="",
-                state="OPEN",
-                fields="[]",
-                expire_time=None,
-                create_time=clock.now(),
-                all_signed_time=None,
-                seal_time=None,
-                sealed_document_id="",
-                revision=1,
-                rendition_document_id="",
-                rendition_version=0,
-                rendition_sha256=None,
-                rendition_size=0,
-                rendition_pages=0,
-                signers_keep_access=0,
-                end_time=None,
+                **row_of(
+                    signature_requests,
+                    signature_request_id=request_id,
+                    tenant_id=tenant_id or self.tenant_id,
+                    owner_id=owner_id,
+                    audit_id=audit_id,
+                    title="Lease",
+                    state="OPEN",
+                    fields="[]",
+                    create_time=clock.now(),
+                    revision=1,
+                ),
             )
         return request_id, audit_id
 

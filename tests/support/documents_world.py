@@ -12,6 +12,7 @@ import google_crc32c
 from sqlalchemy import select
 
 from support.jobs import ROWS
+from support.rows_of import row_of
 from zegel.event.v1 import event_type_pb2
 from zegel_server import clock
 from zegel_server.audit.recorder import Recorder
@@ -205,27 +206,19 @@ class World:
         async with self.database.transaction() as transaction:
             await transaction.execute(
                 _REQUEST,
-                signature_request_id=request_id,
-                tenant_id=self.tenant_id,
-                owner_id="",
-                audit_id=new_id("aud"),
-                title="",
-                message="",
-                state=state,
-                fields="[]",
-                expire_time=None,
-                create_time=0,
-                all_signed_time=None,
-                seal_time=None,
-                sealed_document_id="",
-                revision=1,
-                rendition_document_id=merged or document_id,
-                rendition_version=1 if merged else version,
-                rendition_sha256=b"",
-                rendition_size=0,
-                rendition_pages=1,
-                signers_keep_access=0,
-                end_time=None,
+                **row_of(
+                    signature_requests,
+                    signature_request_id=request_id,
+                    tenant_id=self.tenant_id,
+                    audit_id=new_id("aud"),
+                    state=state,
+                    fields="[]",
+                    revision=1,
+                    rendition_document_id=merged or document_id,
+                    rendition_version=1 if merged else version,
+                    rendition_sha256=b"",
+                    rendition_pages=1,
+                ),
             )
             for position, each in enumerate((document_id, *others)):
                 await transaction.execute(

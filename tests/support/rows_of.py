@@ -1,9 +1,12 @@
-"""Simulates the passing of time for a running server by changing a time in its rows."""
+"""Rows as tests need them: of other domains' tables, and changed behind a running server's back."""
 
 import asyncio
 import sqlite3
+from typing import Any
 
 import asyncpg
+from sqlalchemy import Table
+from sqlalchemy.types import Text
 
 from support.server import ServerProcess
 from zegel_server.db.factory import sqlite_path
@@ -35,3 +38,17 @@ def _sqlite(url: str, table: str, key: tuple[str, str], column: str, value: int)
     with connection:
         assert connection.execute(statement, (value, key[1])).rowcount == 1
     connection.close()
+
+
+def row_of(table: Table, **given: Any) -> dict[str, Any]:
+    """A row with a value for every column: what is given, and the plainest that the column takes.
+
+    Args:
+        table: The table.
+        given: Values by column.
+    """
+    assert given.keys() <= {column.name for column in table.columns}
+    plainest = {
+        column.name: None if column.nullable else "" if isinstance(column.type, Text) else 0 for column in table.columns
+    }
+    return plainest | given
