@@ -28,6 +28,7 @@ class Signing(SigningServiceServicer):
     def __init__(self) -> None:
         self.states: list[Any] = []
         self.blocked = False
+        self.ended = False
         self.away = 0
         self.reads = 0
 
@@ -40,6 +41,8 @@ class Signing(SigningServiceServicer):
         state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
         sealing = signing.Sealing(blocked=self.blocked, last_reason="SIGNATURE_REQUEST_INVALID" if self.blocked else "")
         found = signing.SignatureRequest(signature_request_id="req_1", state=state, sealing=sealing)
+        if self.ended:
+            found.end_time.seconds = 1
         return service.GetSignatureRequestResponse(signature_request=found)
 
 
@@ -152,6 +155,15 @@ async def test_the_time_is_kept(world: World, state: int) -> None:
     with pytest.raises(zegel.DeadlineExceeded, match="ALL_SIGNED" if state == SIGNED else "77"):
         await world.sealed(timeout=20)
     assert world.time == pytest.approx(20)
+
+
+async def test_an_end_that_this_version_does_not_know_ends_the_wait(world: World) -> None:
+    world.signing.states, world.signing.ended = [99], True
+    ended = await world.call("signing", "wait_until_ended", "req_1", timeout=5)
+    assert ended.state == 99
+    with pytest.raises(zegel.NotSealed, match="without a sealed document: 99") as raised:
+        await world.call("signing", "wait_until_sealed", "req_1", timeout=5)
+    assert type(raised.value) is zegel.NotSealed
 
 
 async def test_an_end_without_an_event_is_found(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

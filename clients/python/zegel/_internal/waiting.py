@@ -130,7 +130,8 @@ class _Waiting:
 
 
 def _over(request: SignatureRequest) -> bool:
-    return request.state == SEALED or request.state in NOT_SEALED
+    """Whether it ended: in a state of its own, also one that a newer server has, or by its expiry a moment ago."""
+    return request.HasField("end_time") or request.state == SEALED or request.state in NOT_SEALED
 
 
 def _state(request: SignatureRequest) -> str:
