@@ -19,6 +19,33 @@ SOFTHSM_MODULES = (
 )
 """Where the packages of the usual systems put SoftHSM's PKCS#11 module."""
 
+COMES_WITH = {
+    "bao": "install-openbao",
+    "buf": "buf-bin",
+    "certutil": "libnss3-tools",
+    "eu-dss": "install-eu-dss",
+    "ghz": "ghz",
+    "go": "command -v go",
+    "grpcurl": "grpcurl",
+    "litewitness": "litewitness",
+    "mutool": "mupdf-tools",
+    "node": "Node",
+    "openssl": "openssl",
+    "pdfdetach": "poppler-utils",
+    "pdffonts": "poppler-utils",
+    "pdfsig": "poppler-utils",
+    "pdftoppm": "poppler-utils",
+    "pdftotext": "poppler-utils",
+    "qpdf": "qpdf",
+    "softhsm2-util": "softhsm2",
+    "ssh-add": "openssh-client",
+    "ssh-agent": "openssh-client",
+    "ssh-keygen": "openssh-client",
+    "versitygw": "install-versitygw",
+    "vfychain": "libnss3-tools",
+}
+"""The programs that tests may ask for, and what brings each: words of ``scripts/install-tools`` or ``pyproject``."""
+
 
 def find(name: str) -> Path | None:
     """Looks for a program.
@@ -28,7 +55,11 @@ def find(name: str) -> Path | None:
 
     Returns:
         Its path, or nothing.
+
+    Raises:
+        KeyError: Nothing is said to bring it, so a fresh machine would not have it.
     """
+    COMES_WITH[name]  # whatever happens to be on one machine is not on the next
     path = os.pathsep.join([*map(str, FOLDERS), os.environ.get("PATH", os.defpath)])
     found = shutil.which(name, path=path)
     return Path(found) if found else None
