@@ -372,7 +372,7 @@ signatures = Table(
     Column("subject_id", Text, ForeignKey("subjects.subject_id"), nullable=False),
     Column("profile", LargeBinary, nullable=False),
     Column("field_values", LargeBinary),
-    Column("text_length", BigInteger, nullable=False, server_default="0"),  # characters of what will be stamped
+    Column("text_length", BigInteger, nullable=False, server_default="0"),  # characters to be stamped; marks by pixels
     Column("status", Text, nullable=False),
     Column("view_time", BigInteger),
     Column("disclosure_time", BigInteger),

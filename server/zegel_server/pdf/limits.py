@@ -74,9 +74,14 @@ MAX_STAMPS = 20_000
 MAX_STAMP_TEXT = 4_000
 """Characters of one stamp: a full page of small print."""
 
-MAX_STAMP_TEXT_TOTAL = 400_000
-"""Characters of all stamps and captions together: fitting and drawing 2,000 of them takes 5 ms in Latin letters and 0.1
-s in scripts that are shaped or drawn as outlines, so at worst they take a third of a job's time."""
+MAX_STAMP_LENGTH = 400_000
+"""Characters of all stamps and captions together, drawn marks counted by their pixels: fitting and drawing 2,000 of them
+takes 5 ms in Latin letters and 0.1 s in scripts that are shaped or drawn as outlines, so at worst they take a third of a
+job's time."""
+
+PIXELS_PER_CHARACTER = 1_000
+"""Pixels of a drawn mark that count as one character: four million take 0.1 s or a little more, so marks alone take at
+most a third of a job's time too. A mark of 1,200 x 400 pixels counts as 480."""
 
 MAX_AUDIT_ROWS = 5_000
 """Documents, parties and events on the audit pages together: they fill about 250 pages; nobody would read more."""

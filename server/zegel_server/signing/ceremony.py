@@ -32,7 +32,7 @@ from zegel_server.signing.fields import check_text_budget, check_values, filled_
 from zegel_server.signing.model import Progress, RequestState
 from zegel_server.signing.repository import RequestRepository
 from zegel_server.signing.request import CeremonyView, Person, SignatureRequest
-from zegel_server.signing.values import Value, Values, digest_of, text_length
+from zegel_server.signing.values import Value, Values, digest_of, stamped_length
 
 MAX_VALUES_BYTES: Final = 3 * 1024 * 1024
 """Bytes of all of a signer's values together: they are sent in one message of at most 4 MiB."""
@@ -138,15 +138,22 @@ class Ceremony:
         checked = check_values(read.view.fields, values)
         # Checked before anything costly is done, and again under the lock.
         read.view.request.progress.demand_fillable(read.view.signature_id, clock.now())
+        path = _longest(values)
+        check_text_budget(
+            read.view.request.fields,
+            read.view.request.signer_names,
+            stamped_length({**read.view.values, **checked}),
+            path,
+        )
         await self._trials.check_stamps(_stamps(read.view, values))
         for _ in range(TRIES):
             try:
-                return await self._fill(caller, read, checked)
+                return await self._fill(caller, read, checked, path)
             except _ChangedError:
                 read = await self._read(caller)
         raise Aborted("The fields were filled in elsewhere at the same time; try again.")
 
-    async def _fill(self, caller: Caller, read: _Read, checked: Values) -> CeremonyView:
+    async def _fill(self, caller: Caller, read: _Read, checked: Values, path: str) -> CeremonyView:
         after = {**read.view.values, **checked}
         if sum(value.size for value in after.values()) > MAX_VALUES_BYTES:
             raise ResourceExhausted(
@@ -157,13 +164,13 @@ class Ceremony:
         async with self._database.transaction() as transaction:
             now, others = await self._lock(transaction, read)
             now.progress.demand_fillable(read.view.signature_id, clock.now())
-            check_text_budget(now.fields, now.signer_names, others + text_length(after))
+            check_text_budget(now.fields, now.signer_names, others + stamped_length(after), path)
             if after != read.view.values:
                 await transaction.execute(
                     store.UPDATE_VALUES,
                     id=read.view.signature_id,
                     new_values=stored,
-                    new_length=text_length(after),
+                    new_length=stamped_length(after),
                 )
                 await self._recorder.record(transaction, draft)
         return CeremonyView(now, read.view.signature_id, after)
@@ -219,7 +226,7 @@ class Ceremony:
                 store.UPDATE_VALUES,
                 id=view.signature_id,
                 new_values=stored,
-                new_length=text_length(view.values),
+                new_length=stamped_length(view.values),
             )
             await self._recorder.record(transaction, draft)
             if after.progress.state is RequestState.ALL_SIGNED:
@@ -283,7 +290,7 @@ class Ceremony:
     async def _lock(self, transaction: Transaction, read: _Read) -> tuple[SignatureRequest, int]:
         """Locks the request, and makes sure that the values are still those that were read.
 
-        Returns the request, and how many characters of text the other signers have filled in.
+        Returns the request, and how many characters the other signers have filled in.
         """
         now, signatures = await repository.lock(transaction, read.view.request)
         row: Row = signatures[read.view.signature_id]
@@ -338,6 +345,12 @@ class Ceremony:
             await repository.save(transaction, before, after)
             await self._recorder.record(transaction, draft)
         return CeremonyView(after, read.view.signature_id, read.view.values)
+
+
+def _longest(values: Sequence[tuple[str, Value]]) -> str:
+    """The path in the request of the value that takes the most of what a request may hold."""
+    index = max(range(len(values)), key=lambda each: values[each][1].stamped_length)
+    return f"values[{index}]"
 
 
 def _stamps(view: CeremonyView, values: Sequence[tuple[str, Value]]) -> Iterator[tuple[str, Stamp]]:

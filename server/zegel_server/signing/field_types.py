@@ -10,7 +10,6 @@ Invariants:
 * Only the header of a drawn mark is read here; it is decoded only in the sandbox.
 """
 
-import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,6 +20,7 @@ from zegel_server import clock
 from zegel_server.edge import validation
 from zegel_server.errors import InvalidArgument
 from zegel_server.pdf.model import Box, Stamp, StampKind
+from zegel_server.pdf.pictures import png_size
 from zegel_server.signing.values import Value, ValueKind
 
 MAX_TEXT: Final = 2_000
@@ -35,8 +35,6 @@ CAPTION: Final = 60
 """Characters of a signature's caption beside the name, at most: a time and an identifier."""
 DATE: Final = 10
 """Characters of a date."""
-
-_PNG: Final = b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR"
 
 
 class FieldType(StrEnum):
@@ -106,7 +104,7 @@ class FieldTypeEntry:
 
 
 def check_png(data: bytes, path: str) -> None:
-    """Checks that a picture claims to be a PNG within the limits (PNG, third edition, 5.2 and 11.2.1).
+    """Checks that a picture claims to be a PNG within the limits.
 
     Args:
         data: The picture.
@@ -117,9 +115,9 @@ def check_png(data: bytes, path: str) -> None:
     """
     if len(data) > MAX_PNG_BYTES:
         raise InvalidArgument(path, f"must be at most {MAX_PNG_BYTES // 1024} KiB")
-    if not data.startswith(_PNG) or len(data) < len(_PNG) + 8:
+    if (size := png_size(data)) is None:
         raise InvalidArgument(path, "must be a PNG")
-    width, height = struct.unpack_from(">II", data, len(_PNG))
+    width, height = size
     if not (0 < width <= MAX_PNG_SIDE and 0 < height <= MAX_PNG_SIDE):
         raise InvalidArgument(path, f"must have 1 to {MAX_PNG_SIDE:,} pixels on each side")
 

@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 from zegel_server.documents.model import Page
 from zegel_server.edge import validation
 from zegel_server.errors import InvalidArgument, ResourceExhausted
-from zegel_server.pdf.limits import MAX_STAMP_TEXT_TOTAL
+from zegel_server.pdf.limits import MAX_STAMP_LENGTH, PIXELS_PER_CHARACTER
 from zegel_server.signing.field_types import FieldType, can_be_sent, entry_of
 from zegel_server.signing.values import Value, Values
 
@@ -25,8 +25,8 @@ MAX_FIELD_NAME: Final = 200
 """Characters of a field's name for people, as the contract says."""
 MAX_VALUES: Final = 1_000
 """Values of one call, as the contract says: as many as a request has fields."""
-MAX_REQUEST_TEXT: Final = MAX_STAMP_TEXT_TOTAL
-"""Characters of all texts, marks and captions of a request, as the contract says."""
+MAX_REQUEST_TEXT: Final = MAX_STAMP_LENGTH
+"""Characters of all texts, marks and captions of a request, as the contract says; drawn marks count by their pixels."""
 MIN_SIDE: Final = 4.0
 """The least width and height of a field, in points: 1.4 mm. Nothing can be read or signed in less."""
 TOLERANCE: Final = 0.01
@@ -104,21 +104,24 @@ def filled_at_signing(fields: Iterable[Field], sign_time: int) -> Values:
     return {api_id: entry.fill(sign_time) for api_id, entry in entries if entry.fill is not None}
 
 
-def check_text_budget(fields: Iterable[Field], names: Sequence[str], text: int) -> None:
-    """Refuses more text than the sealed file's stamps can hold, while it can still be shortened.
+def check_text_budget(fields: Iterable[Field], names: Sequence[str], text: int, path: str) -> None:
+    """Refuses more text, and drawn marks of more pixels, than can be sealed, while less can still be filled in.
 
     Args:
         fields: The request's fields.
         names: The signers' names, in their order.
-        text: Characters that all signers have filled in.
+        text: Characters that all signers have filled in, drawn marks at their pixels.
+        path: The path in the request of the value that takes the most of it.
 
     Raises:
         ResourceExhausted: It is too much.
     """
     if text + added_text_length(fields, names) > MAX_REQUEST_TEXT:
         raise ResourceExhausted(
-            f"All texts of a request together must have at most {MAX_REQUEST_TEXT:,} characters.",
+            f"All texts and marks of a request together must have at most {MAX_REQUEST_TEXT:,} characters; a drawn mark"
+            f" counts as one for each {PIXELS_PER_CHARACTER:,} pixels.",
             limit="request_text",
+            field=path,
         )
 
 

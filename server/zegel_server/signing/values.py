@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self, cast
 
 from zegel.evidence.canonical import Json, dumps
+from zegel_server.pdf.pictures import picture_length
 
 ValueKind = Literal["text", "checked", "typed", "drawn"]
 """The kind of a value: a text, a tick, a typed name or a drawn picture as a signature."""
@@ -43,6 +44,11 @@ class Value:
     def picture(self) -> bytes | None:
         """Its content where that is a picture."""
         return self.content if isinstance(self.content, bytes) else None
+
+    @property
+    def stamped_length(self) -> int:
+        """Characters that it puts onto the page; a drawn mark counts by its pixels."""
+        return len(self.text) + picture_length(self.picture)
 
     @property
     def size(self) -> int:
@@ -89,10 +95,10 @@ def digest_of(values: Values) -> str:
     return hashlib.sha256(dumps(canonical)).hexdigest()
 
 
-def text_length(values: Values) -> int:
-    """Characters of text that values put onto the pages.
+def stamped_length(values: Values) -> int:
+    """Characters that values put onto the pages; a drawn mark counts by its pixels.
 
     Args:
         values: The values.
     """
-    return sum(len(value.text) for value in values.values())
+    return sum(value.stamped_length for value in values.values())

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import select, update
 
+from support.pdfs import png
 from support.signing_world import SEAL_CERTIFICATE, SQLITE_ONLY, World, make_field, said
 from zegel.signing.v1 import ceremony_service_pb2 as pb
 from zegel_server import clock
@@ -227,6 +228,30 @@ async def test_values_together_stay_within_one_message(world: World, monkeypatch
     with pytest.raises(ResourceExhausted):
         await world.ceremony.fill(signer, [("note-1", Value("text", "x"))])
     await world.ceremony.fill(signer, [("note-0", Value("text", "")), ("note-1", Value("text", "x"))])
+
+
+@SQLITE_ONLY
+async def test_drawn_marks_count_by_their_pixels_so_that_what_is_signed_can_be_sealed(world: World) -> None:
+    sender = world.member()
+    new = await world.draft(sender)
+    own = [make_field(f"mark-{index}", FieldType.INITIALS) for index in range(99)]
+    others = [make_field(f"other-{index}", FieldType.INITIALS, signer_index=1) for index in range(2)]
+    request = await world.send(sender, replace(new, fields=(*new.fields, *own, *others)))
+    first, second = world.signer(request, 0), world.signer(request, 1)
+    await world.ceremony.accept_disclosure(first)
+    largest = Value("drawn", png(2_000, 2_000))
+
+    too_much = [("signature-0", TYPED), *((field.api_id, largest) for field in own), ("signature-0", largest)]
+    error = await refused(world.ceremony.fill(first, too_much))
+    assert (error.reason, error.metadata) == ("LIMIT_REACHED", {"limit": "request_text", "field": "values[1]"})
+    assert not (await world.ceremony.get(first)).values
+    await world.ceremony.fill(first, [("signature-0", TYPED), *((field.api_id, largest) for field in own)])
+    await world.ceremony.sign(first)
+
+    await world.ceremony.accept_disclosure(second)
+    error = await refused(world.ceremony.fill(second, [("other-0", TYPED), ("other-1", largest)]))
+    assert (error.reason, error.metadata) == ("LIMIT_REACHED", {"limit": "request_text", "field": "values[1]"})
+    await world.ceremony.fill(second, [("other-0", TYPED), ("other-1", Value("drawn", png(600, 200)))])
 
 
 @SQLITE_ONLY

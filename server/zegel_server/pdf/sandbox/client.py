@@ -38,11 +38,12 @@ from zegel_server.pdf.limits import (
     MAX_PDF_BYTES,
     MAX_RENDITION_BYTES,
     MAX_RESULT_BYTES,
-    MAX_STAMP_TEXT_TOTAL,
+    MAX_STAMP_LENGTH,
     MAX_STAMPS,
     WorkerLimits,
 )
 from zegel_server.pdf.model import Box, CompletionJob, PageFacts, Rendition, Stamp, Trial
+from zegel_server.pdf.pictures import picture_length
 from zegel_server.pdf.refusal import REASONS, Refusal
 from zegel_server.pdf.sandbox.process import Child, ZygoteGoneError, ZygoteProcess
 from zegel_server.pdf.sandbox.wire import PREFIX, WireError, header_length, load, pack, parse_header
@@ -359,5 +360,5 @@ def _check_job(job: CompletionJob) -> None:
 def _check_stamps(stamps: list[Stamp]) -> None:
     if len(stamps) > MAX_STAMPS:
         raise InvalidArgument("stamps", f"at most {MAX_STAMPS}")
-    if sum(len(stamp.text) + len(stamp.caption) for stamp in stamps) > MAX_STAMP_TEXT_TOTAL:
-        raise InvalidArgument("stamps", f"at most {MAX_STAMP_TEXT_TOTAL} characters")
+    if sum(len(stamp.text) + len(stamp.caption) + picture_length(stamp.image) for stamp in stamps) > MAX_STAMP_LENGTH:
+        raise InvalidArgument("stamps", f"at most {MAX_STAMP_LENGTH} characters, marks counted by their pixels")

@@ -14,7 +14,15 @@ from zegel.evidence.sealed_file.reading import read_sealed_file
 from zegel_server.credentials.development_authority import DevelopmentAuthority
 from zegel_server.credentials.timestamping import LocalTimestampAuthority
 from zegel_server.errors import InvalidArgument, Unavailable, ZegelError
-from zegel_server.pdf.limits import MAX_AUDIT_ROWS, MAX_STAMP_TEXT, MAX_STAMP_TEXT_TOTAL, MAX_STAMPS, WorkerLimits
+from zegel_server.pdf.limits import (
+    MAX_AUDIT_ROWS,
+    MAX_IMAGE_PIXELS,
+    MAX_STAMP_LENGTH,
+    MAX_STAMP_TEXT,
+    MAX_STAMPS,
+    PIXELS_PER_CHARACTER,
+    WorkerLimits,
+)
 from zegel_server.pdf.model import AuditEvent, Box, Stamp
 from zegel_server.pdf.pages.merging import merge
 from zegel_server.pdf.sandbox.client import Sandbox
@@ -199,7 +207,9 @@ async def test_what_is_no_rendition_is_our_defect_and_not_the_senders(
 
 
 WORDY = Stamp(1, 0, 0, 10, 10, "text", "x " * (MAX_STAMP_TEXT // 2))
-MOST = MAX_STAMP_TEXT_TOTAL // MAX_STAMP_TEXT
+MOST = MAX_STAMP_LENGTH // MAX_STAMP_TEXT
+LARGEST = Stamp(1, 0, 0, 100, 40, "signature", image=png(2_000, 2_000))
+MOST_LARGEST = MAX_STAMP_LENGTH * PIXELS_PER_CHARACTER // MAX_IMAGE_PIXELS
 
 IMPOSSIBLE = [
     Stamp(2, 0, 0, 10, 10, "text", "x"),
@@ -233,6 +243,7 @@ async def test_more_than_can_be_drawn_in_time_is_refused_before_a_worker_is_aske
     for job in (
         replace(JOB, stamps=[WORDY] * (MOST + 1)),
         replace(JOB, stamps=[STAMP] * (MAX_STAMPS + 1)),
+        replace(JOB, stamps=[LARGEST] * (MOST_LARGEST + 1)),
         replace(JOB, audit=replace(AUDIT, events=events)),
     ):
         with pytest.raises(InvalidArgument):
@@ -245,6 +256,8 @@ async def test_more_than_can_be_drawn_in_time_is_refused_before_a_worker_is_aske
 @pytest.mark.slow
 async def test_the_most_that_may_be_drawn_is_drawn_in_time(sandbox: Sandbox) -> None:
     await sandbox.try_stamps([WORDY] * MOST)
+    marks = [replace(LARGEST, image=png(2_000, 2_000, (number, 0, 0, 255))) for number in range(MOST_LARGEST)]
+    await sandbox.rehearse(replace(JOB, stamps=marks))
 
 
 async def test_merged_in_a_worker_is_what_is_merged_here(sandbox: Sandbox) -> None:

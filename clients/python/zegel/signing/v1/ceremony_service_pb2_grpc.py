@@ -101,9 +101,11 @@ class CeremonyServiceServicer:
     def FillFields(self, request, context):
         """Sets values of the signer's own fields; a later value replaces an earlier one. Idempotent. Fails with
         `FAILED_PRECONDITION` (`RECIPIENT_ALREADY_SIGNED`, `RECIPIENT_OUT_OF_TURN` or `DISCLOSURE_NOT_ACCEPTED`). Fails
-        with `RESOURCE_EXHAUSTED`: `LIMIT_REACHED` if all values together exceed 3 MiB, or if the texts and signature
-        captions of all the request's signers together exceed 400,000 characters; `TRAIL_FULL` if the signer has filled in
-        fields and downloaded a thousand times, after which it can still sign or decline with the values already set.
+        with `RESOURCE_EXHAUSTED`: `LIMIT_REACHED` if all values together exceed 3 MiB, or if the texts, marks and
+        signature captions of all the request's signers together exceed 400,000 characters, where a drawn mark counts as
+        one for each 1,000 pixels (`field` is the value of this call that takes the most); `TRAIL_FULL` if the
+        signer has filled in fields and downloaded a thousand times, after which it can still sign or decline with the
+        values already set.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

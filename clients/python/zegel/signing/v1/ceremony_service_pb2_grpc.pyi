@@ -46,9 +46,11 @@ class CeremonyServiceStub:
     FillFields: _grpc.UnaryUnaryMultiCallable[_ceremony_service_pb2.FillFieldsRequest, _ceremony_service_pb2.FillFieldsResponse]
     """Sets values of the signer's own fields; a later value replaces an earlier one. Idempotent. Fails with
     `FAILED_PRECONDITION` (`RECIPIENT_ALREADY_SIGNED`, `RECIPIENT_OUT_OF_TURN` or `DISCLOSURE_NOT_ACCEPTED`). Fails
-    with `RESOURCE_EXHAUSTED`: `LIMIT_REACHED` if all values together exceed 3 MiB, or if the texts and signature
-    captions of all the request's signers together exceed 400,000 characters; `TRAIL_FULL` if the signer has filled in
-    fields and downloaded a thousand times, after which it can still sign or decline with the values already set.
+    with `RESOURCE_EXHAUSTED`: `LIMIT_REACHED` if all values together exceed 3 MiB, or if the texts, marks and
+    signature captions of all the request's signers together exceed 400,000 characters, where a drawn mark counts as
+    one for each 1,000 pixels (`field` is the value of this call that takes the most); `TRAIL_FULL` if the
+    signer has filled in fields and downloaded a thousand times, after which it can still sign or decline with the
+    values already set.
     """
     SignDocuments: _grpc.UnaryUnaryMultiCallable[_ceremony_service_pb2.SignDocumentsRequest, _ceremony_service_pb2.SignDocumentsResponse]
     """Signs. Idempotent by `request_id`. Fails with `FAILED_PRECONDITION` (`RECIPIENT_ALREADY_SIGNED`,
@@ -76,9 +78,11 @@ class CeremonyServiceAsyncStub(CeremonyServiceStub):
     FillFields: _aio.UnaryUnaryMultiCallable[_ceremony_service_pb2.FillFieldsRequest, _ceremony_service_pb2.FillFieldsResponse]  # type: ignore[assignment]
     """Sets values of the signer's own fields; a later value replaces an earlier one. Idempotent. Fails with
     `FAILED_PRECONDITION` (`RECIPIENT_ALREADY_SIGNED`, `RECIPIENT_OUT_OF_TURN` or `DISCLOSURE_NOT_ACCEPTED`). Fails
-    with `RESOURCE_EXHAUSTED`: `LIMIT_REACHED` if all values together exceed 3 MiB, or if the texts and signature
-    captions of all the request's signers together exceed 400,000 characters; `TRAIL_FULL` if the signer has filled in
-    fields and downloaded a thousand times, after which it can still sign or decline with the values already set.
+    with `RESOURCE_EXHAUSTED`: `LIMIT_REACHED` if all values together exceed 3 MiB, or if the texts, marks and
+    signature captions of all the request's signers together exceed 400,000 characters, where a drawn mark counts as
+    one for each 1,000 pixels (`field` is the value of this call that takes the most); `TRAIL_FULL` if the
+    signer has filled in fields and downloaded a thousand times, after which it can still sign or decline with the
+    values already set.
     """
     SignDocuments: _aio.UnaryUnaryMultiCallable[_ceremony_service_pb2.SignDocumentsRequest, _ceremony_service_pb2.SignDocumentsResponse]  # type: ignore[assignment]
     """Signs. Idempotent by `request_id`. Fails with `FAILED_PRECONDITION` (`RECIPIENT_ALREADY_SIGNED`,
@@ -127,9 +131,11 @@ class CeremonyServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_ceremony_service_pb2.FillFieldsResponse, _abc.Awaitable[_ceremony_service_pb2.FillFieldsResponse]]:
         """Sets values of the signer's own fields; a later value replaces an earlier one. Idempotent. Fails with
         `FAILED_PRECONDITION` (`RECIPIENT_ALREADY_SIGNED`, `RECIPIENT_OUT_OF_TURN` or `DISCLOSURE_NOT_ACCEPTED`). Fails
-        with `RESOURCE_EXHAUSTED`: `LIMIT_REACHED` if all values together exceed 3 MiB, or if the texts and signature
-        captions of all the request's signers together exceed 400,000 characters; `TRAIL_FULL` if the signer has filled in
-        fields and downloaded a thousand times, after which it can still sign or decline with the values already set.
+        with `RESOURCE_EXHAUSTED`: `LIMIT_REACHED` if all values together exceed 3 MiB, or if the texts, marks and
+        signature captions of all the request's signers together exceed 400,000 characters, where a drawn mark counts as
+        one for each 1,000 pixels (`field` is the value of this call that takes the most); `TRAIL_FULL` if the
+        signer has filled in fields and downloaded a thousand times, after which it can still sign or decline with the
+        values already set.
         """
 
     @_abc_1.abstractmethod

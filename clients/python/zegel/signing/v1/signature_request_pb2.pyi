@@ -586,7 +586,9 @@ class Mark(_message.Message):
     typed: _builtins.str
     """A typed name: 1 to 200 characters."""
     drawn_png: _builtins.bytes
-    """A drawing: a PNG of at most 256 KiB and 2,000 by 2,000 pixels."""
+    """A drawing: a PNG of at most 256 KiB and 2,000 by 2,000 pixels. All marks of a request together are limited, too:
+    see `FillFields`. 600 by 200 pixels print at 300 dpi on five by two centimeters.
+    """
     def __init__(
         self,
         *,
