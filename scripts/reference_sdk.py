@@ -78,9 +78,18 @@ def _file_of(module: str) -> Path:
 
 
 def _imported(tree: ast.Module, package: str) -> Iterator[ast.stmt]:
-    """The module that a package takes its names from, if there is one."""
-    for node in tree.body:
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{package}."):
+    """What a package has its names from, on first use too (PEP 562), where that is a module without its own page."""
+    with_a_page = {name for name, _ in public_modules()}
+    on_first_use = [
+        inner
+        for node in tree.body
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in node.body
+    ]
+    for node in [*tree.body, *on_first_use]:
+        if not isinstance(node, ast.ImportFrom) or node.module in with_a_page:
+            continue
+        if (node.module or "").startswith(f"{package}."):
             names = {each.name for each in node.names}
             inner = ast.parse(_file_of(str(node.module)).read_text(encoding="utf-8"))
             yield from (each for each in inner.body if isinstance(each, ast.ClassDef | Def) and each.name in names)

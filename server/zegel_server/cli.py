@@ -10,21 +10,19 @@ import signal
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from zegel_server import clock, logs
-from zegel_server.app import App
 from zegel_server.cli_jobs import jobs, sealing
 from zegel_server.cli_support import DataDir, Development, run, say, settings_of, with_core
-from zegel_server.core import Core, NotReady
-from zegel_server.db.migrate import newest_revision, upgrade
+from zegel_server.config import INSTALLATION, NotReady
 from zegel_server.errors import ZegelError
-from zegel_server.identity.operator import renew_operator
-from zegel_server.keys.providers import INSTALLATION
-from zegel_server.keys.rotation import Rotation
 from zegel_server.process import bound_memory
+
+if TYPE_CHECKING:
+    from zegel_server.core import Core
 
 app = typer.Typer(
     name="zegel-server",
@@ -56,6 +54,7 @@ def serve(
     bound_memory()
     settings = settings_of(data_dir=data_dir, development=development, listen=listen, log_format=log_format)
     logs.configure(settings.log_format, settings.log_level)
+    from zegel_server.app import App  # noqa: PLC0415 - the whole server is slow to load
 
     async def work() -> None:
         server = App(settings)
@@ -103,6 +102,7 @@ The tenant that this makes comes with an API key. For the programs of docs/tasks
 def migrate(data_dir: DataDir = None, development: Development = None) -> None:
     """Migrates the database to the schema that this server needs."""
     settings = settings_of(data_dir=data_dir, development=development)
+    from zegel_server.db.migrate import newest_revision, upgrade  # noqa: PLC0415 - Alembic is slow to load
 
     async def work() -> None:
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -116,7 +116,7 @@ def migrate(data_dir: DataDir = None, development: Development = None) -> None:
 def create_tenant(name: str, data_dir: DataDir = None, development: Development = None) -> None:
     """Creates a tenant and prints its owner's API key, which is not shown again."""
 
-    async def work(core: Core) -> None:
+    async def work(core: "Core") -> None:
         made = await core.identity.create_tenant(None, name)
         say(tenant_id=made.tenant.tenant_id, name=name, api_key_id=made.api_key.api_key_id, api_key=made.token)
 
@@ -127,7 +127,7 @@ def create_tenant(name: str, data_dir: DataDir = None, development: Development 
 def list_tenants(data_dir: DataDir = None, development: Development = None) -> None:
     """Lists the tenants, one on each line."""
 
-    async def work(core: Core) -> None:
+    async def work(core: "Core") -> None:
         for tenant in await core.identity.tenants():
             say(
                 tenant_id=tenant.tenant_id,
@@ -156,7 +156,7 @@ def own_key(
 ) -> None:
     """Moves a tenant's keys to its own key provider while the server runs; no document is rewritten."""
 
-    async def work(core: Core) -> None:
+    async def work(core: "Core") -> None:
         name = "" if provider == INSTALLATION else provider
         if name not in core.root_keys.names:
             message = f"no key provider {provider!r}: there are {', '.join([INSTALLATION, *core.root_keys.names[1:]])}"
@@ -179,8 +179,8 @@ def own_key(
 def operator(data_dir: DataDir = None, development: Development = None) -> None:
     """Makes a new API key for the operator, revokes the previous one, and prints the new one."""
 
-    async def work(core: Core) -> None:
-        say(api_key=await renew_operator(core.database, core.identity))
+    async def work(core: "Core") -> None:
+        say(api_key=await core.renew_operator())
 
     with_core(settings_of(data_dir=data_dir, development=development), work)
 
@@ -189,7 +189,7 @@ def operator(data_dir: DataDir = None, development: Development = None) -> None:
 def list_keys(data_dir: DataDir = None, development: Development = None) -> None:
     """Lists the root keys of every key provider, one on each line, without key material; exits 1 if one fails."""
 
-    async def work(core: Core) -> None:
+    async def work(core: "Core") -> None:
         away = False
         for name in core.root_keys.names:
             try:
@@ -225,8 +225,8 @@ def rotate_keys(
 ) -> None:
     """Rewraps keys with new ones while the server runs; no document is rewritten."""
 
-    async def work(core: Core) -> None:
-        rotation = Rotation(core.database, core.root_keys)
+    async def work(core: "Core") -> None:
+        rotation = core.rotation()
         chosen = [each.tenant_id for each in await core.identity.tenants()] if tenant_id == "all" else [tenant_id]
         failed = False
         for each in chosen:
@@ -255,7 +255,7 @@ def orphans(
 ) -> None:
     """Lists stored objects that no database row refers to and that are at least a day old."""
 
-    async def work(core: Core) -> None:
+    async def work(core: "Core") -> None:
         async with AsyncExitStack() as stack:
             scrub = core.open_scrub(stack)
             if remove:
@@ -271,7 +271,7 @@ def orphans(
 def scrub(data_dir: DataDir = None, development: Development = None) -> None:
     """Reads and checks every stored document; prints each that is damaged, and exits 1 if there is one."""
 
-    async def work(core: Core) -> None:
+    async def work(core: "Core") -> None:
         checked = damaged = 0
         async with AsyncExitStack() as stack:
             async for each in core.open_scrub(stack).scrub():
@@ -290,7 +290,7 @@ def scrub(data_dir: DataDir = None, development: Development = None) -> None:
 def check_audit(data_dir: DataDir = None, development: Development = None) -> None:
     """Checks every event, tile and checkpoint of the log; prints what was altered, and exits 1 if anything was."""
 
-    async def work(core: Core) -> None:
+    async def work(core: "Core") -> None:
         report = await core.audit_check(lambda _done: None).run()
         for finding in report.findings:
             say(finding=finding)

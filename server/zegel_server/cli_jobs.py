@@ -1,13 +1,14 @@
 """``zegel-server jobs`` and ``zegel-server sealing``: list what waits to be done, and retry it."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from zegel_server.cli_support import DataDir, Development, say, settings_of, with_core
-from zegel_server.core import Core
-from zegel_server.jobs.service import STATES, JobFilter, Jobs
-from zegel_server.signing.sealing_queue import SealingQueue, sealing_facts
+from zegel_server.jobs.model import STATES, JobFilter
+
+if TYPE_CHECKING:
+    from zegel_server.core import Core
 
 sealing = typer.Typer(no_args_is_help=True, help="Signature requests that wait to be sealed.")
 jobs = typer.Typer(no_args_is_help=True, help="Background jobs that wait, run, or were given up.")
@@ -21,9 +22,9 @@ State = Annotated[str, typer.Option("--state", help=f"Only these: {', '.join(eac
 def list_sealing(data_dir: DataDir = None, development: Development = None) -> None:
     """Lists the requests that wait to be sealed, one on each line; first those that need something fixed."""
 
-    async def work(core: Core) -> None:
-        for each in await SealingQueue(core.database).waiting():
-            say(**sealing_facts(each))
+    async def work(core: "Core") -> None:
+        for each in await core.sealing_queue().facts():
+            say(**each)
 
     with_core(settings_of(data_dir=data_dir, development=development), work)
 
@@ -36,8 +37,8 @@ def retry_sealing(
 ) -> None:
     """Makes a running server retry sealing a request at once, after the cause of its failure was fixed."""
 
-    async def work(core: Core) -> None:
-        await SealingQueue(core.database).retry(signature_request_id)
+    async def work(core: "Core") -> None:
+        await core.sealing_queue().retry(signature_request_id)
         say(signature_request_id=signature_request_id, retried=True)
 
     with_core(settings_of(data_dir=data_dir, development=development), work)
@@ -53,8 +54,8 @@ def list_jobs(
 ) -> None:
     """Lists jobs that have not ended, one on each line: first dead letters, then those that need something fixed."""
 
-    async def work(core: Core) -> None:
-        for each in await Jobs(core.database).list(JobFilter(kind=kind, tenant_id=tenant_id, state=state.upper())):
+    async def work(core: "Core") -> None:
+        for each in await core.jobs().list(JobFilter(kind=kind, tenant_id=tenant_id, state=state.upper())):
             say(**each.facts())
 
     with_core(settings_of(data_dir=data_dir, development=development), work)
@@ -74,11 +75,11 @@ def retry_jobs(
     if not (job_ids or kind or tenant_id or state):
         raise typer.BadParameter("give job numbers, or select jobs by --kind, --tenant or --state")
 
-    async def work(core: Core) -> None:
+    async def work(core: "Core") -> None:
         retried = 0
         for job_id in job_ids or [0]:
             which = JobFilter(job_id=job_id, kind=kind, tenant_id=tenant_id, state=state.upper())
-            retried += await Jobs(core.database).retry(which)
+            retried += await core.jobs().retry(which)
         say(retried=retried)
 
     with_core(settings_of(data_dir=data_dir, development=development), work)

@@ -6,16 +6,18 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from zegel_server import logs
-from zegel_server.config import Settings
-from zegel_server.core import Core, NotReady
+from zegel_server.config import NotReady, Settings
 from zegel_server.errors import ZegelError
+
+if TYPE_CHECKING:
+    from zegel_server.core import Core
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder for all local data.")]
 Development = Annotated[
@@ -68,13 +70,14 @@ async def _as_coroutine(work: Callable[[], Awaitable[None]]) -> None:
     await work()
 
 
-def with_core(settings: Settings, work: Callable[[Core], Awaitable[None]]) -> None:
+def with_core(settings: Settings, work: Callable[["Core"], Awaitable[None]]) -> None:
     """Runs a command that needs the database and keys, but no port.
 
     Args:
         settings: The installation's settings.
         work: The command.
     """
+    from zegel_server.core import Core  # noqa: PLC0415 - slow to load, and neither help nor a wrong option needs it
 
     async def inside() -> None:
         async with AsyncExitStack() as stack:

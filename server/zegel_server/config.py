@@ -1,10 +1,17 @@
 """Settings, from the environment (``ZEGEL_...``), overridden by the flags of ``zegel-server``."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, IPvAnyNetwork, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+INSTALLATION: Final = "installation"
+"""The operator's name for the installation's own key provider; rows have an empty name for it."""
+
+
+class NotReady(Exception):  # noqa: N818 - it says what is missing, and is told as it is
+    """The installation lacks something needed to start; the message says what to do."""
 
 
 class Settings(BaseSettings):

@@ -17,7 +17,7 @@ from zegel_server.audit.log_key import LogKey
 from zegel_server.audit.publisher import Publisher
 from zegel_server.audit.recorder import Recorder
 from zegel_server.audit.refusals import Refusals
-from zegel_server.config import Settings
+from zegel_server.config import NotReady, Settings
 from zegel_server.crypto import RootKeys, open_root_keys
 from zegel_server.db import Database, open_database
 from zegel_server.db.migrate import current_revision, newest_revision, upgrade
@@ -28,26 +28,26 @@ from zegel_server.edge.methods import read_contracts
 from zegel_server.identity.authentication import Authentication
 from zegel_server.identity.discovery import ProviderKeys
 from zegel_server.identity.links import Links
+from zegel_server.identity.operator import renew_operator
 from zegel_server.identity.own_keys import OwnKeys
 from zegel_server.identity.providers import Providers
 from zegel_server.identity.service import Identity
 from zegel_server.identity.sessions import Sessions
+from zegel_server.jobs.service import Jobs
 from zegel_server.keys.moving import Moving
 from zegel_server.keys.providers import KeyProviders
+from zegel_server.keys.rotation import Rotation
 from zegel_server.keys.service import Keys
 from zegel_server.neighbours.calls import NeighbourMetrics
 from zegel_server.permissions.policies import Policies
 from zegel_server.permissions.service import Permissions
+from zegel_server.signing.sealing_queue import SealingQueue
 from zegel_server.storage import open_blob_store
 
 SERVICES: Final[Mapping[type, ServiceDescriptor]] = {
     service.servicer: service.descriptor for service in _services.SERVICES
 }
 """All services of the contracts, by the generated class that their servicers derive from."""
-
-
-class NotReady(Exception):  # noqa: N818 - it says what is missing, and is told as it is
-    """The installation lacks something needed to start; the message says what to do."""
 
 
 class Core:
@@ -137,6 +137,26 @@ class Core:
         encrypted_store = EncryptedStore(blobs, self.keys)
         stack.push_async_callback(encrypted_store.close)
         return Scrub(self.database, encrypted_store)
+
+    def jobs(self) -> Jobs:
+        """What an operator does about jobs."""
+        return Jobs(self.database)
+
+    def sealing_queue(self) -> SealingQueue:
+        """What an operator does about requests that wait to be sealed."""
+        return SealingQueue(self.database)
+
+    def rotation(self) -> Rotation:
+        """What wraps keys anew."""
+        return Rotation(self.database, self.root_keys)
+
+    async def renew_operator(self) -> str:
+        """Gives the operator a new API key and revokes the one before.
+
+        Returns:
+            The new one.
+        """
+        return await renew_operator(self.database, self.identity)
 
     def audit_check(self, progress: Callable[[int], None]) -> AuditCheck:
         """Makes the check of the whole audit log, for a command.

@@ -11,11 +11,11 @@ from typing import Final
 
 from zegel.event.v1 import event_type_pb2 as events
 from zegel_server.audit.recorder import Recorder
+from zegel_server.config import INSTALLATION
 from zegel_server.db import Database
 from zegel_server.errors import Aborted, NotFound
 from zegel_server.identity import store
 from zegel_server.keys.moving import Moving
-from zegel_server.keys.providers import INSTALLATION
 
 TRIES: Final = 5
 """How often a move starts over because the tenant's keys were rotated meanwhile."""

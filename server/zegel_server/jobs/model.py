@@ -30,6 +30,47 @@ class JobState(StrEnum):
     """It was given up, and stays until an operator retries it: a dead letter."""
 
 
+BLOCKED: Final = "BLOCKED"
+"""Selects jobs whose last failure will not go away by waiting."""
+STATES: Final = (*(state.value for state in JobState), BLOCKED)
+"""What can be given in place of a job's state."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Selects jobs; a job must match all of it.
+
+    Attributes:
+        job_id: The job with this number; 0 for any.
+        kind: Of this kind; empty for any.
+        tenant_id: Of this tenant; empty for any.
+        resource_id: About this resource; empty for any.
+        state: In this state, one of ``STATES``; empty for any.
+    """
+
+    job_id: int = 0
+    kind: str = ""
+    tenant_id: str = ""
+    resource_id: str = ""
+    state: str = ""
+
+    def values(self) -> dict[str, str | int]:
+        """The same, as parameters of the statements.
+
+        Raises:
+            InvalidArgument: There is no such state.
+        """
+        if self.state and self.state not in STATES:
+            raise InvalidArgument("state", f"is one of {', '.join(STATES)}")
+        return {
+            "which_id": self.job_id,
+            "which_kind": self.kind,
+            "whose": self.tenant_id,
+            "which_resource": self.resource_id,
+            "which_state": self.state,
+        }
+
+
 class LeaseLost(Exception):  # noqa: N818 - it says what happened
     """Another worker holds the job, since this one stalled for too long; what this one does has no effect."""
 

@@ -6,52 +6,13 @@ from typing import Final
 
 from zegel_server import clock
 from zegel_server.db import Database
-from zegel_server.errors import InvalidArgument, NotFound
+from zegel_server.errors import NotFound
 from zegel_server.jobs import queue, store
 from zegel_server.jobs.metrics import JobMetrics
-from zegel_server.jobs.model import JobState
+from zegel_server.jobs.model import JobFilter
 
 LISTED: Final = 1_000
 """Maximum number of jobs in a list; to see more, an operator can query the database."""
-BLOCKED: Final = store.BLOCKED
-"""Selects jobs whose last failure will not go away by waiting."""
-STATES: Final = (*(state.value for state in JobState), BLOCKED)
-"""What can be given in place of a job's state."""
-
-
-@dataclass(frozen=True, slots=True)
-class JobFilter:
-    """Selects jobs; a job must match all of it.
-
-    Attributes:
-        job_id: The job with this number; 0 for any.
-        kind: Of this kind; empty for any.
-        tenant_id: Of this tenant; empty for any.
-        resource_id: About this resource; empty for any.
-        state: In this state, one of ``STATES``; empty for any.
-    """
-
-    job_id: int = 0
-    kind: str = ""
-    tenant_id: str = ""
-    resource_id: str = ""
-    state: str = ""
-
-    def values(self) -> dict[str, str | int]:
-        """The same, as parameters of the statements.
-
-        Raises:
-            InvalidArgument: There is no such state.
-        """
-        if self.state and self.state not in STATES:
-            raise InvalidArgument("state", f"is one of {', '.join(STATES)}")
-        return {
-            "which_id": self.job_id,
-            "which_kind": self.kind,
-            "whose": self.tenant_id,
-            "which_resource": self.resource_id,
-            "which_state": self.state,
-        }
 
 
 @dataclass(frozen=True, slots=True)

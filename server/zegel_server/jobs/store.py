@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from zegel_server.db import Statement, bind, insert_into
 from zegel_server.db.schema import jobs
-from zegel_server.jobs.model import JobState
+from zegel_server.jobs.model import BLOCKED, JobState
 
 _j, _other = jobs.c, jobs.alias("other")
 
@@ -176,8 +176,6 @@ PUT_OFF_TENANT: Final = Statement(
 
 # ------------------------------------------------------------------------------------------------ for operators
 
-BLOCKED: Final = "BLOCKED"
-"""Can be asked for like a state: jobs whose last failure will not go away by waiting."""
 
 _which: Final = bindparam("which_id", type_=BigInteger)
 _asked: Final = (

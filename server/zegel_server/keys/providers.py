@@ -18,6 +18,7 @@ from typing import Final, TypeVar
 
 from sqlalchemy import select
 
+from zegel_server.config import INSTALLATION
 from zegel_server.crypto import KeyDestroyed, RootKeyInfo, RootKeys, WrappedKey
 from zegel_server.crypto.root_keys import DEFAULT_PURPOSE, UnknownRootKey, provider_unavailable
 from zegel_server.db import Database, Statement, bind
@@ -32,9 +33,6 @@ CALL_S: Final = 15.0
 
 QUICK_S: Final = 1.0
 """Seconds within which a provider's failure keeps nobody waiting: a tenant that gives its key back is served soon."""
-
-INSTALLATION: Final = "installation"
-"""The operator's name for the installation's own provider; rows have an empty name for it."""
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 

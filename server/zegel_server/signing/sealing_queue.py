@@ -8,7 +8,8 @@ from prometheus_client import Gauge
 from zegel_server.db import Database
 from zegel_server.edge import validation
 from zegel_server.errors import NotFound
-from zegel_server.jobs.service import BLOCKED, JobFilter, Jobs, ListedJob
+from zegel_server.jobs.model import BLOCKED, JobFilter
+from zegel_server.jobs.service import Jobs, ListedJob
 from zegel_server.signing import store
 
 _SHOWN: Final = {
@@ -44,6 +45,14 @@ class SealingQueue:
     def __init__(self, database: Database, gauge: Gauge | None = None) -> None:
         self._jobs = Jobs(database)
         self._gauge = gauge
+
+    async def facts(self) -> list[dict[str, object]]:
+        """What an operator is shown of the requests that wait to be sealed, in the order of `waiting`.
+
+        Raises:
+            Unavailable: The database does not answer.
+        """
+        return [sealing_facts(job) for job in await self.waiting()]
 
     async def waiting(self) -> Sequence[ListedJob]:
         """The sealing jobs, blocked ones first; the resource of each is its request.

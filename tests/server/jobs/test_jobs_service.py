@@ -9,8 +9,8 @@ from zegel_server.db import Database, Transaction
 from zegel_server.errors import InvalidArgument, NotFound
 from zegel_server.jobs import kinds, queue
 from zegel_server.jobs.metrics import JobMetrics
-from zegel_server.jobs.model import JobState
-from zegel_server.jobs.service import JobFilter, Jobs
+from zegel_server.jobs.model import JobFilter, JobState
+from zegel_server.jobs.service import Jobs
 from zegel_server.signing import store
 
 MAIL, HOOK, SEAL = kinds.register("mail"), kinds.register("hook"), store.SEAL

@@ -16,8 +16,8 @@ from zegel_server.db import Database, Transaction
 from zegel_server.errors import DataLoss, FailedPrecondition, Unavailable, ZegelError
 from zegel_server.jobs import queue, worker
 from zegel_server.jobs.metrics import JobMetrics
-from zegel_server.jobs.model import WORKER_LOST, Job, JobState, RetryPolicy, Written, lasting_after
-from zegel_server.jobs.service import JobFilter, Jobs
+from zegel_server.jobs.model import WORKER_LOST, Job, JobFilter, JobState, RetryPolicy, Written, lasting_after
+from zegel_server.jobs.service import Jobs
 from zegel_server.jobs.worker import Worker
 
 SQLITE_ONLY = pytest.mark.parametrize("url", ["sqlite"], indirect=True)

@@ -1,6 +1,7 @@
 """Verifying a sealed PDF offline, with only the file, the log's verifier key and trusted root certificates.
 
-It needs the extra ``zegel[cli]`` (pyHanko), so the rest of ``zegel`` does not import it.
+It needs the extra ``zegel[cli]`` (pyHanko); the rest of ``zegel`` does not import it, and what is named here loads it
+on first use (PEP 562), so that a program that only wants a module beside it, such as the reader of DER, does not.
 
 A report is good only if all of these checks pass:
 
@@ -16,8 +17,18 @@ A report is good only if all of these checks pass:
 * **detached_proof**, when given: this very file is in the log.
 """
 
-from zegel.evidence.verification._verify import OPENINGS_NAME, PROOF_NAME, TRAIL_NAME, load_certificates, verify_pdf
-from zegel.evidence.verification.report import Check, Document, Event, Facts, Report
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zegel.evidence.verification._verify import (
+        OPENINGS_NAME,
+        PROOF_NAME,
+        TRAIL_NAME,
+        load_certificates,
+        verify_pdf,
+    )
+    from zegel.evidence.verification.report import Check, Document, Event, Facts, Report
 
 __all__ = [
     "OPENINGS_NAME",
@@ -31,3 +42,18 @@ __all__ = [
     "load_certificates",
     "verify_pdf",
 ]
+
+_REPORT = frozenset({"Check", "Document", "Event", "Facts", "Report"})
+
+if not TYPE_CHECKING:  # a type checker would otherwise accept any attribute
+
+    def __getattr__(name: str) -> Any:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module = import_module(f"{__name__}.{'report' if name in _REPORT else '_verify'}")
+        found = globals()[name] = getattr(module, name)
+        return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
