@@ -45,6 +45,7 @@ from zegel_server.edge.proxies import Proxies
 from zegel_server.edge.telemetry import Telemetry
 from zegel_server.edge.wrong_tokens import WrongTokens
 from zegel_server.identity.exchange import Exchange
+from zegel_server.identity.handed_out import HandedOut
 from zegel_server.identity.operator import ensure_operator, renew_operator, write_secret
 from zegel_server.identity.servicer import IdentityServicer
 from zegel_server.janitor import Chore, Janitor
@@ -165,6 +166,7 @@ class Domains:
             recorder,
             signing_documents,
             core.sessions,
+            handed_out=HandedOut(database, core.policies),
             owners=core.permissions.owners,
             renditions=RequestRenditions(signing_documents, sandbox),
             trials=trials,

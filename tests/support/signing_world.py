@@ -23,6 +23,7 @@ from zegel_server.db.schema import audit_events
 from zegel_server.documents.model import Page, UploadSpec
 from zegel_server.documents.signing_documents import SigningDocuments
 from zegel_server.edge.idempotency import Answers
+from zegel_server.identity.handed_out import HandedOut
 from zegel_server.identity.sessions import Sessions
 from zegel_server.ids import new_id
 from zegel_server.keys.service import Keys
@@ -301,7 +302,8 @@ async def make_world(url: str, folder: Path, sandbox: Sandbox | None = None) -> 
     quick = QuickSandbox()
     used = cast("Sandbox", sandbox or quick)
     stored = documents_world.assemble(database, keys, folder, (tenant_id, tenant_subject), sandbox=used)
-    permissions = Permissions(database, Policies(database), recorder, ("signature_request.read",))
+    policies = Policies(database)
+    permissions = Permissions(database, policies, recorder, ("signature_request.read",))
     sessions = Sessions(database, permissions, recorder)
     return World(
         database=database,
@@ -317,6 +319,7 @@ async def make_world(url: str, folder: Path, sandbox: Sandbox | None = None) -> 
             recorder,
             stored.signing_documents,
             sessions,
+            handed_out=HandedOut(database, policies),
             owners=permissions.owners,
             renditions=RequestRenditions(stored.signing_documents, used),
             trials=Trials(used),

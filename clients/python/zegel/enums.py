@@ -203,8 +203,8 @@ class ErrorReason(StrEnum):
     """
 
     SESSION_REVOKED = "SESSION_REVOKED"
-    """The session or API key was revoked. Status `UNAUTHENTICATED`. `{"reason": "SESSION_REVOKED", "domain": "zegel",
-    "metadata": {}}`
+    """The session or API key was revoked, or whoever opened a signer's session may no longer do so. Status
+    `UNAUTHENTICATED`. `{"reason": "SESSION_REVOKED", "domain": "zegel", "metadata": {}}`
     """
 
     SESSION_EXPIRED = "SESSION_EXPIRED"
@@ -228,8 +228,8 @@ class ErrorReason(StrEnum):
     """
 
     LINK_REVOKED = "LINK_REVOKED"
-    """The signer link was revoked, or the API key that it was created with. Status `UNAUTHENTICATED`. `{"reason":
-    "LINK_REVOKED", "domain": "zegel", "metadata": {}}`
+    """The signer link was revoked, or the API key that it was created with, or whoever created it may no longer do so.
+    Status `UNAUTHENTICATED`. `{"reason": "LINK_REVOKED", "domain": "zegel", "metadata": {}}`
     """
 
     ID_TOKEN_REFUSED = "ID_TOKEN_REFUSED"
@@ -728,7 +728,8 @@ class SignerLinkState(_SignerLinkState):
     """It was exchanged for a session, and cannot be used again."""
 
     REVOKED = 3
-    """It was revoked, together with the session it was exchanged for, if any."""
+    """It was revoked, together with the session it was exchanged for, if any; or whoever created it may no longer do so.
+    """
 
     EXPIRED = 4
     """It ended without being redeemed: it expired, or its signature is no longer awaited."""

@@ -151,6 +151,8 @@ sessions = Table(
     Column("last_use_time", BigInteger, nullable=False),
     Column("revoke_time", BigInteger),
     Column("auth_time", BigInteger, nullable=False, server_default="0"),
+    Column("granter_id", Text, nullable=False, server_default=""),  # a signer's: who handed it out, or succeeded to it
+    Column("request_owner_id", Text, nullable=False, server_default=""),
     Index("ix_sessions_tenant_id_principal_id", "tenant_id", "principal_id"),
     Index("ix_sessions_api_key_id", "api_key_id"),
 )
@@ -172,6 +174,8 @@ signer_links = Table(
     Column("revoke_time", BigInteger),
     Column("spend_time", BigInteger),
     Column("session_id", Text, nullable=False),  # the session it was exchanged for; empty before
+    Column("granter_id", Text, nullable=False, server_default=""),  # who handed it out, or succeeded to it
+    Column("request_owner_id", Text, nullable=False, server_default=""),
     Index("ix_signer_links_api_key_id", "api_key_id"),
     Index("ix_signer_links_expire_time", "expire_time"),
     Index("ix_signer_links_signature_request_id", "signature_request_id", "signer_link_id"),

@@ -11,9 +11,10 @@ import asyncio
 
 from zegel_server import clock
 from zegel_server.caller import FRESH, Caller, Origin, PrincipalKind
-from zegel_server.db import Database
+from zegel_server.db import Database, Row
 from zegel_server.errors import Unauthenticated
 from zegel_server.identity import store
+from zegel_server.identity.handed_out import stands
 from zegel_server.identity.model import Session, fingerprint, stale
 from zegel_server.identity.rows import api_key_session, session_of
 from zegel_server.ids import API_KEY_PREFIX, hash_token, is_token
@@ -60,6 +61,8 @@ class Authentication:
             raise Unauthenticated("No session has this token.", reason="SESSION_UNKNOWN")
         now = clock.now()
         session.check(now, certificate)
+        if session.kind is not PrincipalKind.API_KEY:
+            await self._check_origin(session, row, now)
         if session.wants_note(now):
             self._note_use(session, token_hash, now)
         if session.kind is PrincipalKind.SIGNER:
@@ -82,6 +85,15 @@ class Authentication:
             held.shares,
             stale=stale(sensitive, session.auth_time, now) if sensitive else FRESH,
         )
+
+    async def _check_origin(self, session: Session, row: Row, now: int) -> None:
+        """Refuses a session whose API key has expired, or that was handed out by somebody who could do so no longer."""
+        if row.key_expire_time is not None and now >= row.key_expire_time:
+            raise Unauthenticated("The session has expired.", reason="SESSION_EXPIRED")
+        if session.kind is PrincipalKind.SIGNER and not await stands(
+            self._policies, session.tenant_id, session.policy_version, row.granter_id, row.request_owner_id
+        ):
+            raise Unauthenticated("The session was revoked.", reason="SESSION_REVOKED")
 
     async def _retired(self, token_hash: bytes) -> Session | None:
         """The API key whose earlier token this was, for as long as that is remembered."""

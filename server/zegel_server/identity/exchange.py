@@ -117,6 +117,8 @@ class Exchange:
                 signature_request_id=caller.signature_request_id,
                 creator_id=link.creator_id,
                 api_key_id=link.api_key_id,
+                granter_id=link.granter_id,
+                request_owner_id=link.request_owner_id,
                 permissions=frozenset(),
                 expire_time=expire_time,
                 idle_us=SIGNER_IDLE,

@@ -15,6 +15,7 @@ from zegel_server.db import Database, Row, Transaction
 from zegel_server.edge.paging import Page, PageRequest
 from zegel_server.errors import NotFound, Unauthenticated
 from zegel_server.identity import store
+from zegel_server.identity.handed_out import stands
 from zegel_server.identity.model import LinkState, ListedLink, fingerprint, link_state
 from zegel_server.identity.row_locks import hold_caller
 from zegel_server.ids import LINK_PREFIX, hash_token, last_id, new_id, new_token
@@ -54,6 +55,7 @@ class Links:
         signature_request_id: str,
         signature_id: str,
         subject_id: str,
+        request_owner_id: str,
         trail: str,
         expire_time: int,
     ) -> MadeLink:
@@ -65,6 +67,7 @@ class Links:
             signature_request_id: The request.
             signature_id: The signer's signature.
             subject_id: The signer as a subject.
+            request_owner_id: Who owns the request.
             trail: The request's audit ID.
             expire_time: When it expires.
 
@@ -90,6 +93,8 @@ class Links:
             revoke_time=None,
             spend_time=None,
             session_id="",
+            granter_id=caller.principal_id,
+            request_owner_id=request_owner_id,
         )
         return made
 
@@ -130,22 +135,29 @@ class Links:
         if row is None or row.signature_request_id != signature_request_id:
             raise NotFound("signer_link")
 
-    async def list_page(self, tenant_id: str, signature_request_id: str, page: PageRequest) -> Page[ListedLink]:
+    async def list_page(self, caller: Caller, signature_request_id: str, page: PageRequest) -> Page[ListedLink]:
         """A page of a request's links, newest first.
 
         Args:
-            tenant_id: The tenant.
+            caller: Who asks.
             signature_request_id: The request.
             page: Which page.
         """
         rows = await self._database.fetch(
             store.LINKS_OF_REQUEST,
-            tenant_id=tenant_id,
+            tenant_id=caller.tenant_id,
             signature_request_id=signature_request_id,
             before=page.start(last_id("lnk"))[0],
             limit=page.rows,
         )
-        return page.cut([ListedLink(*row) for row in rows], "signer_link_id")
+        found = page.cut([ListedLink(*row) for row in rows], "signer_link_id")
+        told = (caller.tenant_id, caller.policy_version)
+        return found.holding(
+            [
+                each._replace(fallen=not await stands(self._policies, *told, each.granter_id, each.request_owner_id))
+                for each in found.items
+            ]
+        )
 
     async def revoke(self, transaction: Transaction, tenant_id: str, signer_link_id: str) -> bool:
         """Revokes a link and the session that it was exchanged for.
@@ -183,7 +195,12 @@ class Links:
         row = await self._database.fetch_one(store.LINK_BY_TOKEN, token_hash=hash_token(token))
         if row is None:
             raise Unauthenticated("No session has this token.", reason="SESSION_UNKNOWN")
-        check(row, clock.now())
+        now = clock.now()
+        check(row, now)
+        if row.key_expire_time is not None and now >= row.key_expire_time:
+            raise ended()
+        if not await stands(self._policies, row.tenant_id, row.policy_version, row.granter_id, row.request_owner_id):
+            raise revoked()
         snapshot = await self._policies.snapshot(row.tenant_id, row.policy_version)
         return Caller(
             row.tenant_id,

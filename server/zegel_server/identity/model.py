@@ -145,6 +145,10 @@ class ListedLink(NamedTuple):
     expire_time: int
     revoke_time: int | None
     spend_time: int | None
+    granter_id: str
+    request_owner_id: str
+    fallen: bool = False
+    """Whether its granter could hand it out no longer."""
 
     def state(self, now: int, *, awaited: bool) -> LinkState:
         """Its state.
@@ -154,6 +158,8 @@ class ListedLink(NamedTuple):
             awaited: Whether its signature is still awaited.
         """
         found = link_state(now, revoke_time=self.revoke_time, spend_time=self.spend_time, expire_time=self.expire_time)
+        if found is LinkState.ISSUED and self.fallen:
+            return LinkState.REVOKED
         return LinkState.EXPIRED if found is LinkState.ISSUED and not awaited else found
 
 

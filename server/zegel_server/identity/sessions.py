@@ -105,6 +105,7 @@ class Sessions:
         signature_id: str,
         subject_id: str,
         signature_request_id: str,
+        request_owner_id: str,
         expire_time: int,
     ) -> tuple[str, str]:
         """Opens a session for one signer of one request, inside the signing domain's transaction.
@@ -116,6 +117,7 @@ class Sessions:
             signature_id: The signer's signature.
             subject_id: The signer as a subject.
             signature_request_id: The request.
+            request_owner_id: Who owns the request.
             expire_time: When it expires at the latest.
 
         Returns:
@@ -133,6 +135,8 @@ class Sessions:
             permissions=frozenset(),
             expire_time=expire_time,
             idle_us=SIGNER_IDLE,
+            granter_id=caller.principal_id,
+            request_owner_id=request_owner_id,
         )
         return opened.session.session_id, opened.token
 
@@ -148,6 +152,8 @@ class Sessions:
         permissions: frozenset[str],
         expire_time: int,
         idle_us: int,
+        granter_id: str = "",
+        request_owner_id: str = "",
     ) -> OpenedSession:
         # Revoking a key revokes the sessions that it opened, and those that they opened in turn.
         held = await hold_caller(transaction, caller)
@@ -166,6 +172,8 @@ class Sessions:
             expire_time=expire_time,
             idle_us=idle_us,
             auth_time=held.auth_time if inherits else None,
+            granter_id=granter_id,
+            request_owner_id=request_owner_id,
         )
 
     async def insert(
@@ -183,6 +191,8 @@ class Sessions:
         expire_time: int,
         idle_us: int,
         auth_time: int | None = None,
+        granter_id: str = "",
+        request_owner_id: str = "",
     ) -> OpenedSession:
         """Stores a session inside another use case's transaction, which has checked that it may.
 
@@ -199,6 +209,8 @@ class Sessions:
             expire_time: When it expires at the latest.
             idle_us: How long it may be unused before it expires, in microseconds.
             auth_time: When its principal authenticated; ``None`` for now.
+            granter_id: Of a signer's session: who handed it out.
+            request_owner_id: Of a signer's session: who owned the request then.
         """
         token = new_token(SESSION_PREFIX)
         now = clock.now()
@@ -239,6 +251,8 @@ class Sessions:
             last_use_time=now,
             revoke_time=None,
             auth_time=session.auth_time,
+            granter_id=granter_id,
+            request_owner_id=request_owner_id,
         )
         return OpenedSession(session, token)
 

@@ -21,8 +21,9 @@ own_key_providers = shown("own_key_providers", to="identity")
 
 # The query of each request: the session and the version of the policy that decides, in one query.
 SESSION_BY_TOKEN: Final = Statement(
-    select(sessions, tenants.c.policy_version, tenants.c.sensitive)
+    select(sessions, tenants.c.policy_version, tenants.c.sensitive, api_keys.c.expire_time.label("key_expire_time"))
     .join(tenants, tenants.c.tenant_id == sessions.c.tenant_id)
+    .join(api_keys, api_keys.c.api_key_id == sessions.c.api_key_id, isouter=True)
     .where(sessions.c.token_hash == bind("token_hash"))
 )
 API_KEY_BY_TOKEN: Final = Statement(
@@ -236,8 +237,9 @@ REVOKE_SESSION: Final = Statement(
 FORGET_SESSIONS: Final = Statement(delete(sessions).where(sessions.c.expire_time < bind("before")))
 
 LINK_BY_TOKEN: Final = Statement(
-    select(signer_links, tenants.c.policy_version)
+    select(signer_links, tenants.c.policy_version, api_keys.c.expire_time.label("key_expire_time"))
     .join(tenants, tenants.c.tenant_id == signer_links.c.tenant_id)
+    .join(api_keys, api_keys.c.api_key_id == signer_links.c.api_key_id, isouter=True)
     .where(signer_links.c.token_hash == bind("token_hash"))
 )
 SIGNER_LINK: Final = Statement(
@@ -259,6 +261,8 @@ LINKS_OF_REQUEST: Final = Statement(
         signer_links.c.expire_time,
         signer_links.c.revoke_time,
         signer_links.c.spend_time,
+        signer_links.c.granter_id,
+        signer_links.c.request_owner_id,
     )
     .where(
         signer_links.c.tenant_id == bind("tenant_id"),
@@ -292,6 +296,48 @@ REVOKE_LINKS_OF_KEY: Final = Statement(
     update(signer_links)
     .where(signer_links.c.api_key_id == bind("id"), signer_links.c.revoke_time.is_(None))
     .values(revoke_time=bind("now"))
+)
+_of_signer: Final = (
+    sessions.c.tenant_id == bind("tenant"),
+    sessions.c.principal_id == bind("principal"),
+    sessions.c.revoke_time.is_(None),
+)
+_of_request: Final = (
+    signer_links.c.tenant_id == bind("tenant"),
+    signer_links.c.signature_request_id == bind("request"),
+    signer_links.c.revoke_time.is_(None),
+)
+GRANTERS_OF_SESSIONS: Final = Statement(
+    select(sessions.c.granter_id)
+    .where(
+        sessions.c.tenant_id == bind("tenant_id"),
+        sessions.c.principal_id == bind("principal_id"),
+        sessions.c.revoke_time.is_(None),
+    )
+    .distinct()
+)
+GRANTERS_OF_LINKS: Final = Statement(
+    select(signer_links.c.granter_id)
+    .where(
+        signer_links.c.tenant_id == bind("tenant_id"),
+        signer_links.c.signature_request_id == bind("signature_request_id"),
+        signer_links.c.revoke_time.is_(None),
+    )
+    .distinct()
+)
+REVOKE_SESSIONS_FROM: Final = Statement(
+    update(sessions).where(*_of_signer, sessions.c.granter_id == bind("granter")).values(revoke_time=bind("now"))
+)
+REVOKE_LINKS_FROM: Final = Statement(
+    update(signer_links)
+    .where(*_of_request, signer_links.c.granter_id == bind("granter"))
+    .values(revoke_time=bind("now"))
+)
+PASS_SESSIONS_ON: Final = Statement(
+    update(sessions).where(*_of_signer).values(granter_id=bind("new_owner"), request_owner_id=bind("new_owner"))
+)
+PASS_LINKS_ON: Final = Statement(
+    update(signer_links).where(*_of_request).values(granter_id=bind("new_owner"), request_owner_id=bind("new_owner"))
 )
 FORGET_LINKS: Final = Statement(delete(signer_links).where(signer_links.c.expire_time < bind("before")))
 

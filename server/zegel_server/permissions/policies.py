@@ -53,6 +53,22 @@ class Holdings(NamedTuple):
     shares: Mapping[str, Share]
     until: int | None
 
+    def reaches(self, permission: str, *, principal_id: str, owner_id: str) -> bool:
+        """Whether the principal may do something to what another owns, or itself.
+
+        Args:
+            permission: As ``<resource>.<verb>``.
+            principal_id: The principal.
+            owner_id: Who owns the resource.
+        """
+        scopes = self.decide(permission)
+        if scopes & Scope.ANY:
+            return True
+        if not scopes & Scope.OWN:
+            return False
+        share = self.shares.get(owner_id)
+        return owner_id == principal_id or (share is not None and share.holds(permission))
+
 
 class Snapshot:
     """A tenant's policy at one version, with cached decisions.

@@ -18,7 +18,7 @@ from zegel_server.edge.paging import Page, PageRequest
 from zegel_server.identity.links import Links
 from zegel_server.identity.model import LinkState, ListedLink
 from zegel_server.keys.service import Keys
-from zegel_server.signing.repository import lock_progress
+from zegel_server.signing.repository import lock_progress, lock_unmoved
 from zegel_server.signing.service import Signing
 
 
@@ -94,11 +94,11 @@ class SignerLinks:
                 signature_request_id=known.signature_request_id,
                 signature_id=signature_id,
                 subject_id=known.people[signature_id].subject_id,
+                request_owner_id=known.owner_id,
                 trail=known.audit_id,
                 expire_time=expire_time,
             )
-            progress = await lock_progress(transaction, known.tenant_id, known.signature_request_id)
-            progress.demand_awaited(signature_id, clock.now())
+            (await lock_unmoved(transaction, known)).progress.demand_awaited(signature_id, clock.now())
             link = NewLink(*made, expire_time)
             extra = {**draft.extra, "link": link.signer_link_id, "expire_time": clock.to_rfc3339(expire_time)}
             await self._recorder.record(transaction, draft.about(extra=extra))
@@ -149,7 +149,7 @@ class SignerLinks:
             NotFound: Absent, or not the caller's to see.
         """
         known = await self._signing.find_reachable(caller, "signature_request.read", signature_request_id)
-        found = await self._links.list_page(known.tenant_id, signature_request_id, page)
+        found = await self._links.list_page(caller, signature_request_id, page)
         now = clock.now()
         return found.holding(
             [(each, each.state(now, awaited=known.progress.awaits(each.signature_id, now))) for each in found.items]

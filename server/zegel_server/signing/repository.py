@@ -13,6 +13,7 @@ from operator import attrgetter
 from typing import Final
 
 from zegel_server.db import Reader, Row, Transaction
+from zegel_server.edge import etags
 from zegel_server.edge.paging import Page, PageRequest
 from zegel_server.errors import Aborted, NotFound
 from zegel_server.ids import last_id
@@ -175,6 +176,26 @@ async def lock(transaction: Transaction, known: SignatureRequest) -> tuple[Signa
         sealing=None,
     )
     return now, {each.signature_id: each for each in signatures}
+
+
+async def lock_unmoved(transaction: Transaction, known: SignatureRequest) -> SignatureRequest:
+    """Locks a request until the transaction ends, and reads it again; its owner must be the one read before.
+
+    Args:
+        transaction: The transaction.
+        known: The request as read before.
+
+    Returns:
+        The request as it is now.
+
+    Raises:
+        Aborted: It was given another owner meanwhile.
+        NotFound: It is gone.
+    """
+    now, _ = await lock(transaction, known)
+    if now.owner_id != known.owner_id:
+        raise etags.changed("signature_request")
+    return now
 
 
 async def lock_progress(transaction: Transaction, tenant_id: str, signature_request_id: str) -> Progress:

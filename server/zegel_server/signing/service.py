@@ -25,6 +25,7 @@ from zegel_server.documents.signing_documents import SigningDocuments
 from zegel_server.edge import etags, validation
 from zegel_server.edge.idempotency import Keep, keep_nothing
 from zegel_server.edge.paging import Page, PageRequest
+from zegel_server.identity.handed_out import HandedOut, OfRequest
 from zegel_server.identity.sessions import Sessions
 from zegel_server.ids import last_id
 from zegel_server.keys.service import Keys
@@ -61,6 +62,7 @@ class Signing:
         recorder: Records the events.
         documents: The documents to be signed.
         sessions: Opens the signers' sessions.
+        handed_out: Passes sessions and links on to a request's new owner.
         owners: Checks who may be given a request.
         renditions: Makes what the signers are shown.
         trials: Tries the texts that the pages will show.
@@ -74,6 +76,7 @@ class Signing:
         documents: SigningDocuments,
         sessions: Sessions,
         *,
+        handed_out: HandedOut,
         owners: Owners,
         renditions: RequestRenditions,
         trials: Trials,
@@ -83,6 +86,7 @@ class Signing:
         self._recorder = recorder
         self._documents = documents
         self._sessions = sessions
+        self._handed_out = handed_out
         self._owners = owners
         self._renditions = renditions
         self._trials = trials
@@ -265,6 +269,8 @@ class Signing:
             moving=MOVE,
             making="signature_request.create",
         )
+        of = OfRequest(known.tenant_id, known.signature_request_id, tuple(known.people))
+        fallen = await self._handed_out.fallen_granters(of, known.owner_id, caller.policy_version)
         draft = await self._recorder.draft(
             caller.acts_on("signature_request.create", owner_id),
             events.EVENT_TYPE_SIGNATURE_REQUEST_MOVED,
@@ -274,9 +280,7 @@ class Signing:
             extra={"owner": owner_id, "previous_owner": known.owner_id},
         )
         async with self._database.transaction() as transaction:
-            before, _ = await repository.lock(transaction, known)
-            if before.owner_id != known.owner_id:
-                raise etags.changed(KIND)
+            before = await repository.lock_unmoved(transaction, known)
             etags.check(etag, before.revision, KIND)
             if owner_id == before.owner_id:
                 return before
@@ -287,6 +291,7 @@ class Signing:
                 new_owner_id=after.owner_id,
                 new_revision=after.revision,
             )
+            await self._handed_out.pass_on(transaction, of, owner_id, fallen)
             for document_id in filter(None, (after.sealed_document_id, after.merged_document_id)):
                 await self._documents.move_sealed(transaction, document_id, owner_id)
             await self._recorder.record(transaction, draft)
@@ -325,11 +330,11 @@ class Signing:
                 signature_id=signature.signature_id,
                 subject_id=known.people[signature.signature_id].subject_id,
                 signature_request_id=known.signature_request_id,
+                request_owner_id=known.owner_id,
                 expire_time=expire_time,
             )
             # After the caller's own row, as redeeming takes them; a cancel at the same time comes before or after.
-            progress = await repository.lock_progress(transaction, known.tenant_id, known.signature_request_id)
-            progress.demand_readable()
+            (await repository.lock_unmoved(transaction, known)).progress.demand_readable()
             await self._recorder.record(transaction, draft.about(extra={**draft.extra, "opened_session": session_id}))
         return OpenedSession(session_id, token, expire_time)
 

@@ -60,6 +60,7 @@ def session_row(**changes: Any) -> SimpleNamespace:
         "certificate": None,
         "idle_us": 0,
         "auth_time": NOW,
+        "key_expire_time": None,
         "sensitive": "member.read=60 document.purge=600",
     }
     return SimpleNamespace(**{**vars(key_row(expire_time=NOW + clock.DAY)), **row, **changes})

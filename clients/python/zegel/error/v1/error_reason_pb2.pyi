@@ -103,7 +103,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     `{"reason": "SESSION_UNKNOWN", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_SESSION_REVOKED: _ErrorReason.ValueType  # 103
-    """The session or API key was revoked. Status `UNAUTHENTICATED`.
+    """The session or API key was revoked, or whoever opened a signer's session may no longer do so. Status
+    `UNAUTHENTICATED`.
     `{"reason": "SESSION_REVOKED", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_SESSION_EXPIRED: _ErrorReason.ValueType  # 104
@@ -124,7 +125,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     `{"reason": "LINK_EXPIRED", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_LINK_REVOKED: _ErrorReason.ValueType  # 108
-    """The signer link was revoked, or the API key that it was created with. Status `UNAUTHENTICATED`.
+    """The signer link was revoked, or the API key that it was created with, or whoever created it may no longer do so.
+    Status `UNAUTHENTICATED`.
     `{"reason": "LINK_REVOKED", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_ID_TOKEN_REFUSED: _ErrorReason.ValueType  # 109
@@ -383,7 +385,8 @@ ERROR_REASON_SESSION_UNKNOWN: ErrorReason.ValueType  # 102
 `{"reason": "SESSION_UNKNOWN", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_SESSION_REVOKED: ErrorReason.ValueType  # 103
-"""The session or API key was revoked. Status `UNAUTHENTICATED`.
+"""The session or API key was revoked, or whoever opened a signer's session may no longer do so. Status
+`UNAUTHENTICATED`.
 `{"reason": "SESSION_REVOKED", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_SESSION_EXPIRED: ErrorReason.ValueType  # 104
@@ -404,7 +407,8 @@ ERROR_REASON_LINK_EXPIRED: ErrorReason.ValueType  # 107
 `{"reason": "LINK_EXPIRED", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_LINK_REVOKED: ErrorReason.ValueType  # 108
-"""The signer link was revoked, or the API key that it was created with. Status `UNAUTHENTICATED`.
+"""The signer link was revoked, or the API key that it was created with, or whoever created it may no longer do so.
+Status `UNAUTHENTICATED`.
 `{"reason": "LINK_REVOKED", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_ID_TOKEN_REFUSED: ErrorReason.ValueType  # 109

@@ -36,7 +36,7 @@ class _SignerLinkStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Signe
     SIGNER_LINK_STATE_REDEEMED: _SignerLinkState.ValueType  # 2
     """It was exchanged for a session, and cannot be used again."""
     SIGNER_LINK_STATE_REVOKED: _SignerLinkState.ValueType  # 3
-    """It was revoked, together with the session it was exchanged for, if any."""
+    """It was revoked, together with the session it was exchanged for, if any; or whoever created it may no longer do so."""
     SIGNER_LINK_STATE_EXPIRED: _SignerLinkState.ValueType  # 4
     """It ended without being redeemed: it expired, or its signature is no longer awaited."""
 
@@ -50,7 +50,7 @@ SIGNER_LINK_STATE_ISSUED: SignerLinkState.ValueType  # 1
 SIGNER_LINK_STATE_REDEEMED: SignerLinkState.ValueType  # 2
 """It was exchanged for a session, and cannot be used again."""
 SIGNER_LINK_STATE_REVOKED: SignerLinkState.ValueType  # 3
-"""It was revoked, together with the session it was exchanged for, if any."""
+"""It was revoked, together with the session it was exchanged for, if any; or whoever created it may no longer do so."""
 SIGNER_LINK_STATE_EXPIRED: SignerLinkState.ValueType  # 4
 """It ended without being redeemed: it expired, or its signature is no longer awaited."""
 Global___SignerLinkState: _TypeAlias = SignerLinkState  # noqa: Y015

@@ -142,7 +142,8 @@ class SigningServiceServicer:
     def MoveSignatureRequest(self, request, context):
         """Changes a signature request's owner, in any state: into a team, out of one, or to another principal. Its audit
         trail, its sealed document and the document merged for it move with it. The documents it was made from stay with
-        their owners, and its signers are not affected.
+        their owners, and its signers are not affected: their sessions and links no longer depend on who created them but
+        on the new owner. Those that had ended stay so.
 
         The new owner must be the caller itself, a team that it is in, a member who delegates to it, or, if the caller
         holds `signature_request.create` in `SCOPE_ANY`, anyone in the tenant. Fails with `NOT_FOUND` if the caller does
@@ -159,6 +160,8 @@ class SigningServiceServicer:
         """Opens a session for one signer of one request, to be used by the partner's own backend. The audit trail records who
         opened it. Where clients present certificates (mutual TLS), the session is bound to the caller's certificate, so
         that nobody else can use it; to give access to the signer's browser, create a link instead (`CreateSignerLink`).
+        The session ends when whoever opened it may no longer open it: as a member or API key that was removed, or by the
+        end of the role, team or delegation that it acted by. If the request is moved, it goes on for the new owner.
         Not idempotent: each call opens another session. Fails with `FAILED_PRECONDITION` (`SIGNATURE_REQUEST_CLOSED`) if
         the request was canceled without `signers_keep_access`. Fails with `RESOURCE_EXHAUSTED` (`TRAIL_FULL`) if the
         sender's side has used up the events that the request's audit trail allows it (5,000).
@@ -171,8 +174,9 @@ class SigningServiceServicer:
         """Creates a link for one signer of one request: a token that the partner puts into a URL or a mail of its own, and
         that whoever opens it exchanges for a session, once, by `IdentityService.ExchangeToken`. The request's audit trail
         records who created the link and who redeemed it. The link ends when the signer has signed or declined, when the
-        request ends, when it expires, when it is revoked (`RevokeSignerLink`), and when the API key that it was created
-        with, directly or through a session opened with that key, is revoked.
+        request ends, when it expires, when it is revoked (`RevokeSignerLink`), when the API key that it was created with,
+        directly or through a session opened with that key, is revoked or expires, and when whoever created it may no longer
+        create it, as with `CreateSignerSession`.
 
         Idempotent by `request_id`. The token is not stored, so a repeated call returns a new token as long as the link is
         valid, and the previous token stops working. Fails with `FAILED_PRECONDITION` if the signer has signed or declined,
