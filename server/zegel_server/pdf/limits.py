@@ -75,9 +75,9 @@ MAX_STAMP_TEXT = 4_000
 """Characters of one stamp: a full page of small print."""
 
 MAX_STAMP_LENGTH = 400_000
-"""Characters of all stamps and captions together, drawn marks counted by their pixels: fitting and drawing 2,000 of them
-takes 5 ms in Latin letters and 0.1 s in scripts that are shaped or drawn as outlines, so at worst they take a third of a
-job's time."""
+"""Characters of all stamps and captions together, drawn marks counted by their pixels. Fitting and drawing 2,000 takes
+5 ms in Latin letters, 0.1 s in scripts that are shaped or drawn as outlines: all of them, at most a third of a job's
+time."""
 
 PIXELS_PER_CHARACTER = 1_000
 """Pixels of a drawn mark that count as one character: four million take 0.1 s or a little more, so marks alone take at
