@@ -76,6 +76,19 @@ def test_every_reason_is_in_the_catalogue() -> None:
     assert [(where, reason) for where, reason in written if reason not in REASONS] == []
 
 
+def test_every_reason_is_given_somewhere_or_said_to_be_planned(descriptors: descriptor_pb2.FileDescriptorSet) -> None:
+    named = {
+        node.value
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    said = {name: comment for file in descriptors.file for name, comment in comments(file)}
+    planned = {reason for reason in REASONS if "Planned: " in said[f"zegel.error.v1.ErrorReason.{PREFIX}{reason}"]}
+    assert planned == {"LEGAL_HOLD"}
+    assert [reason for reason in REASONS if (reason in named) == (reason in planned)] == []
+
+
 def test_nobody_sends_the_unspecified_one() -> None:
     for path in SOURCES:
         assert "REASON_UNSPECIFIED" not in path.read_text(encoding="utf-8"), path

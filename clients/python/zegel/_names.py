@@ -103,7 +103,6 @@ if TYPE_CHECKING:
     from zegel.errors import MissingField as MissingField
     from zegel.errors import MissingSignatureField as MissingSignatureField
     from zegel.errors import NoRendition as NoRendition
-    from zegel.errors import NotDownloadableYet as NotDownloadableYet
     from zegel.errors import NotFound as NotFound
     from zegel.errors import NotIntegratedYet as NotIntegratedYet
     from zegel.errors import NotSealed as NotSealed
@@ -467,7 +466,6 @@ PLACES: Final = {
     "MoveSignatureRequestRequest": "zegel.signing.v1.signing_service_pb2",
     "MoveSignatureRequestResponse": "zegel.signing.v1.signing_service_pb2",
     "NoRendition": "zegel.errors",
-    "NotDownloadableYet": "zegel.errors",
     "NotFound": "zegel.errors",
     "NotIntegratedYet": "zegel.errors",
     "NotSealed": "zegel.errors",

@@ -327,8 +327,8 @@ class ErrorReason(StrEnum):
     """
 
     LEGAL_HOLD = "LEGAL_HOLD"
-    """The resource is under legal hold, and nothing of it may be deleted. Status `FAILED_PRECONDITION`. `{"reason":
-    "LEGAL_HOLD", "domain": "zegel", "metadata": {}}`
+    """The resource is under legal hold, and nothing of it may be deleted. Planned: there are no legal holds yet, and no
+    call fails with it. Status `FAILED_PRECONDITION`. `{"reason": "LEGAL_HOLD", "domain": "zegel", "metadata": {}}`
     """
 
     UPLOAD_CLOSED = "UPLOAD_CLOSED"
@@ -390,11 +390,6 @@ class ErrorReason(StrEnum):
     SIGNATURE_REQUEST_CLOSED = "SIGNATURE_REQUEST_CLOSED"
     """The signature request is past the state in which the operation is possible. Status `FAILED_PRECONDITION`.
     `{"reason": "SIGNATURE_REQUEST_CLOSED", "domain": "zegel", "metadata": {"state": "CANCELED"}}`
-    """
-
-    NOT_DOWNLOADABLE_YET = "NOT_DOWNLOADABLE_YET"
-    """The sealed document does not exist yet. Status `FAILED_PRECONDITION`. `{"reason": "NOT_DOWNLOADABLE_YET", "domain":
-    "zegel", "metadata": {}}`
     """
 
     TIMESTAMP_UNAVAILABLE = "TIMESTAMP_UNAVAILABLE"

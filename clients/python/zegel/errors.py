@@ -40,7 +40,6 @@ Tree::
     |   +-- RecipientHasUnsignedFields    a required field has no value: .field_api_id
     |   +-- DisclosureNotAccepted
     |   +-- SignatureRequestClosed it is past the state in which this is possible
-    |   +-- NotDownloadableYet     the sealed document does not exist yet
     |   +-- DocumentDestroyed
     |   +-- DocumentInUse
     |   +-- LegalHold
@@ -359,10 +358,6 @@ class SignatureRequestClosed(FailedPrecondition):
     """The signature request is past the state in which this is possible."""
 
 
-class NotDownloadableYet(FailedPrecondition):
-    """The sealed document does not exist yet."""
-
-
 class DocumentDestroyed(FailedPrecondition):
     """The document was deleted, or its key was destroyed."""
 
@@ -644,7 +639,6 @@ BY_REASON: Final[Mapping[str, type[ZegelError]]] = {
     "RECIPIENT_HAS_UNSIGNED_FIELDS": RecipientHasUnsignedFields,
     "DISCLOSURE_NOT_ACCEPTED": DisclosureNotAccepted,
     "SIGNATURE_REQUEST_CLOSED": SignatureRequestClosed,
-    "NOT_DOWNLOADABLE_YET": NotDownloadableYet,
     "ETAG_MISMATCH": EtagMismatch,
     "OFFSET_MISMATCH": OffsetMismatch,
     "NOT_INTEGRATED_YET": NotIntegratedYet,

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from zegel_server import clock
@@ -197,18 +198,27 @@ def duration(message: Duration, field: str, *, least: int = 0, most: int) -> int
     return microseconds
 
 
-def mask(message: FieldMask, allowed: Collection[str], field: str = "update_mask") -> frozenset[str]:
-    """The fields that an update changes (AIP-134): all of them if the mask is empty or ``*``.
+def mask(
+    message: FieldMask, resource: Message, allowed: Collection[str], field: str = "update_mask"
+) -> frozenset[str]:
+    """The fields that an update changes (AIP-134): those that are set if the mask is empty, all of them if it is ``*``.
 
     Args:
         message: The mask.
+        resource: What was sent, with the new values.
         allowed: The fields that can be changed.
         field: Path of the mask.
 
     Raises:
-        InvalidArgument: It names another field.
+        InvalidArgument: It names another field; or it is empty, and so are the fields that can be changed.
     """
-    if not message.paths or list(message.paths) == ["*"]:
+    if not message.paths:
+        given = frozenset(each.name for each, _ in resource.ListFields()) & frozenset(allowed)
+        if not given:
+            names = ", ".join(sorted(allowed))
+            raise InvalidArgument(field, f"must name what to change, since none is set of {names}", reason="MISSING_FIELD")
+        return given
+    if list(message.paths) == ["*"]:
         return frozenset(allowed)
     for path in message.paths:
         if path not in allowed:

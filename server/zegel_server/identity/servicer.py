@@ -88,9 +88,7 @@ class IdentityServicer(rpc.IdentityServiceServicer):
 
     async def UpdateTenant(self, request: pb.UpdateTenantRequest, context: Any) -> pb.UpdateTenantResponse:
         """See the contract."""
-        fields = validation.mask(request.update_mask, ("name", "sensitive_permissions"))
-        if not request.update_mask.paths and not request.tenant.sensitive_permissions:
-            fields = frozenset({"name"})  # an older client leaves the other fields unchanged
+        fields = validation.mask(request.update_mask, request.tenant, ("name", "sensitive_permissions"))
         name = validation.text(request.tenant.name, "tenant.name", most=MAX_NAME) if "name" in fields else None
         tenant = await self._identity.update_tenant(
             current_caller(),
@@ -129,7 +127,7 @@ class IdentityServicer(rpc.IdentityServiceServicer):
     async def UpdateMember(self, request: pb.UpdateMemberRequest, context: Any) -> pb.UpdateMemberResponse:
         """See the contract."""
         member_id = validation.identifier(request.member.member_id, "mem", "member.member_id", "member")
-        fields = validation.mask(request.update_mask, ("name", "email"))
+        fields = validation.mask(request.update_mask, request.member, ("name", "email"))
         changes = {}
         if "name" in fields:
             changes["name"] = validation.text(request.member.name, "member.name", most=MAX_NAME)

@@ -89,7 +89,7 @@ class PermissionServicer(SharingMethods, rpc.PermissionServiceServicer):
 
     async def UpdateRole(self, request: pb.UpdateRoleRequest, context: Any) -> pb.UpdateRoleResponse:
         """See the contract."""
-        fields = validation.mask(request.update_mask, _FIELDS)
+        fields = validation.mask(request.update_mask, request.role, _FIELDS)
         _named(request.role.name, "role.name")
         role, losses = await self._permissions.roles.update(
             current_caller(),

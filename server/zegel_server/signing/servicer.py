@@ -75,7 +75,7 @@ class SigningServicer(rpc.SigningServiceServicer):
         self, request: pb.UpdateSignatureRequestRequest, context: Any
     ) -> pb.UpdateSignatureRequestResponse:
         """See the contract."""
-        validation.mask(request.update_mask, ("expire_time",))
+        validation.mask(request.update_mask, request.signature_request, ("expire_time",))
         asked = request.signature_request
         expire_time = validation.expiry_if_any(asked, "signature_request.expire_time")
         changed = await self._signing.reschedule(current_caller(), asked.signature_request_id, expire_time, asked.etag)

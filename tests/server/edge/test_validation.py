@@ -6,6 +6,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zegel.identity.v1 import identity_service_pb2 as identity
 from zegel_server import clock
 from zegel_server.edge import validation
 from zegel_server.errors import InvalidArgument, NotFound
@@ -102,11 +103,20 @@ def test_the_future_lies_ahead_but_not_too_far() -> None:
 
 def test_a_mask_names_fields_or_all_of_them() -> None:
     allowed = ("name", "email")
-    for everything in (FieldMask(), FieldMask(paths=["*"])):
-        assert validation.mask(everything, allowed) == {"name", "email"}
-    assert validation.mask(FieldMask(paths=["name", "name"]), allowed) == {"name"}
+    sent = identity.Member(name="Ann", roles=["admin"])
+    assert validation.mask(FieldMask(paths=["*"]), sent, allowed) == {"name", "email"}
+    assert validation.mask(FieldMask(paths=["email", "email"]), sent, allowed) == {"email"}
     for bad in (["name", "*"], ["roles"], [""], ["member.name"], ["x" * 10_000]):
         with pytest.raises(InvalidArgument) as refused:
-            validation.mask(FieldMask(paths=bad), allowed)
+            validation.mask(FieldMask(paths=bad), sent, allowed)
         assert refused.value.metadata == {"field": "update_mask"}
         assert len(refused.value.message) < 200
+
+
+def test_without_a_mask_the_fields_that_are_set_are_changed() -> None:
+    allowed = ("name", "email")
+    assert validation.mask(FieldMask(), identity.Member(name="Ann", roles=["admin"]), allowed) == {"name"}
+    assert validation.mask(FieldMask(), identity.Member(name="Ann", email="a@b.c"), allowed) == {"name", "email"}
+    with pytest.raises(InvalidArgument) as refused:
+        validation.mask(FieldMask(), identity.Member(roles=["admin"]), allowed)
+    assert (refused.value.reason, refused.value.metadata) == ("MISSING_FIELD", {"field": "update_mask"})

@@ -4,6 +4,7 @@ import asyncio
 
 import grpc
 import pytest
+from google.protobuf.duration_pb2 import Duration
 
 from support.api import Api, TestTenant, bearer, refusal
 from zegel.identity.v1 import identity_service_pb2 as pb
@@ -224,6 +225,27 @@ async def test_a_member_changes_by_mask_and_under_its_etag(api: Api, tenant: Tes
     request.update_mask.paths[:] = ["roles"]
     refused = await refusal(api.identity.UpdateMember(request, metadata=tenant.owner.metadata))
     assert (refused.reason, refused.metadata) == ("INVALID_FIELD", {"field": "update_mask"})
+
+
+async def test_without_a_mask_only_what_is_set_is_changed(api: Api, tenant: TestTenant) -> None:
+    made = await api.member(tenant.owner, name="Ann", email="ann@example.com")
+    request = pb.UpdateMemberRequest(member=pb.Member(member_id=made.member_id, name="Anne"))
+    changed = (await api.identity.UpdateMember(request, metadata=tenant.owner.metadata)).member
+    assert (changed.name, changed.email) == ("Anne", "ann@example.com")
+    request.member.name = ""
+    refused = await refusal(api.identity.UpdateMember(request, metadata=tenant.owner.metadata))
+    assert (refused.reason, refused.metadata) == ("MISSING_FIELD", {"field": "update_mask"})
+
+
+async def test_without_a_mask_a_tenant_changes_as_everything_else(api: Api, tenant: TestTenant) -> None:
+    request = pb.UpdateTenantRequest()
+    request.tenant.sensitive_permissions.add(permission="member.delete", max_age=Duration(seconds=600))
+    before = (await api.identity.GetTenant(pb.GetTenantRequest(), metadata=tenant.owner.metadata)).tenant
+    changed = (await api.identity.UpdateTenant(request, metadata=tenant.owner.metadata)).tenant
+    assert (changed.name, len(changed.sensitive_permissions)) == (before.name, 1)
+    renamed = pb.UpdateTenantRequest(tenant=pb.Tenant(name="Other"))
+    changed = (await api.identity.UpdateTenant(renamed, metadata=tenant.owner.metadata)).tenant
+    assert (changed.name, len(changed.sensitive_permissions)) == ("Other", 1)
 
 
 async def test_a_member_can_take_an_address_that_is_free_and_no_other(api: Api, tenant: TestTenant) -> None:

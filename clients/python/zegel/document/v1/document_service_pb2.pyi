@@ -1129,7 +1129,7 @@ class UpdateDocumentRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Which fields to change: `title`. If empty, all of them."""
+        """Which fields to change: `title`. If empty, those that are set; `*` for all."""
 
     def __init__(
         self,

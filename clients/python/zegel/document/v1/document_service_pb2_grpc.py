@@ -228,8 +228,8 @@ class DocumentServiceServicer:
 
     def DeleteDocument(self, request, context):
         """Deletes a document softly: it can be restored until it is purged. Documents merged from it for signature requests
-        are deleted with it. Fails with `FAILED_PRECONDITION` (`DOCUMENT_IN_USE` or `LEGAL_HOLD`), and also if it is a
-        merged document, which is deleted and restored together with the documents it was merged from.
+        are deleted with it. Fails with `FAILED_PRECONDITION` (`DOCUMENT_IN_USE`), and also if it is a merged document,
+        which is deleted and restored together with the documents it was merged from.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -246,7 +246,7 @@ class DocumentServiceServicer:
     def PurgeDocument(self, request, context):
         """Destroys a deleted document permanently: first its keys, then its bytes, both originals and renditions, and the
         documents merged from it for signature requests. Sealed documents are kept. This cannot be undone. Fails with
-        `FAILED_PRECONDITION` if it has not been deleted first, or (`LEGAL_HOLD`) if it is under legal hold. Idempotent.
+        `FAILED_PRECONDITION` if it has not been deleted first. Idempotent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

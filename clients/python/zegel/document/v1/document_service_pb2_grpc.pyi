@@ -103,8 +103,8 @@ class DocumentServiceStub:
     """
     DeleteDocument: _grpc.UnaryUnaryMultiCallable[_document_service_pb2.DeleteDocumentRequest, _document_service_pb2.DeleteDocumentResponse]
     """Deletes a document softly: it can be restored until it is purged. Documents merged from it for signature requests
-    are deleted with it. Fails with `FAILED_PRECONDITION` (`DOCUMENT_IN_USE` or `LEGAL_HOLD`), and also if it is a
-    merged document, which is deleted and restored together with the documents it was merged from.
+    are deleted with it. Fails with `FAILED_PRECONDITION` (`DOCUMENT_IN_USE`), and also if it is a merged document,
+    which is deleted and restored together with the documents it was merged from.
     """
     UndeleteDocument: _grpc.UnaryUnaryMultiCallable[_document_service_pb2.UndeleteDocumentRequest, _document_service_pb2.UndeleteDocumentResponse]
     """Restores a deleted document. A document merged from it is restored once all the others it was merged from are there
@@ -113,7 +113,7 @@ class DocumentServiceStub:
     PurgeDocument: _grpc.UnaryUnaryMultiCallable[_document_service_pb2.PurgeDocumentRequest, _document_service_pb2.PurgeDocumentResponse]
     """Destroys a deleted document permanently: first its keys, then its bytes, both originals and renditions, and the
     documents merged from it for signature requests. Sealed documents are kept. This cannot be undone. Fails with
-    `FAILED_PRECONDITION` if it has not been deleted first, or (`LEGAL_HOLD`) if it is under legal hold. Idempotent.
+    `FAILED_PRECONDITION` if it has not been deleted first. Idempotent.
     """
 
 @_typing.type_check_only
@@ -191,8 +191,8 @@ class DocumentServiceAsyncStub(DocumentServiceStub):
     """
     DeleteDocument: _aio.UnaryUnaryMultiCallable[_document_service_pb2.DeleteDocumentRequest, _document_service_pb2.DeleteDocumentResponse]  # type: ignore[assignment]
     """Deletes a document softly: it can be restored until it is purged. Documents merged from it for signature requests
-    are deleted with it. Fails with `FAILED_PRECONDITION` (`DOCUMENT_IN_USE` or `LEGAL_HOLD`), and also if it is a
-    merged document, which is deleted and restored together with the documents it was merged from.
+    are deleted with it. Fails with `FAILED_PRECONDITION` (`DOCUMENT_IN_USE`), and also if it is a merged document,
+    which is deleted and restored together with the documents it was merged from.
     """
     UndeleteDocument: _aio.UnaryUnaryMultiCallable[_document_service_pb2.UndeleteDocumentRequest, _document_service_pb2.UndeleteDocumentResponse]  # type: ignore[assignment]
     """Restores a deleted document. A document merged from it is restored once all the others it was merged from are there
@@ -201,7 +201,7 @@ class DocumentServiceAsyncStub(DocumentServiceStub):
     PurgeDocument: _aio.UnaryUnaryMultiCallable[_document_service_pb2.PurgeDocumentRequest, _document_service_pb2.PurgeDocumentResponse]  # type: ignore[assignment]
     """Destroys a deleted document permanently: first its keys, then its bytes, both originals and renditions, and the
     documents merged from it for signature requests. Sealed documents are kept. This cannot be undone. Fails with
-    `FAILED_PRECONDITION` if it has not been deleted first, or (`LEGAL_HOLD`) if it is under legal hold. Idempotent.
+    `FAILED_PRECONDITION` if it has not been deleted first. Idempotent.
     """
 
 class DocumentServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -336,8 +336,8 @@ class DocumentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_document_service_pb2.DeleteDocumentResponse, _abc.Awaitable[_document_service_pb2.DeleteDocumentResponse]]:
         """Deletes a document softly: it can be restored until it is purged. Documents merged from it for signature requests
-        are deleted with it. Fails with `FAILED_PRECONDITION` (`DOCUMENT_IN_USE` or `LEGAL_HOLD`), and also if it is a
-        merged document, which is deleted and restored together with the documents it was merged from.
+        are deleted with it. Fails with `FAILED_PRECONDITION` (`DOCUMENT_IN_USE`), and also if it is a merged document,
+        which is deleted and restored together with the documents it was merged from.
         """
 
     @_abc_1.abstractmethod
@@ -358,7 +358,7 @@ class DocumentServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_document_service_pb2.PurgeDocumentResponse, _abc.Awaitable[_document_service_pb2.PurgeDocumentResponse]]:
         """Destroys a deleted document permanently: first its keys, then its bytes, both originals and renditions, and the
         documents merged from it for signature requests. Sealed documents are kept. This cannot be undone. Fails with
-        `FAILED_PRECONDITION` if it has not been deleted first, or (`LEGAL_HOLD`) if it is under legal hold. Idempotent.
+        `FAILED_PRECONDITION` if it has not been deleted first. Idempotent.
         """
 
 def add_DocumentServiceServicer_to_server(servicer: DocumentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

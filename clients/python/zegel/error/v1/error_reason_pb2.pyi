@@ -207,7 +207,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     `{"reason": "DOCUMENT_IN_USE", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_LEGAL_HOLD: _ErrorReason.ValueType  # 310
-    """The resource is under legal hold, and nothing of it may be deleted. Status `FAILED_PRECONDITION`.
+    """The resource is under legal hold, and nothing of it may be deleted. Planned: there are no legal holds yet, and no
+    call fails with it. Status `FAILED_PRECONDITION`.
     `{"reason": "LEGAL_HOLD", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_UPLOAD_CLOSED: _ErrorReason.ValueType  # 311
@@ -258,10 +259,6 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_SIGNATURE_REQUEST_CLOSED: _ErrorReason.ValueType  # 407
     """The signature request is past the state in which the operation is possible. Status `FAILED_PRECONDITION`.
     `{"reason": "SIGNATURE_REQUEST_CLOSED", "domain": "zegel", "metadata": {"state": "CANCELED"}}`
-    """
-    ERROR_REASON_NOT_DOWNLOADABLE_YET: _ErrorReason.ValueType  # 408
-    """The sealed document does not exist yet. Status `FAILED_PRECONDITION`.
-    `{"reason": "NOT_DOWNLOADABLE_YET", "domain": "zegel", "metadata": {}}`
     """
     ERROR_REASON_TIMESTAMP_UNAVAILABLE: _ErrorReason.ValueType  # 409
     """The timestamp authority does not answer; the request waits and is retried. Status `UNAVAILABLE`.
@@ -489,7 +486,8 @@ ERROR_REASON_DOCUMENT_IN_USE: ErrorReason.ValueType  # 309
 `{"reason": "DOCUMENT_IN_USE", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_LEGAL_HOLD: ErrorReason.ValueType  # 310
-"""The resource is under legal hold, and nothing of it may be deleted. Status `FAILED_PRECONDITION`.
+"""The resource is under legal hold, and nothing of it may be deleted. Planned: there are no legal holds yet, and no
+call fails with it. Status `FAILED_PRECONDITION`.
 `{"reason": "LEGAL_HOLD", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_UPLOAD_CLOSED: ErrorReason.ValueType  # 311
@@ -540,10 +538,6 @@ ERROR_REASON_DISCLOSURE_NOT_ACCEPTED: ErrorReason.ValueType  # 406
 ERROR_REASON_SIGNATURE_REQUEST_CLOSED: ErrorReason.ValueType  # 407
 """The signature request is past the state in which the operation is possible. Status `FAILED_PRECONDITION`.
 `{"reason": "SIGNATURE_REQUEST_CLOSED", "domain": "zegel", "metadata": {"state": "CANCELED"}}`
-"""
-ERROR_REASON_NOT_DOWNLOADABLE_YET: ErrorReason.ValueType  # 408
-"""The sealed document does not exist yet. Status `FAILED_PRECONDITION`.
-`{"reason": "NOT_DOWNLOADABLE_YET", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_TIMESTAMP_UNAVAILABLE: ErrorReason.ValueType  # 409
 """The timestamp authority does not answer; the request waits and is retried. Status `UNAVAILABLE`.

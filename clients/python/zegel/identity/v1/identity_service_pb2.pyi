@@ -455,9 +455,7 @@ class UpdateTenantRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Which fields to change: `name`, `sensitive_permissions`. If empty, `name`, and also `sensitive_permissions` if any
-        are given.
-        """
+        """Which fields to change: `name`, `sensitive_permissions`. If empty, those that are set; `*` for all."""
 
     def __init__(
         self,
@@ -673,7 +671,7 @@ class UpdateMemberRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Which fields to change: `name`, `email`. If empty, all of them."""
+        """Which fields to change: `name`, `email`. If empty, those that are set; `*` for all."""
 
     def __init__(
         self,

@@ -306,7 +306,7 @@ class UpdateRoleRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Which fields to change: `description`, `grants`, `inherits`. If empty, all of them."""
+        """Which fields to change: `description`, `grants`, `inherits`. If empty, those that are set; `*` for all."""
 
     def __init__(
         self,

@@ -351,7 +351,7 @@ class UpdateTeamRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Which fields to change: `name`. If empty, all of them."""
+        """Which fields to change: `name`. If empty, those that are set; `*` for all."""
 
     def __init__(
         self,

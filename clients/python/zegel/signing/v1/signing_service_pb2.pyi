@@ -261,7 +261,9 @@ class UpdateSignatureRequestRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Which fields to change: `expire_time`. If empty, all of them."""
+        """Which fields to change: `expire_time`. If empty, those that are set; `*` for all. To let a request never
+        expire, name the field and leave it unset.
+        """
 
     def __init__(
         self,
