@@ -9,9 +9,10 @@ The baseline is an image of the contracts as written by ``buf build``, without c
 
 import argparse
 import hashlib
-import subprocess
 import sys
 from pathlib import Path
+
+from buf import run_buf
 
 ROOT = Path(__file__).resolve().parents[1]
 BASELINE = Path("protos/baseline.binpb")
@@ -20,8 +21,6 @@ UNRELEASED = "## [Unreleased]\n"
 HEADING = "### Contracts\n"
 DIGITS = 12
 """Number of digits of the baseline's SHA-256 that the change log states."""
-
-BUF = Path(sys.executable).parent / "buf"
 
 
 class BaselineError(Exception):
@@ -48,7 +47,7 @@ def problems(root: Path) -> list[str]:
     """
     if not (root / BASELINE).is_file():
         return [f"{BASELINE} is missing"]
-    compared = _buf(root, "breaking", "--against", str(BASELINE))
+    compared = run_buf(root, "breaking", ("--against", str(BASELINE)))
     found = (compared.stdout + compared.stderr).splitlines()
     if compared.returncode and not found:
         found = [f"buf breaking ended with {compared.returncode}"]
@@ -75,7 +74,7 @@ def move(root: Path, reason: str) -> None:
     if UNRELEASED not in changes:
         raise BaselineError(f"{CHANGELOG} has no {UNRELEASED.strip()!r}")
     before = (root / BASELINE).read_bytes() if (root / BASELINE).is_file() else None
-    built = _buf(root, "build", "--exclude-source-info", "-o", str(BASELINE))
+    built = run_buf(root, "build", ("--exclude-source-info", "-o", str(BASELINE)))
     if built.returncode:
         raise BaselineError(built.stderr.strip() or "the contracts do not compile")
     if (root / BASELINE).read_bytes() == before:
@@ -87,10 +86,6 @@ def move(root: Path, reason: str) -> None:
         unreleased = f"\n{HEADING}\n{unreleased}"
     unreleased = unreleased.replace(HEADING + "\n", HEADING + "\n" + line, 1)
     (root / CHANGELOG).write_text(before_it + UNRELEASED + unreleased + version + older, encoding="utf-8")
-
-
-def _buf(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(BUF), *arguments], cwd=root, check=False, capture_output=True, text=True)
 
 
 def main() -> int:

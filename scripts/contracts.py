@@ -29,15 +29,23 @@ class GenerationError(Exception):
     """The contracts could not be compiled, or nothing can be generated from them as they are."""
 
 
-def contract_paths() -> list[str]:
-    """Lists the contracts, relative to ``protos/``, sorted."""
-    return sorted(path.relative_to(PROTOS).as_posix() for path in PROTOS.rglob("*.proto"))
+def contract_paths(protos: Path = PROTOS) -> list[str]:
+    """Lists the contracts, relative to their folder, sorted.
+
+    Args:
+        protos: Their folder.
+    """
+    return sorted(path.relative_to(protos).as_posix() for path in protos.rglob("*.proto"))
 
 
-def include_arguments() -> list[str]:
-    """The arguments that tell protoc where the contracts and their imports are."""
+def include_arguments(protos: Path = PROTOS) -> list[str]:
+    """The arguments that tell protoc where the contracts and their imports are.
+
+    Args:
+        protos: Folder of the contracts.
+    """
     packages = Path(sys.prefix, "lib", f"python{sys.version_info.major}.{sys.version_info.minor}", "site-packages")
-    folders = (PROTOS, resources.files("grpc_tools") / "_proto", packages)  # google.api's lie beside its modules
+    folders = (protos, resources.files("grpc_tools") / "_proto", packages)  # google.api's lie beside its modules
     return [f"--proto_path={folder}" for folder in folders]
 
 

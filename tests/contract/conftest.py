@@ -1,23 +1,14 @@
 """The contracts with their comments."""
 
-import subprocess
-import sys
-from pathlib import Path
-
-import grpc_tools
 import pytest
 from google.protobuf import descriptor_pb2
 
-from support.tools import ROOT
+from contracts import run_protoc
 
 
 @pytest.fixture(scope="session")
 def descriptors(tmp_path_factory: pytest.TempPathFactory) -> descriptor_pb2.FileDescriptorSet:
     """The contracts as protoc reads them, comments included."""
     output = tmp_path_factory.mktemp("contracts") / "zegel.binpb"
-    protos = ROOT / "protos"
-    known = Path(grpc_tools.__file__).parent / "_proto"
-    files = sorted(str(path) for path in protos.rglob("*.proto"))
-    command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{protos}", f"-I{known}", "--include_source_info"]
-    subprocess.run([*command, f"--descriptor_set_out={output}", *files], check=True)
+    run_protoc(["--include_source_info", f"--descriptor_set_out={output}"])
     return descriptor_pb2.FileDescriptorSet.FromString(output.read_bytes())

@@ -1,13 +1,15 @@
 """The contracts hold what they promise of themselves: comments, access, events, idempotency, pages."""
 
-import subprocess
+import re
 
 import pytest
+from google.api import field_behavior_pb2
 from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 
+from buf import run_buf
 from support.contracts import IDEMPOTENT, METHODS, NO_SIDE_EFFECTS, comments, field_at, path_of
-from support.tools import ROOT, tool
+from support.tools import ROOT
 from zegel_server.core import SERVICES
 from zegel_server.edge.methods import read_method
 from zegel_server.permissions.model import BUILT_IN
@@ -16,7 +18,7 @@ each_method = pytest.mark.parametrize("method", METHODS, ids=path_of)
 
 
 def test_buf_finds_nothing() -> None:
-    done = subprocess.run([tool("buf"), "lint"], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = run_buf(ROOT, "lint")
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
@@ -24,6 +26,59 @@ def test_every_element_says_what_it_is(descriptors: descriptor_pb2.FileDescripto
     said = {name: comment for file in descriptors.file for name, comment in comments(file)}
     assert len(said) > 500
     assert [name for name, comment in said.items() if len(comment.split()) < 2] == []
+
+
+WORDS = {
+    "Required": "REQUIRED",
+    "Output only": "OUTPUT_ONLY",
+    "Optional": "OPTIONAL",
+    "Immutable": "IMMUTABLE",
+    "Input only": "INPUT_ONLY",
+}
+"""What a comment says of a field, as the beginning of a sentence or of what follows a colon."""
+ASSIGNED = "Assigned by Zegel; an update names it."
+
+
+def behaviour_said(comment: str) -> set[str]:
+    """What a field's comment says of it, as the names of ``google.api.FieldBehavior``."""
+    text = " ".join(comment.split())
+    said = {value for word, value in WORDS.items() if re.search(rf"(?:^|[.:;] ){word}[.,:;]", text)}
+    return said | ({"IDENTIFIER"} if ASSIGNED in text else set())
+
+
+def test_words_about_a_field_and_its_annotation_are_the_same(descriptors: descriptor_pb2.FileDescriptorSet) -> None:
+    said = {name: comment for file in descriptors.file for name, comment in comments(file)}
+    behaviour = field_behavior_pb2.field_behavior  # type: ignore[attr-defined] # its stubs leave extensions out
+    found, wrong = 0, []
+    for file in descriptors.file:
+        for message in file.message_type:
+            for field in message.field:
+                name = f"{file.package}.{message.name}.{field.name}"
+                annotated = {field_behavior_pb2.FieldBehavior.Name(each) for each in field.options.Extensions[behaviour]}
+                if annotated != behaviour_said(said[name]):
+                    wrong.append(f"{name}: {sorted(annotated)} in {said[name]!r}")
+                found += len(annotated)
+    assert wrong == []
+    assert found > 130
+
+
+def test_no_word_about_a_field_hides_in_a_sentence(descriptors: descriptor_pb2.FileDescriptorSet) -> None:
+    said = {name: comment for file in descriptors.file for name, comment in comments(file)}
+    hidden = [
+        (name, comment)
+        for file in descriptors.file
+        for message in file.message_type
+        for name, comment in ((f"{file.package}.{message.name}.{each.name}", "") for each in message.field)
+        for comment in [" ".join(said[name].split())]
+        if re.search(r"\b([Rr]equired|[Oo]utput only|[Oo]ptional|[Ii]nput only|[Ii]mmutable)\b", comment)
+        and not behaviour_said(comment)
+    ]
+    assert hidden == [
+        (
+            "zegel.signing.v1.Field.required",
+            "Whether the signer has to fill it in before signing. A signature field is always required.",
+        )
+    ]
 
 
 def test_every_service_of_the_contracts_is_generated(descriptors: descriptor_pb2.FileDescriptorSet) -> None:

@@ -118,7 +118,7 @@ class Document(_message.Message):
     DELETE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     document_id: _builtins.str
-    """Identifier, `doc_...`. Output only."""
+    """Identifier, `doc_...`. Assigned by Zegel; an update names it."""
     title: _builtins.str
     """Title as people know it: 1 to 255 characters."""
     state: Global___DocumentState.ValueType
@@ -443,7 +443,7 @@ class UploadSpec(_message.Message):
     CLIENT_ENCRYPTED_FIELD_NUMBER: _builtins.int
     TEAM_ID_FIELD_NUMBER: _builtins.int
     title: _builtins.str
-    """Title of the new document: 1 to 255 characters. Required for a new document; not for a new version."""
+    """Title of the new document, which needs one: 1 to 255 characters. Empty for a new version."""
     document_id: _builtins.str
     """The document of which this is a new version; empty for a new document."""
     size: _builtins.int
@@ -572,7 +572,7 @@ class Chunk(_message.Message):
     header.
     """
     data: _builtins.bytes
-    """The bytes: 1 byte to 1 MiB; 64 KiB or more is recommended."""
+    """The bytes. Required: 1 byte to 1 MiB; 64 KiB or more is recommended."""
     crc32c: _builtins.int
     """CRC-32C (Castagnoli) of `data`. Required."""
     def __init__(
@@ -770,7 +770,7 @@ class UploadDocumentRequest(_message.Message):
     """An upload started by `StartUpload`."""
     wrapped_dek: _builtins.bytes
     """The document's key, wrapped to the upload's `public_key`: the encapsulated key followed by the ciphertext, 80
-    bytes. For a client-encrypted upload, required in the first message of each stream, and it must be the same key
+    bytes. For a client-encrypted upload, needed in the first message of each stream, and it must be the same key
     each time. Otherwise empty.
     """
     @_builtins.property
@@ -1123,8 +1123,8 @@ class UpdateDocumentRequest(_message.Message):
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def document(self) -> Global___Document:
-        """The document with the fields to change, its identifier, and the `etag` last read (if empty, any version is
-        accepted).
+        """Required: the document with the fields to change, its identifier, and the `etag` last read (if empty, any version
+        is accepted).
         """
 
     @_builtins.property

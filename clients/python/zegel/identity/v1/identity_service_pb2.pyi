@@ -144,7 +144,7 @@ class Member(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     member_id: _builtins.str
-    """Identifier, `mem_...`. Output only."""
+    """Identifier, `mem_...`. Assigned by Zegel; an update names it."""
     name: _builtins.str
     """The person's name: 1 to 200 characters."""
     email: _builtins.str
@@ -451,7 +451,7 @@ class UpdateTenantRequest(_message.Message):
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def tenant(self) -> Global___Tenant:
-        """The tenant with the fields to change, and the `etag` last read (if empty, any version is accepted)."""
+        """Required: the tenant with the fields to change, and the `etag` last read (if empty, any version is accepted)."""
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
@@ -667,7 +667,9 @@ class UpdateMemberRequest(_message.Message):
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def member(self) -> Global___Member:
-        """The member with the fields to change, its identifier, and the `etag` last read (if empty, any version is accepted)."""
+        """Required: the member with the fields to change, its identifier, and the `etag` last read (if empty, any version is
+        accepted).
+        """
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
@@ -773,7 +775,7 @@ class CreateApiKeyRequest(_message.Message):
     """
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of the roles to grant: 1 to 20."""
+        """Names of the roles to grant. Required: 1 to 20."""
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
@@ -1069,7 +1071,7 @@ class ExchangeTokenRequest(_message.Message):
     TENANT_ID_FIELD_NUMBER: _builtins.int
     PERMISSIONS_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
-    """The member's tenant. Required for an ID token, since several tenants may use the same identity provider; empty for
+    """The member's tenant. Needed for an ID token, since several tenants may use the same identity provider; empty for
     a signer link, which identifies its tenant.
     """
     @_builtins.property
@@ -1178,7 +1180,7 @@ class SetIdentityProviderRequest(_message.Message):
     IDENTITY_PROVIDER_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def identity_provider(self) -> Global___IdentityProvider:
-        """The provider, and the `etag` last read (if empty, any version is accepted)."""
+        """Required: the provider, and the `etag` last read (if empty, any version is accepted)."""
 
     def __init__(
         self,

@@ -22,13 +22,14 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from zegel.permission.v1 import access_pb2 as zegel_dot_permission_dot_v1_dot_access__pb2
 from zegel.permission.v1 import sharing_pb2 as zegel_dot_permission_dot_v1_dot_sharing__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,zegel/permission/v1/permission_service.proto\x12\x13zegel.permission.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a zegel/permission/v1/access.proto\x1a!zegel/permission/v1/sharing.proto\"\x87\x01\n\x04Role\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x10\n\x08\x62uilt_in\x18\x03 \x01(\x08\x12*\n\x06grants\x18\x04 \x03(\x0b\x32\x1a.zegel.permission.v1.Grant\x12\x10\n\x08inherits\x18\x05 \x03(\t\x12\x0c\n\x04\x65tag\x18\x06 \x01(\t\"F\n\x05Grant\x12\x12\n\npermission\x18\x01 \x01(\t\x12)\n\x05scope\x18\x02 \x01(\x0e\x32\x1a.zegel.permission.v1.Scope\"\x8f\x01\n\x07\x42inding\x12\x14\n\x0cprincipal_id\x18\x01 \x01(\t\x12\x0c\n\x04role\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"9\n\x10ListRolesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"V\n\x11ListRolesResponse\x12(\n\x05roles\x18\x01 \x03(\x0b\x32\x19.zegel.permission.v1.Role\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1e\n\x0eGetRoleRequest\x12\x0c\n\x04role\x18\x01 \x01(\t\":\n\x0fGetRoleResponse\x12\'\n\x04role\x18\x01 \x01(\x0b\x32\x19.zegel.permission.v1.Role\"P\n\x11\x43reateRoleRequest\x12\'\n\x04role\x18\x01 \x01(\x0b\x32\x19.zegel.permission.v1.Role\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"=\n\x12\x43reateRoleResponse\x12\'\n\x04role\x18\x01 \x01(\x0b\x32\x19.zegel.permission.v1.Role\"\x84\x01\n\x11UpdateRoleRequest\x12\'\n\x04role\x18\x01 \x01(\x0b\x32\x19.zegel.permission.v1.Role\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"r\n\x12UpdateRoleResponse\x12\'\n\x04role\x18\x01 \x01(\x0b\x32\x19.zegel.permission.v1.Role\x12\x33\n\x06losses\x18\x02 \x03(\x0b\x32#.zegel.permission.v1.PermissionLoss\"R\n\x0ePermissionLoss\x12\x14\n\x0cprincipal_id\x18\x01 \x01(\t\x12*\n\x06grants\x18\x02 \x03(\x0b\x32\x1a.zegel.permission.v1.Grant\"F\n\x11\x44\x65leteRoleRequest\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"I\n\x12\x44\x65leteRoleResponse\x12\x33\n\x06losses\x18\x01 \x03(\x0b\x32#.zegel.permission.v1.PermissionLoss\"`\n\x13ListBindingsRequest\x12\x14\n\x0cprincipal_id\x18\x01 \x01(\t\x12\x0c\n\x04role\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"_\n\x14ListBindingsResponse\x12.\n\x08\x62indings\x18\x01 \x03(\x0b\x32\x1c.zegel.permission.v1.Binding\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"g\n\x10GrantRoleRequest\x12\x14\n\x0cprincipal_id\x18\x01 \x01(\t\x12\x0c\n\x04role\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"B\n\x11GrantRoleResponse\x12-\n\x07\x62inding\x18\x01 \x01(\x0b\x32\x1c.zegel.permission.v1.Binding\"L\n\x0fTakeRoleRequest\x12\x14\n\x0cprincipal_id\x18\x01 \x01(\t\x12\x0c\n\x04role\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"G\n\x10TakeRoleResponse\x12\x33\n\x06losses\x18\x01 \x03(\x0b\x32#.zegel.permission.v1.PermissionLoss\".\n\x17\x43heckPermissionsRequest\x12\x13\n\x0bpermissions\x18\x01 \x03(\t\"P\n\x18\x43heckPermissionsResponse\x12\x34\n\x06\x63hecks\x18\x01 \x03(\x0b\x32$.zegel.permission.v1.PermissionCheck\"~\n\x0fPermissionCheck\x12\x12\n\npermission\x18\x01 \x01(\t\x12*\n\x06scopes\x18\x02 \x03(\x0e\x32\x1a.zegel.permission.v1.Scope\x12+\n\x07reaches\x18\x03 \x03(\x0b\x32\x1a.zegel.permission.v1.Reach\"\x18\n\x16ListPermissionsRequest\"\x8a\x01\n\x17ListPermissionsResponse\x12*\n\x06grants\x18\x01 \x03(\x0b\x32\x1a.zegel.permission.v1.Grant\x12\x16\n\x0epolicy_version\x18\x02 \x01(\x03\x12+\n\x07reaches\x18\x03 \x03(\x0b\x32\x1a.zegel.permission.v1.Reach\"D\n\x18\x45xplainPermissionRequest\x12\x14\n\x0cprincipal_id\x18\x01 \x01(\t\x12\x12\n\npermission\x18\x02 \x01(\t\"\xa9\x01\n\x19\x45xplainPermissionResponse\x12\x0f\n\x07\x61llowed\x18\x01 \x01(\x08\x12\x36\n\x07grounds\x18\x02 \x03(\x0b\x32%.zegel.permission.v1.PermissionGround\x12\x16\n\x0epolicy_version\x18\x03 \x01(\x03\x12+\n\x07reaches\x18\x04 \x03(\x0b\x32\x1a.zegel.permission.v1.Reach\"z\n\x10PermissionGround\x12-\n\x07\x62inding\x18\x01 \x01(\x0b\x32\x1c.zegel.permission.v1.Binding\x12\x0c\n\x04role\x18\x02 \x01(\t\x12)\n\x05grant\x18\x03 \x01(\x0b\x32\x1a.zegel.permission.v1.Grant2\xf7\x11\n\x11PermissionService\x12_\n\tListRoles\x12%.zegel.permission.v1.ListRolesRequest\x1a&.zegel.permission.v1.ListRolesResponse\"\x03\x90\x02\x01\x12Y\n\x07GetRole\x12#.zegel.permission.v1.GetRoleRequest\x1a$.zegel.permission.v1.GetRoleResponse\"\x03\x90\x02\x01\x12\x62\n\nCreateRole\x12&.zegel.permission.v1.CreateRoleRequest\x1a\'.zegel.permission.v1.CreateRoleResponse\"\x03\x90\x02\x02\x12]\n\nUpdateRole\x12&.zegel.permission.v1.UpdateRoleRequest\x1a\'.zegel.permission.v1.UpdateRoleResponse\x12]\n\nDeleteRole\x12&.zegel.permission.v1.DeleteRoleRequest\x1a\'.zegel.permission.v1.DeleteRoleResponse\x12h\n\x0cListBindings\x12(.zegel.permission.v1.ListBindingsRequest\x1a).zegel.permission.v1.ListBindingsResponse\"\x03\x90\x02\x01\x12_\n\tGrantRole\x12%.zegel.permission.v1.GrantRoleRequest\x1a&.zegel.permission.v1.GrantRoleResponse\"\x03\x90\x02\x02\x12W\n\x08TakeRole\x12$.zegel.permission.v1.TakeRoleRequest\x1a%.zegel.permission.v1.TakeRoleResponse\x12t\n\x10\x43heckPermissions\x12,.zegel.permission.v1.CheckPermissionsRequest\x1a-.zegel.permission.v1.CheckPermissionsResponse\"\x03\x90\x02\x01\x12q\n\x0fListPermissions\x12+.zegel.permission.v1.ListPermissionsRequest\x1a,.zegel.permission.v1.ListPermissionsResponse\"\x03\x90\x02\x01\x12w\n\x11\x45xplainPermission\x12-.zegel.permission.v1.ExplainPermissionRequest\x1a..zegel.permission.v1.ExplainPermissionResponse\"\x03\x90\x02\x01\x12\x62\n\nCreateTeam\x12&.zegel.permission.v1.CreateTeamRequest\x1a\'.zegel.permission.v1.CreateTeamResponse\"\x03\x90\x02\x02\x12Y\n\x07GetTeam\x12#.zegel.permission.v1.GetTeamRequest\x1a$.zegel.permission.v1.GetTeamResponse\"\x03\x90\x02\x01\x12_\n\tListTeams\x12%.zegel.permission.v1.ListTeamsRequest\x1a&.zegel.permission.v1.ListTeamsResponse\"\x03\x90\x02\x01\x12]\n\nUpdateTeam\x12&.zegel.permission.v1.UpdateTeamRequest\x1a\'.zegel.permission.v1.UpdateTeamResponse\x12]\n\nDeleteTeam\x12&.zegel.permission.v1.DeleteTeamRequest\x1a\'.zegel.permission.v1.DeleteTeamResponse\x12k\n\rAddTeamMember\x12).zegel.permission.v1.AddTeamMemberRequest\x1a*.zegel.permission.v1.AddTeamMemberResponse\"\x03\x90\x02\x02\x12o\n\x10RemoveTeamMember\x12,.zegel.permission.v1.RemoveTeamMemberRequest\x1a-.zegel.permission.v1.RemoveTeamMemberResponse\x12q\n\x0fListTeamMembers\x12+.zegel.permission.v1.ListTeamMembersRequest\x1a,.zegel.permission.v1.ListTeamMembersResponse\"\x03\x90\x02\x01\x12t\n\x10\x43reateDelegation\x12,.zegel.permission.v1.CreateDelegationRequest\x1a-.zegel.permission.v1.CreateDelegationResponse\"\x03\x90\x02\x02\x12q\n\x0fListDelegations\x12+.zegel.permission.v1.ListDelegationsRequest\x1a,.zegel.permission.v1.ListDelegationsResponse\"\x03\x90\x02\x01\x12\x66\n\rEndDelegation\x12).zegel.permission.v1.EndDelegationRequest\x1a*.zegel.permission.v1.EndDelegationResponseBO\n\x13zegel.permission.v1P\x01Z zegel/permission/v1;permissionv1\xaa\x02\x13Zegel.Permission.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,zegel/permission/v1/permission_service.proto\x12\x13zegel.permission.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a zegel/permission/v1/access.proto\x1a!zegel/permission/v1/sharing.proto\"\x93\x01\n\x04Role\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x05\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x16\n\x08\x62uilt_in\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12*\n\x06grants\x18\x04 \x03(\x0b\x32\x1a.zegel.permission.v1.Grant\x12\x10\n\x08inherits\x18\x05 \x03(\t\x12\x0c\n\x04\x65tag\x18\x06 \x01(\t\"R\n\x05Grant\x12\x18\n\npermission\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12/\n\x05scope\x18\x02 \x01(\x0e\x32\x1a.zegel.permission.v1.ScopeB\x04\xe2\x41\x01\x02\"\x95\x01\n\x07\x42inding\x12\x14\n\x0cprincipal_id\x18\x01 \x01(\t\x12\x0c\n\x04role\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"9\n\x10ListRolesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"V\n\x11ListRolesResponse\x12(\n\x05roles\x18\x01 \x03(\x0b\x32\x19.zegel.permission.v1.Role\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"$\n\x0eGetRoleRequest\x12\x12\n\x04role\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\":\n\x0fGetRoleResponse\x12\'\n\x04role\x18\x01 \x01(\x0b\x32\x19.zegel.permission.v1.Role\"\\\n\x11\x43reateRoleRequest\x12-\n\x04role\x18\x01 \x01(\x0b\x32\x19.zegel.permission.v1.RoleB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"=\n\x12\x43reateRoleResponse\x12\'\n\x04role\x18\x01 \x01(\x0b\x32\x19.zegel.permission.v1.Role\"\x8a\x01\n\x11UpdateRoleRequest\x12-\n\x04role\x18\x01 \x01(\x0b\x32\x19.zegel.permission.v1.RoleB\x04\xe2\x41\x01\x02\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"r\n\x12UpdateRoleResponse\x12\'\n\x04role\x18\x01 \x01(\x0b\x32\x19.zegel.permission.v1.Role\x12\x33\n\x06losses\x18\x02 \x03(\x0b\x32#.zegel.permission.v1.PermissionLoss\"R\n\x0ePermissionLoss\x12\x14\n\x0cprincipal_id\x18\x01 \x01(\t\x12*\n\x06grants\x18\x02 \x03(\x0b\x32\x1a.zegel.permission.v1.Grant\"L\n\x11\x44\x65leteRoleRequest\x12\x12\n\x04role\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"I\n\x12\x44\x65leteRoleResponse\x12\x33\n\x06losses\x18\x01 \x03(\x0b\x32#.zegel.permission.v1.PermissionLoss\"`\n\x13ListBindingsRequest\x12\x14\n\x0cprincipal_id\x18\x01 \x01(\t\x12\x0c\n\x04role\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"_\n\x14ListBindingsResponse\x12.\n\x08\x62indings\x18\x01 \x03(\x0b\x32\x1c.zegel.permission.v1.Binding\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"s\n\x10GrantRoleRequest\x12\x1a\n\x0cprincipal_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04role\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"B\n\x11GrantRoleResponse\x12-\n\x07\x62inding\x18\x01 \x01(\x0b\x32\x1c.zegel.permission.v1.Binding\"X\n\x0fTakeRoleRequest\x12\x1a\n\x0cprincipal_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04role\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"G\n\x10TakeRoleResponse\x12\x33\n\x06losses\x18\x01 \x03(\x0b\x32#.zegel.permission.v1.PermissionLoss\"4\n\x17\x43heckPermissionsRequest\x12\x19\n\x0bpermissions\x18\x01 \x03(\tB\x04\xe2\x41\x01\x02\"P\n\x18\x43heckPermissionsResponse\x12\x34\n\x06\x63hecks\x18\x01 \x03(\x0b\x32$.zegel.permission.v1.PermissionCheck\"~\n\x0fPermissionCheck\x12\x12\n\npermission\x18\x01 \x01(\t\x12*\n\x06scopes\x18\x02 \x03(\x0e\x32\x1a.zegel.permission.v1.Scope\x12+\n\x07reaches\x18\x03 \x03(\x0b\x32\x1a.zegel.permission.v1.Reach\"\x18\n\x16ListPermissionsRequest\"\x8a\x01\n\x17ListPermissionsResponse\x12*\n\x06grants\x18\x01 \x03(\x0b\x32\x1a.zegel.permission.v1.Grant\x12\x16\n\x0epolicy_version\x18\x02 \x01(\x03\x12+\n\x07reaches\x18\x03 \x03(\x0b\x32\x1a.zegel.permission.v1.Reach\"P\n\x18\x45xplainPermissionRequest\x12\x1a\n\x0cprincipal_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\npermission\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"\xa9\x01\n\x19\x45xplainPermissionResponse\x12\x0f\n\x07\x61llowed\x18\x01 \x01(\x08\x12\x36\n\x07grounds\x18\x02 \x03(\x0b\x32%.zegel.permission.v1.PermissionGround\x12\x16\n\x0epolicy_version\x18\x03 \x01(\x03\x12+\n\x07reaches\x18\x04 \x03(\x0b\x32\x1a.zegel.permission.v1.Reach\"z\n\x10PermissionGround\x12-\n\x07\x62inding\x18\x01 \x01(\x0b\x32\x1c.zegel.permission.v1.Binding\x12\x0c\n\x04role\x18\x02 \x01(\t\x12)\n\x05grant\x18\x03 \x01(\x0b\x32\x1a.zegel.permission.v1.Grant2\xf7\x11\n\x11PermissionService\x12_\n\tListRoles\x12%.zegel.permission.v1.ListRolesRequest\x1a&.zegel.permission.v1.ListRolesResponse\"\x03\x90\x02\x01\x12Y\n\x07GetRole\x12#.zegel.permission.v1.GetRoleRequest\x1a$.zegel.permission.v1.GetRoleResponse\"\x03\x90\x02\x01\x12\x62\n\nCreateRole\x12&.zegel.permission.v1.CreateRoleRequest\x1a\'.zegel.permission.v1.CreateRoleResponse\"\x03\x90\x02\x02\x12]\n\nUpdateRole\x12&.zegel.permission.v1.UpdateRoleRequest\x1a\'.zegel.permission.v1.UpdateRoleResponse\x12]\n\nDeleteRole\x12&.zegel.permission.v1.DeleteRoleRequest\x1a\'.zegel.permission.v1.DeleteRoleResponse\x12h\n\x0cListBindings\x12(.zegel.permission.v1.ListBindingsRequest\x1a).zegel.permission.v1.ListBindingsResponse\"\x03\x90\x02\x01\x12_\n\tGrantRole\x12%.zegel.permission.v1.GrantRoleRequest\x1a&.zegel.permission.v1.GrantRoleResponse\"\x03\x90\x02\x02\x12W\n\x08TakeRole\x12$.zegel.permission.v1.TakeRoleRequest\x1a%.zegel.permission.v1.TakeRoleResponse\x12t\n\x10\x43heckPermissions\x12,.zegel.permission.v1.CheckPermissionsRequest\x1a-.zegel.permission.v1.CheckPermissionsResponse\"\x03\x90\x02\x01\x12q\n\x0fListPermissions\x12+.zegel.permission.v1.ListPermissionsRequest\x1a,.zegel.permission.v1.ListPermissionsResponse\"\x03\x90\x02\x01\x12w\n\x11\x45xplainPermission\x12-.zegel.permission.v1.ExplainPermissionRequest\x1a..zegel.permission.v1.ExplainPermissionResponse\"\x03\x90\x02\x01\x12\x62\n\nCreateTeam\x12&.zegel.permission.v1.CreateTeamRequest\x1a\'.zegel.permission.v1.CreateTeamResponse\"\x03\x90\x02\x02\x12Y\n\x07GetTeam\x12#.zegel.permission.v1.GetTeamRequest\x1a$.zegel.permission.v1.GetTeamResponse\"\x03\x90\x02\x01\x12_\n\tListTeams\x12%.zegel.permission.v1.ListTeamsRequest\x1a&.zegel.permission.v1.ListTeamsResponse\"\x03\x90\x02\x01\x12]\n\nUpdateTeam\x12&.zegel.permission.v1.UpdateTeamRequest\x1a\'.zegel.permission.v1.UpdateTeamResponse\x12]\n\nDeleteTeam\x12&.zegel.permission.v1.DeleteTeamRequest\x1a\'.zegel.permission.v1.DeleteTeamResponse\x12k\n\rAddTeamMember\x12).zegel.permission.v1.AddTeamMemberRequest\x1a*.zegel.permission.v1.AddTeamMemberResponse\"\x03\x90\x02\x02\x12o\n\x10RemoveTeamMember\x12,.zegel.permission.v1.RemoveTeamMemberRequest\x1a-.zegel.permission.v1.RemoveTeamMemberResponse\x12q\n\x0fListTeamMembers\x12+.zegel.permission.v1.ListTeamMembersRequest\x1a,.zegel.permission.v1.ListTeamMembersResponse\"\x03\x90\x02\x01\x12t\n\x10\x43reateDelegation\x12,.zegel.permission.v1.CreateDelegationRequest\x1a-.zegel.permission.v1.CreateDelegationResponse\"\x03\x90\x02\x02\x12q\n\x0fListDelegations\x12+.zegel.permission.v1.ListDelegationsRequest\x1a,.zegel.permission.v1.ListDelegationsResponse\"\x03\x90\x02\x01\x12\x66\n\rEndDelegation\x12).zegel.permission.v1.EndDelegationRequest\x1a*.zegel.permission.v1.EndDelegationResponseBO\n\x13zegel.permission.v1P\x01Z zegel/permission/v1;permissionv1\xaa\x02\x13Zegel.Permission.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,6 +37,40 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'zegel.permission.v1.permiss
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\023zegel.permission.v1P\001Z zegel/permission/v1;permissionv1\252\002\023Zegel.Permission.V1'
+  _globals['_ROLE'].fields_by_name['name']._loaded_options = None
+  _globals['_ROLE'].fields_by_name['name']._serialized_options = b'\342A\001\005'
+  _globals['_ROLE'].fields_by_name['built_in']._loaded_options = None
+  _globals['_ROLE'].fields_by_name['built_in']._serialized_options = b'\342A\001\003'
+  _globals['_GRANT'].fields_by_name['permission']._loaded_options = None
+  _globals['_GRANT'].fields_by_name['permission']._serialized_options = b'\342A\001\002'
+  _globals['_GRANT'].fields_by_name['scope']._loaded_options = None
+  _globals['_GRANT'].fields_by_name['scope']._serialized_options = b'\342A\001\002'
+  _globals['_BINDING'].fields_by_name['create_time']._loaded_options = None
+  _globals['_BINDING'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
+  _globals['_GETROLEREQUEST'].fields_by_name['role']._loaded_options = None
+  _globals['_GETROLEREQUEST'].fields_by_name['role']._serialized_options = b'\342A\001\002'
+  _globals['_CREATEROLEREQUEST'].fields_by_name['role']._loaded_options = None
+  _globals['_CREATEROLEREQUEST'].fields_by_name['role']._serialized_options = b'\342A\001\002'
+  _globals['_CREATEROLEREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_CREATEROLEREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001'
+  _globals['_UPDATEROLEREQUEST'].fields_by_name['role']._loaded_options = None
+  _globals['_UPDATEROLEREQUEST'].fields_by_name['role']._serialized_options = b'\342A\001\002'
+  _globals['_DELETEROLEREQUEST'].fields_by_name['role']._loaded_options = None
+  _globals['_DELETEROLEREQUEST'].fields_by_name['role']._serialized_options = b'\342A\001\002'
+  _globals['_GRANTROLEREQUEST'].fields_by_name['principal_id']._loaded_options = None
+  _globals['_GRANTROLEREQUEST'].fields_by_name['principal_id']._serialized_options = b'\342A\001\002'
+  _globals['_GRANTROLEREQUEST'].fields_by_name['role']._loaded_options = None
+  _globals['_GRANTROLEREQUEST'].fields_by_name['role']._serialized_options = b'\342A\001\002'
+  _globals['_TAKEROLEREQUEST'].fields_by_name['principal_id']._loaded_options = None
+  _globals['_TAKEROLEREQUEST'].fields_by_name['principal_id']._serialized_options = b'\342A\001\002'
+  _globals['_TAKEROLEREQUEST'].fields_by_name['role']._loaded_options = None
+  _globals['_TAKEROLEREQUEST'].fields_by_name['role']._serialized_options = b'\342A\001\002'
+  _globals['_CHECKPERMISSIONSREQUEST'].fields_by_name['permissions']._loaded_options = None
+  _globals['_CHECKPERMISSIONSREQUEST'].fields_by_name['permissions']._serialized_options = b'\342A\001\002'
+  _globals['_EXPLAINPERMISSIONREQUEST'].fields_by_name['principal_id']._loaded_options = None
+  _globals['_EXPLAINPERMISSIONREQUEST'].fields_by_name['principal_id']._serialized_options = b'\342A\001\002'
+  _globals['_EXPLAINPERMISSIONREQUEST'].fields_by_name['permission']._loaded_options = None
+  _globals['_EXPLAINPERMISSIONREQUEST'].fields_by_name['permission']._serialized_options = b'\342A\001\002'
   _globals['_PERMISSIONSERVICE'].methods_by_name['ListRoles']._loaded_options = None
   _globals['_PERMISSIONSERVICE'].methods_by_name['ListRoles']._serialized_options = b'\220\002\001'
   _globals['_PERMISSIONSERVICE'].methods_by_name['GetRole']._loaded_options = None
@@ -66,62 +101,62 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PERMISSIONSERVICE'].methods_by_name['CreateDelegation']._serialized_options = b'\220\002\002'
   _globals['_PERMISSIONSERVICE'].methods_by_name['ListDelegations']._loaded_options = None
   _globals['_PERMISSIONSERVICE'].methods_by_name['ListDelegations']._serialized_options = b'\220\002\001'
-  _globals['_ROLE']._serialized_start=206
-  _globals['_ROLE']._serialized_end=341
-  _globals['_GRANT']._serialized_start=343
-  _globals['_GRANT']._serialized_end=413
-  _globals['_BINDING']._serialized_start=416
-  _globals['_BINDING']._serialized_end=559
-  _globals['_LISTROLESREQUEST']._serialized_start=561
-  _globals['_LISTROLESREQUEST']._serialized_end=618
-  _globals['_LISTROLESRESPONSE']._serialized_start=620
-  _globals['_LISTROLESRESPONSE']._serialized_end=706
-  _globals['_GETROLEREQUEST']._serialized_start=708
-  _globals['_GETROLEREQUEST']._serialized_end=738
-  _globals['_GETROLERESPONSE']._serialized_start=740
-  _globals['_GETROLERESPONSE']._serialized_end=798
-  _globals['_CREATEROLEREQUEST']._serialized_start=800
-  _globals['_CREATEROLEREQUEST']._serialized_end=880
-  _globals['_CREATEROLERESPONSE']._serialized_start=882
-  _globals['_CREATEROLERESPONSE']._serialized_end=943
-  _globals['_UPDATEROLEREQUEST']._serialized_start=946
-  _globals['_UPDATEROLEREQUEST']._serialized_end=1078
-  _globals['_UPDATEROLERESPONSE']._serialized_start=1080
-  _globals['_UPDATEROLERESPONSE']._serialized_end=1194
-  _globals['_PERMISSIONLOSS']._serialized_start=1196
-  _globals['_PERMISSIONLOSS']._serialized_end=1278
-  _globals['_DELETEROLEREQUEST']._serialized_start=1280
-  _globals['_DELETEROLEREQUEST']._serialized_end=1350
-  _globals['_DELETEROLERESPONSE']._serialized_start=1352
-  _globals['_DELETEROLERESPONSE']._serialized_end=1425
-  _globals['_LISTBINDINGSREQUEST']._serialized_start=1427
-  _globals['_LISTBINDINGSREQUEST']._serialized_end=1523
-  _globals['_LISTBINDINGSRESPONSE']._serialized_start=1525
-  _globals['_LISTBINDINGSRESPONSE']._serialized_end=1620
-  _globals['_GRANTROLEREQUEST']._serialized_start=1622
-  _globals['_GRANTROLEREQUEST']._serialized_end=1725
-  _globals['_GRANTROLERESPONSE']._serialized_start=1727
-  _globals['_GRANTROLERESPONSE']._serialized_end=1793
-  _globals['_TAKEROLEREQUEST']._serialized_start=1795
-  _globals['_TAKEROLEREQUEST']._serialized_end=1871
-  _globals['_TAKEROLERESPONSE']._serialized_start=1873
-  _globals['_TAKEROLERESPONSE']._serialized_end=1944
-  _globals['_CHECKPERMISSIONSREQUEST']._serialized_start=1946
-  _globals['_CHECKPERMISSIONSREQUEST']._serialized_end=1992
-  _globals['_CHECKPERMISSIONSRESPONSE']._serialized_start=1994
-  _globals['_CHECKPERMISSIONSRESPONSE']._serialized_end=2074
-  _globals['_PERMISSIONCHECK']._serialized_start=2076
-  _globals['_PERMISSIONCHECK']._serialized_end=2202
-  _globals['_LISTPERMISSIONSREQUEST']._serialized_start=2204
-  _globals['_LISTPERMISSIONSREQUEST']._serialized_end=2228
-  _globals['_LISTPERMISSIONSRESPONSE']._serialized_start=2231
-  _globals['_LISTPERMISSIONSRESPONSE']._serialized_end=2369
-  _globals['_EXPLAINPERMISSIONREQUEST']._serialized_start=2371
-  _globals['_EXPLAINPERMISSIONREQUEST']._serialized_end=2439
-  _globals['_EXPLAINPERMISSIONRESPONSE']._serialized_start=2442
-  _globals['_EXPLAINPERMISSIONRESPONSE']._serialized_end=2611
-  _globals['_PERMISSIONGROUND']._serialized_start=2613
-  _globals['_PERMISSIONGROUND']._serialized_end=2735
-  _globals['_PERMISSIONSERVICE']._serialized_start=2738
-  _globals['_PERMISSIONSERVICE']._serialized_end=5033
+  _globals['_ROLE']._serialized_start=239
+  _globals['_ROLE']._serialized_end=386
+  _globals['_GRANT']._serialized_start=388
+  _globals['_GRANT']._serialized_end=470
+  _globals['_BINDING']._serialized_start=473
+  _globals['_BINDING']._serialized_end=622
+  _globals['_LISTROLESREQUEST']._serialized_start=624
+  _globals['_LISTROLESREQUEST']._serialized_end=681
+  _globals['_LISTROLESRESPONSE']._serialized_start=683
+  _globals['_LISTROLESRESPONSE']._serialized_end=769
+  _globals['_GETROLEREQUEST']._serialized_start=771
+  _globals['_GETROLEREQUEST']._serialized_end=807
+  _globals['_GETROLERESPONSE']._serialized_start=809
+  _globals['_GETROLERESPONSE']._serialized_end=867
+  _globals['_CREATEROLEREQUEST']._serialized_start=869
+  _globals['_CREATEROLEREQUEST']._serialized_end=961
+  _globals['_CREATEROLERESPONSE']._serialized_start=963
+  _globals['_CREATEROLERESPONSE']._serialized_end=1024
+  _globals['_UPDATEROLEREQUEST']._serialized_start=1027
+  _globals['_UPDATEROLEREQUEST']._serialized_end=1165
+  _globals['_UPDATEROLERESPONSE']._serialized_start=1167
+  _globals['_UPDATEROLERESPONSE']._serialized_end=1281
+  _globals['_PERMISSIONLOSS']._serialized_start=1283
+  _globals['_PERMISSIONLOSS']._serialized_end=1365
+  _globals['_DELETEROLEREQUEST']._serialized_start=1367
+  _globals['_DELETEROLEREQUEST']._serialized_end=1443
+  _globals['_DELETEROLERESPONSE']._serialized_start=1445
+  _globals['_DELETEROLERESPONSE']._serialized_end=1518
+  _globals['_LISTBINDINGSREQUEST']._serialized_start=1520
+  _globals['_LISTBINDINGSREQUEST']._serialized_end=1616
+  _globals['_LISTBINDINGSRESPONSE']._serialized_start=1618
+  _globals['_LISTBINDINGSRESPONSE']._serialized_end=1713
+  _globals['_GRANTROLEREQUEST']._serialized_start=1715
+  _globals['_GRANTROLEREQUEST']._serialized_end=1830
+  _globals['_GRANTROLERESPONSE']._serialized_start=1832
+  _globals['_GRANTROLERESPONSE']._serialized_end=1898
+  _globals['_TAKEROLEREQUEST']._serialized_start=1900
+  _globals['_TAKEROLEREQUEST']._serialized_end=1988
+  _globals['_TAKEROLERESPONSE']._serialized_start=1990
+  _globals['_TAKEROLERESPONSE']._serialized_end=2061
+  _globals['_CHECKPERMISSIONSREQUEST']._serialized_start=2063
+  _globals['_CHECKPERMISSIONSREQUEST']._serialized_end=2115
+  _globals['_CHECKPERMISSIONSRESPONSE']._serialized_start=2117
+  _globals['_CHECKPERMISSIONSRESPONSE']._serialized_end=2197
+  _globals['_PERMISSIONCHECK']._serialized_start=2199
+  _globals['_PERMISSIONCHECK']._serialized_end=2325
+  _globals['_LISTPERMISSIONSREQUEST']._serialized_start=2327
+  _globals['_LISTPERMISSIONSREQUEST']._serialized_end=2351
+  _globals['_LISTPERMISSIONSRESPONSE']._serialized_start=2354
+  _globals['_LISTPERMISSIONSRESPONSE']._serialized_end=2492
+  _globals['_EXPLAINPERMISSIONREQUEST']._serialized_start=2494
+  _globals['_EXPLAINPERMISSIONREQUEST']._serialized_end=2574
+  _globals['_EXPLAINPERMISSIONRESPONSE']._serialized_start=2577
+  _globals['_EXPLAINPERMISSIONRESPONSE']._serialized_end=2746
+  _globals['_PERMISSIONGROUND']._serialized_start=2748
+  _globals['_PERMISSIONGROUND']._serialized_end=2870
+  _globals['_PERMISSIONSERVICE']._serialized_start=2873
+  _globals['_PERMISSIONSERVICE']._serialized_end=5168
 # @@protoc_insertion_point(module_scope)

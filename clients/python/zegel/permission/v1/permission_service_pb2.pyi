@@ -36,13 +36,13 @@ class Role(_message.Message):
     INHERITS_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Name, unique in the tenant: 2 to 63 of `a-z`, `0-9`, `_` and `-`, beginning with a letter. Cannot be changed."""
+    """Name, unique in the tenant: 2 to 63 of `a-z`, `0-9`, `_` and `-`, beginning with a letter. Immutable."""
     description: _builtins.str
     """What it is for, for people: up to 500 characters."""
     built_in: _builtins.bool
     """Whether Zegel defines it. Such a role cannot be changed. Output only."""
     etag: _builtins.str
-    """Changes whenever the role changes. Output only when creating; in an update, the value last read, or empty to
+    """Changes whenever the role changes. Ignored when creating; in an update, the value last read, or empty to
     overwrite whatever is there.
     """
     @_builtins.property
@@ -80,7 +80,7 @@ class Grant(_message.Message):
     PERMISSION_FIELD_NUMBER: _builtins.int
     SCOPE_FIELD_NUMBER: _builtins.int
     permission: _builtins.str
-    """The permission, as `<resource>.<verb>`: one that a method of this API requires."""
+    """The permission, as `<resource>.<verb>`. Required: one that a method of this API requires."""
     scope: _access_pb2.Scope.ValueType
     """Whose resources it applies to. Required."""
     def __init__(
@@ -249,7 +249,7 @@ class CreateRoleRequest(_message.Message):
     """
     @_builtins.property
     def role(self) -> Global___Role:
-        """The role to create. Its name is required."""
+        """Required: the role to create, with a name."""
 
     def __init__(
         self,
@@ -302,7 +302,7 @@ class UpdateRoleRequest(_message.Message):
     """If true, only reports what would change, and changes nothing."""
     @_builtins.property
     def role(self) -> Global___Role:
-        """The role, with the fields to change and its name."""
+        """Required: the role, with the fields to change and its name."""
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
@@ -616,7 +616,7 @@ class CheckPermissionsRequest(_message.Message):
     PERMISSIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def permissions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The permissions to check: 1 to 100."""
+        """The permissions to check. Required: 1 to 100."""
 
     def __init__(
         self,

@@ -74,7 +74,7 @@ class Team(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     team_id: _builtins.str
-    """Identifier (`tea_...`)."""
+    """Identifier (`tea_...`). Assigned by Zegel; an update names it."""
     name: _builtins.str
     """Name, for people: 1 to 200 characters. Must not be personal data: it is stored unencrypted."""
     etag: _builtins.str
@@ -347,7 +347,7 @@ class UpdateTeamRequest(_message.Message):
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def team(self) -> Global___Team:
-        """The team, with the fields to change and its identifier."""
+        """Required: the team, with the fields to change and its identifier."""
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:

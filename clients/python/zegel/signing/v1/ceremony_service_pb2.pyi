@@ -239,7 +239,7 @@ class FillFieldsRequest(_message.Message):
     VALUES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def values(self) -> _containers.RepeatedCompositeFieldContainer[_signature_request_pb2.FieldValue]:
-        """The values: 1 to 1,000, each for one of the signer's own fields."""
+        """The values. Required: 1 to 1,000, each for one of the signer's own fields."""
 
     def __init__(
         self,

@@ -166,7 +166,7 @@ class SignatureRequest(_message.Message):
     RENDITION_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     signature_request_id: _builtins.str
-    """Identifier, `req_...`. Output only."""
+    """Identifier, `req_...`. Assigned by Zegel; an update names it."""
     title: _builtins.str
     """Title as people know it: 1 to 255 characters."""
     message: _builtins.str
@@ -493,7 +493,7 @@ class Field(_message.Message):
     SIGNER_INDEX_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     api_id: _builtins.str
-    """The partner's own identifier for it, unique within the request: 1 to 64 characters."""
+    """The partner's own identifier for it, unique within the request. Required: 1 to 64 characters."""
     type: Global___FieldType.ValueType
     """What it contains. Required."""
     document_index: _builtins.int
@@ -505,9 +505,9 @@ class Field(_message.Message):
     y: _builtins.float
     """Distance of its top edge from the top edge of the page as displayed, in points."""
     width: _builtins.float
-    """Width in points: at least 4, within the page."""
+    """Width in points. Required: at least 4, within the page."""
     height: _builtins.float
-    """Height in points: at least 4, within the page."""
+    """Height in points. Required: at least 4, within the page."""
     required: _builtins.bool
     """Whether the signer has to fill it in before signing. A signature field is always required."""
     signer_index: _builtins.int

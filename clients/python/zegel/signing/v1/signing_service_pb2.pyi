@@ -83,15 +83,15 @@ class CreateSignatureRequestRequest(_message.Message):
     """
     @_builtins.property
     def documents(self) -> _containers.RepeatedCompositeFieldContainer[_signature_request_pb2.RequestedDocument]:
-        """The documents to sign: 1 to 20, in the order they are to have in the sealed file."""
+        """The documents to sign. Required: 1 to 20, in the order they are to have in the sealed file."""
 
     @_builtins.property
     def signers(self) -> _containers.RepeatedCompositeFieldContainer[_signature_request_pb2.Signer]:
-        """Who has to sign: 1 to 50."""
+        """Who has to sign. Required: 1 to 50."""
 
     @_builtins.property
     def fields(self) -> _containers.RepeatedCompositeFieldContainer[_signature_request_pb2.Field]:
-        """The fields: up to 1,000. Each signer needs at least one signature field."""
+        """The fields. Required: up to 1,000. Each signer needs at least one signature field."""
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
@@ -255,7 +255,7 @@ class UpdateSignatureRequestRequest(_message.Message):
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def signature_request(self) -> _signature_request_pb2.SignatureRequest:
-        """The request with the fields to change, its identifier, and the `etag` last read (if empty, any version is
+        """Required: the request with the fields to change, its identifier, and the `etag` last read (if empty, any version is
         accepted).
         """
 
