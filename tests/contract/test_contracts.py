@@ -48,13 +48,15 @@ def behaviour_said(comment: str) -> set[str]:
 
 def test_words_about_a_field_and_its_annotation_are_the_same(descriptors: descriptor_pb2.FileDescriptorSet) -> None:
     said = {name: comment for file in descriptors.file for name, comment in comments(file)}
-    behaviour = field_behavior_pb2.field_behavior  # type: ignore[attr-defined] # its stubs leave extensions out
+    behaviour = field_behavior_pb2.field_behavior
     found, wrong = 0, []
     for file in descriptors.file:
         for message in file.message_type:
             for field in message.field:
                 name = f"{file.package}.{message.name}.{field.name}"
-                annotated = {field_behavior_pb2.FieldBehavior.Name(each) for each in field.options.Extensions[behaviour]}
+                annotated = {
+                    field_behavior_pb2.FieldBehavior.Name(each) for each in field.options.Extensions[behaviour]
+                }
                 if annotated != behaviour_said(said[name]):
                     wrong.append(f"{name}: {sorted(annotated)} in {said[name]!r}")
                 found += len(annotated)

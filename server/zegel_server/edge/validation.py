@@ -198,9 +198,7 @@ def duration(message: Duration, field: str, *, least: int = 0, most: int) -> int
     return microseconds
 
 
-def mask(
-    message: FieldMask, resource: Message, allowed: Collection[str], field: str = "update_mask"
-) -> frozenset[str]:
+def mask(message: FieldMask, resource: Message, allowed: Collection[str], field: str = "update_mask") -> frozenset[str]:
     """The fields that an update changes (AIP-134): those that are set if the mask is empty, all of them if it is ``*``.
 
     Args:
@@ -216,7 +214,9 @@ def mask(
         given = frozenset(each.name for each, _ in resource.ListFields()) & frozenset(allowed)
         if not given:
             names = ", ".join(sorted(allowed))
-            raise InvalidArgument(field, f"must name what to change, since none is set of {names}", reason="MISSING_FIELD")
+            raise InvalidArgument(
+                field, f"must name what to change, since none is set of {names}", reason="MISSING_FIELD"
+            )
         return given
     if list(message.paths) == ["*"]:
         return frozenset(allowed)

@@ -123,10 +123,12 @@ async def test_a_role_changes_by_mask_and_under_its_etag(api: Api, tenant: TestT
     changed = await update(api, tenant, pb.Role(name="reviewer", description="Reads", etag=made.etag), "description")
     assert changed.role.description == "Reads"
     assert (changed.role.grants, changed.role.inherits) == (made.grants, made.inherits)
-    request = pb.UpdateRoleRequest(role=pb.Role(name="reviewer", etag=made.etag))
+    request = pb.UpdateRoleRequest(role=pb.Role(name="reviewer", description="Later", etag=made.etag))
     refused = await refusal(api.permission.UpdateRole(request, metadata=tenant.owner.metadata))
     assert (refused.status, refused.reason) == (Code.ABORTED, "ETAG_MISMATCH")
-    whole = await update(api, tenant, pb.Role(name="reviewer"))  # no mask, no etag: all of it, whatever is there
+    set_only = await update(api, tenant, pb.Role(name="reviewer", description="Reads on"))  # no mask: what is set
+    assert (set_only.role.description, set_only.role.grants) == ("Reads on", made.grants)
+    whole = await update(api, tenant, pb.Role(name="reviewer"), "*")  # no etag: whatever is there
     assert (whole.role.description, list(whole.role.grants), list(whole.role.inherits)) == ("", [], [])
     request.update_mask.paths.append("name")
     refused = await refusal(api.permission.UpdateRole(request, metadata=tenant.owner.metadata))
@@ -287,7 +289,7 @@ async def test_a_permission_held_in_own_things_reaches_no_role(api: Api, tenant:
     explain = pb.ExplainPermissionRequest(principal_id=bob.member_id, permission="role.read")
     for call in (
         api.permission.GetRole(pb.GetRoleRequest(role="narrow"), metadata=by),
-        api.permission.UpdateRole(pb.UpdateRoleRequest(role=pb.Role(name="narrow")), metadata=by),
+        api.permission.UpdateRole(pb.UpdateRoleRequest(role=pb.Role(name="narrow", description="mine")), metadata=by),
         api.permission.DeleteRole(pb.DeleteRoleRequest(role="narrow"), metadata=by),
         api.permission.GrantRole(pb.GrantRoleRequest(principal_id=bob.member_id, role="narrow"), metadata=by),
         api.permission.TakeRole(pb.TakeRoleRequest(principal_id=bob.member_id, role="narrow"), metadata=by),
