@@ -1,8 +1,8 @@
 """The faces that substitute for fonts that a PDF does not embed, and their glyphs.
 
-* The 14 standard fonts: PDFium's own stand-ins for them (BSD), which pdf.js shows too. They are read out of the
-  library, so nothing has to be handed out besides.
-* Characters that those lack: Noto Sans, its mathematics and symbols, and Noto Sans CJK (SIL Open Font Licence), from
+* The 14 standard fonts: PDFium's own substitutes for them (BSD), which pdf.js uses too. They are read from the library,
+  so no font files have to be shipped for them.
+* Characters that those lack: Noto Sans, Noto's mathematics and symbols, and Noto Sans CJK (SIL Open Font Licence), from
   the packages that also serve :mod:`zegel_server.pdf.fonts.typesetting`.
 
 Invariants:
@@ -49,20 +49,20 @@ _SAME = {
     "\u2206": "\u0394",
     "\u2126": "\u03a9",
     "\xb5": "\u03bc",
-    "\uf6be": "\u0237",  # the dotless j's place before Unicode had one
+    "\uf6be": "\u0237",  # private-use code of the dotless j before Unicode had one
 }
-"""Characters that look like another, where a face has only the other."""
+"""Characters that look alike: where a face lacks the first, the second is shown."""
 
 Move = tuple[str, tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outline:
-    """What a glyph looks like. Each is made once, so that two are the same only if they are one.
+    """The shape of a glyph. Each is created once, so that two are equal only if they are the same object.
 
     Args:
         advance: Its width, in thousandths of the font size.
-        moves: The calls of a fontTools pen that draw it, in the same unit.
+        moves: The calls to a fontTools pen that draw it, in the same unit.
     """
 
     advance: float
@@ -70,13 +70,13 @@ class Outline:
 
 
 class Face:
-    """One font to take glyphs from.
+    """One font that glyphs are taken from.
 
     Args:
         glyphs: fontTools' glyph set.
-        names: Glyphs by the name that a PDF may call them by.
-        characters: Glyphs by code point.
-        units: Units of an em.
+        names: The glyph names that a PDF may use.
+        characters: Glyph names by code point.
+        units: Units per em.
     """
 
     def __init__(
@@ -89,11 +89,11 @@ class Face:
         self._drawn: dict[str, Outline] = {}
 
     def named(self, name: str) -> Outline | None:
-        """The glyph of a name."""
+        """The glyph with a name; ``None`` if there is none."""
         return self._draw(name) if name in self._names else None
 
     def of(self, char: str) -> Outline | None:
-        """The glyph of a character."""
+        """The glyph of a character; ``None`` if there is none."""
         glyph = self._characters.get(ord(char)) or self._characters.get(ord(_SAME.get(char, char)))
         return self._draw(glyph) if glyph else None
 
@@ -108,7 +108,7 @@ class Face:
 
 
 class _Mapped(Face):
-    """The font for East Asia, 16 MB: HarfBuzz has it mapped already, for what the server draws itself."""
+    """The font for East Asia, 16 MB, which HarfBuzz has mapped already for what the server draws itself."""
 
     def __init__(self) -> None:
         super().__init__({}, (), {}, cjk_font().face.upem)
@@ -126,7 +126,7 @@ class _Mapped(Face):
 
 
 def _scaled(width: float, moves: Iterable[Move], scale: float) -> Outline:
-    # A closed quadratic curve without a point on it ends in None.
+    # A closed quadratic curve without an on-curve point ends in None.
     return Outline(
         width * scale,
         tuple(
@@ -147,13 +147,13 @@ def standard_height(name: str) -> tuple[int, int]:
 
 
 def base_encoding(name: str) -> tuple[str | None, ...]:
-    """The glyph names of the codes 0 to 255, of ``WinAnsiEncoding`` and its like (ISO 32000-1, Annex D)."""
+    """Glyph names of the codes 0 to 255 in an encoding such as ``WinAnsiEncoding`` (ISO 32000-1, Annex D)."""
     return tuple(_fontdata.encodings[name])
 
 
 @cache
 def face(name: str) -> Face:
-    """A face by the name of the standard font it stands for, or one of those that :func:`chain` names.
+    """A face by the name of its standard font, or by a name that :func:`chain` returns.
 
     Args:
         name: Such as ``Times-Bold``.
@@ -163,7 +163,7 @@ def face(name: str) -> Face:
         fonts.decompile(BytesIO(_standard_program(name)), None)
         glyphs = fonts[0].CharStrings
         names = [glyph for glyph in glyphs.keys() if glyph != ".notdef"]  # noqa: SIM118 - it is no mapping
-        for glyph in names:  # a charstring knows its width once it has been drawn
+        for glyph in names:  # a charstring knows its width only once it has been drawn
             glyphs[glyph].width = standard_widths(name).get(glyph, 0)
         characters: dict[int, str] = {}
         for glyph in names:
@@ -178,10 +178,10 @@ def face(name: str) -> Face:
 
 
 def chain(name: str) -> tuple[str, ...]:
-    """The faces to look into for a character, best first.
+    """Names of the faces to search for a character, best first.
 
     Args:
-        name: Name of the standard font to begin with.
+        name: Name of the standard font to start from.
     """
     style = ("bold" if "Bold" in name else "") + ("italic" if "Italic" in name or "Oblique" in name else "")
     return (name, _FURTHER[style or "plain"], *_SYMBOLS, "Symbol", "ZapfDingbats", CJK)
@@ -189,7 +189,7 @@ def chain(name: str) -> tuple[str, ...]:
 
 @cache
 def _standard_program(name: str) -> bytes:
-    """The font program that PDFium shows a standard font with: a bare CFF table."""
+    """The font program that PDFium uses for a standard font: a bare CFF table."""
     raw = pypdfium2.raw
     drawing.preload()
     document = raw.FPDF_CreateNewDocument()

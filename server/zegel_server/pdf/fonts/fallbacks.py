@@ -1,7 +1,7 @@
-"""Glyphs put together for characters that the chosen face lacks.
+"""Glyphs for characters that the chosen face lacks.
 
-A character is taken from the first face of the chain that has it; one that is a ligature, or a letter with its accent,
-is set from its parts where no face has it whole.
+A character is taken from the first face of the chain that has it. A ligature or an accented letter that no face has is
+composed of its parts.
 """
 
 import unicodedata
@@ -11,16 +11,16 @@ from functools import lru_cache
 from zegel_server.pdf.fonts import faces
 
 MAX_TEXT = 8
-"""Characters that one code may show: the longest ligatures have four."""
+"""Most characters that one code may show: the longest ligatures have four."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """An outline at its place.
+    """An outline and its position.
 
     Args:
         outline: The outline.
-        left: Where its origin lies, in thousandths of the font size.
+        left: Horizontal position of its origin, in thousandths of the font size.
     """
 
     outline: faces.Outline
@@ -36,7 +36,7 @@ def compose(face: str, text: str) -> tuple[tuple[Part, ...], float] | None:
         text: One character, or the few that a ligature stands for.
 
     Returns:
-        The outlines and their advance together; nothing if a character is in no face.
+        The outlines and their total advance; ``None`` if no face has one of the characters.
     """
     if len(text) > MAX_TEXT:
         return None
@@ -50,7 +50,7 @@ def compose(face: str, text: str) -> tuple[tuple[Part, ...], float] | None:
             if whole is None:
                 return None
             return whole
-        # A combining mark sits on what stands before it, as it is drawn: to the left of its own origin.
+        # A combining mark is drawn to the left of its own origin, so it lands on the letter before it.
         parts.append(Part(found, left))
         left += found.advance
     return tuple(parts), left

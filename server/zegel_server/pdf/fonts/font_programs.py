@@ -3,8 +3,8 @@
 Invariants:
 
 * The same glyphs make the same bytes.
-* A simple font's program maps each code to its own glyph by itself and by the glyph's name, so that it plays no part
-  whether a reader goes by the program's encoding or by the PDF's.
+* A simple font's program maps each code to its glyph by its own encoding and by glyph name, so that it makes no
+  difference whether a reader uses the program's encoding or the PDF's.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,20 +31,20 @@ from fontTools.pens.transformPen import TransformPen
 from zegel_server.pdf.fonts.fallbacks import Part
 
 MAX_STRETCH = 1.3
-"""By how much a glyph is made wider at most: Verdana is 1.16 times as wide as Helvetica; beyond it is letterspacing."""
+"""Largest factor by which a glyph is widened: Verdana is 1.16 times as wide as Helvetica; more is letterspacing."""
 
 _NOTDEF = ".notdef"
 _VERSION = SimpleNamespace(recalcBBoxes=False, isLoaded=lambda _tag: False)
-"""What fontTools asks of the font around a table, of which there is none."""
+"""Stands for the font around a table, which fontTools asks for; there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Glyph:
-    """A glyph, ready to be written.
+    """A glyph that is ready to be written.
 
     Args:
         charstring: Its Type 2 charstring.
-        box: Left, bottom, right and top of its points; nothing for one without ink.
+        box: Left, bottom, right and top of its points; ``None`` for a blank glyph.
     """
 
     charstring: bytes
@@ -53,14 +53,14 @@ class Glyph:
 
 @lru_cache(maxsize=16_384)
 def glyph(parts: tuple[Part, ...], advance: float, *, stretch: bool) -> Glyph:
-    """Draw a glyph with an advance.
+    """Draw a glyph to fit an advance.
 
-    It is made narrower where it is wider than that, as all readers do with what stands in for a font.
+    A glyph that is wider is narrowed, as all readers do with substitute fonts.
 
     Args:
         parts: Its outlines.
         advance: The advance, in thousandths of the font size.
-        stretch: Whether it may be made wider too, and is set in the middle of what is left.
+        stretch: Whether it may also be widened, and centred in the space that is left.
     """
     own = max((part.left + part.outline.advance for part in parts), default=0)
     scale = min(advance / own, MAX_STRETCH if stretch else 1.0) if advance > 0 and own > 0 else 1.0
@@ -81,7 +81,7 @@ def glyph(parts: tuple[Part, ...], advance: float, *, stretch: bool) -> Glyph:
 
 
 def font_box(glyphs: Sequence[Glyph]) -> tuple[int, int, int, int]:
-    """The box that holds all glyphs."""
+    """The bounding box of all glyphs."""
     boxes = [item.box for item in glyphs if item.box] or [(0.0, 0.0, 0.0, 0.0)]
     left, bottom, right, top = zip(*boxes, strict=True)
     return int(min(left)) - 1, int(min(bottom)) - 1, int(max(right)) + 1, int(max(top)) + 1
@@ -92,7 +92,7 @@ def simple_program(name: str, codes: Mapping[int, tuple[str, Glyph]]) -> bytes:
 
     Args:
         name: Its name.
-        codes: Name and glyph of each code; no name twice.
+        codes: Name and glyph of each code; names are unique.
     """
     encoding = [codes[code][0] if code in codes else _NOTDEF for code in range(256)]
     table, top = _table(name, dict(codes.values()))

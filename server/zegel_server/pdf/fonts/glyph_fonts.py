@@ -1,11 +1,11 @@
-"""Fonts made for one file: the glyphs of a face that the file shows, under their own numbers.
+"""Fonts embedded in one file: the glyphs of a face that the file uses, under their own numbers.
 
-reportlab embeds what its own calls have used, by characters; here glyphs are, some of which no character has.
+reportlab embeds fonts by character; shaped text needs them by glyph, since some glyphs belong to no single character.
 
 Invariants:
 
-* A glyph says its characters (``/ToUnicode``), so that readers search, copy and order it as any other text.
-* The same glyphs make the same font, whatever was drawn elsewhere.
+* Each glyph is mapped to its characters (``/ToUnicode``), so that readers search, copy and order it as any other text.
+* The same glyphs give the same font, whatever was drawn elsewhere.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ from zegel_server.pdf.fonts.registry import Face
 _SYMBOLIC = 4
 _STEM = 80
 _NOT_NEEDED = ("GSUB", "GPOS", "GDEF", "gasp", "STAT", "DSIG", "MATH", "BASE", "name", "post", "OS/2", "cmap")
-"""Tables that say nothing of how a glyph looks."""
+"""Tables that do not affect how a glyph looks."""
 
 _TO_UNICODE = """/CIDInit /ProcSet findresource begin
 12 dict begin
@@ -40,11 +40,11 @@ _MOST_AT_ONCE = 100
 
 
 class GlyphFont:
-    """A face's glyphs in one file.
+    """The font of one face in one file.
 
     Args:
         face: The face.
-        number: Which of the file's fonts it is, from 0.
+        number: Its index among the fonts of the file, from 0.
     """
 
     def __init__(self, face: Face, number: int) -> None:
@@ -54,22 +54,22 @@ class GlyphFont:
         self.name = f"G{number}"
 
     def says(self, glyph: int, text: str) -> bool:
-        """Use a glyph for characters.
+        """Map a glyph to characters, unless it is mapped already.
 
         Args:
             glyph: Its number.
-            text: The characters; empty where the glyph before says them.
+            text: The characters; empty where the glyph before it is mapped to them.
 
         Returns:
-            Whether readers will take it for these characters: it may stand for others already.
+            Whether it is mapped to exactly these characters now.
         """
         return self._texts.setdefault(glyph, text) == text
 
     def addObjects(self, doc: Any) -> None:  # noqa: N802 - reportlab calls it so
-        """Put the font into a file that is about to be written.
+        """Add the font to a file that is about to be written.
 
         Args:
-            doc: The file, as reportlab has it.
+            doc: reportlab's document.
         """
         glyphs, face = sorted(self._texts), self._face
         tag = "".join(chr(ord("A") + self._number // 26**place % 26) for place in range(6))
@@ -145,7 +145,7 @@ def _stream(content: bytes) -> PDFStream:
 
 
 def can_be_embedded(face: Face) -> bool:
-    """Whether a face has outlines of the kind that can be embedded with few tables around them.
+    """Whether a face has TrueType outlines, which can be embedded with few other tables.
 
     Args:
         face: The face.
@@ -154,7 +154,7 @@ def can_be_embedded(face: Face) -> bool:
 
 
 def font_in(canvas: Canvas, face: Face) -> GlyphFont:
-    """The font of a face in the file that a canvas draws.
+    """The font of a face in the file that a canvas belongs to.
 
     Args:
         canvas: The canvas.

@@ -1,10 +1,10 @@
-"""Dividing a line of text into stretches of one direction, one script and one font.
+"""Divides a line of text into stretches of one direction, one script and one font.
 
 Invariants:
 
 * A cluster is divided only where no font has all of it: a mark stays with its letter, an emoji with its joiners.
 * A font is chosen for a cluster only after HarfBuzz has shaped the cluster in it without a missing glyph.
-* A script whose letters join is set in one font if any has all of its letters.
+* A script with joined letters is set in a single font if there is one with all of the letters.
 """
 
 import unicodedata
@@ -26,7 +26,7 @@ from zegel_server.pdf.fonts.unicode_text import (
 )
 
 PLAIN_SCRIPTS = frozenset({"Latn", "Grek", "Cyrl", COMMON})
-"""Scripts whose letters stand side by side: one glyph each, in the order they are read."""
+"""Scripts that need no shaping: one glyph per letter, in reading order."""
 
 _STACKS = {
     "body": ("notos",),
@@ -37,7 +37,7 @@ _STACKS = {
 """The fonts of the plain scripts, best first."""
 
 _KEPT_ANSWERS = 65_536
-"""Clusters and fonts whose answers are kept."""
+"""Pairs of cluster and font whose answers are cached."""
 
 _JOINERS = {"\u200c", "\u200d"}
 _DRAWN_FORMATS = {
@@ -58,20 +58,20 @@ _DRAWN_FORMATS = {
 """Format characters that are drawn: signs that go around or under numbers."""
 _SHAPING_FORMATS = {0x180E}
 _TAGS = range(0xE0020, 0xE0080)
-"""The tag characters that spell the region of a flag."""
+"""Tag characters, which spell the region of a flag."""
 _EMOJI_STYLE, _KEYCAP = "\ufe0f", "\u20e3"
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A part of a line that is shaped at once.
+    """A part of a line that is shaped as a whole.
 
     Args:
         text: The characters, in the order they are read.
         script: Their script, as its four letters in ISO 15924.
         right_to_left: Their direction.
-        face: The font; nothing where none has them.
-        plain: Whether each character is one glyph of the font, so that reportlab can set it.
+        face: The font; ``None`` if no font has the characters.
+        plain: Whether each character is one glyph of the font, so that reportlab can draw it.
     """
 
     text: str
@@ -82,7 +82,7 @@ class Stretch:
 
 
 def plain_fonts(stack: str) -> tuple[str, ...]:
-    """Names of the fonts that a stack sets plain scripts in, best first.
+    """Names of the fonts that a stack uses for plain scripts, best first.
 
     Args:
         stack: Name of a stack of fonts.
@@ -96,13 +96,13 @@ def stacks() -> Iterable[str]:
 
 
 def prepare(text: str) -> str:
-    """A text in its composed form, without what only steers, and with plain spaces.
+    """Normalise a text: composed (NFC), with plain spaces, and without invisible control characters.
 
     Args:
         text: Any text.
 
     Returns:
-        It; a mark at its beginning that gives the direction of the whole stays there.
+        The text; a direction mark at its beginning is kept.
     """
     composed = unicodedata.normalize("NFC", text)
     spaced = "".join(" " if char.isspace() else char for char in composed)
@@ -139,7 +139,7 @@ def _is_kept(char: str) -> bool:
 
 
 def _scripts(parts: list[str]) -> list[tuple[str, list[str]]]:
-    """Clusters by script; what has none of its own goes with what is before it, or else with what follows."""
+    """Clusters by script; one without a script of its own joins the one before it, or else the one after it."""
     scripts = [script_of(part) for part in parts]
     first = next((script for script in scripts if script != COMMON), COMMON)
     resolved: list[str] = []
@@ -151,11 +151,11 @@ def _scripts(parts: list[str]) -> list[tuple[str, list[str]]]:
 
 
 def _in_fonts(members: list[str], script: str, right_to_left: bool, stack: str) -> list[Stretch]:
-    """Clusters of one script and direction, by font."""
+    """Divide clusters of one script and direction by font."""
     faces = _faces(script, stack)
     own = {part for part in members if script_of(part) == script}
     whole = (each for each in faces if all(_draws(each, part, script, right_to_left) for part in own))
-    first = next(whole, None) if script != COMMON else None  # symbols have nothing to do with one another
+    first = next(whole, None) if script != COMMON else None  # symbols need not share a font
     ordered = (first, *faces) if first else faces
     chosen = [piece for part in members for piece in _set(part, script, right_to_left, stack, ordered)]
     return [
@@ -165,9 +165,9 @@ def _in_fonts(members: list[str], script: str, right_to_left: bool, stack: str) 
 
 
 def _set(part: str, script: str, right_to_left: bool, stack: str, faces: tuple[Face, ...]) -> list[Stretch]:
-    """A cluster in a font; its letter and its marks in fonts of their own where none has both."""
+    """A cluster in a font; its letter and its marks in separate fonts if none has both."""
     found = _choose(part, script, right_to_left, stack, faces)
-    if found is None and len(part) > 1:  # a mark of one script on a letter of another, which no language asks for
+    if found is None and len(part) > 1:  # a mark of one script on a letter of another, which no language uses
         scripts = [own if (own := script_of(char)) != COMMON else script for char in part]
         return [
             Stretch(char, own, right_to_left, _choose(char, own, right_to_left, stack, _faces(own, stack)), plain=False)
@@ -180,7 +180,7 @@ def _set(part: str, script: str, right_to_left: bool, stack: str, faces: tuple[F
         and script in PLAIN_SCRIPTS
         and not right_to_left
         and len(bare) == 1
-        and bool(found.font.get_nominal_glyph(ord(bare)))  # HarfBuzz can also put a letter together from parts
+        and bool(found.font.get_nominal_glyph(ord(bare)))  # HarfBuzz can also compose a letter of parts
     )
     return [Stretch(bare if plain else part, script, right_to_left, found, plain)]
 
@@ -197,7 +197,7 @@ def _choose(part: str, script: str, right_to_left: bool, stack: str, faces: tupl
 
 
 def _is_emoji(part: str) -> bool:
-    """Whether a cluster asks to be shown as a picture: by its variation selector, or as one of several pictures."""
+    """Whether a cluster is to be shown as a picture: it has an emoji selector, or joins several pictures."""
     if part[-1] == _KEYCAP or _EMOJI_STYLE in part:
         return True
     return len(part) > 1 and unicodedata.category(part[0]) == "So"
@@ -209,7 +209,7 @@ def _draws(font: Face, part: str, script: str, right_to_left: bool) -> bool:
 
 
 def _faces(script: str, stack: str) -> tuple[Face, ...]:
-    """The fonts of a script in a stack, best first."""
+    """The fonts for a script in a stack, best first."""
     own = [face(name) for name in _STACKS[stack]]
     others = faces_for(script, bold=stack == "bold", italic=stack == "hand")
     plain = script in PLAIN_SCRIPTS

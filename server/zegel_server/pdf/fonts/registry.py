@@ -1,9 +1,8 @@
-"""The fonts available for what the server draws itself, and those used for each script.
+"""The fonts that the server draws with, and which of them serve each script.
 
-All come from packages, under the SIL Open Font License; scripts that no package has a font for are set in those of a
-folder that the operator names, if it has them under the names that the Noto project gives its files (Debian's
-``fonts-noto-core`` does). Fonts are mapped when the zygote starts, which costs no memory; one is read, by the job that
-needs it, when a text needs it.
+All come from packages, under the SIL Open Font License. For a script that no package covers, fonts are taken from a
+folder that the operator names, if it has files named as the Noto project names them (Debian's ``fonts-noto-core``
+does). Fonts are memory-mapped when the zygote starts, which costs no memory; a job reads one only when a text needs it.
 
 * ``notos``, ``notosbo``, ``notosit``: Noto Sans, for Latin, Greek and Cyrillic;
 * ``figo``, ``figbo``, ``figit``: FiraGO, for Arabic, Hebrew, Devanagari, Thai and Georgian;
@@ -11,8 +10,8 @@ needs it, when a text needs it.
 * ``caveat``: handwriting, in Latin and Cyrillic;
 * ``cjk``: Noto Sans CJK;
 * ``math``, ``symbol1``, ``symbol2``, ``music``: Noto's symbols;
-* names that begin with ``Noto``: files of ``manimgx-fonts``, which has the scripts of most of the living languages in
-  one package; or of the operator's folder.
+* names that begin with ``Noto``: files of ``manimgx-fonts``, one package with the scripts of most living
+  languages, or of the operator's folder.
 """
 
 import importlib.util
@@ -57,18 +56,18 @@ _SCRIPTS = {
 """The fonts of a script, best first; Latin, Greek and Cyrillic have each stack's own."""
 
 _ANY_SCRIPT = ("figo", "cascadia", CJK, "NotoSans", "math", "NotoSansSymbols", "symbol1", "symbol2", "music")
-"""Where symbols are looked for, and letters that their script's fonts do not have."""
+"""Searched for symbols, and for letters that the fonts of their script lack."""
 
 EMOJI = "NotoEmoji"
-"""Emoji in one colour, that of the text."""
+"""Emoji in a single colour, that of the text."""
 
 _FURTHER = ("NotoSansSymbols", "NotoSansSymbols2", "NotoSansMath", "NotoMusic", "NotoSans")
-"""Files of the operator's folder that are of no script."""
+"""Files of the operator's folder that belong to no script."""
 
 _BOLD = {"figo": "figbo", "notos": "notosbo"}
 _ITALIC = {"figo": "figit", "notos": "notosit"}
 _SPELLED = {"Nko": "NKo"}
-"""Names of scripts that the Noto project spells its own way."""
+"""Names of scripts that the Noto project spells differently."""
 
 _REGULAR, _HEAVY = 400, 700
 _PACKAGED = {
@@ -81,13 +80,13 @@ _folder: list[Path] = []
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Face:
-    """A font to set text in. Each is made once, so that two are the same only if they are one.
+    """A font to set text in. Each is created once, so that two are equal only if they are the same object.
 
     Args:
-        name: Its name here.
+        name: Its name in this module.
         font: HarfBuzz's font.
-        units: Units of its em.
-        weight: Where on its axis of weights it stands; 0 for a font without one.
+        units: Units per em.
+        weight: Its position on the weight axis; 0 for a font without one.
     """
 
     name: str
@@ -97,7 +96,7 @@ class Face:
 
 
 def use_folder(folder: Path | None) -> None:
-    """Take fonts that no package has from a folder of the machine.
+    """Also take fonts from a folder of this machine.
 
     Args:
         folder: The folder, with files named as the Noto project names them; ``None`` for no folder.
@@ -109,7 +108,7 @@ def use_folder(folder: Path | None) -> None:
 
 
 def preload() -> None:
-    """Map all fonts, so that no file is opened later."""
+    """Memory-map all fonts, so that no file is opened later."""
     named = {*_ANY_SCRIPT, EMOJI, *_FURTHER, *(each for fonts in _SCRIPTS.values() for each in fonts)}
     named |= {*_BOLD, *_BOLD.values(), *_ITALIC.values(), "cascadia", "caveat"}
     named |= {name for script in Scripts.NAMES for name in _noto_names(script)}
@@ -120,15 +119,15 @@ def preload() -> None:
 
 @cache
 def faces_for(script: str, *, bold: bool = False, italic: bool = False) -> tuple[Face, ...]:
-    """The fonts of a script.
+    """The fonts that serve a script.
 
     Args:
-        script: Its four letters in ISO 15924.
-        bold: Whether to take bold ones where there are any.
-        italic: Whether to take italic ones where there are any.
+        script: Its ISO 15924 code (four letters).
+        bold: Whether to prefer bold fonts.
+        italic: Whether to prefer italic fonts.
 
     Returns:
-        Those that are there, best first; a last resort for symbols among them.
+        The fonts that are installed, best first, including those of last resort for symbols.
     """
     names = list(_SCRIPTS.get(script, ()))
     if script != COMMON:
@@ -148,7 +147,7 @@ def face(name: str, *, bold: bool = False) -> Face | None:
         bold: Whether to take its bold weight, if it has one.
 
     Returns:
-        The font; nothing if it is not there.
+        The font; ``None`` if it is not installed.
     """
     blob = _blob(name, bold=bold)
     if blob is None:
@@ -162,7 +161,7 @@ def face(name: str, *, bold: bool = False) -> Face | None:
 
 
 def font_data(name: str) -> bytes:
-    """The bytes of a font that has to be there.
+    """The bytes of a font that must be installed.
 
     Args:
         name: Its name in this module.
@@ -177,7 +176,7 @@ def font_data(name: str) -> bytes:
 
 
 def cjk_font() -> uharfbuzz.Font:
-    """The font for East Asia, mapped once for the process.
+    """The font for East Asia, memory-mapped once per process.
 
     Raises:
         ModuleNotFoundError: Its package is missing.
@@ -190,7 +189,7 @@ def cjk_font() -> uharfbuzz.Font:
 
 @cache
 def _blob(name: str, *, bold: bool) -> uharfbuzz.Blob | None:
-    """A font's file; those of packages are mapped and shared by all workers."""
+    """A font's file; those of packages are memory-mapped and shared by all workers."""
     if name in pymupdf_fonts.fontdescriptors:
         return uharfbuzz.Blob(pymupdf_fonts.myfont(name)) if not bold else _blob(name, bold=False)
     path = _path(name, bold=bold)
@@ -211,6 +210,6 @@ def _path(name: str, *, bold: bool) -> Path | None:
 
 
 def _noto_names(script: str) -> list[str]:
-    """What the Noto project calls its fonts of a script."""
+    """The names that the Noto project gives its fonts for a script."""
     spelled = Scripts.NAMES.get(script, "").replace("_", "")
     return [f"Noto{kind}{_SPELLED.get(spelled, spelled)}" for kind in ("Sans", "Serif")] if spelled else []

@@ -1,13 +1,13 @@
-"""Glyphs: what HarfBuzz makes of a text in a font, and those glyphs drawn.
+"""Shapes text into glyphs with HarfBuzz, and draws them.
 
-TrueType fonts are embedded, as far as their glyphs are used; of others, which is Noto Sans CJK with its 16 MB, glyphs
-are drawn as shapes.
+TrueType fonts are embedded as subsets of the glyphs used. Glyphs of any other font (in practice Noto Sans CJK, of 16 MB)
+are drawn as filled outlines.
 
 Invariants:
 
-* Every part of a text is shaped in the direction, script and font that it has been given; nothing is guessed.
-* Glyphs that are not each for characters of their own are said to be their text (``ActualText``).
-* Under shapes lies invisible text of the same place and width, without which readers would see no text there at all.
+* Every part of a text is shaped in the direction, script and font that it was given; nothing is guessed.
+* Where glyphs do not map one to one to characters, the text they show is attached to them (``ActualText``).
+* Outlines have invisible text of the same position and width under them; without it, readers would find no text there.
 """
 
 from collections.abc import Iterator
@@ -27,23 +27,23 @@ from zegel_server.pdf.fonts.unicode_text import mirrored
 
 _UNDER_FONT = "notos"
 _KEPT_SHAPES = 4_096
-"""Glyphs whose shapes are kept: more than a newspaper uses, some 2 MB."""
+"""Outlines that are cached: more glyphs than a newspaper uses, about 2 MB."""
 _KEPT_TEXTS = 16_384
-"""Shaped texts that are kept: clusters, words and short lines, some 10 MB."""
+"""Shaped texts that are cached: clusters, words and short lines, about 10 MB."""
 _INVISIBLE = 3
 """Text rendering mode: neither fill nor stroke."""
 
 
 @dataclass(frozen=True, slots=True)
 class Glyph:
-    """A glyph in its place.
+    """A glyph and its position.
 
     Args:
-        number: Its number in the font; 0 is the box that stands for what the font does not have.
-        advance: How far the next one is from it, in the font's units.
-        right: How far to the right of its place it is drawn.
-        up: How far above its place it is drawn.
-        first: The index of the first character that it stands for, alone or with the glyphs beside it.
+        number: Its number in the font; 0 is the box shown for a missing glyph.
+        advance: Distance to the next glyph, in the font's units.
+        right: How far to the right of its position it is drawn, in the font's units.
+        up: How far above its position it is drawn, in the font's units.
+        first: Index of the first character that it represents, alone or together with its neighbours.
     """
 
     number: int
@@ -71,7 +71,7 @@ def shape(face: Face, text: str, script: str, *, right_to_left: bool) -> tuple[G
     buffer.direction = "rtl" if right_to_left else "ltr"
     buffer.script = script
     buffer.language = "und"
-    buffer.cluster_level = uharfbuzz.BufferClusterLevel.MONOTONE_CHARACTERS  # each mark says itself
+    buffer.cluster_level = uharfbuzz.BufferClusterLevel.MONOTONE_CHARACTERS  # each mark keeps its own character
     uharfbuzz.shape(face.font, buffer)
     infos, positions = buffer.glyph_infos, buffer.glyph_positions
     return tuple(
@@ -81,16 +81,16 @@ def shape(face: Face, text: str, script: str, *, right_to_left: bool) -> tuple[G
 
 
 def lacks_glyphs(glyphs: tuple[Glyph, ...]) -> bool:
-    """Whether the font does not have all of a text.
+    """Whether the font lacks a glyph for any part of a text.
 
     Args:
-        glyphs: What was made of it.
+        glyphs: The text, shaped.
     """
     return any(glyph.number == 0 for glyph in glyphs)
 
 
 def has_ink(face: Face, glyphs: tuple[Glyph, ...]) -> bool:
-    """Whether anything of glyphs can be seen.
+    """Whether any of these glyphs is visible.
 
     Args:
         face: Their font.
@@ -111,14 +111,14 @@ def glyphs_width(face: Face, glyphs: tuple[Glyph, ...], size: float) -> float:
 
 
 def ink_reach(face: Face, glyphs: tuple[Glyph, ...]) -> tuple[float, float]:
-    """How far the ink of glyphs reaches above and below the base line.
+    """How far glyphs extend above and below the baseline.
 
     Args:
         face: Their font.
         glyphs: The glyphs.
 
     Returns:
-        Both as shares of the font size, at least 0.
+        Both as fractions of the font size, at least 0.
     """
     up = down = 0.0
     for glyph in glyphs:
@@ -130,10 +130,10 @@ def ink_reach(face: Face, glyphs: tuple[Glyph, ...]) -> tuple[float, float]:
 
 
 def by_character(text: str, glyphs: tuple[Glyph, ...]) -> list[tuple[str, tuple[Glyph, ...]]]:
-    """Divide glyphs into the smallest parts that each stand for characters of their own.
+    """Divide glyphs into the smallest parts that each represent their own characters.
 
     Args:
-        text: What the glyphs are made of.
+        text: The text that was shaped.
         glyphs: The glyphs.
 
     Returns:
@@ -156,13 +156,13 @@ def draw_glyphs(  # noqa: PLR0917 - reads like the canvas's own calls
     *,
     right_to_left: bool,
 ) -> None:
-    """Draw glyphs, with invisible text under them.
+    """Draw glyphs so that readers can also search and copy their text.
 
     Args:
-        canvas: Where.
+        canvas: The canvas to draw on.
         x: Their left end, in points.
-        y: Their base line.
-        text: What they are made of.
+        y: Their baseline, in points.
+        text: The text that was shaped.
         face: Their font.
         glyphs: The glyphs.
         size: Font size in points.
@@ -187,8 +187,8 @@ def _draw_in_font(  # noqa: PLR0917 - as above
     right_to_left: bool,
 ) -> None:
     font, scale = font_in(canvas, face), size / face.units
-    # What runs from right to left readers put into order themselves, by what each glyph says, and do not look into
-    # what is said of it; in other runs glyphs may stand in another order than their characters.
+    # Readers reorder right-to-left text themselves, glyph by glyph, and ignore ActualText inside it; in other runs the
+    # glyphs may be in a different order than their characters.
     parts = by_character(text, glyphs) if right_to_left else [(text, glyphs)]
     for said, members in parts:
         code = [f"BT /{font.name} {fp_str(size)} Tf"]
@@ -205,10 +205,10 @@ def _draw_in_font(  # noqa: PLR0917 - as above
 
 
 def _says_itself(font: GlyphFont, text: str, glyphs: tuple[Glyph, ...], *, right_to_left: bool) -> bool:
-    """Whether readers take glyphs for a text by what the font says of them; it says so if nothing else is said."""
+    """Whether the font's ``/ToUnicode`` alone gives readers this text; enters glyphs that are not in it yet."""
     plain = right_to_left and len(glyphs) == 1
     for said, members in [(text, glyphs)] if right_to_left else by_character(text, glyphs):
-        # Readers turn brackets back together with the order.
+        # Readers mirror brackets again when they restore the order.
         shown = mirrored(said) if right_to_left and len(said) == 1 else said
         for index, glyph in enumerate(members):
             plain = font.says(glyph.number, shown if index == 0 else "") and plain
@@ -231,8 +231,8 @@ def _draw_as_shapes(  # noqa: PLR0917 - as above
     scale = size / face.units
     canvas.saveState()
     canvas.transform(scale, 0, 0, scale, x, y)
-    # reportlab builds a path point by point for each glyph; a glyph's own code is the same each time.
-    code = canvas._code  # noqa: SLF001 - it has no call for that
+    # reportlab would build the path again for each glyph; its code is the same each time.
+    code = canvas._code  # noqa: SLF001 - reportlab has no call for that
     for glyph in glyphs:
         if glyph.right or glyph.up:
             code.append(f"1 0 0 1 {glyph.right} {glyph.up} cm")
@@ -243,7 +243,7 @@ def _draw_as_shapes(  # noqa: PLR0917 - as above
 
 @contextmanager
 def spoken(canvas: Canvas, text: str) -> Iterator[None]:
-    """Mark what is drawn as saying a text (``ActualText``, ISO 32000-1, 14.9.4)."""
+    """Attach a text to whatever is drawn inside (``ActualText``, ISO 32000-1, 14.9.4)."""
     # reportlab has no call for marked content.
     canvas._code.append(f"/Span <</ActualText <FEFF{text.encode('utf-16-be').hex().upper()}>>> BDC")  # noqa: SLF001
     yield
@@ -268,7 +268,7 @@ def _pen() -> uharfbuzz.DrawFuncs:
     def line(x: float, y: float, code: list[str]) -> None:
         code.append(f"{x:g} {y:g} l")
 
-    # HarfBuzz passes all of them by their places.
+    # HarfBuzz passes all of them as positional arguments.
     def curve(x1: float, y1: float, x2: float, y2: float, x3: float, y3: float, code: list[str]) -> None:  # noqa: PLR0917
         code.append(f"{x1:g} {y1:g} {x2:g} {y2:g} {x3:g} {y3:g} c")
 

@@ -1,9 +1,9 @@
-"""What a simple font that is not embedded shows: for each code a glyph and a width (ISO 32000-1, 9.6).
+"""Determines what a simple font that is not embedded shows: a glyph and a width for each code (ISO 32000-1, 9.6).
 
 Invariants:
 
-* A code that has a name or a text gets that glyph or none: a font with one that no face has is not substituted.
-* The width of each code is the PDF's own where it tells one, and the standard font's otherwise.
+* A code with a glyph name or a text gets exactly that glyph: if no face has it, the font is not substituted at all.
+* The width of a code is the PDF's own if it states one, and the standard font's otherwise.
 """
 
 import re
@@ -19,16 +19,16 @@ from zegel_server.pdf.fonts.fallbacks import Part, compose
 from zegel_server.pdf.fonts.to_unicode import read_to_unicode
 
 MAX_DIFFERENCES = 2_048
-"""Elements of ``/Differences`` that are read: 256 codes with a number before each are 512."""
+"""Most elements of ``/Differences`` that are read: 256 codes with a number before each make 512."""
 
 MAX_WIDTH = 20_000
-"""Widest advance that is drawn, in thousandths of the font size: the widest dashes have 4,000."""
+"""Widest advance that is drawn, in thousandths of the font size: the widest dashes take 4,000."""
 
 FIXED, SERIF, SYMBOLIC, SCRIPT, NONSYMBOLIC, ITALIC, FORCE_BOLD = 1, 2, 4, 8, 32, 64, 1 << 18
 """Flags of a font descriptor (ISO 32000-1, table 123)."""
 
 BOLD_WEIGHT = 600
-"""``/FontWeight`` from which on a font counts as bold: halfway between regular and bold."""
+"""Lowest ``/FontWeight`` that counts as bold: halfway between regular and bold."""
 
 _SUBSET_TAG = re.compile(r"^[A-Z]{6}\+")
 _MONO = re.compile(r"courier|consol|mono|typewriter|fixed|lettergothic|lucidacon|terminal|andale")
@@ -42,11 +42,11 @@ _SERIF = re.compile(
 _BOLD = re.compile(r"bold|black|heavy|demi")
 _ITALIC = re.compile(r"italic|oblique|kursiv|inclined|slanted")
 _PICTURES = re.compile(r"wingding|webding|marlett|mtextra|dingbat|symbol|ornament|pictograph|barcode|code39|emoji|icon")
-"""Fonts whose codes show something else than their encoding would say."""
+"""Fonts whose codes show something other than their encoding says."""
 
 _PICTURE_FACES = ("Symbol", "ZapfDingbats")
 _KNOWN = re.compile(r"arial|helvetica|times|courier")
-"""Families of text that have their face's own widths, whatever their flags say."""
+"""Text families that have the same widths as their standard font, whatever their flags say."""
 
 _STYLES = {
     "Helvetica": ("Helvetica", "Helvetica-Bold", "Helvetica-Oblique", "Helvetica-BoldOblique"),
@@ -55,7 +55,7 @@ _STYLES = {
 }
 BLANK = re.compile(r"[\x00-\x20\x7f-\xa0\u00ad\u200b-\u200f\u2028-\u202f\u2060-\u2064\ufeff]*")
 _ALSO = {
-    # Accents for capitals, which only some fonts tell from the others, and a name of Bitstream's.
+    # Accents for capital letters, which only some fonts have separately, and a name that Bitstream uses.
     **{
         name.capitalize(): name
         for name in ("acute", "breve", "caron", "cedilla", "circumflex", "dieresis", "dotaccent")
@@ -63,20 +63,20 @@ _ALSO = {
     **{name.capitalize(): name for name in ("grave", "hungarumlaut", "macron", "ogonek", "ring", "tilde")},
     "dslash": "dcroat",
 }
-"""Names of glyphs under which no face has one, and the names under which it does."""
+"""Glyph names that no face uses, and the names that faces use for the same glyph."""
 
 _NAMELESS = {".notdef", ".null", "null", "nonmarkingreturn", "CR", "NULL"}
 
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """What one code shows.
+    """What a code shows.
 
     Args:
         code: From 0 to 255.
         name: Name of its glyph.
         text: Its characters.
-        parts: The outlines it is drawn with.
+        parts: The outlines that draw it.
         width: Its advance, in thousandths of the font size.
     """
 
@@ -89,14 +89,14 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class Simple:
-    """A simple font, read.
+    """What was read of a simple font.
 
     Args:
-        face: The standard font whose face stands in.
-        codes: What its codes show, by code.
-        widths: Advances of all codes from ``first`` on.
+        face: Name of the standard font whose face replaces it.
+        codes: What its codes show, in the order of the codes.
+        widths: Advances of the codes from ``first`` on.
         first: The first code that has a width.
-        stretch: Whether glyphs are made wider to fill their widths: not those of a font that has the face's own widths.
+        stretch: Whether glyphs are widened to fill their widths: false for a font with the same widths as its face.
     """
 
     face: str
@@ -107,22 +107,22 @@ class Simple:
 
 
 def plain_name(font: pikepdf.Object) -> str:
-    """Name of a font, without the tag of a subset."""
+    """Name of a font, without the tag that marks a subset."""
     return _SUBSET_TAG.sub("", word(font.get("/BaseFont")))
 
 
 def choose_face(name: str, descriptor: pikepdf.Object | None, *, even: bool) -> str | None:
-    """The standard font that is nearest to a font.
+    """The standard font that resembles a font most.
 
     Args:
         name: Name of the font.
         descriptor: Its descriptor, if it has one.
-        even: Whether all its characters have one width.
+        even: Whether all its characters have the same width.
 
     Returns:
-        Its name; nothing for a font of pictures that cannot be guessed.
+        Name of the standard font; ``None`` for a font of pictures, whose glyphs cannot be guessed.
     """
-    if not name.isascii():  # a font of East Asia, whose codes are two bytes whatever its encoding says
+    if not name.isascii():  # an East Asian font, whose codes have two bytes whatever its encoding says
         return None
     squeezed = re.sub(r"[\s_-]", "", name).lower()
     if squeezed.startswith("symbol") and not squeezed.startswith("symbola"):
@@ -146,13 +146,13 @@ def choose_face(name: str, descriptor: pikepdf.Object | None, *, even: bool) -> 
 
 
 def read_simple(font: pikepdf.Object) -> Simple | None:
-    """Find out what a simple font's codes show.
+    """Determine what the codes of a simple font show.
 
     Args:
-        font: A font dictionary of the kind ``Type1``, ``MMType1`` or ``TrueType`` that has no font file.
+        font: A font dictionary of subtype ``Type1``, ``MMType1`` or ``TrueType`` without a font file.
 
     Returns:
-        Its codes; ``None`` if they cannot be determined, or no face has one of its glyphs.
+        Its codes; ``None`` if they cannot be determined, or if a glyph is in no face.
     """
     descriptor = font.get("/FontDescriptor")
     given = _given_widths(font)
@@ -198,7 +198,7 @@ def read_simple(font: pikepdf.Object) -> Simple | None:
 
 
 def _base(font: pikepdf.Object, descriptor: pikepdf.Object | None, face: str, *, known: bool) -> dict[int, str]:
-    """Glyph names by code in the encoding that a font begins with; nothing where only its file could tell."""
+    """Glyph names by code in a font's base encoding; empty where only the font file could tell."""
     if face in _PICTURE_FACES:
         return _encoding(f"{face}Encoding")
     encoding = font.get("/Encoding")
@@ -207,7 +207,7 @@ def _base(font: pikepdf.Object, descriptor: pikepdf.Object | None, face: str, *,
         return _encoding(base)
     flags = integer(descriptor.get("/Flags")) if isinstance(descriptor, pikepdf.Dictionary) else NONSYMBOLIC
     if known or not flags & SYMBOLIC or flags & NONSYMBOLIC or base == "StandardEncoding":
-        # TrueType fonts know no StandardEncoding of their own; what all readers take then is that of Windows.
+        # TrueType fonts have no StandardEncoding; all readers use that of Windows instead.
         windows = font.get("/Subtype") == pikepdf.Name.TrueType and not flags & NONSYMBOLIC
         return _encoding("WinAnsiEncoding" if windows else "StandardEncoding")
     return {}
@@ -247,7 +247,7 @@ def _given_widths(font: pikepdf.Object) -> dict[int, float]:
 
 
 def _glyph(face: str, name: str | None, said: str) -> tuple[str, tuple[Part, ...], float] | None:
-    """Text, outlines and advance of a glyph by its name, or by what the PDF says its text is."""
+    """Text, outlines and advance of a glyph, by its name or by the text that the PDF gives for it."""
     if name is not None:
         name = _ALSO.get(name, name)
         text = _text_of(name, face)
@@ -276,7 +276,7 @@ def _text_of(name: str, face: str) -> str:
 
 
 def word(value: pikepdf.Object | None) -> str:
-    """A PDF's name without its slash, whatever bytes it is made of; empty for anything else."""
+    """A PDF name without its slash, whatever bytes it has; empty for any other value."""
     if not isinstance(value, pikepdf.Name):
         return ""
     try:
@@ -287,14 +287,14 @@ def word(value: pikepdf.Object | None) -> str:
 
 
 def number(value: object) -> float | None:
-    """A PDF's number; nothing for anything else."""
+    """A PDF number; ``None`` for any other value."""
     try:
         found = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
         return None
-    return found if -1e6 < found < 1e6 else None  # noqa: PLR2004 - beyond what any reader computes with; and not NaN
+    return found if -1e6 < found < 1e6 else None  # noqa: PLR2004 - beyond what any reader can use; also refuses NaN
 
 
 def integer(value: object) -> int:
-    """A PDF's whole number; 0 for anything else."""
+    """A PDF integer; 0 for any other value."""
     return int(number(value) or 0)

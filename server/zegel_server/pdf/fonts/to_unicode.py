@@ -1,4 +1,4 @@
-"""Reading the ``/ToUnicode`` of a font (ISO 32000-1, 9.10.3)."""
+"""Reads the ``/ToUnicode`` map of a font (ISO 32000-1, 9.10.3)."""
 
 import warnings
 from collections.abc import Iterator
@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import pikepdf
 
 MAX_CMAP_BYTES = 1024 * 1024
-"""Bytes of a map that is read: one of 65,536 single entries has 1 MB; longer ones are passed over."""
+"""Longest map that is read, in bytes: 65,536 single entries take 1 MB; longer maps are ignored."""
 
 MAX_ENTRIES = 65_536
-"""Codes of a map: all that two bytes tell apart."""
+"""Most codes of a map: all values of two bytes."""
 
 
 def read_to_unicode(stream: pikepdf.Object | None) -> dict[int, str]:
@@ -19,7 +19,7 @@ def read_to_unicode(stream: pikepdf.Object | None) -> dict[int, str]:
         stream: The map, if there is one.
 
     Returns:
-        What could be read: nothing of a map that is damaged or too large.
+        What could be read; empty for a map that is damaged or too large.
     """
     if not isinstance(stream, pikepdf.Stream):
         return {}
@@ -28,7 +28,7 @@ def read_to_unicode(stream: pikepdf.Object | None) -> dict[int, str]:
         if len(stream.read_bytes()) > MAX_CMAP_BYTES:
             return {}
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of a map that ends too early
+            warnings.simplefilter("ignore", UserWarning)  # about a map that ends too early
             instructions = pikepdf.parse_content_stream(stream)
         for instruction in instructions:
             operands = list(instruction.operands)

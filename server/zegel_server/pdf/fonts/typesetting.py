@@ -1,6 +1,6 @@
-"""Text set in the fonts of what Zegel draws itself.
+"""Sets text in the fonts that Zegel draws with.
 
-A stack gives the fonts of Latin, Greek and Cyrillic; every other script has its own, the same in all stacks
+A stack names the fonts for Latin, Greek and Cyrillic; every other script has its own fonts, the same in all stacks
 (:mod:`zegel_server.pdf.fonts.registry`).
 
 * ``body``, ``bold``: Noto Sans;
@@ -9,10 +9,10 @@ A stack gives the fonts of Latin, Greek and Cyrillic; every other script has its
 
 Invariants:
 
-* No character is dropped: one that no font has is set as its number, such as ``[U+12000]``. What is filled in is held
-  to have none (:func:`unshown`), so that this is for what came by another way.
-* Characters that are invisible and only steer (direction overrides and the like) are not set, so that a name cannot
-  make the text after it read differently.
+* No character is dropped: one that no font has is shown as its number, such as ``[U+12000]``. What people fill in is
+  refused if it has such a character (:func:`unshown`), so this is for text from elsewhere.
+* Invisible control characters (direction overrides and the like) are left out, so that a name cannot change how the
+  text after it reads.
 * Text that is not plain glyphs (shaped or drawn text) still carries its characters, for search, copying and screen
   readers.
 """
@@ -38,10 +38,10 @@ from zegel_server.pdf.fonts.unicode_text import (
 )
 
 PLAIN_FONT = "notos"
-"""What a canvas begins with, so that no page names a font that is not embedded."""
+"""The initial font of a canvas, so that no page refers to a font that is not embedded."""
 
 _CACHED_WIDTHS = 65_536
-"""Words and characters whose widths are kept: those of some hundred pages of text."""
+"""Words and characters whose widths are cached: those of about a hundred pages of text."""
 
 ELLIPSIS = "\u2026"
 
@@ -70,7 +70,7 @@ class Run:
         return glyphs_width(self.stretch.face, _glyphs(self.stretch), size)
 
     def draw(self, canvas: Canvas, x: float, y: float, size: float) -> None:
-        """Set it with its left end at a point."""
+        """Draw it with its left end at a point."""
         face = self.stretch.face
         if self.stretch.plain or face is None:
             canvas.setFont(self.font, size)
@@ -82,7 +82,7 @@ class Run:
 
 
 def preload() -> None:
-    """Load the fonts of the stacks, and map all others."""
+    """Load the fonts of the stacks, and memory-map all others."""
     registry.preload()
     for stack in stacks():
         for name in plain_fonts(stack):
@@ -102,19 +102,19 @@ def set_text(text: str, stack: str) -> list[Run]:
     """
     first = plain_fonts(stack)[0]
     _register(first)
-    if text.isascii() and text.isprintable():  # most of it, and each stack's first font has all of that
+    if text.isascii() and text.isprintable():  # most text; the first font of each stack has all of it
         return [Run(first, Stretch(text, COMMON, False, None, plain=True))]
     return [_run(stretch, stack) for stretch in itemize(prepare(text), stack)]
 
 
 def unshown(text: str) -> str:
-    """What of a text cannot be shown.
+    """The first part of a text that cannot be shown.
 
     Args:
         text: Any text.
 
     Returns:
-        The first cluster that no font has; nothing if all can be shown.
+        The first cluster that no font has; empty if all of it can be shown.
     """
     if text.isascii():
         return ""
@@ -125,7 +125,7 @@ def unshown(text: str) -> str:
 
 
 def leaves_ink(text: str, stack: str) -> bool:
-    """Whether anything of a text can be seen.
+    """Whether any part of a text is visible.
 
     Args:
         text: Any text.
@@ -138,14 +138,14 @@ def leaves_ink(text: str, stack: str) -> bool:
 
 @lru_cache(maxsize=_CACHED_WIDTHS)
 def ink_reach(text: str, stack: str) -> tuple[float, float]:
-    """How far a line reaches above and below its base line, where it has letters that may reach far.
+    """How far a line extends above and below its baseline, if it has scripts with tall or deep letters.
 
     Args:
         text: The line.
         stack: Name of a stack of fonts.
 
     Returns:
-        Both as shares of the font size; 0 where all letters are those of Latin, Greek and Cyrillic.
+        Both as fractions of the font size; 0 if all letters are Latin, Greek or Cyrillic.
     """
     stretches = [run.stretch for run in set_text(text, stack) if not run.stretch.plain]
     reaches = [shaping.ink_reach(each.face, _glyphs(each)) for each in stretches if each.face is not None]
@@ -153,7 +153,7 @@ def ink_reach(text: str, stack: str) -> tuple[float, float]:
 
 
 def is_handwriting(text: str) -> bool:
-    """Whether the ``hand`` stack sets all of a text in its handwriting font, whose tails are short."""
+    """Whether the ``hand`` stack sets a whole text in its handwriting font, which has short descenders."""
     return all(run.font == plain_fonts("hand")[0] for run in set_text(text, "hand"))
 
 
@@ -164,7 +164,7 @@ def text_width(text: str, stack: str, size: float) -> float:
 
 @lru_cache(maxsize=_CACHED_WIDTHS)
 def _unit_width(text: str, stack: str) -> float:
-    """Width at a font size of 1: a text is fitted by trying sizes, and widths grow with them evenly."""
+    """Width at a font size of 1: fitting tries several sizes, and the width is proportional to the size."""
     return sum(run.width(1.0) for run in set_text(text, stack))
 
 
@@ -174,10 +174,10 @@ def draw_text(  # noqa: PLR0917 - reads like the canvas's own calls
     """Draw one line of text.
 
     Args:
-        canvas: Where.
+        canvas: The canvas to draw on.
         x: Its left end, in points.
-        y: Its base line.
-        text: What.
+        y: Its baseline, in points.
+        text: The line.
         stack: Name of a stack of fonts.
         size: Font size in points.
 
@@ -202,7 +202,7 @@ def wrap_text(text: str, stack: str, size: float, width: float) -> list[str]:
         width: Longest line in points.
 
     Returns:
-        At least one line. Each begins with a mark of its paragraph's direction where it would be read in another.
+        At least one line. A line that would read in another direction than its paragraph starts with a direction mark.
     """
     found = []
     for paragraph in text.split("\n"):
@@ -214,7 +214,7 @@ def wrap_text(text: str, stack: str, size: float, width: float) -> list[str]:
 
 
 def unbreakable_words(text: str) -> list[str]:
-    """The parts of a text that stay together in a line unless its print is small.
+    """The parts of a text that should not be broken across lines.
 
     Args:
         text: The text.
@@ -223,7 +223,7 @@ def unbreakable_words(text: str) -> list[str]:
 
 
 def cut_text(text: str, stack: str, size: float, width: float) -> str:
-    """Cut a line that is too long, with a sign that it was.
+    """Cut a line that is too long, and show that it was cut.
 
     Args:
         text: The line.
@@ -232,7 +232,7 @@ def cut_text(text: str, stack: str, size: float, width: float) -> str:
         width: Longest line in points.
 
     Returns:
-        The line, or as much of it as there is room for, and an ellipsis.
+        The line, or as much of it as fits with an ellipsis after it.
     """
     if text_width(text, stack, size) <= width:
         return text
@@ -240,7 +240,7 @@ def cut_text(text: str, stack: str, size: float, width: float) -> str:
 
 
 def shortened(text: str, stack: str, size: float, width: float) -> str:
-    """A line that ends in an ellipsis, as something after it is left out.
+    """A line that ends in an ellipsis because text after it is left out.
 
     Args:
         text: The line.
@@ -273,8 +273,8 @@ def _wrap_paragraph(text: str, stack: str, size: float, width: float) -> list[st
 
 
 def _parts(word: str) -> list[str]:
-    """What of a word stays together: all of it where words have spaces between them."""
-    if all(ord(char) < 0x0E00 for char in word):  # noqa: PLR2004 - Thai is the first that has none
+    """The unbreakable parts of a word: the whole word in scripts that put spaces between words."""
+    if all(ord(char) < 0x0E00 for char in word):  # noqa: PLR2004 - Thai is the first script without spaces
         return [word]
     return unbreakable_parts(word)
 
@@ -305,5 +305,5 @@ def _glyphs(stretch: Stretch) -> tuple[Glyph, ...]:
 
 @cache
 def _register(name: str) -> None:
-    """Make a font known to reportlab."""
+    """Register a font with reportlab."""
     pdfmetrics.registerFont(TTFont(name, BytesIO(registry.font_data(name)), asciiReadable=False))

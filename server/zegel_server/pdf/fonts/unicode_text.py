@@ -1,8 +1,8 @@
 """Unicode properties of a line of text: its grapheme clusters, their visual order, and where it may be broken.
 
 The answers are ICU's: Unicode's own implementation of the bidirectional algorithm (UAX #9), of grapheme clusters
-(UAX #29), and of line breaks (UAX #14, with dictionaries for Thai, Lao, Khmer and Burmese). ``icu4py`` brings ICU and
-has calls for the last two; for the first its library is called directly.
+(UAX #29), and of line breaks (UAX #14, with dictionaries for Thai, Lao, Khmer and Burmese). ``icu4py`` ships ICU and
+wraps the last two; for the first, the library is called through ctypes.
 """
 
 import ctypes
@@ -17,7 +17,7 @@ from icu4py import breakers, icu_version
 LEFT_TO_RIGHT_MARK, RIGHT_TO_LEFT_MARK = "\u200e", "\u200f"
 
 COMMON = "Zyyy"
-"""The script of what belongs to no script: digits, punctuation, symbols."""
+"""ISO 15924 code of characters that belong to no script: digits, punctuation, symbols."""
 
 _OF_NO_SCRIPT = {COMMON, "Zinh", "Zzzz"}
 _FIRST_STRONG = 0xFE
@@ -39,7 +39,7 @@ class DirectedText:
 
 @cache
 def _icu(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
-    """A function of ICU, whose exported names end in the number of its release."""
+    """A function of ICU; its exported names end in the number of its release."""
     found = getattr(_library(), f"{name}_{icu_version.split('.')[0]}")
     found.restype, found.argtypes = result, arguments
     return found  # type: ignore[no-any-return]
@@ -47,12 +47,12 @@ def _icu(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
 
 @cache
 def _library() -> ctypes.CDLL:
-    """ICU, by way of an extension that is linked with it: where its own file lies differs between platforms."""
+    """ICU, loaded through an extension that is linked with it: the path of its own file differs between platforms."""
     return ctypes.CDLL(breakers.__file__)
 
 
 class _Paragraph:
-    """ICU's view of a text as one paragraph, to be used once and closed."""
+    """A text as one paragraph of ICU's bidirectional algorithm; close it after use."""
 
     def __init__(self, text: str) -> None:
         self._status = ctypes.c_int(0)
@@ -69,11 +69,11 @@ class _Paragraph:
             raise MemoryError("ICU has no room for a line of text")
 
     def level(self) -> int:
-        """The level of the paragraph: 1 if it runs from right to left."""
+        """The embedding level of the paragraph: 1 if it runs from right to left."""
         return int(_icu("ubidi_getParaLevel", ctypes.c_uint8, ctypes.c_void_p)(self._bidi))
 
     def runs(self) -> list[tuple[int, int, bool]]:
-        """Start and end of each run in UTF-16 code units, from left to right, and whether it is read the other way."""
+        """Start and end of each run in UTF-16 code units, from left to right, and whether it reads right to left."""
         pointer = ctypes.c_void_p
         count = _icu("ubidi_countRuns", ctypes.c_int32, pointer, pointer)(self._bidi, ctypes.byref(self._status))
         self._check()
@@ -90,13 +90,13 @@ class _Paragraph:
 
 
 def visual_runs(text: str) -> list[tuple[int, int, bool]]:
-    """Order a line as it is seen (UAX #9); the first strong character gives the direction of the whole.
+    """Put a line into visual order (UAX #9); its first strong character decides the direction of the whole.
 
     Args:
         text: One line, without line breaks.
 
     Returns:
-        Start and end of each part that runs in one direction, from left to right, and whether that is the other one.
+        Start and end of each part of one direction, from left to right, and whether the part reads right to left.
 
     Raises:
         MemoryError: There is no memory for it.
@@ -110,7 +110,7 @@ def visual_runs(text: str) -> list[tuple[int, int, bool]]:
         paragraph.close()
     if text.isascii() or max(text) <= "\uffff":
         return runs
-    places: list[int] = []  # of characters, by code unit
+    places: list[int] = []  # index of the character, by UTF-16 code unit
     for index, char in enumerate(text):
         places += [index] * (2 if char > "\uffff" else 1)
     places.append(len(text))
@@ -118,7 +118,7 @@ def visual_runs(text: str) -> list[tuple[int, int, bool]]:
 
 
 def visual_order(text: str) -> list[DirectedText]:
-    """The parts of a line that run in one direction.
+    """The parts of a line that each run in one direction.
 
     Args:
         text: One line, without line breaks.
@@ -148,19 +148,19 @@ def reads_right_to_left(text: str) -> bool:
 
 
 def mirrored(char: str) -> str:
-    """What a character looks like in text from right to left.
+    """The character that is shown for another in right-to-left text.
 
     Args:
-        char: Such as an opening bracket.
+        char: A character, such as an opening bracket.
 
     Returns:
-        The closing one, or the character itself.
+        Its mirror image, such as the closing bracket; the character itself if it has none.
     """
     return chr(_icu("u_charMirror", ctypes.c_int32, ctypes.c_int32)(ord(char)))
 
 
 def clusters(text: str) -> list[str]:
-    """Split a text into what its readers take for one character: a letter with its marks, an emoji with its joiners.
+    """Split a text into what readers perceive as characters: a letter with its marks, an emoji with its joiners.
 
     Args:
         text: Any text.
@@ -169,10 +169,10 @@ def clusters(text: str) -> list[str]:
 
 
 def unbreakable_parts(text: str) -> list[str]:
-    """Split a word, in the sense of what stands between spaces, where a line may end in it.
+    """Split a word at each place where a line may be broken.
 
     Args:
-        text: The word.
+        text: The word: text between two spaces.
     """
     return list(breakers.LineBreaker(text, "en"))
 
@@ -190,12 +190,12 @@ def script_of(cluster: str) -> str:
     for char in cluster:
         if (script := unicodedata.script(char)) not in _OF_NO_SCRIPT:
             return str(script)
-    # What few scripts share (a danda, a kashida) is of one of them, until its neighbours say of which.
+    # A character that a few scripts share (a danda, a kashida) takes its script from its neighbours.
     return COMMON
 
 
 def is_shared_with(cluster: str, script: str) -> bool:
-    """Whether a cluster that belongs to no script may stand in a text of one.
+    """Whether a cluster that belongs to no single script may be used in a given one.
 
     Args:
         cluster: The cluster.

@@ -1,9 +1,9 @@
-"""The codes that a PDF's content shows in certain composite fonts.
+"""Finds the codes that a PDF's content shows in composite fonts.
 
 Invariants:
 
-* What is found is at least all that is shown: where the font at a place is not known, it counts for all of them.
-* Each stream is read once, and only so much of them; beyond that nothing is said.
+* No code that is shown is missed: where the current font is unknown, the code counts for every font.
+* Each stream is read once, up to a total length; in a PDF that exceeds it, no codes are known.
 """
 
 from collections.abc import Iterator
@@ -14,16 +14,16 @@ from zegel_server.pdf.fonts.font_walk import values
 from zegel_server.pdf.fonts.simple_fonts import word
 
 MAX_SCANNED_BYTES = 16 * 1024 * 1024
-"""Bytes of content that are read: 500 pages of dense print, which take about ten seconds at most."""
+"""Most bytes of content that are read: 500 pages of dense print, which take about ten seconds."""
 
 MAX_STATES = 64
-"""Graphics states within each other that are followed: readers stop at 28 (ISO 32000-1, Annex C)."""
+"""Deepest nesting of graphics states that is followed: readers stop at 28 (ISO 32000-1, Annex C)."""
 
 Key = tuple[int, int]
 
 
 class Scan:
-    """Reads a PDF's content once, when first needed.
+    """Reads a PDF's content once, when it is first needed.
 
     Args:
         pdf: The PDF.
@@ -36,7 +36,7 @@ class Scan:
         self._complete = True
 
     def codes(self, font: pikepdf.Object) -> frozenset[int] | None:
-        """The codes of two bytes that are shown in a font.
+        """The two-byte codes that are shown in a font.
 
         Args:
             font: A composite font whose codes all have two bytes.
@@ -94,7 +94,7 @@ class Scan:
 
 
 def _contents(pdf: pikepdf.Pdf) -> Iterator[tuple[pikepdf.Page | pikepdf.Object, pikepdf.Object | None]]:
-    """All content that pages show, each once, with its resources."""
+    """All content streams that pages show, each once, with their resources."""
     seen: set[Key] = set()
     for page in pdf.pages:
         resources = page.obj.get("/Resources")
@@ -138,5 +138,5 @@ def _entries(resources: pikepdf.Object | None, key: str) -> dict[str, pikepdf.Ob
 
 
 def _key(font: pikepdf.Object | None) -> Key | None:
-    """A font's number; nothing where it is not known, as in a form that leaves it to the page."""
+    """A font's object number; ``None`` if unknown, as in a form that inherits its font from the page."""
     return font.objgen if isinstance(font, pikepdf.Dictionary) else None
