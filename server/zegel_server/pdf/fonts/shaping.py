@@ -1,6 +1,6 @@
 """Shapes text into glyphs with HarfBuzz, and draws them.
 
-TrueType fonts are embedded as subsets of the glyphs used. Glyphs of any other font (in practice Noto Sans CJK, of 16 MB)
+TrueType fonts are embedded as subsets of the glyphs used. Glyphs of other fonts (in practice Noto Sans CJK, of 16 MB)
 are drawn as filled outlines.
 
 Invariants:
