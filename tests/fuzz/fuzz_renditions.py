@@ -36,7 +36,7 @@ from PIL import Image, ImageChops, ImageFilter
 
 from fuzz.pdf_generator import Grown, grow
 from zegel_server.pdf.comparison import drawing
-from zegel_server.pdf.comparison.looking import compare_rendition
+from zegel_server.pdf.comparison.file_comparison import compare_rendition
 from zegel_server.pdf.model import PageDifference
 from zegel_server.pdf.refusal import Refusal, RefusedError
 

@@ -27,8 +27,8 @@ from typing import Final
 from zegel_server.caller import STEP_UP, Caller, Origin, Scope, set_caller
 from zegel_server.edge.call import NOWHERE, Call, ClientGone, read_metadata
 from zegel_server.edge.deadlines import Deadlines
+from zegel_server.edge.interfaces import Authenticator, Exchange, Refusals, no_exchange
 from zegel_server.edge.limits import Limits
-from zegel_server.edge.neighbours import Authenticator, Exchange, Refusals, no_exchange
 from zegel_server.edge.proxies import Proxies
 from zegel_server.edge.status import as_public
 from zegel_server.edge.telemetry import Telemetry

@@ -272,7 +272,7 @@ class _Stamper:
         try:
             return self._read(answer)
         except (ValueError, TypeError, KeyError, AttributeError) as error:  # what asn1crypto raises at nonsense
-            raise TimestampError("the timestamp is none") from error
+            raise TimestampError("the answer is not a timestamp") from error
 
     def _read(self, answer: bytes) -> bytes:
         response = tsp.TimeStampResp.load(answer, strict=True)

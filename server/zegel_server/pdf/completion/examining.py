@@ -23,7 +23,7 @@ from zegel.evidence.verification.path_rules import PathError
 from zegel.evidence.verification.seal_form import SealFormError
 from zegel.evidence.verification.signatures import SignatureError, Signatures
 from zegel.evidence.verification.store import StoreError
-from zegel_server.pdf.comparison import drawing, looking
+from zegel_server.pdf.comparison import drawing, file_comparison
 from zegel_server.pdf.completion.completing import add, read_rendition
 from zegel_server.pdf.model import Box, CompletionJob, PageFacts
 from zegel_server.pdf.refusal import Refusal, RefusedError
@@ -64,7 +64,7 @@ def examine(sealed: bytes, boxes: Sequence[Box], certificates: Sequence[bytes]) 
     allowed = {_thousandths(box) for box in boxes}
     if not set(file.completion.boxes) <= allowed:
         raise RefusedError(Refusal.SEAL)
-    looking.compare_sealed(sealed[: file.rendition_length], sealed, list(boxes))
+    file_comparison.compare_sealed(sealed[: file.rendition_length], sealed, list(boxes))
     rendition, second = read_revisions(sealed[: file.ends[1]])
     return [*_shown(rendition, completion.rendition_pages(rendition)), *_shown(second, file.completion.numbers.audit)]
 
@@ -84,7 +84,7 @@ def rehearse(job: CompletionJob) -> None:
     base = read_base(job.rendition, rendition)
     second = write_further(base, added.objects.items(), size=added.size, info=added.numbers.info)
     boxes = [Box(stamp.page, stamp.x, stamp.y, stamp.width, stamp.height) for stamp in job.stamps]
-    looking.compare_sealed(job.rendition, job.rendition + second.data, boxes)
+    file_comparison.compare_sealed(job.rendition, job.rendition + second.data, boxes)
 
 
 def _thousandths(box: Box) -> overlays.Box:

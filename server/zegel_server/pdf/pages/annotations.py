@@ -19,7 +19,7 @@ from zegel_server.pdf.limits import MAX_PAGE_TREE_DEPTH
 from zegel_server.pdf.pages.content import instructions, names
 from zegel_server.pdf.pages.decoding import decoded
 from zegel_server.pdf.pages.optional_content import Visibility
-from zegel_server.pdf.pages.sieve import entry, shallow
+from zegel_server.pdf.pages.page_filter import entry, shallow
 
 _INVISIBLE, _HIDDEN, _NO_ROTATE, _NO_VIEW = 1, 1 << 1, 1 << 4, 1 << 5
 _PASSWORD = 1 << 13

@@ -18,7 +18,7 @@ from typing import Any
 import pikepdf
 
 from zegel_server.pdf import canonical
-from zegel_server.pdf.comparison.looking import compare_rendition
+from zegel_server.pdf.comparison.file_comparison import compare_rendition
 from zegel_server.pdf.fonts.embedding import FontReport, embed_fonts
 from zegel_server.pdf.geometry import Matrix, Shown, clear_lost_crop, inherited, shown
 from zegel_server.pdf.model import PageDifference, Rendition
@@ -26,10 +26,10 @@ from zegel_server.pdf.pages.annotations import appearances, lend_fonts
 from zegel_server.pdf.pages.appearances import complete_appearances
 from zegel_server.pdf.pages.content import balanced
 from zegel_server.pdf.pages.decoding import decoded
-from zegel_server.pdf.pages.halting import halts
+from zegel_server.pdf.pages.incomplete_operators import stops_readers
 from zegel_server.pdf.pages.navigation import Link, Navigation, attach_labels, attach_links, attach_outline
 from zegel_server.pdf.pages.optional_content import Visibility
-from zegel_server.pdf.pages.sieve import Sieve, shallow
+from zegel_server.pdf.pages.page_filter import PageFilter, shallow
 from zegel_server.pdf.pages.source import demand_pages, facts, open_source
 from zegel_server.pdf.refusal import Refusal, RefusedError
 
@@ -115,9 +115,9 @@ class _Draft:
         self._links = [self._navigation.links(page.obj, visibility) for page in pdf.pages]
         complete_appearances(pdf)
         lend_fonts(pdf)
-        sieve = Sieve(pdf, visibility)
-        self._pages = [_page(pdf, page, sieve, visibility) for page in pdf.pages]
-        sieve.finish()
+        page_filter = PageFilter(pdf, visibility)
+        self._pages = [_page(pdf, page, page_filter, visibility) for page in pdf.pages]
+        page_filter.finish()
         self.told: dict[str, Any] = {
             "has_hidden_content": visibility.hides,
             "link_count": sum(map(len, self._links)),
@@ -138,15 +138,15 @@ class _Draft:
             return fonts, canonical.write(output)
 
 
-def _page(pdf: pikepdf.Pdf, page: pikepdf.Page, sieve: Sieve, visibility: Visibility) -> pikepdf.Object:
+def _page(pdf: pikepdf.Pdf, page: pikepdf.Page, page_filter: PageFilter, visibility: Visibility) -> pikepdf.Object:
     """A page of the rendition, without its links."""
     box = shown(page)
     resources = _resources(inherited(page.obj, "/Resources"))
     own = balanced(_joined(page.obj.get("/Contents")))
-    if halts(own):
+    if stops_readers(own):
         own, resources = _set_apart(pdf, own, resources, box)
     drawn = [(_named(resources, stream), matrix) for stream, matrix in appearances(page.obj, visibility, box.rotate)]
-    content, used = sieve.page(_content(own, drawn), resources)
+    content, used = page_filter.page(_content(own, drawn), resources)
     made = pikepdf.Dictionary(
         Type=pikepdf.Name.Page, MediaBox=_media_box(box), Contents=pdf.make_stream(content), Resources=used
     )
@@ -154,7 +154,7 @@ def _page(pdf: pikepdf.Pdf, page: pikepdf.Page, sieve: Sieve, visibility: Visibi
         made.Rotate = box.rotate
     if box.unit != 1.0:
         made.UserUnit = box.unit
-    group = sieve.group(page.obj.get("/Group"))
+    group = page_filter.group(page.obj.get("/Group"))
     if group is not None:
         made.Group = group
     return pdf.make_indirect(made)

@@ -31,7 +31,7 @@ from zegel_server.pdf.pages.decoding import decoded
 from zegel_server.pdf.pages.expansion import check_expansion
 from zegel_server.pdf.pages.navigation import pairs
 from zegel_server.pdf.pages.optional_content import Visibility
-from zegel_server.pdf.pages.sieve import shallow
+from zegel_server.pdf.pages.page_filter import shallow
 from zegel_server.pdf.pages.signatures import signatures_of
 from zegel_server.pdf.refusal import Refusal, RefusedError
 

@@ -40,7 +40,7 @@ _MAX_POINTS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class Furniture:
+class ReaderDrawn:
     """An area of a page that each reader draws in its own way.
 
     Args:
@@ -58,7 +58,7 @@ class Furniture:
     writing: tuple[int, int, int, int] | None
 
 
-class Furnishings:
+class ReaderDrawnItems:
     """The annotations and fields that a file leaves to its reader to draw; the file is read when first needed.
 
     Args:
@@ -75,7 +75,7 @@ class Furnishings:
         if self._pdf is not None:
             self._pdf.close()
 
-    def on(self, index: int, size: Size) -> list[Furniture]:
+    def on(self, index: int, size: Size) -> list[ReaderDrawn]:
         """Find what a page leaves to its reader to draw.
 
         Args:
@@ -92,7 +92,7 @@ class Furnishings:
             if _left_to_reader(item, redo=self._redo):
                 box = _box(page, _points(item), size)
                 if box is not None:
-                    found.append(Furniture(*box, writing=_writing(item, box)))
+                    found.append(ReaderDrawn(*box, writing=_writing(item, box)))
         return found
 
     def _open(self) -> pikepdf.Pdf:

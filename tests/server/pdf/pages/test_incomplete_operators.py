@@ -8,7 +8,7 @@ from PIL import Image
 
 from support.pdfs import one_page, stream
 from support.tools import tool
-from zegel_server.pdf.pages.halting import halts
+from zegel_server.pdf.pages.incomplete_operators import stops_readers
 from zegel_server.pdf.sandbox.client import Sandbox
 
 SOUND = (
@@ -31,13 +31,13 @@ HALTING = (
 
 @pytest.mark.parametrize("content", SOUND)
 def test_sound_content_stays_on_the_page(content: bytes) -> None:
-    assert not halts(content)
+    assert not stops_readers(content)
 
 
 @pytest.mark.parametrize("content", HALTING)
 def test_an_operator_that_lacks_operands_halts(content: bytes) -> None:
-    assert halts(content)
-    assert halts(b"0 0 9 9 re f " + content + b" 0 0 9 9 re f")
+    assert stops_readers(content)
+    assert stops_readers(b"0 0 9 9 re f " + content + b" 0 0 9 9 re f")
 
 
 @pytest.mark.asyncio(loop_scope="session")

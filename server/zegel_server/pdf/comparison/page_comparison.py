@@ -25,7 +25,7 @@ from zegel_server.pdf.comparison.comparing import (
     vanished,
 )
 from zegel_server.pdf.comparison.drawing import BAND_PIXELS, DrawnPage, Size, Word, closely, fit, missing_words
-from zegel_server.pdf.comparison.furniture import Furniture
+from zegel_server.pdf.comparison.reader_drawn import ReaderDrawn
 from zegel_server.pdf.refusal import Refusal, RefusedError
 
 _SIZE_PART, _SIZE_POINTS = 0.001, 0.5
@@ -65,24 +65,24 @@ class _Band:
         return self.one == self.other
 
 
-class Look:
+class PageComparison:
     """One page, compared with another.
 
     Args:
         one: The original's.
         other: The rendition's.
         factor: What the usual resolution is multiplied with.
-        furniture: Finds what the original's leaves to its reader; asked only where the pages differ grossly.
+        reader_drawn: Finds what the original's leaves to its reader; asked only where the pages differ grossly.
     """
 
     def __init__(
-        self, one: DrawnPage, other: DrawnPage, factor: float, furniture: Callable[[Size], list[Furniture]]
+        self, one: DrawnPage, other: DrawnPage, factor: float, reader_drawn: Callable[[Size], list[ReaderDrawn]]
     ) -> None:
         if not (_close(one.width, other.width) and _close(one.height, other.height)):
             raise RefusedError(Refusal.DIFFERS)
         self._one, self._other = one, other
         self._size = fit(one.width, one.height, factor)
-        self._furniture = furniture
+        self._reader_drawn = reader_drawn
         self._window = max(round(WINDOW * min(self._size.width / one.width, 1.0)), 1)
 
     def share(self) -> float:
@@ -114,7 +114,7 @@ class Look:
     # --------------------------------------------------------------------------------------------------------- pictures
 
     def _explain(self, one: Image.Image, other: Image.Image, top: int, bottom: int) -> None:
-        """Look again without what readers draw as they like: annotations left to them, text in their own fonts.
+        """Compare again without what readers draw as they like: annotations left to them, text in their own fonts.
 
         Raises:
             RefusedError: That does not explain it.
@@ -137,8 +137,8 @@ class Look:
             raise RefusedError(Refusal.DIFFERS)
 
     @cached_property
-    def _left(self) -> list[Furniture]:
-        return self._furniture(self._size)
+    def _left(self) -> list[ReaderDrawn]:
+        return self._reader_drawn(self._size)
 
     def _lent_places(self, one: Image.Image, other: Image.Image, top: int) -> Iterator[Box]:
         """Where the words are that a reader draws in a font of its own, in the original and in the rendition.
@@ -208,7 +208,7 @@ class Look:
         return (box[2] - box[0]) * (box[3] - box[1]) if has_ink(one, box) else 0
 
     def _look_closely(self, missing: list[Word]) -> None:
-        """Look at missing words again where the page is drawn too small to tell one digit from another.
+        """Check missing words again where the page is drawn too small to tell one digit from another.
 
         Raises:
             RefusedError: One cannot be seen as before.

@@ -8,9 +8,9 @@ import pytest
 
 from support.effort import Effort
 from support.pdfs import edited, one_page, raw_pdf, stream
-from zegel_server.pdf.comparison import looking
+from zegel_server.pdf.comparison import file_comparison
 from zegel_server.pdf.comparison.drawing import MAX_PIXELS, MAX_SIDE, MIN_PIXELS, Drawn, fit, missing_words
-from zegel_server.pdf.comparison.looking import LOOK_SECONDS, MIN_FACTOR, compare_rendition, compare_sealed
+from zegel_server.pdf.comparison.file_comparison import LOOK_SECONDS, MIN_FACTOR, compare_rendition, compare_sealed
 from zegel_server.pdf.limits import MAX_PAGE_SIDE, MAX_PAGES, MIN_PAGE_SIDE
 from zegel_server.pdf.model import Box
 from zegel_server.pdf.refusal import Refusal, RefusedError
@@ -70,14 +70,14 @@ def test_one_lost_line_of_small_print_on_a_full_page_is_found(lost: int) -> None
 
 
 def test_a_lost_line_is_found_where_no_text_can_be_copied(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zegel_server.pdf.comparison.page_looking.missing_words", lambda _before, _after: set())
+    monkeypatch.setattr("zegel_server.pdf.comparison.page_comparison.missing_words", lambda _before, _after: set())
     assert differs(page(text(LINES)), page(text([*LINES[:31], "", *LINES[32:]])))
     assert differs(page(text(LINES)), page(text([*LINES[:31], LINES[31][:-9], *LINES[32:]])))
 
 
 @pytest.mark.parametrize("background", [b"1 g", b"0 g", b".5 g", b".9 .9 1 rg"])
 def test_lost_print_is_found_on_any_background(background: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zegel_server.pdf.comparison.page_looking.missing_words", lambda _before, _after: set())
+    monkeypatch.setattr("zegel_server.pdf.comparison.page_comparison.missing_words", lambda _before, _after: set())
     ground = b"%s 0 0 595 842 re f " % background
     ink = b"1 g" if background == b"0 g" else b"0 g"
     assert differs(page(ground + text(["45 euro"], 8, ink)), page(ground))
@@ -267,7 +267,7 @@ def test_small_print_on_a_huge_page_and_a_mark_on_a_tiny_one_are_found() -> None
 
 
 def test_a_difference_is_found_at_a_seam_between_bands(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zegel_server.pdf.comparison.page_looking.BAND_PIXELS", 595 * 40)
+    monkeypatch.setattr("zegel_server.pdf.comparison.page_comparison.BAND_PIXELS", 595 * 40)
     for line in (0, 23, 46):
         assert differs(page(text(LINES)), page(text([*LINES[:line], "", *LINES[line + 1 :]])))
     assert compare_rendition(page(text(LINES)), page(b"q " + text(LINES) + b" Q")) == ()
@@ -275,7 +275,7 @@ def test_a_difference_is_found_at_a_seam_between_bands(monkeypatch: pytest.Monke
 
 def test_the_resolution_falls_where_time_is_short_and_no_page_is_passed_over() -> None:
     clock = iter([0.0, 1.0, 30.0, 31.0, 32.0, 33.0, 34.0, 35.0, 36.0, 36.0])
-    pace = looking._Pace(MAX_PAGES, lambda: next(clock))
+    pace = file_comparison._Pace(MAX_PAGES, lambda: next(clock))
     factors = []
     for page_number in range(1, 9):
         pace.done(page_number)
@@ -289,13 +289,13 @@ def test_the_resolution_falls_where_time_is_short_and_no_page_is_passed_over() -
 
 @pytest.mark.parametrize("factor", [1.0, 0.5, MIN_FACTOR])
 def test_a_lost_page_or_line_is_found_at_every_resolution(factor: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Slow(looking._Pace):
+    class Slow(file_comparison._Pace):
         def __init__(self, pages: int) -> None:
             super().__init__(pages)
             self.factor = factor
 
-    monkeypatch.setattr(looking, "_Pace", Slow)
-    monkeypatch.setattr("zegel_server.pdf.comparison.page_looking.missing_words", lambda _before, _after: set())
+    monkeypatch.setattr(file_comparison, "_Pace", Slow)
+    monkeypatch.setattr("zegel_server.pdf.comparison.page_comparison.missing_words", lambda _before, _after: set())
     assert differs(page(text(LINES)), page(b""))
     assert differs(page(text(LINES, 9)), page(text([*LINES[:31], "", *LINES[32:]], 9)))
     assert compare_rendition(page(text(LINES)), page(b"q " + text(LINES) + b" Q")) == ()

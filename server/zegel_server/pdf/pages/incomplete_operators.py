@@ -32,7 +32,7 @@ _MAX_SCANNED = 4 * 1024 * 1024
 which does no harm."""
 
 
-def halts(data: bytes) -> bool:
+def stops_readers(data: bytes) -> bool:
     """Tell whether a reader may stop within content.
 
     Args:

@@ -61,7 +61,7 @@ class _Scope:
         return frozenset(name for name in properties.keys() if visibility.hidden(entry(properties, name)))  # noqa: SIM118
 
 
-class Sieve:
+class PageFilter:
     """Goes through all that pages refer to, and removes what has no place in a rendition; works in place.
 
     Args:

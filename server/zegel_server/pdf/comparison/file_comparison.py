@@ -19,8 +19,8 @@ from io import BytesIO
 import pikepdf
 
 from zegel_server.pdf.comparison.drawing import BAND_PIXELS, SCALE, Drawn, DrawnPage, UnreadableError, fit
-from zegel_server.pdf.comparison.furniture import Furnishings
-from zegel_server.pdf.comparison.page_looking import Look
+from zegel_server.pdf.comparison.page_comparison import PageComparison
+from zegel_server.pdf.comparison.reader_drawn import ReaderDrawnItems
 from zegel_server.pdf.geometry import number
 from zegel_server.pdf.model import Box, PageDifference
 from zegel_server.pdf.refusal import Refusal, RefusedError
@@ -100,7 +100,7 @@ def compare_sealed(rendition: bytes, sealed: bytes, boxes: Sequence[Box]) -> Non
 
 def _compare(original: bytes, rendition: bytes) -> tuple[PageDifference, ...]:
     found = []
-    left_to_readers = Furnishings(original)
+    left_to_readers = ReaderDrawnItems(original)
     with closing(Drawn(original)) as before, closing(Drawn(rendition)) as after, closing(left_to_readers):
         pages = len(before)
         if pages != len(after):
@@ -108,7 +108,7 @@ def _compare(original: bytes, rendition: bytes) -> tuple[PageDifference, ...]:
         pace = _Pace(pages)
         for index in range(pages):
             with before.page(index) as one, after.page(index) as other:
-                share = Look(one, other, pace.factor, partial(left_to_readers.on, index)).share()
+                share = PageComparison(one, other, pace.factor, partial(left_to_readers.on, index)).share()
             if share > 0:
                 found.append(PageDifference(index + 1, share))
             pace.done(index + 1)
