@@ -14,7 +14,7 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
-from zegel_server.pdf.completion import completing, examining, sealing, trial
+from zegel_server.pdf.completion import completing, examining, sealing, trying_stamps
 from zegel_server.pdf.completion.assembling import SealSpec, SecondVisit
 from zegel_server.pdf.fonts import embedding, registry
 from zegel_server.pdf.fonts import typesetting as fonts
@@ -187,7 +187,7 @@ def _do(kind: str, body: object, blobs: list[bytes], granted: frozenset[str]) ->
         examining.rehearse(load(RehearseJob, body, blobs).job)
         return None
     if kind == "stamps":
-        return [trial.try_stamp(stamp) for stamp in load(StampsJob, body, blobs).stamps]
+        return [trying_stamps.try_stamp(stamp) for stamp in load(StampsJob, body, blobs).stamps]
     if kind == "confinement":
         return sorted(granted)
     raise WireError("unknown job")
