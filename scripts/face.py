@@ -99,7 +99,7 @@ def _enums_module(contracts: Contracts, enums: list[EnumDescriptor]) -> str:
         "from enum import StrEnum",
         "from typing import TYPE_CHECKING",
         "",
-        "from zegel._internal.enumeration import OpenEnum",
+        "from zegel._enumeration import OpenEnum",
         "",
         "if TYPE_CHECKING:  # a type checker takes them where a message wants the generated enum's values",
     ]

@@ -1,14 +1,14 @@
 """Writes the SDK's generated messages, stubs and types from the contracts under ``protos/``.
 
 The proto package is the Python package (``zegel.document.v1``), so the output of protoc is used as it is: no import is
-rewritten. ``scripts/face.py`` adds the SDK's flat names, and ``scripts/services.py`` its services. Invariants:
+rewritten. ``scripts/face.py`` adds the SDK's flat names, ``scripts/services.py`` its services and
+``scripts/methods.py`` their methods. Invariants:
 
 * The output depends only on the contracts and the locked generators; ``--check`` checks that the tree has it.
 * A generated file that no contract produces any more is removed.
 """
 
 import argparse
-import re
 import shutil
 import sys
 import tempfile
@@ -16,7 +16,8 @@ from pathlib import Path
 
 from contracts import ROOT, Contracts, contract_paths, run_protoc
 from face import ENUMS, NAMES, write_face
-from services import METHODS, SERVICES, write_services
+from methods import CLIENTS, write_methods
+from services import SERVICES, write_services
 
 SDK = ROOT / "clients/python"
 PACKAGES = "zegel/*/v1"
@@ -55,22 +56,25 @@ def generate(target: Path) -> list[Path]:
     compiled = Contracts.compiled()
     write_face(target, compiled)
     write_services(target, compiled)
+    write_methods(target, compiled)
     return sorted(path.relative_to(target) for path in target.rglob("*") if path.is_file())
 
 
 def take_datetimes(stub: str) -> str:
-    """Lets a message be created with a ``datetime`` for a ``Timestamp``: protobuf accepts it, but its types do not.
+    """Lets a message be created with a ``datetime`` for a ``Timestamp``, and a ``timedelta`` for a ``Duration``.
+
+    Protobuf accepts them, but its types do not.
 
     Args:
         stub: The type stub of a generated module.
     """
-    told, count = re.subn(
-        r"(: _timestamp_pb2\.Timestamp) \| None = \.\.\.", r"\1 | _datetime.datetime | None = ...", stub
-    )
-    return (
-        told.replace("import builtins as _builtins\n", "import builtins as _builtins\nimport datetime as _datetime\n")
-        if count
-        else told
+    told = stub
+    for message, own in (("_timestamp_pb2.Timestamp", "datetime"), ("_duration_pb2.Duration", "timedelta")):
+        told = told.replace(f": {message} | None = ...", f": {message} | _datetime.{own} | None = ...")
+    if told == stub:
+        return stub
+    return told.replace(
+        "import builtins as _builtins\n", "import builtins as _builtins\nimport datetime as _datetime\n"
     )
 
 
@@ -91,7 +95,11 @@ def committed() -> list[Path]:
     versions = sorted(SDK.glob(PACKAGES))
     found = {path for folder in versions for pattern in GENERATED for path in folder.glob(pattern)}
     found |= {path for folder in versions for path in folder.parent.glob("__init__.py")}
-    found |= {path for path in (SDK / ENUMS, SDK / NAMES, SDK / SERVICES, SDK / METHODS) if path.exists()}
+    found |= {
+        path
+        for path in (SDK / each for each in (ENUMS, NAMES, SERVICES, *(client.path for client in CLIENTS)))
+        if path.exists()
+    }
     return sorted(path.relative_to(SDK) for path in found)
 
 

@@ -20,9 +20,9 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 import own_tree
 import zegel.aio
 from contracts import Contracts, GenerationError, value_name
+from methods import TRANSFERS, snake_case
 from reference_sdk import SDK_INTRODUCTION, command_pages, paragraph, sdk_pages
-from services import TRANSFERS
-from zegel._internal.surface import Declared
+from zegel._internal.contract import RPCS
 from zegel_server.permissions.model import BUILT_IN
 
 REFERENCE: Final = own_tree.TREE / "docs/reference"
@@ -147,11 +147,13 @@ def sdk_calls(client: object) -> Mapping[str, str]:
     Args:
         client: The client.
     """
+    called = {(rpc.service.rpartition(".")[2], snake_case(rpc.name)): request for request, rpc in RPCS.items()}
     return {
-        declared.request.DESCRIPTOR.full_name: f"{service}.{name}"
+        request: f"{service}.{name}"
         for service, value in vars(client).items()
-        for name in dir(type(value))
-        if isinstance(declared := getattr(type(value), name, None), Declared)
+        for base in type(value).__mro__
+        for name in vars(base)
+        if (request := called.get((f"{base.__name__.removesuffix('Methods')}Service", name)))
     }
 
 

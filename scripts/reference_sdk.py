@@ -13,6 +13,7 @@ from typing import Any, Final
 import typer.main
 
 from contracts import ROOT, GenerationError
+from methods import CLIENTS
 from zegel.cli.commands import app as client_app
 from zegel_server.cli import app as server_app
 
@@ -96,10 +97,13 @@ def _imported(tree: ast.Module, package: str) -> Iterator[ast.stmt]:
 
 
 def _inherited(node: ast.ClassDef, tree: ast.Module) -> Iterator[Def]:
-    """The public methods of a base that is not public itself."""
+    """The public methods of a base that is not public itself; the pages of the contracts have the generated ones."""
+    generated = {".".join(client.path.with_suffix("").parts) for client in CLIENTS}
     bases = {ast.unparse(each) for each in node.bases}
     for imported in tree.body:
         if isinstance(imported, ast.ImportFrom) and (imported.module or "").startswith("zegel._internal"):
+            if imported.module in generated:
+                continue
             names = bases & {each.name for each in imported.names}
             if names:
                 inner = ast.parse(_file_of(str(imported.module)).read_text(encoding="utf-8"))

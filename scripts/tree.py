@@ -10,7 +10,8 @@ GENERATED = ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py", "_pb2_grpc.pyi")
 """Endings of the names of the files that ``scripts/generate_protos.py`` writes."""
 
 GENERATED_FILES = frozenset(
-    Path("clients/python/zegel") / name for name in ("_names.py", "_services.py", "_internal/methods.py", "enums.py")
+    Path("clients/python/zegel") / name
+    for name in ("_names.py", "_services.py", "_internal/methods.py", "_internal/aio_methods.py", "enums.py")
 )
 """The other files that it writes."""
 

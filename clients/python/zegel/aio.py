@@ -16,12 +16,7 @@ from typing import Any, BinaryIO, ClassVar, Self, overload
 import grpc.aio
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from zegel._internal.base import ClientBase
-from zegel._internal.channel import PathLike
-from zegel._internal.download import Content as DownloadContent
-from zegel._internal.download import Progress as DownloadProgress
-from zegel._internal.download import download, download_request
-from zegel._internal.methods import (
+from zegel._internal.aio_methods import (
     AuditMethods,
     CeremonyMethods,
     DocumentMethods,
@@ -29,11 +24,15 @@ from zegel._internal.methods import (
     PermissionMethods,
     SigningMethods,
 )
+from zegel._internal.base import ClientBase
+from zegel._internal.channel import PathLike
+from zegel._internal.download import Content as DownloadContent
+from zegel._internal.download import Progress as DownloadProgress
+from zegel._internal.download import download, download_request
 from zegel._internal.port import Call, Link
 from zegel._internal.ports import AioPort
 from zegel._internal.source import Content
 from zegel._internal.streams import AioStream
-from zegel._internal.surface import AioService
 from zegel._internal.upload import Progress as UploadProgress
 from zegel._internal.upload import upload
 from zegel._internal.waiting import PROOF_S, WAIT_S, wait_until_ended, wait_until_proven, wait_until_sealed
@@ -46,11 +45,11 @@ from zegel.signing.v1.signature_request_pb2 import SignatureRequest
 __all__ = ["Audit", "Ceremony", "Client", "Documents", "Identity", "Permissions", "Signing"]
 
 
-class Identity(AioService, IdentityMethods):
+class Identity(IdentityMethods):
     """Tenants, their members and API keys, and sessions."""
 
 
-class Signing(AioService, SigningMethods):
+class Signing(SigningMethods):
     """What a sender does: signature requests."""
 
     async def wait_until_sealed(self, signature_request_id: str, *, timeout: float | None = WAIT_S) -> SignatureRequest:  # noqa: ASYNC109 - as the synchronous client has it
@@ -62,11 +61,11 @@ class Signing(AioService, SigningMethods):
         return await wait_until_ended(self._port, signature_request_id, timeout)
 
 
-class Ceremony(AioService, CeremonyMethods):
+class Ceremony(CeremonyMethods):
     """What a signer does. The session identifies the signature request and the signer."""
 
 
-class Audit(AioService, AuditMethods):
+class Audit(AuditMethods):
     """The audit trail, its log and its proofs."""
 
     async def wait_until_proven(self, audit_id: str, *, timeout: float | None = PROOF_S) -> GetTransactionResponse:  # noqa: ASYNC109 - as the synchronous client has it
@@ -74,11 +73,11 @@ class Audit(AioService, AuditMethods):
         return await wait_until_proven(self._port, audit_id, timeout)
 
 
-class Permissions(AioService, PermissionMethods):
+class Permissions(PermissionMethods):
     """Who may do what within a tenant."""
 
 
-class Documents(AioService, DocumentMethods):
+class Documents(DocumentMethods):
     """Documents, uploaded and downloaded as streams."""
 
     async def upload(

@@ -40,7 +40,6 @@ from zegel._internal.port import Call, Link, drive
 from zegel._internal.ports import SyncPort
 from zegel._internal.source import Content
 from zegel._internal.streams import Stream
-from zegel._internal.surface import SyncService
 from zegel._internal.upload import Progress as UploadProgress
 from zegel._internal.upload import upload
 from zegel._internal.waiting import PROOF_S, WAIT_S, wait_until_ended, wait_until_proven, wait_until_sealed
@@ -53,11 +52,11 @@ from zegel.signing.v1.signature_request_pb2 import SignatureRequest
 __all__ = ["Audit", "Ceremony", "Client", "Documents", "Identity", "Permissions", "Signing"]
 
 
-class Identity(SyncService, IdentityMethods):
+class Identity(IdentityMethods):
     """Tenants, their members and API keys, and sessions."""
 
 
-class Signing(SyncService, SigningMethods):
+class Signing(SigningMethods):
     """What a sender does: signature requests."""
 
     def wait_until_sealed(self, signature_request_id: str, *, timeout: float | None = WAIT_S) -> SignatureRequest:
@@ -98,11 +97,11 @@ class Signing(SyncService, SigningMethods):
         return drive(wait_until_ended(self._port, signature_request_id, timeout))
 
 
-class Ceremony(SyncService, CeremonyMethods):
+class Ceremony(CeremonyMethods):
     """What a signer does. The session identifies the signature request and the signer."""
 
 
-class Audit(SyncService, AuditMethods):
+class Audit(AuditMethods):
     """The audit trail, its log and its proofs."""
 
     def wait_until_proven(self, audit_id: str, *, timeout: float | None = PROOF_S) -> GetTransactionResponse:
@@ -122,11 +121,11 @@ class Audit(SyncService, AuditMethods):
         return drive(wait_until_proven(self._port, audit_id, timeout))
 
 
-class Permissions(SyncService, PermissionMethods):
+class Permissions(PermissionMethods):
     """Who may do what within a tenant."""
 
 
-class Documents(SyncService, DocumentMethods):
+class Documents(DocumentMethods):
     """Documents, uploaded and downloaded as streams."""
 
     def upload(

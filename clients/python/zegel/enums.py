@@ -8,7 +8,7 @@ name. What travels by name is a ``StrEnum``: ``error.reason == zegel.ErrorReason
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from zegel._internal.enumeration import OpenEnum
+from zegel._enumeration import OpenEnum
 
 if TYPE_CHECKING:  # a type checker takes them where a message wants the generated enum's values
     from zegel.document.v1 import document_service_pb2

@@ -1,20 +1,23 @@
 """The clients offer the contracts: every method, under its name, retried as it allows."""
 
+import asyncio
 import inspect
 import json
+import pydoc
 import re
-from typing import Any, cast
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
+from google.protobuf.descriptor import Descriptor
 
 import zegel
 import zegel.aio
 import zegel.client
-from zegel._internal import contract, methods
-from zegel._internal.surface import AioService, SyncService, Unary
+from zegel._internal import aio_methods, contract, methods
+from zegel._internal.surface import AioService, SyncService, request_of
 from zegel._services import SERVICES
-from zegel.identity.v1 import identity_service_pb2 as identity
-from zegel.signing.v1 import signing_service_pb2 as signing
 
 BY_HAND = {"wait_until_sealed", "wait_until_ended", "wait_until_proven"}
 """What the services have besides: flows over the contract's methods."""
@@ -39,7 +42,7 @@ def offered(client: Any) -> dict[str, set[str]]:
         base.__name__: {name for name in dir(service) if not name.startswith("_")} - BY_HAND
         for service in services
         for base in type(service).__mro__
-        if base.__module__ == methods.__name__
+        if base.__module__ in {methods.__name__, aio_methods.__name__}
     }
 
 
@@ -49,18 +52,52 @@ def test_every_method_of_the_contracts_is_there_and_nothing_else(kind: Any) -> N
     assert offered(client) == contract_methods()
 
 
-def test_a_method_explains_itself() -> None:
-    client = zegel.Client("localhost:1", insecure=True)
-    method = cast("Any", client.signing.create_signature_request)
-    assert method.__qualname__ == "Signing.create_signature_request"
-    assert "Idempotent by `request_id`" in (inspect.getdoc(method) or "")
-    fields = signing.CreateSignatureRequestRequest.DESCRIPTOR.fields
-    assert list(inspect.signature(method).parameters) == [each.name for each in fields]
+SERVICE_CLASSES = [
+    (kind, service)
+    for kind in (zegel.client, zegel.aio)
+    for service in ("Identity", "Documents", "Signing", "Ceremony", "Audit", "Permissions")
+]
 
 
-def test_a_method_declared_under_another_name_is_refused() -> None:
-    with pytest.raises((TypeError, RuntimeError)):
-        type("Wrong", (), {"fetch": Unary(identity.GetTenantRequest, identity.GetTenantResponse)})
+@pytest.mark.parametrize(("module", "service"), SERVICE_CLASSES)
+def test_a_method_explains_itself_on_the_class_and_on_the_instance(module: Any, service: str) -> None:
+    kind, instance = getattr(module, service), None
+    for value in vars(module.Client("localhost:1", insecure=True)).values():
+        instance = value if isinstance(value, kind) else instance
+    for rpc, request, name in of_service(kind):
+        for method in (getattr(kind, name), getattr(instance, name)):
+            assert method.__qualname__.endswith(f"Methods.{name}")
+            told = " ".join((inspect.getdoc(method) or "").split())
+            assert told.startswith(" ".join(inspect.cleandoc(rpc.doc).split()))
+            parameters = [each for each in inspect.signature(method).parameters.values() if each.name != "self"]
+            assert [each.name for each in parameters] == [field.name for field in request.fields]
+            assert {each.kind for each in parameters} <= {inspect.Parameter.KEYWORD_ONLY}
+            assert all(each.annotation is not inspect.Parameter.empty for each in parameters)
+            assert all(f"{field.name}: " in told for field in request.fields)
+            assert f"{name}(" in pydoc.plain(pydoc.render_doc(method))
+
+
+def of_service(kind: type) -> Iterator[tuple[contract.Rpc, Descriptor, str]]:
+    """The contract's method, its request and its name, of every generated method of a service's class."""
+    [base] = [each for each in kind.__mro__ if each.__name__.endswith("Methods")]
+    service = base.__name__.removesuffix("Methods") + "Service"
+    for each in SERVICES:
+        if each.descriptor.name == service:
+            for method in each.descriptor.methods:
+                name = re.sub(r"(?<!^)(?=[A-Z])", "_", method.name).lower()
+                if name in vars(base):
+                    yield contract.RPCS[method.input_type.full_name], method.input_type, name
+
+
+def test_an_argument_s_type_is_one_that_a_program_writes() -> None:
+    parameters = inspect.signature(zegel.client.Signing.create_signature_request).parameters
+    assert parameters["title"].annotation is str
+    assert parameters["signers"].annotation == Iterable[zegel.Signer]
+    assert parameters["expire_time"].annotation == datetime | zegel.Timestamp | None
+    rotated = inspect.signature(zegel.aio.Identity.rotate_api_key).parameters
+    assert rotated["overlap"].annotation == timedelta | zegel.Duration | None
+    assert inspect.iscoroutinefunction(zegel.aio.Identity.rotate_api_key)
+    assert not inspect.iscoroutinefunction(zegel.client.Identity.rotate_api_key)
 
 
 def test_gRPC_repeats_only_what_the_contracts_allow() -> None:  # noqa: N802
@@ -73,6 +110,78 @@ def test_gRPC_repeats_only_what_the_contracts_allow() -> None:  # noqa: N802
     assert ("zegel.document.v1.DocumentService", "UploadDocument") not in told
 
 
-def test_messages_of_the_contract_are_used_as_they_are() -> None:
-    with pytest.raises(ValueError, match="nonsense"):
-        cast("Any", zegel.Client("localhost:1", insecure=True).identity.create_tenant)(nonsense=1)
+CREATE = {"title": "Lease", "documents": [], "signers": [], "fields": []}
+NAIVE = datetime(2026, 3, 1, 12)  # noqa: DTZ001 - what is refused
+
+
+def run(method: Any, *arguments: Any, **fields: Any) -> None:
+    """Calls a method of either client."""
+    answer = method(*arguments, **fields)
+    if inspect.iscoroutine(answer):
+        asyncio.run(answer)
+
+
+def refused(service: str, method: str, kind: type[Exception], **fields: Any) -> str:
+    """What both clients say to these arguments, before anything is sent."""
+    said = set()
+    for client in (zegel.Client("localhost:1", insecure=True), zegel.aio.Client("localhost:1", insecure=True)):
+        with pytest.raises(kind) as caught:
+            run(getattr(getattr(client, service), method), **fields)
+        said.add(str(caught.value))
+    [only] = said
+    return only
+
+
+def test_an_argument_that_is_not_there_is_named() -> None:
+    assert "'nonsense'" in refused("identity", "create_tenant", TypeError, nonsense=1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "said"),
+    [
+        ({"title": 5}, TypeError, "title: takes str, not int"),
+        ({"documents": 5}, TypeError, "documents: takes an iterable of RequestedDocument, not int"),
+        ({"signers": ["Robin", 3]}, TypeError, "signers: takes an iterable of Signer, not list of int, str"),
+        ({"expire_time": "2026-03-01"}, TypeError, "expire_time: takes datetime or Timestamp, not str"),
+        ({"expire_time": NAIVE.date()}, TypeError, "expire_time: takes datetime or Timestamp, not date"),
+        ({"title": "\ud800"}, ValueError, "title: not valid Unicode"),
+    ],
+)
+def test_an_argument_of_another_type_is_named_and_its_value_is_not(
+    fields: dict[str, Any], kind: type[Exception], said: str
+) -> None:
+    assert refused("signing", "create_signature_request", kind, **{**CREATE, **fields}) == said
+
+
+def test_a_number_that_is_out_of_range_is_named() -> None:
+    assert refused("audit", "list_events", ValueError, page_size=2**40).startswith("page_size: ")
+
+
+def test_a_datetime_without_a_time_zone_is_refused_by_name() -> None:
+    told = "a datetime without a time zone; give it one, as in datetime.now(UTC)"
+    said = refused("signing", "create_signature_request", ValueError, **{**CREATE, "expire_time": NAIVE})
+    assert said == f"expire_time: {told}"
+    nested = {"signature_request": {"expire_time": NAIVE}}
+    said = refused("signing", "update_signature_request", ValueError, **nested)
+    assert said == f"signature_request.expire_time: {told}"
+    for client in (zegel.Client("localhost:1", insecure=True), zegel.aio.Client("localhost:1", insecure=True)):
+        with pytest.raises(ValueError, match="expire_time: a datetime without"):
+            run(client.exchange, "zl_x", expire_time=NAIVE)
+
+
+def test_a_datetime_is_a_time_and_a_timedelta_a_duration() -> None:
+    at = datetime(2026, 3, 1, 12, tzinfo=timezone(timedelta(hours=13)))
+    made = request_of(zegel.CreateSignatureRequestRequest, {"expire_time": at})
+    assert made.expire_time.ToDatetime(UTC) == at
+    rotated = request_of(zegel.RotateApiKeyRequest, {"overlap": timedelta(minutes=5)})
+    assert rotated.overlap.ToTimedelta() == timedelta(minutes=5)
+    assert zegel.RotateApiKeyRequest(overlap=timedelta(minutes=5)) == rotated
+
+
+def test_what_is_left_out_is_not_set() -> None:
+    """The defaults of every method's arguments make an empty request."""
+    for module, service in SERVICE_CLASSES:
+        for _, request, name in of_service(getattr(module, service)):
+            parameters = inspect.signature(getattr(getattr(module, service), name)).parameters.values()
+            given = {each.name: each.default for each in parameters if each.default is not inspect.Parameter.empty}
+            assert request_of(getattr(zegel, request.name), given).SerializeToString() == b""

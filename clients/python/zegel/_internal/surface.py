@@ -1,25 +1,24 @@
-"""The client's methods, declared once for both the synchronous and the asyncio client.
+"""What the generated methods of both clients stand on: the request is made from the arguments, and called.
 
-A service class declares its methods as ``get_tenant = Unary(GetTenantRequest, GetTenantResponse)``. Read from a
-synchronous service it is ``(...) -> GetTenantResponse``, read from one of asyncio ``(...) -> Coroutine``; the keyword
-arguments are those of the request's generated class, so a type checker knows them, and a new field in a contract
-needs no change here.
+Invariants:
+
+* A value that a request does not take is refused before anything is sent, by an error that names the argument and
+  never shows the value.
+* A ``datetime`` without a time zone is refused: protobuf would take it for UTC, whatever its author meant.
 """
 
-import inspect
-import re
-from collections.abc import Callable, Coroutine, Iterable
-from functools import cached_property
-from typing import Any, Final, Generic, ParamSpec, Self, TypeVar, cast, overload
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final, TypeVar
 
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from zegel._internal.contract import rpc_of
 from zegel._internal.port import drive
 from zegel._internal.ports import AioPort, SyncPort
 from zegel._internal.streams import AioPages, AioStream, Pages, Stream
 
-P = ParamSpec("P")
+RequestT = TypeVar("RequestT", bound=Message)
 AnswerT = TypeVar("AnswerT", bound=Message)
 ItemT = TypeVar("ItemT")
 
@@ -30,6 +29,22 @@ class SyncService:
     def __init__(self, port: SyncPort) -> None:
         self._port: Final = port
 
+    def _unary(self, request: type[Message], answer: type[AnswerT], /, **fields: Any) -> AnswerT:
+        return drive(self._port.unary(request_of(request, fields), answer))
+
+    def _paged(
+        self,
+        request: type[Message],
+        answer: type[AnswerT],
+        items: Callable[[AnswerT], Iterable[ItemT]],
+        /,
+        **fields: Any,
+    ) -> Pages[AnswerT, ItemT]:
+        return Pages(self._port, request_of(request, fields), answer, items)
+
+    def _streamed(self, request: type[Message], answer: type[AnswerT], /, **fields: Any) -> Stream[AnswerT]:
+        return Stream(self._port.receive(request_of(request, fields), answer))
+
 
 class AioService:
     """A service whose methods are coroutines."""
@@ -37,116 +52,93 @@ class AioService:
     def __init__(self, port: AioPort) -> None:
         self._port: Final = port
 
+    async def _unary(self, request: type[Message], answer: type[AnswerT], /, **fields: Any) -> AnswerT:
+        return await self._port.unary(request_of(request, fields), answer)
 
-def _port_of(service: SyncService | AioService) -> SyncPort | AioPort:
-    return service._port  # noqa: SLF001 - the declarations below are the services' own methods
+    def _paged(
+        self,
+        request: type[Message],
+        answer: type[AnswerT],
+        items: Callable[[AnswerT], Iterable[ItemT]],
+        /,
+        **fields: Any,
+    ) -> AioPages[AnswerT, ItemT]:
+        return AioPages(self._port, request_of(request, fields), answer, items)
 
-
-class Declared(Generic[P, AnswerT]):
-    """A method from the contracts.
-
-    Args:
-        request: The generated class of its request.
-        answer: The generated class of its response.
-    """
-
-    def __init__(self, request: Callable[P, Message], answer: type[AnswerT]) -> None:
-        self.request = cast("Any", request)  # a generated class; as a Callable, its fields are the method's
-        self.answer = answer
-        self.__doc__ = inspect.cleandoc(rpc_of(self.request).doc)
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        expected = re.sub(r"(?<!^)(?=[A-Z])", "_", rpc_of(self.request).name).lower()
-        if name != expected:  # programs in other languages find the same method under the same name
-            raise TypeError(f"{owner.__name__}.{name} is {expected} in the contract")
-        self._name = name
-
-    @cached_property
-    def _signature(self) -> inspect.Signature:
-        fields = self.request.DESCRIPTOR.fields
-        return inspect.Signature([inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY) for each in fields])
-
-    def _named(self, call: Callable[..., Any], service: object) -> Any:
-        """Gives the bound method its name, docstring and signature from the contract."""
-        call.__name__, call.__doc__ = self._name, self.__doc__
-        call.__qualname__ = f"{type(service).__name__}.{self._name}"
-        call.__signature__ = self._signature  # type: ignore[attr-defined]
-        return call
+    def _streamed(self, request: type[Message], answer: type[AnswerT], /, **fields: Any) -> AioStream[AnswerT]:
+        return AioStream(self._port.receive(request_of(request, fields), answer))
 
 
-class Unary(Declared[P, AnswerT]):
-    """A unary method."""
-
-    @overload
-    def __get__(self, service: None, owner: type) -> Self: ...
-    @overload
-    def __get__(self, service: SyncService, owner: type) -> Callable[P, AnswerT]: ...
-    @overload
-    def __get__(self, service: AioService, owner: type) -> Callable[P, Coroutine[Any, Any, AnswerT]]: ...
-    def __get__(self, service: SyncService | AioService | None, owner: type) -> Any:
-        if service is None:
-            return self
-        port = _port_of(service)
-
-        def call(**fields: Any) -> Any:
-            if isinstance(port, SyncPort):
-                return drive(port.unary(self.request(**fields), self.answer))
-            return port.unary(self.request(**fields), self.answer)
-
-        return self._named(call, service)
-
-
-class Paged(Declared[P, AnswerT], Generic[P, AnswerT, ItemT]):
-    """A method that lists, page by page.
+def request_of(kind: type[RequestT], fields: Mapping[str, Any]) -> RequestT:
+    """Makes a request from a method's arguments.
 
     Args:
-        request: The generated class of its request.
-        answer: The generated class of its response.
-        items: Gets the items of a page.
+        kind: The generated class of the request.
+        fields: The arguments, by name.
+
+    Raises:
+        TypeError: An argument is of another type than the field takes.
+        ValueError: A ``datetime`` has no time zone, a number is out of range, or a text is no Unicode.
     """
-
-    def __init__(
-        self, request: Callable[P, Message], answer: type[AnswerT], items: Callable[[AnswerT], Iterable[ItemT]]
-    ) -> None:
-        super().__init__(request, answer)
-        self.items = items
-
-    @overload
-    def __get__(self, service: None, owner: type) -> Self: ...
-    @overload
-    def __get__(self, service: SyncService, owner: type) -> Callable[P, Pages[AnswerT, ItemT]]: ...
-    @overload
-    def __get__(self, service: AioService, owner: type) -> Callable[P, AioPages[AnswerT, ItemT]]: ...
-    def __get__(self, service: SyncService | AioService | None, owner: type) -> Any:
-        if service is None:
-            return self
-        port = _port_of(service)
-
-        def call(**fields: Any) -> Any:
-            if isinstance(port, SyncPort):
-                return Pages(port, self.request(**fields), self.answer, self.items)
-            return AioPages(port, self.request(**fields), self.answer, self.items)
-
-        return self._named(call, service)
+    for name, value in fields.items():
+        _refuse_naive(name, value)
+    try:
+        return kind(**fields)
+    except (TypeError, ValueError):
+        for name, value in fields.items():
+            _try(kind, name, value)
+        raise
 
 
-class Streamed(Declared[P, AnswerT]):
-    """A method that streams its responses."""
+def _refuse_naive(name: str, value: object) -> None:
+    if isinstance(value, datetime):
+        if value.utcoffset() is None:
+            raise ValueError(f"{name}: a datetime without a time zone; give it one, as in datetime.now(UTC)")
+    elif isinstance(value, Mapping):  # protobuf takes one for a message
+        for key, inner in value.items():
+            _refuse_naive(f"{name}.{key}", inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            _refuse_naive(name, inner)
 
-    @overload
-    def __get__(self, service: None, owner: type) -> Self: ...
-    @overload
-    def __get__(self, service: SyncService, owner: type) -> Callable[P, Stream[AnswerT]]: ...
-    @overload
-    def __get__(self, service: AioService, owner: type) -> Callable[P, AioStream[AnswerT]]: ...
-    def __get__(self, service: SyncService | AioService | None, owner: type) -> Any:
-        if service is None:
-            return self
-        port = _port_of(service)
 
-        def call(**fields: Any) -> Any:
-            if isinstance(port, SyncPort):
-                return Stream(port.receive(self.request(**fields), self.answer))
-            return AioStream(port.receive(self.request(**fields), self.answer))
+def _try(kind: type[Message], name: str, value: object) -> None:
+    """Raises what protobuf has against an argument, under its name: protobuf names none."""
+    try:
+        kind(**{name: value})
+    except TypeError:
+        raise TypeError(f"{name}: takes {_taken(kind.DESCRIPTOR.fields_by_name[name])}, not {_shown(value)}") from None
+    except ValueError as error:
+        reason = "not valid Unicode" if isinstance(error, UnicodeError) else str(error)
+        raise ValueError(f"{name}: {reason}") from None
 
-        return self._named(call, service)
+
+_SCALARS: Final = {
+    FieldDescriptor.CPPTYPE_STRING: "str",
+    FieldDescriptor.CPPTYPE_BOOL: "bool",
+    FieldDescriptor.CPPTYPE_DOUBLE: "float",
+    FieldDescriptor.CPPTYPE_FLOAT: "float",
+}
+
+_OWN: Final = {"Timestamp": "datetime or Timestamp", "Duration": "timedelta or Duration"}
+
+
+def _taken(field: Any) -> str:
+    """What a field takes, in a person's words."""
+    if field.message_type is not None:
+        kind = _OWN.get(field.message_type.name, field.message_type.name)
+    elif field.enum_type is not None:
+        kind = field.enum_type.name
+    elif field.type == FieldDescriptor.TYPE_BYTES:
+        kind = "bytes"
+    else:
+        kind = _SCALARS.get(field.cpp_type, "int")
+    return f"an iterable of {kind}" if field.is_repeated else kind
+
+
+def _shown(value: object) -> str:
+    """The type of a value, with those of its items."""
+    name = type(value).__name__
+    if isinstance(value, list | tuple | set | frozenset):
+        return f"{name} of {', '.join(sorted({type(each).__name__ for each in value}))}"
+    return name

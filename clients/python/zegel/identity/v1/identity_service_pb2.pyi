@@ -121,7 +121,7 @@ class SensitivePermission(_message.Message):
         self,
         *,
         permission: _builtins.str = ...,
-        max_age: _duration_pb2.Duration | None = ...,
+        max_age: _duration_pb2.Duration | _datetime.timedelta | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["max_age", b"max_age"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -911,7 +911,7 @@ class RotateApiKeyRequest(_message.Message):
         self,
         *,
         api_key_id: _builtins.str = ...,
-        overlap: _duration_pb2.Duration | None = ...,
+        overlap: _duration_pb2.Duration | _datetime.timedelta | None = ...,
         request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["overlap", b"overlap"]  # noqa: Y015
