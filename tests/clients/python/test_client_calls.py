@@ -249,7 +249,7 @@ async def test_a_call_ends_at_its_deadline(world: World, the_identity: Identity)
 
 async def test_no_error_of_grpc_comes_out(world: World) -> None:
     with pytest.raises(zegel.ZegelError) as caught:
-        await world.do(world.client(target="127.0.0.1:1", timeout=1).identity.update_tenant())
+        await world.do(world.client(target="127.0.0.1:1", timeout=1).identity.update_tenant(tenant=zegel.Tenant()))
     assert grpc.RpcError not in caught.type.__mro__
     assert isinstance(caught.value, zegel.Unavailable | zegel.DeadlineExceeded)
 

@@ -62,7 +62,7 @@ class AuditMethods(SyncService):
         """
         return self._streamed(WatchEventsRequest, WatchEventsResponse, signature_request_id=signature_request_id, types=types, start_index=start_index)
 
-    def get_transaction(self, *, audit_id: str = "") -> GetTransactionResponse:
+    def get_transaction(self, *, audit_id: str) -> GetTransactionResponse:
         """Gets the whole audit trail of a signature request by its audit ID, with a proof for its last event. Fails with
         `UNAVAILABLE` (`NOT_WITNESSED_YET`) if the operator requires witnesses and too few have cosigned a checkpoint
         that covers it. Fails with `RESOURCE_EXHAUSTED`: `TRAIL_FULL` if the trail has more events than evidence can
@@ -101,7 +101,7 @@ class AuditMethods(SyncService):
         """
         return self._unary(GetCheckpointRequest, GetCheckpointResponse)
 
-    def get_inclusion_proof(self, *, event_id: str = "") -> GetInclusionProofResponse:
+    def get_inclusion_proof(self, *, event_id: str) -> GetInclusionProofResponse:
         """Proves that an event is in the log. Fails with `UNAVAILABLE`: `NOT_INTEGRATED_YET` in the first moments after
         the event, and `NOT_WITNESSED_YET` until enough of the witnesses that the operator requires have cosigned a
         checkpoint that covers it.
@@ -116,7 +116,7 @@ class AuditMethods(SyncService):
         """
         return self._unary(GetInclusionProofRequest, GetInclusionProofResponse, event_id=event_id)
 
-    def get_consistency_proof(self, *, first_size: int = 0, second_size: int = 0) -> GetConsistencyProofResponse:
+    def get_consistency_proof(self, *, first_size: int, second_size: int = 0) -> GetConsistencyProofResponse:
         """Proves that the log at one size is a prefix of the log at a later size. Fails with `OUT_OF_RANGE` if the log has
         not reached that size.
 
@@ -137,7 +137,7 @@ class AuditMethods(SyncService):
 class DocumentMethods(SyncService):
     """Those of ``zegel.document.v1.DocumentService``."""
 
-    def start_upload(self, *, spec: UploadSpec | None = None, request_id: str = "") -> StartUploadResponse:
+    def start_upload(self, *, spec: UploadSpec, request_id: str = "") -> StartUploadResponse:
         """Starts a resumable upload of a new document, or of a new version of an existing one. Idempotent by `request_id`.
 
         Args:
@@ -152,7 +152,7 @@ class DocumentMethods(SyncService):
         """
         return self._unary(StartUploadRequest, StartUploadResponse, spec=spec, request_id=request_id)
 
-    def get_upload(self, *, upload_id: str = "") -> GetUploadResponse:
+    def get_upload(self, *, upload_id: str) -> GetUploadResponse:
         """Gets the progress of an upload: continue from `persisted_size`, which advances in whole parts of about 4 MiB.
 
         Args:
@@ -165,7 +165,7 @@ class DocumentMethods(SyncService):
         """
         return self._unary(GetUploadRequest, GetUploadResponse, upload_id=upload_id)
 
-    def cancel_upload(self, *, upload_id: str = "") -> CancelUploadResponse:
+    def cancel_upload(self, *, upload_id: str) -> CancelUploadResponse:
         """Cancels an upload and discards what it has stored. Idempotent.
 
         Args:
@@ -176,7 +176,7 @@ class DocumentMethods(SyncService):
         """
         return self._unary(CancelUploadRequest, CancelUploadResponse, upload_id=upload_id)
 
-    def get_document(self, *, document_id: str = "") -> GetDocumentResponse:
+    def get_document(self, *, document_id: str) -> GetDocumentResponse:
         """Gets a document's metadata.
 
         Args:
@@ -205,13 +205,13 @@ class DocumentMethods(SyncService):
         """
         return self._paged(ListDocumentsRequest, ListDocumentsResponse, lambda page: page.documents, page_size=page_size, page_token=page_token, show_deleted=show_deleted)
 
-    def update_document(self, *, document: Document | None = None, update_mask: FieldMask | None = None) -> UpdateDocumentResponse:
+    def update_document(self, *, document: Document, update_mask: FieldMask | None = None) -> UpdateDocumentResponse:
         """Updates a document's title. Fails with `ABORTED` if the `etag` is out of date.
 
         Args:
-            document: The document with the fields to change, its identifier, and the `etag` last read (if empty, any
-                version is accepted).
-            update_mask: Which fields to change: `title`. If empty, all of them.
+            document: Required: the document with the fields to change, its identifier, and the `etag` last read (if
+                empty, any version is accepted).
+            update_mask: Which fields to change: `title`. If empty, those that are set; `*` for all.
 
         Returns:
             The response, with these fields:
@@ -220,7 +220,7 @@ class DocumentMethods(SyncService):
         """
         return self._unary(UpdateDocumentRequest, UpdateDocumentResponse, document=document, update_mask=update_mask)
 
-    def move_document(self, *, document_id: str = "", owner_id: str = "", etag: str = "") -> MoveDocumentResponse:
+    def move_document(self, *, document_id: str, owner_id: str, etag: str = "") -> MoveDocumentResponse:
         """Changes a document's owner: into a team, out of one, or to another principal. All versions move with it, its
         open uploads of new versions end, and signature requests over it continue.
 
@@ -244,10 +244,10 @@ class DocumentMethods(SyncService):
         """
         return self._unary(MoveDocumentRequest, MoveDocumentResponse, document_id=document_id, owner_id=owner_id, etag=etag)
 
-    def delete_document(self, *, document_id: str = "", etag: str = "") -> DeleteDocumentResponse:
+    def delete_document(self, *, document_id: str, etag: str = "") -> DeleteDocumentResponse:
         """Deletes a document softly: it can be restored until it is purged. Documents merged from it for signature
-        requests are deleted with it. Fails with `FAILED_PRECONDITION` (`DOCUMENT_IN_USE` or `LEGAL_HOLD`), and also if
-        it is a merged document, which is deleted and restored together with the documents it was merged from.
+        requests are deleted with it. Fails with `FAILED_PRECONDITION` (`DOCUMENT_IN_USE`), and also if it is a merged
+        document, which is deleted and restored together with the documents it was merged from.
 
         Args:
             document_id: Identifier of the document. Required.
@@ -260,7 +260,7 @@ class DocumentMethods(SyncService):
         """
         return self._unary(DeleteDocumentRequest, DeleteDocumentResponse, document_id=document_id, etag=etag)
 
-    def undelete_document(self, *, document_id: str = "", etag: str = "") -> UndeleteDocumentResponse:
+    def undelete_document(self, *, document_id: str, etag: str = "") -> UndeleteDocumentResponse:
         """Restores a deleted document. A document merged from it is restored once all the others it was merged from are
         there too. Fails with `FAILED_PRECONDITION` if it is not deleted.
 
@@ -275,10 +275,10 @@ class DocumentMethods(SyncService):
         """
         return self._unary(UndeleteDocumentRequest, UndeleteDocumentResponse, document_id=document_id, etag=etag)
 
-    def purge_document(self, *, document_id: str = "", etag: str = "") -> PurgeDocumentResponse:
+    def purge_document(self, *, document_id: str, etag: str = "") -> PurgeDocumentResponse:
         """Destroys a deleted document permanently: first its keys, then its bytes, both originals and renditions, and the
         documents merged from it for signature requests. Sealed documents are kept. This cannot be undone. Fails with
-        `FAILED_PRECONDITION` if it has not been deleted first, or (`LEGAL_HOLD`) if it is under legal hold. Idempotent.
+        `FAILED_PRECONDITION` if it has not been deleted first. Idempotent.
 
         Args:
             document_id: Identifier of the document. Required.
@@ -295,7 +295,7 @@ class DocumentMethods(SyncService):
 class IdentityMethods(SyncService):
     """Those of ``zegel.identity.v1.IdentityService``."""
 
-    def create_tenant(self, *, name: str = "", request_id: str = "") -> CreateTenantResponse:
+    def create_tenant(self, *, name: str, request_id: str = "") -> CreateTenantResponse:
         """Creates a tenant, and an API key for its owner. Only the installation's operator may call it. Idempotent by
         `request_id`. The key's token is not stored, so a repeated call returns a new token as long as the key has never
         been used, and no token after that.
@@ -324,14 +324,15 @@ class IdentityMethods(SyncService):
         """
         return self._unary(GetTenantRequest, GetTenantResponse)
 
-    def update_tenant(self, *, tenant: Tenant | None = None, update_mask: FieldMask | None = None) -> UpdateTenantResponse:
+    def update_tenant(self, *, tenant: Tenant, update_mask: FieldMask | None = None) -> UpdateTenantResponse:
         """Updates the caller's own tenant. To change `sensitive_permissions`, the session must be recent enough for every
         permission listed there. Fails with `ABORTED` if the `etag` is out of date.
 
         Args:
-            tenant: The tenant with the fields to change, and the `etag` last read (if empty, any version is accepted).
-            update_mask: Which fields to change: `name`, `sensitive_permissions`. If empty, `name`, and also
-                `sensitive_permissions` if any are given.
+            tenant: Required: the tenant with the fields to change, and the `etag` last read (if empty, any version is
+                accepted).
+            update_mask: Which fields to change: `name`, `sensitive_permissions`. If empty, those that are set; `*` for
+                all.
 
         Returns:
             The response, with these fields:
@@ -340,7 +341,7 @@ class IdentityMethods(SyncService):
         """
         return self._unary(UpdateTenantRequest, UpdateTenantResponse, tenant=tenant, update_mask=update_mask)
 
-    def create_member(self, *, name: str = "", email: str = "", roles: Iterable[str] = (), request_id: str = "") -> CreateMemberResponse:
+    def create_member(self, *, name: str, email: str, roles: Iterable[str] = (), request_id: str = "") -> CreateMemberResponse:
         """Adds a member to the tenant, with roles. Idempotent by `request_id`. Fails with `ALREADY_EXISTS` if a member has
         this mail address, and with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the roles hold a permission that
         the caller does not.
@@ -359,7 +360,7 @@ class IdentityMethods(SyncService):
         """
         return self._unary(CreateMemberRequest, CreateMemberResponse, name=name, email=email, roles=roles, request_id=request_id)
 
-    def get_member(self, *, member_id: str = "") -> GetMemberResponse:
+    def get_member(self, *, member_id: str) -> GetMemberResponse:
         """Gets a member.
 
         Args:
@@ -386,16 +387,16 @@ class IdentityMethods(SyncService):
         """
         return self._paged(ListMembersRequest, ListMembersResponse, lambda page: page.members, page_size=page_size, page_token=page_token)
 
-    def update_member(self, *, member: Member | None = None, update_mask: FieldMask | None = None) -> UpdateMemberResponse:
+    def update_member(self, *, member: Member, update_mask: FieldMask | None = None) -> UpdateMemberResponse:
         """Updates a member's name or mail address. Whoever controls the mail address can sign in with it. A new address
         therefore fails with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the member holds a permission that the
         caller does not, and after the change the member is linked to an account at the identity provider again at the
         next sign-in. Fails with `ABORTED` if the `etag` is out of date.
 
         Args:
-            member: The member with the fields to change, its identifier, and the `etag` last read (if empty, any
-                version is accepted).
-            update_mask: Which fields to change: `name`, `email`. If empty, all of them.
+            member: Required: the member with the fields to change, its identifier, and the `etag` last read (if empty,
+                any version is accepted).
+            update_mask: Which fields to change: `name`, `email`. If empty, those that are set; `*` for all.
 
         Returns:
             The response, with these fields:
@@ -404,7 +405,7 @@ class IdentityMethods(SyncService):
         """
         return self._unary(UpdateMemberRequest, UpdateMemberResponse, member=member, update_mask=update_mask)
 
-    def delete_member(self, *, member_id: str = "", etag: str = "") -> DeleteMemberResponse:
+    def delete_member(self, *, member_id: str, etag: str = "") -> DeleteMemberResponse:
         """Removes a member. Its roles are taken and its sessions revoked in the same transaction. What it owns stays with
         the tenant. Fails with `FAILED_PRECONDITION` (`LAST_OWNER`) if no owner who can sign in would be left.
 
@@ -417,7 +418,7 @@ class IdentityMethods(SyncService):
         """
         return self._unary(DeleteMemberRequest, DeleteMemberResponse, member_id=member_id, etag=etag)
 
-    def create_api_key(self, *, name: str = "", roles: Iterable[str] = (), expire_time: datetime | Timestamp | None = None, request_id: str = "", permissions: Iterable[str] = ()) -> CreateApiKeyResponse:
+    def create_api_key(self, *, name: str, roles: Iterable[str], expire_time: datetime | Timestamp | None = None, request_id: str = "", permissions: Iterable[str] = ()) -> CreateApiKeyResponse:
         """Creates an API key with roles, optionally restricted to some of their permissions. Idempotent by `request_id`.
         The token is not stored, so a repeated call returns a new token as long as the key has never been used, and no
         token after that. Fails with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the key would hold a permission
@@ -425,7 +426,7 @@ class IdentityMethods(SyncService):
 
         Args:
             name: What the key is for. Required: 1 to 200 characters.
-            roles: Names of the roles to grant: 1 to 20.
+            roles: Names of the roles to grant. Required: 1 to 20.
             expire_time: When it expires: in the future; unset if never.
             request_id: Optional. Makes the call idempotent: up to 64 printable characters, remembered for at least a
                 day. Counts within the caller and the method: the same value in another method is another call.
@@ -454,7 +455,7 @@ class IdentityMethods(SyncService):
         """
         return self._paged(ListApiKeysRequest, ListApiKeysResponse, lambda page: page.api_keys, page_size=page_size, page_token=page_token)
 
-    def rotate_api_key(self, *, api_key_id: str = "", overlap: timedelta | Duration | None = None, request_id: str = "") -> RotateApiKeyResponse:
+    def rotate_api_key(self, *, api_key_id: str, overlap: timedelta | Duration | None = None, request_id: str = "") -> RotateApiKeyResponse:
         """Gives an API key a new token. The previous token stays valid for `overlap`, so that a program can be moved to
         the new one without an interruption; after that it is refused as expired. Sessions opened with the key stay
         valid: if a token has leaked, revoke the key and create another.
@@ -479,7 +480,7 @@ class IdentityMethods(SyncService):
         """
         return self._unary(RotateApiKeyRequest, RotateApiKeyResponse, api_key_id=api_key_id, overlap=overlap, request_id=request_id)
 
-    def revoke_api_key(self, *, api_key_id: str = "") -> RevokeApiKeyResponse:
+    def revoke_api_key(self, *, api_key_id: str) -> RevokeApiKeyResponse:
         """Revokes an API key and every session made with it. Idempotent. Fails with `FAILED_PRECONDITION` (`LAST_OWNER`)
         if no owner who can sign in would be left.
 
@@ -493,7 +494,7 @@ class IdentityMethods(SyncService):
         """
         return self._unary(RevokeApiKeyRequest, RevokeApiKeyResponse, api_key_id=api_key_id)
 
-    def create_session(self, *, member_id: str = "", permissions: Iterable[str] = (), expire_time: datetime | Timestamp | None = None) -> CreateSessionResponse:
+    def create_session(self, *, member_id: str, permissions: Iterable[str] = (), expire_time: datetime | Timestamp | None = None) -> CreateSessionResponse:
         """Opens a session for a member. Fails with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the member holds a
         permission that the caller does not. Where clients present certificates (mutual TLS), the session is bound to
         the caller's certificate and valid only with it. Not idempotent: each call opens another session.
@@ -534,7 +535,7 @@ class IdentityMethods(SyncService):
         Args:
             expire_time: When the session expires at the latest: at most 24 hours from now. If unset, 1 hour from now
                 for a signer and 12 hours for a member.
-            tenant_id: The member's tenant. Required for an ID token, since several tenants may use the same identity
+            tenant_id: The member's tenant. Needed for an ID token, since several tenants may use the same identity
                 provider; empty for a signer link, which identifies its tenant.
             permissions: Permissions to restrict a member's session to: at most 100. If empty, all that the member
                 holds. Must be empty for a signer link.
@@ -547,14 +548,14 @@ class IdentityMethods(SyncService):
         """
         return self._unary(ExchangeTokenRequest, ExchangeTokenResponse, expire_time=expire_time, tenant_id=tenant_id, permissions=permissions)
 
-    def set_identity_provider(self, *, identity_provider: IdentityProvider | None = None) -> SetIdentityProviderResponse:
+    def set_identity_provider(self, *, identity_provider: IdentityProvider) -> SetIdentityProviderResponse:
         """Sets the OpenID Connect provider from which the tenant's members sign in by `ExchangeToken`, replacing the
         previous one. Whoever may call this can become any member, so among the built-in roles only `owner` holds the
         permission. If the issuer changes, members are linked to their accounts there at their next sign-in. Fails with
         `ABORTED` if the `etag` is out of date.
 
         Args:
-            identity_provider: The provider, and the `etag` last read (if empty, any version is accepted).
+            identity_provider: Required: the provider, and the `etag` last read (if empty, any version is accepted).
 
         Returns:
             The response, with these fields:
@@ -612,7 +613,7 @@ class IdentityMethods(SyncService):
         """
         return self._paged(ListSessionsRequest, ListSessionsResponse, lambda page: page.sessions, principal_id=principal_id, page_size=page_size, page_token=page_token)
 
-    def revoke_session(self, *, session_id: str = "") -> RevokeSessionResponse:
+    def revoke_session(self, *, session_id: str) -> RevokeSessionResponse:
         """Revokes a session. The next request with it is refused, and its running streams end within a second. Idempotent.
 
         Args:
@@ -640,7 +641,7 @@ class PermissionMethods(SyncService):
         """
         return self._paged(ListRolesRequest, ListRolesResponse, lambda page: page.roles, page_size=page_size, page_token=page_token)
 
-    def get_role(self, *, role: str = "") -> GetRoleResponse:
+    def get_role(self, *, role: str) -> GetRoleResponse:
         """Gets a role. Fails with `NOT_FOUND` if the tenant has none of that name.
 
         Args:
@@ -653,12 +654,12 @@ class PermissionMethods(SyncService):
         """
         return self._unary(GetRoleRequest, GetRoleResponse, role=role)
 
-    def create_role(self, *, role: Role | None = None, request_id: str = "") -> CreateRoleResponse:
+    def create_role(self, *, role: Role, request_id: str = "") -> CreateRoleResponse:
         """Creates a role of the tenant's own. Idempotent by `request_id`. Fails with `ALREADY_EXISTS` if the name is
         taken, and with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the role would hold more than the caller does.
 
         Args:
-            role: The role to create. Its name is required.
+            role: Required: the role to create, with a name.
             request_id: Optional. Makes the call idempotent: up to 64 printable characters, remembered for at least a
                 day. Counts within the caller and the method: the same value in another method is another call.
 
@@ -669,13 +670,14 @@ class PermissionMethods(SyncService):
         """
         return self._unary(CreateRoleRequest, CreateRoleResponse, role=role, request_id=request_id)
 
-    def update_role(self, *, role: Role | None = None, update_mask: FieldMask | None = None, validate_only: bool = False) -> UpdateRoleResponse:
+    def update_role(self, *, role: Role, update_mask: FieldMask | None = None, validate_only: bool = False) -> UpdateRoleResponse:
         """Updates a role of the tenant's own. Fails with `FAILED_PRECONDITION` (`ROLE_BUILT_IN` or `ROLE_CYCLE`), and with
         `ABORTED` if the `etag` is out of date.
 
         Args:
-            role: The role, with the fields to change and its name.
-            update_mask: Which fields to change: `description`, `grants`, `inherits`. If empty, all of them.
+            role: Required: the role, with the fields to change and its name.
+            update_mask: Which fields to change: `description`, `grants`, `inherits`. If empty, those that are set; `*`
+                for all.
             validate_only: If true, only reports what would change, and changes nothing.
 
         Returns:
@@ -686,7 +688,7 @@ class PermissionMethods(SyncService):
         """
         return self._unary(UpdateRoleRequest, UpdateRoleResponse, role=role, update_mask=update_mask, validate_only=validate_only)
 
-    def delete_role(self, *, role: str = "", etag: str = "", validate_only: bool = False) -> DeleteRoleResponse:
+    def delete_role(self, *, role: str, etag: str = "", validate_only: bool = False) -> DeleteRoleResponse:
         """Deletes a role of the tenant's own, and every binding to it. Fails with `FAILED_PRECONDITION` (`ROLE_BUILT_IN`).
 
         Args:
@@ -717,7 +719,7 @@ class PermissionMethods(SyncService):
         """
         return self._paged(ListBindingsRequest, ListBindingsResponse, lambda page: page.bindings, principal_id=principal_id, role=role, page_size=page_size, page_token=page_token)
 
-    def grant_role(self, *, principal_id: str = "", role: str = "", expire_time: datetime | Timestamp | None = None) -> GrantRoleResponse:
+    def grant_role(self, *, principal_id: str, role: str, expire_time: datetime | Timestamp | None = None) -> GrantRoleResponse:
         """Grants a role to a principal. Idempotent: an existing binding gets the new expiry. Fails with
         `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the role holds more than the caller does, and with
         `RESOURCE_EXHAUSTED` if the principal would have more than 50 roles at the same time.
@@ -734,7 +736,7 @@ class PermissionMethods(SyncService):
         """
         return self._unary(GrantRoleRequest, GrantRoleResponse, principal_id=principal_id, role=role, expire_time=expire_time)
 
-    def take_role(self, *, principal_id: str = "", role: str = "", validate_only: bool = False) -> TakeRoleResponse:
+    def take_role(self, *, principal_id: str, role: str, validate_only: bool = False) -> TakeRoleResponse:
         """Takes a role from a principal. Fails with `NOT_FOUND` if it does not have the role, and with
         `FAILED_PRECONDITION` (`LAST_OWNER`) if no owner who can sign in would be left.
 
@@ -750,11 +752,11 @@ class PermissionMethods(SyncService):
         """
         return self._unary(TakeRoleRequest, TakeRoleResponse, principal_id=principal_id, role=role, validate_only=validate_only)
 
-    def check_permissions(self, *, permissions: Iterable[str] = ()) -> CheckPermissionsResponse:
+    def check_permissions(self, *, permissions: Iterable[str]) -> CheckPermissionsResponse:
         """For up to 100 permissions, returns the scopes in which the caller currently holds each.
 
         Args:
-            permissions: The permissions to check: 1 to 100.
+            permissions: The permissions to check. Required: 1 to 100.
 
         Returns:
             The response, with these fields:
@@ -776,7 +778,7 @@ class PermissionMethods(SyncService):
         """
         return self._unary(ListPermissionsRequest, ListPermissionsResponse)
 
-    def explain_permission(self, *, principal_id: str = "", permission: str = "") -> ExplainPermissionResponse:
+    def explain_permission(self, *, principal_id: str, permission: str) -> ExplainPermissionResponse:
         """Explains which rules and bindings give a principal a permission.
 
         Args:
@@ -794,7 +796,7 @@ class PermissionMethods(SyncService):
         """
         return self._unary(ExplainPermissionRequest, ExplainPermissionResponse, principal_id=principal_id, permission=permission)
 
-    def create_team(self, *, name: str = "", request_id: str = "") -> CreateTeamResponse:
+    def create_team(self, *, name: str, request_id: str = "") -> CreateTeamResponse:
         """Creates a team, with the caller as its first member. Idempotent by `request_id`.
 
         Args:
@@ -809,7 +811,7 @@ class PermissionMethods(SyncService):
         """
         return self._unary(CreateTeamRequest, CreateTeamResponse, name=name, request_id=request_id)
 
-    def get_team(self, *, team_id: str = "") -> GetTeamResponse:
+    def get_team(self, *, team_id: str) -> GetTeamResponse:
         """Gets a team. With `team.read` in `SCOPE_OWN`, the teams that the caller is in.
 
         Args:
@@ -835,12 +837,12 @@ class PermissionMethods(SyncService):
         """
         return self._paged(ListTeamsRequest, ListTeamsResponse, lambda page: page.teams, page_size=page_size, page_token=page_token)
 
-    def update_team(self, *, team: Team | None = None, update_mask: FieldMask | None = None) -> UpdateTeamResponse:
+    def update_team(self, *, team: Team, update_mask: FieldMask | None = None) -> UpdateTeamResponse:
         """Updates a team's name. Fails with `ABORTED` if the `etag` is out of date.
 
         Args:
-            team: The team, with the fields to change and its identifier.
-            update_mask: Which fields to change: `name`. If empty, all of them.
+            team: Required: the team, with the fields to change and its identifier.
+            update_mask: Which fields to change: `name`. If empty, those that are set; `*` for all.
 
         Returns:
             The response, with these fields:
@@ -849,7 +851,7 @@ class PermissionMethods(SyncService):
         """
         return self._unary(UpdateTeamRequest, UpdateTeamResponse, team=team, update_mask=update_mask)
 
-    def delete_team(self, *, team_id: str = "", etag: str = "") -> DeleteTeamResponse:
+    def delete_team(self, *, team_id: str, etag: str = "") -> DeleteTeamResponse:
         """Deletes a team. What it owned stays with the tenant, and is then reachable only in `SCOPE_ANY`.
 
         Args:
@@ -861,7 +863,7 @@ class PermissionMethods(SyncService):
         """
         return self._unary(DeleteTeamRequest, DeleteTeamResponse, team_id=team_id, etag=etag)
 
-    def add_team_member(self, *, team_id: str = "", principal_id: str = "", expire_time: datetime | Timestamp | None = None) -> AddTeamMemberResponse:
+    def add_team_member(self, *, team_id: str, principal_id: str, expire_time: datetime | Timestamp | None = None) -> AddTeamMemberResponse:
         """Adds a principal to a team. Idempotent: one that is already in it gets the new expiry. Fails with
         `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) unless the caller itself has access to what the team owns, with
         every permission that it or the principal could use there.
@@ -878,7 +880,7 @@ class PermissionMethods(SyncService):
         """
         return self._unary(AddTeamMemberRequest, AddTeamMemberResponse, team_id=team_id, principal_id=principal_id, expire_time=expire_time)
 
-    def remove_team_member(self, *, team_id: str = "", principal_id: str = "") -> RemoveTeamMemberResponse:
+    def remove_team_member(self, *, team_id: str, principal_id: str) -> RemoveTeamMemberResponse:
         """Removes a principal from a team. Fails with `NOT_FOUND` if it is not in the team.
 
         Args:
@@ -890,7 +892,7 @@ class PermissionMethods(SyncService):
         """
         return self._unary(RemoveTeamMemberRequest, RemoveTeamMemberResponse, team_id=team_id, principal_id=principal_id)
 
-    def list_team_members(self, *, team_id: str = "", page_size: int = 0, page_token: str = "") -> Pages[ListTeamMembersResponse, TeamMember]:
+    def list_team_members(self, *, team_id: str, page_size: int = 0, page_token: str = "") -> Pages[ListTeamMembersResponse, TeamMember]:
         """Lists the principals in a team, ordered by identifier.
 
         Args:
@@ -905,7 +907,7 @@ class PermissionMethods(SyncService):
         """
         return self._paged(ListTeamMembersRequest, ListTeamMembersResponse, lambda page: page.members, team_id=team_id, page_size=page_size, page_token=page_token)
 
-    def create_delegation(self, *, delegator_id: str = "", delegate_id: str = "", permissions: Iterable[str] = (), expire_time: datetime | Timestamp | None = None, request_id: str = "") -> CreateDelegationResponse:
+    def create_delegation(self, *, delegator_id: str, delegate_id: str, permissions: Iterable[str] = (), expire_time: datetime | Timestamp, request_id: str = "") -> CreateDelegationResponse:
         """Delegates access to a member's own resources to another member, until a given time. Idempotent by `request_id`.
         Fails with `ALREADY_EXISTS` if a delegation between the two is in force, with `PERMISSION_DENIED`
         (`GRANT_EXCEEDS_GRANTER`) if it would carry a permission that the caller does not hold, and with
@@ -944,7 +946,7 @@ class PermissionMethods(SyncService):
         """
         return self._paged(ListDelegationsRequest, ListDelegationsResponse, lambda page: page.delegations, page_size=page_size, page_token=page_token)
 
-    def end_delegation(self, *, delegation_id: str = "") -> EndDelegationResponse:
+    def end_delegation(self, *, delegation_id: str) -> EndDelegationResponse:
         """Ends a delegation; both its delegator and its delegate may. Fails with `NOT_FOUND` if it has already ended.
 
         Args:
@@ -990,7 +992,7 @@ class CeremonyMethods(SyncService):
         """
         return self._unary(AcceptDisclosureRequest, AcceptDisclosureResponse)
 
-    def fill_fields(self, *, values: Iterable[FieldValue] = ()) -> FillFieldsResponse:
+    def fill_fields(self, *, values: Iterable[FieldValue]) -> FillFieldsResponse:
         """Sets values of the signer's own fields; a later value replaces an earlier one. Idempotent. Fails with
         `FAILED_PRECONDITION` (`RECIPIENT_ALREADY_SIGNED`, `RECIPIENT_OUT_OF_TURN` or `DISCLOSURE_NOT_ACCEPTED`). Fails
         with `RESOURCE_EXHAUSTED`: `LIMIT_REACHED` if all values together exceed 3 MiB, or if the texts, marks and
@@ -1000,7 +1002,7 @@ class CeremonyMethods(SyncService):
         already set.
 
         Args:
-            values: The values: 1 to 1,000, each for one of the signer's own fields.
+            values: The values. Required: 1 to 1,000, each for one of the signer's own fields.
 
         Returns:
             The response, with these fields:
@@ -1043,7 +1045,7 @@ class CeremonyMethods(SyncService):
 class SigningMethods(SyncService):
     """Those of ``zegel.signing.v1.SigningService``."""
 
-    def create_signature_request(self, *, title: str = "", message: str = "", documents: Iterable[RequestedDocument] = (), signers: Iterable[Signer] = (), fields: Iterable[Field] = (), expire_time: datetime | Timestamp | None = None, request_id: str = "", team_id: str = "") -> CreateSignatureRequestResponse:
+    def create_signature_request(self, *, title: str, message: str = "", documents: Iterable[RequestedDocument], signers: Iterable[Signer], fields: Iterable[Field], expire_time: datetime | Timestamp | None = None, request_id: str = "", team_id: str = "") -> CreateSignatureRequestResponse:
         """Creates and sends a signature request. Idempotent by `request_id`. The renditions of several documents are
         merged here, so that the request can be signed as soon as it is sent. A document without a rendition gets one
         here.
@@ -1057,9 +1059,9 @@ class SigningMethods(SyncService):
         Args:
             title: Title. Required: 1 to 255 characters.
             message: Message to the signers: at most 5,000 characters.
-            documents: The documents to sign: 1 to 20, in the order they are to have in the sealed file.
-            signers: Who has to sign: 1 to 50.
-            fields: The fields: up to 1,000. Each signer needs at least one signature field.
+            documents: The documents to sign. Required: 1 to 20, in the order they are to have in the sealed file.
+            signers: Who has to sign. Required: 1 to 50.
+            fields: The fields. Required: up to 1,000. Each signer needs at least one signature field.
             expire_time: When the request expires: in the future; unset if never.
             request_id: Optional. Makes the call idempotent: up to 64 printable characters, remembered for at least a
                 day. Counts within the caller and the method: the same value in another method is another call.
@@ -1073,7 +1075,7 @@ class SigningMethods(SyncService):
         """
         return self._unary(CreateSignatureRequestRequest, CreateSignatureRequestResponse, title=title, message=message, documents=documents, signers=signers, fields=fields, expire_time=expire_time, request_id=request_id, team_id=team_id)
 
-    def get_signature_request(self, *, signature_request_id: str = "") -> GetSignatureRequestResponse:
+    def get_signature_request(self, *, signature_request_id: str) -> GetSignatureRequestResponse:
         """Gets a signature request.
 
         Args:
@@ -1101,14 +1103,15 @@ class SigningMethods(SyncService):
         """
         return self._paged(ListSignatureRequestsRequest, ListSignatureRequestsResponse, lambda page: page.signature_requests, page_size=page_size, page_token=page_token, state=state)
 
-    def update_signature_request(self, *, signature_request: SignatureRequest | None = None, update_mask: FieldMask | None = None) -> UpdateSignatureRequestResponse:
+    def update_signature_request(self, *, signature_request: SignatureRequest, update_mask: FieldMask | None = None) -> UpdateSignatureRequestResponse:
         """Changes when a signature request expires. Fails with `FAILED_PRECONDITION` (`SIGNATURE_REQUEST_CLOSED`), and
         with `ABORTED` if the `etag` is out of date.
 
         Args:
-            signature_request: The request with the fields to change, its identifier, and the `etag` last read (if
-                empty, any version is accepted).
-            update_mask: Which fields to change: `expire_time`. If empty, all of them.
+            signature_request: Required: the request with the fields to change, its identifier, and the `etag` last read
+                (if empty, any version is accepted).
+            update_mask: Which fields to change: `expire_time`. If empty, those that are set; `*` for all. To let a
+                request never expire, name the field and leave it unset.
 
         Returns:
             The response, with these fields:
@@ -1117,7 +1120,7 @@ class SigningMethods(SyncService):
         """
         return self._unary(UpdateSignatureRequestRequest, UpdateSignatureRequestResponse, signature_request=signature_request, update_mask=update_mask)
 
-    def cancel_signature_request(self, *, signature_request_id: str = "", etag: str = "", signers_keep_access: bool = False) -> CancelSignatureRequestResponse:
+    def cancel_signature_request(self, *, signature_request_id: str, etag: str = "", signers_keep_access: bool = False) -> CancelSignatureRequestResponse:
         """Cancels a signature request. Its signers lose access to it at once, unless `signers_keep_access` is set: their
         sessions are revoked, running downloads end within a second, and no session is opened for them any more. The
         sender still sees all of it. Idempotent. Canceling again without `signers_keep_access` ends the access that was
@@ -1139,7 +1142,7 @@ class SigningMethods(SyncService):
         """
         return self._unary(CancelSignatureRequestRequest, CancelSignatureRequestResponse, signature_request_id=signature_request_id, etag=etag, signers_keep_access=signers_keep_access)
 
-    def move_signature_request(self, *, signature_request_id: str = "", owner_id: str = "", etag: str = "") -> MoveSignatureRequestResponse:
+    def move_signature_request(self, *, signature_request_id: str, owner_id: str, etag: str = "") -> MoveSignatureRequestResponse:
         """Changes a signature request's owner, in any state: into a team, out of one, or to another principal. Its audit
         trail, its sealed document and the document merged for it move with it. The documents it was made from stay with
         their owners, and its signers are not affected: their sessions and links no longer depend on who created them
@@ -1164,7 +1167,7 @@ class SigningMethods(SyncService):
         """
         return self._unary(MoveSignatureRequestRequest, MoveSignatureRequestResponse, signature_request_id=signature_request_id, owner_id=owner_id, etag=etag)
 
-    def create_signer_session(self, *, signature_request_id: str = "", signature_id: str = "", expire_time: datetime | Timestamp | None = None) -> CreateSignerSessionResponse:
+    def create_signer_session(self, *, signature_request_id: str, signature_id: str, expire_time: datetime | Timestamp | None = None) -> CreateSignerSessionResponse:
         """Opens a session for one signer of one request, to be used by the partner's own backend. The audit trail records
         who opened it. Where clients present certificates (mutual TLS), the session is bound to the caller's
         certificate, so that nobody else can use it; to give access to the signer's browser, create a link instead
@@ -1189,7 +1192,7 @@ class SigningMethods(SyncService):
         """
         return self._unary(CreateSignerSessionRequest, CreateSignerSessionResponse, signature_request_id=signature_request_id, signature_id=signature_id, expire_time=expire_time)
 
-    def create_signer_link(self, *, signature_request_id: str = "", signature_id: str = "", expire_time: datetime | Timestamp | None = None, request_id: str = "") -> CreateSignerLinkResponse:
+    def create_signer_link(self, *, signature_request_id: str, signature_id: str, expire_time: datetime | Timestamp | None = None, request_id: str = "") -> CreateSignerLinkResponse:
         """Creates a link for one signer of one request: a token that the partner puts into a URL or a mail of its own, and
         that whoever opens it exchanges for a session, once, by `IdentityService.ExchangeToken`. The request's audit
         trail records who created the link and who redeemed it. The link ends when the signer has signed or declined,
@@ -1220,7 +1223,7 @@ class SigningMethods(SyncService):
         """
         return self._unary(CreateSignerLinkRequest, CreateSignerLinkResponse, signature_request_id=signature_request_id, signature_id=signature_id, expire_time=expire_time, request_id=request_id)
 
-    def list_signer_links(self, *, signature_request_id: str = "", page_size: int = 0, page_token: str = "") -> Pages[ListSignerLinksResponse, SignerLink]:
+    def list_signer_links(self, *, signature_request_id: str, page_size: int = 0, page_token: str = "") -> Pages[ListSignerLinksResponse, SignerLink]:
         """Lists the links created for a request's signers, newest first, and the state of each. Tokens are not included:
         they are not stored. A link is listed until 30 days after its expiry.
 
@@ -1235,7 +1238,7 @@ class SigningMethods(SyncService):
         """
         return self._paged(ListSignerLinksRequest, ListSignerLinksResponse, lambda page: page.signer_links, signature_request_id=signature_request_id, page_size=page_size, page_token=page_token)
 
-    def revoke_signer_link(self, *, signature_request_id: str = "", signer_link_id: str = "") -> RevokeSignerLinkResponse:
+    def revoke_signer_link(self, *, signature_request_id: str, signer_link_id: str) -> RevokeSignerLinkResponse:
         """Revokes a signer link and, if it has been redeemed, the session it was exchanged for. Idempotent.
 
         Args:
