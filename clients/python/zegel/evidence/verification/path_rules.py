@@ -1,9 +1,10 @@
 """The purpose and strength that a certificate in a path must have, and a bound on the work of checking it."""
 
 from datetime import datetime
+from enum import Enum, auto
 from typing import Any, Final, Literal
 
-from asn1crypto import algos, keys, x509
+from asn1crypto import algos, crl, keys, x509
 from cryptography.exceptions import InvalidSignature
 from pyhanko_certvalidator.policy_decl import AlgorithmUsageConstraint, AlgorithmUsagePolicy
 from pyhanko_certvalidator.sig_validate import DEFAULT_VALIDATION_CONTEXT, DefaultSignatureValidator
@@ -32,8 +33,33 @@ MAX_NAME: Final = 80
 """Maximum number of characters of a name in a message: the certificate may be anybody's."""
 
 
+class Flaw(Enum):
+    """What is wrong with a path, for a program that has to tell one from another."""
+
+    NO_ROOT = auto()
+    """It leads to no trusted root."""
+    NOT_YET_VALID = auto()
+    EXPIRED = auto()
+    REVOKED = auto()
+    STATUS_UNKNOWN = auto()
+    """There is no revocation data in force for one of its certificates."""
+    OTHER = auto()
+    """A certificate is for another use, has a weak key, cannot be read, and the like."""
+
+
 class PathError(ValueError):
-    """A certificate does not lead to a trusted root as it must; the message says why, to a person."""
+    """A certificate does not lead to a trusted root as it must; the message says why, to a person.
+
+    Args:
+        message: Why.
+        flaw: The kind of reason.
+        certificate: The certificate that is at fault, if it is one.
+    """
+
+    def __init__(self, message: str, flaw: Flaw = Flaw.OTHER, certificate: x509.Certificate | None = None) -> None:
+        super().__init__(message)
+        self.flaw = flaw
+        self.certificate = certificate
 
 
 class TooMuchError(Exception):
@@ -198,12 +224,28 @@ class Validator(DefaultSignatureValidator):
         wanted = certificate.authority_key_identifier
         if wanted and issuer.key_identifier and wanted != issuer.key_identifier:
             return False
+        return self._is_signed(certificate, "tbs_certificate", issuer)
+
+    def has_signed(self, issuer: x509.Certificate, revocation_list: crl.CertificateList) -> bool:
+        """Whether a revocation list's signature is the issuer's, and the names agree.
+
+        pyhanko-certvalidator does not check the signature of a list named for a certificate that it is about to check,
+        such as a root among the intermediates, and believes the list from then on.
+
+        Args:
+            issuer: Who may have signed it.
+            revocation_list: The list.
+
+        Raises:
+            TooMuchError: Too many checks were asked for.
+        """
+        return issuer.subject == revocation_list.issuer and self._is_signed(revocation_list, "tbs_cert_list", issuer)
+
+    def _is_signed(self, signed: x509.Certificate | crl.CertificateList, part: str, issuer: x509.Certificate) -> bool:
+        names = {"tbs_certificate": "signature_value", "tbs_cert_list": "signature"}
         try:
             self.validate_signature(
-                certificate["signature_value"].native,
-                certificate["tbs_certificate"].dump(),
-                issuer.public_key,
-                certificate["signature_algorithm"],
+                signed[names[part]].native, signed[part].dump(), issuer.public_key, signed["signature_algorithm"]
             )
         except TooMuchError:
             raise

@@ -53,6 +53,7 @@ from pyhanko_certvalidator.validate import async_validate_path
 
 from zegel.evidence.verification.path_rules import (
     Algorithms,
+    Flaw,
     PathError,
     TooMuchError,
     Usage,
@@ -245,7 +246,9 @@ def _first_good(
     certificate: x509.Certificate, roots: list[x509.Certificate], pool: list[x509.Certificate], question: _Question
 ) -> ValidationPath:
     failure = PathError(
-        f"The certificate of {name_of(certificate)} does not lead to a root that is trusted for {question.usage}s."
+        f"The certificate of {name_of(certificate)} does not lead to a root that is trusted for {question.usage}s.",
+        Flaw.NO_ROOT,
+        certificate,
     )
     for tried, path in enumerate(_paths([certificate], roots, pool, question.validator)):
         try:
@@ -289,9 +292,11 @@ def _check_certificates(path: ValidationPath, question: _Question) -> None:
     certificates = list(path.iter_certs(include_root=path.pkix_len == 0))
     for certificate in certificates:
         if question.at < certificate.not_valid_before:
-            raise PathError(f"The certificate of {name_of(certificate)} was not valid yet on {_when(question.at)}.")
+            message = f"The certificate of {name_of(certificate)} was not valid yet on {_when(question.at)}."
+            raise PathError(message, Flaw.NOT_YET_VALID, certificate)
         if question.at > certificate.not_valid_after:
-            raise PathError(f"The certificate of {name_of(certificate)} had expired on {_when(question.at)}.")
+            message = f"The certificate of {name_of(certificate)} had expired on {_when(question.at)}."
+            raise PathError(message, Flaw.EXPIRED, certificate)
     for issuer in certificates[:-1]:
         check_issuer(issuer, question.usage)
     context = ValidationContext(
@@ -317,29 +322,32 @@ def _check_revocation(path: ValidationPath, question: _Question) -> None:
     if not certificates:
         return
     end = min(certificate.not_valid_after for certificate in certificates)
-    issuers = {path.first.subject.hashable, *(each.subject.hashable for each in certificates[:-1])}
-    context = ValidationContext(
-        trust_roots=[path.trust_anchor],
-        other_certs=certificates,
-        moment=question.known_at,
-        crls=[
-            each
-            for each in question.crls
-            if each.issuer.hashable in issuers and each["tbs_cert_list"]["this_update"].native <= end
-        ],
-        ocsps=[each for each in question.ocsps if max(_updates(each)) <= end],
-        revinfo_policy=CertRevTrustPolicy(REQUIRE_REVINFO),
-        algorithm_usage_policy=Algorithms(),
-        signature_validator=question.validator,
-        time_tolerance=CLOCK_SKEW,
-    )
+    lists = [each for each in question.crls if each["tbs_cert_list"]["this_update"].native <= end]
+    ocsps = [each for each in question.ocsps if max(_updates(each)) <= end]
+    believed: list[asn1_crl.CertificateList] = []
     for index, certificate in enumerate(certificates):
+        # Lists by the authorities above it only. They are needed for these as well, which are checked once more.
+        issuer = certificates[index - 1] if index else path.first
+        believed += [each for each in lists if question.validator.has_signed(issuer, each)]
+        context = ValidationContext(
+            trust_roots=[path.trust_anchor],
+            other_certs=certificates,
+            moment=question.known_at,
+            crls=[*believed],
+            ocsps=ocsps,
+            revinfo_policy=CertRevTrustPolicy(REQUIRE_REVINFO),
+            algorithm_usage_policy=Algorithms(),
+            signature_validator=question.validator,
+            time_tolerance=CLOCK_SKEW,
+        )
         part = ValidationPath(path.trust_anchor, certificates[:index], certificate)
         answers = [_is_good(verify, certificate, part, context, question.at) for verify in _VERIFIERS]
         if not any(answers):
             raise PathError(
                 f"Whether the certificate of {name_of(certificate)} was revoked cannot be told: the file has no "
-                f"revocation data of its issuer that was in force on {_when(question.known_at)}."
+                f"revocation data of its issuer that was in force on {_when(question.known_at)}.",
+                Flaw.STATUS_UNKNOWN,
+                certificate,
             )
 
 
@@ -358,9 +366,8 @@ def _is_good(
         _run(verify(certificate, path, context))
     except RevokedError as error:
         if error.revocation_dt <= at:
-            raise PathError(
-                f"The certificate of {name_of(certificate)} was revoked on {_when(error.revocation_dt)}."
-            ) from error
+            message = f"The certificate of {name_of(certificate)} was revoked on {_when(error.revocation_dt)}."
+            raise PathError(message, Flaw.REVOKED, certificate) from error
     except (OCSPValidationError, CRLValidationError, ValidationError):
         return False
     return True

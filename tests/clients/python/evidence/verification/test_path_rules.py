@@ -167,3 +167,16 @@ def test_openssl_agrees_at_every_moment(case: str, tmp_path: Path) -> None:
             theirs.append(moment)
     assert ours == theirs
     assert bool(ours) == (case in {"good", "long list"})
+
+
+def test_a_list_in_the_roots_name_that_another_key_signed_proves_nothing() -> None:
+    """Also where the root is among the certificates of the file, as it is in every sealed file."""
+    impostor = make_party("Root", ca=True)
+    file = replace(FILE, others=(*FILE.others, ROOT))
+    file.check()
+    for forged in (
+        make_list(impostor, SEALED - 1, SEALED + 6),
+        make_list(impostor, SEALED - 1, SEALED + 6, named=ROOT),
+        make_list(CA, SEALED - 1, SEALED + 6, named=ROOT),
+    ):
+        replace(file, crls=(forged, CA_LIST)).refuses("cannot be told")
