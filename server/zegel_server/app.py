@@ -23,7 +23,6 @@ from zegel_server.audit.witness_feeder import WitnessFeeder
 from zegel_server.audit.witnesses import parse_witnesses
 from zegel_server.config import Settings
 from zegel_server.core import SERVICES, Core
-from zegel_server.credentials.keyed_certificate import fingerprint
 from zegel_server.credentials.loading import Credentials, open_credentials
 from zegel_server.documents.downloads import Downloads
 from zegel_server.documents.encrypted_store import EncryptedStore
@@ -62,7 +61,7 @@ from zegel_server.signing.expiry import Expiry
 from zegel_server.signing.links import PendingSignatureCheck, SignerLinks
 from zegel_server.signing.openings import TrailOpenings
 from zegel_server.signing.renditions import RequestRenditions
-from zegel_server.signing.sealing import EVIDENCE_WAIT_S, Sealer, SealMaterials
+from zegel_server.signing.sealing import EVIDENCE_WAIT_S, Sealer
 from zegel_server.signing.sealing_job import sealing_kind
 from zegel_server.signing.sealing_queue import SealingQueue
 from zegel_server.signing.service import Signing
@@ -135,13 +134,6 @@ class Domains:
         self.scrub = Scrub(database, self.encrypted_store)
         signing_documents = SigningDocuments(database, self.encrypted_store, keys, renditions)
 
-        materials = SealMaterials(
-            credentials.seal,
-            credentials.timestamps,
-            credentials.certificates,
-            credentials.revocation_lists.current,
-            credentials.ocsp_answers,
-        )
         sealer = Sealer(
             database,
             keys,
@@ -149,7 +141,7 @@ class Domains:
             documents=signing_documents,
             trails=self.audit,
             sandbox=sandbox,
-            materials=materials,
+            credentials=credentials.sealing,
             evidence_wait_s=max(EVIDENCE_WAIT_S, settings.witness_wait) if settings.witnesses_needed else None,
         )
         kinds = [sealing_kind(database, sealer, recorder), removal_kind(self.encrypted_store)]
@@ -185,7 +177,7 @@ class Domains:
             keys,
             recorder,
             trials,
-            seal_certificate=lambda: fingerprint(credentials.seal),
+            seal_certificate=lambda: credentials.sealing.certificate_sha256,
         )
         self.expiry = Expiry(database, keys, recorder)
         self.janitor = Janitor(
@@ -194,7 +186,7 @@ class Domains:
                 Chore("requests that expired", 5, self.expiry.sweep_expired),
                 Chore("requests that cannot be sealed", 15, sealing_queue.count),
                 Chore("jobs by kind", 15, jobs.measure),
-                Chore("revocation lists", 60, credentials.keep_up),
+                Chore("what the organisation seals with", 60, credentials.sealing.keep_up),
                 Chore("answers kept for long enough", 3600, core.forget_answers),
                 Chore("sessions that ended", 3600, core.sessions.forget_ended),
                 Chore("objects that no row names", 6 * 3600, self.scrub.remove_orphans),

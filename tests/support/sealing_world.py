@@ -1,7 +1,8 @@
 """Everything that sealing needs, none of it faked: documents, log, sandbox, authority."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import hashlib
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,21 +10,29 @@ from typing import Any
 
 from support.jobs import held_job
 from support.sealed import answer_about_seal, make_pdf
-from support.signing_world import World, draft_of, make_field, make_world
+from support.signing_world import World, draft_of, make_field, make_world, said
+from zegel.evidence.commitments import SealedOpening
+from zegel.evidence.openings import Openings
+from zegel.evidence.trail import parse_leaf
+from zegel.evidence.verification import verify_pdf
 from zegel_server.audit.log import Log
 from zegel_server.audit.log_key import LogKey
 from zegel_server.audit.sequencer import Sequencer
 from zegel_server.audit.service import AuditTrail
 from zegel_server.caller import Caller
 from zegel_server.credentials.development_authority import DevelopmentAuthority
+from zegel_server.credentials.judging import SealMaterials
+from zegel_server.credentials.sealing import SealingCredentials
 from zegel_server.credentials.timestamping import LocalTimestampAuthority
 from zegel_server.documents.signing_documents import SigningDocuments
 from zegel_server.errors import Unavailable
 from zegel_server.jobs.model import Job
 from zegel_server.pdf.sandbox.client import Sandbox
 from zegel_server.signing.field_types import FieldType
+from zegel_server.signing.model import RequestState
+from zegel_server.signing.openings import openings_of
 from zegel_server.signing.request import Sealing, SignatureRequest
-from zegel_server.signing.sealing import Sealer, SealMaterials
+from zegel_server.signing.sealing import Sealer
 from zegel_server.signing.store import SEAL
 from zegel_server.signing.values import Value
 
@@ -54,7 +63,6 @@ class SealingWorld:
     sandbox: Sandbox
     authority: DevelopmentAuthority
     timestamps: Timestamps
-    materials: SealMaterials
     sender: Caller
     sealer: Sealer = field(init=False)
 
@@ -66,11 +74,29 @@ class SealingWorld:
             "documents": self.signing_documents,
             "trails": self.trail,
             "sandbox": self.sandbox,
-            "materials": self.materials,
+            "credentials": self.credentials(),
             **changes,
         }
         database = parts.pop("database", self.world.database)
         return Sealer(database, self.world.keys, self.world.recorder, **parts)
+
+    def materials(self) -> SealMaterials:
+        """What the organisation seals with now."""
+        return SealMaterials(
+            identity=self.authority.seal,
+            certificates=tuple(self.authority.timestamp.chain),
+            crls=self.authority.crls,
+            ocsps=(answer_about_seal(self.authority),),
+        )
+
+    def credentials(self, read: Callable[[], SealMaterials] | None = None) -> SealingCredentials:
+        """Judges what the organisation seals with.
+
+        Args:
+            read: Gives it; :meth:`materials` by default.
+        """
+        read = read or self.materials
+        return SealingCredentials(lambda: read().identity, read, self.timestamps)
 
     async def document(self, data: bytes, title: str = "Lease") -> str:
         prepared = await self.signing_documents.store_sealed(
@@ -150,15 +176,55 @@ async def open_sealing_world(url: str, folder: Path, sandbox: Sandbox) -> AsyncI
             sandbox=sandbox,
             authority=authority,
             timestamps=timestamps,
-            materials=SealMaterials(
-                identity=authority.seal,
-                timestamp=timestamps,
-                certificates=authority.timestamp.chain,
-                read_crls=lambda: authority.crls,
-                read_ocsps=lambda: (answer_about_seal(authority),),
-            ),
             sender=world.member(),
         )
     finally:
         await sequencer.close()
         await world.close()
+
+
+async def sealed_file(made: SealingWorld, request: SignatureRequest) -> bytes:
+    """A request's sealed file."""
+    return await made.signing_documents.read_all(made.world.tenant_id, request.sealed_document_id, 1)
+
+
+async def assert_completed_once(made: SealingWorld, request: SignatureRequest) -> None:
+    """The rows tell of one completion, and the file that they name is there."""
+    found = await made.get(request)
+    assert found.progress.state is RequestState.DOWNLOADABLE
+    assert found.progress.seal_time is not None
+    assert found.sealing is None
+    assert await made.world.jobs() == []
+    names = await made.world.events(request)
+    assert (names.count("ALL_SIGNED"), names.count("DOWNLOADABLE")) == (1, 1)
+    data = await sealed_file(made, found)
+    (last,) = [row for row in await made.world.event_rows() if row.trail == found.audit_id][-1:]
+    leaf = parse_leaf(bytes(last.leaf)) if last.leaf else said(last)
+    opening = await opening_of(made, found)
+    assert [each.commitment for each in leaf.documents] == [opening.commit(hashlib.sha256(data).digest(), len(data))]
+
+
+async def opening_of(made: SealingWorld, request: SignatureRequest) -> SealedOpening:
+    """What opens the log's commitment to a request's sealed file."""
+    openings = Openings.parse(await openings_of(made.world.keys, request, request.sealed_document_id))
+    assert openings.sealed is not None
+    return openings.sealed
+
+
+async def assert_complete(made: SealingWorld, request: SignatureRequest) -> bytes:
+    """The request is completed, exactly once, and its file proves it to anybody."""
+    await assert_completed_once(made, request)
+    found = await made.get(request)
+    data = await sealed_file(made, found)
+    await made.sequencer.flush()
+    proved = await made.trail.transaction(made.sender, found.audit_id)
+    report = verify_pdf(data, [made.trail.verifier_key], [made.authority.root_pem], proved.sealed_proof)
+    assert report.ok, report.failures
+    assert report.facts.audit_id == found.audit_id
+    assert all(check.ok for check in report.checks if check.name == "detached_proof")
+    shown = found.rendition
+    assert shown is not None
+    rendition = await made.signing_documents.read_rendition(made.world.tenant_id, shown.document_id, shown.version)
+    assert data.startswith(rendition)
+    assert hashlib.sha256(rendition).digest() == shown.sha256
+    return data

@@ -120,8 +120,14 @@ if TYPE_CHECKING:
     from zegel.errors import ResentBytesDiffer as ResentBytesDiffer
     from zegel.errors import ResourceExhausted as ResourceExhausted
     from zegel.errors import RevocationListExpired as RevocationListExpired
+    from zegel.errors import RevocationListMissing as RevocationListMissing
     from zegel.errors import RoleBuiltIn as RoleBuiltIn
     from zegel.errors import RoleCycle as RoleCycle
+    from zegel.errors import SealCertificateExpired as SealCertificateExpired
+    from zegel.errors import SealCertificateNotYetValid as SealCertificateNotYetValid
+    from zegel.errors import SealCertificateRevoked as SealCertificateRevoked
+    from zegel.errors import SealCertificateUnsuitable as SealCertificateUnsuitable
+    from zegel.errors import SealChainIncomplete as SealChainIncomplete
     from zegel.errors import SealingBlocked as SealingBlocked
     from zegel.errors import SessionBoundElsewhere as SessionBoundElsewhere
     from zegel.errors import SessionExpired as SessionExpired
@@ -139,6 +145,10 @@ if TYPE_CHECKING:
     from zegel.errors import StoredDataDamaged as StoredDataDamaged
     from zegel.errors import StreamOrder as StreamOrder
     from zegel.errors import StreamStalled as StreamStalled
+    from zegel.errors import TimestampCertificateExpired as TimestampCertificateExpired
+    from zegel.errors import TimestampCertificateRevoked as TimestampCertificateRevoked
+    from zegel.errors import TimestampCertificateUnsuitable as TimestampCertificateUnsuitable
+    from zegel.errors import TimestampChainIncomplete as TimestampChainIncomplete
     from zegel.errors import TimestampUnavailable as TimestampUnavailable
     from zegel.errors import TrailFull as TrailFull
     from zegel.errors import Unauthenticated as Unauthenticated
@@ -499,6 +509,7 @@ PLACES: Final = {
     "ResentBytesDiffer": "zegel.errors",
     "ResourceExhausted": "zegel.errors",
     "RevocationListExpired": "zegel.errors",
+    "RevocationListMissing": "zegel.errors",
     "RevokeApiKeyRequest": "zegel.identity.v1.identity_service_pb2",
     "RevokeApiKeyResponse": "zegel.identity.v1.identity_service_pb2",
     "RevokeSessionRequest": "zegel.identity.v1.identity_service_pb2",
@@ -511,6 +522,11 @@ PLACES: Final = {
     "RotateApiKeyRequest": "zegel.identity.v1.identity_service_pb2",
     "RotateApiKeyResponse": "zegel.identity.v1.identity_service_pb2",
     "Scope": "zegel.enums",
+    "SealCertificateExpired": "zegel.errors",
+    "SealCertificateNotYetValid": "zegel.errors",
+    "SealCertificateRevoked": "zegel.errors",
+    "SealCertificateUnsuitable": "zegel.errors",
+    "SealChainIncomplete": "zegel.errors",
     "Sealing": "zegel.signing.v1.signature_request_pb2",
     "SealingBlocked": "zegel.errors",
     "SensitivePermission": "zegel.identity.v1.identity_service_pb2",
@@ -551,6 +567,10 @@ PLACES: Final = {
     "TeamMember": "zegel.permission.v1.sharing_pb2",
     "Tenant": "zegel.identity.v1.identity_service_pb2",
     "Timestamp": "google.protobuf.timestamp_pb2",
+    "TimestampCertificateExpired": "zegel.errors",
+    "TimestampCertificateRevoked": "zegel.errors",
+    "TimestampCertificateUnsuitable": "zegel.errors",
+    "TimestampChainIncomplete": "zegel.errors",
     "TimestampUnavailable": "zegel.errors",
     "TrailFull": "zegel.errors",
     "Unauthenticated": "zegel.errors",

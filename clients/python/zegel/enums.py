@@ -403,6 +403,56 @@ class ErrorReason(StrEnum):
     "zegel", "metadata": {}}`
     """
 
+    SEAL_CERTIFICATE_EXPIRED = "SEAL_CERTIFICATE_EXPIRED"
+    """The certificate of the seal, or of an authority above it, has expired; the request waits and is retried. Status
+    `UNAVAILABLE`. `{"reason": "SEAL_CERTIFICATE_EXPIRED", "domain": "zegel", "metadata": {}}`
+    """
+
+    SEAL_CERTIFICATE_NOT_YET_VALID = "SEAL_CERTIFICATE_NOT_YET_VALID"
+    """The certificate of the seal, or of an authority above it, is not valid yet; the request waits and is retried. Status
+    `UNAVAILABLE`. `{"reason": "SEAL_CERTIFICATE_NOT_YET_VALID", "domain": "zegel", "metadata": {}}`
+    """
+
+    SEAL_CERTIFICATE_REVOKED = "SEAL_CERTIFICATE_REVOKED"
+    """The certificate of the seal, or of an authority above it, was revoked; the request waits and is retried. Status
+    `UNAVAILABLE`. `{"reason": "SEAL_CERTIFICATE_REVOKED", "domain": "zegel", "metadata": {}}`
+    """
+
+    SEAL_CHAIN_INCOMPLETE = "SEAL_CHAIN_INCOMPLETE"
+    """The certificate of the seal does not lead to a root that the operator named; the request waits and is retried.
+    Status `UNAVAILABLE`. `{"reason": "SEAL_CHAIN_INCOMPLETE", "domain": "zegel", "metadata": {}}`
+    """
+
+    SEAL_CERTIFICATE_UNSUITABLE = "SEAL_CERTIFICATE_UNSUITABLE"
+    """The certificate of the seal is not one that may seal documents; the request waits and is retried. Status
+    `UNAVAILABLE`. `{"reason": "SEAL_CERTIFICATE_UNSUITABLE", "domain": "zegel", "metadata": {}}`
+    """
+
+    REVOCATION_LIST_MISSING = "REVOCATION_LIST_MISSING"
+    """A certificate revocation list that a sealed file must contain is not there; the request waits and is retried. Status
+    `UNAVAILABLE`. `{"reason": "REVOCATION_LIST_MISSING", "domain": "zegel", "metadata": {}}`
+    """
+
+    TIMESTAMP_CERTIFICATE_EXPIRED = "TIMESTAMP_CERTIFICATE_EXPIRED"
+    """The certificate of the timestamp authority, or of an authority above it, has expired; the request waits and is
+    retried. Status `UNAVAILABLE`. `{"reason": "TIMESTAMP_CERTIFICATE_EXPIRED", "domain": "zegel", "metadata": {}}`
+    """
+
+    TIMESTAMP_CERTIFICATE_REVOKED = "TIMESTAMP_CERTIFICATE_REVOKED"
+    """The certificate of the timestamp authority, or of an authority above it, was revoked; the request waits and is
+    retried. Status `UNAVAILABLE`. `{"reason": "TIMESTAMP_CERTIFICATE_REVOKED", "domain": "zegel", "metadata": {}}`
+    """
+
+    TIMESTAMP_CHAIN_INCOMPLETE = "TIMESTAMP_CHAIN_INCOMPLETE"
+    """The certificate of the timestamp authority does not lead to a root that the operator named; the request waits and is
+    retried. Status `UNAVAILABLE`. `{"reason": "TIMESTAMP_CHAIN_INCOMPLETE", "domain": "zegel", "metadata": {}}`
+    """
+
+    TIMESTAMP_CERTIFICATE_UNSUITABLE = "TIMESTAMP_CERTIFICATE_UNSUITABLE"
+    """The certificate of the timestamp authority is not one for timestamps, or is not valid yet; the request waits and is
+    retried. Status `UNAVAILABLE`. `{"reason": "TIMESTAMP_CERTIFICATE_UNSUITABLE", "domain": "zegel", "metadata": {}}`
+    """
+
     NOT_INTEGRATED_YET = "NOT_INTEGRATED_YET"
     """The event is committed, but no checkpoint covers it yet; retry within a second. Status `UNAVAILABLE`. `{"reason":
     "NOT_INTEGRATED_YET", "domain": "zegel", "metadata": {}}`

@@ -70,6 +70,16 @@ Tree::
     |   +-- DependencyUnavailable  such as its database: .dependency
     |   +-- TimestampUnavailable
     |   +-- RevocationListExpired
+    |   +-- SealCertificateExpired
+    |   +-- SealCertificateNotYetValid
+    |   +-- SealCertificateRevoked
+    |   +-- SealChainIncomplete
+    |   +-- SealCertificateUnsuitable
+    |   +-- RevocationListMissing
+    |   +-- TimestampCertificateExpired
+    |   +-- TimestampCertificateRevoked
+    |   +-- TimestampChainIncomplete
+    |   +-- TimestampCertificateUnsuitable
     +-- DeadlineExceeded           the call took too long; it may still have been carried out
     +-- Cancelled                  the call was cancelled
     +-- DataLoss                   what is stored, or what arrived, is not what was written
@@ -515,6 +525,46 @@ class RevocationListExpired(Unavailable):
     """A revocation list that a sealed file must contain is out of date; the request waits and is retried."""
 
 
+class SealCertificateExpired(Unavailable):
+    """The certificate of the seal, or of an authority above it, has expired."""
+
+
+class SealCertificateNotYetValid(Unavailable):
+    """The certificate of the seal, or of an authority above it, is not valid yet."""
+
+
+class SealCertificateRevoked(Unavailable):
+    """The certificate of the seal, or of an authority above it, was revoked."""
+
+
+class SealChainIncomplete(Unavailable):
+    """The certificate of the seal does not lead to a root that the operator named."""
+
+
+class SealCertificateUnsuitable(Unavailable):
+    """The certificate of the seal is not one that may seal documents."""
+
+
+class RevocationListMissing(Unavailable):
+    """A certificate revocation list that a sealed file must contain is not there."""
+
+
+class TimestampCertificateExpired(Unavailable):
+    """The certificate of the timestamp authority, or of an authority above it, has expired."""
+
+
+class TimestampCertificateRevoked(Unavailable):
+    """The certificate of the timestamp authority, or of an authority above it, was revoked."""
+
+
+class TimestampChainIncomplete(Unavailable):
+    """The certificate of the timestamp authority does not lead to a root that the operator named."""
+
+
+class TimestampCertificateUnsuitable(Unavailable):
+    """The certificate of the timestamp authority is not one for timestamps, or is not valid yet."""
+
+
 class DeadlineExceeded(ZegelError):
     """The call took too long. It may still have been carried out."""
 
@@ -625,6 +675,16 @@ BY_REASON: Final[Mapping[str, type[ZegelError]]] = {
     "DEPENDENCY_UNAVAILABLE": DependencyUnavailable,
     "TIMESTAMP_UNAVAILABLE": TimestampUnavailable,
     "REVOCATION_LIST_EXPIRED": RevocationListExpired,
+    "SEAL_CERTIFICATE_EXPIRED": SealCertificateExpired,
+    "SEAL_CERTIFICATE_NOT_YET_VALID": SealCertificateNotYetValid,
+    "SEAL_CERTIFICATE_REVOKED": SealCertificateRevoked,
+    "SEAL_CHAIN_INCOMPLETE": SealChainIncomplete,
+    "SEAL_CERTIFICATE_UNSUITABLE": SealCertificateUnsuitable,
+    "REVOCATION_LIST_MISSING": RevocationListMissing,
+    "TIMESTAMP_CERTIFICATE_EXPIRED": TimestampCertificateExpired,
+    "TIMESTAMP_CERTIFICATE_REVOKED": TimestampCertificateRevoked,
+    "TIMESTAMP_CHAIN_INCOMPLETE": TimestampChainIncomplete,
+    "TIMESTAMP_CERTIFICATE_UNSUITABLE": TimestampCertificateUnsuitable,
     "STORED_DATA_DAMAGED": StoredDataDamaged,
     "LOG_DAMAGED": LogDamaged,
     "CHECKSUM_MISMATCH": ChecksumMismatch,

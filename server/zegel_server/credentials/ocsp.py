@@ -50,9 +50,9 @@ class NotGoodError(Unavailable):
     """The issuer itself says that the certificate is revoked or unknown."""
 
 
-def _unavailable(message: str, kind: type[Unavailable] = Unavailable) -> Unavailable:
-    # The contract has one reason for all missing revocation data: the effect on a waiting request is the same.
-    return kind(message, reason="REVOCATION_LIST_EXPIRED")
+def _unavailable(message: str) -> Unavailable:
+    # The contract has one reason for revocation data that is no longer, or not yet, there: the next may be at any time.
+    return Unavailable(message, reason="REVOCATION_LIST_EXPIRED")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ def check_response(data: bytes, certificate: x509.Certificate, issuer: x509.Cert
         now: The present, with a time zone.
 
     Raises:
-        NotGoodError: It says that the certificate is not good.
+        NotGoodError: It says that the certificate is not good: ``SEAL_CERTIFICATE_REVOKED`` if it is revoked.
         Unavailable: It does not say that it is good (``REVOCATION_LIST_EXPIRED``); the message says why.
     """
     try:
@@ -146,9 +146,10 @@ def check_response(data: bytes, certificate: x509.Certificate, issuer: x509.Cert
     if since > now + SKEW or until <= now:
         raise _unavailable("The OCSP responder's answer is not valid now.")
     if single.certificate_status != ocsp.OCSPCertStatus.GOOD:
-        status = single.certificate_status.name.lower()
-        message = f"The OCSP responder says that the seal's certificate is {status}; nothing is sealed."
-        raise _unavailable(message, NotGoodError)
+        status = single.certificate_status
+        message = f"The OCSP responder says that the seal's certificate is {status.name.lower()}; nothing is sealed."
+        revoked = status == ocsp.OCSPCertStatus.REVOKED
+        raise NotGoodError(message, reason="SEAL_CERTIFICATE_REVOKED" if revoked else "REVOCATION_LIST_EXPIRED")
     return Answer(data, since, until)
 
 

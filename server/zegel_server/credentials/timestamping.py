@@ -16,6 +16,7 @@ from asn1crypto import algos, cms, core, tsp
 from asn1crypto import x509 as asn1_x509
 from cryptography.hazmat.primitives import hashes
 
+from zegel_server.credentials.judging import StampedBy
 from zegel_server.credentials.keyed_certificate import KeyedCertificate
 from zegel_server.errors import Unavailable
 from zegel_server.neighbours import http
@@ -93,6 +94,34 @@ def check_response(request_der: bytes, response_der: bytes) -> None:
         raise _unavailable("The timestamp authority's answer is not an RFC 3161 response.") from error
     if not (same_imprint and same_nonce):
         raise _unavailable("The timestamp authority answered another request than ours.")
+
+
+def stamped_by(response_der: bytes) -> StampedBy | None:
+    """Whose certificate a timestamp was signed with, as it says itself; not checked.
+
+    Args:
+        response_der: A DER ``TimeStampResp`` that is granted.
+
+    Returns:
+        The certificate, and the others that came with it; ``None`` if the signer's is not among them.
+    """
+    try:
+        signed = Response.load(response_der, strict=True)["time_stamp_token"]["content"]
+        signer = signed["signer_infos"][0]["sid"].chosen
+        found = [each.chosen for each in signed["certificates"] if each.name == "certificate"]
+        own = next((each for each in found if _is_named(each, signer)), None)
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError):
+        return None
+    if own is None:
+        return None
+    return StampedBy(own.dump(), tuple(each.dump() for each in found if each is not own))
+
+
+def _is_named(certificate: asn1_x509.Certificate, signer: cms.IssuerAndSerialNumber | core.OctetString) -> bool:
+    if isinstance(signer, cms.IssuerAndSerialNumber):
+        named = (signer["issuer"], signer["serial_number"].native)
+        return bool(named == (certificate.issuer, certificate.serial_number))
+    return bool(signer.native == certificate.key_identifier)
 
 
 class HttpTimestampAuthority:

@@ -9,12 +9,13 @@ Invariants:
 * Nothing completes without the audit page, the evidence, the seal and its timestamps: before the
   sandbox's result is trusted, another sandbox checks its form and what its pages show beyond the rendition.
 * The sealing certificate is the one that the trail names; if it was replaced meanwhile, the trail records that first.
-* Times come from a timestamp authority; without one, the request waits.
+* Times come from a timestamp authority; without one, the request waits. So it does while a file sealed with what the
+  organisation has could not be verified.
 """
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -26,8 +27,9 @@ from zegel_server import clock
 from zegel_server.audit.answers import Evidence
 from zegel_server.audit.recorder import Recorder
 from zegel_server.audit.service import AuditTrail
-from zegel_server.credentials.keyed_certificate import SealIdentity
-from zegel_server.credentials.timestamping import TimestampAuthority
+from zegel_server.credentials.judging import SealMaterials
+from zegel_server.credentials.keyed_certificate import SealIdentity, fingerprint
+from zegel_server.credentials.sealing import SealingCredentials
 from zegel_server.db import Database
 from zegel_server.documents.model import Page
 from zegel_server.documents.signing_documents import SigningDocuments
@@ -57,64 +59,43 @@ TIMESTAMPS: Final = 2
 """Minimum number of timestamps in a sealed file (PAdES B-LTA): one on the seal, one over the whole document."""
 
 
-@dataclass(frozen=True, slots=True)
-class SealMaterials:
-    """What the organisation seals with.
+def seal_spec(materials: SealMaterials, reason: str, token_size: int = 0) -> SealSpec:
+    """The seal's parameters for the sandbox, which gets no key.
 
-    Attributes:
-        identity: Its key and certificates.
-        timestamp: The timestamp authority.
-        certificates: Further certificates, DER: the timestamp authority's chain, and the roots.
-        read_crls: Gives the certificate revocation lists to embed, DER, as they are when a document is sealed.
-        read_ocsps: Gives the OCSP responses to embed, likewise.
+    Args:
+        materials: What the organisation seals with.
+        reason: Why it is sealed, for a viewer's signature panel.
+        token_size: Bytes of the largest timestamp token so far; 0 where none is known.
     """
-
-    identity: SealIdentity
-    timestamp: TimestampAuthority
-    certificates: Sequence[bytes] = ()
-    read_crls: Callable[[], Sequence[bytes]] = tuple
-    read_ocsps: Callable[[], Sequence[bytes]] = tuple
-
-    @property
-    def certificate_sha256(self) -> str:
-        """SHA-256 of the certificate that seals, in lower-case hex: what the trail names."""
-        return hashlib.sha256(self.identity.chain[0]).hexdigest()
-
-    def spec(self, reason: str, token_size: int = 0) -> SealSpec:
-        """The seal's parameters for the sandbox, which gets no key.
-
-        Args:
-            reason: Why it is sealed, for a viewer's signature panel.
-            token_size: Bytes of the largest timestamp token so far; 0 where none is known.
-        """
-        return SealSpec(
-            chain=self.identity.chain,
-            certificates=list(self.certificates),
-            crls=list(self.read_crls()),
-            ocsps=list(self.read_ocsps()),
-            signature_algorithm=self.identity.signature_algorithm,
-            signing_time=datetime.now(UTC).isoformat(timespec="seconds"),
-            reason=reason,
-            token_size=token_size,
-        )
+    return SealSpec(
+        chain=materials.identity.chain,
+        certificates=list(materials.certificates),
+        crls=list(materials.crls),
+        ocsps=list(materials.ocsps),
+        signature_algorithm=materials.identity.signature_algorithm,
+        signing_time=datetime.now(UTC).isoformat(timespec="seconds"),
+        reason=reason,
+        token_size=token_size,
+    )
 
 
 @dataclass(slots=True)
 class _Callbacks:
     """Answers the sandbox's requests for signatures and timestamps, and counts them."""
 
-    materials: SealMaterials
+    identity: SealIdentity
+    credentials: SealingCredentials
     signed: int = field(default=0)
     timestamped: int = field(default=0)
 
     async def sign(self, data: bytes) -> bytes:
         # In a thread: the key may be in a device.
-        signature = await asyncio.to_thread(self.materials.identity.sign, data)
+        signature = await asyncio.to_thread(self.identity.sign, data)
         self.signed += 1
         return signature
 
     async def timestamp(self, request: bytes) -> bytes:
-        response = await self.materials.timestamp.timestamp(request)
+        response = await self.credentials.timestamp(request)
         self.timestamped += 1
         return response
 
@@ -129,7 +110,7 @@ class Sealer:
         documents: Reads renditions, and stores the sealed document.
         trails: Gives the evidence.
         sandbox: The PDF sandbox.
-        materials: What the organisation seals with.
+        credentials: What the organisation seals with.
         evidence_wait_s: How long an attempt waits for its evidence, in seconds; short by default.
     """
 
@@ -142,7 +123,7 @@ class Sealer:
         documents: SigningDocuments,
         trails: AuditTrail,
         sandbox: Sandbox,
-        materials: SealMaterials,
+        credentials: SealingCredentials,
         evidence_wait_s: float | None = None,
     ) -> None:
         self._evidence_wait_s = evidence_wait_s
@@ -152,7 +133,7 @@ class Sealer:
         self._documents = documents
         self._trails = trails
         self._sandbox = sandbox
-        self._materials = materials
+        self._credentials = credentials
         self._token_size = 0
         self._requests = RequestRepository(database, keys)
 
@@ -166,7 +147,8 @@ class Sealer:
             DataLoss: What is stored is damaged.
             FailedPrecondition: It can never be sealed as it is, such as with ``DOCUMENT_TOO_COMPLEX``.
             LeaseLost: Another worker is sealing it by now; nothing was changed.
-            Unavailable: It cannot be sealed now: ``TIMESTAMP_UNAVAILABLE``, ``NOT_WITNESSED_YET`` and the like.
+            Unavailable: It cannot be sealed now: ``TIMESTAMP_UNAVAILABLE``, ``SEAL_CERTIFICATE_EXPIRED``,
+                ``NOT_WITNESSED_YET`` and the like.
         """
         tenant_id, signature_request_id = job.tenant_id, job.resource_id
         request = await self._requests.get(tenant_id, signature_request_id)
@@ -202,7 +184,8 @@ class Sealer:
 
     async def _make(self, request: SignatureRequest, document_id: str) -> tuple[bytes, Sequence[Page]]:
         """The sealed file and its pages."""
-        evidence = await self._evidence(request)
+        materials = await self._credentials.current()
+        evidence = await self._evidence(request, fingerprint(materials.identity))
         rendition = await self._rendition(request)
         job = job_of(
             Completed(
@@ -214,11 +197,11 @@ class Sealer:
                 origin=self._trails.origin,
             )
         )
-        callbacks = _Callbacks(self._materials)
+        callbacks = _Callbacks(materials.identity, self._credentials)
         try:
             made = await self._sandbox.complete(
                 job,
-                self._materials.spec(f"Signed by all parties. Audit ID {request.audit_id}", self._token_size),
+                seal_spec(materials, f"Signed by all parties. Audit ID {request.audit_id}", self._token_size),
                 callbacks.sign,
                 callbacks.timestamp,
             )
@@ -230,7 +213,7 @@ class Sealer:
         self._token_size = made.token_size
         sealed = rendition + made.appended
         boxes = [Box(stamp.page, stamp.x, stamp.y, stamp.width, stamp.height) for stamp in job.stamps]
-        certificates = [*self._materials.identity.chain, *self._materials.certificates]
+        certificates = [*materials.identity.chain, *materials.certificates]
         shown = await self._sandbox.examine(sealed, boxes, certificates)
         return sealed, [Page(page.width, page.height) for page in shown]
 
@@ -247,11 +230,10 @@ class Sealer:
             raise DataLoss("A stored rendition is not the one that was signed.")
         return data
 
-    async def _evidence(self, request: SignatureRequest) -> Evidence:
+    async def _evidence(self, request: SignatureRequest, certificate: str) -> Evidence:
         """The trail, once it proves that everybody has signed and names the seal's certificate; waits briefly."""
         wait = EVIDENCE_WAIT_S if self._evidence_wait_s is None else self._evidence_wait_s
         deadline = asyncio.get_running_loop().time() + wait
-        certificate = self._materials.certificate_sha256
         recorded = False
         while True:
             found = await self._try_evidence(self._trails.evidence(request.audit_id))

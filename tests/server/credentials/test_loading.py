@@ -14,8 +14,9 @@ from zegel_server import clock
 from zegel_server.config import Settings
 from zegel_server.credentials import issuing
 from zegel_server.credentials.development_authority import DevelopmentAuthority
-from zegel_server.credentials.loading import OcspAnswers, RevocationLists, open_credentials
+from zegel_server.credentials.loading import open_credentials
 from zegel_server.credentials.ocsp import LocalOcspResponder, check_response
+from zegel_server.credentials.revocation import OcspAnswers, RevocationLists
 from zegel_server.errors import Unavailable
 
 
@@ -194,25 +195,91 @@ async def test_nothing_is_sealed_once_the_issuer_says_that_the_seal_is_not_good(
         answers.current()
 
 
-def test_in_development_each_seal_gets_a_fresh_answer_and_lists_that_hold(
+async def test_in_development_each_seal_gets_a_good_answer_and_lists_that_hold(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     credentials = open_credentials(Settings(data_dir=tmp_path, development=True), CollectorRegistry())
-    seal, issuer = (x509.load_der_x509_certificate(each) for each in credentials.seal.chain[:2])
-    (answer,) = credentials.ocsp_answers()
+    before, real = await credentials.sealing.current(), issuing.now
+    seal, issuer = (x509.load_der_x509_certificate(each) for each in before.identity.chain[:2])
+    (answer,) = before.ocsps
     check_response(answer, seal, issuer, clock.to_datetime(clock.now()))
-    before, real = credentials.revocation_lists.current(), issuing.now
     monkeypatch.setattr(issuing, "now", lambda: real() + 3 * issuing.DAY)
-    after = credentials.revocation_lists.current()
-    assert [one == other for one, other in zip(before, after, strict=True)] == [True, False, False]
+    move(monkeypatch, 72)
+    after = await credentials.sealing.current()
+    assert [one == other for one, other in zip(before.crls, after.crls, strict=True)] == [True, False, False]
 
 
 @pytest.mark.parametrize("setting", ["named", "http://ocsp.example.org"])
-def test_an_installation_may_ask_the_responder_of_its_seal(tmp_path: Path, setting: str) -> None:
+async def test_an_installation_may_ask_the_responder_of_its_seal(tmp_path: Path, setting: str) -> None:
     settings = Settings(data_dir=tmp_path, development=True, seal_ocsp=setting)
     credentials = open_credentials(settings, CollectorRegistry())
     with pytest.raises(Unavailable, match="not been asked yet"):
-        credentials.ocsp_answers()
+        await credentials.sealing.current()
+
+
+def installed(folder: Path, authority: DevelopmentAuthority) -> dict[str, Path]:
+    """An authority's seal and what belongs to it, in the files that the settings name."""
+    seal = authority.seal
+    contents = {
+        "seal_certificate": b"".join(each.public_bytes(Encoding.PEM) for each in seal.certificates[:2]),
+        "seal_key": seal.key_pem,
+        "trust": authority.timestamp.certificate_pem + authority.root_pem,
+        **{f"crl{number}": each for number, each in enumerate(authority.crls)},
+    }
+    for name, data in contents.items():
+        put(folder / name, data)
+    return {name: folder / name for name in contents}
+
+
+async def test_a_new_seal_and_its_chain_count_without_a_restart(tmp_path: Path) -> None:
+    first, second = (DevelopmentAuthority.open(tmp_path / name) for name in ("first", "second"))
+    files = installed(tmp_path, first)
+    settings = Settings(
+        data_dir=tmp_path / "data",
+        development=True,
+        seal_certificate=files["seal_certificate"],
+        seal_key=files["seal_key"],
+        seal_trust=[files["trust"]],
+        seal_crls=[path for name, path in files.items() if name.startswith("crl")],
+    )
+    credentials = open_credentials(settings, CollectorRegistry())
+    assert (await credentials.sealing.current()).identity.chain[0] == first.seal.chain[0]
+    named = credentials.sealing.certificate_sha256
+
+    with capture_logs() as told:
+        put(files["seal_key"], second.seal.key_pem)
+        assert (await credentials.sealing.current()).identity.chain[0] == first.seal.chain[0]  # half of it is new
+        put(files["seal_certificate"], second.seal.certificate_pem[: len(second.seal.certificate_pem) // 3])
+        assert credentials.sealing.certificate_sha256 == named
+    assert [each["event"] for each in told] == ["seal not read"]
+    installed(tmp_path, second)
+    found = await credentials.sealing.current()
+    assert found.identity.chain[0] == second.seal.chain[0]
+    assert credentials.sealing.certificate_sha256 != named
+
+
+async def test_a_chain_that_was_missing_is_mended_without_a_restart(tmp_path: Path) -> None:
+    authority = DevelopmentAuthority.open(tmp_path / "authority")
+    files = installed(tmp_path, authority)
+    put(files["seal_certificate"], authority.seal.certificates[0].public_bytes(Encoding.PEM))
+    settings = Settings(
+        data_dir=tmp_path / "data",
+        development=True,
+        seal_certificate=files["seal_certificate"],
+        seal_key=files["seal_key"],
+        seal_trust=[files["trust"]],
+        seal_crls=[files["crl0"], files["crl2"]],
+    )
+    credentials = open_credentials(settings, CollectorRegistry())
+    with pytest.raises(Unavailable) as refused:
+        await credentials.sealing.current()
+    assert refused.value.reason == "SEAL_CHAIN_INCOMPLETE"
+    installed(tmp_path, authority)
+    with pytest.raises(Unavailable) as refused:
+        await credentials.sealing.current()
+    assert refused.value.reason == "REVOCATION_LIST_MISSING"
+    put(files["crl2"], authority.crls[1])
+    await credentials.sealing.current()
 
 
 def test_a_server_does_not_start_with_a_responder_that_it_cannot_ask(tmp_path: Path) -> None:

@@ -13,29 +13,29 @@ import pikepdf
 import pypdfium2  # type: ignore[import-untyped]
 import pytest
 import pytest_asyncio
-from cryptography.hazmat.primitives.serialization import Encoding
 from PIL import Image
 
-from support.certificates import revocation_list
 from support.dying import Death, Killed, Mortal
-from support.sealing_world import SealingWorld, open_sealing_world
-from support.signing_world import SQLITE_ONLY, said
+from support.sealing_world import (
+    SealingWorld,
+    assert_complete,
+    assert_completed_once,
+    open_sealing_world,
+    opening_of,
+    sealed_file,
+)
+from support.signing_world import SQLITE_ONLY
 from support.work import sealing_worker, working
-from zegel.evidence.commitments import SealedOpening
-from zegel.evidence.openings import Openings
 from zegel.evidence.trail import parse_leaf
 from zegel.evidence.verification import verify_pdf
 from zegel_server.credentials.development_authority import DevelopmentAuthority
-from zegel_server.credentials.loading import RevocationLists
 from zegel_server.errors import DataLoss, FailedPrecondition, Unavailable
 from zegel_server.jobs.worker import Worker
 from zegel_server.pdf.completion.assembling import Sealed
 from zegel_server.pdf.model import CompletionJob
 from zegel_server.pdf.sandbox.client import Sandbox
-from zegel_server.signing import sealing, sealing_job
+from zegel_server.signing import sealing
 from zegel_server.signing.model import RequestState
-from zegel_server.signing.openings import openings_of
-from zegel_server.signing.request import SignatureRequest
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -48,52 +48,6 @@ async def sealing_world(url: str, tmp_path: Path, sandbox: Sandbox) -> AsyncIter
 
 def worker_of(made: SealingWorld) -> Worker:
     return sealing_worker(made.world, made.sealer)
-
-
-async def sealed_file(made: SealingWorld, request: SignatureRequest) -> bytes:
-    return await made.signing_documents.read_all(made.world.tenant_id, request.sealed_document_id, 1)
-
-
-async def assert_completed_once(made: SealingWorld, request: SignatureRequest) -> None:
-    """The rows tell of one completion, and the file that they name is there."""
-    found = await made.get(request)
-    assert found.progress.state is RequestState.DOWNLOADABLE
-    assert found.progress.seal_time is not None
-    assert found.sealing is None
-    assert await made.world.jobs() == []
-    names = await made.world.events(request)
-    assert (names.count("ALL_SIGNED"), names.count("DOWNLOADABLE")) == (1, 1)
-    data = await sealed_file(made, found)
-    (last,) = [row for row in await made.world.event_rows() if row.trail == found.audit_id][-1:]
-    leaf = parse_leaf(bytes(last.leaf)) if last.leaf else said(last)
-    opening = await opening_of(made, found)
-    assert [each.commitment for each in leaf.documents] == [opening.commit(hashlib.sha256(data).digest(), len(data))]
-
-
-async def opening_of(made: SealingWorld, request: SignatureRequest) -> SealedOpening:
-    """What opens the log's commitment to a request's sealed file."""
-    openings = Openings.parse(await openings_of(made.world.keys, request, request.sealed_document_id))
-    assert openings.sealed is not None
-    return openings.sealed
-
-
-async def assert_complete(made: SealingWorld, request: SignatureRequest) -> bytes:
-    """The request is completed, exactly once, and its file proves it to anybody."""
-    await assert_completed_once(made, request)
-    found = await made.get(request)
-    data = await sealed_file(made, found)
-    await made.sequencer.flush()
-    proved = await made.trail.transaction(made.sender, found.audit_id)
-    report = verify_pdf(data, [made.trail.verifier_key], [made.authority.root_pem], proved.sealed_proof)
-    assert report.ok, report.failures
-    assert report.facts.audit_id == found.audit_id
-    assert all(check.ok for check in report.checks if check.name == "detached_proof")
-    shown = found.rendition
-    assert shown is not None
-    rendition = await made.signing_documents.read_rendition(made.world.tenant_id, shown.document_id, shown.version)
-    assert data.startswith(rendition)
-    assert hashlib.sha256(rendition).digest() == shown.sha256
-    return data
 
 
 def drawn_signature() -> bytes:
@@ -132,43 +86,6 @@ async def test_everybody_has_signed_and_the_sealed_file_proves_it(sealing_world:
     assert all(b"example.com" not in line and b"Ann" not in line for line in lines)
     facts = await made.signing_documents.describe(made.sender, (await made.get(request)).sealed_document_id)
     assert (facts.sha256, len(facts.pages), facts.title) == (hashlib.sha256(data).digest(), len(texts), request.title)
-
-
-@SQLITE_ONLY
-async def test_without_a_timestamp_the_request_waits_and_says_why(
-    sealing_world: SealingWorld, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sealing_job, "FIRST_RETRY_S", 0.05)
-    made = sealing_world
-    request = await made.signed()
-    made.timestamps.down = True
-    async with working(worker_of(made)):
-        waiting = await made.sealing_of(request, attempts=3)
-        assert waiting.last_reason == "TIMESTAMP_UNAVAILABLE"
-        assert (await made.get(request)).progress.state is RequestState.ALL_SIGNED
-        assert "DOWNLOADABLE" not in await made.world.events(request)
-        made.timestamps.down = False
-        await made.until(request, "DOWNLOADABLE")
-    await assert_complete(made, request)
-
-
-@SQLITE_ONLY
-async def test_with_a_revocation_list_past_its_next_update_the_request_waits_and_says_why(
-    sealing_world: SealingWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(sealing_job, "FIRST_RETRY_S", 0.05)
-    made = sealing_world
-    path = tmp_path / "seal.crl"
-    path.write_bytes(revocation_list(1, days=-1).public_bytes(Encoding.DER))
-    lists = RevocationLists([path], lambda: made.authority.crls)
-    made.sealer = made.sealer_with(materials=replace(made.materials, read_crls=lists.current))
-    request = await made.signed()
-    async with working(worker_of(made)):
-        assert (await made.sealing_of(request, attempts=3)).last_reason == "REVOCATION_LIST_EXPIRED"
-        assert (await made.get(request)).progress.state is RequestState.ALL_SIGNED
-        path.write_bytes(made.authority.crls[0])
-        await made.until(request, "DOWNLOADABLE")
-    await assert_complete(made, request)
 
 
 @SQLITE_ONLY
@@ -356,13 +273,13 @@ async def test_a_seal_that_was_replaced_meanwhile_is_named_in_the_trail_before_i
     request = await made.signed(orders=(0,))
     other = DevelopmentAuthority.open(tmp_path / "other")
     materials = replace(
-        made.materials,
+        made.materials(),
         identity=other.seal,
-        certificates=[*other.timestamp.chain, *made.authority.timestamp.chain],
-        read_crls=lambda: (*other.crls, *made.authority.crls),
-        read_ocsps=tuple,
+        certificates=(*other.timestamp.chain, *made.authority.timestamp.chain),
+        crls=(*other.crls, *made.authority.crls),
+        ocsps=(),
     )
-    await made.sealer_with(materials=materials).seal(await made.job(request))
+    await made.sealer_with(credentials=made.credentials(lambda: materials)).seal(await made.job(request))
     names = await made.world.events(request)
     assert names[names.index("ALL_SIGNED") :] == ["ALL_SIGNED", "SEAL_CERTIFICATE_CHANGED", "DOWNLOADABLE"]
     data = await sealed_file(made, await made.get(request))

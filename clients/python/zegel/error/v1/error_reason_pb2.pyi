@@ -269,6 +269,56 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     renewed it; the request waits and is retried. Status `UNAVAILABLE`.
     `{"reason": "REVOCATION_LIST_EXPIRED", "domain": "zegel", "metadata": {}}`
     """
+    ERROR_REASON_SEAL_CERTIFICATE_EXPIRED: _ErrorReason.ValueType  # 411
+    """The certificate of the seal, or of an authority above it, has expired; the request waits and is retried. Status
+    `UNAVAILABLE`.
+    `{"reason": "SEAL_CERTIFICATE_EXPIRED", "domain": "zegel", "metadata": {}}`
+    """
+    ERROR_REASON_SEAL_CERTIFICATE_NOT_YET_VALID: _ErrorReason.ValueType  # 412
+    """The certificate of the seal, or of an authority above it, is not valid yet; the request waits and is retried.
+    Status `UNAVAILABLE`.
+    `{"reason": "SEAL_CERTIFICATE_NOT_YET_VALID", "domain": "zegel", "metadata": {}}`
+    """
+    ERROR_REASON_SEAL_CERTIFICATE_REVOKED: _ErrorReason.ValueType  # 413
+    """The certificate of the seal, or of an authority above it, was revoked; the request waits and is retried. Status
+    `UNAVAILABLE`.
+    `{"reason": "SEAL_CERTIFICATE_REVOKED", "domain": "zegel", "metadata": {}}`
+    """
+    ERROR_REASON_SEAL_CHAIN_INCOMPLETE: _ErrorReason.ValueType  # 414
+    """The certificate of the seal does not lead to a root that the operator named; the request waits and is retried.
+    Status `UNAVAILABLE`.
+    `{"reason": "SEAL_CHAIN_INCOMPLETE", "domain": "zegel", "metadata": {}}`
+    """
+    ERROR_REASON_SEAL_CERTIFICATE_UNSUITABLE: _ErrorReason.ValueType  # 415
+    """The certificate of the seal is not one that may seal documents; the request waits and is retried. Status
+    `UNAVAILABLE`.
+    `{"reason": "SEAL_CERTIFICATE_UNSUITABLE", "domain": "zegel", "metadata": {}}`
+    """
+    ERROR_REASON_REVOCATION_LIST_MISSING: _ErrorReason.ValueType  # 416
+    """A certificate revocation list that a sealed file must contain is not there; the request waits and is retried.
+    Status `UNAVAILABLE`.
+    `{"reason": "REVOCATION_LIST_MISSING", "domain": "zegel", "metadata": {}}`
+    """
+    ERROR_REASON_TIMESTAMP_CERTIFICATE_EXPIRED: _ErrorReason.ValueType  # 417
+    """The certificate of the timestamp authority, or of an authority above it, has expired; the request waits and is
+    retried. Status `UNAVAILABLE`.
+    `{"reason": "TIMESTAMP_CERTIFICATE_EXPIRED", "domain": "zegel", "metadata": {}}`
+    """
+    ERROR_REASON_TIMESTAMP_CERTIFICATE_REVOKED: _ErrorReason.ValueType  # 418
+    """The certificate of the timestamp authority, or of an authority above it, was revoked; the request waits and is
+    retried. Status `UNAVAILABLE`.
+    `{"reason": "TIMESTAMP_CERTIFICATE_REVOKED", "domain": "zegel", "metadata": {}}`
+    """
+    ERROR_REASON_TIMESTAMP_CHAIN_INCOMPLETE: _ErrorReason.ValueType  # 419
+    """The certificate of the timestamp authority does not lead to a root that the operator named; the request waits and
+    is retried. Status `UNAVAILABLE`.
+    `{"reason": "TIMESTAMP_CHAIN_INCOMPLETE", "domain": "zegel", "metadata": {}}`
+    """
+    ERROR_REASON_TIMESTAMP_CERTIFICATE_UNSUITABLE: _ErrorReason.ValueType  # 420
+    """The certificate of the timestamp authority is not one for timestamps, or is not valid yet; the request waits and is
+    retried. Status `UNAVAILABLE`.
+    `{"reason": "TIMESTAMP_CERTIFICATE_UNSUITABLE", "domain": "zegel", "metadata": {}}`
+    """
     ERROR_REASON_NOT_INTEGRATED_YET: _ErrorReason.ValueType  # 500
     """The event is committed, but no checkpoint covers it yet; retry within a second. Status `UNAVAILABLE`.
     `{"reason": "NOT_INTEGRATED_YET", "domain": "zegel", "metadata": {}}`
@@ -547,6 +597,56 @@ ERROR_REASON_REVOCATION_LIST_EXPIRED: ErrorReason.ValueType  # 410
 """A certificate revocation list that a sealed file must contain is past its next update, and the operator has not
 renewed it; the request waits and is retried. Status `UNAVAILABLE`.
 `{"reason": "REVOCATION_LIST_EXPIRED", "domain": "zegel", "metadata": {}}`
+"""
+ERROR_REASON_SEAL_CERTIFICATE_EXPIRED: ErrorReason.ValueType  # 411
+"""The certificate of the seal, or of an authority above it, has expired; the request waits and is retried. Status
+`UNAVAILABLE`.
+`{"reason": "SEAL_CERTIFICATE_EXPIRED", "domain": "zegel", "metadata": {}}`
+"""
+ERROR_REASON_SEAL_CERTIFICATE_NOT_YET_VALID: ErrorReason.ValueType  # 412
+"""The certificate of the seal, or of an authority above it, is not valid yet; the request waits and is retried.
+Status `UNAVAILABLE`.
+`{"reason": "SEAL_CERTIFICATE_NOT_YET_VALID", "domain": "zegel", "metadata": {}}`
+"""
+ERROR_REASON_SEAL_CERTIFICATE_REVOKED: ErrorReason.ValueType  # 413
+"""The certificate of the seal, or of an authority above it, was revoked; the request waits and is retried. Status
+`UNAVAILABLE`.
+`{"reason": "SEAL_CERTIFICATE_REVOKED", "domain": "zegel", "metadata": {}}`
+"""
+ERROR_REASON_SEAL_CHAIN_INCOMPLETE: ErrorReason.ValueType  # 414
+"""The certificate of the seal does not lead to a root that the operator named; the request waits and is retried.
+Status `UNAVAILABLE`.
+`{"reason": "SEAL_CHAIN_INCOMPLETE", "domain": "zegel", "metadata": {}}`
+"""
+ERROR_REASON_SEAL_CERTIFICATE_UNSUITABLE: ErrorReason.ValueType  # 415
+"""The certificate of the seal is not one that may seal documents; the request waits and is retried. Status
+`UNAVAILABLE`.
+`{"reason": "SEAL_CERTIFICATE_UNSUITABLE", "domain": "zegel", "metadata": {}}`
+"""
+ERROR_REASON_REVOCATION_LIST_MISSING: ErrorReason.ValueType  # 416
+"""A certificate revocation list that a sealed file must contain is not there; the request waits and is retried.
+Status `UNAVAILABLE`.
+`{"reason": "REVOCATION_LIST_MISSING", "domain": "zegel", "metadata": {}}`
+"""
+ERROR_REASON_TIMESTAMP_CERTIFICATE_EXPIRED: ErrorReason.ValueType  # 417
+"""The certificate of the timestamp authority, or of an authority above it, has expired; the request waits and is
+retried. Status `UNAVAILABLE`.
+`{"reason": "TIMESTAMP_CERTIFICATE_EXPIRED", "domain": "zegel", "metadata": {}}`
+"""
+ERROR_REASON_TIMESTAMP_CERTIFICATE_REVOKED: ErrorReason.ValueType  # 418
+"""The certificate of the timestamp authority, or of an authority above it, was revoked; the request waits and is
+retried. Status `UNAVAILABLE`.
+`{"reason": "TIMESTAMP_CERTIFICATE_REVOKED", "domain": "zegel", "metadata": {}}`
+"""
+ERROR_REASON_TIMESTAMP_CHAIN_INCOMPLETE: ErrorReason.ValueType  # 419
+"""The certificate of the timestamp authority does not lead to a root that the operator named; the request waits and
+is retried. Status `UNAVAILABLE`.
+`{"reason": "TIMESTAMP_CHAIN_INCOMPLETE", "domain": "zegel", "metadata": {}}`
+"""
+ERROR_REASON_TIMESTAMP_CERTIFICATE_UNSUITABLE: ErrorReason.ValueType  # 420
+"""The certificate of the timestamp authority is not one for timestamps, or is not valid yet; the request waits and is
+retried. Status `UNAVAILABLE`.
+`{"reason": "TIMESTAMP_CERTIFICATE_UNSUITABLE", "domain": "zegel", "metadata": {}}`
 """
 ERROR_REASON_NOT_INTEGRATED_YET: ErrorReason.ValueType  # 500
 """The event is committed, but no checkpoint covers it yet; retry within a second. Status `UNAVAILABLE`.
