@@ -90,6 +90,7 @@ class Lane:
         team_document: What the team owns.
         delegated_document: What the delegator owns.
         signature_request: A request, and the signature of its signer.
+        delegated_request: The same of the delegator's.
     """
 
     owner: str = field(repr=False)
@@ -100,6 +101,7 @@ class Lane:
     team_document: str
     delegated_document: str
     signature_request: tuple[str, str]
+    delegated_request: tuple[str, str]
 
 
 def lane_of(office: Office, number: int) -> Lane:
@@ -118,7 +120,7 @@ def lane_of(office: Office, number: int) -> Lane:
     team_id = owner.permissions.create_team(name="Team").team.team_id
     ours = Office(office.server, office.root, office.tenant_id, owner, owner, "", team_id)
     theirs = Office(office.server, office.root, office.tenant_id, owner, office.root.with_token(people[2][1]), "")
-    sent = ours.send()
+    sent, delegated = ours.send(), theirs.send()
     return Lane(
         str(owner._call.token),
         people[0],
@@ -128,6 +130,7 @@ def lane_of(office: Office, number: int) -> Lane:
         sent.documents[0].document_id,
         theirs.upload().document_id,
         (sent.signature_request_id, sent.signatures[0].signature_id),
+        (delegated.signature_request_id, delegated.signatures[0].signature_id),
     )
 
 
@@ -243,6 +246,22 @@ class OfDelegation(Course):
         await patiently(lambda: server.permissions.EndDelegation(request, **self._owner))
 
 
+class OfHandedOut(OfDelegation):
+    """A delegation ends, and with it the signer's session that the delegate handed out."""
+
+    refused: ClassVar[frozenset[str]] = frozenset({"UNAUTHENTICATED"})
+
+    async def give(self, server: Server) -> None:
+        await super().give(server)
+        request_id, signature_id = self._lane.delegated_request
+        request = signing.CreateSignerSessionRequest(signature_request_id=request_id, signature_id=signature_id)
+        made = await patiently(lambda: server.signing.CreateSignerSession(request, **bearer(self._lane.member[1])))
+        self._with = bearer(made.token)
+
+    async def use(self, server: Server) -> str:
+        return await code_of(server.identity.GetCurrentSession(identity.GetCurrentSessionRequest(), **self._with))
+
+
 class _OfKey(Course):
     """Something about an API key."""
 
@@ -326,7 +345,16 @@ class OfOverlap(_OfKey):
         return clock.now() >= self._end
 
 
-COURSES: Final[tuple[type[Course], ...]] = (OfSession, OfRole, OfTeam, OfDelegation, OfKey, OfToken, OfOverlap)
+COURSES: Final[tuple[type[Course], ...]] = (
+    OfSession,
+    OfRole,
+    OfTeam,
+    OfDelegation,
+    OfHandedOut,
+    OfKey,
+    OfToken,
+    OfOverlap,
+)
 
 
 class Links:
