@@ -751,7 +751,10 @@ class FieldType(_FieldType):
     """The signer's initials."""
 
     DATE_SIGNED = 3
-    """The date on which the signer signs; filled in by Zegel."""
+    """The day on which the signer signs, in the signer's time zone, with that zone's name, such as `2026-11-29
+    Pacific/Auckland`; filled in by Zegel when the signer signs. The box must be large enough to print that in 4 points,
+    on as many lines as fit.
+    """
 
     TEXT = 4
     """A line of text."""

@@ -346,6 +346,7 @@ signature_requests = Table(
     Column("rendition_pages", BigInteger, nullable=False, server_default="0"),
     Column("signers_keep_access", BigInteger, nullable=False, server_default="0"),  # 1 only where it is canceled
     Column("end_time", BigInteger),
+    Column("time_zone", Text, nullable=False, server_default=""),  # an IANA name; empty in older requests
     Index("ix_signature_requests_tenant_id", "tenant_id", "signature_request_id"),
     Index("ix_signature_requests_tenant_id_owner_id", "tenant_id", "owner_id", "signature_request_id"),
     Index("ix_signature_requests_state_expire_time", "state", "expire_time"),
@@ -382,6 +383,7 @@ signatures = Table(
     Column("disclosure_time", BigInteger),
     Column("sign_time", BigInteger),
     Column("decline_time", BigInteger),
+    Column("time_zone", Text, nullable=False, server_default=""),  # of the days drawn for the signer, likewise
     Index("uq_signatures_signature_request_id_position", "signature_request_id", "position", unique=True),
 )
 

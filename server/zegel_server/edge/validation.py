@@ -10,7 +10,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from zegel_server import clock
+from zegel_server import clock, zones
 from zegel_server.edge import characters
 from zegel_server.errors import InvalidArgument, NotFound
 from zegel_server.ids import Kind, is_id
@@ -68,6 +68,22 @@ def email(value: str, field: str) -> str:
     if not _EMAIL.fullmatch(value):
         raise InvalidArgument(field, "must be a mail address, such as ann@example.com")
     return value
+
+
+def time_zone(value: str, field: str, *, default: str = zones.UTC) -> str:
+    """A time zone's name.
+
+    Args:
+        value: The name; empty for the default.
+        field: Path of its field.
+        default: What an empty name stands for.
+
+    Raises:
+        InvalidArgument: The IANA database has no zone of that name.
+    """
+    if value and value not in zones.names():
+        raise InvalidArgument(field, "must be a time zone's name in the IANA database, such as Europe/Amsterdam")
+    return value or default
 
 
 def identifier(value: str, kind: Kind, field: str, resource: str) -> str:

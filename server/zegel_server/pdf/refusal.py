@@ -32,6 +32,7 @@ class Refusal(StrEnum):
     IMAGE = "image"
     TEXT = "text"
     BLANK = "blank"
+    SMALL = "small"
     STAMP_PLACE = "stamp_place"
     SEAL = "seal"
     DEFECT = "defect"

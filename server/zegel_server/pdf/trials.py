@@ -20,6 +20,7 @@ _SIDE: Final = 200.0
 _SENTENCES: Final = {
     Refusal.BLANK.value: "must be something that can be seen",
     Refusal.IMAGE.value: "must be a PNG that can be drawn",
+    Refusal.SMALL.value: "must be large enough for a day and the name of its time zone",
 }
 
 
@@ -71,12 +72,13 @@ class Trials:
             stamps: Each stamp's path in the request, and the stamp.
 
         Raises:
-            InvalidArgument: A stamp or one of its letters cannot be drawn, or nothing of a stamp can be seen.
+            InvalidArgument: A stamp or one of its letters cannot be drawn, or nothing of a stamp can be seen, or a day
+                would be too small to read.
             Unavailable: The sandbox stopped; the same call may succeed later.
         """
         paths: dict[Stamp, str] = {}
         for path, stamp in stamps:
-            if stamp.image is not None or not _surely_shows(stamp.text):
+            if stamp.image is not None or stamp.kind == "date" or not _surely_shows(stamp.text):
                 paths.setdefault(stamp, path)
         if not paths:
             return

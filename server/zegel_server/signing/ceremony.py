@@ -197,7 +197,7 @@ class Ceremony:
 
     async def _sign(self, caller: Caller, read: _Read, keep: Keep[CeremonyView]) -> CeremonyView:
         view, at = read.view, clock.now()
-        values = {**view.values, **filled_at_signing(view.fields, at)}
+        values = {**view.values, **filled_at_signing(view.fields, at, view.time_zone)}
         person = view.person
         draft = await self._draft(
             caller,

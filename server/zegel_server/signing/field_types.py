@@ -16,7 +16,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from zegel_server import clock
+from zegel_server import zones
 from zegel_server.edge import validation
 from zegel_server.errors import InvalidArgument
 from zegel_server.pdf.model import Box, Stamp, StampKind
@@ -33,8 +33,8 @@ MAX_PNG_SIDE: Final = 2_000
 """Pixels of each side of a drawn mark, as the contract says: 16 MB decoded."""
 CAPTION: Final = 60
 """Characters of a signature's caption beside the name, at most: a time and an identifier."""
-DATE: Final = 10
-"""Characters of a date."""
+DAY: Final = 11 + zones.MAX_NAME
+"""Characters of a day and its time zone, at most."""
 
 
 class FieldType(StrEnum):
@@ -86,8 +86,8 @@ class FieldTypeEntry:
         check: Checks such a value.
         draw: Draws a value; ``None`` if that is not implemented, in which case the type cannot be sent.
         always_required: Whether every signer must fill it in before signing, whatever the sender says.
-        fill: What Zegel puts into it by itself, from the time of the signature in microseconds; ``None`` where the
-            signer fills it in.
+        fill: What Zegel puts into it by itself, from the time of the signature in microseconds and the signer's time
+            zone; ``None`` where the signer fills it in.
         added_text: The most characters that it adds to the page beyond what the signer fills in, given the
         signer's name.
     """
@@ -96,7 +96,7 @@ class FieldTypeEntry:
     draw: Draw | None
     check: Check = _takes_no_value
     always_required: bool = False
-    fill: Callable[[int], Value] | None = None
+    fill: Callable[[int, str], Value] | None = None
     added_text: Callable[[str], int] = _adds_nothing
 
 
@@ -164,8 +164,8 @@ def _draw_checkbox(value: Value, box: Box, _signed_by: SignedBy) -> Stamp:
 # ------------------------------------------------------------------------------------------------------------ the table
 
 
-def _today(sign_time: int) -> Value:
-    return Value("text", clock.to_datetime(sign_time).date().isoformat())
+def _today(sign_time: int, time_zone: str) -> Value:
+    return Value("text", zones.day(sign_time, time_zone))
 
 
 FIELD_TYPES: Final[Mapping[FieldType, FieldTypeEntry]] = MappingProxyType(
@@ -187,7 +187,7 @@ FIELD_TYPES: Final[Mapping[FieldType, FieldTypeEntry]] = MappingProxyType(
             takes=frozenset(),
             draw=_draw_date,
             fill=_today,
-            added_text=lambda _name: DATE,
+            added_text=lambda _name: DAY,
         ),
         FieldType.TEXT: FieldTypeEntry(takes=frozenset({"text"}), check=_check_text, draw=_draw_text),
         FieldType.CHECKBOX: FieldTypeEntry(takes=frozenset({"checked"}), draw=_draw_checkbox),

@@ -93,15 +93,16 @@ def added_text_length(fields: Iterable[Field], names: Sequence[str]) -> int:
     return sum(entry_of(field.type).added_text(names[field.signer_index]) for field in fields)
 
 
-def filled_at_signing(fields: Iterable[Field], sign_time: int) -> Values:
+def filled_at_signing(fields: Iterable[Field], sign_time: int, time_zone: str) -> Values:
     """The values that Zegel fills in when a signer signs.
 
     Args:
         fields: The signer's own fields.
         sign_time: When, in microseconds since the epoch.
+        time_zone: The signer's time zone.
     """
     entries = ((field.api_id, entry_of(field.type)) for field in fields)
-    return {api_id: entry.fill(sign_time) for api_id, entry in entries if entry.fill is not None}
+    return {api_id: entry.fill(sign_time, time_zone) for api_id, entry in entries if entry.fill is not None}
 
 
 def check_text_budget(fields: Iterable[Field], names: Sequence[str], text: int, path: str) -> None:

@@ -13,6 +13,7 @@ from typing import Final
 from zegel.signing.v1 import ceremony_service_pb2 as ceremony_pb
 from zegel.signing.v1 import signature_request_pb2 as pb
 from zegel.signing.v1 import signing_service_pb2 as signing_pb
+from zegel_server import zones
 from zegel_server.clock import to_timestamp
 from zegel_server.edge import etags, validation
 from zegel_server.errors import InvalidArgument
@@ -44,10 +45,11 @@ def new_request(request: signing_pb.CreateSignatureRequestRequest) -> NewRequest
         title=request.title,
         message=request.message,
         documents=tuple(DocumentChoice(each.document_id, each.version) for each in request.documents),
-        signers=tuple(Signer(each.name, each.email, each.order) for each in request.signers),
+        signers=tuple(Signer(each.name, each.email, each.order, each.time_zone) for each in request.signers),
         fields=tuple(_field(each, f"fields[{index}]") for index, each in enumerate(request.fields)),
         expire_time=validation.expiry_if_any(request),
         team_id=request.team_id,
+        time_zone=request.time_zone,
     )
 
 
@@ -132,7 +134,7 @@ def request_message(request: SignatureRequest, *, bare: bool = False) -> pb.Sign
         state=_state(progress.state),
         documents=map(_document, request.documents),
         signatures=[
-            _signature(each, _NOBODY if bare else request.people[each.signature_id])
+            _signature(request, each, _NOBODY if bare else request.people[each.signature_id])
             for each in sorted(progress.signatures, key=lambda each: each.order)
         ],
         fields=map(_field_message, request.fields),
@@ -146,6 +148,7 @@ def request_message(request: SignatureRequest, *, bare: bool = False) -> pb.Sign
         end_time=to_timestamp(progress.end_time),
         etag=etags.of(request.revision),
         rendition=_rendition(request),
+        time_zone=request.time_zone or zones.UTC,
     )
     if request.sealing is not None:
         message.sealing.CopyFrom(
@@ -174,7 +177,7 @@ def ceremony_message(view: CeremonyView, *, bare: bool = False) -> ceremony_pb.C
         tenant_name=request.tenant_name,
         state=_state(request.progress.state),
         documents=map(_document, request.documents),
-        signature=_signature(view.signature, _NOBODY if bare else view.person),
+        signature=_signature(request, view.signature, _NOBODY if bare else view.person),
         fields=map(_field_message, view.fields),
         values=() if bare else value_messages(view.values),
         disclosure=disclosure.TEXT,
@@ -275,7 +278,7 @@ def _rendition(request: SignatureRequest) -> pb.RequestRendition | None:
     )
 
 
-def _signature(signature: Signature, person: Person) -> pb.Signature:
+def _signature(request: SignatureRequest, signature: Signature, person: Person) -> pb.Signature:
     return pb.Signature(
         signature_id=signature.signature_id,
         name=person.name,
@@ -287,6 +290,7 @@ def _signature(signature: Signature, person: Person) -> pb.Signature:
         sign_time=to_timestamp(signature.sign_time),
         decline_time=to_timestamp(signature.decline_time),
         decline_reason=person.decline_reason,
+        time_zone=request.time_zones.get(signature.signature_id) or zones.UTC,
     )
 
 

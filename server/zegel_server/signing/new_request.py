@@ -1,17 +1,19 @@
-"""Validates a new request as the sender asks for it, and builds the request from it. No I/O."""
+"""Validates a new request as the sender asks for it, and builds the request from it. No I/O but trials of texts."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from zegel_server import clock
+from zegel_server import clock, zones
 from zegel_server.caller import Caller
 from zegel_server.documents.signing_documents import SignableVersion
 from zegel_server.edge import validation
 from zegel_server.errors import InvalidArgument, Violations
 from zegel_server.ids import new_id
 from zegel_server.keys.service import Subject
-from zegel_server.signing.field_types import FieldType
+from zegel_server.pdf.model import Box, Stamp
+from zegel_server.pdf.trials import Trials
+from zegel_server.signing.field_types import FieldType, SignedBy, draw_value, entry_of
 from zegel_server.signing.fields import MAX_REQUEST_TEXT, Field, added_text_length, check_box, check_field
 from zegel_server.signing.model import Progress
 from zegel_server.signing.request import Person, PinnedDocument, SignatureRequest
@@ -40,11 +42,12 @@ class DocumentChoice:
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """A person who is to sign: name, mail address, and position in the signing order from 0."""
+    """A person who is to sign: name, mail address, position in the signing order from 0, and time zone if named."""
 
     name: str
     email: str
     order: int = 0
+    time_zone: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +62,7 @@ class NewRequest:
         fields: What is to be filled in.
         expire_time: When it expires, in microseconds since the epoch; ``None`` for never.
         team_id: The team that is to own it; empty for its sender.
+        time_zone: The time zone of signers for whom none is named; empty for UTC.
     """
 
     title: str
@@ -68,6 +72,7 @@ class NewRequest:
     fields: tuple[Field, ...]
     expire_time: int | None = None
     team_id: str = ""
+    time_zone: str = ""
 
 
 def check_new_request(new: NewRequest) -> NewRequest:
@@ -77,7 +82,7 @@ def check_new_request(new: NewRequest) -> NewRequest:
         new: As the sender asks for it.
 
     Returns:
-        The request in its stored form: texts normalised, signature fields required.
+        The request in its stored form: texts normalised, signature fields required, a time zone for every signer.
 
     Raises:
         InvalidArgument: Names all that is wrong; ``MISSING_SIGNATURE_FIELD`` for a signer without a signature field.
@@ -97,7 +102,10 @@ def check_new_request(new: NewRequest) -> NewRequest:
         title = validation.text(title, "title", most=MAX_TITLE)
     with violations.gather():
         message = validation.text(message, "message", least=0, most=MAX_MESSAGE, lines=True)
-    signers = tuple(_signers(new.signers, violations))
+    time_zone = zones.UTC
+    with violations.gather():
+        time_zone = validation.time_zone(new.time_zone, "time_zone")
+    signers = tuple(_signers(new.signers, time_zone, violations))
     fields = tuple(_fields(new, violations))
     with violations.gather():
         if new.team_id:
@@ -110,7 +118,7 @@ def check_new_request(new: NewRequest) -> NewRequest:
                 InvalidArgument(f"documents[{index}].version", "must be a version's number, or 0 for the newest")
             )
     violations.end()
-    checked = replace(new, title=title, message=message, signers=signers, fields=fields)
+    checked = replace(new, title=title, message=message, signers=signers, fields=fields, time_zone=time_zone)
     if added_text_length(checked.fields, [signer.name for signer in checked.signers]) > MAX_REQUEST_TEXT // 2:
         raise InvalidArgument("fields", "have more signatures under longer names than one file can show")
     signed_by = {field.signer_index for field in checked.fields if field.type is FieldType.SIGNATURE}
@@ -123,19 +131,38 @@ def check_new_request(new: NewRequest) -> NewRequest:
     return checked
 
 
-def shown_texts(new: NewRequest) -> Iterator[tuple[str, str]]:
-    """The texts of a request that its pages show: stamps' captions, and the audit page.
+async def check_shown(trials: Trials, new: NewRequest) -> None:
+    """Checks that what a request itself brings onto the pages can be drawn: texts, and days in the boxes for them.
 
     Args:
+        trials: Draws them as a trial.
         new: The request, checked.
 
-    Yields:
-        Each text's path in the request, and the text.
+    Raises:
+        InvalidArgument: Names the text that cannot be drawn or seen, or the field that is too small for its day.
+        Unavailable: The sandbox stopped.
     """
+    await trials.check_texts(_shown_texts(new))
+    await trials.check_stamps(_shown_days(new))
+
+
+def _shown_texts(new: NewRequest) -> Iterator[tuple[str, str]]:
+    """Stamps' captions, and what the audit page shows; each text's path in the request, and the text."""
     yield "title", new.title
     for index, signer in enumerate(new.signers):
         yield f"signers[{index}].name", signer.name
         yield f"signers[{index}].email", signer.email
+
+
+def _shown_days(new: NewRequest) -> Iterator[tuple[str, Stamp]]:
+    """What Zegel will fill in when somebody signs, as it would be drawn today; each field's path, and the stamp."""
+    nobody = SignedBy("", "", "")
+    for index, field in enumerate(new.fields):
+        fill = entry_of(field.type).fill
+        if fill is not None:
+            value = fill(clock.now(), new.signers[field.signer_index].time_zone)
+            box = Box(1, 0.0, 0.0, field.width, field.height)
+            yield f"fields[{index}]", draw_value(field.type, value, box, nobody)
 
 
 def _count(items: Sequence[object], field: str, least: int, most: int) -> None:
@@ -145,7 +172,7 @@ def _count(items: Sequence[object], field: str, least: int, most: int) -> None:
         raise InvalidArgument(field, f"must be at most {most:,}, not {len(items):,}")
 
 
-def _signers(signers: Sequence[Signer], violations: Violations) -> Iterator[Signer]:
+def _signers(signers: Sequence[Signer], time_zone: str, violations: Violations) -> Iterator[Signer]:
     seen: set[str] = set()
     for index, signer in enumerate(signers):
         path = f"signers[{index}]"
@@ -159,7 +186,10 @@ def _signers(signers: Sequence[Signer], violations: Violations) -> Iterator[Sign
             violations.add(InvalidArgument(f"{path}.order", "must not be negative"))
         with violations.gather():
             name = validation.text(name, f"{path}.name", most=MAX_NAME).strip()
-        yield Signer(name, email, signer.order)
+        own_zone = signer.time_zone
+        with violations.gather():
+            own_zone = validation.time_zone(own_zone, f"{path}.time_zone", default=time_zone)
+        yield Signer(name, email, signer.order, own_zone)
 
 
 def _fields(new: NewRequest, violations: Violations) -> Iterator[Field]:
@@ -225,4 +255,6 @@ def build_request(
         progress=Progress.sent(
             [(key, signer.order) for key, signer in zip(identifiers, new.signers, strict=True)], new.expire_time
         ),
+        time_zone=new.time_zone,
+        time_zones={key: signer.time_zone for key, signer in zip(identifiers, new.signers, strict=True)},
     )

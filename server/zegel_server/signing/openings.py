@@ -13,6 +13,7 @@ from zegel.evidence.commitments import SEALED, Box, SealedOpening, boxes_salt, c
 from zegel.evidence.openings import OpenedDocument, Openings
 from zegel_server.db import Reader
 from zegel_server.keys.service import Keys
+from zegel_server.signing.field_types import entry_of
 from zegel_server.signing.repository import RequestRepository
 from zegel_server.signing.request import SignatureRequest
 
@@ -35,10 +36,12 @@ def boxes_of(request: SignatureRequest) -> list[Box]:
             # A field has a width above zero, so its box must have one too.
             width=max(_thousandths(field.width), 1),
             height=max(_thousandths(field.height), 1),
-            signature=request.progress.signatures[field.signer_index].signature_id,
+            signature=signature_id,
             type=field.type.value,
+            time_zone=request.time_zones.get(signature_id, "") if entry_of(field.type).fill is not None else "",
         )
         for field in request.fields
+        for signature_id in (request.progress.signatures[field.signer_index].signature_id,)
     ]
 
 

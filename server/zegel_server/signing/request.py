@@ -1,10 +1,11 @@
 """A signature request, whole and as one signer sees it. No I/O: a value is a snapshot of a request."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from zegel.evidence.commitments import ORIGINAL, RENDITION, DocumentHash
+from zegel_server import zones
 from zegel_server.signing.fields import Field
 from zegel_server.signing.model import Progress, Signature
 from zegel_server.signing.values import Values
@@ -85,6 +86,9 @@ class SignatureRequest:
         fields: What is to be filled in.
         people: The signers, by signature.
         progress: How far it has come.
+        time_zone: The time zone of signers for whom the sender named no other; empty for one sent before there were
+            time zones.
+        time_zones: The time zone of each signer's days, by signature; empty likewise.
         sealed_document_id: The sealed document; empty while there is none.
         revision: How often it was changed.
         sealing: The progress of sealing, while it is under way.
@@ -102,6 +106,8 @@ class SignatureRequest:
     fields: tuple[Field, ...]
     people: Mapping[str, Person]
     progress: Progress
+    time_zone: str = ""
+    time_zones: Mapping[str, str] = field(default_factory=dict)
     sealed_document_id: str = ""
     revision: int = 1
     sealing: Sealing | None = None
@@ -191,6 +197,11 @@ class CeremonyView:
     def signature(self) -> Signature:
         """The signer's own signature."""
         return self.request.progress.signature(self.signature_id)
+
+    @property
+    def time_zone(self) -> str:
+        """The time zone of the signer's days."""
+        return self.request.time_zones.get(self.signature_id) or zones.UTC
 
     @property
     def person(self) -> Person:

@@ -76,6 +76,8 @@ def request_from_rows(
         if sealing is None
         else Sealing(sealing.attempts, sealing.last_reason, sealing.due_time, bool(sealing.blocked)),
         rendition=_rendition(row),
+        time_zone=row.time_zone,
+        time_zones={each.signature_id: each.time_zone for each in signatures},
     )
 
 
@@ -185,6 +187,7 @@ def request_row(request: SignatureRequest) -> dict[str, Any]:
         "rendition_pages": rendition.page_count if rendition else 0,
         "signers_keep_access": 0,
         "end_time": None,
+        "time_zone": request.time_zone,
     }
 
 
@@ -235,6 +238,7 @@ def signature_rows(keys: Keys, request: SignatureRequest, subjects: Sequence[Sub
             "disclosure_time": None,
             "sign_time": None,
             "decline_time": None,
+            "time_zone": request.time_zones[signature.signature_id],
         }
         for position, (signature, subject) in enumerate(zip(request.progress.signatures, subjects, strict=True))
     ]

@@ -34,7 +34,7 @@ from zegel_server.permissions.owners import Owners, check_named
 from zegel_server.permissions.teams import find_team
 from zegel_server.signing import repository, store
 from zegel_server.signing.model import Progress
-from zegel_server.signing.new_request import NewRequest, build_request, check_boxes, check_new_request, shown_texts
+from zegel_server.signing.new_request import NewRequest, build_request, check_boxes, check_new_request, check_shown
 from zegel_server.signing.openings import committed_boxes
 from zegel_server.signing.renditions import RequestRenditions
 from zegel_server.signing.repository import RequestRepository
@@ -118,7 +118,7 @@ class Signing:
             await self._documents.describe(caller, choice.document_id, choice.version) for choice in new.documents
         ]
         check_boxes(new, described)
-        await self._trials.check_texts(shown_texts(new))
+        await check_shown(self._trials, new)
         subjects = [await self._keys.subject(caller.tenant_id, signer.email) for signer in new.signers]
         tenant_name = await self._requests.tenant_name(caller.tenant_id)
         sent = build_request(caller, new, described=described, subjects=subjects, tenant_name=tenant_name)

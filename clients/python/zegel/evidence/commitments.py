@@ -67,6 +67,8 @@ class Box:
         height: Its height.
         signature: The signature to which it belongs.
         type: What is drawn in it, such as ``SIGNATURE``.
+        time_zone: For the day of signing, the IANA name of the time zone in which it is that day; empty for anything
+            else, and in requests from before days named their zones.
     """
 
     page: int
@@ -76,10 +78,11 @@ class Box:
     height: int
     signature: str
     type: str
+    time_zone: str = ""
 
     def to_json(self) -> dict[str, Json]:
-        """The box as JSON."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        """The box as JSON, without an empty time zone."""
+        return {name: value for name in self.__slots__ if (value := getattr(self, name)) != ""}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ see, offline, which rendition each signer signed, byte for byte. It is canonical
      "documents":[{"content":"..","document":"..","salt":"..","sha256":"..","size":..,"version":..},..],
      "sealed":{"document":"..","salt":"..","version":..},"v":1}
 
-``sealed`` is null until there is a sealed document. ``documents`` are in the order of the leaf that sent the request.
+The box of a day of signing has a ``time_zone`` too. ``sealed`` is null until there is a sealed document. ``documents``
+are in the order of the leaf that sent the request.
 
 Invariants:
 
@@ -192,6 +193,7 @@ _BOX: Final[Mapping[str, _Rule]] = {
     "x": _from(0),
     "y": _from(0),
 }
+_DAY_BOX: Final[Mapping[str, _Rule]] = {**_BOX, "time_zone": _like(re.compile("[A-Za-z0-9_+/-]{1,64}", re.ASCII))}
 _DOCUMENT: Final[Mapping[str, _Rule]] = {
     "content": _like(re.compile(f"{ORIGINAL}|{RENDITION}", re.ASCII)),
     "document": _name,
@@ -202,7 +204,7 @@ _DOCUMENT: Final[Mapping[str, _Rule]] = {
 }
 _SEALED: Final[Mapping[str, _Rule]] = {"document": _name, "salt": _HASH, "version": _from(1)}
 _FILE: Final[Mapping[str, _Rule]] = {
-    "boxes": _each(_is(_BOX)),
+    "boxes": _each(lambda value: _is(_BOX)(value) or _is(_DAY_BOX)(value)),
     "boxes_salt": _HASH,
     "documents": _each(_is(_DOCUMENT)),
     "sealed": lambda value: value is None or _is(_SEALED)(value),

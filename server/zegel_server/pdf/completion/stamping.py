@@ -38,6 +38,8 @@ _LARGEST_TEXT = 11.0
 _LARGEST_HAND = 36.0
 _BREAK_WORDS_BELOW = 5.0
 _SMALLEST_TEXT = 0.25
+LEAST_DAY = 4.0
+"""Points of the smallest print of a day that a request may be sent with: the fine print of paper contracts."""
 LEADING = 1.22
 _FIT_STEPS = 9
 """Steps of the binary search between the largest and the smallest size: precise to a fiftieth of a point."""
@@ -105,7 +107,9 @@ def _leading(text: str, stack: str) -> float:
     return max(LEADING, sum(ink_reach(text, stack)))
 
 
-def fit_paragraph(text: str, stack: str, width: float, height: float, largest: float) -> tuple[float, list[str]]:
+def fit_paragraph(
+    text: str, stack: str, width: float, height: float, largest: float, *, break_below: float = _BREAK_WORDS_BELOW
+) -> tuple[float, list[str]]:
     """Find the largest font size at which a text fits into a box, and its lines; only small print breaks words.
 
     Args:
@@ -114,11 +118,12 @@ def fit_paragraph(text: str, stack: str, width: float, height: float, largest: f
         width: Width of the box in points.
         height: Height of the box in points.
         largest: Font size to begin with, in points.
+        break_below: Largest font size at which words may be broken, in points.
     """
 
     def lines_at(size: float) -> list[str] | None:
         lines = wrap_text(text, stack, size, width)
-        whole = size <= _BREAK_WORDS_BELOW or all(text_width(word, stack, size) <= width for word in words)
+        whole = size <= break_below or all(text_width(word, stack, size) <= width for word in words)
         return lines if whole and len(lines) * size * leading <= height else None
 
     words, leading = unbreakable_words(text), _leading(text, stack)
@@ -135,10 +140,34 @@ def fit_paragraph(text: str, stack: str, width: float, height: float, largest: f
     return best
 
 
+def fits_day(stamp: Stamp) -> bool:
+    """Whether a day is drawn large enough to read, its time zone's name in one piece.
+
+    Args:
+        stamp: What and where, of the kind ``date``.
+    """
+    return _fit(stamp)[0] > LEAST_DAY
+
+
+def _inset(stamp: Stamp) -> float:
+    return min(2.0, stamp.width * 0.04)
+
+
+def _fit(stamp: Stamp) -> tuple[float, list[str]]:
+    """The font size of a text in its box, and its lines."""
+    return fit_paragraph(
+        stamp.text,
+        "body",
+        stamp.width - 2 * _inset(stamp),
+        stamp.height,
+        min(_LARGEST_TEXT, stamp.height * 0.72),
+        break_below=LEAST_DAY if stamp.kind == "date" else _BREAK_WORDS_BELOW,
+    )
+
+
 def _draw_paragraph(canvas: Canvas, stamp: Stamp, bottom: float) -> None:
-    inset = min(2.0, stamp.width * 0.04)
-    width = stamp.width - 2 * inset
-    size, lines = fit_paragraph(stamp.text, "body", width, stamp.height, min(_LARGEST_TEXT, stamp.height * 0.72))
+    inset = _inset(stamp)
+    size, lines = _fit(stamp)
     leading = _leading(stamp.text, "body")
     block = (len(lines) - 1) * size * leading + size * _CAP_HEIGHT
     base = bottom + (stamp.height + block) / 2 - size * _CAP_HEIGHT

@@ -12,7 +12,7 @@ from PIL import Image
 from reportlab.pdfgen.canvas import Canvas
 
 from zegel_server.pdf.comparison.drawing import MAX_SIDE, Drawn, Size
-from zegel_server.pdf.completion.stamping import MARKS, draw_mark, draw_stamp
+from zegel_server.pdf.completion.stamping import MARKS, draw_mark, draw_stamp, fits_day
 from zegel_server.pdf.fonts.typesetting import PLAIN_FONT, leaves_ink, unshown
 from zegel_server.pdf.limits import MAX_STAMP_TEXT
 from zegel_server.pdf.model import Stamp, Trial
@@ -39,7 +39,8 @@ def try_stamp(stamp: Stamp) -> Trial:
         stamp: The stamp.
 
     Returns:
-        Whether it shows, and why not.
+        Whether it shows, and why not. A day must also be large enough to read: its length is known when the request is
+        sent. Any other text is drawn as small as it must be.
     """
     try:
         if len(stamp.text) <= MAX_STAMP_TEXT and (missing := unshown(stamp.text)):
@@ -48,6 +49,8 @@ def try_stamp(stamp: Stamp) -> Trial:
             shows = _mark_shows(stamp)
         else:
             _draw(stamp, whole=True)
+            if stamp.kind == "date" and not fits_day(stamp):
+                return Trial(Refusal.SMALL.value, "")
             shows = stamp.kind == "checkbox" or not stamp.text or leaves_ink(stamp.text, "body")
     except RefusedError as error:
         return Trial(error.refusal.value, "")

@@ -26,7 +26,7 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(zegel/signing/v1/signature_request.proto\x12\x10zegel.signing.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8d\x06\n\x10SignatureRequest\x12\"\n\x14signature_request_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12<\n\x05state\x18\x04 \x01(\x0e\x32\'.zegel.signing.v1.SignatureRequestStateB\x04\xe2\x41\x01\x03\x12\x36\n\tdocuments\x18\x05 \x03(\x0b\x32#.zegel.signing.v1.RequestedDocument\x12\x35\n\nsignatures\x18\x06 \x03(\x0b\x32\x1b.zegel.signing.v1.SignatureB\x04\xe2\x41\x01\x03\x12-\n\x06\x66ields\x18\x07 \x03(\x0b\x32\x17.zegel.signing.v1.FieldB\x04\xe2\x41\x01\x03\x12\x16\n\x08owner_id\x18\x08 \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08\x61udit_id\x18\t \x01(\tB\x04\xe2\x41\x01\x03\x12 \n\x12sealed_document_id\x18\n \x01(\tB\x04\xe2\x41\x01\x03\x12/\n\x0b\x65xpire_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x39\n\x0f\x61ll_signed_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x33\n\tseal_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x30\n\x07sealing\x18\x0f \x01(\x0b\x32\x19.zegel.signing.v1.SealingB\x04\xe2\x41\x01\x03\x12\x0c\n\x04\x65tag\x18\x10 \x01(\t\x12;\n\trendition\x18\x11 \x01(\x0b\x32\".zegel.signing.v1.RequestRenditionB\x04\xe2\x41\x01\x03\x12\x32\n\x08\x65nd_time\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"\x7f\n\x10RequestRendition\x12\x13\n\x0b\x64ocument_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x0e\n\x06sha256\x18\x03 \x01(\x0c\x12\x0c\n\x04size\x18\x04 \x01(\x03\x12\x12\n\npage_count\x18\x05 \x01(\x05\x12\x13\n\x0b\x66irst_pages\x18\x06 \x03(\x05\"x\n\x07Sealing\x12\x10\n\x08\x61ttempts\x18\x01 \x01(\x05\x12\x13\n\x0blast_reason\x18\x02 \x01(\t\x12\x35\n\x11next_attempt_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x62locked\x18\x04 \x01(\x08\"\x84\x01\n\x11RequestedDocument\x12\x19\n\x0b\x64ocument_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x13\n\x05title\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06sha256\x18\x04 \x01(\x0c\x42\x04\xe2\x41\x01\x03\x12\x18\n\npage_count\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x03\"\xdd\x02\n\tSignature\x12\x14\n\x0csignature_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\r\n\x05order\x18\x04 \x01(\x05\x12\x31\n\x06status\x18\x05 \x01(\x0e\x32!.zegel.signing.v1.SignatureStatus\x12-\n\tview_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0f\x64isclosure_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tsign_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x64\x65\x63line_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x64\x65\x63line_reason\x18\n \x01(\t\"@\n\x06Signer\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05\x65mail\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\r\n\x05order\x18\x03 \x01(\x05\"\xf1\x01\n\x05\x46ield\x12\x14\n\x06\x61pi_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12/\n\x04type\x18\x02 \x01(\x0e\x32\x1b.zegel.signing.v1.FieldTypeB\x04\xe2\x41\x01\x02\x12\x16\n\x0e\x64ocument_index\x18\x03 \x01(\x05\x12\x12\n\x04page\x18\x04 \x01(\x05\x42\x04\xe2\x41\x01\x02\x12\t\n\x01x\x18\x05 \x01(\x01\x12\t\n\x01y\x18\x06 \x01(\x01\x12\x13\n\x05width\x18\x07 \x01(\x01\x42\x04\xe2\x41\x01\x02\x12\x14\n\x06height\x18\x08 \x01(\x01\x42\x04\xe2\x41\x01\x02\x12\x10\n\x08required\x18\t \x01(\x08\x12\x14\n\x0csigner_index\x18\n \x01(\x05\x12\x0c\n\x04name\x18\x0b \x01(\t\"v\n\nFieldValue\x12\x14\n\x06\x61pi_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12\x11\n\x07\x63hecked\x18\x03 \x01(\x08H\x00\x12&\n\x04mark\x18\x04 \x01(\x0b\x32\x16.zegel.signing.v1.MarkH\x00\x42\x07\n\x05value\"4\n\x04Mark\x12\x0f\n\x05typed\x18\x01 \x01(\tH\x00\x12\x13\n\tdrawn_png\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04\x66orm*\xb4\x02\n\x15SignatureRequestState\x12\'\n#SIGNATURE_REQUEST_STATE_UNSPECIFIED\x10\x00\x12/\n+SIGNATURE_REQUEST_STATE_AWAITING_SIGNATURES\x10\x01\x12&\n\"SIGNATURE_REQUEST_STATE_ALL_SIGNED\x10\x02\x12(\n$SIGNATURE_REQUEST_STATE_DOWNLOADABLE\x10\x03\x12$\n SIGNATURE_REQUEST_STATE_DECLINED\x10\x04\x12$\n SIGNATURE_REQUEST_STATE_CANCELED\x10\x05\x12#\n\x1fSIGNATURE_REQUEST_STATE_EXPIRED\x10\x06*\xd4\x01\n\x0fSignatureStatus\x12 \n\x1cSIGNATURE_STATUS_UNSPECIFIED\x10\x00\x12\'\n#SIGNATURE_STATUS_AWAITING_SIGNATURE\x10\x01\x12\x1c\n\x18SIGNATURE_STATUS_ON_HOLD\x10\x02\x12\x1b\n\x17SIGNATURE_STATUS_SIGNED\x10\x03\x12\x1d\n\x19SIGNATURE_STATUS_DECLINED\x10\x04\x12\x1c\n\x18SIGNATURE_STATUS_EXPIRED\x10\x05*\xa4\x01\n\tFieldType\x12\x1a\n\x16\x46IELD_TYPE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x46IELD_TYPE_SIGNATURE\x10\x01\x12\x17\n\x13\x46IELD_TYPE_INITIALS\x10\x02\x12\x1a\n\x16\x46IELD_TYPE_DATE_SIGNED\x10\x03\x12\x13\n\x0f\x46IELD_TYPE_TEXT\x10\x04\x12\x17\n\x13\x46IELD_TYPE_CHECKBOX\x10\x05\x42\x43\n\x10zegel.signing.v1P\x01Z\x1azegel/signing/v1;signingv1\xaa\x02\x10Zegel.Signing.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(zegel/signing/v1/signature_request.proto\x12\x10zegel.signing.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa6\x06\n\x10SignatureRequest\x12\"\n\x14signature_request_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12<\n\x05state\x18\x04 \x01(\x0e\x32\'.zegel.signing.v1.SignatureRequestStateB\x04\xe2\x41\x01\x03\x12\x36\n\tdocuments\x18\x05 \x03(\x0b\x32#.zegel.signing.v1.RequestedDocument\x12\x35\n\nsignatures\x18\x06 \x03(\x0b\x32\x1b.zegel.signing.v1.SignatureB\x04\xe2\x41\x01\x03\x12-\n\x06\x66ields\x18\x07 \x03(\x0b\x32\x17.zegel.signing.v1.FieldB\x04\xe2\x41\x01\x03\x12\x16\n\x08owner_id\x18\x08 \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08\x61udit_id\x18\t \x01(\tB\x04\xe2\x41\x01\x03\x12 \n\x12sealed_document_id\x18\n \x01(\tB\x04\xe2\x41\x01\x03\x12/\n\x0b\x65xpire_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x39\n\x0f\x61ll_signed_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x33\n\tseal_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x30\n\x07sealing\x18\x0f \x01(\x0b\x32\x19.zegel.signing.v1.SealingB\x04\xe2\x41\x01\x03\x12\x0c\n\x04\x65tag\x18\x10 \x01(\t\x12;\n\trendition\x18\x11 \x01(\x0b\x32\".zegel.signing.v1.RequestRenditionB\x04\xe2\x41\x01\x03\x12\x32\n\x08\x65nd_time\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x17\n\ttime_zone\x18\x13 \x01(\tB\x04\xe2\x41\x01\x03\"\x7f\n\x10RequestRendition\x12\x13\n\x0b\x64ocument_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x0e\n\x06sha256\x18\x03 \x01(\x0c\x12\x0c\n\x04size\x18\x04 \x01(\x03\x12\x12\n\npage_count\x18\x05 \x01(\x05\x12\x13\n\x0b\x66irst_pages\x18\x06 \x03(\x05\"x\n\x07Sealing\x12\x10\n\x08\x61ttempts\x18\x01 \x01(\x05\x12\x13\n\x0blast_reason\x18\x02 \x01(\t\x12\x35\n\x11next_attempt_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x62locked\x18\x04 \x01(\x08\"\x84\x01\n\x11RequestedDocument\x12\x19\n\x0b\x64ocument_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x13\n\x05title\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06sha256\x18\x04 \x01(\x0c\x42\x04\xe2\x41\x01\x03\x12\x18\n\npage_count\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x03\"\xf0\x02\n\tSignature\x12\x14\n\x0csignature_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\r\n\x05order\x18\x04 \x01(\x05\x12\x31\n\x06status\x18\x05 \x01(\x0e\x32!.zegel.signing.v1.SignatureStatus\x12-\n\tview_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0f\x64isclosure_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tsign_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x64\x65\x63line_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x64\x65\x63line_reason\x18\n \x01(\t\x12\x11\n\ttime_zone\x18\x0b \x01(\t\"Y\n\x06Signer\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05\x65mail\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\r\n\x05order\x18\x03 \x01(\x05\x12\x17\n\ttime_zone\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"\xf1\x01\n\x05\x46ield\x12\x14\n\x06\x61pi_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12/\n\x04type\x18\x02 \x01(\x0e\x32\x1b.zegel.signing.v1.FieldTypeB\x04\xe2\x41\x01\x02\x12\x16\n\x0e\x64ocument_index\x18\x03 \x01(\x05\x12\x12\n\x04page\x18\x04 \x01(\x05\x42\x04\xe2\x41\x01\x02\x12\t\n\x01x\x18\x05 \x01(\x01\x12\t\n\x01y\x18\x06 \x01(\x01\x12\x13\n\x05width\x18\x07 \x01(\x01\x42\x04\xe2\x41\x01\x02\x12\x14\n\x06height\x18\x08 \x01(\x01\x42\x04\xe2\x41\x01\x02\x12\x10\n\x08required\x18\t \x01(\x08\x12\x14\n\x0csigner_index\x18\n \x01(\x05\x12\x0c\n\x04name\x18\x0b \x01(\t\"v\n\nFieldValue\x12\x14\n\x06\x61pi_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12\x11\n\x07\x63hecked\x18\x03 \x01(\x08H\x00\x12&\n\x04mark\x18\x04 \x01(\x0b\x32\x16.zegel.signing.v1.MarkH\x00\x42\x07\n\x05value\"4\n\x04Mark\x12\x0f\n\x05typed\x18\x01 \x01(\tH\x00\x12\x13\n\tdrawn_png\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04\x66orm*\xb4\x02\n\x15SignatureRequestState\x12\'\n#SIGNATURE_REQUEST_STATE_UNSPECIFIED\x10\x00\x12/\n+SIGNATURE_REQUEST_STATE_AWAITING_SIGNATURES\x10\x01\x12&\n\"SIGNATURE_REQUEST_STATE_ALL_SIGNED\x10\x02\x12(\n$SIGNATURE_REQUEST_STATE_DOWNLOADABLE\x10\x03\x12$\n SIGNATURE_REQUEST_STATE_DECLINED\x10\x04\x12$\n SIGNATURE_REQUEST_STATE_CANCELED\x10\x05\x12#\n\x1fSIGNATURE_REQUEST_STATE_EXPIRED\x10\x06*\xd4\x01\n\x0fSignatureStatus\x12 \n\x1cSIGNATURE_STATUS_UNSPECIFIED\x10\x00\x12\'\n#SIGNATURE_STATUS_AWAITING_SIGNATURE\x10\x01\x12\x1c\n\x18SIGNATURE_STATUS_ON_HOLD\x10\x02\x12\x1b\n\x17SIGNATURE_STATUS_SIGNED\x10\x03\x12\x1d\n\x19SIGNATURE_STATUS_DECLINED\x10\x04\x12\x1c\n\x18SIGNATURE_STATUS_EXPIRED\x10\x05*\xa4\x01\n\tFieldType\x12\x1a\n\x16\x46IELD_TYPE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x46IELD_TYPE_SIGNATURE\x10\x01\x12\x17\n\x13\x46IELD_TYPE_INITIALS\x10\x02\x12\x1a\n\x16\x46IELD_TYPE_DATE_SIGNED\x10\x03\x12\x13\n\x0f\x46IELD_TYPE_TEXT\x10\x04\x12\x17\n\x13\x46IELD_TYPE_CHECKBOX\x10\x05\x42\x43\n\x10zegel.signing.v1P\x01Z\x1azegel/signing/v1;signingv1\xaa\x02\x10Zegel.Signing.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -60,6 +60,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SIGNATUREREQUEST'].fields_by_name['rendition']._serialized_options = b'\342A\001\003'
   _globals['_SIGNATUREREQUEST'].fields_by_name['end_time']._loaded_options = None
   _globals['_SIGNATUREREQUEST'].fields_by_name['end_time']._serialized_options = b'\342A\001\003'
+  _globals['_SIGNATUREREQUEST'].fields_by_name['time_zone']._loaded_options = None
+  _globals['_SIGNATUREREQUEST'].fields_by_name['time_zone']._serialized_options = b'\342A\001\003'
   _globals['_REQUESTEDDOCUMENT'].fields_by_name['document_id']._loaded_options = None
   _globals['_REQUESTEDDOCUMENT'].fields_by_name['document_id']._serialized_options = b'\342A\001\002'
   _globals['_REQUESTEDDOCUMENT'].fields_by_name['title']._loaded_options = None
@@ -72,6 +74,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SIGNER'].fields_by_name['name']._serialized_options = b'\342A\001\002'
   _globals['_SIGNER'].fields_by_name['email']._loaded_options = None
   _globals['_SIGNER'].fields_by_name['email']._serialized_options = b'\342A\001\002'
+  _globals['_SIGNER'].fields_by_name['time_zone']._loaded_options = None
+  _globals['_SIGNER'].fields_by_name['time_zone']._serialized_options = b'\342A\001\001'
   _globals['_FIELD'].fields_by_name['api_id']._loaded_options = None
   _globals['_FIELD'].fields_by_name['api_id']._serialized_options = b'\342A\001\002'
   _globals['_FIELD'].fields_by_name['type']._loaded_options = None
@@ -84,28 +88,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FIELD'].fields_by_name['height']._serialized_options = b'\342A\001\002'
   _globals['_FIELDVALUE'].fields_by_name['api_id']._loaded_options = None
   _globals['_FIELDVALUE'].fields_by_name['api_id']._serialized_options = b'\342A\001\002'
-  _globals['_SIGNATUREREQUESTSTATE']._serialized_start=2135
-  _globals['_SIGNATUREREQUESTSTATE']._serialized_end=2443
-  _globals['_SIGNATURESTATUS']._serialized_start=2446
-  _globals['_SIGNATURESTATUS']._serialized_end=2658
-  _globals['_FIELDTYPE']._serialized_start=2661
-  _globals['_FIELDTYPE']._serialized_end=2825
+  _globals['_SIGNATUREREQUESTSTATE']._serialized_start=2204
+  _globals['_SIGNATUREREQUESTSTATE']._serialized_end=2512
+  _globals['_SIGNATURESTATUS']._serialized_start=2515
+  _globals['_SIGNATURESTATUS']._serialized_end=2727
+  _globals['_FIELDTYPE']._serialized_start=2730
+  _globals['_FIELDTYPE']._serialized_end=2894
   _globals['_SIGNATUREREQUEST']._serialized_start=129
-  _globals['_SIGNATUREREQUEST']._serialized_end=910
-  _globals['_REQUESTRENDITION']._serialized_start=912
-  _globals['_REQUESTRENDITION']._serialized_end=1039
-  _globals['_SEALING']._serialized_start=1041
-  _globals['_SEALING']._serialized_end=1161
-  _globals['_REQUESTEDDOCUMENT']._serialized_start=1164
-  _globals['_REQUESTEDDOCUMENT']._serialized_end=1296
-  _globals['_SIGNATURE']._serialized_start=1299
-  _globals['_SIGNATURE']._serialized_end=1648
-  _globals['_SIGNER']._serialized_start=1650
-  _globals['_SIGNER']._serialized_end=1714
-  _globals['_FIELD']._serialized_start=1717
-  _globals['_FIELD']._serialized_end=1958
-  _globals['_FIELDVALUE']._serialized_start=1960
-  _globals['_FIELDVALUE']._serialized_end=2078
-  _globals['_MARK']._serialized_start=2080
-  _globals['_MARK']._serialized_end=2132
+  _globals['_SIGNATUREREQUEST']._serialized_end=935
+  _globals['_REQUESTRENDITION']._serialized_start=937
+  _globals['_REQUESTRENDITION']._serialized_end=1064
+  _globals['_SEALING']._serialized_start=1066
+  _globals['_SEALING']._serialized_end=1186
+  _globals['_REQUESTEDDOCUMENT']._serialized_start=1189
+  _globals['_REQUESTEDDOCUMENT']._serialized_end=1321
+  _globals['_SIGNATURE']._serialized_start=1324
+  _globals['_SIGNATURE']._serialized_end=1692
+  _globals['_SIGNER']._serialized_start=1694
+  _globals['_SIGNER']._serialized_end=1783
+  _globals['_FIELD']._serialized_start=1786
+  _globals['_FIELD']._serialized_end=2027
+  _globals['_FIELDVALUE']._serialized_start=2029
+  _globals['_FIELDVALUE']._serialized_end=2147
+  _globals['_MARK']._serialized_start=2149
+  _globals['_MARK']._serialized_end=2201
 # @@protoc_insertion_point(module_scope)

@@ -118,7 +118,10 @@ class _FieldTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FieldType.V
     FIELD_TYPE_INITIALS: _FieldType.ValueType  # 2
     """The signer's initials."""
     FIELD_TYPE_DATE_SIGNED: _FieldType.ValueType  # 3
-    """The date on which the signer signs; filled in by Zegel."""
+    """The day on which the signer signs, in the signer's time zone, with that zone's name, such as
+    `2026-11-29 Pacific/Auckland`; filled in by Zegel when the signer signs. The box must be large enough to print that in
+    4 points, on as many lines as fit.
+    """
     FIELD_TYPE_TEXT: _FieldType.ValueType  # 4
     """A line of text."""
     FIELD_TYPE_CHECKBOX: _FieldType.ValueType  # 5
@@ -134,7 +137,10 @@ FIELD_TYPE_SIGNATURE: FieldType.ValueType  # 1
 FIELD_TYPE_INITIALS: FieldType.ValueType  # 2
 """The signer's initials."""
 FIELD_TYPE_DATE_SIGNED: FieldType.ValueType  # 3
-"""The date on which the signer signs; filled in by Zegel."""
+"""The day on which the signer signs, in the signer's time zone, with that zone's name, such as
+`2026-11-29 Pacific/Auckland`; filled in by Zegel when the signer signs. The box must be large enough to print that in
+4 points, on as many lines as fit.
+"""
 FIELD_TYPE_TEXT: FieldType.ValueType  # 4
 """A line of text."""
 FIELD_TYPE_CHECKBOX: FieldType.ValueType  # 5
@@ -165,6 +171,7 @@ class SignatureRequest(_message.Message):
     ETAG_FIELD_NUMBER: _builtins.int
     RENDITION_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
+    TIME_ZONE_FIELD_NUMBER: _builtins.int
     signature_request_id: _builtins.str
     """Identifier, `req_...`. Assigned by Zegel; an update names it."""
     title: _builtins.str
@@ -181,6 +188,8 @@ class SignatureRequest(_message.Message):
     """The sealed document, once the state is `DOWNLOADABLE`. Output only."""
     etag: _builtins.str
     """Changes whenever the request changes."""
+    time_zone: _builtins.str
+    """The time zone of signers for whom the sender named no other, by its name in the IANA time zone database. Output only."""
     @_builtins.property
     def documents(self) -> _containers.RepeatedCompositeFieldContainer[Global___RequestedDocument]:
         """The documents, in the order they have in the sealed file."""
@@ -246,10 +255,11 @@ class SignatureRequest(_message.Message):
         etag: _builtins.str = ...,
         rendition: Global___RequestRendition | None = ...,
         end_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
+        time_zone: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["all_signed_time", b"all_signed_time", "create_time", b"create_time", "end_time", b"end_time", "expire_time", b"expire_time", "rendition", b"rendition", "seal_time", b"seal_time", "sealing", b"sealing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_signed_time", b"all_signed_time", "audit_id", b"audit_id", "create_time", b"create_time", "documents", b"documents", "end_time", b"end_time", "etag", b"etag", "expire_time", b"expire_time", "fields", b"fields", "message", b"message", "owner_id", b"owner_id", "rendition", b"rendition", "seal_time", b"seal_time", "sealed_document_id", b"sealed_document_id", "sealing", b"sealing", "signature_request_id", b"signature_request_id", "signatures", b"signatures", "state", b"state", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_signed_time", b"all_signed_time", "audit_id", b"audit_id", "create_time", b"create_time", "documents", b"documents", "end_time", b"end_time", "etag", b"etag", "expire_time", b"expire_time", "fields", b"fields", "message", b"message", "owner_id", b"owner_id", "rendition", b"rendition", "seal_time", b"seal_time", "sealed_document_id", b"sealed_document_id", "sealing", b"sealing", "signature_request_id", b"signature_request_id", "signatures", b"signatures", "state", b"state", "time_zone", b"time_zone", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -395,6 +405,7 @@ class Signature(_message.Message):
     SIGN_TIME_FIELD_NUMBER: _builtins.int
     DECLINE_TIME_FIELD_NUMBER: _builtins.int
     DECLINE_REASON_FIELD_NUMBER: _builtins.int
+    TIME_ZONE_FIELD_NUMBER: _builtins.int
     signature_id: _builtins.str
     """Identifier, `sig_...`."""
     name: _builtins.str
@@ -407,6 +418,10 @@ class Signature(_message.Message):
     """Its status."""
     decline_reason: _builtins.str
     """Why the signer declined: at most 1,000 characters."""
+    time_zone: _builtins.str
+    """The time zone of the signer's days, by its name in the IANA time zone database. It is what the day of signing is drawn
+    in; times are in UTC.
+    """
     @_builtins.property
     def view_time(self) -> _timestamp_pb2.Timestamp:
         """When the signer first opened the request."""
@@ -436,10 +451,11 @@ class Signature(_message.Message):
         sign_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
         decline_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
         decline_reason: _builtins.str = ...,
+        time_zone: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["decline_time", b"decline_time", "disclosure_time", b"disclosure_time", "sign_time", b"sign_time", "view_time", b"view_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decline_reason", b"decline_reason", "decline_time", b"decline_time", "disclosure_time", b"disclosure_time", "email", b"email", "name", b"name", "order", b"order", "sign_time", b"sign_time", "signature_id", b"signature_id", "status", b"status", "view_time", b"view_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decline_reason", b"decline_reason", "decline_time", b"decline_time", "disclosure_time", b"disclosure_time", "email", b"email", "name", b"name", "order", b"order", "sign_time", b"sign_time", "signature_id", b"signature_id", "status", b"status", "time_zone", b"time_zone", "view_time", b"view_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -454,22 +470,28 @@ class Signer(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     EMAIL_FIELD_NUMBER: _builtins.int
     ORDER_FIELD_NUMBER: _builtins.int
+    TIME_ZONE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, as printed next to the signature. Required: 1 to 200 characters."""
     email: _builtins.str
     """Mail address. Required, and different from that of every other signer of the request."""
     order: _builtins.int
     """Position in the signing order, from 0: signers of equal order sign in any order."""
+    time_zone: _builtins.str
+    """Optional. The time zone of this signer's days, by its name in the IANA time zone database, such as `Pacific/Auckland`.
+    If empty, that of the request.
+    """
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         email: _builtins.str = ...,
         order: _builtins.int = ...,
+        time_zone: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "name", b"name", "order", b"order"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "name", b"name", "order", b"order", "time_zone", b"time_zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -69,6 +69,7 @@ class CreateSignatureRequestRequest(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     TEAM_ID_FIELD_NUMBER: _builtins.int
+    TIME_ZONE_FIELD_NUMBER: _builtins.int
     title: _builtins.str
     """Title. Required: 1 to 255 characters."""
     message: _builtins.str
@@ -80,6 +81,10 @@ class CreateSignatureRequestRequest(_message.Message):
     team_id: _builtins.str
     """The team that will own the request and its sealed document (`tea_...`): one that the caller is in or, in
     `SCOPE_ANY`, any in the tenant. If empty, the caller owns them.
+    """
+    time_zone: _builtins.str
+    """Optional. The time zone of the days that are drawn for signers who have none of their own, by its name in the IANA
+    time zone database, such as `Europe/Amsterdam`. If empty, `UTC`.
     """
     @_builtins.property
     def documents(self) -> _containers.RepeatedCompositeFieldContainer[_signature_request_pb2.RequestedDocument]:
@@ -108,10 +113,11 @@ class CreateSignatureRequestRequest(_message.Message):
         expire_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
         request_id: _builtins.str = ...,
         team_id: _builtins.str = ...,
+        time_zone: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["documents", b"documents", "expire_time", b"expire_time", "fields", b"fields", "message", b"message", "request_id", b"request_id", "signers", b"signers", "team_id", b"team_id", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["documents", b"documents", "expire_time", b"expire_time", "fields", b"fields", "message", b"message", "request_id", b"request_id", "signers", b"signers", "team_id", b"team_id", "time_zone", b"time_zone", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
