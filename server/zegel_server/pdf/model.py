@@ -221,6 +221,7 @@ class AuditParty:
         status: Status in words, such as ``Signed``.
         time: When that status was reached, formatted for printing; empty if never.
         detail: How the party was identified, or other small print.
+        day: The day of signing as it is drawn on the pages, with its time zone; empty if it is not.
     """
 
     name: str
@@ -229,6 +230,7 @@ class AuditParty:
     status: str
     time: str = ""
     detail: str = ""
+    day: str = ""
 
 
 @dataclass(frozen=True, slots=True)

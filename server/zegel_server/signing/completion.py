@@ -15,7 +15,7 @@ from zegel.evidence.trail import LeafFields, parse_leaf
 from zegel_server import clock
 from zegel_server.audit.answers import Evidence
 from zegel_server.pdf.model import AuditDocument, AuditEvent, AuditPage, AuditParty, Box, CompletionJob, Stamp
-from zegel_server.signing.field_types import SignedBy, draw_value
+from zegel_server.signing.field_types import FieldType, SignedBy, draw_value
 from zegel_server.signing.model import Signature
 from zegel_server.signing.openings import boxes_of
 from zegel_server.signing.request import SignatureRequest
@@ -107,7 +107,7 @@ def job_of(completed: Completed) -> CompletionJob:
     return CompletionJob(
         rendition=completed.rendition,
         stamps=list(_stamps(request, completed.values)),
-        audit=_audit_page(request, read_trail(evidence), completed.origin),
+        audit=_audit_page(request, read_trail(evidence), completed.origin, _days(request, completed.values)),
         files={
             TRAIL_NAME: evidence.audit_jsonl,
             PROOF_NAME: evidence.proof,
@@ -147,7 +147,9 @@ def _stamps(request: SignatureRequest, values: Mapping[str, Values]) -> Iterator
 # ---------------------------------------------------------------------------------------------------------- audit page
 
 
-def _audit_page(request: SignatureRequest, trail: Sequence[LeafFields], origin: str) -> AuditPage:
+def _audit_page(
+    request: SignatureRequest, trail: Sequence[LeafFields], origin: str, days: Mapping[str, str]
+) -> AuditPage:
     return AuditPage(
         audit_id=request.audit_id,
         title=request.title,
@@ -155,7 +157,8 @@ def _audit_page(request: SignatureRequest, trail: Sequence[LeafFields], origin: 
         completed_time=_time(request.progress.all_signed_time),
         documents=_documents(request),
         parties=[
-            _party(request, each, trail) for each in sorted(request.progress.signatures, key=lambda each: each.order)
+            _party(request, each, trail, days.get(each.signature_id, ""))
+            for each in sorted(request.progress.signatures, key=lambda each: each.order)
         ],
         events=_history(request, trail),
         origin=origin,
@@ -173,7 +176,18 @@ def _documents(request: SignatureRequest) -> list[AuditDocument]:
     return rows
 
 
-def _party(request: SignatureRequest, signature: Signature, trail: Iterable[LeafFields]) -> AuditParty:
+def _days(request: SignatureRequest, values: Mapping[str, Values]) -> dict[str, str]:
+    """By signature, the day of signing as it is drawn: what was filled in then, and nothing made anew."""
+    drawn = {}
+    for field in request.fields:
+        signature_id = request.progress.signatures[field.signer_index].signature_id
+        value = values[signature_id].get(field.api_id)
+        if field.type is FieldType.DATE_SIGNED and value is not None:
+            drawn[signature_id] = value.text
+    return drawn
+
+
+def _party(request: SignatureRequest, signature: Signature, trail: Iterable[LeafFields], day: str) -> AuditParty:
     person = request.people[signature.signature_id]
     events = {each.type for each in trail if each.resource == signature.signature_id}
     by = "\n".join(text.format(request.tenant_name) for event, text in _SESSION_SOURCES.items() if event in events)
@@ -184,6 +198,7 @@ def _party(request: SignatureRequest, signature: Signature, trail: Iterable[Leaf
         status=signature.status.capitalize(),
         time=_time(signature.sign_time),
         detail="\n".join(filter(None, (by, signature.signature_id))),
+        day=day,
     )
 
 

@@ -1,7 +1,6 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import select, update
@@ -112,21 +111,6 @@ async def test_the_trail_names_the_certificate_that_will_seal_once_everybody_has
     assert everybody.extra["seal_certificate"] == SEAL_CERTIFICATE
     assert everybody.documents == signed.documents
     assert "seal_certificate" not in signed.extra
-
-
-@SQLITE_ONLY
-async def test_the_day_of_signing_is_the_servers_in_utc(world: World) -> None:
-    request = await world.send(world.member())
-    signer = world.signer(request)
-    await world.ready(signer)
-    before = datetime.now(UTC).date()
-    view = await sign(world, signer)
-    assert str(view.values["date_signed-0"].content) in {str(before), str(datetime.now(UTC).date())}
-    assert (await world.ceremony.get(signer)).values == view.values
-    error = await refused(
-        world.ceremony.fill(world.signer(request, 1), [("date_signed-1", Value("text", "1999-01-01"))])
-    )
-    assert error.metadata["field"] == "values[0].api_id"
 
 
 async def test_viewed_is_told_once_and_never_over_a_signature(world: World) -> None:

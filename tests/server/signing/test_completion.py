@@ -183,6 +183,14 @@ def test_the_audit_page_tells_documents_parties_and_history() -> None:
     ]
 
 
+def test_the_audit_page_tells_the_day_as_it_is_drawn_and_nothing_where_none_is() -> None:
+    made = request(make_field("d", FieldType.DATE_SIGNED), make_field("note", FieldType.TEXT, signer_index=1))
+    values = {ONE: {"d": Value("text", "2026-11-25 Pacific/Auckland")}, TWO: {"note": Value("text", "2026-11-24")}}
+    job = job_of(completed(made, values=values))
+    assert job.stamps[0].text == "2026-11-25 Pacific/Auckland"
+    assert [each.day for each in job.audit.parties] == ["2026-11-25 Pacific/Auckland", ""]
+
+
 @pytest.mark.parametrize("rows", [MAX_HISTORY, MAX_HISTORY + 1, 3 * MAX_HISTORY])
 def test_a_history_too_long_to_read_says_how_much_it_leaves_out(rows: int) -> None:
     events = [event("FIELDS_FILLED", (ONE, TWO)[number % 2], number) for number in range(rows)]

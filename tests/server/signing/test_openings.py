@@ -63,7 +63,16 @@ async def test_each_field_is_a_box_on_a_page_of_the_rendition_in_thousandths_of_
     first, second = (each.signature_id for each in request.progress.signatures)
     assert boxes_of(request) == [
         Box(page=3, x=10_000, y=1, width=200_123, height=4_000, signature=first, type="SIGNATURE"),
-        Box(page=5, x=10_000, y=10_000, width=200_000, height=60_000, signature=second, type="DATE_SIGNED"),
+        Box(
+            page=5,
+            x=10_000,
+            y=10_000,
+            width=200_000,
+            height=60_000,
+            signature=second,
+            type="DATE_SIGNED",
+            time_zone="UTC",
+        ),
         Box(page=5, x=10_000, y=200_000, width=200_000, height=60_000, signature=second, type="SIGNATURE"),
     ]
 

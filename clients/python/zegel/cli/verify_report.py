@@ -211,6 +211,8 @@ def _facts(report: Report) -> Table:
     for document in facts.documents:
         what = {"original": "Document", "rendition": "As it was shown"}.get(document.content, document.content)
         grid.add_row(what, Text(f"{document.name}, version {document.version}\nSHA-256 {document.sha256}"))
+    for day in facts.days:
+        grid.add_row("Day of signing", Text(f"of {day.signature}, on page {day.page}, is in {day.time_zone or 'UTC'}"))
     return grid
 
 

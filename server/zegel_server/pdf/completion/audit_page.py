@@ -33,6 +33,8 @@ _BAD: Colour = (0.66, 0.16, 0.14)
 _GOOD_WORDS = {"signed", "approved", "viewed", "completed", "received"}
 _BAD_WORDS = {"declined", "expired", "canceled"}
 
+_ZONES = "All times are in Coordinated Universal Time (UTC); a day of signing is that of the time zone beside it."
+
 _MAX_CELL_LINES = 12
 """Lines of one cell; a longer text ends in an ellipsis, and is whole in ``audit.jsonl``."""
 
@@ -154,7 +156,7 @@ def _title(sheet: _Sheet, audit: AuditPage) -> None:
     told = f"Sent by {audit.tenant_name}" + (
         f"  \u00b7  Completed {audit.completed_time}" if audit.completed_time else ""
     )
-    for line in wrap_text(told, "body", 9.4, _WIDTH):
+    for line in (*wrap_text(told, "body", 9.4, _WIDTH), *wrap_text(_ZONES, "body", 9.4, _WIDTH)):
         sheet.text(_MARGIN, sheet.y, line, _Style("body", 9.4, _MUTED, 13.0))
         sheet.y -= 13.0
     sheet.y -= 9.0
@@ -200,7 +202,7 @@ def _parties(sheet: _Sheet, parties: list[AuditParty]) -> None:
             (
                 _Cell(((party.name, _STRONG), (party.email, _SMALL))),
                 _Cell(((party.role, _BODY),)),
-                _Cell(((party.status, status), (party.time, _SMALL))),
+                _Cell(((party.status, status), (party.time, _SMALL), (party.day and f"Dated {party.day}", _SMALL))),
                 _Cell(((party.detail, _SMALL),)),
             )
         )

@@ -131,7 +131,15 @@ openings = st.builds(
     ).map(tuple),
     st.lists(
         st.builds(
-            Box, counts, places, places, counts, counts, names, st.from_regex("[A-Z][A-Z0-9_]{0,20}", fullmatch=True)
+            Box,
+            counts,
+            places,
+            places,
+            counts,
+            counts,
+            names,
+            st.from_regex("[A-Z][A-Z0-9_]{0,20}", fullmatch=True),
+            st.sampled_from(["", "UTC", "Etc/GMT+3", "America/Port-au-Prince"]),
         ),
         max_size=3,
     ).map(tuple),
@@ -196,6 +204,9 @@ CHANGES: list[Callable[[Any], object]] = [
     lambda value: value["documents"][0].update(version="1"),
     lambda value: value["documents"][0].update(document=1),
     lambda value: value["documents"][0].update(more=1),
+    lambda value: value["boxes"][0].update(time_zone=""),
+    lambda value: value["boxes"][0].update(time_zone=1),
+    lambda value: value["boxes"][0].update(time_zone="Pacific/Auckland "),
 ]
 
 
@@ -303,6 +314,13 @@ def test_a_request_is_of_originals_and_one_rendition(documents: tuple[OpenedDocu
 def test_other_boxes_are_found(other: Openings) -> None:
     made = Made()
     made.openings = other
+    assert made.failed() == {Check.BOXES}
+
+
+def test_a_day_in_another_time_zone_is_found() -> None:
+    made = Made()
+    first, *others = made.openings.boxes
+    made.openings = replace(made.openings, boxes=(replace(first, time_zone="Pacific/Auckland"), *others))
     assert made.failed() == {Check.BOXES}
 
 

@@ -28,13 +28,14 @@ if TYPE_CHECKING:
         load_certificates,
         verify_pdf,
     )
-    from zegel.evidence.verification.report import Check, Document, Event, Facts, Report
+    from zegel.evidence.verification.report import Check, Day, Document, Event, Facts, Report
 
 __all__ = [
     "OPENINGS_NAME",
     "PROOF_NAME",
     "TRAIL_NAME",
     "Check",
+    "Day",
     "Document",
     "Event",
     "Facts",
@@ -43,7 +44,7 @@ __all__ = [
     "verify_pdf",
 ]
 
-_REPORT = frozenset({"Check", "Document", "Event", "Facts", "Report"})
+_REPORT = frozenset({"Check", "Day", "Document", "Event", "Facts", "Report"})
 
 if not TYPE_CHECKING:  # a type checker would otherwise accept any attribute
 

@@ -16,13 +16,16 @@ from zegel.evidence.sealed_file.syntax import FormError
 from zegel.evidence.transparency import VerifierKey
 from zegel.evidence.verification.container import ContainerError
 from zegel.evidence.verification.path_rules import PathError
-from zegel.evidence.verification.report import Check, Document, Event, Facts, Report
+from zegel.evidence.verification.report import Check, Day, Document, Event, Facts, Report
 from zegel.evidence.verification.seal_form import SealFormError
 from zegel.evidence.verification.signatures import CLOCKS_APART, SealFacts, SignatureError, Signatures
 from zegel.evidence.verification.store import StoreError
 
 TRAIL_NAME, PROOF_NAME, OPENINGS_NAME = (file.name for file in FILES)
 """The names of the evidence files attached to a sealed file."""
+
+_DAY_OF_SIGNING: Final = "DATE_SIGNED"
+"""The type of the boxes that show the day on which somebody signed."""
 
 LONG_WAIT: Final = dt.timedelta(hours=24)
 """Longest time between the trail's last event and the seal before the report warns. Sealing takes seconds, but waits
@@ -214,6 +217,9 @@ class _Verification:
                 Document(each.document, each.version, each.sha256, each.content, each.size) for each in opened.documents
             ),
             rendition_length=file.rendition_length,
+            days=tuple(
+                Day(box.signature, box.page, box.time_zone) for box in opened.boxes if box.type == _DAY_OF_SIGNING
+            ),
         )
         return opened
 

@@ -41,6 +41,22 @@ class Document:
 
 
 @dataclass(frozen=True)
+class Day:
+    """The day of signing, where the request has a field for it.
+
+    Args:
+        signature: The signature whose day it is, as in the trail.
+        page: The page of the sealed file on which the field is, from 1.
+        time_zone: The IANA name of the time zone in which it is that day; empty in a request from before days named
+            their zones: it is UTC then.
+    """
+
+    signature: str
+    page: int
+    time_zone: str
+
+
+@dataclass(frozen=True)
 class Event:
     """One line of the audit trail.
 
@@ -75,6 +91,7 @@ class Facts:
         seal_certificate: SHA-256 of the sealing certificate in lower-case hexadecimal, as used for pinning.
         rendition_length: How many bytes at the beginning of the file are what every signer was shown.
         last_event_at: The time of the trail's last event, by the server's clock.
+        days: The fields that show a day of signing, in the order of the request.
     """
 
     audit_id: str = ""
@@ -88,6 +105,7 @@ class Facts:
     seal_certificate: str = ""
     rendition_length: int = 0
     last_event_at: dt.datetime | None = None
+    days: tuple[Day, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -132,6 +150,7 @@ class Report:
                 {"name": d.name, "version": d.version, "content": d.content, "size": d.size, "sha256": d.sha256}
                 for d in facts.documents
             ],
+            "days": [{"signature": d.signature, "page": d.page, "time_zone": d.time_zone} for d in facts.days],
             "events": [
                 {
                     "sequence": e.sequence,
