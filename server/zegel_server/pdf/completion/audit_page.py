@@ -206,7 +206,7 @@ def _parties(sheet: _Sheet, parties: list[AuditParty]) -> None:
                 _Cell(((party.detail, _SMALL),)),
             )
         )
-    _table(sheet, "Parties", ("NAME", "ROLE", "STATUS", "IDENTIFIED BY"), (0.33, 0.12, 0.25, 0.30), rows)
+    _table(sheet, "Parties", ("NAME", "ROLE", "STATUS", "IDENTIFIED BY"), (0.31, 0.09, 0.30, 0.30), rows)
 
 
 def _history(sheet: _Sheet, events: list[AuditEvent]) -> None:
