@@ -1045,7 +1045,7 @@ class CeremonyMethods(SyncService):
 class SigningMethods(SyncService):
     """Those of ``zegel.signing.v1.SigningService``."""
 
-    def create_signature_request(self, *, title: str, message: str = "", documents: Iterable[RequestedDocument], signers: Iterable[Signer], fields: Iterable[Field], expire_time: datetime | Timestamp | None = None, request_id: str = "", team_id: str = "") -> CreateSignatureRequestResponse:
+    def create_signature_request(self, *, title: str, message: str = "", documents: Iterable[RequestedDocument], signers: Iterable[Signer], fields: Iterable[Field], expire_time: datetime | Timestamp | None = None, request_id: str = "", team_id: str = "", time_zone: str = "") -> CreateSignatureRequestResponse:
         """Creates and sends a signature request. Idempotent by `request_id`. The renditions of several documents are
         merged here, so that the request can be signed as soon as it is sent. A document without a rendition gets one
         here.
@@ -1067,13 +1067,15 @@ class SigningMethods(SyncService):
                 day. Counts within the caller and the method: the same value in another method is another call.
             team_id: The team that will own the request and its sealed document (`tea_...`): one that the caller is in
                 or, in `SCOPE_ANY`, any in the tenant. If empty, the caller owns them.
+            time_zone: Optional. The time zone of the days that are drawn for signers who have none of their own, by its
+                name in the IANA time zone database, such as `Europe/Amsterdam`. If empty, `UTC`.
 
         Returns:
             The response, with these fields:
 
             * signature_request: The request, sent.
         """
-        return self._unary(CreateSignatureRequestRequest, CreateSignatureRequestResponse, title=title, message=message, documents=documents, signers=signers, fields=fields, expire_time=expire_time, request_id=request_id, team_id=team_id)
+        return self._unary(CreateSignatureRequestRequest, CreateSignatureRequestResponse, title=title, message=message, documents=documents, signers=signers, fields=fields, expire_time=expire_time, request_id=request_id, team_id=team_id, time_zone=time_zone)
 
     def get_signature_request(self, *, signature_request_id: str) -> GetSignatureRequestResponse:
         """Gets a signature request.
