@@ -63,7 +63,9 @@ def list_jobs(
 
 @jobs.command("retry")
 def retry_jobs(
-    job_ids: Annotated[list[int] | None, typer.Argument(min=1, help="Numbers of the jobs, as in the list.")] = None,
+    job_ids: Annotated[
+        list[int] | None, typer.Argument(min=1, max=2**63 - 1, help="Numbers of the jobs, as in the list.")
+    ] = None,
     *,
     data_dir: DataDir = None,
     development: Development = None,
@@ -76,10 +78,12 @@ def retry_jobs(
         raise typer.BadParameter("give job numbers, or select jobs by --kind, --tenant or --state")
 
     async def work(core: "Core") -> None:
-        retried = 0
-        for job_id in job_ids or [0]:
-            which = JobFilter(job_id=job_id, kind=kind, tenant_id=tenant_id, state=state.upper())
-            retried += await core.jobs().retry(which)
+        retried = await core.jobs().retry(
+            *(
+                JobFilter(job_id=job_id, kind=kind, tenant_id=tenant_id, state=state.upper())
+                for job_id in dict.fromkeys(job_ids or [0])
+            )
+        )
         say(retried=retried)
 
     with_core(settings_of(data_dir=data_dir, development=development), work)

@@ -115,7 +115,11 @@ def test_it_lists_dead_letters_and_sends_them_again(tmp_path: Path) -> None:
             ("mail", "m2", 9),
         ]
         assert len(said(run("jobs", "list", "--tenant", "ten_1", *folder))) == 2
-        assert said(run("jobs", "retry", str(listed[0]["job_id"]), *folder)) == [{"retried": 1}]
+        numbers = [str(each["job_id"]) for each in listed]
+        some_absent = run("jobs", "retry", numbers[0], "99", numbers[1], *folder)
+        assert (some_absent.returncode, len(said(run("jobs", "list", "--state", "dead", *folder)))) == (1, 2)
+        assert run("jobs", "retry", str(2**63), *folder).returncode == 2
+        assert said(run("jobs", "retry", numbers[0], *folder)) == [{"retried": 1}]
         states = "SELECT resource_id, state, attempts FROM jobs ORDER BY job_id"
         assert rows.execute(states).fetchall() == [("m1", "WAITING", 0), ("m2", "DEAD", 9), ("h1", "WAITING", 9)]
         assert said(run("jobs", "retry", "--kind", "mail", "--state", "dead", *folder)) == [{"retried": 1}]

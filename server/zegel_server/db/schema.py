@@ -500,6 +500,9 @@ jobs = Table(
     Column("blocked", BigInteger, nullable=False, server_default="0"),  # 1 if waiting does not cure the reason
     Column("blocked_time", BigInteger),  # since when
     Index("ix_jobs_kind_state_due_time_job_id", "kind", "state", "due_time", "job_id"),
+    # Whose is due; from one tenant to the next without a look at the jobs between.
+    Index("ix_jobs_kind_state_tenant_id_due_time_job_id", "kind", "state", "tenant_id", "due_time", "job_id"),
+    Index("ix_jobs_kind_state_blocked_scheduled_time", "kind", "state", "blocked", "scheduled_time"),  # for metrics
     Index("ix_jobs_kind_order_key_state_job_id", "kind", "order_key", "state", "job_id"),
     Index("ix_jobs_kind_resource_id", "kind", "resource_id"),
     Index("uq_jobs_kind_held_key", "kind", "held_key", unique=True),

@@ -200,6 +200,7 @@ class JobKind:
         name: Its name in ``queue.enqueue``.
         work: Does one job. It must be idempotent, since it runs again after a crash.
         concurrency: How many jobs of the kind may run at a time in a process.
+        tenant_concurrency: How many of one tenant; 0 for all but one, so that one is left for another tenant.
         retry: When a failed job is retried.
         is_tenant_wide: Whether a failure affects every job of the tenant, such as an unavailable key provider. Then all
             of the tenant's due jobs are postponed together, and other tenants' jobs can run.
@@ -213,3 +214,9 @@ class JobKind:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     is_tenant_wide: Callable[[ZegelError], bool] = _is_never
     on_stuck: Callable[[Job, str], Awaitable[Written]] | None = None
+    tenant_concurrency: int = 0
+
+    @property
+    def share(self) -> int:
+        """How many jobs of one tenant may run at a time in a process."""
+        return self.tenant_concurrency or max(1, self.concurrency - 1)

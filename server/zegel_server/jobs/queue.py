@@ -16,12 +16,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from zegel_server import clock
-from zegel_server.db import Database, Row, Statement, Transaction, UniqueViolation
+from zegel_server.db import Database, Reader, Row, Statement, Transaction, UniqueViolation
+from zegel_server.errors import ResourceExhausted
 from zegel_server.jobs import kinds, store
 from zegel_server.jobs.model import Job, JobState, LeaseLost, Written
+from zegel_server.jobs.turns import Turns
 
 TOPIC: Final = "jobs"
 """The database channel that is notified when a job may have become due."""
+PUT_OFF_AT_ONCE: Final = 1_000
+"""Jobs of a tenant that are postponed in one transaction: some 10 ms, for which other writers may wait on SQLite."""
+BUSY_S: Final = 10.0
+"""After how many seconds to try again if too many jobs of a tenant are due: some of them are done by then."""
 
 
 async def enqueue(
@@ -80,7 +86,7 @@ async def finish(transaction: Transaction, job: Job) -> None:
     """
     if not await transaction.execute(store.FINISH, id=job.job_id, held_fence=job.fence):
         raise LeaseLost
-    await _advance(transaction, job)
+    await advance(transaction, job.kind, job.order_key)
 
     def finished() -> None:
         job.is_finished = True
@@ -88,7 +94,7 @@ async def finish(transaction: Transaction, job: Job) -> None:
     transaction.after_commit(finished)
 
 
-async def claim(database: Database, kind: str, *, limit: int, lease: int) -> Sequence[Job]:
+async def claim(database: Database, kind: str, *, limit: int, lease: int, turns: Turns | None = None) -> Sequence[Job]:
     """Claims jobs that are due, first those whose worker has disappeared.
 
     Args:
@@ -96,6 +102,7 @@ async def claim(database: Database, kind: str, *, limit: int, lease: int) -> Seq
         kind: Which kind of job.
         limit: How many to claim at most.
         lease: For how long, in microseconds.
+        turns: Whose turn it is; ``None`` to begin with anybody.
 
     Raises:
         Unavailable: The database does not answer.
@@ -106,7 +113,7 @@ async def claim(database: Database, kind: str, *, limit: int, lease: int) -> Seq
             now = clock.now()  # taken only now: waiting for the lock must not shorten the lease
             rows = await transaction.fetch(store.LEFT_BEHIND, kind=kind, now=now, limit=limit)
             if len(rows) < limit:
-                rows += await transaction.fetch(store.DUE, kind=kind, now=now, limit=limit - len(rows))
+                rows += await (turns or Turns()).take(transaction, kind, now, limit - len(rows))
             await transaction.execute_many(
                 store.CLAIM, [{"id": row.job_id, "new_fence": fence, "until": now + lease} for row in rows]
             )
@@ -171,7 +178,7 @@ async def put_off(database: Database, job: Job, until: int, reason: str) -> None
 
 
 async def put_off_tenant(database: Database, job: Job, until: int, reason: str) -> None:
-    """Postpones every job of the same kind and tenant that is due and that no worker holds.
+    """Postpones every job of the same kind and tenant that is due and that no worker holds, in several transactions.
 
     Args:
         database: Where they are.
@@ -182,15 +189,18 @@ async def put_off_tenant(database: Database, job: Job, until: int, reason: str) 
     Raises:
         Unavailable: The database does not answer.
     """
-    async with database.transaction() as transaction:
-        await transaction.execute(
-            store.PUT_OFF_TENANT,
-            which_kind=job.kind,
-            whose=job.tenant_id,
-            now=clock.now(),
-            until=until,
-            reason=reason,
-        )
+    now, changed = clock.now(), PUT_OFF_AT_ONCE
+    while changed >= PUT_OFF_AT_ONCE:
+        async with database.transaction() as transaction:
+            changed = await transaction.execute(
+                store.PUT_OFF_TENANT,
+                which_kind=job.kind,
+                whose=job.tenant_id,
+                now=now,
+                until=until,
+                reason=reason,
+                limit=PUT_OFF_AT_ONCE,
+            )
 
 
 async def block(database: Database, job: Job, until: int, reason: str, written: Written | None) -> None:
@@ -233,20 +243,47 @@ async def give_up(database: Database, job: Job, reason: str, written: Written) -
         await transaction.fetch(store.LOCK, id=job.job_id, held_fence=job.fence)
         await _write(transaction, store.GIVE_UP, job, reason=reason)
         await written(transaction)
-        await _advance(transaction, job)
+        await advance(transaction, job.kind, job.order_key)
+
+
+async def advance(transaction: Transaction, kind: str, order_key: str | None) -> None:
+    """Lets the next job of an ordering key run, unless an earlier one is active.
+
+    Args:
+        transaction: The one in which the previous one ended, or this one was enqueued anew.
+        kind: The kind of job.
+        order_key: The key; ``None`` does nothing.
+    """
+    if order_key is None:
+        return
+    await transaction.execute(store.ADVANCE, kind=kind, which_key=order_key)
+    transaction.notify(TOPIC)
+
+
+async def demand_room(database: Reader, kind: str, tenant_id: str, most: int, *, limit: str) -> None:
+    """Refuses what would make more jobs of a kind while too many of a tenant's are due.
+
+    Args:
+        database: Where they are.
+        kind: The kind of job.
+        tenant_id: Whose.
+        most: How many may be due and not begun.
+        limit: The limit's name in the error.
+
+    Raises:
+        ResourceExhausted: So many are.
+        Unavailable: The database does not answer.
+    """
+    row = await database.fetch_one(store.WAITING_OF_TENANT, kind=kind, tenant_id=tenant_id, now=clock.now(), most=most)
+    if row is not None and row.jobs >= most:
+        raise ResourceExhausted(
+            "Too much of the tenant's work is waiting; try again later.", retry_after_s=BUSY_S, limit=limit
+        )
 
 
 async def _write(transaction: Transaction, statement: Statement, job: Job, **values: str | int) -> None:
     if not await transaction.execute(statement, id=job.job_id, held_fence=job.fence, **values):
         raise LeaseLost
-
-
-async def _advance(transaction: Transaction, job: Job) -> None:
-    """Lets the next job of an ordering key run, now that the previous one has ended."""
-    if job.order_key is None:
-        return
-    await transaction.execute(store.ADVANCE, kind=job.kind, which_key=job.order_key)
-    transaction.notify(TOPIC)
 
 
 def _job(row: Row, fence: int) -> Job:

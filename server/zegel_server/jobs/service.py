@@ -9,10 +9,11 @@ from zegel_server.db import Database
 from zegel_server.errors import NotFound
 from zegel_server.jobs import queue, store
 from zegel_server.jobs.metrics import JobMetrics
-from zegel_server.jobs.model import JobFilter
+from zegel_server.jobs.model import JobFilter, JobState
 
 LISTED: Final = 1_000
 """Maximum number of jobs in a list; to see more, an operator can query the database."""
+_LIVING: Final = tuple(state for state in JobState if state is not JobState.DEAD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class ListedJob:
         kind: The kind of job.
         tenant_id: The tenant it is for.
         resource_id: The resource it is about.
+        order_key: Jobs with the same kind and key run one at a time, in order; ``None`` for no order.
         state: Its ``JobState``.
         attempts: How often it was tried.
         last_reason: Why the last attempt failed; empty if none has.
@@ -37,6 +39,7 @@ class ListedJob:
     kind: str
     tenant_id: str
     resource_id: str
+    order_key: str | None
     state: str
     attempts: int
     last_reason: str
@@ -85,6 +88,7 @@ class Jobs:
                 kind=row.kind,
                 tenant_id=row.tenant_id,
                 resource_id=row.resource_id,
+                order_key=row.order_key,
                 state=row.state,
                 attempts=row.attempts,
                 last_reason=row.last_reason,
@@ -96,29 +100,36 @@ class Jobs:
             for row in await self._database.fetch(store.LIST, **which.values(), limit=LISTED)
         ]
 
-    async def retry(self, which: JobFilter) -> int:
+    async def retry(self, *which: JobFilter) -> int:
         """Makes jobs due at once, for whichever process looks first; dead letters get all their attempts again.
 
-        Those that are running, or wait behind another of their ordering key, stay as they are.
+        Those that are running, or wait behind another of their ordering key, stay as they are. Dead letters of an
+        ordering key wait behind each other in the order in which they were enqueued. All is done, or nothing.
 
         Args:
-            which: Selects the jobs.
+            which: Selects the jobs; those that any of them selects.
 
         Returns:
-            How many were made due.
+            How many were made due, or stand behind one that was.
 
         Raises:
             InvalidArgument: There is no such state.
-            NotFound: No job matches.
+            NotFound: One of them selects no job.
             Unavailable: The database does not answer.
         """
-        values = which.values()
+        tried, selections = 0, [each.values() for each in which]
         async with self._database.transaction() as transaction:
-            tried = await transaction.execute(store.RETRY, **values, now=clock.now())
-            if not tried:
-                found = await transaction.fetch_one(store.COUNT, **values)
-                if found is None or not found.jobs:
-                    raise NotFound("job")
+            for values in selections:
+                rows = await transaction.fetch(store.RETRY, **values, now=clock.now())
+                if not rows:
+                    found = await transaction.fetch_one(store.COUNT, **values)
+                    if found is None or not found.jobs:
+                        raise NotFound("job")
+                tried += len(rows)
+                for kind, key in sorted({(row.kind, row.order_key) for row in rows if row.order_key is not None}):
+                    # Whoever ends an active one from now on waits, and then sees those that stand behind it.
+                    await transaction.fetch(store.ALL_ACTIVE_OF_KEY, kind=kind, order_key=key)
+                    await queue.advance(transaction, kind, key)
             transaction.notify(queue.TOPIC)
         return tried
 
@@ -136,20 +147,20 @@ class Jobs:
         return int(row.jobs) if row else 0
 
     async def measure(self) -> None:
-        """Counts the jobs by kind and sets the metrics.
+        """Counts the jobs by kind, up to ``store.MOST_COUNTED`` of each state, and sets the metrics.
 
         Raises:
             Unavailable: The database does not answer.
         """
         if self._metrics is None:
             return
-        rows = {row.kind: row for row in await self._database.fetch(store.FIGURES)}
+        rows = {row.kind: row._asdict() for row in await self._database.fetch(store.FIGURES)}
         self._measured |= rows.keys()
         for kind in self._measured:
-            row = rows.get(kind)
-            oldest = row.oldest if row else None
-            age = 0.0 if oldest is None else max(0.0, (clock.now() - oldest) / clock.SECOND)
-            self._metrics.oldest.labels(kind).set(age)
-            self._metrics.waiting.labels(kind).set(int(row.waiting) if row else 0)
-            self._metrics.blocked.labels(kind).set(int(row.blocked) if row else 0)
-            self._metrics.dead.labels(kind).set(int(row.dead) if row else 0)
+            row = rows.get(kind, {})
+            parts = [f"{state.lower()}_{blocked}" for state in _LIVING for blocked in (0, 1)]
+            due = [row[f"{part}_oldest"] for part in parts if row.get(f"{part}_oldest") is not None]
+            self._metrics.oldest.labels(kind).set(max(0.0, (clock.now() - min(due)) / clock.SECOND) if due else 0.0)
+            self._metrics.waiting.labels(kind).set(sum(row.get(f"{part}_jobs", 0) for part in parts))
+            self._metrics.blocked.labels(kind).set(sum(row.get(f"{state.lower()}_1_jobs", 0) for state in JobState))
+            self._metrics.dead.labels(kind).set(sum(row.get(f"dead_{blocked}_jobs", 0) for blocked in (0, 1)))

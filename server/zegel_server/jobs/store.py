@@ -6,6 +6,8 @@ from typing import Any, Final
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    Integer,
+    Text,
     and_,
     bindparam,
     case,
@@ -33,18 +35,15 @@ def _is(state: JobState, column: ColumnElement[str] = _j.state) -> ColumnElement
 INSERT: Final = insert_into(
     jobs, "kind", "tenant_id", "resource_id", "payload", "order_key", "state", "scheduled_time", "due_time"
 )
+_active_of_key: Final = select(_j.job_id).where(
+    _j.kind == bind("kind"),
+    _j.order_key == bind("order_key"),
+    or_(_is(JobState.WAITING), _is(JobState.RUNNING)),
+)
 # The row is locked until the caller's transaction ends, so that the transaction which ends the job sees what waits
 # behind it.
-ACTIVE_OF_KEY: Final = Statement(
-    select(_j.job_id)
-    .where(
-        _j.kind == bind("kind"),
-        _j.order_key == bind("order_key"),
-        or_(_is(JobState.WAITING), _is(JobState.RUNNING)),
-    )
-    .limit(1)
-    .with_for_update(read=True, key_share=True)
-)
+ACTIVE_OF_KEY: Final = Statement(_active_of_key.limit(1).with_for_update(read=True, key_share=True))
+ALL_ACTIVE_OF_KEY: Final = Statement(_active_of_key.order_by(_j.job_id).with_for_update(read=True, key_share=True))
 
 
 def _other_of_key(state: JobState, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -58,9 +57,10 @@ def _other_of_key(state: JobState, *conditions: ColumnElement[bool]) -> ColumnEl
 
 # Several jobs of one key can be waiting if they were enqueued while the previous one ended, or retried; the first one
 # runs. The unique index on held_key keeps two workers from claiming one each.
+# Each look-up compares the job's own number, for without that PostgreSQL would read every running job, for a hash.
 _earlier: Final = _other.c.job_id < _j.job_id
 _stands_behind: Final = or_(
-    _other_of_key(JobState.RUNNING),
+    _other_of_key(JobState.RUNNING, _other.c.job_id != _j.job_id),
     _other_of_key(JobState.WAITING, _earlier),
     _other_of_key(JobState.QUEUED, _earlier),
 )
@@ -75,6 +75,67 @@ DUE: Final = Statement(
     .order_by(_j.due_time, _j.job_id)
     .limit(bind("limit"))
     .with_for_update(skip_locked=True, of=jobs)
+)
+DUE_OF_TENANT: Final = Statement(
+    select(jobs)
+    .where(
+        _j.kind == bind("kind"),
+        _is(JobState.WAITING),
+        _j.tenant_id == bind("tenant_id"),
+        _j.due_time <= bind("now"),
+        or_(_j.order_key.is_(None), ~_stands_behind),
+    )
+    .order_by(_j.due_time, _j.job_id)
+    .limit(bind("limit"))
+    .with_for_update(skip_locked=True, of=jobs)
+)
+
+
+def _tenant_after(kind: str, after: ColumnElement[str]) -> ColumnElement[str]:
+    """The next tenant with a waiting job, by its identifier: a single index look-up."""
+    return (
+        select(func.min(_other.c.tenant_id))
+        .where(_other.c.kind == bind(kind), _is(JobState.WAITING, _other.c.state), _other.c.tenant_id > after)
+        .scalar_subquery()
+    )
+
+
+_walk: Final = select(
+    _tenant_after("kind", bindparam("after", type_=Text)).label("tenant_id"), literal(1).label("step")
+).cte("walk", recursive=True)
+_tenants: Final = _walk.union_all(
+    select(_tenant_after("kind", _walk.c.tenant_id), _walk.c.step + literal(1)).where(
+        _walk.c.tenant_id.is_not(None), _walk.c.step < bindparam("window", type_=Integer)
+    )
+)
+_first_due: Final = (
+    select(_j.due_time)
+    .where(_j.kind == bind("kind"), _is(JobState.WAITING), _j.tenant_id == _tenants.c.tenant_id)
+    .order_by(_j.due_time)
+    .limit(literal(1))
+    .scalar_subquery()
+)
+_has_due: Final = _first_due <= bind("now")
+# Walks from tenant to tenant in the order of their identifiers, for ``window`` steps at most, and gives those that have
+# a job due; also the last one of a walk that was cut short, whether or not it has.
+TENANTS: Final = Statement(
+    select(_tenants.c.tenant_id, _tenants.c.step, case((_has_due, literal(1)), else_=literal(0)).label("is_due"))
+    .where(_tenants.c.tenant_id.is_not(None), or_(_tenants.c.step == bindparam("window", type_=Integer), _has_due))
+    .limit(bind("limit"))
+)
+WAITING_OF_TENANT: Final = Statement(
+    select(func.count().label("jobs")).select_from(
+        select(_j.job_id)
+        .where(
+            _j.kind == bind("kind"),
+            _is(JobState.WAITING),
+            _j.tenant_id == bind("tenant_id"),
+            _j.due_time <= bind("now"),
+        )
+        .order_by(_j.due_time)
+        .limit(bind("most"))
+        .subquery()
+    )
 )
 LEFT_BEHIND: Final = Statement(
     select(jobs)
@@ -163,14 +224,20 @@ ADVANCE: Final = Statement(
     )
     .values(state=literal(JobState.WAITING.value))
 )
+_due_of_tenant: Final = (
+    select(_other.c.job_id)
+    .where(
+        _other.c.kind == bind("which_kind"),
+        _is(JobState.WAITING, _other.c.state),
+        _other.c.tenant_id == bind("whose"),
+        _other.c.due_time <= bind("now"),
+    )
+    .limit(bind("limit"))
+    .with_for_update(skip_locked=True)
+)
 PUT_OFF_TENANT: Final = Statement(
     update(jobs)
-    .where(
-        _j.kind == bind("which_kind"),
-        _j.tenant_id == bind("whose"),
-        _is(JobState.WAITING),
-        _j.due_time <= bind("now"),
-    )
+    .where(_j.job_id.in_(_due_of_tenant))
     .values(due_time=bind("until"), last_reason=bind("reason"), blocked=0)
 )
 
@@ -196,21 +263,50 @@ LIST: Final = Statement(
     .limit(bind("limit"))
 )
 COUNT: Final = Statement(select(func.count().label("jobs")).select_from(jobs).where(*_asked))
+# A dead letter with an ordering key stands behind the earlier ones first; see ADVANCE.
 RETRY: Final = Statement(
     update(jobs)
     .where(*_asked, or_(_is(JobState.DEAD), _is(JobState.WAITING)))
     .values(
-        state=literal(JobState.WAITING.value),
+        state=case(
+            (and_(_is(JobState.DEAD), _j.order_key.is_not(None)), literal(JobState.QUEUED.value)),
+            else_=literal(JobState.WAITING.value),
+        ),
         due_time=bind("now"),
         attempts=case((_is(JobState.DEAD), literal(0)), else_=_j.attempts),
     )
+    .returning(_j.kind, _j.order_key)
 )
+MOST_COUNTED: Final = 10_000
+"""Up to how many jobs metrics count, of a kind and state: more are too many as well, and counting takes its time."""
+
+
+def _next_kind(after: ColumnElement[str]) -> ColumnElement[str]:
+    return select(func.min(_other.c.kind)).where(_other.c.kind > after).scalar_subquery()
+
+
+_some_kinds: Final = select(_next_kind(literal("", Text)).label("kind")).cte("kinds", recursive=True)
+_kinds: Final = _some_kinds.union_all(select(_next_kind(_some_kinds.c.kind)).where(_some_kinds.c.kind.is_not(None)))
+
+
+def _figures(state: JobState, blocked: int) -> tuple[ColumnElement[int], ColumnElement[int]]:
+    """How many of a kind are in a state, blocked or not, and when the first of them was first due."""
+    of = (
+        select(_j.scheduled_time)
+        .where(_j.kind == _kinds.c.kind, _is(state), _j.blocked == literal(blocked))
+        .order_by(_j.scheduled_time)
+    )
+    some = of.limit(literal(MOST_COUNTED)).correlate(_kinds).subquery()
+    name = f"{state.value.lower()}_{blocked}"
+    return (
+        select(func.count()).select_from(some).scalar_subquery().label(f"{name}_jobs"),
+        of.limit(literal(1)).correlate(_kinds).scalar_subquery().label(f"{name}_oldest"),
+    )
+
+
 FIGURES: Final = Statement(
     select(
-        _j.kind,
-        func.sum(case((_is(JobState.DEAD), literal(0)), else_=literal(1))).label("waiting"),
-        func.sum(case((_is(JobState.DEAD), literal(1)), else_=literal(0))).label("dead"),
-        func.sum(_j.blocked).label("blocked"),
-        func.min(case((_is(JobState.DEAD), null()), else_=_j.scheduled_time)).label("oldest"),
-    ).group_by(_j.kind)
+        _kinds.c.kind, *(each for state in JobState for blocked in (0, 1) for each in _figures(state, blocked))
+    ).where(_kinds.c.kind.is_not(None))
 )
+"""A row for each kind: columns such as ``waiting_0_jobs`` and ``waiting_1_oldest``, by state and whether blocked."""

@@ -7,6 +7,7 @@ Invariants:
 
 * A process runs at most ``concurrency`` jobs of a kind at a time. Only one of all processes runs a given job, as long
   as that process lives and reaches the database.
+* Tenants take turns (see ``turns``), and none has more of a kind's jobs running in a process than its share.
 * A worker that cannot keep its lease stops the work. After a stall it may notice late; the job's fencing token then
   makes its writes have no effect (see ``queue``).
 * A failed job is postponed with its reason, for longer each time. One that was tried too often, or whose failure will
@@ -31,6 +32,7 @@ from zegel_server.errors import Unavailable, ZegelError
 from zegel_server.jobs import queue, store
 from zegel_server.jobs.metrics import JobMetrics
 from zegel_server.jobs.model import INTERNAL, WORKER_LOST, Job, JobKind, LeaseLost, Written, jittered
+from zegel_server.jobs.turns import Turns
 
 LEASE_S: Final = 10.0
 """How long a claimed job is left alone after its worker's last sign of life, in seconds. After a worker is killed, its
@@ -39,6 +41,8 @@ POLL_S: Final = 1.0
 """How often a worker looks for jobs enqueued by processes whose notifications it does not receive, in seconds."""
 HEARD_POLL_S: Final = 5.0
 """The same if it receives notifications, in case one was lost, in seconds."""
+CUT_SHORT_S: Final = 0.02
+"""How long a worker waits before it looks on where its last look was cut short, in seconds."""
 
 _log = structlog.get_logger("zegel.jobs")
 
@@ -106,6 +110,7 @@ class Worker:
         self._held: dict[asyncio.Task[None], _Held] = {}
         self._running = {kind.name: 0 for kind in kinds}
         self._tenant_failures: dict[tuple[str, str], int] = {}  # consecutive ones, by kind and tenant
+        self._turns = {kind.name: Turns(kind.share) for kind in kinds}
         self._done = 0
 
     async def run(self) -> None:
@@ -135,7 +140,7 @@ class Worker:
         before = self._done
         keeping = asyncio.create_task(self._keep(), name="leases")
         try:
-            while await self._begin_due() or self._held:
+            while await self._begin_due() or self._held or self._is_cut_short:
                 if self._held:
                     await asyncio.wait(done := list(self._held), return_when=asyncio.FIRST_COMPLETED)
                     for task in done:
@@ -156,12 +161,19 @@ class Worker:
         try:
             if await self._begin_due():
                 return 0.0
+            if self._is_cut_short:
+                return CUT_SHORT_S
             return min(poll_s, await self._until_next())
         except ZegelError as error:
             _log.warning("jobs_unavailable", reason=error.reason)
         except Exception as error:  # noqa: BLE001 - a defect here must not end all later work
             _log.error("jobs_defect", exc_info=error)
         return poll_s
+
+    @property
+    def _is_cut_short(self) -> bool:
+        """Whether the last look at a kind that has capacity ended before it had visited every tenant."""
+        return any(self._turns[kind.name].is_cut_short and self._room(kind) > 0 for kind in self._kinds)
 
     def _room(self, kind: JobKind) -> int:
         return kind.concurrency - self._running[kind.name]
@@ -173,11 +185,12 @@ class Worker:
         times, now = await self._times(), clock.now()
         begun = 0
         for number, kind in enumerate(self._kinds):
-            room = self._room(kind)
+            room, turns = self._room(kind), self._turns[kind.name]
+            turns.is_cut_short = False
             if room > 0 and any(time is not None and time <= now for time in times[2 * number : 2 * number + 2]):
                 until = asyncio.get_running_loop().time() + LEASE_S
                 lease = int(LEASE_S * clock.SECOND)
-                jobs = await queue.claim(self._database, kind.name, limit=room, lease=lease)
+                jobs = await queue.claim(self._database, kind.name, limit=room, lease=lease, turns=turns)
                 if asyncio.get_running_loop().time() >= until:
                     continue  # claiming took so long that another worker has it, or soon will
                 for job in jobs:
@@ -206,12 +219,14 @@ class Worker:
         task = held.task = asyncio.create_task(self._work(held), name=f"{held.kind.name} {held.job.job_id}")
         self._held[task] = held
         self._running[held.kind.name] += 1
+        self._turns[held.kind.name].begun(held.job.tenant_id)
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         held = self._held.pop(task)
         held.end()
         self._running[held.kind.name] -= 1
+        self._turns[held.kind.name].ended(held.job.tenant_id)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("job_defect", kind=held.kind.name, job=held.job.job_id, exc_info=error)  # its lease runs out
         self._nudged.set()

@@ -13,12 +13,20 @@ from zegel.event.v1 import event_type_pb2 as events
 from zegel_server.audit.recorder import Recorder
 from zegel_server.db import Database, Transaction
 from zegel_server.errors import NotFound, Unavailable, ZegelError
+from zegel_server.jobs import queue
 from zegel_server.jobs.model import INTERNAL, Job, JobKind, RetryPolicy, Written, never_by_waiting
 from zegel_server.keys.providers import is_key_away
 from zegel_server.signing import store
 
-CONCURRENCY: Final = 2
-"""Requests sealed at a time: each takes a sandbox of its own, and memory for its documents."""
+CONCURRENCY: Final = 4
+"""Requests sealed at a time: each takes memory for its documents. Most of the time an attempt waits, for a slot of the
+sandbox or for an authority."""
+TENANT_CONCURRENCY: Final = 2
+"""Requests of one tenant sealed at a time: its large ones, or those that wait for its key provider, hold up no other's.
+"""
+MOST_TO_SEAL: Final = 1_000
+"""Requests of a tenant that are due to be sealed, beyond which it sends no further ones: an hour's work if they are
+large."""
 FIRST_RETRY_S: Final = 0.5
 """Delay after the first failure, before jitter."""
 LONGEST_RETRY_S: Final = 300.0
@@ -38,6 +46,20 @@ class Seals(Protocol):
             job: The job; its resource is the request.
         """
         ...
+
+
+async def demand_room(database: Database, tenant_id: str) -> None:
+    """Refuses a request to be sent while too many of the tenant's wait to be sealed.
+
+    Args:
+        database: Where they are.
+        tenant_id: Whose.
+
+    Raises:
+        ResourceExhausted: So many do; some are sealed after a while.
+        Unavailable: The database does not answer.
+    """
+    await queue.demand_room(database, store.SEAL, tenant_id, MOST_TO_SEAL, limit="requests_to_seal")
 
 
 def is_lasting(attempts: int, error: ZegelError | None) -> bool:
@@ -90,6 +112,7 @@ def sealing_kind(database: Database, sealer: Seals, recorder: Recorder) -> JobKi
         store.SEAL,
         sealer.seal,
         concurrency=CONCURRENCY,
+        tenant_concurrency=TENANT_CONCURRENCY,
         retry=RetryPolicy(FIRST_RETRY_S, LONGEST_RETRY_S, is_lasting, gives_up=False),
         is_tenant_wide=is_key_away,
         on_stuck=on_stuck,

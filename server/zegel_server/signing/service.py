@@ -39,6 +39,7 @@ from zegel_server.signing.openings import committed_boxes
 from zegel_server.signing.renditions import RequestRenditions
 from zegel_server.signing.repository import RequestRepository
 from zegel_server.signing.request import SignatureRequest
+from zegel_server.signing.sealing_job import demand_room
 
 KIND: Final = "signature_request"
 MOVE: Final = "signature_request.move"
@@ -109,9 +110,11 @@ class Signing:
             FailedPrecondition: It could not be sealed in the end (``DOCUMENT_TOO_COMPLEX``).
             InvalidArgument: Names what is wrong.
             NotFound: A document or the team is absent, or not the caller's to see.
+            ResourceExhausted: Too many of the tenant's requests wait to be sealed.
             UniqueViolation: The same call is being made at the same time.
         """
         new = check_new_request(new)
+        await demand_room(self._database, caller.tenant_id)
         if new.team_id:
             await find_team(self._database, caller, "signature_request.create", new.team_id)
         described = [

@@ -1,19 +1,24 @@
 """What an operator sees of the jobs, and sends again."""
 
+import asyncio
+
 import pytest
 from prometheus_client import CollectorRegistry
+from sqlalchemy import update
 
 from support.jobs import ROWS, add
 from zegel_server import clock
-from zegel_server.db import Database, Transaction
-from zegel_server.errors import InvalidArgument, NotFound
+from zegel_server.db import Database, Statement, Transaction, bind
+from zegel_server.db.schema import jobs
+from zegel_server.errors import InvalidArgument, NotFound, ResourceExhausted
 from zegel_server.jobs import kinds, queue
 from zegel_server.jobs.metrics import JobMetrics
-from zegel_server.jobs.model import JobFilter, JobState
+from zegel_server.jobs.model import Job, JobFilter, JobState
 from zegel_server.jobs.service import Jobs
 from zegel_server.signing import store
 
 MAIL, HOOK, SEAL = kinds.register("mail"), kinds.register("hook"), store.SEAL
+DIE = Statement(update(jobs).where(jobs.c.job_id == bind("which")).values(state="DEAD"))
 
 
 async def nothing(_transaction: Transaction) -> None:
@@ -99,6 +104,71 @@ async def test_a_dead_letter_of_a_key_that_is_sent_again_runs_beside_no_other(da
         async with database.transaction() as transaction:
             await queue.finish(transaction, job)
     assert await database.fetch(ROWS) == []
+
+
+async def test_dead_letters_of_a_key_that_are_sent_again_wait_for_each_other_in_order(database: Database) -> None:
+    await add(database, HOOK, "h1", "h2", "h3", "h4", order_key="a")
+    for _ in range(3):
+        await kill(database, "hook")
+    assert await Jobs(database).retry(JobFilter(state="DEAD")) == 3
+    states = [(row.resource_id, row.state) for row in await database.fetch(ROWS)]
+    assert states == [("h1", "WAITING"), ("h2", "QUEUED"), ("h3", "QUEUED"), ("h4", "WAITING")]
+    seen = []
+    while jobs := await queue.claim(database, "hook", limit=9, lease=clock.HOUR):
+        [job] = jobs
+        seen.append(job.resource_id)
+        async with database.transaction() as transaction:
+            await queue.finish(transaction, job)
+    assert (seen, await database.fetch(ROWS)) == (["h1", "h2", "h3", "h4"], [])
+
+
+async def test_a_dead_letter_is_sent_again_while_the_one_before_it_ends(database: Database, other: Database) -> None:
+    for _ in range(20):
+        await add(database, HOOK, "h1", "h2", "h3", order_key="a")
+        [first] = await queue.claim(database, "hook", limit=1, lease=clock.HOUR)
+        [_, second, _] = await database.fetch(ROWS)
+        async with database.transaction() as transaction:
+            await transaction.execute(DIE, which=second.job_id)
+
+        async def finish(job: Job) -> None:
+            async with other.transaction() as transaction:
+                await queue.finish(transaction, job)
+
+        await asyncio.gather(Jobs(database).retry(JobFilter(job_id=second.job_id)), finish(first))
+        for expected in ("h2", "h3"):
+            [job] = await queue.claim(database, "hook", limit=9, lease=clock.HOUR)
+            assert job.resource_id == expected
+            await finish(job)
+        assert await database.fetch(ROWS) == []
+
+
+@pytest.mark.usefixtures("some")
+async def test_jobs_are_sent_again_all_or_none(database: Database) -> None:
+    before = await database.fetch(ROWS)
+    [dead] = [row.job_id for row in before if row.state == "DEAD"]
+    later = [row.job_id for row in before if row.blocked]
+    with pytest.raises(NotFound):
+        await Jobs(database).retry(*(JobFilter(job_id=each) for each in (dead, 999_999, *later)))
+    assert await database.fetch(ROWS) == before
+    assert await Jobs(database).retry(*(JobFilter(job_id=each) for each in (dead, *later))) == 2
+
+
+@pytest.mark.usefixtures("some")
+async def test_the_ordering_key_is_listed(database: Database) -> None:
+    listed = {job.resource_id: job.facts()["order_key"] for job in await Jobs(database).list(JobFilter())}
+    assert listed == {"m1": None, "s1": None, "h1": "a", "h2": "a"}
+
+
+async def test_too_much_of_a_tenant_is_refused_with_when_to_try_again(database: Database) -> None:
+    await add(database, MAIL, "m1", "m2", tenant_id="ten_1")
+    await add(database, MAIL, "later", tenant_id="ten_1", due_time=clock.now() + clock.HOUR)
+    await add(database, HOOK, "h1", tenant_id="ten_1")
+    await queue.demand_room(database, MAIL, "ten_1", 3, limit="letters")
+    await queue.demand_room(database, MAIL, "ten_2", 1, limit="letters")
+    with pytest.raises(ResourceExhausted) as refused:
+        await queue.demand_room(database, MAIL, "ten_1", 2, limit="letters")
+    assert refused.value.retry_after_s == queue.BUSY_S
+    assert refused.value.metadata == {"limit": "letters"}
 
 
 @pytest.mark.usefixtures("some")

@@ -252,7 +252,7 @@ async def test_a_failure_of_a_whole_tenant_holds_up_no_other(database: Database)
     policy = RetryPolicy(first_s=3600.0, longest_s=3600.0)
     kind = letters.kind(retry=policy, concurrency=2, is_tenant_wide=lambda error: "dependency" in error.metadata)
     assert await Worker(database, [kind]).drain() == 2
-    assert letters.resources[-2:] == ["s1", "s2"]
+    assert [each for each in letters.resources if each.startswith("s")] == ["s1", "s2"]
     assert len(letters.jobs) <= 2 + 2 * 2
     left = await database.fetch(ROWS)
     assert {(row.tenant_id, row.last_reason) for row in left} == {("ten_away", "DEPENDENCY_UNAVAILABLE")}

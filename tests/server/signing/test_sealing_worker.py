@@ -61,7 +61,7 @@ async def test_one_worker_has_only_so_many_in_hand(world: World) -> None:
 
     async with working(sealing_worker(world, sealer)):
         await until(done_of(world))
-    assert sealer.most == sealing_job.CONCURRENCY
+    assert sealer.most == sealing_job.TENANT_CONCURRENCY < sealing_job.CONCURRENCY
 
 
 @SQLITE_ONLY

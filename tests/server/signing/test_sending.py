@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from support.jobs import add
 from support.signing_world import SQLITE_ONLY, World, draft_of, make_field, said
 from zegel.evidence.commitments import boxes_salt, commit_boxes
 from zegel.signing.v1 import signing_service_pb2 as pb
@@ -18,8 +19,9 @@ from zegel_server.db.schema import metadata, sessions
 from zegel_server.documents.model import Page
 from zegel_server.edge import etags
 from zegel_server.edge.paging import PageRequest
-from zegel_server.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound
+from zegel_server.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
 from zegel_server.ids import new_id
+from zegel_server.signing import sealing_job, store
 from zegel_server.signing.field_types import FieldType
 from zegel_server.signing.model import RequestState, SignatureStatus
 from zegel_server.signing.new_request import DocumentChoice, NewRequest, Signer, check_new_request
@@ -47,6 +49,20 @@ async def test_a_request_pins_versions_and_asks_the_first_signers(world: World) 
     ]
     assert [person.email for person in found.people.values()] == ["ann0@example.com", "ann1@example.com"]
     assert found.tenant_name == "Lettings & Co"
+
+
+@SQLITE_ONLY
+async def test_who_has_too_much_to_be_sealed_sends_nothing_more(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sealing_job, "MOST_TO_SEAL", 2)
+    sender = world.member()
+    await add(world.database, store.SEAL, "req_1", "req_2", tenant_id="ten_other")
+    await add(world.database, store.SEAL, "req_3", tenant_id=world.tenant_id)
+    await world.send(sender)
+    await add(world.database, store.SEAL, "req_4", tenant_id=world.tenant_id)
+    with pytest.raises(ResourceExhausted) as refused:
+        await world.send(sender)
+    assert refused.value.retry_after_s
+    assert refused.value.metadata == {"limit": "requests_to_seal"}
 
 
 @SQLITE_ONLY
