@@ -182,6 +182,7 @@ def command_pages() -> Iterator[tuple[str, str]]:
     for name, app in (("zegel", client_app), ("zegel-server", server_app)):
         group = typer.main.get_group(app)
         lines = [f"# The `{name}` command", "", paragraph(group.help or "")]
+        lines += _parameters(group, name)
         lines += _commands(group, name, 2)
         yield f"{name}-command.md", "\n".join(lines) + "\n"
 
@@ -192,13 +193,17 @@ def _commands(group: Any, name: str, level: int) -> Iterator[str]:
         if not command.help:
             raise GenerationError(f"{name} {each} has no help")
         yield from ("", f"{'#' * level} `{name} {each}`", "", paragraph(command.help))
-        parameters = [one for one in command.params if one.name != "help"]
-        if parameters:
-            yield ""
-        for one in parameters:
-            yield _parameter(one, f"{name} {each}")
+        yield from _parameters(command, f"{name} {each}")
         if hasattr(command, "commands"):
             yield from _commands(command, f"{name} {each}", level + 1)
+
+
+def _parameters(command: Any, name: str) -> Iterator[str]:
+    parameters = [each for each in command.params if each.name != "help"]
+    if parameters:
+        yield ""
+    for each in parameters:
+        yield _parameter(each, name)
 
 
 def _parameter(parameter: Any, command: str) -> str:

@@ -5,6 +5,7 @@
 * ``zegel.FieldType.SIGNATURE``, ``zegel.EventType``, ``zegel.Permission``, ...: every enum; see :mod:`zegel.enums`.
 * ``zegel.NotFound``, ...: what a call raises; see :mod:`zegel.errors`.
 * :mod:`zegel.evidence.verification`: checks a sealed file, offline (``pip install "zegel[cli]"``).
+* ``zegel.__version__``: the SDK's version.
 
 Modules are loaded on first use (PEP 562), so a program loads only what it uses.
 """
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from zegel import errors as errors
     from zegel._names import *  # noqa: F403 - exactly the names to re-export
     from zegel.client import Client as Client
+
+__version__ = "0.1.0"
+"""The SDK's version: that of its distribution, which hatch reads here."""
 
 _MODULES = frozenset({"aio", "errors"})
 

@@ -72,6 +72,15 @@ def test_the_wheel_has_the_package_its_types_and_nothing_else(wheel: Path) -> No
     assert {name.split("/")[0] for name in names} == {"zegel", f"{wheel.name.rsplit('-', 3)[0]}.dist-info"}
 
 
+def test_the_wheel_has_the_version_that_the_package_tells_and_the_server_asks_for(wheel: Path) -> None:
+    import zegel  # noqa: PLC0415 - only here
+
+    assert wheel.name.split("-")[1] == zegel.__version__ == str(Version(zegel.__version__))
+    server = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert f"zegel[cli]=={zegel.__version__}" in server["dependencies"]
+    assert server["version"] == zegel.__version__
+
+
 def test_the_sdk_works_where_nothing_of_the_server_is(wheel: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(site)

@@ -17,6 +17,9 @@ from zegel.cli.commands import app
 README = (Path(__file__).resolve().parents[3] / "clients/python/README.md").read_text(encoding="utf-8")
 
 
+VERIFY = "zegel verify signed.pdf --log-key log.vkey --trust authority.pem"
+
+
 @pytest.mark.slow
 def test_the_first_program_runs(tmp_path: Path) -> None:
     [program] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -34,15 +37,30 @@ def test_the_first_program_runs(tmp_path: Path) -> None:
             timeout=120,
             check=False,
         )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("aud_")
-    assert (tmp_path / "signed.pdf").read_bytes().startswith(b"%PDF")
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("aud_")
+        (tmp_path / "authority.pem").write_bytes(server.authority.read_bytes())
+        said = ""
+        for command in ("zegel audit log-key > log.vkey", VERIFY):
+            assert command in README
+            told = subprocess.run(
+                ["sh", "-c", command],
+                cwd=tmp_path,
+                env={**os.environ, **given, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
+            )
+            assert told.returncode == 0, told.stderr
+            said += told.stdout
+    assert "Proof beside it" in said
 
 
 def test_its_commands_are_those_of_the_program() -> None:
     shown = {
-        tuple(re.findall(r"^[a-z]+|(?<= )[a-z]+(?= |$)", line)[:2])
-        for line in re.findall(r"^    zegel (.*)", README, re.MULTILINE)
+        tuple(re.findall(r"^[a-z]+|(?<= )[a-z][a-z-]*(?= |$)", line)[:2])
+        for line in re.findall(r"^    zegel ([a-z].*)", README, re.MULTILINE)
     }
     group = typer.main.get_group(app)
     there: set[tuple[str, ...]] = set()
@@ -50,3 +68,8 @@ def test_its_commands_are_those_of_the_program() -> None:
         inner = getattr(command, "commands", None)
         there |= {(name, each) for each in inner} if inner else {(name,)}
     assert {each if each[0] in {"documents", "requests", "audit"} else each[:1] for each in shown} == there
+
+
+def test_its_links_work_on_an_index_where_nothing_lies_beside_it() -> None:
+    links = re.findall(r"\]\(([^)]*)\)|^\[[^]]+\]: (\S+)|(?:href|src)=\"([^\"]*)\"", README, re.MULTILINE)
+    assert [link for link in map("".join, links) if not link.startswith(("https://", "mailto:", "#"))] == []

@@ -10,12 +10,12 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
 import grpc
 
+from zegel import __version__
 from zegel._internal.contract import service_config
 
 MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
@@ -34,14 +34,6 @@ PEM_BEGINS: Final = "-----BEGIN "
 """How PEM begins, and no path of a file."""
 
 PathLike = str | os.PathLike[str]
-
-
-def sdk_version() -> str:
-    """The installed version; ``0`` if the package is not installed."""
-    try:
-        return version("zegel")
-    except PackageNotFoundError:
-        return "0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +93,7 @@ class Target:
             ("grpc.initial_reconnect_backoff_ms", RECONNECT_MS[0]),
             ("grpc.min_reconnect_backoff_ms", RECONNECT_MS[0]),
             ("grpc.max_reconnect_backoff_ms", RECONNECT_MS[1]),
-            ("grpc.primary_user_agent", f"zegel-python/{sdk_version()}"),
+            ("grpc.primary_user_agent", f"zegel-python/{__version__}"),
             *self.options,
         ]
 

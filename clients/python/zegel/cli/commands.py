@@ -17,6 +17,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from rich.table import Table
 from rich.text import Text
 
+from zegel import __version__
 from zegel._internal.download import Content
 from zegel._internal.findings import findings_in_words
 from zegel._internal.printable import printable
@@ -32,7 +33,6 @@ from zegel.signing.v1.signature_request_pb2 import SignatureRequest, SignatureRe
 
 app = typer.Typer(
     name="zegel",
-    help="Zegel: documents, signature requests, and the proof of them.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -61,6 +61,22 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs."
 
 _console = Console(highlight=False)
 _errors = Console(stderr=True, highlight=False)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"zegel {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _zegel(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Zegel: documents, signature requests, and the proof of them."""
 
 
 @app.command()
@@ -230,6 +246,16 @@ def transaction(
             for each in found.events
         )
         table(("Index", "Time (UTC)", "What happened", "By"), rows)
+
+
+@audit.command("log-key")
+def log_key(*, server: Server, token: Token, ca: Authority = None) -> None:
+    """Print the log's verifier key, the `log.vkey` of the commands that verify.
+
+    Ask for it once, and keep it apart from what it is to check; compare it with the one that the operator publishes.
+    """
+    with Client(server, token=token, root_certificates=ca) as client:
+        typer.echo(client.audit.get_checkpoint().verifier_key.strip())
 
 
 # ------------------------------------------------------------------------------------------------------------- showing

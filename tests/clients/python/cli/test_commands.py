@@ -15,6 +15,7 @@ import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
+import zegel
 from support.certificates import self_signed
 from support.fake_server import made, refuse, serving
 from zegel.audit.v1 import audit_service_pb2 as audit
@@ -128,6 +129,9 @@ class Signing(SigningServiceServicer):
 
 
 class Audit(AuditServiceServicer):
+    async def GetCheckpoint(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return audit.GetCheckpointResponse(verifier_key="log.example+0a1b2c3d+AbCd\n")
+
     async def GetTransaction(self, request: Any, context: Any) -> Any:  # noqa: N802
         events = [
             audit.Event(log_index=7, type=EVENT_TYPE_SIGNATURE_REQUEST_SENT, principal_id="mem_1"),
@@ -304,6 +308,17 @@ def test_audit_transaction(run: Run, tmp_path: Path) -> None:
         "audit.jsonl": b"{}\n",
         "completed.tlog-proof": b"proof",
     }
+
+
+def test_the_log_s_key_alone_is_what_goes_into_a_file(run: Run) -> None:
+    done = run("audit", "log-key")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "log.example+0a1b2c3d+AbCd\n", "")
+
+
+def test_its_version_is_that_of_the_distribution(run: Run) -> None:
+    done = run("--version", ZEGEL_SERVER="")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"zegel {zegel.__version__}\n", "")
+    assert "--version" in run("--help").stdout
 
 
 def test_verify_of_what_is_no_file_exits_with_1(run: Run, tmp_path: Path) -> None:
