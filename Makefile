@@ -24,9 +24,10 @@ ARGS ?=
 REASON ?=
 
 # The tests that `make check` runs after lint (tests/conftest.py sets the marks): those of the contracts, and those of the
-# SDK, the edge and the domains that start no server and open no database. `make check CHECKS=tests/server/pdf` runs
-# those of another folder.
+# SDK, the edge and the domains that start no program and open no database. `make check CHECKS=tests/server/pdf` runs
+# those of another folder. Many of them wait for a deadline or a pause, so one more runs than there are cores.
 QUICK := unit or (contract and not postgresql and not slow)
+CHECK_JOBS := $(shell echo $$(($(JOBS) + 1)))
 CHECKS ?= tests/contract tests/clients $(addprefix tests/server/,audit documents edge identity jobs keys permissions signing)
 
 FUZZ_COUNT := $(if $(filter large,$(SIZE)),10000000,200000)
@@ -63,7 +64,7 @@ demo: $(RUNTIME) ## a document goes in, a sealed one comes out and is verified (
 .PHONY: check
 check: $(DEV) ## while writing: lint, and the unit and contract tests in two minutes (CHECKS=path)
 	@scripts/lint
-	@$(PY) -m pytest -n $(JOBS) --dist worksteal -m "$(QUICK)" $(ARGS) $(CHECKS)
+	@$(PY) -m pytest -n $(CHECK_JOBS) --dist worksteal -m "$(QUICK)" $(ARGS) $(CHECKS)
 
 .PHONY: test
 test: $(DEV) ## every test; ends with what was left out and why (TESTS=path, ARGS=..., JOBS=2)

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from types import FunctionType
+from types import FunctionType, ModuleType
 
 import pytest
 from hypothesis import HealthCheck, is_hypothesis_test, settings
@@ -14,9 +14,11 @@ pytest_plugins = ["support.api_fixtures"]
 """Servers that the tests of any folder may share: one of each kind a worker process."""
 
 CONTRACT = Path(__file__).parent / "contract"
-NOT_UNIT = frozenset({"contract", "corpus", "database", "faults", "postgresql", "server", "slow"})
+NOT_UNIT = frozenset({"contract", "corpus", "database", "faults", "postgresql", "process", "server", "slow"})
 DATABASES = frozenset({"database", "database_url", "open_sqlite", "place", "url"})
 """Fixtures that open one."""
+STARTERS = frozenset({"subprocess", "support.openbao"})
+"""Modules that a test imports to start a program."""
 
 # Before gRPC is imported anywhere: its own log would otherwise mix with pytest's, and the tests start processes.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -62,6 +64,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.server)
         if not DATABASES.isdisjoint(fixtures):
             item.add_marker(pytest.mark.database)
+        if any(map(_starts_programs, names)):
+            item.add_marker(pytest.mark.process)
         if any(map(_of_shared, names)):
             item.add_marker(pytest.mark.shared)
         searches = is_hypothesis_test(getattr(item, "obj", None))
@@ -71,6 +75,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _of_server(value: object) -> bool:
     return getattr(value, "__module__", None) == "support.server"
+
+
+def _starts_programs(value: object) -> bool:
+    return isinstance(value, ModuleType) and value.__name__ in STARTERS
 
 
 def _of_shared(value: object) -> bool:
