@@ -14,7 +14,7 @@ AUDIT = with_audit(
     documents=[
         AuditDocument("Agreement.pdf", sha256(b"x").hexdigest(), 1),
         AuditDocument(
-            "As every signer was shown it: the first 123,456 bytes of this file", sha256(b"y").hexdigest(), 1
+            "As given to every signer: the first 123,456 bytes of this file", sha256(b"y").hexdigest(), 1
         ),
     ],
     parties=[AuditParty("Ana Müller", "ana@example.com", "Signer", "Signed", "2026-11-24 07:08:59 UTC", "E-mail link")],
