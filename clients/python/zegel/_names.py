@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from zegel.document.v1.document_service_pb2 import UploadSpec as UploadSpec
     from zegel.enums import DocumentContent as DocumentContent
     from zegel.enums import DocumentState as DocumentState
+    from zegel.enums import EmailTrust as EmailTrust
     from zegel.enums import ErrorReason as ErrorReason
     from zegel.enums import EventType as EventType
     from zegel.enums import FieldType as FieldType
@@ -375,6 +376,7 @@ PLACES: Final = {
     "DownloadDocumentResponse": "zegel.document.v1.document_service_pb2",
     "DownloadStart": "zegel.document.v1.document_service_pb2",
     "Duration": "google.protobuf.duration_pb2",
+    "EmailTrust": "zegel.enums",
     "EndDelegationRequest": "zegel.permission.v1.sharing_pb2",
     "EndDelegationResponse": "zegel.permission.v1.sharing_pb2",
     "ErrorReason": "zegel.enums",

@@ -28,6 +28,8 @@ if TYPE_CHECKING:  # a type checker takes them where a message wants the generat
 
     class _SessionKind(identity_service_pb2.SessionKind.ValueType, OpenEnum): ...  # type: ignore[misc]
 
+    class _EmailTrust(identity_service_pb2.EmailTrust.ValueType, OpenEnum): ...  # type: ignore[misc]
+
     class _Scope(access_pb2.Scope.ValueType, OpenEnum): ...  # type: ignore[misc]
 
     class _SignatureRequestState(signature_request_pb2.SignatureRequestState.ValueType, OpenEnum): ...  # type: ignore[misc]
@@ -44,6 +46,7 @@ else:
     _DocumentContent = OpenEnum
     _EventType = OpenEnum
     _SessionKind = OpenEnum
+    _EmailTrust = OpenEnum
     _Scope = OpenEnum
     _SignatureRequestState = OpenEnum
     _SignatureStatus = OpenEnum
@@ -665,6 +668,24 @@ class SessionKind(_SessionKind):
 
     SIGNER = 3
     """A signer of one signature request."""
+
+
+class EmailTrust(_EmailTrust):
+    """What is believed of a mail address in an ID token. It matters only until a member is linked to an account."""
+
+    UNSPECIFIED = 0
+    """As `EMAIL_TRUST_VERIFIED`."""
+
+    VERIFIED = 1
+    """The address is the person's if the claim `email_verified` says so: `true`, or the text "true" in any case."""
+
+    UNLESS_DENIED = 2
+    """The address is also the person's if the claim is absent, as with Microsoft Entra. Only for a provider whose
+    administrators alone set addresses: anybody who can choose one could become the member who has it.
+    """
+
+    NEVER = 3
+    """No address is believed. Members sign in only with accounts that they are linked to; see `Member.subject`."""
 
 
 class Scope(_Scope):

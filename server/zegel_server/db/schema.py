@@ -75,7 +75,7 @@ members = Table(
     Column("profile", LargeBinary, nullable=False),
     Column("create_time", BigInteger, nullable=False),
     Column("revision", BigInteger, nullable=False),
-    Column("account", LargeBinary),  # keyed hash of the account at the identity provider; NULL until first used
+    Column("account", LargeBinary),  # keyed hash of the account at the identity provider; NULL until it has one
     Index("uq_members_tenant_id_subject_id", "tenant_id", "subject_id", unique=True),
     Index("uq_members_tenant_id_account", "tenant_id", "account", unique=True),
 )
@@ -88,6 +88,7 @@ identity_providers = Table(
     Column("audiences", Text, nullable=False),
     Column("update_time", BigInteger, nullable=False),
     Column("revision", BigInteger, nullable=False),
+    Column("email_trust", Text, nullable=False),  # which mail addresses in its tokens are believed
 )
 
 # ID tokens that have been exchanged, kept until they expire.

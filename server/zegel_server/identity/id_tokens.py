@@ -14,6 +14,7 @@ import re
 import warnings
 from base64 import urlsafe_b64decode
 from collections.abc import Collection, Mapping, Sequence
+from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from joserfc import jws
@@ -49,6 +50,17 @@ Key = RSAKey | ECKey | OKPKey
 """A provider's public key."""
 
 
+class EmailTrust(StrEnum):
+    """What is believed of the mail addresses in a provider's tokens."""
+
+    VERIFIED = "VERIFIED"
+    """Those that the token says are verified."""
+    UNLESS_DENIED = "UNLESS_DENIED"
+    """Those of which the token says nothing, too."""
+    NEVER = "NEVER"
+    """None."""
+
+
 class RefusedError(Exception):
     """A token that is not accepted."""
 
@@ -70,7 +82,7 @@ class SignIn(NamedTuple):
 
     Attributes:
         subject: The account at the provider.
-        email: Its verified mail address.
+        email: Its mail address, if that is believed; empty otherwise.
         auth_time: When the person authenticated, in microseconds since the epoch.
         expire_time: When the token expires, including leeway.
         spent: Hash of what its signature covers: recognises the token even if its signature is encoded differently.
@@ -156,7 +168,16 @@ def choose_key(head: Head, keys: Sequence[Key]) -> Key | None:
     return fits[0] if len(fits) == 1 else None
 
 
-def verify(token: str, head: Head, key: Key, *, issuer: str, audiences: Collection[str], now: int) -> SignIn:
+def verify(
+    token: str,
+    head: Head,
+    key: Key,
+    *,
+    issuer: str,
+    audiences: Collection[str],
+    now: int,
+    email_trust: EmailTrust = EmailTrust.VERIFIED,
+) -> SignIn:
     """Checks a token's signature and claims.
 
     Args:
@@ -166,9 +187,10 @@ def verify(token: str, head: Head, key: Key, *, issuer: str, audiences: Collecti
         issuer: The only issuer that is accepted.
         audiences: The clients that it may have been issued to.
         now: The time.
+        email_trust: What is believed of its mail address.
 
     Raises:
-        RefusedError: It is not valid, or has no verified mail address.
+        RefusedError: It is not valid.
     """
     try:
         with warnings.catch_warnings():
@@ -191,20 +213,33 @@ def verify(token: str, head: Head, key: Key, *, issuer: str, audiences: Collecti
     authenticated = _time(claims, "auth_time")
     if authenticated is None:
         authenticated = issued
-    subject, email = claims.get("sub"), claims.get("email")
+    subject = claims.get("sub")
     if not isinstance(subject, str) or not 0 < len(subject) <= MAX_SUBJECT:
         raise RefusedError("subject")
-    if not isinstance(email, str) or not 0 < len(email) <= MAX_EMAIL or claims.get("email_verified") is not True:
-        raise RefusedError("email")
     covered = token.rpartition(".")[0].encode()
     until = min(expires, issued + MAX_AGE_S) + LEEWAY_S + 1
     return SignIn(
         subject,
-        email,
+        _believed_email(claims, email_trust),
         min(authenticated, seconds) * clock.SECOND,
         until * clock.SECOND,
         hashlib.sha256(covered).digest(),
     )
+
+
+def _believed_email(claims: Mapping[str, Any], trust: EmailTrust) -> str:
+    """The mail address (OpenID Connect Core, section 5.1). Some providers say "true" as a text, some say nothing."""
+    email, verified = claims.get("email"), claims.get("email_verified")
+    if not isinstance(email, str) or len(email) > MAX_EMAIL:
+        return ""
+    said = verified is True or (isinstance(verified, str) and verified.lower() == "true")
+    silent = "email_verified" not in claims
+    believed = {
+        EmailTrust.VERIFIED: said,
+        EmailTrust.UNLESS_DENIED: said or silent,
+        EmailTrust.NEVER: False,
+    }
+    return email if believed[trust] else ""
 
 
 def _check_audience(claims: Mapping[str, Any], audiences: Collection[str]) -> None:

@@ -2,8 +2,10 @@
 
 Invariants:
 
-* A member is found by its verified mail address, and bound to the first account at the provider that had it: from then
-  on no other account signs in as that member, and this account as no other member.
+* A member who is bound to an account at the provider (issuer and subject) is found by it, whatever the token says about
+  mail addresses. No other account signs in as that member, and this account as no other member.
+* Only a member without an account is found by its mail address, if the tenant's provider is believed about that, and is
+  bound to the account then.
 * An ID token is spent in the transaction that stores the session; of two at once only one succeeds.
 * Whatever is wrong with a token, its caller gets the same error.
 """
@@ -22,8 +24,9 @@ from zegel_server.db import Database, Row, UniqueViolation
 from zegel_server.edge import etags
 from zegel_server.errors import InvalidArgument, NotFound, Unauthenticated
 from zegel_server.identity import id_tokens, store
+from zegel_server.identity.accounts import account_of
 from zegel_server.identity.discovery import ProviderKeys, may_ask
-from zegel_server.identity.id_tokens import RefusedError, SignIn
+from zegel_server.identity.id_tokens import EmailTrust, RefusedError, SignIn
 from zegel_server.identity.model import MEMBER_IDLE, fingerprint
 from zegel_server.identity.sessions import OpenedSession, Sessions
 from zegel_server.keys.service import Keys
@@ -40,8 +43,6 @@ QUIET: Final = 10 * clock.SECOND
 KEPT: Final = 10_000
 """Tenants whose refusals are counted at once."""
 
-_ACCOUNT: Final = b"zegel/account/v1"
-
 
 @dataclass(frozen=True, slots=True)
 class Provider:
@@ -51,16 +52,18 @@ class Provider:
     audiences: tuple[str, ...]
     update_time: int
     revision: int
+    email_trust: EmailTrust
 
 
 @dataclass(frozen=True, slots=True)
 class _Presented:
-    """A valid ID token, with its provider."""
+    """A valid ID token, with its provider; ``found_by_email`` says that the member may be bound to its account."""
 
     sign_in: SignIn
     account: bytes
     revision: int
     subject_id: str
+    found_by_email: bool
 
 
 _presented: Final[ContextVar[_Presented]] = ContextVar("presented")
@@ -115,7 +118,9 @@ class Providers:
             raise NotFound("identity_provider")
         return _provider(row)
 
-    async def set(self, caller: Caller, issuer: str, audiences: tuple[str, ...], etag: str) -> Provider:
+    async def set(
+        self, caller: Caller, issuer: str, audiences: tuple[str, ...], etag: str, email_trust: EmailTrust
+    ) -> Provider:
         """Sets the provider that members sign in with.
 
         Args:
@@ -123,6 +128,7 @@ class Providers:
             issuer: The provider's issuer.
             audiences: The clients that ID tokens may have been issued to.
             etag: The etag last read, or empty.
+            email_trust: What is believed of the mail addresses in its tokens.
 
         Raises:
             Aborted: The provider was changed since.
@@ -136,12 +142,12 @@ class Providers:
             caller,
             events.EVENT_TYPE_IDENTITY_PROVIDER_SET,
             resource_id=caller.tenant_id,
-            extra={"issuer": issuer, "audiences": list(audiences)},
+            extra={"issuer": issuer, "audiences": list(audiences), "email_trust": email_trust.value},
         )
         async with self._database.transaction() as transaction:
             row = await transaction.fetch_one(store.LOCK_PROVIDER, tenant_id=caller.tenant_id)
             etags.check(etag, None if row is None else row.revision, "identity_provider")
-            made = Provider(issuer, audiences, clock.now(), 1 if row is None else row.revision + 1)
+            made = Provider(issuer, audiences, clock.now(), 1 if row is None else row.revision + 1, email_trust)
             await transaction.execute(
                 store.UPSERT_PROVIDER,
                 tenant_id=caller.tenant_id,
@@ -149,6 +155,7 @@ class Providers:
                 audiences=json.dumps(audiences),
                 update_time=made.update_time,
                 revision=made.revision,
+                email_trust=email_trust.value,
             )
             if row is not None and row.issuer != issuer:
                 await transaction.execute(store.UNBIND_MEMBERS, tenant=caller.tenant_id)
@@ -200,13 +207,13 @@ class Providers:
             raise refused()
         try:
             sign_in = await self._verify(token, _provider(row), tenant_id)
-            account = await self._keys.keyed_hash(tenant_id, _ACCOUNT, f"{row.issuer}\n{sign_in.subject}".encode())
+            account = await account_of(self._keys, tenant_id, row.issuer, sign_in.subject)
             member = await self._member(tenant_id, sign_in.email, account)
         except RefusedError as error:
             await self._record_refusal(row, origin, str(error))
             raise refused() from None
         held = await self._policies.holdings(tenant_id, row.policy_version, member.member_id)
-        _presented.set(_Presented(sign_in, account, row.revision, member.subject_id))
+        _presented.set(_Presented(sign_in, account, row.revision, member.subject_id, member.account is None))
         return Caller(
             tenant_id,
             member.member_id,
@@ -228,16 +235,30 @@ class Providers:
             key = id_tokens.choose_key(head, await self._provider_keys.of(provider.issuer, tenant_id, missing=True))
         if key is None:
             raise RefusedError("key")
-        return id_tokens.verify(token, head, key, issuer=provider.issuer, audiences=provider.audiences, now=clock.now())
+        return id_tokens.verify(
+            token,
+            head,
+            key,
+            issuer=provider.issuer,
+            audiences=provider.audiences,
+            now=clock.now(),
+            email_trust=provider.email_trust,
+        )
 
     async def _member(self, tenant_id: str, email: str, account: bytes) -> Row:
+        """The member with an account, or else one without an account who has a mail address that is believed."""
+        bound = await self._database.fetch_one(store.MEMBER_OF_ACCOUNT, tenant_id=tenant_id, account=account)
+        if bound is not None:
+            return bound
+        if not email:
+            raise RefusedError("email")
         subject_id = await self._keys.known_subject(tenant_id, email)
         member = None
         if subject_id is not None:
             member = await self._database.fetch_one(store.MEMBER_OF_SUBJECT, tenant_id=tenant_id, subject_id=subject_id)
         if member is None:
             raise RefusedError("member")
-        if member.account not in {None, account}:
+        if member.account is not None:
             raise RefusedError("account")
         return member
 
@@ -268,7 +289,7 @@ class Providers:
                     raise refused()
                 if member is None or member.subject_id != presented.subject_id:
                     raise refused()
-                if member.account not in {None, presented.account}:
+                if member.account not in ({None} if presented.found_by_email else set()) | {presented.account}:
                     raise refused()
                 if member.account is None:
                     await transaction.execute(store.BIND_MEMBER, id=caller.principal_id, new_account=presented.account)
@@ -325,7 +346,9 @@ class Providers:
 
 
 def _provider(row: Row) -> Provider:
-    return Provider(row.issuer, tuple(json.loads(row.audiences)), row.update_time, row.revision)
+    return Provider(
+        row.issuer, tuple(json.loads(row.audiences)), row.update_time, row.revision, EmailTrust(row.email_trust)
+    )
 
 
 def refused() -> Unauthenticated:

@@ -18,6 +18,7 @@ from zegel_server.edge import etags
 from zegel_server.edge.idempotency import Keep, keep_nothing
 from zegel_server.errors import NotFound
 from zegel_server.identity import store
+from zegel_server.identity.accounts import Accounts
 from zegel_server.identity.api_keys import ApiKey, ApiKeys
 from zegel_server.identity.members import Members
 from zegel_server.identity.model import read_sensitive, write_sensitive
@@ -74,7 +75,7 @@ class Identity:
         self._keys = keys
         self.permissions = permissions
         self._recorder = recorder
-        self.members = Members(database, keys, permissions, recorder)
+        self.members = Members(database, keys, permissions, recorder, Accounts(database, keys))
         self.api_keys = ApiKeys(database, keys, permissions, recorder)
 
     async def create_tenant(

@@ -13,6 +13,7 @@ from zegel_server.edge.idempotency import Answers, Keep
 from zegel_server.errors import InvalidArgument
 from zegel_server.identity.api_keys import ApiKey, NewToken
 from zegel_server.identity.exchange import Exchange
+from zegel_server.identity.id_tokens import MAX_SUBJECT, EmailTrust
 from zegel_server.identity.members import Member
 from zegel_server.identity.model import (
     AGE_LEAST,
@@ -104,11 +105,12 @@ class IdentityServicer(rpc.IdentityServiceServicer):
         name = validation.text(request.name, "name", most=MAX_NAME)
         email = validation.email(request.email, "email")
         roles = _roles(request.roles) or ["member"]
+        subject = _subject(request.subject, "subject")
         return await self._answers.once(
             caller,
             request,
             pb.CreateMemberResponse,
-            lambda keep: self._identity.members.create(caller, name, email, roles, keep=keep),
+            lambda keep: self._identity.members.create(caller, name, email, roles, subject=subject, keep=keep),
             lambda member: pb.CreateMemberResponse(member=_member(member)),
         )
 
@@ -127,12 +129,14 @@ class IdentityServicer(rpc.IdentityServiceServicer):
     async def UpdateMember(self, request: pb.UpdateMemberRequest, context: Any) -> pb.UpdateMemberResponse:
         """See the contract."""
         member_id = validation.identifier(request.member.member_id, "mem", "member.member_id", "member")
-        fields = validation.mask(request.update_mask, request.member, ("name", "email"))
+        fields = validation.mask(request.update_mask, request.member, ("name", "email", "subject"))
         changes = {}
         if "name" in fields:
             changes["name"] = validation.text(request.member.name, "member.name", most=MAX_NAME)
         if "email" in fields:
             changes["email"] = validation.email(request.member.email, "member.email")
+        if request.member.subject or "subject" in request.update_mask.paths:
+            changes["subject"] = _subject(request.member.subject, "member.subject")
         member = await self._identity.members.update(current_caller(), member_id, changes, request.member.etag)
         return pb.UpdateMemberResponse(member=_member(member))
 
@@ -242,7 +246,9 @@ class IdentityServicer(rpc.IdentityServiceServicer):
         if not 1 <= len(asked.audiences) <= MAX_AUDIENCES:
             raise InvalidArgument(field, f"must be 1 to {MAX_AUDIENCES}")
         audiences = tuple(validation.text(each, field, most=MAX_ISSUER) for each in asked.audiences)
-        made = await self._exchange.providers.set(current_caller(), issuer, audiences, asked.etag)
+        made = await self._exchange.providers.set(
+            current_caller(), issuer, audiences, asked.etag, _email_trust(asked.email_trust)
+        )
         return pb.SetIdentityProviderResponse(identity_provider=_provider(made))
 
     async def GetIdentityProvider(
@@ -288,6 +294,20 @@ def _roles(names: Any) -> list[str]:
     return list(names)
 
 
+def _subject(subject: str, field: str) -> str:
+    if len(subject) > MAX_SUBJECT or not (subject.isascii() and subject.isprintable()):
+        raise InvalidArgument(field, f"must have at most {MAX_SUBJECT} printable ASCII characters")
+    return subject
+
+
+def _email_trust(value: "pb.EmailTrust.ValueType") -> EmailTrust:
+    if value == pb.EMAIL_TRUST_UNSPECIFIED:
+        return EmailTrust.VERIFIED
+    if value not in pb.EmailTrust.values():
+        raise InvalidArgument("identity_provider.email_trust", "must be a value that this version knows")
+    return EmailTrust(pb.EmailTrust.Name(value).removeprefix("EMAIL_TRUST_"))
+
+
 def _permissions(names: Any) -> frozenset[str]:
     if len(names) > MAX_NARROWED:
         raise InvalidArgument("permissions", f"must be at most {MAX_NARROWED}")
@@ -300,6 +320,7 @@ def _provider(provider: Provider) -> pb.IdentityProvider:
         audiences=provider.audiences,
         update_time=clock.to_timestamp(provider.update_time),
         etag=etags.of(provider.revision),
+        email_trust=pb.EmailTrust.Value(f"EMAIL_TRUST_{provider.email_trust}"),
     )
 
 
@@ -336,6 +357,7 @@ def _member(member: Member) -> pb.Member:
         roles=member.roles,
         create_time=clock.to_timestamp(member.create_time),
         etag=etags.of(member.revision),
+        linked=member.linked,
     )
 
 

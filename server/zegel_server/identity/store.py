@@ -353,12 +353,17 @@ HOLD_PROVIDER: Final = Statement(
 LOCK_PROVIDER: Final = Statement(
     select(identity_providers).where(identity_providers.c.tenant_id == bind("tenant_id")).with_for_update()
 )
-UPSERT_PROVIDER: Final = upsert_into(identity_providers, update=["issuer", "audiences", "update_time", "revision"])
+UPSERT_PROVIDER: Final = upsert_into(
+    identity_providers, update=["issuer", "audiences", "update_time", "revision", "email_trust"]
+)
 DELETE_PROVIDER: Final = Statement(
     delete(identity_providers).where(identity_providers.c.tenant_id == bind("tenant_id"))
 )
 MEMBER_OF_SUBJECT: Final = Statement(
     select(members).where(members.c.tenant_id == bind("tenant_id"), members.c.subject_id == bind("subject_id"))
+)
+MEMBER_OF_ACCOUNT: Final = Statement(
+    select(members).where(members.c.tenant_id == bind("tenant_id"), members.c.account == bind("account"))
 )
 LOCK_MEMBER: Final = Statement(
     select(members)

@@ -341,10 +341,11 @@ class IdentityMethods(AioService):
         """
         return await self._unary(UpdateTenantRequest, UpdateTenantResponse, tenant=tenant, update_mask=update_mask)
 
-    async def create_member(self, *, name: str, email: str, roles: Iterable[str] = (), request_id: str = "") -> CreateMemberResponse:
+    async def create_member(self, *, name: str, email: str, roles: Iterable[str] = (), request_id: str = "", subject: str = "") -> CreateMemberResponse:
         """Adds a member to the tenant, with roles. Idempotent by `request_id`. Fails with `ALREADY_EXISTS` if a member has
-        this mail address, and with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the roles hold a permission that
-        the caller does not.
+        this mail address or account, with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the roles hold a permission
+        that the caller does not, and with `FAILED_PRECONDITION` if it has a `subject` and the tenant no identity
+        provider.
 
         Args:
             name: Name of the person. Required: 1 to 200 characters.
@@ -352,13 +353,15 @@ class IdentityMethods(AioService):
             roles: Names of the roles to grant: at most 20. If empty, `member`.
             request_id: Optional. Makes the call idempotent: up to 64 printable characters, remembered for at least a
                 day. Counts within the caller and the method: the same value in another method is another call.
+            subject: Optional. Subject (`sub`) of the person's account at the tenant's identity provider; see
+                `Member.subject`.
 
         Returns:
             The response, with these fields:
 
             * member: The member.
         """
-        return await self._unary(CreateMemberRequest, CreateMemberResponse, name=name, email=email, roles=roles, request_id=request_id)
+        return await self._unary(CreateMemberRequest, CreateMemberResponse, name=name, email=email, roles=roles, request_id=request_id, subject=subject)
 
     async def get_member(self, *, member_id: str) -> GetMemberResponse:
         """Gets a member.
@@ -388,15 +391,19 @@ class IdentityMethods(AioService):
         return self._paged(ListMembersRequest, ListMembersResponse, lambda page: page.members, page_size=page_size, page_token=page_token)
 
     async def update_member(self, *, member: Member, update_mask: FieldMask | None = None) -> UpdateMemberResponse:
-        """Updates a member's name or mail address. Whoever controls the mail address can sign in with it. A new address
-        therefore fails with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the member holds a permission that the
-        caller does not, and after the change the member is linked to an account at the identity provider again at the
-        next sign-in. Fails with `ABORTED` if the `etag` is out of date.
+        """Updates a member's name, mail address or account. Whoever controls the mail address or the account can sign in
+        with it. A new one therefore fails with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the member holds a
+        permission that the caller does not. After a change of address without a `subject`, the member is linked to an
+        account at the identity provider again at the next sign-in. Fails with `ALREADY_EXISTS` if another member has
+        the address or account, with `FAILED_PRECONDITION` if it has a `subject` and the tenant no identity provider,
+        and with `ABORTED` if the `etag` is out of date.
 
         Args:
             member: Required: the member with the fields to change, its identifier, and the `etag` last read (if empty,
                 any version is accepted).
-            update_mask: Which fields to change: `name`, `email`. If empty, those that are set; `*` for all.
+            update_mask: Which fields to change: `name`, `email`, `subject`. If empty, those that are set; `*` for all,
+                but without `subject` where that is empty. An empty `subject` that is named deletes the link to the
+                account.
 
         Returns:
             The response, with these fields:
@@ -519,8 +526,10 @@ class IdentityMethods(AioService):
 
         * a signer link (`zl_...`, see `SigningService.CreateSignerLink`), for a session of that signer in that one
           signature request;
-        * an ID token of the tenant's identity provider (see `SetIdentityProvider`), for a session of the member with
-          its verified mail address.
+        * an ID token of the tenant's identity provider (see `SetIdentityProvider`), for a session of the member that is
+          linked to its account (issuer and subject), whatever mail address it names; or else of the member with its
+          mail address, if that is believed (`IdentityProvider.email_trust`) and the member is linked to no account. The
+          member is then linked to this one.
 
         Where clients present certificates (mutual TLS), the session is bound to the certificate of the caller of this
         method, not of whoever created the link. Redeeming a link writes `SIGNER_LINK_REDEEMED` to the audit trail of

@@ -51,6 +51,38 @@ SESSION_KIND_SIGNER: SessionKind.ValueType  # 3
 """A signer of one signature request."""
 Global___SessionKind: _TypeAlias = SessionKind  # noqa: Y015
 
+class _EmailTrust:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _EmailTrustEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EmailTrust.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    EMAIL_TRUST_UNSPECIFIED: _EmailTrust.ValueType  # 0
+    """As `EMAIL_TRUST_VERIFIED`."""
+    EMAIL_TRUST_VERIFIED: _EmailTrust.ValueType  # 1
+    """The address is the person's if the claim `email_verified` says so: `true`, or the text "true" in any case."""
+    EMAIL_TRUST_UNLESS_DENIED: _EmailTrust.ValueType  # 2
+    """The address is also the person's if the claim is absent, as with Microsoft Entra. Only for a provider whose
+    administrators alone set addresses: anybody who can choose one could become the member who has it.
+    """
+    EMAIL_TRUST_NEVER: _EmailTrust.ValueType  # 3
+    """No address is believed. Members sign in only with accounts that they are linked to; see `Member.subject`."""
+
+class EmailTrust(_EmailTrust, metaclass=_EmailTrustEnumTypeWrapper):
+    """What is believed of a mail address in an ID token. It matters only until a member is linked to an account."""
+
+EMAIL_TRUST_UNSPECIFIED: EmailTrust.ValueType  # 0
+"""As `EMAIL_TRUST_VERIFIED`."""
+EMAIL_TRUST_VERIFIED: EmailTrust.ValueType  # 1
+"""The address is the person's if the claim `email_verified` says so: `true`, or the text "true" in any case."""
+EMAIL_TRUST_UNLESS_DENIED: EmailTrust.ValueType  # 2
+"""The address is also the person's if the claim is absent, as with Microsoft Entra. Only for a provider whose
+administrators alone set addresses: anybody who can choose one could become the member who has it.
+"""
+EMAIL_TRUST_NEVER: EmailTrust.ValueType  # 3
+"""No address is believed. Members sign in only with accounts that they are linked to; see `Member.subject`."""
+Global___EmailTrust: _TypeAlias = EmailTrust  # noqa: Y015
+
 @_typing.final
 class Tenant(_message.Message):
     """A partner organisation."""
@@ -143,6 +175,8 @@ class Member(_message.Message):
     ROLES_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    LINKED_FIELD_NUMBER: _builtins.int
     member_id: _builtins.str
     """Identifier, `mem_...`. Assigned by Zegel; an update names it."""
     name: _builtins.str
@@ -151,6 +185,13 @@ class Member(_message.Message):
     """The person's mail address, unique among the tenant's members."""
     etag: _builtins.str
     """Changes whenever the member changes."""
+    subject: _builtins.str
+    """Subject (`sub`) of the member's account at the tenant's identity provider: 1 to 255 characters. Links the member to
+    that account, so that it signs in whatever ID tokens say about mail addresses. Input only: Zegel keeps only a keyed
+    hash.
+    """
+    linked: _builtins.bool
+    """Whether the member is linked to an account at the tenant's identity provider. Output only."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of the roles that the member currently has. Output only; see `PermissionService`."""
@@ -168,10 +209,12 @@ class Member(_message.Message):
         roles: _abc.Iterable[_builtins.str] | None = ...,
         create_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
         etag: _builtins.str = ...,
+        subject: _builtins.str = ...,
+        linked: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "email", b"email", "etag", b"etag", "member_id", b"member_id", "name", b"name", "roles", b"roles"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "email", b"email", "etag", b"etag", "linked", b"linked", "member_id", b"member_id", "name", b"name", "roles", b"roles", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -505,6 +548,7 @@ class CreateMemberRequest(_message.Message):
     EMAIL_FIELD_NUMBER: _builtins.int
     ROLES_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name of the person. Required: 1 to 200 characters."""
     email: _builtins.str
@@ -513,6 +557,8 @@ class CreateMemberRequest(_message.Message):
     """Optional. Makes the call idempotent: up to 64 printable characters, remembered for at least a day. Counts within the
     caller and the method: the same value in another method is another call.
     """
+    subject: _builtins.str
+    """Optional. Subject (`sub`) of the person's account at the tenant's identity provider; see `Member.subject`."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of the roles to grant: at most 20. If empty, `member`."""
@@ -524,10 +570,11 @@ class CreateMemberRequest(_message.Message):
         email: _builtins.str = ...,
         roles: _abc.Iterable[_builtins.str] | None = ...,
         request_id: _builtins.str = ...,
+        subject: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "name", b"name", "request_id", b"request_id", "roles", b"roles"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "name", b"name", "request_id", b"request_id", "roles", b"roles", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -673,7 +720,9 @@ class UpdateMemberRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Which fields to change: `name`, `email`. If empty, those that are set; `*` for all."""
+        """Which fields to change: `name`, `email`, `subject`. If empty, those that are set; `*` for all, but without `subject`
+        where that is empty. An empty `subject` that is named deletes the link to the account.
+        """
 
     def __init__(
         self,
@@ -1139,12 +1188,15 @@ class IdentityProvider(_message.Message):
     AUDIENCES_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    EMAIL_TRUST_FIELD_NUMBER: _builtins.int
     issuer: _builtins.str
     """Its issuer, exactly as in ID tokens: an `https` URL of at most 255 characters. Its keys are found through OpenID
     Connect Discovery.
     """
     etag: _builtins.str
     """Changes whenever the provider changes."""
+    email_trust: Global___EmailTrust.ValueType
+    """What is believed of the mail addresses in its ID tokens."""
     @_builtins.property
     def audiences(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Client identifiers at the provider, one of which must be the audience of an ID token: 1 to 20, each at most 255
@@ -1162,10 +1214,11 @@ class IdentityProvider(_message.Message):
         audiences: _abc.Iterable[_builtins.str] | None = ...,
         update_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
         etag: _builtins.str = ...,
+        email_trust: Global___EmailTrust.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audiences", b"audiences", "etag", b"etag", "issuer", b"issuer", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audiences", b"audiences", "email_trust", b"email_trust", "etag", b"etag", "issuer", b"issuer", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -175,8 +175,8 @@ class IdentityServiceServicer:
 
     def CreateMember(self, request, context):
         """Adds a member to the tenant, with roles. Idempotent by `request_id`. Fails with `ALREADY_EXISTS` if a member has
-        this mail address, and with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the roles hold a permission that the
-        caller does not.
+        this mail address or account, with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the roles hold a permission that
+        the caller does not, and with `FAILED_PRECONDITION` if it has a `subject` and the tenant no identity provider.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -197,10 +197,12 @@ class IdentityServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateMember(self, request, context):
-        """Updates a member's name or mail address. Whoever controls the mail address can sign in with it. A new address
-        therefore fails with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the member holds a permission that the caller
-        does not, and after the change the member is linked to an account at the identity provider again at the next
-        sign-in. Fails with `ABORTED` if the `etag` is out of date.
+        """Updates a member's name, mail address or account. Whoever controls the mail address or the account can sign in with
+        it. A new one therefore fails with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the member holds a permission
+        that the caller does not. After a change of address without a `subject`, the member is linked to an account at the
+        identity provider again at the next sign-in. Fails with `ALREADY_EXISTS` if another member has the address or
+        account, with `FAILED_PRECONDITION` if it has a `subject` and the tenant no identity provider, and with `ABORTED` if
+        the `etag` is out of date.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -267,8 +269,10 @@ class IdentityServiceServicer:
 
         * a signer link (`zl_...`, see `SigningService.CreateSignerLink`), for a session of that signer in that one
         signature request;
-        * an ID token of the tenant's identity provider (see `SetIdentityProvider`), for a session of the member with its
-        verified mail address.
+        * an ID token of the tenant's identity provider (see `SetIdentityProvider`), for a session of the member that is
+        linked to its account (issuer and subject), whatever mail address it names; or else of the member with its mail
+        address, if that is believed (`IdentityProvider.email_trust`) and the member is linked to no account. The member
+        is then linked to this one.
 
         Where clients present certificates (mutual TLS), the session is bound to the certificate of the caller of this
         method, not of whoever created the link. Redeeming a link writes `SIGNER_LINK_REDEEMED` to the audit trail of its

@@ -51,18 +51,20 @@ class IdentityServiceStub:
     """
     CreateMember: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.CreateMemberRequest, _identity_service_pb2.CreateMemberResponse]
     """Adds a member to the tenant, with roles. Idempotent by `request_id`. Fails with `ALREADY_EXISTS` if a member has
-    this mail address, and with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the roles hold a permission that the
-    caller does not.
+    this mail address or account, with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the roles hold a permission that
+    the caller does not, and with `FAILED_PRECONDITION` if it has a `subject` and the tenant no identity provider.
     """
     GetMember: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.GetMemberRequest, _identity_service_pb2.GetMemberResponse]
     """Gets a member."""
     ListMembers: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.ListMembersRequest, _identity_service_pb2.ListMembersResponse]
     """Lists the tenant's members, oldest first."""
     UpdateMember: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.UpdateMemberRequest, _identity_service_pb2.UpdateMemberResponse]
-    """Updates a member's name or mail address. Whoever controls the mail address can sign in with it. A new address
-    therefore fails with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the member holds a permission that the caller
-    does not, and after the change the member is linked to an account at the identity provider again at the next
-    sign-in. Fails with `ABORTED` if the `etag` is out of date.
+    """Updates a member's name, mail address or account. Whoever controls the mail address or the account can sign in with
+    it. A new one therefore fails with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the member holds a permission
+    that the caller does not. After a change of address without a `subject`, the member is linked to an account at the
+    identity provider again at the next sign-in. Fails with `ALREADY_EXISTS` if another member has the address or
+    account, with `FAILED_PRECONDITION` if it has a `subject` and the tenant no identity provider, and with `ABORTED` if
+    the `etag` is out of date.
     """
     DeleteMember: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.DeleteMemberRequest, _identity_service_pb2.DeleteMemberResponse]
     """Removes a member. Its roles are taken and its sessions revoked in the same transaction. What it owns stays with the
@@ -100,8 +102,10 @@ class IdentityServiceStub:
 
     * a signer link (`zl_...`, see `SigningService.CreateSignerLink`), for a session of that signer in that one
       signature request;
-    * an ID token of the tenant's identity provider (see `SetIdentityProvider`), for a session of the member with its
-      verified mail address.
+    * an ID token of the tenant's identity provider (see `SetIdentityProvider`), for a session of the member that is
+      linked to its account (issuer and subject), whatever mail address it names; or else of the member with its mail
+      address, if that is believed (`IdentityProvider.email_trust`) and the member is linked to no account. The member
+      is then linked to this one.
 
     Where clients present certificates (mutual TLS), the session is bound to the certificate of the caller of this
     method, not of whoever created the link. Redeeming a link writes `SIGNER_LINK_REDEEMED` to the audit trail of its
@@ -156,18 +160,20 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     """
     CreateMember: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.CreateMemberRequest, _identity_service_pb2.CreateMemberResponse]  # type: ignore[assignment]
     """Adds a member to the tenant, with roles. Idempotent by `request_id`. Fails with `ALREADY_EXISTS` if a member has
-    this mail address, and with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the roles hold a permission that the
-    caller does not.
+    this mail address or account, with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the roles hold a permission that
+    the caller does not, and with `FAILED_PRECONDITION` if it has a `subject` and the tenant no identity provider.
     """
     GetMember: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.GetMemberRequest, _identity_service_pb2.GetMemberResponse]  # type: ignore[assignment]
     """Gets a member."""
     ListMembers: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.ListMembersRequest, _identity_service_pb2.ListMembersResponse]  # type: ignore[assignment]
     """Lists the tenant's members, oldest first."""
     UpdateMember: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.UpdateMemberRequest, _identity_service_pb2.UpdateMemberResponse]  # type: ignore[assignment]
-    """Updates a member's name or mail address. Whoever controls the mail address can sign in with it. A new address
-    therefore fails with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the member holds a permission that the caller
-    does not, and after the change the member is linked to an account at the identity provider again at the next
-    sign-in. Fails with `ABORTED` if the `etag` is out of date.
+    """Updates a member's name, mail address or account. Whoever controls the mail address or the account can sign in with
+    it. A new one therefore fails with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the member holds a permission
+    that the caller does not. After a change of address without a `subject`, the member is linked to an account at the
+    identity provider again at the next sign-in. Fails with `ALREADY_EXISTS` if another member has the address or
+    account, with `FAILED_PRECONDITION` if it has a `subject` and the tenant no identity provider, and with `ABORTED` if
+    the `etag` is out of date.
     """
     DeleteMember: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.DeleteMemberRequest, _identity_service_pb2.DeleteMemberResponse]  # type: ignore[assignment]
     """Removes a member. Its roles are taken and its sessions revoked in the same transaction. What it owns stays with the
@@ -205,8 +211,10 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
 
     * a signer link (`zl_...`, see `SigningService.CreateSignerLink`), for a session of that signer in that one
       signature request;
-    * an ID token of the tenant's identity provider (see `SetIdentityProvider`), for a session of the member with its
-      verified mail address.
+    * an ID token of the tenant's identity provider (see `SetIdentityProvider`), for a session of the member that is
+      linked to its account (issuer and subject), whatever mail address it names; or else of the member with its mail
+      address, if that is believed (`IdentityProvider.email_trust`) and the member is linked to no account. The member
+      is then linked to this one.
 
     Where clients present certificates (mutual TLS), the session is bound to the certificate of the caller of this
     method, not of whoever created the link. Redeeming a link writes `SIGNER_LINK_REDEEMED` to the audit trail of its
@@ -282,8 +290,8 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_identity_service_pb2.CreateMemberResponse, _abc.Awaitable[_identity_service_pb2.CreateMemberResponse]]:
         """Adds a member to the tenant, with roles. Idempotent by `request_id`. Fails with `ALREADY_EXISTS` if a member has
-        this mail address, and with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the roles hold a permission that the
-        caller does not.
+        this mail address or account, with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the roles hold a permission that
+        the caller does not, and with `FAILED_PRECONDITION` if it has a `subject` and the tenant no identity provider.
         """
 
     @_abc_1.abstractmethod
@@ -308,10 +316,12 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_service_pb2.UpdateMemberRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_identity_service_pb2.UpdateMemberResponse, _abc.Awaitable[_identity_service_pb2.UpdateMemberResponse]]:
-        """Updates a member's name or mail address. Whoever controls the mail address can sign in with it. A new address
-        therefore fails with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the member holds a permission that the caller
-        does not, and after the change the member is linked to an account at the identity provider again at the next
-        sign-in. Fails with `ABORTED` if the `etag` is out of date.
+        """Updates a member's name, mail address or account. Whoever controls the mail address or the account can sign in with
+        it. A new one therefore fails with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the member holds a permission
+        that the caller does not. After a change of address without a `subject`, the member is linked to an account at the
+        identity provider again at the next sign-in. Fails with `ALREADY_EXISTS` if another member has the address or
+        account, with `FAILED_PRECONDITION` if it has a `subject` and the tenant no identity provider, and with `ABORTED` if
+        the `etag` is out of date.
         """
 
     @_abc_1.abstractmethod
@@ -391,8 +401,10 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
 
         * a signer link (`zl_...`, see `SigningService.CreateSignerLink`), for a session of that signer in that one
           signature request;
-        * an ID token of the tenant's identity provider (see `SetIdentityProvider`), for a session of the member with its
-          verified mail address.
+        * an ID token of the tenant's identity provider (see `SetIdentityProvider`), for a session of the member that is
+          linked to its account (issuer and subject), whatever mail address it names; or else of the member with its mail
+          address, if that is believed (`IdentityProvider.email_trust`) and the member is linked to no account. The member
+          is then linked to this one.
 
         Where clients present certificates (mutual TLS), the session is bound to the certificate of the caller of this
         method, not of whoever created the link. Redeeming a link writes `SIGNER_LINK_REDEEMED` to the audit trail of its
