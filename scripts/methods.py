@@ -48,6 +48,7 @@ SCALARS: Final = {
 ALSO: Final = {
     "google.protobuf.Timestamp": "datetime | Timestamp",
     "google.protobuf.Duration": "timedelta | Duration",
+    "google.protobuf.FieldMask": "list[str] | tuple[str, ...] | FieldMask",  # no Iterable: a text is one of letters
 }
 """Messages that a value of Python's own may stand for."""
 

@@ -60,7 +60,7 @@ def test_the_first_program_runs(tmp_path: Path) -> None:
         begin = "owner = zegel.Client('localhost:1', insecure=True)\n"  # what every program here closes in the end
         run(begin + program, tmp_path, API_KEY=key)
         with server.client(key) as partner:
-            [request] = partner.signing.list_signature_requests()
+            [request] = partner.signing.list_signature_requests(read_mask=["signatures"])
             assert request.signatures[0].status == zegel.SignatureStatus.SIGNED
     assert (tmp_path / "to-sign.pdf").read_bytes().startswith(b"%PDF")
 

@@ -41,7 +41,7 @@ print(asked.GetOptions().Extensions[partner_pb2.house], len(document_service_pb2
 
 
 def test_the_contracts_compile_as_the_documentation_says(tmp_path: Path) -> None:
-    page = (ROOT / "docs/tasks/other-languages.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/other-languages.md").read_text(encoding="utf-8")
     command = page.partition("```sh\n")[2].partition("```")[0]
     assert "grpc_tools.protoc" in command
     (tmp_path / "protos").symlink_to(ROOT / "protos")

@@ -98,7 +98,7 @@ SAID = {
     "handle-errors": "signers[0].email: must be a mail address",
     "invite-by-link": "REDEEMED",
     "keep-evidence": "SIGNATURE_REQUEST_DOWNLOADABLE",
-    "list-and-cancel": "Too dear DECLINED The rent is too high",
+    "list-and-cancel": "Too dear The rent is too high",
     "own-key-provider": "2 moves of the keys",
     "client-encrypted-uploads": "True",
     "roles-and-sessions": "refused from the next call on",

@@ -10,10 +10,12 @@ from zegel_server.db.database import (
     UniqueViolation,
 )
 from zegel_server.db.factory import open_database
+from zegel_server.db.nested import NestedRows
 from zegel_server.db.statement import Statement, bind, insert_into, owned_by, upsert_into
 
 __all__ = [
     "Database",
+    "NestedRows",
     "Reader",
     "Row",
     "Statement",

@@ -48,6 +48,8 @@ SHOWN: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     ("signature_requests", "documents"): ("signature_request_id", "audit_id", "state", "rendition_document_id"),
     ("requested_documents", "documents"): ("signature_request_id", "document_id", "version"),
     ("jobs", "signing"): ("kind", "resource_id", "attempts", "last_reason", "due_time", "blocked"),
+    # So that a list has its signers' keys, still wrapped, in the query that reads them.
+    ("subjects", "signing"): ("subject_id", "key_version", "wrapped_key", "commitment"),
     ("tenants", "keys"): ("tenant_id", "pseudonym"),
     ("tenants", "permissions"): ("tenant_id", "policy_version"),
     ("tenants", "signing"): ("tenant_id", "name"),

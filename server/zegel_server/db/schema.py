@@ -272,6 +272,7 @@ documents = Table(
     Column("delete_time", BigInteger),
     Column("revision", BigInteger, nullable=False),
     Column("merged", BigInteger, nullable=False, server_default="0"),  # 1 for the rendition of several documents
+    Column("end_time", BigInteger),  # set only where it is purged
     Index("ix_documents_tenant_id", "tenant_id", "document_id"),
     Index("ix_documents_tenant_id_owner_id", "tenant_id", "owner_id", "document_id"),
 )

@@ -125,7 +125,7 @@ class Statement:
         self._compiled: dict[Dialect, Compiled] = {}
         columns = _result_columns(next(iter(self._elements.values())))
         self.returns_rows = bool(columns)
-        self.make_row: Callable[[Iterable[Any]], Any] = _row_type(columns)._make if columns else tuple
+        self.make_row: Callable[[Iterable[Any]], Any] = row_type(columns)._make if columns else tuple
 
     def on(self, dialect: Dialect) -> Compiled:
         """The statement in a dialect, compiled at its first use.
@@ -140,7 +140,12 @@ class Statement:
             return compiled
 
 
-def _row_type(columns: list[str]) -> Any:
+def row_type(columns: Sequence[str]) -> Any:
+    """A named tuple for rows.
+
+    Args:
+        columns: The names of their columns.
+    """
     return namedtuple("Row", columns, rename=True)  # noqa: PYI024 - the columns are known only now
 
 

@@ -38,12 +38,14 @@ async def destroy(transaction: Transaction, row: Row) -> tuple[DocumentHash, ...
         if version.rendition_prefix not in {None, version.blob_prefix}:
             await schedule_removal(transaction, row.tenant_id, version.rendition_prefix)
     await transaction.execute(store.DESTROY_KEYS, which=row.document_id, new_pages=pages_to_text(()))
+    moment = clock.now()
     await transaction.execute(
         store.PURGE,
         which=row.document_id,
         new_state=DocumentState.PURGED.value,
         new_title="",
-        new_update_time=clock.now(),
+        new_update_time=moment,
+        new_end_time=moment,
     )
     return hashes(row, versions)
 

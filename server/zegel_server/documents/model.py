@@ -138,6 +138,7 @@ class Document:
         update_time: Microseconds since the epoch.
         delete_time: Microseconds since the epoch, or ``None``.
         revision: How often it was changed.
+        end_time: When it was purged, in microseconds since the epoch; ``None`` if it is not.
     """
 
     document_id: str
@@ -149,6 +150,7 @@ class Document:
     update_time: int
     delete_time: int | None
     revision: int
+    end_time: int | None = None
 
     @property
     def etag(self) -> str:
@@ -235,6 +237,7 @@ class Upload:
         persisted_size: How many bytes are stored durably; bytes of ciphertext if the client encrypts.
         expire_time: Microseconds since the epoch.
         client_encryption: What the client needs to encrypt the chunks; ``None`` if it sends plaintext.
+        end_time: When it was finished, in microseconds since the epoch; ``None`` if it is open.
     """
 
     upload_id: str
@@ -243,6 +246,7 @@ class Upload:
     persisted_size: int
     expire_time: int
     client_encryption: ClientEncryption | None = None
+    end_time: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,7 @@ async def insert_document(
         create_time=moment,
         update_time=moment,
         delete_time=None,
+        end_time=None,
         revision=1,
         merged=int(merged),
     )

@@ -10,9 +10,9 @@ Invariants:
 * A purge destroys the keys in its transaction; the blobs, unreadable by then, are removed afterwards.
 """
 
-import heapq
-import itertools
 from collections.abc import Sequence
+from functools import partial
+from operator import attrgetter
 from typing import Final
 
 from zegel.event.v1 import event_type_pb2 as events
@@ -20,6 +20,7 @@ from zegel_server import clock
 from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller, PrincipalKind, Scope
 from zegel_server.db import Database, Row, Transaction
+from zegel_server.db.pages import fetch_newest
 from zegel_server.documents import store
 from zegel_server.documents.ending import destroy, expect_not_merged, hashes, is_whole, lock_merged
 from zegel_server.documents.model import (
@@ -59,23 +60,24 @@ def version_of(row: Row) -> Version:
     )
 
 
-def document_of(rows: Sequence[Row]) -> Document:
-    """Builds a document from its rows, one per version, the oldest first.
+def document_of(row: Row, versions: Sequence[Row]) -> Document:
+    """Builds a document from its rows.
 
     Args:
-        rows: At least one.
+        row: A row that has the document's columns.
+        versions: Rows that have those of its versions, the oldest first.
     """
-    row = rows[0]
     return Document(
         row.document_id,
         row.title,
         row.state,
         row.owner_id,
-        [version_of(each) for each in rows],
+        [version_of(each) for each in versions],
         row.create_time,
         row.update_time,
         row.delete_time,
         row.revision,
+        row.end_time,
     )
 
 
@@ -123,7 +125,7 @@ class Documents:
             rows = await self._database.fetch(store.GET, **asked)
         if not rows:
             raise NotFound("document")
-        return document_of(rows)
+        return document_of(rows[0], rows)
 
     async def changed(self, tenant_id: str, document_id: str) -> Document:
         """A document after a change, for the answer to that change; the caller's access is checked already.
@@ -138,37 +140,40 @@ class Documents:
         rows = await self._database.fetch(store.GET, document_id=document_id, tenant_id=tenant_id, owners="")
         if not rows:
             raise NotFound("document")
-        return document_of(rows)
+        return document_of(rows[0], rows)
 
-    async def list(self, caller: Caller, page: PageRequest, *, show_deleted: bool = False) -> Page[Document]:
+    async def list(
+        self, caller: Caller, page: PageRequest, *, show_deleted: bool = False, versions: bool = True
+    ) -> Page[Document]:
         """Documents within the caller's reach, the newest first.
 
         Args:
             caller: Who asks.
             page: Which page.
             show_deleted: Whether deleted and purged ones are among them.
+            versions: Whether their versions are read; otherwise they have none.
         """
-        return page.cut(await self._listed(caller, page, show_deleted=show_deleted), "document_id")
-
-    async def _listed(self, caller: Caller, page: PageRequest, *, show_deleted: bool) -> Sequence[Document]:
-        asked = {"tenant_id": caller.tenant_id, "before": page.start(last_id("doc"))[0], "page_rows": page.rows}
-        if caller.kind is PrincipalKind.SIGNER:
-            if not caller.scopes("document.read") & (Scope.PARTY | Scope.ANY):
-                return []
-            statement = store.LISTS["party", show_deleted]
-            rows = await self._database.fetch(statement, signature_request_id=caller.signature_request_id, **asked)
-            return _grouped(rows)
-        if caller.scopes("document.read") & Scope.ANY:
-            return _grouped(await self._database.fetch(store.LISTS["any", show_deleted], **asked))
-        # One page per owner, in the index's order: the cost does not grow with how much they own.
-        pages = [
-            _grouped(await self._database.fetch(store.LISTS["own", show_deleted], owner_id=owner_id, **asked))
-            for owner_id in caller.owners("document.read")
+        party = caller.kind is PrincipalKind.SIGNER
+        scopes = caller.scopes("document.read")
+        everybody = scopes & (Scope.PARTY | Scope.ANY if party else Scope.ANY)
+        owners = None if everybody else () if party else caller.owners("document.read")
+        asked = {"signature_request_id": caller.signature_request_id} if party else {}
+        rows = await fetch_newest(
+            self._database,
+            partial(store.page_of, party, show_deleted, versions),
+            owners,
+            key="document_id",
+            limit=page.rows,
+            tenant_id=caller.tenant_id,
+            before=page.start(last_id("doc"))[0],
+            **asked,
+        )
+        shown = page.cut(rows, "document_id")
+        found = [
+            document_of(row, sorted(store.VERSIONS_OF.rows(row.versions), key=attrgetter("version")))
+            for row in shown.items
         ]
-        if len(pages) == 1:
-            return pages[0]
-        merged = heapq.merge(*pages, key=lambda document: document.document_id, reverse=True)
-        return list(itertools.islice(merged, page.rows))
+        return shown.holding(found)
 
     async def rename(self, caller: Caller, document_id: str, title: str | None, etag: str) -> Document:
         """Changes a document's title.
@@ -372,14 +377,6 @@ class Documents:
             raise NotFound("document")
         etags.check(etag, row.revision, "document")
         return row
-
-
-def _grouped(rows: Sequence[Row]) -> list[Document]:
-    """The documents of a list, in its order."""
-    found: dict[str, list[Row]] = {}
-    for row in rows:
-        found.setdefault(row.document_id, []).append(row)
-    return [document_of(versions) for versions in found.values()]
 
 
 def _expect(row: Row, state: DocumentState) -> None:

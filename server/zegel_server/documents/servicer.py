@@ -28,6 +28,11 @@ CODECS: Final = {
 }
 """The methods that carry chunks are parsed and serialised by ``wire``."""
 
+DOCUMENT_FIELDS: Final = frozenset(pb.Document.DESCRIPTOR.fields_by_name)
+"""Every field of a document."""
+DOCUMENT_SUMMARY: Final = DOCUMENT_FIELDS - {"versions"}
+"""Those that a list shows by default."""
+
 _STATES: Final = {state.value: pb.DocumentState.Value(f"DOCUMENT_STATE_{state.value}") for state in model.DocumentState}
 _CONTENTS: Final = {pb.DocumentContent.Value(f"DOCUMENT_CONTENT_{each}"): each for each in model.Content}
 _KINDS: Final[dict[str, pb.FoundSignatureKind.ValueType]] = {
@@ -128,9 +133,13 @@ class DocumentServicer(DocumentServiceServicer):
     async def ListDocuments(self, request: pb.ListDocumentsRequest, context: Context) -> pb.ListDocumentsResponse:
         """See the contract."""
         asked = paging.page_request(request)
-        page = await self._documents.list(current_caller(), asked, show_deleted=request.show_deleted)
+        shown = validation.read_mask(request.read_mask, DOCUMENT_FIELDS, DOCUMENT_SUMMARY)
+        page = await self._documents.list(
+            current_caller(), asked, show_deleted=request.show_deleted, versions="versions" in shown
+        )
         return pb.ListDocumentsResponse(
-            documents=map(document_message, page.items), next_page_token=paging.next_token(request, page)
+            documents=[document_message(each, shown) for each in page.items],
+            next_page_token=paging.next_token(request, page),
         )
 
     async def UpdateDocument(self, request: pb.UpdateDocumentRequest, context: Context) -> pb.UpdateDocumentResponse:
@@ -178,16 +187,18 @@ def upload_message(upload: model.Upload) -> pb.Upload:
         persisted_size=upload.persisted_size,
         expire_time=to_timestamp(upload.expire_time),
         client_encryption=upload.client_encryption and pb.ClientEncryption(**upload.client_encryption._asdict()),
+        end_time=to_timestamp(upload.end_time),
     )
 
 
-def document_message(document: model.Document) -> pb.Document:
+def document_message(document: model.Document, shown: frozenset[str] = DOCUMENT_FIELDS) -> pb.Document:
     """A document as a message.
 
     Args:
         document: The document.
+        shown: The fields to fill in.
     """
-    return pb.Document(
+    message = pb.Document(
         document_id=document.document_id,
         title=document.title,
         state=_STATES[document.state],
@@ -197,7 +208,11 @@ def document_message(document: model.Document) -> pb.Document:
         update_time=to_timestamp(document.update_time),
         delete_time=to_timestamp(document.delete_time),
         etag=document.etag,
+        end_time=to_timestamp(document.end_time),
     )
+    for name in DOCUMENT_FIELDS - shown:
+        message.ClearField(name)  # type: ignore[arg-type] # each of them is one of its fields
+    return message
 
 
 def _content_of(content: pb.DocumentContent.ValueType) -> model.Content | None:

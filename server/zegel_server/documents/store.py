@@ -1,11 +1,13 @@
 """Queries of the documents' tables."""
 
+from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, exists, func, null, or_, select, update
 
-from zegel_server.db import Statement, bind, insert_into, owned_by
+from zegel_server.db import NestedRows, Statement, bind, insert_into, owned_by
 from zegel_server.db.ownership import shown
+from zegel_server.db.pages import newest
 from zegel_server.db.schema import (
     document_versions,
     documents,
@@ -31,6 +33,7 @@ _DOCUMENT: Final = (
     _d.update_time,
     _d.delete_time,
     _d.revision,
+    _d.end_time,
 )
 _VERSION: Final = (
     _v.version,
@@ -116,39 +119,9 @@ TRAIL: Final = Statement(
 )
 
 
-def _list(*conditions: ColumnElement[bool], parties: bool = False) -> Statement:
-    page = (
-        select(*_DOCUMENT)
-        .where(_d.tenant_id == bind("tenant_id"), _d.document_id < bind("before"), *conditions)
-        .order_by(_d.document_id.desc())
-        .limit(bind("page_rows"))
-        .subquery("page")
-    )
-    versions = (
-        and_(
-            _v.document_id == page.c.document_id,
-            or_(
-                exists().where(
-                    documents.c.document_id == page.c.document_id,
-                    documents.c.signature_request_id == bind("signature_request_id"),
-                ),
-                _requested,
-            ),
-        )
-        if parties
-        else _v.document_id == page.c.document_id
-    )
-    return Statement(
-        select(*page.c, *_VERSION)
-        .select_from(page.join(document_versions, versions))
-        .order_by(page.c.document_id.desc(), _v.version)
-    )
-
-
 # Merged documents are not listed: nobody uploaded them, and their request names them.
 _made = _d.merged == 0
 _active = and_(_made, _d.state == "ACTIVE")
-_mine = _d.owner_id == bind("owner_id")
 _party_to = or_(
     _d.signature_request_id == bind("signature_request_id"),
     exists().where(
@@ -157,15 +130,29 @@ _party_to = or_(
     ),
 )
 
-LISTS: Final = {
-    # who, whether deleted ones as well
-    ("any", False): _list(_active),
-    ("any", True): _list(_made),
-    ("own", False): _list(_mine, _active),
-    ("own", True): _list(_mine, _made),
-    ("party", False): _list(_party_to, _active, parties=True),
-    ("party", True): _list(_party_to, _made, parties=True),
-}
+VERSIONS_OF: Final = NestedRows(document_versions, *_VERSION)
+
+
+@cache
+def page_of(party: bool, show_deleted: bool, versions: bool, branches: int) -> Statement:
+    """The query of a page of a list, the newest document first.
+
+    Args:
+        party: Whether of the documents to which a signer is a party, and of those of their versions.
+        show_deleted: Whether deleted and purged ones are among them.
+        versions: Whether to read their versions.
+        branches: How many owners it takes; 0 for everybody's documents.
+    """
+    kind = (_made if show_deleted else _active, *([_party_to] if party else []))
+    tenant = _d.tenant_id == bind("tenant_id")
+    columns = (*_DOCUMENT, _d.signature_request_id)
+    page = newest(columns, tenant, *kind, key=_d.document_id, owner=_d.owner_id, branches=branches).c
+    of_it = [_v.document_id == page.document_id]
+    if party:
+        of_it.append(or_(page.signature_request_id == bind("signature_request_id"), _requested))
+    nested = VERSIONS_OF.column("versions", *of_it) if versions else null().label("versions")
+    return Statement(select(*page, nested).order_by(page.document_id.desc()))
+
 
 OWNER_OF: Final = Statement(
     select(_d.owner_id).where(_d.document_id == bind("document_id"), _d.tenant_id == bind("tenant_id"), _reached)
@@ -235,7 +222,7 @@ RENAME: Final = _change("title", "update_time")
 TOUCH: Final = _change("update_time")
 MOVE: Final = _change("owner_id", "update_time")
 SET_STATE: Final = _change("state", "update_time", "delete_time")
-PURGE: Final = _change("state", "title", "update_time")
+PURGE: Final = _change("state", "title", "update_time", "end_time")
 DESTROY_KEYS: Final = Statement(
     update(document_versions)
     .where(_v.document_id == bind("which"))
@@ -266,7 +253,7 @@ INSERT_UPLOAD: Final = insert_into(uploads)
 
 _of_upload = and_(_v.document_id == _u.document_id, _v.version == _u.version)
 GET_UPLOAD: Final = Statement(
-    select(uploads, _v.size.label("final_size"))
+    select(uploads, _v.size.label("final_size"), _v.create_time.label("end_time"))
     .select_from(uploads.outerjoin(document_versions, _of_upload))
     .where(_u.upload_id == bind("upload_id"), _u.tenant_id == bind("tenant_id"), owned_by(_u.owner_id))
 )

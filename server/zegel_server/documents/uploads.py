@@ -107,7 +107,7 @@ class Uploads:
         upload = OpenUpload.of(row)
         if row.state == UploadState.FINISHED and row.final_size is not None:
             size = ciphertext_size(row.final_size) if upload.client_encrypted else row.final_size
-            return replace(upload.shown(), persisted_size=size)
+            return replace(upload.shown(), persisted_size=size, end_time=row.end_time)
         if not _is_open(row):
             raise upload_closed()
         return (await self._with_client_encryption(upload)).shown()

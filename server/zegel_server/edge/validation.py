@@ -214,6 +214,30 @@ def duration(message: Duration, field: str, *, least: int = 0, most: int) -> int
     return microseconds
 
 
+def read_mask(
+    message: FieldMask, known: frozenset[str], summary: frozenset[str], field: str = "read_mask"
+) -> frozenset[str]:
+    """The fields that an answer has (AIP-157): a summary if the mask is empty, all of them if it is ``*``.
+
+    Args:
+        message: The mask.
+        known: Every field of the resource.
+        summary: Those that are returned by default.
+        field: Path of the mask.
+
+    Raises:
+        InvalidArgument: It names something else than a field of the resource.
+    """
+    if not message.paths:
+        return summary
+    if list(message.paths) == ["*"]:
+        return known
+    for path in message.paths:
+        if path not in known:
+            raise InvalidArgument(field, f"can name {', '.join(sorted(known))}, or be '*', not {path[:64]!r}")
+    return frozenset(message.paths)
+
+
 def mask(message: FieldMask, resource: Message, allowed: Collection[str], field: str = "update_mask") -> frozenset[str]:
     """The fields that an update changes (AIP-134): those that are set if the mask is empty, all of them if it is ``*``.
 

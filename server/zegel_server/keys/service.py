@@ -322,14 +322,15 @@ class Keys:
             self._tenant_subjects.put(tenant_id, known)
         return known
 
-    async def subject_key(self, subject_id: str) -> bytes | None:
+    async def subject_key(self, subject_id: str, row: Row | None = None) -> bytes | None:
         """The key of a subject's personal data; ``None`` once it was destroyed.
 
         Args:
             subject_id: Whose.
+            row: Has the key's columns in the subject's row, if they were read just now; they are never remembered.
         """
-        # Reads the row every time: another process may have destroyed the key, and a cached copy must not outlive it.
-        row = await self._database.fetch_one(store.SUBJECT, subject_id=subject_id)
+        # Read every time: another process may have destroyed the key, and a cached copy must not outlive it.
+        row = row or await self._database.fetch_one(store.SUBJECT, subject_id=subject_id)
         if row is None or row.wrapped_key is None:
             self._subject_keys.drop(subject_id)
             return None
@@ -343,11 +344,7 @@ class Keys:
             subject_id: Whose.
         """
         await transaction.execute(store.DESTROY_SUBJECT, subject_id=subject_id)
-
-        def forget() -> None:
-            self._subject_keys.drop(subject_id)
-
-        transaction.after_commit(forget)
+        transaction.after_commit(lambda: self._subject_keys.drop(subject_id))
 
     async def _open_subject(self, row: Row) -> bytes:
         known = self._subject_keys.fresh(row.subject_id)

@@ -6,9 +6,9 @@ Invariants:
   their encrypted columns, and are restored from there (``restore``).
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import accumulate
-from typing import Final
+from typing import Any, Final
 
 from zegel.signing.v1 import ceremony_service_pb2 as ceremony_pb
 from zegel.signing.v1 import signature_request_pb2 as pb
@@ -23,7 +23,7 @@ from zegel_server.signing.field_types import type_named
 from zegel_server.signing.fields import Field
 from zegel_server.signing.model import RequestState, Signature
 from zegel_server.signing.new_request import DocumentChoice, NewRequest, Signer
-from zegel_server.signing.request import CeremonyView, Person, PinnedDocument, SignatureRequest
+from zegel_server.signing.request import CeremonyView, Person, PinnedDocument, Sealing, SignatureRequest
 from zegel_server.signing.values import Value, Values
 
 _NOBODY: Final = Person("")
@@ -119,47 +119,26 @@ def state_name(state: pb.SignatureRequestState.ValueType) -> str:
 # -------------------------------------------------------------------------------------------------- to the contract
 
 
-def request_message(request: SignatureRequest, *, bare: bool = False) -> pb.SignatureRequest:
+REQUEST_FIELDS: Final = frozenset(pb.SignatureRequest.DESCRIPTOR.fields_by_name)
+"""Every field of a request."""
+REQUEST_SUMMARY: Final = REQUEST_FIELDS - {"message", "documents", "signatures", "fields", "sealing", "rendition"}
+"""Those that a list shows by default."""
+
+
+def request_message(
+    request: SignatureRequest, shown: Collection[str] = REQUEST_FIELDS, *, bare: bool = False
+) -> pb.SignatureRequest:
     """A request as its sender sees it.
 
     Args:
         request: The request.
+        shown: The fields to fill in.
         bare: Whether to leave out personal data.
     """
-    progress = request.progress
-    message = pb.SignatureRequest(
-        signature_request_id=request.signature_request_id,
-        title=request.title,
-        message=request.message,
-        state=_state(progress.state),
-        documents=map(_document, request.documents),
-        signatures=[
-            _signature(request, each, _NOBODY if bare else request.people[each.signature_id])
-            for each in sorted(progress.signatures, key=lambda each: each.order)
-        ],
-        fields=map(_field_message, request.fields),
-        owner_id=request.owner_id,
-        audit_id=request.audit_id,
-        sealed_document_id=request.sealed_document_id,
-        expire_time=to_timestamp(progress.expire_time),
-        create_time=to_timestamp(request.create_time),
-        all_signed_time=to_timestamp(progress.all_signed_time),
-        seal_time=to_timestamp(progress.seal_time),
-        end_time=to_timestamp(progress.end_time),
-        etag=etags.of(request.revision),
-        rendition=_rendition(request),
-        time_zone=request.time_zone or zones.UTC,
-    )
-    if request.sealing is not None:
-        message.sealing.CopyFrom(
-            pb.Sealing(
-                attempts=request.sealing.attempts,
-                last_reason=request.sealing.last_reason,
-                next_attempt_time=to_timestamp(request.sealing.next_attempt_time),
-                blocked=request.sealing.blocked,
-            )
-        )
-    return message
+    values = {name: _FIELDS[name](request) for name in shown if name != "signatures"}
+    if "signatures" in shown:
+        values["signatures"] = _signatures(request, bare=bare)
+    return pb.SignatureRequest(**values)
 
 
 def ceremony_message(view: CeremonyView, *, bare: bool = False) -> ceremony_pb.Ceremony:
@@ -278,6 +257,24 @@ def _rendition(request: SignatureRequest) -> pb.RequestRendition | None:
     )
 
 
+def _signatures(request: SignatureRequest, *, bare: bool) -> list[pb.Signature]:
+    return [
+        _signature(request, each, _NOBODY if bare else request.people[each.signature_id])
+        for each in sorted(request.progress.signatures, key=lambda each: each.order)
+    ]
+
+
+def _sealing(sealing: Sealing | None) -> pb.Sealing | None:
+    if sealing is None:
+        return None
+    return pb.Sealing(
+        attempts=sealing.attempts,
+        last_reason=sealing.last_reason,
+        next_attempt_time=to_timestamp(sealing.next_attempt_time),
+        blocked=sealing.blocked,
+    )
+
+
 def _signature(request: SignatureRequest, signature: Signature, person: Person) -> pb.Signature:
     return pb.Signature(
         signature_id=signature.signature_id,
@@ -308,3 +305,26 @@ def _field_message(field: Field) -> pb.Field:
         signer_index=field.signer_index,
         name=field.name,
     )
+
+
+_FIELDS: Final[Mapping[str, Callable[[SignatureRequest], Any]]] = {
+    "signature_request_id": lambda request: request.signature_request_id,
+    "title": lambda request: request.title,
+    "message": lambda request: request.message,
+    "state": lambda request: _state(request.progress.state),
+    "documents": lambda request: map(_document, request.documents),
+    "fields": lambda request: map(_field_message, request.fields),
+    "owner_id": lambda request: request.owner_id,
+    "audit_id": lambda request: request.audit_id,
+    "sealed_document_id": lambda request: request.sealed_document_id,
+    "expire_time": lambda request: to_timestamp(request.progress.expire_time),
+    "create_time": lambda request: to_timestamp(request.create_time),
+    "all_signed_time": lambda request: to_timestamp(request.progress.all_signed_time),
+    "seal_time": lambda request: to_timestamp(request.progress.seal_time),
+    "end_time": lambda request: to_timestamp(request.progress.end_time),
+    "etag": lambda request: etags.of(request.revision),
+    "rendition": _rendition,
+    "time_zone": lambda request: request.time_zone or zones.UTC,
+    "sealing": lambda request: _sealing(request.sealing),
+}
+"""How each field of a request's message is made, apart from ``signatures``."""

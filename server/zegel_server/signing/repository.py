@@ -5,18 +5,13 @@ Invariants:
 * The parts of a request are consistent: all are read at the same revision, on either database.
 """
 
-import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import groupby, islice
-from operator import attrgetter
 from typing import Final
 
 from zegel_server.db import Reader, Row, Transaction
 from zegel_server.edge import etags
-from zegel_server.edge.paging import Page, PageRequest
 from zegel_server.errors import Aborted, NotFound
-from zegel_server.ids import last_id
 from zegel_server.keys.service import Keys, Subject
 from zegel_server.signing import rows, store
 from zegel_server.signing.model import Progress, RequestState
@@ -69,48 +64,6 @@ class RequestRepository:
                 people = await self.people(signatures) if with_people else {}
                 return rows.request_from_rows(row, signatures, documents, people, sealing)
         raise Aborted("The signature request was changed at the same time; try again.")
-
-    async def page(
-        self, tenant_id: str, page: PageRequest, *, owners: Sequence[str] | None, state: str
-    ) -> Page[SignatureRequest]:
-        """A page of requests, the newest first.
-
-        Args:
-            tenant_id: Whose.
-            page: Which page.
-            owners: Only theirs; ``None`` for everybody's.
-            state: Only those in this state; empty for all.
-        """
-        asked = {"tenant_id": tenant_id, "state": state, "before": page.start(last_id("req"))[0]}
-        if owners is None:
-            lists = [(store.PAGES_OF_ALL, asked)]
-        else:
-            lists = [(store.PAGES_OF_OWNER, {**asked, "owner_id": owner_id}) for owner_id in owners]
-        # One page per owner, in the index's order: the cost does not grow with how much they own.
-        pages = [await self._reader.fetch(each.requests, **values, limit=page.rows) for each, values in lists]
-        merged = list(islice(heapq.merge(*pages, key=attrgetter("signature_request_id"), reverse=True), page.rows))
-        shown = page.cut(merged, "signature_request_id")
-        if not shown.items:
-            return Page([])
-        last = shown.items[-1].signature_request_id
-        signatures: dict[str, list[Row]] = {}
-        documents: dict[str, list[Row]] = {}
-        sealing: dict[str, Row] = {}
-        for each, values in lists:
-            signatures |= _grouped(await self._reader.fetch(each.signatures, **values, last=last))
-            documents |= _grouped(await self._reader.fetch(each.documents, **values, last=last))
-            sealing |= {row.resource_id: row for row in await self._reader.fetch(each.sealing, **values, last=last)}
-        found = []
-        for row in shown.items:
-            key = row.signature_request_id
-            own = signatures.get(key, [])
-            if own and all(each.request_revision == row.revision for each in own):
-                people = await self.people(own)
-                of_it = documents.get(key, [])
-                found.append(rows.request_from_rows(row, own, of_it, people, sealing.get(key)))
-            else:
-                found.append(await self.get(tenant_id, key))
-        return shown.holding(found)
 
     async def tenant_name(self, tenant_id: str) -> str:
         """The name of a tenant, as its signers read it.
@@ -251,7 +204,3 @@ async def save(transaction: Transaction, before: SignatureRequest, after: Signat
                 new_sign_time=new.sign_time,
                 new_decline_time=new.decline_time,
             )
-
-
-def _grouped(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    return {key: list(group) for key, group in groupby(rows, key=lambda row: row.signature_request_id)}

@@ -57,17 +57,17 @@ def request_from_rows(
     return SignatureRequest(
         signature_request_id=row.signature_request_id,
         tenant_id=row.tenant_id,
-        tenant_name=row.tenant_name,
+        tenant_name=getattr(row, "tenant_name", ""),  # a list reads none
         owner_id=row.owner_id,
         audit_id=row.audit_id,
         title=row.title,
-        message=row.message,
+        message=row.message or "",
         create_time=row.create_time,
         documents=tuple(
             PinnedDocument(each.document_id, each.version, each.title, each.sha256, each.page_count, each.size)
             for each in documents
         ),
-        fields=tuple(map(Field.from_json, json.loads(row.fields))),
+        fields=tuple(map(Field.from_json, json.loads(row.fields or "[]"))),
         people=people,
         progress=progress_from_rows(row, signatures),
         sealed_document_id=row.sealed_document_id,

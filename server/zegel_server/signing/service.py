@@ -11,7 +11,7 @@ Invariants:
   revokes them, and opening one locks the request first.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -27,12 +27,12 @@ from zegel_server.edge.idempotency import Keep, keep_nothing
 from zegel_server.edge.paging import Page, PageRequest
 from zegel_server.identity.handed_out import HandedOut, OfRequest
 from zegel_server.identity.sessions import Sessions
-from zegel_server.ids import last_id
 from zegel_server.keys.service import Keys
 from zegel_server.pdf.trials import Trials
 from zegel_server.permissions.owners import Owners, check_named
 from zegel_server.permissions.teams import find_team
 from zegel_server.signing import repository, store
+from zegel_server.signing.lists import RequestLists, page_of_one
 from zegel_server.signing.model import Progress
 from zegel_server.signing.new_request import NewRequest, build_request, check_boxes, check_new_request, check_shown
 from zegel_server.signing.openings import committed_boxes
@@ -92,6 +92,7 @@ class Signing:
         self._renditions = renditions
         self._trials = trials
         self._requests = RequestRepository(database, keys)
+        self._lists = RequestLists(database, keys)
 
     async def create(
         self, caller: Caller, new: NewRequest, keep: Keep[SignatureRequest] = keep_nothing
@@ -169,23 +170,26 @@ class Signing:
         """
         return await self.find_reachable(caller, "signature_request.read", signature_request_id)
 
-    async def list_page(self, caller: Caller, page: PageRequest, *, state: str) -> Page[SignatureRequest]:
+    async def list_page(
+        self, caller: Caller, page: PageRequest, *, state: str, fields: Collection[str]
+    ) -> Page[SignatureRequest]:
         """A page of the requests that the caller reaches, the newest first.
 
         Args:
             caller: Who asks.
             page: Which page.
             state: Only those in this state; empty for all.
+            fields: What is shown of each, as fields of its message; the rest may be empty.
         """
         if caller.kind is PrincipalKind.SIGNER:
             # A signer is a party to exactly one request, whatever else policy says.
-            own = await self.find_reachable(caller, "signature_request.read", caller.signature_request_id)
-            before = page.start(last_id("req"))[0]
-            fits = own.signature_request_id < before and state in {"", own.progress.state}
-            return Page([own] if fits else [])
+            own = await self.find_reachable(
+                caller, "signature_request.read", caller.signature_request_id, with_people="signatures" in fields
+            )
+            return page_of_one(own, page, state)
         permission = "signature_request.read"
         owners = None if caller.scopes(permission) & Scope.ANY else caller.owners(permission)
-        return await self._requests.page(caller.tenant_id, page, owners=owners, state=state)
+        return await self._lists.page(caller.tenant_id, page, owners=owners, state=state, fields=fields)
 
     async def reschedule(
         self, caller: Caller, signature_request_id: str, expire_time: int | None, etag: str

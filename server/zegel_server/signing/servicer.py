@@ -65,9 +65,12 @@ class SigningServicer(rpc.SigningServiceServicer):
     ) -> pb.ListSignatureRequestsResponse:
         """See the contract."""
         asked = paging.page_request(request)
-        page = await self._signing.list_page(current_caller(), asked, state=messages.state_name(request.state))
+        shown = validation.read_mask(request.read_mask, messages.REQUEST_FIELDS, messages.REQUEST_SUMMARY)
+        page = await self._signing.list_page(
+            current_caller(), asked, state=messages.state_name(request.state), fields=shown
+        )
         return pb.ListSignatureRequestsResponse(
-            signature_requests=map(messages.request_message, page.items),
+            signature_requests=[messages.request_message(each, shown) for each in page.items],
             next_page_token=paging.next_token(request, page),
         )
 

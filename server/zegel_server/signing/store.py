@@ -1,8 +1,8 @@
 """Queries of the signing tables."""
 
-from typing import Any, Final, NamedTuple
+from typing import Final
 
-from sqlalchemy import ColumnElement, Select, literal, or_, select, update
+from sqlalchemy import literal, or_, select, update
 
 from zegel_server.db import Statement, bind, insert_into, owned_by
 from zegel_server.db.ownership import shown
@@ -97,65 +97,6 @@ UPDATE_VALUES: Final = Statement(
     .where(signatures.c.signature_id == bind("id"))
     .values(field_values=bind("new_values"), text_length=bind("new_length"))
 )
-
-# A list's page, the newest first, and the rows that belong to its requests: four queries however long the page is.
-_PAGE: Final = (
-    signature_requests.c.tenant_id == bind("tenant_id"),
-    (bind("state") == literal("")) | (signature_requests.c.state == bind("state")),
-    signature_requests.c.signature_request_id < bind("before"),
-)
-
-
-class Pages(NamedTuple):
-    """The statements of one kind of list."""
-
-    requests: Statement
-    signatures: Statement
-    documents: Statement
-    sealing: Statement
-
-
-def _pages(*conditions: ColumnElement[bool]) -> Pages:
-    def of_page(query: Select[Any]) -> Statement:
-        return Statement(query.where(*_PAGE, *conditions, signature_requests.c.signature_request_id >= bind("last")))
-
-    return Pages(
-        Statement(
-            select(signature_requests, tenants.c.name.label("tenant_name"))
-            .join(tenants, tenants.c.tenant_id == signature_requests.c.tenant_id)
-            .where(*_PAGE, *conditions)
-            .order_by(signature_requests.c.signature_request_id.desc())
-            .limit(bind("limit"))
-        ),
-        of_page(
-            select(signatures, signature_requests.c.revision.label("request_revision"))
-            .join(signature_requests, signature_requests.c.signature_request_id == signatures.c.signature_request_id)
-            .order_by(signatures.c.signature_request_id, signatures.c.position)
-        ),
-        of_page(
-            select(requested_documents)
-            .join(
-                signature_requests,
-                signature_requests.c.signature_request_id == requested_documents.c.signature_request_id,
-            )
-            .order_by(requested_documents.c.signature_request_id, requested_documents.c.position)
-        ),
-        of_page(
-            select(
-                progress.c.resource_id,
-                progress.c.attempts,
-                progress.c.last_reason,
-                progress.c.due_time,
-                progress.c.blocked,
-            )
-            .join(signature_requests, signature_requests.c.signature_request_id == progress.c.resource_id)
-            .where(progress.c.kind == literal(SEAL))
-        ),
-    )
-
-
-PAGES_OF_ALL: Final = _pages()
-PAGES_OF_OWNER: Final = _pages(signature_requests.c.owner_id == bind("owner_id"))
 
 # Continues after a given request, so that those that could not be ended do not block all that follow.
 EXPIRED: Final = Statement(

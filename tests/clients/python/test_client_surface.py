@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from google.protobuf.descriptor import Descriptor
+from google.protobuf.field_mask_pb2 import FieldMask
 
 import zegel
 import zegel.aio
@@ -18,6 +19,8 @@ import zegel.client
 from zegel._internal import aio_methods, contract, methods
 from zegel._internal.surface import AioService, SyncService, request_of
 from zegel._services import SERVICES
+from zegel.identity.v1.identity_service_pb2 import UpdateTenantRequest
+from zegel.signing.v1.signing_service_pb2 import ListSignatureRequestsRequest
 
 BY_HAND = {"wait_until_sealed", "wait_until_ended", "wait_until_proven"}
 """What the services have besides: flows over the contract's methods."""
@@ -130,6 +133,22 @@ def refused(service: str, method: str, kind: type[Exception], **fields: Any) -> 
         said.add(str(caught.value))
     [only] = said
     return only
+
+
+def test_a_mask_may_be_a_list_of_names() -> None:
+    wanted = FieldMask(paths=["title", "state"])
+    for names in (["title", "state"], ("title", "state"), wanted, {"paths": ["title", "state"]}):
+        assert request_of(ListSignatureRequestsRequest, {"read_mask": names, "page_size": 2}) == (
+            ListSignatureRequestsRequest(read_mask=wanted, page_size=2)
+        )
+    updated = request_of(UpdateTenantRequest, {"update_mask": ["name"]})
+    assert list(updated.update_mask.paths) == ["name"]
+
+
+@pytest.mark.parametrize("wrong", ["title", 1, [1], ["title", None], {"title"}])
+def test_a_mask_of_anything_else_is_refused_by_name(wrong: object) -> None:
+    said = refused("signing", "list_signature_requests", TypeError, read_mask=wrong)
+    assert said.startswith("read_mask: takes list of names or FieldMask, not ")
 
 
 def test_an_argument_that_is_not_there_is_named() -> None:

@@ -44,7 +44,7 @@ def denied(client: zegel.Client, since: datetime) -> Iterator[zegel.Event]:
 
 async def title(client: zegel.aio.Client, document_id: str) -> str:
     got = await client.documents.get_document(document_id=document_id)
-    async for each in client.documents.list_documents(page_size=10):
+    async for each in client.documents.list_documents(page_size=10, read_mask=["title"]):
         print(each.title)
     return got.document.title
 """
@@ -54,6 +54,7 @@ WRONG = {
     "a positional argument": ('client.documents.get_document("doc_1")', "call-arg"),
     "a text for a number": ('client.audit.list_events(page_size="10")', "arg-type"),
     "a text for a time": ('client.audit.list_events(start_time="2026-03-01")', "arg-type"),
+    "a text for a mask": ('client.documents.list_documents(read_mask="title")', "arg-type"),
     "seconds for a duration": ('client.identity.rotate_api_key(api_key_id="key_1", overlap=5)', "arg-type"),
     "nothing for a text": ("client.documents.get_document(document_id=None)", "arg-type"),
     "another enum's value": ("client.audit.list_events(types=[zegel.FieldType.TEXT])", "list-item"),

@@ -214,6 +214,41 @@ async def test_lists_are_paged_to_their_end(stub: Any) -> None:
     assert not short.next_page_token
 
 
+async def test_a_list_shows_what_its_mask_names(stub: Any) -> None:
+    document = await upload(stub, pdf_of(50), spec=pb.UploadSpec(title="Lease"))
+    summary = pb.Document()
+    summary.CopyFrom(document)
+    summary.ClearField("versions")
+    for paths, shown in (
+        ([], summary),
+        (["*"], document),
+        (["versions"], pb.Document(versions=document.versions)),
+        (["title", "etag"], pb.Document(title="Lease", etag=document.etag)),
+    ):
+        request = pb.ListDocumentsRequest(read_mask=FieldMask(paths=paths))
+        assert list((await stub.ListDocuments(request, metadata=TOKEN)).documents) == [shown]
+    for bad in (["versions.pages"], ["title", "*"], [""], ["Title"]):
+        request = pb.ListDocumentsRequest(read_mask=FieldMask(paths=bad))
+        refused = await refusal(stub.ListDocuments(request, metadata=TOKEN))
+        assert refused == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", {"field": "read_mask"})
+
+
+async def test_what_has_ended_says_when(stub: Any) -> None:
+    started = await stub.StartUpload(pb.StartUploadRequest(spec=pb.UploadSpec(title="Lease")), metadata=TOKEN)
+    assert not started.upload.HasField("end_time")
+    document = await upload(stub, pdf_of(50), upload_id=started.upload.upload_id)
+    assert not document.HasField("end_time")
+    finished = await stub.GetUpload(pb.GetUploadRequest(upload_id=started.upload.upload_id), metadata=TOKEN)
+    assert finished.upload.end_time == document.versions[0].create_time
+    name = document.document_id
+    deleted = (await stub.DeleteDocument(pb.DeleteDocumentRequest(document_id=name), metadata=TOKEN)).document
+    assert not deleted.HasField("end_time")
+    purged = (await stub.PurgeDocument(pb.PurgeDocumentRequest(document_id=name), metadata=TOKEN)).document
+    assert purged.end_time == purged.update_time
+    listed = await stub.ListDocuments(pb.ListDocumentsRequest(show_deleted=True), metadata=TOKEN)
+    assert [each.end_time for each in listed.documents] == [purged.end_time]
+
+
 async def test_no_method_is_left_unserved() -> None:
     for method in SERVICE.methods:
         assert method.name in vars(DocumentServicer)

@@ -106,7 +106,7 @@ async def test_a_merging_that_fails_sends_nothing(world: World, monkeypatch: pyt
     monkeypatch.setattr(world.signing._renditions._sandbox, "merge", away)
     with pytest.raises(Unavailable):
         await world.send(sender, draft_of([one.document_id, two.document_id]))
-    assert (await world.signing.list_page(sender, PageRequest(5), state="")).items == []
+    assert (await world.signing.list_page(sender, PageRequest(5), state="", fields=())).items == []
     assert await world.event_rows() == []
 
 

@@ -14,7 +14,7 @@ from zegel_server.errors import FailedPrecondition, NotFound, ResourceExhausted,
 from zegel_server.ids import new_id
 from zegel_server.jobs import worker
 from zegel_server.signing import sealing_job
-from zegel_server.signing.messages import ceremony_message, request_message
+from zegel_server.signing.messages import REQUEST_FIELDS, ceremony_message, request_message
 from zegel_server.signing.request import SignatureRequest
 from zegel_server.signing.sealing_queue import SealingQueue, sealing_facts
 
@@ -60,7 +60,7 @@ async def test_what_does_not_pass_by_waiting_is_told_everybody_and_once_in_the_t
     found = await world.signing.get(owner, request.signature_request_id)
     message = request_message(found)
     assert (message.sealing.blocked, message.sealing.last_reason) == (True, "DOCUMENT_TOO_COMPLEX")
-    page = (await world.signing.list_page(owner, PageRequest(5), state="")).items
+    page = (await world.signing.list_page(owner, PageRequest(5), state="", fields=REQUEST_FIELDS)).items
     assert [request_message(each).sealing.blocked for each in page] == [True]
     assert ceremony_message(await world.ceremony.get(world.signer(request))).blocked
     (row,) = await world.jobs()

@@ -5,6 +5,7 @@ import io
 from typing import Any
 
 import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 from PIL import Image
 from sqlalchemy import select
@@ -94,7 +95,8 @@ async def test_a_request_is_told_whole_and_its_signatures_in_signing_order(
     assert not sent.HasField("sealing")
     request = pb.GetSignatureRequestRequest(signature_request_id=sent.signature_request_id)
     assert (await call(sender, signing.GetSignatureRequest, request)).signature_request == sent
-    listed = await call(sender, signing.ListSignatureRequests, pb.ListSignatureRequestsRequest())
+    everything = pb.ListSignatureRequestsRequest(read_mask=FieldMask(paths=["*"]))
+    listed = await call(sender, signing.ListSignatureRequests, everything)
     assert list(listed.signature_requests) == [sent]
 
 

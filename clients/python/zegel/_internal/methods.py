@@ -189,23 +189,26 @@ class DocumentMethods(SyncService):
         """
         return self._unary(GetDocumentRequest, GetDocumentResponse, document_id=document_id)
 
-    def list_documents(self, *, page_size: int = 0, page_token: str = "", show_deleted: bool = False) -> Pages[ListDocumentsResponse, Document]:
-        """Lists documents, newest first. Documents that Zegel merged for a signature request are not listed; the request
-        names them.
+    def list_documents(self, *, page_size: int = 0, page_token: str = "", show_deleted: bool = False, read_mask: list[str] | tuple[str, ...] | FieldMask | None = None) -> Pages[ListDocumentsResponse, Document]:
+        """Lists documents, newest first: of each, what `read_mask` names, by default all but its versions. Documents that
+        Zegel merged for a signature request are not listed; the request names them.
 
         Args:
             page_size: Maximum number of documents to return: 1 to 1,000. 0 means 100; values above 1,000 are treated as
                 1,000.
             page_token: `next_page_token` of the previous response, to get the next page. Empty for the first page.
             show_deleted: Whether deleted documents are listed as well.
+            read_mask: Which fields of each document to return, by name: `title`, `versions`. Optional. If empty, a
+                summary: all but `versions`, which have every page and what was found in the file. `*` for all. What
+                lies within a field cannot be named.
 
         Returns:
             The items of all pages, which are requested as needed; `.pages()` has the responses. The documents of this
             page.
         """
-        return self._paged(ListDocumentsRequest, ListDocumentsResponse, lambda page: page.documents, page_size=page_size, page_token=page_token, show_deleted=show_deleted)
+        return self._paged(ListDocumentsRequest, ListDocumentsResponse, lambda page: page.documents, page_size=page_size, page_token=page_token, show_deleted=show_deleted, read_mask=read_mask)
 
-    def update_document(self, *, document: Document, update_mask: FieldMask | None = None) -> UpdateDocumentResponse:
+    def update_document(self, *, document: Document, update_mask: list[str] | tuple[str, ...] | FieldMask | None = None) -> UpdateDocumentResponse:
         """Updates a document's title. Fails with `ABORTED` if the `etag` is out of date.
 
         Args:
@@ -324,7 +327,7 @@ class IdentityMethods(SyncService):
         """
         return self._unary(GetTenantRequest, GetTenantResponse)
 
-    def update_tenant(self, *, tenant: Tenant, update_mask: FieldMask | None = None) -> UpdateTenantResponse:
+    def update_tenant(self, *, tenant: Tenant, update_mask: list[str] | tuple[str, ...] | FieldMask | None = None) -> UpdateTenantResponse:
         """Updates the caller's own tenant. To change `sensitive_permissions`, the session must be recent enough for every
         permission listed there. Fails with `ABORTED` if the `etag` is out of date.
 
@@ -390,7 +393,7 @@ class IdentityMethods(SyncService):
         """
         return self._paged(ListMembersRequest, ListMembersResponse, lambda page: page.members, page_size=page_size, page_token=page_token)
 
-    def update_member(self, *, member: Member, update_mask: FieldMask | None = None) -> UpdateMemberResponse:
+    def update_member(self, *, member: Member, update_mask: list[str] | tuple[str, ...] | FieldMask | None = None) -> UpdateMemberResponse:
         """Updates a member's name, mail address or account. Whoever controls the mail address or the account can sign in
         with it. A new one therefore fails with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the member holds a
         permission that the caller does not. After a change of address without a `subject`, the member is linked to an
@@ -679,7 +682,7 @@ class PermissionMethods(SyncService):
         """
         return self._unary(CreateRoleRequest, CreateRoleResponse, role=role, request_id=request_id)
 
-    def update_role(self, *, role: Role, update_mask: FieldMask | None = None, validate_only: bool = False) -> UpdateRoleResponse:
+    def update_role(self, *, role: Role, update_mask: list[str] | tuple[str, ...] | FieldMask | None = None, validate_only: bool = False) -> UpdateRoleResponse:
         """Updates a role of the tenant's own. Fails with `FAILED_PRECONDITION` (`ROLE_BUILT_IN` or `ROLE_CYCLE`), and with
         `ABORTED` if the `etag` is out of date.
 
@@ -846,7 +849,7 @@ class PermissionMethods(SyncService):
         """
         return self._paged(ListTeamsRequest, ListTeamsResponse, lambda page: page.teams, page_size=page_size, page_token=page_token)
 
-    def update_team(self, *, team: Team, update_mask: FieldMask | None = None) -> UpdateTeamResponse:
+    def update_team(self, *, team: Team, update_mask: list[str] | tuple[str, ...] | FieldMask | None = None) -> UpdateTeamResponse:
         """Updates a team's name. Fails with `ABORTED` if the `etag` is out of date.
 
         Args:
@@ -1099,22 +1102,25 @@ class SigningMethods(SyncService):
         """
         return self._unary(GetSignatureRequestRequest, GetSignatureRequestResponse, signature_request_id=signature_request_id)
 
-    def list_signature_requests(self, *, page_size: int = 0, page_token: str = "", state: enums.SignatureRequestState | SignatureRequestState.ValueType = enums.SignatureRequestState.UNSPECIFIED) -> Pages[ListSignatureRequestsResponse, SignatureRequest]:
-        """Lists signature requests, newest first.
+    def list_signature_requests(self, *, page_size: int = 0, page_token: str = "", state: enums.SignatureRequestState | SignatureRequestState.ValueType = enums.SignatureRequestState.UNSPECIFIED, read_mask: list[str] | tuple[str, ...] | FieldMask | None = None) -> Pages[ListSignatureRequestsResponse, SignatureRequest]:
+        """Lists signature requests, newest first: of each, what `read_mask` names, by default a summary.
 
         Args:
             page_size: Maximum number of requests to return: 1 to 1,000. 0 means 100; values above 1,000 are treated as
                 1,000.
             page_token: `next_page_token` of the previous response, to get the next page. Empty for the first page.
             state: Only requests in this state. If unset, all.
+            read_mask: Which fields of each request to return, by name: `title`, `signatures`. Optional. If empty, a
+                summary: all but `message`, `documents`, `signatures`, `fields`, `sealing` and `rendition`, which are
+                most of its size. `*` for all. What lies within a field cannot be named.
 
         Returns:
             The items of all pages, which are requested as needed; `.pages()` has the responses. The requests of this
             page.
         """
-        return self._paged(ListSignatureRequestsRequest, ListSignatureRequestsResponse, lambda page: page.signature_requests, page_size=page_size, page_token=page_token, state=state)
+        return self._paged(ListSignatureRequestsRequest, ListSignatureRequestsResponse, lambda page: page.signature_requests, page_size=page_size, page_token=page_token, state=state, read_mask=read_mask)
 
-    def update_signature_request(self, *, signature_request: SignatureRequest, update_mask: FieldMask | None = None) -> UpdateSignatureRequestResponse:
+    def update_signature_request(self, *, signature_request: SignatureRequest, update_mask: list[str] | tuple[str, ...] | FieldMask | None = None) -> UpdateSignatureRequestResponse:
         """Changes when a signature request expires. Fails with `FAILED_PRECONDITION` (`SIGNATURE_REQUEST_CLOSED`), and
         with `ABORTED` if the `etag` is out of date.
 

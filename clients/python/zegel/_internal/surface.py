@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 
 from zegel._internal.port import drive
@@ -83,11 +84,20 @@ def request_of(kind: type[RequestT], fields: Mapping[str, Any]) -> RequestT:
     for name, value in fields.items():
         _refuse_naive(name, value)
     try:
-        return kind(**fields)
+        return kind(**{name: _with_mask(kind, name, value) for name, value in fields.items()})
     except (TypeError, ValueError):
         for name, value in fields.items():
             _try(kind, name, value)
         raise
+
+
+def _with_mask(kind: type[Message], name: str, value: object) -> object:
+    """A value as protobuf takes it: names of fields as a mask."""
+    if isinstance(value, list | tuple) and name in kind.DESCRIPTOR.fields_by_name:
+        field = kind.DESCRIPTOR.fields_by_name[name]
+        if field.message_type is FieldMask.DESCRIPTOR and not field.is_repeated:
+            return FieldMask(paths=value)
+    return value
 
 
 def _refuse_naive(name: str, value: object) -> None:
@@ -105,7 +115,7 @@ def _refuse_naive(name: str, value: object) -> None:
 def _try(kind: type[Message], name: str, value: object) -> None:
     """Raises what protobuf has against an argument, under its name: protobuf names none."""
     try:
-        kind(**{name: value})
+        kind(**{name: _with_mask(kind, name, value)})
     except TypeError:
         raise TypeError(f"{name}: takes {_taken(kind.DESCRIPTOR.fields_by_name[name])}, not {_shown(value)}") from None
     except ValueError as error:
@@ -120,7 +130,11 @@ _SCALARS: Final = {
     FieldDescriptor.CPPTYPE_FLOAT: "float",
 }
 
-_OWN: Final = {"Timestamp": "datetime or Timestamp", "Duration": "timedelta or Duration"}
+_OWN: Final = {
+    "Timestamp": "datetime or Timestamp",
+    "Duration": "timedelta or Duration",
+    "FieldMask": "list of names or FieldMask",
+}
 
 
 def _taken(field: Any) -> str:

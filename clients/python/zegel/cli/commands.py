@@ -197,7 +197,8 @@ def list_requests(
 ) -> None:
     """List signature requests, newest first; with --json, one object per line."""
     with Client(server, token=token, root_certificates=ca) as client:
-        listed = client.signing.list_signature_requests(page_size=min(limit, 1_000))
+        shown = ["*"] if as_json else ["signature_request_id", "state", "create_time", "title"]
+        listed = client.signing.list_signature_requests(page_size=min(limit, 1_000), read_mask=shown)
         found = [request for request, _ in zip(listed, range(limit), strict=False)]
     if as_json:
         for each in found:

@@ -117,6 +117,7 @@ class Document(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     DELETE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
     document_id: _builtins.str
     """Identifier, `doc_...`. Assigned by Zegel; an update names it."""
     title: _builtins.str
@@ -143,6 +144,12 @@ class Document(_message.Message):
     def delete_time(self) -> _timestamp_pb2.Timestamp:
         """When it was deleted; unset if it is not. Output only."""
 
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """When it reached a state that it never leaves: purged. Unset before. Who waits for a document to end looks at this,
+        and so understands the end states of later versions too. Output only.
+        """
+
     def __init__(
         self,
         *,
@@ -155,10 +162,11 @@ class Document(_message.Message):
         update_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
         delete_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
         etag: _builtins.str = ...,
+        end_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "end_time", b"end_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "document_id", b"document_id", "etag", b"etag", "owner_id", b"owner_id", "state", b"state", "title", b"title", "update_time", b"update_time", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "document_id", b"document_id", "end_time", b"end_time", "etag", b"etag", "owner_id", b"owner_id", "state", b"state", "title", b"title", "update_time", b"update_time", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -517,6 +525,7 @@ class Upload(_message.Message):
     PERSISTED_SIZE_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     CLIENT_ENCRYPTION_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
     upload_id: _builtins.str
     """Identifier, `upl_...`."""
     document_id: _builtins.str
@@ -540,6 +549,12 @@ class Upload(_message.Message):
     def client_encryption(self) -> Global___ClientEncryption:
         """What the client needs to encrypt the chunks; unset if the upload is not client-encrypted."""
 
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """When the upload was finished: the version exists. Unset before. An upload that ended in another way (canceled,
+        expired or refused) is not returned: `GetUpload` fails with `UPLOAD_CLOSED`.
+        """
+
     def __init__(
         self,
         *,
@@ -549,10 +564,11 @@ class Upload(_message.Message):
         persisted_size: _builtins.int = ...,
         expire_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
         client_encryption: Global___ClientEncryption | None = ...,
+        end_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["client_encryption", b"client_encryption", "expire_time", b"expire_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["client_encryption", b"client_encryption", "end_time", b"end_time", "expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_encryption", b"client_encryption", "document_id", b"document_id", "expire_time", b"expire_time", "persisted_size", b"persisted_size", "upload_id", b"upload_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_encryption", b"client_encryption", "document_id", b"document_id", "end_time", b"end_time", "expire_time", b"expire_time", "persisted_size", b"persisted_size", "upload_id", b"upload_id", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1064,22 +1080,31 @@ class ListDocumentsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     SHOW_DELETED_FIELD_NUMBER: _builtins.int
+    READ_MASK_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """Maximum number of documents to return: 1 to 1,000. 0 means 100; values above 1,000 are treated as 1,000."""
     page_token: _builtins.str
     """`next_page_token` of the previous response, to get the next page. Empty for the first page."""
     show_deleted: _builtins.bool
     """Whether deleted documents are listed as well."""
+    @_builtins.property
+    def read_mask(self) -> _field_mask_pb2.FieldMask:
+        """Which fields of each document to return, by name: `title`, `versions`. Optional. If empty, a summary: all but
+        `versions`, which have every page and what was found in the file. `*` for all. What lies within a field cannot be
+        named.
+        """
+
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         show_deleted: _builtins.bool = ...,
+        read_mask: _field_mask_pb2.FieldMask | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_mask", b"read_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "show_deleted", b"show_deleted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "read_mask", b"read_mask", "show_deleted", b"show_deleted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -196,8 +196,8 @@ class DocumentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListDocuments(self, request, context):
-        """Lists documents, newest first. Documents that Zegel merged for a signature request are not listed; the request
-        names them.
+        """Lists documents, newest first: of each, what `read_mask` names, by default all but its versions. Documents that
+        Zegel merged for a signature request are not listed; the request names them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

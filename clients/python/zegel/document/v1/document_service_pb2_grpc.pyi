@@ -84,8 +84,8 @@ class DocumentServiceStub:
     GetDocument: _grpc.UnaryUnaryMultiCallable[_document_service_pb2.GetDocumentRequest, _document_service_pb2.GetDocumentResponse]
     """Gets a document's metadata."""
     ListDocuments: _grpc.UnaryUnaryMultiCallable[_document_service_pb2.ListDocumentsRequest, _document_service_pb2.ListDocumentsResponse]
-    """Lists documents, newest first. Documents that Zegel merged for a signature request are not listed; the request
-    names them.
+    """Lists documents, newest first: of each, what `read_mask` names, by default all but its versions. Documents that
+    Zegel merged for a signature request are not listed; the request names them.
     """
     UpdateDocument: _grpc.UnaryUnaryMultiCallable[_document_service_pb2.UpdateDocumentRequest, _document_service_pb2.UpdateDocumentResponse]
     """Updates a document's title. Fails with `ABORTED` if the `etag` is out of date."""
@@ -172,8 +172,8 @@ class DocumentServiceAsyncStub(DocumentServiceStub):
     GetDocument: _aio.UnaryUnaryMultiCallable[_document_service_pb2.GetDocumentRequest, _document_service_pb2.GetDocumentResponse]  # type: ignore[assignment]
     """Gets a document's metadata."""
     ListDocuments: _aio.UnaryUnaryMultiCallable[_document_service_pb2.ListDocumentsRequest, _document_service_pb2.ListDocumentsResponse]  # type: ignore[assignment]
-    """Lists documents, newest first. Documents that Zegel merged for a signature request are not listed; the request
-    names them.
+    """Lists documents, newest first: of each, what `read_mask` names, by default all but its versions. Documents that
+    Zegel merged for a signature request are not listed; the request names them.
     """
     UpdateDocument: _aio.UnaryUnaryMultiCallable[_document_service_pb2.UpdateDocumentRequest, _document_service_pb2.UpdateDocumentResponse]  # type: ignore[assignment]
     """Updates a document's title. Fails with `ABORTED` if the `etag` is out of date."""
@@ -299,8 +299,8 @@ class DocumentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _document_service_pb2.ListDocumentsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_document_service_pb2.ListDocumentsResponse, _abc.Awaitable[_document_service_pb2.ListDocumentsResponse]]:
-        """Lists documents, newest first. Documents that Zegel merged for a signature request are not listed; the request
-        names them.
+        """Lists documents, newest first: of each, what `read_mask` names, by default all but its versions. Documents that
+        Zegel merged for a signature request are not listed; the request names them.
         """
 
     @_abc_1.abstractmethod

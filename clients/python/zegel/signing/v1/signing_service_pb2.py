@@ -28,7 +28,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from zegel.signing.v1 import signature_request_pb2 as zegel_dot_signing_dot_v1_dot_signature__request__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&zegel/signing/v1/signing_service.proto\x12\x10zegel.signing.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a(zegel/signing/v1/signature_request.proto\"\xd8\x02\n\x1d\x43reateSignatureRequestRequest\x12\x13\n\x05title\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0f\n\x07message\x18\x02 \x01(\t\x12<\n\tdocuments\x18\x03 \x03(\x0b\x32#.zegel.signing.v1.RequestedDocumentB\x04\xe2\x41\x01\x02\x12/\n\x07signers\x18\x04 \x03(\x0b\x32\x18.zegel.signing.v1.SignerB\x04\xe2\x41\x01\x02\x12-\n\x06\x66ields\x18\x05 \x03(\x0b\x32\x17.zegel.signing.v1.FieldB\x04\xe2\x41\x01\x02\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\nrequest_id\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01\x12\x0f\n\x07team_id\x18\n \x01(\t\x12\x17\n\ttime_zone\x18\x0b \x01(\tB\x04\xe2\x41\x01\x01\"_\n\x1e\x43reateSignatureRequestResponse\x12=\n\x11signature_request\x18\x01 \x01(\x0b\x32\".zegel.signing.v1.SignatureRequest\"@\n\x1aGetSignatureRequestRequest\x12\"\n\x14signature_request_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\\\n\x1bGetSignatureRequestResponse\x12=\n\x11signature_request\x18\x01 \x01(\x0b\x32\".zegel.signing.v1.SignatureRequest\"}\n\x1cListSignatureRequestsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x36\n\x05state\x18\x03 \x01(\x0e\x32\'.zegel.signing.v1.SignatureRequestState\"x\n\x1dListSignatureRequestsResponse\x12>\n\x12signature_requests\x18\x01 \x03(\x0b\x32\".zegel.signing.v1.SignatureRequest\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x95\x01\n\x1dUpdateSignatureRequestRequest\x12\x43\n\x11signature_request\x18\x01 \x01(\x0b\x32\".zegel.signing.v1.SignatureRequestB\x04\xe2\x41\x01\x02\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"_\n\x1eUpdateSignatureRequestResponse\x12=\n\x11signature_request\x18\x01 \x01(\x0b\x32\".zegel.signing.v1.SignatureRequest\"n\n\x1d\x43\x61ncelSignatureRequestRequest\x12\"\n\x14signature_request_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x1b\n\x13signers_keep_access\x18\x03 \x01(\x08\"_\n\x1e\x43\x61ncelSignatureRequestResponse\x12=\n\x11signature_request\x18\x01 \x01(\x0b\x32\".zegel.signing.v1.SignatureRequest\"g\n\x1bMoveSignatureRequestRequest\x12\"\n\x14signature_request_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08owner_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\"]\n\x1cMoveSignatureRequestResponse\x12=\n\x11signature_request\x18\x01 \x01(\x0b\x32\".zegel.signing.v1.SignatureRequest\"\x8d\x01\n\x1a\x43reateSignerSessionRequest\x12\"\n\x14signature_request_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1a\n\x0csignature_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"q\n\x1b\x43reateSignerSessionResponse\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa4\x01\n\x17\x43reateSignerLinkRequest\x12\"\n\x14signature_request_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1a\n\x0csignature_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\nrequest_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"r\n\x18\x43reateSignerLinkResponse\x12\x16\n\x0esigner_link_id\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc4\x02\n\nSignerLink\x12\x16\n\x0esigner_link_id\x18\x01 \x01(\t\x12\x14\n\x0csignature_id\x18\x02 \x01(\t\x12\x30\n\x05state\x18\x03 \x01(\x0e\x32!.zegel.signing.v1.SignerLinkState\x12\x12\n\ncreator_id\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bredeem_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"c\n\x16ListSignerLinksRequest\x12\"\n\x14signature_request_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"f\n\x17ListSignerLinksResponse\x12\x32\n\x0csigner_links\x18\x01 \x03(\x0b\x32\x1c.zegel.signing.v1.SignerLink\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"[\n\x17RevokeSignerLinkRequest\x12\"\n\x14signature_request_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1c\n\x0esigner_link_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"\x1a\n\x18RevokeSignerLinkResponse*\xb0\x01\n\x0fSignerLinkState\x12!\n\x1dSIGNER_LINK_STATE_UNSPECIFIED\x10\x00\x12\x1c\n\x18SIGNER_LINK_STATE_ISSUED\x10\x01\x12\x1e\n\x1aSIGNER_LINK_STATE_REDEEMED\x10\x02\x12\x1d\n\x19SIGNER_LINK_STATE_REVOKED\x10\x03\x12\x1d\n\x19SIGNER_LINK_STATE_EXPIRED\x10\x04\x32\xc3\t\n\x0eSigningService\x12\x80\x01\n\x16\x43reateSignatureRequest\x12/.zegel.signing.v1.CreateSignatureRequestRequest\x1a\x30.zegel.signing.v1.CreateSignatureRequestResponse\"\x03\x90\x02\x02\x12w\n\x13GetSignatureRequest\x12,.zegel.signing.v1.GetSignatureRequestRequest\x1a-.zegel.signing.v1.GetSignatureRequestResponse\"\x03\x90\x02\x01\x12}\n\x15ListSignatureRequests\x12..zegel.signing.v1.ListSignatureRequestsRequest\x1a/.zegel.signing.v1.ListSignatureRequestsResponse\"\x03\x90\x02\x01\x12{\n\x16UpdateSignatureRequest\x12/.zegel.signing.v1.UpdateSignatureRequestRequest\x1a\x30.zegel.signing.v1.UpdateSignatureRequestResponse\x12\x80\x01\n\x16\x43\x61ncelSignatureRequest\x12/.zegel.signing.v1.CancelSignatureRequestRequest\x1a\x30.zegel.signing.v1.CancelSignatureRequestResponse\"\x03\x90\x02\x02\x12u\n\x14MoveSignatureRequest\x12-.zegel.signing.v1.MoveSignatureRequestRequest\x1a..zegel.signing.v1.MoveSignatureRequestResponse\x12r\n\x13\x43reateSignerSession\x12,.zegel.signing.v1.CreateSignerSessionRequest\x1a-.zegel.signing.v1.CreateSignerSessionResponse\x12n\n\x10\x43reateSignerLink\x12).zegel.signing.v1.CreateSignerLinkRequest\x1a*.zegel.signing.v1.CreateSignerLinkResponse\"\x03\x90\x02\x02\x12k\n\x0fListSignerLinks\x12(.zegel.signing.v1.ListSignerLinksRequest\x1a).zegel.signing.v1.ListSignerLinksResponse\"\x03\x90\x02\x01\x12n\n\x10RevokeSignerLink\x12).zegel.signing.v1.RevokeSignerLinkRequest\x1a*.zegel.signing.v1.RevokeSignerLinkResponse\"\x03\x90\x02\x02\x42\x43\n\x10zegel.signing.v1P\x01Z\x1azegel/signing/v1;signingv1\xaa\x02\x10Zegel.Signing.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&zegel/signing/v1/signing_service.proto\x12\x10zegel.signing.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a(zegel/signing/v1/signature_request.proto\"\xd8\x02\n\x1d\x43reateSignatureRequestRequest\x12\x13\n\x05title\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0f\n\x07message\x18\x02 \x01(\t\x12<\n\tdocuments\x18\x03 \x03(\x0b\x32#.zegel.signing.v1.RequestedDocumentB\x04\xe2\x41\x01\x02\x12/\n\x07signers\x18\x04 \x03(\x0b\x32\x18.zegel.signing.v1.SignerB\x04\xe2\x41\x01\x02\x12-\n\x06\x66ields\x18\x05 \x03(\x0b\x32\x17.zegel.signing.v1.FieldB\x04\xe2\x41\x01\x02\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\nrequest_id\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01\x12\x0f\n\x07team_id\x18\n \x01(\t\x12\x17\n\ttime_zone\x18\x0b \x01(\tB\x04\xe2\x41\x01\x01\"_\n\x1e\x43reateSignatureRequestResponse\x12=\n\x11signature_request\x18\x01 \x01(\x0b\x32\".zegel.signing.v1.SignatureRequest\"@\n\x1aGetSignatureRequestRequest\x12\"\n\x14signature_request_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\\\n\x1bGetSignatureRequestResponse\x12=\n\x11signature_request\x18\x01 \x01(\x0b\x32\".zegel.signing.v1.SignatureRequest\"\xb2\x01\n\x1cListSignatureRequestsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x36\n\x05state\x18\x03 \x01(\x0e\x32\'.zegel.signing.v1.SignatureRequestState\x12\x33\n\tread_mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\"x\n\x1dListSignatureRequestsResponse\x12>\n\x12signature_requests\x18\x01 \x03(\x0b\x32\".zegel.signing.v1.SignatureRequest\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x95\x01\n\x1dUpdateSignatureRequestRequest\x12\x43\n\x11signature_request\x18\x01 \x01(\x0b\x32\".zegel.signing.v1.SignatureRequestB\x04\xe2\x41\x01\x02\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"_\n\x1eUpdateSignatureRequestResponse\x12=\n\x11signature_request\x18\x01 \x01(\x0b\x32\".zegel.signing.v1.SignatureRequest\"n\n\x1d\x43\x61ncelSignatureRequestRequest\x12\"\n\x14signature_request_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x1b\n\x13signers_keep_access\x18\x03 \x01(\x08\"_\n\x1e\x43\x61ncelSignatureRequestResponse\x12=\n\x11signature_request\x18\x01 \x01(\x0b\x32\".zegel.signing.v1.SignatureRequest\"g\n\x1bMoveSignatureRequestRequest\x12\"\n\x14signature_request_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08owner_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\"]\n\x1cMoveSignatureRequestResponse\x12=\n\x11signature_request\x18\x01 \x01(\x0b\x32\".zegel.signing.v1.SignatureRequest\"\x8d\x01\n\x1a\x43reateSignerSessionRequest\x12\"\n\x14signature_request_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1a\n\x0csignature_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"q\n\x1b\x43reateSignerSessionResponse\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa4\x01\n\x17\x43reateSignerLinkRequest\x12\"\n\x14signature_request_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1a\n\x0csignature_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\nrequest_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"r\n\x18\x43reateSignerLinkResponse\x12\x16\n\x0esigner_link_id\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc4\x02\n\nSignerLink\x12\x16\n\x0esigner_link_id\x18\x01 \x01(\t\x12\x14\n\x0csignature_id\x18\x02 \x01(\t\x12\x30\n\x05state\x18\x03 \x01(\x0e\x32!.zegel.signing.v1.SignerLinkState\x12\x12\n\ncreator_id\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bredeem_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"c\n\x16ListSignerLinksRequest\x12\"\n\x14signature_request_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"f\n\x17ListSignerLinksResponse\x12\x32\n\x0csigner_links\x18\x01 \x03(\x0b\x32\x1c.zegel.signing.v1.SignerLink\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"[\n\x17RevokeSignerLinkRequest\x12\"\n\x14signature_request_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1c\n\x0esigner_link_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"\x1a\n\x18RevokeSignerLinkResponse*\xb0\x01\n\x0fSignerLinkState\x12!\n\x1dSIGNER_LINK_STATE_UNSPECIFIED\x10\x00\x12\x1c\n\x18SIGNER_LINK_STATE_ISSUED\x10\x01\x12\x1e\n\x1aSIGNER_LINK_STATE_REDEEMED\x10\x02\x12\x1d\n\x19SIGNER_LINK_STATE_REVOKED\x10\x03\x12\x1d\n\x19SIGNER_LINK_STATE_EXPIRED\x10\x04\x32\xc3\t\n\x0eSigningService\x12\x80\x01\n\x16\x43reateSignatureRequest\x12/.zegel.signing.v1.CreateSignatureRequestRequest\x1a\x30.zegel.signing.v1.CreateSignatureRequestResponse\"\x03\x90\x02\x02\x12w\n\x13GetSignatureRequest\x12,.zegel.signing.v1.GetSignatureRequestRequest\x1a-.zegel.signing.v1.GetSignatureRequestResponse\"\x03\x90\x02\x01\x12}\n\x15ListSignatureRequests\x12..zegel.signing.v1.ListSignatureRequestsRequest\x1a/.zegel.signing.v1.ListSignatureRequestsResponse\"\x03\x90\x02\x01\x12{\n\x16UpdateSignatureRequest\x12/.zegel.signing.v1.UpdateSignatureRequestRequest\x1a\x30.zegel.signing.v1.UpdateSignatureRequestResponse\x12\x80\x01\n\x16\x43\x61ncelSignatureRequest\x12/.zegel.signing.v1.CancelSignatureRequestRequest\x1a\x30.zegel.signing.v1.CancelSignatureRequestResponse\"\x03\x90\x02\x02\x12u\n\x14MoveSignatureRequest\x12-.zegel.signing.v1.MoveSignatureRequestRequest\x1a..zegel.signing.v1.MoveSignatureRequestResponse\x12r\n\x13\x43reateSignerSession\x12,.zegel.signing.v1.CreateSignerSessionRequest\x1a-.zegel.signing.v1.CreateSignerSessionResponse\x12n\n\x10\x43reateSignerLink\x12).zegel.signing.v1.CreateSignerLinkRequest\x1a*.zegel.signing.v1.CreateSignerLinkResponse\"\x03\x90\x02\x02\x12k\n\x0fListSignerLinks\x12(.zegel.signing.v1.ListSignerLinksRequest\x1a).zegel.signing.v1.ListSignerLinksResponse\"\x03\x90\x02\x01\x12n\n\x10RevokeSignerLink\x12).zegel.signing.v1.RevokeSignerLinkRequest\x1a*.zegel.signing.v1.RevokeSignerLinkResponse\"\x03\x90\x02\x02\x42\x43\n\x10zegel.signing.v1P\x01Z\x1azegel/signing/v1;signingv1\xaa\x02\x10Zegel.Signing.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,6 +50,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATESIGNATUREREQUESTREQUEST'].fields_by_name['time_zone']._serialized_options = b'\342A\001\001'
   _globals['_GETSIGNATUREREQUESTREQUEST'].fields_by_name['signature_request_id']._loaded_options = None
   _globals['_GETSIGNATUREREQUESTREQUEST'].fields_by_name['signature_request_id']._serialized_options = b'\342A\001\002'
+  _globals['_LISTSIGNATUREREQUESTSREQUEST'].fields_by_name['read_mask']._loaded_options = None
+  _globals['_LISTSIGNATUREREQUESTSREQUEST'].fields_by_name['read_mask']._serialized_options = b'\342A\001\001'
   _globals['_UPDATESIGNATUREREQUESTREQUEST'].fields_by_name['signature_request']._loaded_options = None
   _globals['_UPDATESIGNATUREREQUESTREQUEST'].fields_by_name['signature_request']._serialized_options = b'\342A\001\002'
   _globals['_CANCELSIGNATUREREQUESTREQUEST'].fields_by_name['signature_request_id']._loaded_options = None
@@ -88,8 +90,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SIGNINGSERVICE'].methods_by_name['ListSignerLinks']._serialized_options = b'\220\002\001'
   _globals['_SIGNINGSERVICE'].methods_by_name['RevokeSignerLink']._loaded_options = None
   _globals['_SIGNINGSERVICE'].methods_by_name['RevokeSignerLink']._serialized_options = b'\220\002\002'
-  _globals['_SIGNERLINKSTATE']._serialized_start=2909
-  _globals['_SIGNERLINKSTATE']._serialized_end=3085
+  _globals['_SIGNERLINKSTATE']._serialized_start=2963
+  _globals['_SIGNERLINKSTATE']._serialized_end=3139
   _globals['_CREATESIGNATUREREQUESTREQUEST']._serialized_start=203
   _globals['_CREATESIGNATUREREQUESTREQUEST']._serialized_end=547
   _globals['_CREATESIGNATUREREQUESTRESPONSE']._serialized_start=549
@@ -98,40 +100,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSIGNATUREREQUESTREQUEST']._serialized_end=710
   _globals['_GETSIGNATUREREQUESTRESPONSE']._serialized_start=712
   _globals['_GETSIGNATUREREQUESTRESPONSE']._serialized_end=804
-  _globals['_LISTSIGNATUREREQUESTSREQUEST']._serialized_start=806
-  _globals['_LISTSIGNATUREREQUESTSREQUEST']._serialized_end=931
-  _globals['_LISTSIGNATUREREQUESTSRESPONSE']._serialized_start=933
-  _globals['_LISTSIGNATUREREQUESTSRESPONSE']._serialized_end=1053
-  _globals['_UPDATESIGNATUREREQUESTREQUEST']._serialized_start=1056
-  _globals['_UPDATESIGNATUREREQUESTREQUEST']._serialized_end=1205
-  _globals['_UPDATESIGNATUREREQUESTRESPONSE']._serialized_start=1207
-  _globals['_UPDATESIGNATUREREQUESTRESPONSE']._serialized_end=1302
-  _globals['_CANCELSIGNATUREREQUESTREQUEST']._serialized_start=1304
-  _globals['_CANCELSIGNATUREREQUESTREQUEST']._serialized_end=1414
-  _globals['_CANCELSIGNATUREREQUESTRESPONSE']._serialized_start=1416
-  _globals['_CANCELSIGNATUREREQUESTRESPONSE']._serialized_end=1511
-  _globals['_MOVESIGNATUREREQUESTREQUEST']._serialized_start=1513
-  _globals['_MOVESIGNATUREREQUESTREQUEST']._serialized_end=1616
-  _globals['_MOVESIGNATUREREQUESTRESPONSE']._serialized_start=1618
-  _globals['_MOVESIGNATUREREQUESTRESPONSE']._serialized_end=1711
-  _globals['_CREATESIGNERSESSIONREQUEST']._serialized_start=1714
-  _globals['_CREATESIGNERSESSIONREQUEST']._serialized_end=1855
-  _globals['_CREATESIGNERSESSIONRESPONSE']._serialized_start=1857
-  _globals['_CREATESIGNERSESSIONRESPONSE']._serialized_end=1970
-  _globals['_CREATESIGNERLINKREQUEST']._serialized_start=1973
-  _globals['_CREATESIGNERLINKREQUEST']._serialized_end=2137
-  _globals['_CREATESIGNERLINKRESPONSE']._serialized_start=2139
-  _globals['_CREATESIGNERLINKRESPONSE']._serialized_end=2253
-  _globals['_SIGNERLINK']._serialized_start=2256
-  _globals['_SIGNERLINK']._serialized_end=2580
-  _globals['_LISTSIGNERLINKSREQUEST']._serialized_start=2582
-  _globals['_LISTSIGNERLINKSREQUEST']._serialized_end=2681
-  _globals['_LISTSIGNERLINKSRESPONSE']._serialized_start=2683
-  _globals['_LISTSIGNERLINKSRESPONSE']._serialized_end=2785
-  _globals['_REVOKESIGNERLINKREQUEST']._serialized_start=2787
-  _globals['_REVOKESIGNERLINKREQUEST']._serialized_end=2878
-  _globals['_REVOKESIGNERLINKRESPONSE']._serialized_start=2880
-  _globals['_REVOKESIGNERLINKRESPONSE']._serialized_end=2906
-  _globals['_SIGNINGSERVICE']._serialized_start=3088
-  _globals['_SIGNINGSERVICE']._serialized_end=4307
+  _globals['_LISTSIGNATUREREQUESTSREQUEST']._serialized_start=807
+  _globals['_LISTSIGNATUREREQUESTSREQUEST']._serialized_end=985
+  _globals['_LISTSIGNATUREREQUESTSRESPONSE']._serialized_start=987
+  _globals['_LISTSIGNATUREREQUESTSRESPONSE']._serialized_end=1107
+  _globals['_UPDATESIGNATUREREQUESTREQUEST']._serialized_start=1110
+  _globals['_UPDATESIGNATUREREQUESTREQUEST']._serialized_end=1259
+  _globals['_UPDATESIGNATUREREQUESTRESPONSE']._serialized_start=1261
+  _globals['_UPDATESIGNATUREREQUESTRESPONSE']._serialized_end=1356
+  _globals['_CANCELSIGNATUREREQUESTREQUEST']._serialized_start=1358
+  _globals['_CANCELSIGNATUREREQUESTREQUEST']._serialized_end=1468
+  _globals['_CANCELSIGNATUREREQUESTRESPONSE']._serialized_start=1470
+  _globals['_CANCELSIGNATUREREQUESTRESPONSE']._serialized_end=1565
+  _globals['_MOVESIGNATUREREQUESTREQUEST']._serialized_start=1567
+  _globals['_MOVESIGNATUREREQUESTREQUEST']._serialized_end=1670
+  _globals['_MOVESIGNATUREREQUESTRESPONSE']._serialized_start=1672
+  _globals['_MOVESIGNATUREREQUESTRESPONSE']._serialized_end=1765
+  _globals['_CREATESIGNERSESSIONREQUEST']._serialized_start=1768
+  _globals['_CREATESIGNERSESSIONREQUEST']._serialized_end=1909
+  _globals['_CREATESIGNERSESSIONRESPONSE']._serialized_start=1911
+  _globals['_CREATESIGNERSESSIONRESPONSE']._serialized_end=2024
+  _globals['_CREATESIGNERLINKREQUEST']._serialized_start=2027
+  _globals['_CREATESIGNERLINKREQUEST']._serialized_end=2191
+  _globals['_CREATESIGNERLINKRESPONSE']._serialized_start=2193
+  _globals['_CREATESIGNERLINKRESPONSE']._serialized_end=2307
+  _globals['_SIGNERLINK']._serialized_start=2310
+  _globals['_SIGNERLINK']._serialized_end=2634
+  _globals['_LISTSIGNERLINKSREQUEST']._serialized_start=2636
+  _globals['_LISTSIGNERLINKSREQUEST']._serialized_end=2735
+  _globals['_LISTSIGNERLINKSRESPONSE']._serialized_start=2737
+  _globals['_LISTSIGNERLINKSRESPONSE']._serialized_end=2839
+  _globals['_REVOKESIGNERLINKREQUEST']._serialized_start=2841
+  _globals['_REVOKESIGNERLINKREQUEST']._serialized_end=2932
+  _globals['_REVOKESIGNERLINKRESPONSE']._serialized_start=2934
+  _globals['_REVOKESIGNERLINKRESPONSE']._serialized_end=2960
+  _globals['_SIGNINGSERVICE']._serialized_start=3142
+  _globals['_SIGNINGSERVICE']._serialized_end=4361
 # @@protoc_insertion_point(module_scope)

@@ -113,7 +113,7 @@ class SigningServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListSignatureRequests(self, request, context):
-        """Lists signature requests, newest first.
+        """Lists signature requests, newest first: of each, what `read_mask` names, by default a summary.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

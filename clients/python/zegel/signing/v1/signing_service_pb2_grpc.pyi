@@ -46,7 +46,7 @@ class SigningServiceStub:
     GetSignatureRequest: _grpc.UnaryUnaryMultiCallable[_signing_service_pb2.GetSignatureRequestRequest, _signing_service_pb2.GetSignatureRequestResponse]
     """Gets a signature request."""
     ListSignatureRequests: _grpc.UnaryUnaryMultiCallable[_signing_service_pb2.ListSignatureRequestsRequest, _signing_service_pb2.ListSignatureRequestsResponse]
-    """Lists signature requests, newest first."""
+    """Lists signature requests, newest first: of each, what `read_mask` names, by default a summary."""
     UpdateSignatureRequest: _grpc.UnaryUnaryMultiCallable[_signing_service_pb2.UpdateSignatureRequestRequest, _signing_service_pb2.UpdateSignatureRequestResponse]
     """Changes when a signature request expires. Fails with `FAILED_PRECONDITION` (`SIGNATURE_REQUEST_CLOSED`), and with
     `ABORTED` if the `etag` is out of date.
@@ -119,7 +119,7 @@ class SigningServiceAsyncStub(SigningServiceStub):
     GetSignatureRequest: _aio.UnaryUnaryMultiCallable[_signing_service_pb2.GetSignatureRequestRequest, _signing_service_pb2.GetSignatureRequestResponse]  # type: ignore[assignment]
     """Gets a signature request."""
     ListSignatureRequests: _aio.UnaryUnaryMultiCallable[_signing_service_pb2.ListSignatureRequestsRequest, _signing_service_pb2.ListSignatureRequestsResponse]  # type: ignore[assignment]
-    """Lists signature requests, newest first."""
+    """Lists signature requests, newest first: of each, what `read_mask` names, by default a summary."""
     UpdateSignatureRequest: _aio.UnaryUnaryMultiCallable[_signing_service_pb2.UpdateSignatureRequestRequest, _signing_service_pb2.UpdateSignatureRequestResponse]  # type: ignore[assignment]
     """Changes when a signature request expires. Fails with `FAILED_PRECONDITION` (`SIGNATURE_REQUEST_CLOSED`), and with
     `ABORTED` if the `etag` is out of date.
@@ -207,7 +207,7 @@ class SigningServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _signing_service_pb2.ListSignatureRequestsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_signing_service_pb2.ListSignatureRequestsResponse, _abc.Awaitable[_signing_service_pb2.ListSignatureRequestsResponse]]:
-        """Lists signature requests, newest first."""
+        """Lists signature requests, newest first: of each, what `read_mask` names, by default a summary."""
 
     @_abc_1.abstractmethod
     def UpdateSignatureRequest(
