@@ -1,4 +1,7 @@
-"""The command zegel-server: what it prints, what it refuses, how it ends."""
+"""The command zegel-server: what it prints, what it refuses, how it ends.
+
+Commands run in this process, which has loaded what they need; a server that is to be served runs in one of its own.
+"""
 
 import json
 import os
@@ -8,28 +11,50 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
+from click.testing import Result
+from typer.testing import CliRunner
 
 import zegel
 from support.server import ServerProcess, sqlite_server
-from zegel_server import clock
+from zegel_server import cli, clock, logs
 from zegel_server.ids import new_id
 
 PROGRAM = str(Path(sys.executable).parent / "zegel-server")
 
 
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def process(*arguments: str) -> subprocess.CompletedProcess[str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ZEGEL_")}
-    return subprocess.run(
-        [PROGRAM, *arguments], capture_output=True, text=True, check=False, env=clean | environment, timeout=60
-    )
+    return subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, check=False, env=clean, timeout=60)
 
 
-def said(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
-    assert done.returncode == 0, done.stderr
+@pytest.fixture(autouse=True)
+def same_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keeps from this process what a command sets up for its own: logging to its standard error, a bound of memory."""
+    before = structlog.get_config()
+    quiet = partial(structlog.configure, [], logger_factory=structlog.ReturnLoggerFactory())
+    monkeypatch.setattr(logs, "configure", lambda *_: quiet())
+    monkeypatch.setattr(cli, "bound_memory", lambda: None)
+    for name in os.environ:
+        if name.startswith("ZEGEL_"):
+            monkeypatch.delenv(name)
+    yield
+    structlog.configure(**before)
+
+
+def run(*arguments: str, **environment: str) -> Result:
+    done = CliRunner().invoke(cli.app, arguments, env=environment)
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done
+
+
+def said(done: Result) -> list[dict[str, Any]]:
+    assert done.exit_code == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
@@ -96,7 +121,7 @@ def test_it_lists_what_cannot_be_sealed_and_has_it_tried_again(tmp_path: Path) -
         due = dict(rows.execute("SELECT resource_id, due_time FROM jobs"))
     assert due[stuck] <= clock.now() < due[waiting]
     absent = run("sealing", "retry", new_id("req"), *folder)
-    assert (absent.returncode, absent.stdout) == (1, "")
+    assert (absent.exit_code, absent.stdout) == (1, "")
 
 
 def test_it_lists_dead_letters_and_sends_them_again(tmp_path: Path) -> None:
@@ -117,8 +142,8 @@ def test_it_lists_dead_letters_and_sends_them_again(tmp_path: Path) -> None:
         assert len(said(run("jobs", "list", "--tenant", "ten_1", *folder))) == 2
         numbers = [str(each["job_id"]) for each in listed]
         some_absent = run("jobs", "retry", numbers[0], "99", numbers[1], *folder)
-        assert (some_absent.returncode, len(said(run("jobs", "list", "--state", "dead", *folder)))) == (1, 2)
-        assert run("jobs", "retry", str(2**63), *folder).returncode == 2
+        assert (some_absent.exit_code, len(said(run("jobs", "list", "--state", "dead", *folder)))) == (1, 2)
+        assert run("jobs", "retry", str(2**63), *folder).exit_code == 2
         assert said(run("jobs", "retry", numbers[0], *folder)) == [{"retried": 1}]
         states = "SELECT resource_id, state, attempts FROM jobs ORDER BY job_id"
         assert rows.execute(states).fetchall() == [("m1", "WAITING", 0), ("m2", "DEAD", 9), ("h1", "WAITING", 9)]
@@ -127,7 +152,7 @@ def test_it_lists_dead_letters_and_sends_them_again(tmp_path: Path) -> None:
     nothing, absent, wrong = (
         run("jobs", "retry", *arguments, *folder) for arguments in ((), ("99",), ("--state", "gone"))
     )
-    assert (nothing.returncode, absent.returncode, wrong.returncode) == (2, 1, 1)
+    assert (nothing.exit_code, absent.exit_code, wrong.exit_code) == (2, 1, 1)
     assert "state" in wrong.stderr
 
 
@@ -146,7 +171,7 @@ def test_it_says_in_a_line_what_is_wrong(
     tmp_path: Path, arguments: tuple[str, ...], environment: dict[str, str], words: str
 ) -> None:
     done = run(*arguments, "--data-dir", str(tmp_path), **environment)
-    assert done.returncode in {1, 2}
+    assert done.exit_code in {1, 2}
     assert words in done.stderr
     assert done.stderr.startswith("zegel-server: ")
     assert "Traceback" not in done.stderr
@@ -156,7 +181,7 @@ def test_it_says_in_a_line_what_is_wrong(
 def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
-        done = run("serve", *in_folder(tmp_path), "--listen", listen)
+        done = process("serve", *in_folder(tmp_path), "--listen", listen)
     assert done.returncode == 1
     assert f"cannot listen on {listen}" in done.stderr
 
@@ -170,7 +195,7 @@ def test_a_schema_that_is_old_is_not_served(tmp_path: Path) -> None:
         "ZEGEL_TIMESTAMP_URL": "https://tsa.example.com",
     }
     done = run("tenants", "list", "--production", "--data-dir", str(tmp_path), **production)
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert "run zegel-server migrate" in done.stderr
 
 
@@ -181,6 +206,6 @@ def test_it_ends_when_it_is_told_to(tmp_path: Path) -> None:
 
 
 def test_without_a_command_it_says_what_there_is() -> None:
-    done = run()
+    done = process()
     for command in ("serve", "migrate", "tenants", "keys"):
         assert command in done.stdout + done.stderr
