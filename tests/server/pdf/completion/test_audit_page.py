@@ -13,9 +13,7 @@ AUDIT = with_audit(
     tenant_name="Example Ltd",
     documents=[
         AuditDocument("Agreement.pdf", sha256(b"x").hexdigest(), 1),
-        AuditDocument(
-            "As given to every signer: the first 123,456 bytes of this file", sha256(b"y").hexdigest(), 1
-        ),
+        AuditDocument("As given to every signer: the first 123,456 bytes of this file", sha256(b"y").hexdigest(), 1),
     ],
     parties=[AuditParty("Ana Müller", "ana@example.com", "Signer", "Signed", "2026-11-24 07:08:59 UTC", "E-mail link")],
     events=[AuditEvent("2026-11-24 07:08:59.123", "Document signed", "Ana Müller")],
