@@ -17,8 +17,7 @@ from typing import Any
 
 import pytest
 import structlog
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 import zegel
 from support.server import ServerProcess, sqlite_server
