@@ -49,10 +49,21 @@ class Origin(NamedTuple):
     Attributes:
         address: Network address of the peer.
         user_agent: The client's user agent.
+        asserted_address: Network address of the signer whom the client calls for, as the client says.
+        asserted_user_agent: That signer's program, likewise.
+        asserted_time_zone: The time zone of that signer's device, likewise.
     """
 
     address: str = ""
     user_agent: str = ""
+    asserted_address: str = ""
+    asserted_user_agent: str = ""
+    asserted_time_zone: str = ""
+
+    @property
+    def asserted(self) -> tuple[str, ...]:
+        """What of the signer's origin the client says, by name; nothing personal."""
+        return tuple(name for name in ("address", "time_zone", "user_agent") if getattr(self, f"asserted_{name}"))
 
 
 WORK: Final = frozenset({"document", "signature_request", "audit"})

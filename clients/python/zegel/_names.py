@@ -158,6 +158,7 @@ if TYPE_CHECKING:
     from zegel.errors import UploadClosed as UploadClosed
     from zegel.errors import Violation as Violation
     from zegel.errors import ZegelError as ZegelError
+    from zegel.event.v1.asserted_origin_pb2 import AssertedOrigin as AssertedOrigin
     from zegel.identity.v1.identity_service_pb2 import ApiKey as ApiKey
     from zegel.identity.v1.identity_service_pb2 import CreateApiKeyRequest as CreateApiKeyRequest
     from zegel.identity.v1.identity_service_pb2 import CreateApiKeyResponse as CreateApiKeyResponse
@@ -310,6 +311,7 @@ PLACES: Final = {
     "AddTeamMemberResponse": "zegel.permission.v1.sharing_pb2",
     "AlreadyExists": "zegel.errors",
     "ApiKey": "zegel.identity.v1.identity_service_pb2",
+    "AssertedOrigin": "zegel.event.v1.asserted_origin_pb2",
     "Binding": "zegel.permission.v1.permission_service_pb2",
     "CancelSignatureRequestRequest": "zegel.signing.v1.signing_service_pb2",
     "CancelSignatureRequestResponse": "zegel.signing.v1.signing_service_pb2",

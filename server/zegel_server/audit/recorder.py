@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from zegel.event.v1 import event_type_pb2 as events
 from zegel.evidence.commitments import DocumentHash, commit_document, document_salt
+from zegel.evidence.leaves import ASSERTED
 from zegel_server import clock
 from zegel_server.audit import leaf
 from zegel_server.audit import trail_quota as allowance
@@ -165,12 +166,13 @@ class Recorder:
                 added with ``about``.
             refused: Whether it was refused.
             extra: Further facts for the leaf, none of them personal.
-            personal: Personal data of the caller besides the call's origin, such as ``name`` and ``email``.
+            personal: Personal data of the caller besides the call's origin, such as ``name`` and ``email``. What the
+                caller asserts of a signer's origin is kept with it, and the leaf says which facts these are.
 
         Raises:
             Unavailable: The key provider does not answer, and the event is not one of ``TAKES_AWAY``.
         """
-        data = {"address": caller.origin.address, "user_agent": caller.origin.user_agent, **(personal or {})}
+        data = {**caller.origin._asdict(), **(personal or {})}
         data = {name: value for name, value in data.items() if value}
         sealed, promise = None, None
         key, away = None, False
@@ -190,6 +192,8 @@ class Recorder:
         if key is not None:
             sealed = self._keys.encrypt_personal(key, data, caller.subject_id)
             promise = commitment(key, data)
+            if caller.origin.asserted:
+                extra = {**(extra or {}), ASSERTED: list(caller.origin.asserted)}
         return Draft(
             event_type=event_type,
             tenant_id=caller.tenant_id,

@@ -1,11 +1,12 @@
 """AuditService: converts messages to the model and back."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from zegel.audit.v1 import audit_service_pb2 as pb
 from zegel.audit.v1 import audit_service_pb2_grpc as rpc
 from zegel.event.v1 import event_type_pb2
+from zegel.event.v1.asserted_origin_pb2 import AssertedOrigin
 from zegel_server import clock
 from zegel_server.audit.model import LAST, AuditEvent, EventFilter
 from zegel_server.audit.service import AuditTrail
@@ -121,8 +122,18 @@ def _event(event: AuditEvent) -> pb.Event:
             email=personal.get("email", ""),
             address=personal.get("address", ""),
             user_agent=personal.get("user_agent", ""),
+            asserted_origin=_asserted(personal),
         )
         if personal
         else None,
         leaf=event.leaf,
     )
+
+
+def _asserted(personal: Mapping[str, str]) -> AssertedOrigin | None:
+    said = AssertedOrigin(
+        address=personal.get("asserted_address", ""),
+        user_agent=personal.get("asserted_user_agent", ""),
+        time_zone=personal.get("asserted_time_zone", ""),
+    )
+    return said if said.ByteSize() else None

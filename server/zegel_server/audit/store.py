@@ -4,6 +4,7 @@ from typing import Final
 
 from sqlalchemy import BigInteger, Text, and_, bindparam, cast, delete, exists, literal, or_, select, text, update
 
+from zegel.event.v1 import event_type_pb2 as events
 from zegel_server.db import Statement, bind, owned_by, upsert_into
 from zegel_server.db.ownership import shown
 from zegel_server.db.schema import (
@@ -15,6 +16,13 @@ from zegel_server.db.schema import (
 )
 
 signature_requests = shown("signature_requests", to="audit")
+
+ORIGIN_TYPES: Final = (
+    events.EVENT_TYPE_SIGNATURE_REQUEST_VIEWED,
+    events.EVENT_TYPE_DISCLOSURE_ACCEPTED,
+    events.EVENT_TYPE_SIGNATURE_REQUEST_SIGNED,
+)
+"""What the audit page tells the origins of: each happens once to a signer, so there are few however long a trail is."""
 
 LOG_ID: Final = 1
 """The one row of ``audit_log``: an installation has one log."""
@@ -166,6 +174,13 @@ TRAIL_EVENTS: Final = Statement(
     select(*_EVENT)
     .where(audit_events.c.trail == bind("trail"), audit_events.c.leaf_index < bind("end"))
     .order_by(audit_events.c.leaf_index)
+)
+ORIGINS: Final = Statement(
+    select(*_EVENT).where(
+        audit_events.c.trail == bind("trail"),
+        audit_events.c.leaf_index.is_not(None),
+        audit_events.c.event_type.in_([literal(each) for each in ORIGIN_TYPES]),
+    )
 )
 EVENT: Final = Statement(
     select(*_EVENT)

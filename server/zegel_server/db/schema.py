@@ -386,6 +386,7 @@ signatures = Table(
     Column("sign_time", BigInteger),
     Column("decline_time", BigInteger),
     Column("time_zone", Text, nullable=False, server_default=""),  # of the days drawn for the signer, likewise
+    Column("disclosure_version", BigInteger, nullable=False, server_default="0"),  # which the signer accepted; 0: none
     Index("uq_signatures_signature_request_id_position", "signature_request_id", "position", unique=True),
 )
 

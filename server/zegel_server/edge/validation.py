@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from zegel_server import clock, zones
-from zegel_server.edge import characters
+from zegel_server.edge import addresses, characters
 from zegel_server.errors import InvalidArgument, NotFound
 from zegel_server.ids import Kind, is_id
 
@@ -84,6 +84,27 @@ def time_zone(value: str, field: str, *, default: str = zones.UTC) -> str:
     if value and value not in zones.names():
         raise InvalidArgument(field, "must be a time zone's name in the IANA database, such as Europe/Amsterdam")
     return value or default
+
+
+def address(value: str, field: str) -> str:
+    """A network address, which may be empty.
+
+    Args:
+        value: The address.
+        field: Path of its field.
+
+    Returns:
+        The address as RFC 5952 writes it; an IPv4 address mapped into IPv6 as the IPv4 address.
+
+    Raises:
+        InvalidArgument: It is neither IPv4 nor IPv6, or has a port or a zone with it.
+    """
+    if not value:
+        return ""
+    parsed = None if "%" in value else addresses.parse_address(value)
+    if parsed is None:
+        raise InvalidArgument(field, "must be an IPv4 or IPv6 address, without a port")
+    return str(parsed)
 
 
 def identifier(value: str, kind: Kind, field: str, resource: str) -> str:

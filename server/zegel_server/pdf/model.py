@@ -249,6 +249,24 @@ class AuditEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditOrigin:
+    """From where a signer acted, on the audit page.
+
+    Args:
+        who: Name of the signer.
+        acts: What the signer did from there, a line each.
+        seen: Network address and program from which the call came, a line each.
+        asserted: Network address, time zone and program of the signer as the caller says, a line each; empty if it
+            says nothing.
+    """
+
+    who: str
+    acts: str
+    seen: str
+    asserted: str
+
+
+@dataclass(frozen=True, slots=True)
 class AuditPage:
     """The readable audit page at the end of the signed PDF.
 
@@ -262,6 +280,7 @@ class AuditPage:
         events: The history, oldest first.
         origin: Name (origin) of the audit log.
         verify_hint: How to verify the file, such as a command line.
+        origins: From where the signers acted, in the order in which they did.
     """
 
     audit_id: str
@@ -273,6 +292,7 @@ class AuditPage:
     events: list[AuditEvent]
     origin: str
     verify_hint: str = ""
+    origins: tuple[AuditOrigin, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from zegel_server.caller import Caller, PrincipalKind, denied
 from zegel_server.db import Database, Row, Transaction
 from zegel_server.edge import validation
 from zegel_server.edge.idempotency import Keep, keep_nothing
-from zegel_server.errors import Aborted, FailedPrecondition, NotFound, ResourceExhausted
+from zegel_server.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
 from zegel_server.jobs import queue
 from zegel_server.keys.service import Keys
 from zegel_server.pdf.model import Box, Stamp
@@ -106,21 +106,26 @@ class Ceremony:
             lambda progress, at: progress.viewed(caller.principal_id, at),
         )
 
-    async def accept_disclosure(self, caller: Caller) -> CeremonyView:
+    async def accept_disclosure(self, caller: Caller, version: int = 0) -> CeremonyView:
         """Accepts the electronic record and signature disclosure; doing so again changes nothing.
 
         Args:
             caller: The signer.
+            version: The version that the signer was shown; 0 for the newest.
 
         Raises:
             FailedPrecondition: The signer has nothing left to do in the request, such as when it has ended.
+            InvalidArgument: The signer was shown another version than the newest.
         """
-        return await self._step(
-            caller,
-            events.EVENT_TYPE_DISCLOSURE_ACCEPTED,
-            lambda progress, at: progress.accepted(caller.principal_id, at),
-            {"disclosure": disclosure.SHA256},
-        )
+        newest = disclosure.NEWEST
+
+        def accept(progress: Progress, at: int) -> Progress:
+            after = progress.accepted(caller.principal_id, at, newest.version)
+            if after != progress and version not in {0, newest.version}:
+                raise InvalidArgument("disclosure_version", f"must be {newest.version}, the newest: show that one")
+            return after
+
+        return await self._step(caller, events.EVENT_TYPE_DISCLOSURE_ACCEPTED, accept, {"disclosure": newest.sha256})
 
     async def fill(self, caller: Caller, values: list[tuple[str, Value]]) -> CeremonyView:
         """Fills in the signer's own fields; values already stored change nothing.

@@ -2,7 +2,9 @@
 
 Invariants:
 
-* The audit page says what the attached leaves say and nothing else: it is generated from their bytes.
+* The audit page says what the attached leaves say, and the personal data that they commit to, and nothing else: it is
+  generated from their bytes.
+* It tells from where somebody acted only of signers who accepted a disclosure that says so.
 * The same request and evidence give the same job, and so the same file before sealing.
 """
 
@@ -10,11 +12,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from zegel.evidence.disclosures import Disclosure, find_disclosure
 from zegel.evidence.sealed_file.completion import FILES
 from zegel.evidence.trail import LeafFields, parse_leaf
 from zegel_server import clock
 from zegel_server.audit.answers import Evidence
-from zegel_server.pdf.model import AuditDocument, AuditEvent, AuditPage, AuditParty, Box, CompletionJob, Stamp
+from zegel_server.caller import Origin
+from zegel_server.pdf.model import (
+    AuditDocument,
+    AuditEvent,
+    AuditOrigin,
+    AuditPage,
+    AuditParty,
+    Box,
+    CompletionJob,
+    Stamp,
+)
 from zegel_server.signing.field_types import FieldType, SignedBy, draw_value
 from zegel_server.signing.model import Signature
 from zegel_server.signing.openings import boxes_of
@@ -35,13 +48,14 @@ TRAIL_NAME, PROOF_NAME, OPENINGS_NAME = (file.name for file in FILES)
 ALL_SIGNED: Final = "SIGNATURE_REQUEST_ALL_SIGNED"
 """The event that a completed request's trail must contain."""
 
+_ACCEPTED: Final = "DISCLOSURE_ACCEPTED"
 _CREATED_SESSION: Final = "SIGNER_SESSION_CREATED"
 _CREATED_LINK: Final = "SIGNER_LINK_CREATED"
 
 _DESCRIPTIONS: Final[Mapping[str, str]] = {
     "SIGNATURE_REQUEST_SENT": "Sent for signature",
     "SIGNATURE_REQUEST_VIEWED": "Opened and viewed",
-    "DISCLOSURE_ACCEPTED": "Accepted the electronic record and signature disclosure",
+    _ACCEPTED: "Accepted the electronic record and signature disclosure",
     "FIELDS_FILLED": "Filled in fields",
     "SIGNATURE_REQUEST_SIGNED": "Signed",
     ALL_SIGNED: "Everybody has signed",
@@ -53,6 +67,13 @@ _DESCRIPTIONS: Final[Mapping[str, str]] = {
     "SIGNER_LINK_REDEEMED": "Opened the single-use link",
     "SIGNER_LINK_REVOKED": "Revoked a single-use link",
 }
+
+_ACTS: Final[Mapping[str, str]] = {
+    "SIGNATURE_REQUEST_VIEWED": "Opened",
+    _ACCEPTED: "Accepted the disclosure",
+    "SIGNATURE_REQUEST_SIGNED": "Signed",
+}
+"""What signers did of which the page tells from where."""
 
 _SESSION_SOURCES: Final[Mapping[str, str]] = {
     _CREATED_SESSION: "Signing session handed over by {}",
@@ -75,6 +96,7 @@ class Completed:
         evidence: The trail and its proof.
         openings: What opens the trail's commitments.
         origin: Name of the log.
+        origins: From where signers acted, by event.
     """
 
     request: SignatureRequest
@@ -83,6 +105,7 @@ class Completed:
     evidence: Evidence
     openings: bytes
     origin: str
+    origins: Mapping[str, Origin]
 
 
 def read_trail(evidence: Evidence) -> list[LeafFields]:
@@ -107,7 +130,7 @@ def job_of(completed: Completed) -> CompletionJob:
     return CompletionJob(
         rendition=completed.rendition,
         stamps=list(_stamps(request, completed.values)),
-        audit=_audit_page(request, read_trail(evidence), completed.origin, _days(request, completed.values)),
+        audit=_audit_page(completed, read_trail(evidence)),
         files={
             TRAIL_NAME: evidence.audit_jsonl,
             PROOF_NAME: evidence.proof,
@@ -147,9 +170,8 @@ def _stamps(request: SignatureRequest, values: Mapping[str, Values]) -> Iterator
 # ---------------------------------------------------------------------------------------------------------- audit page
 
 
-def _audit_page(
-    request: SignatureRequest, trail: Sequence[LeafFields], origin: str, days: Mapping[str, str]
-) -> AuditPage:
+def _audit_page(completed: Completed, trail: Sequence[LeafFields]) -> AuditPage:
+    request, days = completed.request, _days(completed.request, completed.values)
     return AuditPage(
         audit_id=request.audit_id,
         title=request.title,
@@ -161,8 +183,9 @@ def _audit_page(
             for each in sorted(request.progress.signatures, key=lambda each: each.order)
         ],
         events=_history(request, trail),
-        origin=origin,
+        origin=completed.origin,
         verify_hint=VERIFY_HINT,
+        origins=_origins(request, trail, completed.origins),
     )
 
 
@@ -171,7 +194,7 @@ def _documents(request: SignatureRequest) -> list[AuditDocument]:
     rows = [AuditDocument(each.title, each.sha256.hex(), each.page_count) for each in request.documents]
     shown = request.rendition
     if shown is not None:
-        title = f"As given to every signer: the first {shown.size:,} bytes of this file"
+        title = f"As every signer was shown it: the first {shown.size:,} bytes of this file"
         rows.append(AuditDocument(title, shown.sha256.hex(), shown.page_count))
     return rows
 
@@ -200,6 +223,36 @@ def _party(request: SignatureRequest, signature: Signature, trail: Iterable[Leaf
         detail="\n".join(filter(None, (by, signature.signature_id))),
         day=day,
     )
+
+
+def _origins(
+    request: SignatureRequest, trail: Sequence[LeafFields], origins: Mapping[str, Origin]
+) -> tuple[AuditOrigin, ...]:
+    """From where each signer acted who was told that this would be shown; what was done from one place shares a row."""
+    told = {leaf.actor for leaf in trail if (text := _accepted(leaf)) is not None and text.shows_origins}
+    rows: dict[tuple[str, Origin], list[str]] = {}
+    for leaf in trail:
+        if leaf.actor and leaf.actor in request.people and leaf.actor in told and leaf.event_id in origins:
+            acts = rows.setdefault((leaf.actor, origins[leaf.event_id]), [])
+            acts.append(_ACTS.get(leaf.type, leaf.type))
+    return tuple(
+        AuditOrigin(
+            who=_who(request, actor, ERASED),
+            acts="\n".join(acts),
+            seen=_lines(seen.address, seen.user_agent),
+            asserted=_lines(seen.asserted_address, seen.asserted_time_zone, seen.asserted_user_agent),
+        )
+        for (actor, seen), acts in rows.items()
+    )
+
+
+def _lines(*texts: str) -> str:
+    return "\n".join(filter(None, texts))
+
+
+def _accepted(leaf: LeafFields) -> Disclosure | None:
+    """The disclosure that was accepted by an event."""
+    return find_disclosure(leaf.extra.get("disclosure")) if leaf.type == _ACCEPTED else None
 
 
 def _history(request: SignatureRequest, trail: Sequence[LeafFields]) -> list[AuditEvent]:
@@ -237,6 +290,8 @@ def _event(request: SignatureRequest, leaf: LeafFields, count: int) -> AuditEven
         text = f"Made a single-use link for {_who(request, leaf.resource, 'a signer')}"
     else:
         text = _DESCRIPTIONS.get(leaf.type) or leaf.type.replace("_", " ").capitalize()
+        if (accepted := _accepted(leaf)) is not None:
+            text += f", version {accepted.version}"
     if count > 1:
         text += f" ({count:,} times)"
     kind = leaf.actor_kind.replace("_", " ")

@@ -14,6 +14,7 @@ from zegel.signing.v1 import ceremony_service_pb2 as ceremony_pb
 from zegel.signing.v1 import signature_request_pb2 as pb
 from zegel.signing.v1 import signing_service_pb2 as signing_pb
 from zegel_server import zones
+from zegel_server.caller import Origin
 from zegel_server.clock import to_timestamp
 from zegel_server.edge import etags, validation
 from zegel_server.errors import InvalidArgument
@@ -25,6 +26,18 @@ from zegel_server.signing.model import RequestState, Signature
 from zegel_server.signing.new_request import DocumentChoice, NewRequest, Signer
 from zegel_server.signing.request import CeremonyView, Person, PinnedDocument, Sealing, SignatureRequest
 from zegel_server.signing.values import Value, Values
+
+MAX_USER_AGENT: Final = 512
+"""Characters of a signer's program, as the contract says: browsers say some 120, apps around them twice that."""
+
+FromSigner = (
+    ceremony_pb.OpenCeremonyRequest
+    | ceremony_pb.AcceptDisclosureRequest
+    | ceremony_pb.FillFieldsRequest
+    | ceremony_pb.SignDocumentsRequest
+    | ceremony_pb.DeclineSignatureRequest
+)
+"""What is sent for a signer, and may say where the signer is."""
 
 _NOBODY: Final = Person("")
 
@@ -100,6 +113,26 @@ def _value(message: pb.FieldValue, path: str) -> Value:
     raise InvalidArgument(path, "must have a value", reason="MISSING_FIELD")
 
 
+def origin(seen: Origin, request: FromSigner) -> Origin:
+    """Where a call came from, with what the caller asserts of where the signer is.
+
+    Args:
+        seen: What the server saw.
+        request: The message.
+
+    Raises:
+        InvalidArgument: The address, the program or the time zone is none, or is too long.
+    """
+    said, path = request.asserted_origin, "asserted_origin"
+    return seen._replace(
+        asserted_address=validation.address(said.address, f"{path}.address"),
+        asserted_user_agent=validation.text(
+            said.user_agent, f"{path}.user_agent", least=0, most=MAX_USER_AGENT
+        ).strip(),
+        asserted_time_zone=validation.time_zone(said.time_zone, f"{path}.time_zone", default=""),
+    )
+
+
 def state_name(state: pb.SignatureRequestState.ValueType) -> str:
     """The state that a list is filtered by; empty for all.
 
@@ -149,6 +182,7 @@ def ceremony_message(view: CeremonyView, *, bare: bool = False) -> ceremony_pb.C
         bare: Whether to leave out personal data.
     """
     request = view.request
+    shown = disclosure.shown_to(view.signature.disclosure_version)
     return ceremony_pb.Ceremony(
         signature_request_id=request.signature_request_id,
         title=request.title,
@@ -159,7 +193,8 @@ def ceremony_message(view: CeremonyView, *, bare: bool = False) -> ceremony_pb.C
         signature=_signature(request, view.signature, _NOBODY if bare else view.person),
         fields=map(_field_message, view.fields),
         values=() if bare else value_messages(view.values),
-        disclosure=disclosure.TEXT,
+        disclosure=shown.text,
+        disclosure_version=shown.version,
         sealed_document_id=request.sealed_document_id,
         rendition=_rendition(request),
         blocked=request.sealing is not None and request.sealing.blocked,

@@ -59,6 +59,7 @@ class Signature:
         status: Its status.
         view_time: When the signer first opened the request.
         disclosure_time: When the signer accepted the disclosure.
+        disclosure_version: The version that the signer accepted; 0 for none.
         sign_time: When the signer signed.
         decline_time: When the signer declined.
     """
@@ -70,6 +71,7 @@ class Signature:
     disclosure_time: int | None = None
     sign_time: int | None = None
     decline_time: int | None = None
+    disclosure_version: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,12 +142,13 @@ class Progress:
         own = self.signature(signature_id)
         return self if own.view_time is not None else self._with(replace(own, view_time=at))
 
-    def accepted(self, signature_id: str, at: int) -> Self:
+    def accepted(self, signature_id: str, at: int, version: int) -> Self:
         """The signer accepts the disclosure; doing so again changes nothing.
 
         Args:
             signature_id: Whose signature.
             at: The time now.
+            version: The version of the disclosure.
 
         Raises:
             FailedPrecondition: The signer has nothing left to do in the request, such as when it has ended.
@@ -154,7 +157,7 @@ class Progress:
         if own.disclosure_time is not None:
             return self
         self._demand_open(own, at)
-        return self._with(replace(own, disclosure_time=at))
+        return self._with(replace(own, disclosure_time=at, disclosure_version=version))
 
     def demand_fillable(self, signature_id: str, at: int) -> None:
         """Refuses a signer who may not fill in fields at this moment.

@@ -203,4 +203,5 @@ async def save(transaction: Transaction, before: SignatureRequest, after: Signat
                 new_disclosure_time=new.disclosure_time,
                 new_sign_time=new.sign_time,
                 new_decline_time=new.decline_time,
+                new_disclosure_version=new.disclosure_version,
             )

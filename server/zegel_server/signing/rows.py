@@ -98,6 +98,7 @@ def progress_from_rows(row: Row, signatures: Iterable[Row]) -> Progress:
                 disclosure_time=each.disclosure_time,
                 sign_time=each.sign_time,
                 decline_time=each.decline_time,
+                disclosure_version=each.disclosure_version,
             )
             for each in signatures
         ),
@@ -238,6 +239,7 @@ def signature_rows(keys: Keys, request: SignatureRequest, subjects: Sequence[Sub
             "disclosure_time": None,
             "sign_time": None,
             "decline_time": None,
+            "disclosure_version": 0,
             "time_zone": request.time_zones[signature.signature_id],
         }
         for position, (signature, subject) in enumerate(zip(request.progress.signatures, subjects, strict=True))

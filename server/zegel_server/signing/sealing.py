@@ -25,6 +25,7 @@ from zegel.evidence.commitments import SEALED, DocumentHash
 from zegel.evidence.openings import named_seal
 from zegel_server import clock
 from zegel_server.audit.answers import Evidence
+from zegel_server.audit.origins import origins_of
 from zegel_server.audit.recorder import Recorder
 from zegel_server.audit.service import AuditTrail
 from zegel_server.credentials.judging import SealMaterials
@@ -195,6 +196,7 @@ class Sealer:
                 evidence=evidence,
                 openings=await openings_of(self._keys, request, document_id),
                 origin=self._trails.origin,
+                origins=await origins_of(self._database, self._keys, request.audit_id),
             )
         )
         callbacks = _Callbacks(materials.identity, self._credentials)

@@ -7,7 +7,7 @@ from zegel.signing.v1 import ceremony_service_pb2_grpc as ceremony_rpc
 from zegel.signing.v1 import signing_service_pb2 as pb
 from zegel.signing.v1 import signing_service_pb2_grpc as rpc
 from zegel_server import clock
-from zegel_server.caller import current_caller
+from zegel_server.caller import Caller, current_caller
 from zegel_server.edge import paging, validation
 from zegel_server.edge.idempotency import Answers, Keep
 from zegel_server.identity.model import SIGNER_LINK, SIGNER_SESSION
@@ -169,7 +169,7 @@ class CeremonyServicer(ceremony_rpc.CeremonyServiceServicer):
         self, request: ceremony_pb.OpenCeremonyRequest, context: Any
     ) -> ceremony_pb.OpenCeremonyResponse:
         """See the contract."""
-        view = await self._ceremony.open(current_caller())
+        view = await self._ceremony.open(_caller(request))
         return ceremony_pb.OpenCeremonyResponse(ceremony=messages.ceremony_message(view))
 
     async def GetCeremony(
@@ -183,19 +183,19 @@ class CeremonyServicer(ceremony_rpc.CeremonyServiceServicer):
         self, request: ceremony_pb.AcceptDisclosureRequest, context: Any
     ) -> ceremony_pb.AcceptDisclosureResponse:
         """See the contract."""
-        view = await self._ceremony.accept_disclosure(current_caller())
+        view = await self._ceremony.accept_disclosure(_caller(request), request.disclosure_version)
         return ceremony_pb.AcceptDisclosureResponse(ceremony=messages.ceremony_message(view))
 
     async def FillFields(self, request: ceremony_pb.FillFieldsRequest, context: Any) -> ceremony_pb.FillFieldsResponse:
         """See the contract."""
-        view = await self._ceremony.fill(current_caller(), messages.new_values(request.values))
+        view = await self._ceremony.fill(_caller(request), messages.new_values(request.values))
         return ceremony_pb.FillFieldsResponse(ceremony=messages.ceremony_message(view))
 
     async def SignDocuments(
         self, request: ceremony_pb.SignDocumentsRequest, context: Any
     ) -> ceremony_pb.SignDocumentsResponse:
         """See the contract."""
-        caller = current_caller()
+        caller = _caller(request)
 
         async def restore(before: ceremony_pb.SignDocumentsResponse) -> None:
             messages.restore_ceremony(before.ceremony, await self._ceremony.get(caller))
@@ -214,5 +214,15 @@ class CeremonyServicer(ceremony_rpc.CeremonyServiceServicer):
         self, request: ceremony_pb.DeclineSignatureRequest, context: Any
     ) -> ceremony_pb.DeclineSignatureResponse:
         """See the contract."""
-        view = await self._ceremony.decline(current_caller(), request.reason)
+        view = await self._ceremony.decline(_caller(request), request.reason)
         return ceremony_pb.DeclineSignatureResponse(ceremony=messages.ceremony_message(view))
+
+
+def _caller(request: messages.FromSigner) -> Caller:
+    """The caller, with what it asserts of where the signer is.
+
+    Raises:
+        InvalidArgument: That is no address, no program or no time zone.
+    """
+    caller = current_caller()
+    return caller._replace(origin=messages.origin(caller.origin, request))

@@ -87,6 +87,7 @@ UPDATE_SIGNATURE: Final = Statement(
         disclosure_time=bind("new_disclosure_time"),
         sign_time=bind("new_sign_time"),
         decline_time=bind("new_decline_time"),
+        disclosure_version=bind("new_disclosure_version"),
     )
 )
 UPDATE_PROFILE: Final = Statement(

@@ -14,7 +14,7 @@ from zegel_server.audit import service
 from zegel_server.audit import trail_quota as allowance
 from zegel_server.audit.check import AuditCheck
 from zegel_server.audit.model import EventFilter
-from zegel_server.caller import Caller, PrincipalKind, Scope, Share
+from zegel_server.caller import Caller, Origin, PrincipalKind, Scope, Share
 from zegel_server.edge.paging import PageRequest
 from zegel_server.errors import ResourceExhausted
 from zegel_server.ids import new_id
@@ -128,6 +128,9 @@ async def test_all_shares_together_are_less_than_evidence_carries(world: AuditWo
         resource_id=new_id("sig"),
         extra={"link": new_id("lnk"), "expire_time": "2026-11-26T12:00:00.000000Z", "opened_session": new_id("ses")},
     )
+    asserting = Origin("203.0.113.7", "program", "203.0.113.8", "program", "UTC")
+    signer = caller._replace(kind=PrincipalKind.SIGNER, acting=None, origin=asserting)
+    await world.record(signer, "FIELDS_FILLED", request=request, resource_id=new_id("sig"))
     await world.trail.flush()
     largest = max(len(line) for line in (await world.trail.evidence(request[1])).audit_jsonl.splitlines()) + 50
     counted = MAX_SIGNERS * allowance.SIGNER + allowance.SENDING + allowance.READING

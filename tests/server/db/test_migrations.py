@@ -16,7 +16,7 @@ from zegel_server import clock
 from zegel_server.db import Statement, migrate, open_database
 from zegel_server.db.factory import sqlite_path
 from zegel_server.db.migrate import current_revision, newest_revision, upgrade
-from zegel_server.db.schema import metadata, signature_requests
+from zegel_server.db.schema import metadata, signature_requests, signatures
 from zegel_server.errors import Unavailable
 from zegel_server.jobs import queue
 from zegel_server.signing.store import SEAL
@@ -136,6 +136,27 @@ async def test_what_had_ended_before_says_when(database_url: str, monkeypatch: p
     try:
         requests = await database.fetch(Statement(select(signature_requests).order_by("signature_request_id")))
         assert [row.end_time for row in requests] == [10, 20, 30, 40, None, None]
+    finally:
+        await database.close()
+
+
+async def test_who_had_accepted_the_disclosure_had_accepted_its_first_version(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def before(connection: Connection) -> None:
+        to_revision(connection, "0015")
+        for statement in REQUESTS_BEFORE_THE_END.strip().split(";\n"):
+            connection.execute(text(statement.rstrip(";")))
+        connection.execute(text("UPDATE signatures SET disclosure_time = 5 WHERE signature_id = 's2'"))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(migrate, "_upgrade", before)
+        await upgrade(database_url)
+    await upgrade(database_url)
+    database = await open_database(database_url)
+    try:
+        rows = await database.fetch(Statement(select(signatures)))
+        assert {(row.disclosure_time, row.disclosure_version) for row in rows} == {(None, 0), (5, 1)}
     finally:
         await database.close()
 

@@ -138,7 +138,7 @@ async def test_the_disclosure_is_accepted_once_and_by_its_text(world: World) -> 
     first = await world.ceremony.accept_disclosure(signer)
     assert await world.ceremony.accept_disclosure(signer) == first
     rows = [row for row in await world.event_rows() if row.trail == request.audit_id]
-    assert [said(row).extra.get("disclosure") for row in rows] == [None, disclosure.SHA256]
+    assert [said(row).extra.get("disclosure") for row in rows] == [None, disclosure.NEWEST.sha256]
 
 
 async def test_a_later_value_takes_the_place_of_an_earlier_one(world: World) -> None:

@@ -1,18 +1,22 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from support.signing_world import draft_of, make_field
+from zegel.evidence.disclosures import DISCLOSURES
 from zegel.evidence.sealed_file.completion import FILES
 from zegel_server import clock
 from zegel_server.audit import leaf
 from zegel_server.audit.answers import Evidence
 from zegel_server.audit.leaf import LeafFields
+from zegel_server.caller import Origin
 from zegel_server.ids import new_id
 from zegel_server.pdf.limits import MAX_AUDIT_ROWS
+from zegel_server.pdf.model import AuditOrigin
 from zegel_server.signing import completion, new_request
 from zegel_server.signing.completion import ERASED, MAX_HISTORY, Completed, job_of
 from zegel_server.signing.field_types import FieldType
@@ -22,6 +26,7 @@ from zegel_server.signing.openings import boxes_of
 from zegel_server.signing.request import Person, PinnedDocument, PinnedRendition, SignatureRequest
 from zegel_server.signing.values import Value
 
+ACTS = ("SIGNATURE_REQUEST_VIEWED", "DISCLOSURE_ACCEPTED", "SIGNATURE_REQUEST_SIGNED")
 SIGNED = 1_795_504_089_000_000
 ONE, TWO = "sig_" + "1" * 26, "sig_" + "2" * 26
 
@@ -29,7 +34,7 @@ ONE, TWO = "sig_" + "1" * 26, "sig_" + "2" * 26
 def request(*fields: Field, orders: tuple[int, int] = (0, 1)) -> SignatureRequest:
     progress = Progress.sent([(ONE, orders[0]), (TWO, orders[1])], None)
     for key in sorted((ONE, TWO), key=lambda key: progress.signature(key).order):
-        progress = progress.accepted(key, 1).signed(key, SIGNED)
+        progress = progress.accepted(key, 1, 2).signed(key, SIGNED)
     return SignatureRequest(
         signature_request_id=new_id("req"),
         tenant_id=new_id("ten"),
@@ -62,7 +67,10 @@ def event(kind: str, actor: str | None, second: int = 0, resource: str | None = 
 
 
 def completed(
-    made: SignatureRequest, *events: LeafFields, values: dict[str, dict[str, Value]] | None = None
+    made: SignatureRequest,
+    *events: LeafFields,
+    values: dict[str, dict[str, Value]] | None = None,
+    origins: dict[str, Origin] | None = None,
 ) -> Completed:
     lines = b"".join(leaf.compose(each) + b"\n" for each in events)
     whole: dict[str, dict[str, Value]] = {ONE: {}, TWO: {}} | (values or {})
@@ -73,6 +81,7 @@ def completed(
         evidence=Evidence(lines, b"proof"),
         openings=b'{"v":1}',
         origin="log.example.org",
+        origins=origins or {},
     )
 
 
@@ -143,7 +152,7 @@ def test_the_audit_page_names_what_every_signer_was_shown() -> None:
     told = job_of(completed(replace(request(), rendition=shown))).audit.documents
     assert [(each.title, each.sha256, each.pages) for each in told] == [
         ("Flat 4", "01" * 32, 3),
-        ("As given to every signer: the first 123,456 bytes of this file", "02" * 32, 6),
+        ("As every signer was shown it: the first 123,456 bytes of this file", "02" * 32, 6),
     ]
 
 
@@ -189,6 +198,28 @@ def test_the_audit_page_tells_the_day_as_it_is_drawn_and_nothing_where_none_is()
     job = job_of(completed(made, values=values))
     assert job.stamps[0].text == "2026-11-25 Pacific/Auckland"
     assert [each.day for each in job.audit.parties] == ["2026-11-25 Pacific/Auckland", ""]
+
+
+def test_the_audit_page_tells_from_where_signers_acted_who_were_told_that_it_would() -> None:
+    older, newest = DISCLOSURES[0], DISCLOSURES[-1]
+    acts = [event(kind, actor, n, actor) for n, (kind, actor) in enumerate(product(ACTS, (ONE, TWO)))]
+    acts = [
+        replace(each, extra={"disclosure": (newest if each.actor == ONE else older).sha256})
+        if each.type == "DISCLOSURE_ACCEPTED"
+        else each
+        for each in acts
+    ]
+    phone = Origin("198.51.100.9", "partner/2.0", "203.0.113.7", "phone", "Pacific/Auckland")
+    desk = Origin("198.51.100.9", "partner/2.0")
+    origins = {each.event_id: desk if each.type == "DISCLOSURE_ACCEPTED" else phone for each in acts}
+    page = job_of(completed(request(), *acts, event("FIELDS_FILLED", ONE, 9), origins=origins)).audit
+    assert page.origins == (
+        AuditOrigin("Ann", "Opened\nSigned", "198.51.100.9\npartner/2.0", "203.0.113.7\nPacific/Auckland\nphone"),
+        AuditOrigin("Ann", "Accepted the disclosure", "198.51.100.9\npartner/2.0", ""),
+    )
+    assert [each.text for each in page.events if each.text.startswith("Accepted")] == [
+        f"Accepted the electronic record and signature disclosure, version {text.version}" for text in (newest, older)
+    ]
 
 
 @pytest.mark.parametrize("rows", [MAX_HISTORY, MAX_HISTORY + 1, 3 * MAX_HISTORY])

@@ -17,7 +17,7 @@ def statuses(progress: Progress) -> list[SignatureStatus]:
 
 
 def sign(progress: Progress, index: int, at: int = 5) -> Progress:
-    return progress.accepted(f"sig-{index}", at).signed(f"sig-{index}", at)
+    return progress.accepted(f"sig-{index}", at, 1).signed(f"sig-{index}", at)
 
 
 def refusal(act: object, *args: object) -> ZegelError:
@@ -76,7 +76,7 @@ def test_a_signature_that_cannot_be_made_says_why(progress: Progress, reason: st
 
 
 def test_a_missing_field_is_named() -> None:
-    error = refusal(sent(0).accepted("sig-0", 1).signed, "sig-0", 2, ["sign-here"])
+    error = refusal(sent(0).accepted("sig-0", 1, 1).signed, "sig-0", 2, ["sign-here"])
     assert (error.reason, error.metadata) == ("RECIPIENT_HAS_UNSIGNED_FIELDS", {"field_api_id": "sign-here"})
 
 
@@ -157,7 +157,7 @@ class Signing(RuleBasedStateMachine):
 
     @rule(index=SIGNER)
     def accept(self, index: int) -> None:
-        self._try("accepted", self._own(index).signature_id, self.now)
+        self._try("accepted", self._own(index).signature_id, self.now, 1)
 
     @rule(index=SIGNER, complete=st.booleans())
     def sign(self, index: int, complete: bool) -> None:

@@ -209,7 +209,7 @@ async def test_a_signer_goes_the_whole_way(world: World, signing: SigningService
     view = (await call(ann, ceremony.OpenCeremony, ceremony_pb.OpenCeremonyRequest())).ceremony
     assert (view.tenant_name, view.title, view.signature.name) == ("Lettings & Co", "Lease", "Ann")
     assert [each.api_id for each in view.fields] == ["a", "d"]
-    assert view.disclosure == disclosure.TEXT
+    assert (view.disclosure, view.disclosure_version) == (disclosure.NEWEST.text, disclosure.NEWEST.version)
     assert view.signature.HasField("view_time")
     await call(ann, ceremony.AcceptDisclosure, ceremony_pb.AcceptDisclosureRequest())
     picture = io.BytesIO()

@@ -2,10 +2,12 @@
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 from zegel._internal.channel import PathLike, Target, pem
 from zegel._internal.port import Call, Link
+from zegel.event.v1.asserted_origin_pb2 import AssertedOrigin
 
 
 class ClientBase:
@@ -64,7 +66,24 @@ class ClientBase:
         Returns:
             A client that works until this one is closed. Closing it has no effect.
         """
-        return self._derived(Call(token=self._call.token, timeout=timeout))
+        return self._derived(replace(self._call, timeout=timeout))
+
+    def with_asserted_origin(self, *, address: str = "", user_agent: str = "", time_zone: str = "") -> Self:
+        """A client whose calls for a signer say where the signer is: for a server that calls in the signer's place.
+
+        Zegel sees that server's address and program. It keeps what is said here apart, as asserted by the caller. A
+        client that is made from it with another token says nothing.
+
+        Args:
+            address: The signer's network address, without a port.
+            user_agent: The signer's program, such as the ``User-Agent`` of the request that you serve.
+            time_zone: The IANA name of the time zone of the signer's device.
+
+        Returns:
+            A client over the same connection, with the same token. Closing it has no effect.
+        """
+        origin = AssertedOrigin(address=address, user_agent=user_agent, time_zone=time_zone)
+        return self._derived(replace(self._call, asserted_origin=origin))
 
     def _derived(self, call: Call) -> Self:
         client = copy.copy(self)

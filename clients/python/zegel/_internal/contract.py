@@ -45,6 +45,7 @@ class Rpc:
         stub: The service's generated stub class.
         repeatable: Whether it may be retried when it is not known whether it was carried out.
         takes_request_id: Whether its request has a ``request_id``, which makes it idempotent.
+        takes_asserted_origin: Whether its request may say where a signer is.
         doc: The contract's comment.
     """
 
@@ -53,6 +54,7 @@ class Rpc:
     stub: Any
     repeatable: bool
     takes_request_id: bool
+    takes_asserted_origin: bool
     doc: str
 
 
@@ -64,6 +66,7 @@ def _read(method: MethodDescriptor, service: Service) -> Rpc:
         stub=service.stub,
         repeatable=level in {MethodOptions.NO_SIDE_EFFECTS, MethodOptions.IDEMPOTENT},
         takes_request_id="request_id" in method.input_type.fields_by_name,
+        takes_asserted_origin="asserted_origin" in method.input_type.fields_by_name,
         doc=vars(service.servicer)[method.name].__doc__ or "",
     )
 

@@ -15,6 +15,7 @@ from zegel._internal.streams import Pages, Stream
 from zegel._internal.surface import SyncService
 from zegel.audit.v1.audit_service_pb2 import Event, GetCheckpointRequest, GetCheckpointResponse, GetConsistencyProofRequest, GetConsistencyProofResponse, GetInclusionProofRequest, GetInclusionProofResponse, GetTransactionRequest, GetTransactionResponse, ListEventsRequest, ListEventsResponse, WatchEventsRequest, WatchEventsResponse
 from zegel.document.v1.document_service_pb2 import CancelUploadRequest, CancelUploadResponse, DeleteDocumentRequest, DeleteDocumentResponse, Document, GetDocumentRequest, GetDocumentResponse, GetUploadRequest, GetUploadResponse, ListDocumentsRequest, ListDocumentsResponse, MoveDocumentRequest, MoveDocumentResponse, PurgeDocumentRequest, PurgeDocumentResponse, StartUploadRequest, StartUploadResponse, UndeleteDocumentRequest, UndeleteDocumentResponse, UpdateDocumentRequest, UpdateDocumentResponse, UploadSpec
+from zegel.event.v1.asserted_origin_pb2 import AssertedOrigin
 from zegel.event.v1.event_type_pb2 import EventType
 from zegel.identity.v1.identity_service_pb2 import ApiKey, CreateApiKeyRequest, CreateApiKeyResponse, CreateMemberRequest, CreateMemberResponse, CreateSessionRequest, CreateSessionResponse, CreateTenantRequest, CreateTenantResponse, DeleteIdentityProviderRequest, DeleteIdentityProviderResponse, DeleteMemberRequest, DeleteMemberResponse, ExchangeTokenRequest, ExchangeTokenResponse, GetCurrentSessionRequest, GetCurrentSessionResponse, GetIdentityProviderRequest, GetIdentityProviderResponse, GetMemberRequest, GetMemberResponse, GetTenantRequest, GetTenantResponse, IdentityProvider, ListApiKeysRequest, ListApiKeysResponse, ListMembersRequest, ListMembersResponse, ListSessionsRequest, ListSessionsResponse, Member, RevokeApiKeyRequest, RevokeApiKeyResponse, RevokeSessionRequest, RevokeSessionResponse, RotateApiKeyRequest, RotateApiKeyResponse, Session, SetIdentityProviderRequest, SetIdentityProviderResponse, Tenant, UpdateMemberRequest, UpdateMemberResponse, UpdateTenantRequest, UpdateTenantResponse
 from zegel.permission.v1.permission_service_pb2 import Binding, CheckPermissionsRequest, CheckPermissionsResponse, CreateRoleRequest, CreateRoleResponse, DeleteRoleRequest, DeleteRoleResponse, ExplainPermissionRequest, ExplainPermissionResponse, GetRoleRequest, GetRoleResponse, GrantRoleRequest, GrantRoleResponse, ListBindingsRequest, ListBindingsResponse, ListPermissionsRequest, ListPermissionsResponse, ListRolesRequest, ListRolesResponse, Role, TakeRoleRequest, TakeRoleResponse, UpdateRoleRequest, UpdateRoleResponse
@@ -973,16 +974,19 @@ class PermissionMethods(SyncService):
 class CeremonyMethods(SyncService):
     """Those of ``zegel.signing.v1.CeremonyService``."""
 
-    def open_ceremony(self) -> OpenCeremonyResponse:
+    def open_ceremony(self, *, asserted_origin: AssertedOrigin | None = None) -> OpenCeremonyResponse:
         """Opens the request for the signer. The first call records in the audit trail that the signer viewed it.
         Idempotent.
+
+        Args:
+            asserted_origin: Optional. Where the signer is, if the caller is not the signer's own device.
 
         Returns:
             The response, with these fields:
 
             * ceremony: The request as the signer sees it.
         """
-        return self._unary(OpenCeremonyRequest, OpenCeremonyResponse)
+        return self._unary(OpenCeremonyRequest, OpenCeremonyResponse, asserted_origin=asserted_origin)
 
     def get_ceremony(self) -> GetCeremonyResponse:
         """Gets the request as the signer sees it, including what has been filled in so far.
@@ -994,17 +998,23 @@ class CeremonyMethods(SyncService):
         """
         return self._unary(GetCeremonyRequest, GetCeremonyResponse)
 
-    def accept_disclosure(self) -> AcceptDisclosureResponse:
+    def accept_disclosure(self, *, asserted_origin: AssertedOrigin | None = None, disclosure_version: int = 0) -> AcceptDisclosureResponse:
         """Accepts the electronic record and signature disclosure. Idempotent.
+
+        Args:
+            asserted_origin: Optional. Where the signer is, if the caller is not the signer's own device.
+            disclosure_version: Optional. The version that the signer was shown: `Ceremony.disclosure_version`. If there
+                is a newer one meanwhile, the call is refused with `INVALID_ARGUMENT`, so that nobody accepts what they
+                have not seen. 0 means the newest.
 
         Returns:
             The response, with these fields:
 
             * ceremony: The request as the signer sees it.
         """
-        return self._unary(AcceptDisclosureRequest, AcceptDisclosureResponse)
+        return self._unary(AcceptDisclosureRequest, AcceptDisclosureResponse, asserted_origin=asserted_origin, disclosure_version=disclosure_version)
 
-    def fill_fields(self, *, values: Iterable[FieldValue]) -> FillFieldsResponse:
+    def fill_fields(self, *, values: Iterable[FieldValue], asserted_origin: AssertedOrigin | None = None) -> FillFieldsResponse:
         """Sets values of the signer's own fields; a later value replaces an earlier one. Idempotent. Fails with
         `FAILED_PRECONDITION` (`RECIPIENT_ALREADY_SIGNED`, `RECIPIENT_OUT_OF_TURN` or `DISCLOSURE_NOT_ACCEPTED`). Fails
         with `RESOURCE_EXHAUSTED`: `LIMIT_REACHED` if all values together exceed 3 MiB, or if the texts, marks and
@@ -1015,15 +1025,16 @@ class CeremonyMethods(SyncService):
 
         Args:
             values: The values. Required: 1 to 1,000, each for one of the signer's own fields.
+            asserted_origin: Optional. Where the signer is, if the caller is not the signer's own device.
 
         Returns:
             The response, with these fields:
 
             * ceremony: The request as the signer sees it.
         """
-        return self._unary(FillFieldsRequest, FillFieldsResponse, values=values)
+        return self._unary(FillFieldsRequest, FillFieldsResponse, values=values, asserted_origin=asserted_origin)
 
-    def sign_documents(self, *, request_id: str = "") -> SignDocumentsResponse:
+    def sign_documents(self, *, request_id: str = "", asserted_origin: AssertedOrigin | None = None) -> SignDocumentsResponse:
         """Signs. Idempotent by `request_id`. Fails with `FAILED_PRECONDITION` (`RECIPIENT_ALREADY_SIGNED`,
         `RECIPIENT_OUT_OF_TURN`, `RECIPIENT_HAS_UNSIGNED_FIELDS`, `DISCLOSURE_NOT_ACCEPTED`, `RECIPIENT_EXPIRED` or
         `SIGNATURE_REQUEST_CLOSED`).
@@ -1031,27 +1042,29 @@ class CeremonyMethods(SyncService):
         Args:
             request_id: Optional. Makes the call idempotent: up to 64 printable characters, remembered for at least a
                 day. Counts within the caller and the method: the same value in another method is another call.
+            asserted_origin: Optional. Where the signer is, if the caller is not the signer's own device.
 
         Returns:
             The response, with these fields:
 
             * ceremony: The request as the signer sees it.
         """
-        return self._unary(SignDocumentsRequest, SignDocumentsResponse, request_id=request_id)
+        return self._unary(SignDocumentsRequest, SignDocumentsResponse, request_id=request_id, asserted_origin=asserted_origin)
 
-    def decline_signature(self, *, reason: str = "") -> DeclineSignatureResponse:
+    def decline_signature(self, *, reason: str = "", asserted_origin: AssertedOrigin | None = None) -> DeclineSignatureResponse:
         """Declines to sign, which ends the request. Fails with `FAILED_PRECONDITION` for the same reasons as
         `SignDocuments`.
 
         Args:
             reason: Reason: at most 1,000 characters.
+            asserted_origin: Optional. Where the signer is, if the caller is not the signer's own device.
 
         Returns:
             The response, with these fields:
 
             * ceremony: The request as the signer sees it.
         """
-        return self._unary(DeclineSignatureRequest, DeclineSignatureResponse, reason=reason)
+        return self._unary(DeclineSignatureRequest, DeclineSignatureResponse, reason=reason, asserted_origin=asserted_origin)
 
 
 class SigningMethods(SyncService):

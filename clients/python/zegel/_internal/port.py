@@ -10,7 +10,7 @@ Invariants:
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any, Protocol, Self, TypeVar
 from uuid import uuid4
@@ -18,6 +18,7 @@ from uuid import uuid4
 from google.protobuf.message import Message
 
 from zegel._internal.contract import STREAM_TIMEOUT_S, UNARY_TIMEOUT_S, Rpc, rpc_of
+from zegel.event.v1.asserted_origin_pb2 import AssertedOrigin
 
 AnswerT = TypeVar("AnswerT", bound=Message)
 ResultT = TypeVar("ResultT")
@@ -146,10 +147,12 @@ class Call:
     Attributes:
         token: The bearer token, or ``None``.
         timeout: Seconds that a call may take; ``None`` means the defaults for unary calls and streams.
+        asserted_origin: Where the signer is, for requests that take it and do not say it themselves.
     """
 
     token: str | None = field(default=None, repr=False)
     timeout: float | None = None
+    asserted_origin: AssertedOrigin | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.token and not (self.token.isascii() and self.token.isprintable()):
@@ -173,16 +176,19 @@ def shortened(call: Call, seconds: float) -> Call:
         call: The call.
         seconds: How long.
     """
-    return Call(token=call.token, timeout=seconds if call.timeout is None else min(call.timeout, seconds))
+    return replace(call, timeout=seconds if call.timeout is None else min(call.timeout, seconds))
 
 
-def prepared(request: Message) -> tuple[Rpc, Message]:
-    """Finds a request's method, and fills in a ``request_id`` if it takes one.
+def prepared(request: Message, call: Call) -> tuple[Rpc, Message]:
+    """Finds a request's method, and fills in what it takes and does not have: a ``request_id``, and where a signer is.
 
     Args:
         request: The request.
+        call: What every call carries.
     """
     rpc = rpc_of(request)
+    if call.asserted_origin is not None and rpc.takes_asserted_origin and not request.HasField("asserted_origin"):
+        getattr(request, "asserted_origin").CopyFrom(call.asserted_origin)  # noqa: B009 - any message that has one
     if rpc.takes_request_id and not getattr(request, "request_id"):  # noqa: B009 - any message that has one
         setattr(request, "request_id", str(uuid4()))  # noqa: B010 - the same
     return rpc, request

@@ -26,7 +26,7 @@ class SyncPort:
 
     async def unary(self, request: Message, _answer: type[AnswerT]) -> AnswerT:
         """See the protocol."""
-        rpc, request = prepared(request)
+        rpc, request = prepared(request, self.call)
 
         async def call(**arguments: Any) -> Any:
             return self.link.method(rpc)(request, **arguments)
@@ -35,7 +35,7 @@ class SyncPort:
 
     def receive(self, request: Message, _answer: type[AnswerT]) -> AsyncGenerator[AnswerT, None]:
         """See the protocol."""
-        rpc, request = prepared(request)
+        rpc, request = prepared(request, self.call)
         retrying = Retrying(self, rpc, self.call.arguments(stream=True))
         return retrying.messages(
             lambda **arguments: _Blocking(self.link.method(rpc)(request, **arguments)), _Blocking.leave
@@ -79,13 +79,13 @@ class AioPort:
 
     async def unary(self, request: Message, _answer: type[AnswerT]) -> AnswerT:
         """See the protocol."""
-        rpc, request = prepared(request)
+        rpc, request = prepared(request, self.call)
         retrying = Retrying(self, rpc, self.call.arguments(stream=False))
         return await retrying.answer(lambda **arguments: self.link.method(rpc)(request, **arguments))
 
     def receive(self, request: Message, _answer: type[AnswerT]) -> AsyncGenerator[AnswerT, None]:
         """See the protocol."""
-        rpc, request = prepared(request)
+        rpc, request = prepared(request, self.call)
         retrying = Retrying(self, rpc, self.call.arguments(stream=True))
         return retrying.messages(lambda **arguments: self.link.method(rpc)(request, **arguments), _leave_stream)
 

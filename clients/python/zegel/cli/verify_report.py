@@ -178,6 +178,9 @@ def print_report(report: Report, name: str, console: Console | None = None) -> N
     console.print(Padding(_events(report), (0, 0, 0, 2)))
 
 
+_ASSERTED = {"address": "address", "time_zone": "time zone", "user_agent": "program"}
+
+
 def _grid() -> Table:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True)
@@ -224,6 +227,11 @@ def _events(report: Report) -> Table:
     grid.add_column("By", overflow="fold")
     for event in report.facts.events:
         what = event.type.lower().replace("_", " ")
+        if event.disclosure:
+            what += f", version {event.disclosure}"
+        if event.asserted:
+            names = ", ".join(_ASSERTED[name] for name in event.asserted)
+            what += f"\n(asserted by the caller: the signer's {names})"
         who = f"{event.actor_kind} {event.actor}".strip()
         grid.add_row(str(event.sequence), f"{event.time:%Y-%m-%d %H:%M:%S}", Text(what), Text(who))
     return grid

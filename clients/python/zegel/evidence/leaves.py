@@ -24,6 +24,9 @@ BARE_HASHES: Final = 1
 """The previous version, which names documents by their bare SHA-256. It is read but not written."""
 MAX_LEAF_BYTES: Final = 65_535
 """Longest leaf: the maximum of an entry bundle's length prefix (C2SP tlog-tiles)."""
+ASSERTED: Final = "asserted"
+"""The member of a leaf that names what its caller asserted of the signer's origin, none of which the server saw."""
+_ORIGIN: Final = ("address", "time_zone", "user_agent")
 HEX_HASH: Final = re.compile("[0-9a-f]{64}", re.ASCII)
 """A hash of 32 bytes as leaves spell it."""
 
@@ -202,3 +205,16 @@ def parse_leaf(data: bytes) -> LeafFields:
     )
     known = {name: value.pop(name) for name in rules if name in value}
     return LeafFields(**known, time=time, documents=documents, extra=value, version=version)
+
+
+def asserted_of(leaf: LeafFields) -> tuple[str, ...]:
+    """What the caller of an event asserted of where the signer was, by name; none of it was seen by the server.
+
+    Args:
+        leaf: The event.
+
+    Returns:
+        Some of ``address``, ``time_zone`` and ``user_agent``, in that order; what else a leaf has there is left out.
+    """
+    said = leaf.extra.get(ASSERTED)
+    return tuple(name for name in _ORIGIN if isinstance(said, list) and name in said)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from reportlab.pdfgen.canvas import Canvas
 
 from zegel_server.pdf.fonts.typesetting import cut_text, draw_text, shortened, text_width, wrap_text
-from zegel_server.pdf.model import AuditDocument, AuditEvent, AuditPage, AuditParty
+from zegel_server.pdf.model import AuditDocument, AuditEvent, AuditOrigin, AuditPage, AuditParty
 
 Colour = tuple[float, float, float]
 
@@ -34,6 +34,12 @@ _GOOD_WORDS = {"signed", "approved", "viewed", "completed", "received"}
 _BAD_WORDS = {"declined", "expired", "canceled"}
 
 _ZONES = "All times are in Coordinated Universal Time (UTC); a day of signing is that of the time zone beside it."
+
+_ORIGINS = (
+    "Zegel sees the address and the program that called it. Where the sender's application called for a signer, these"
+    " are the application's own. It may then say where the signer was; Zegel records that as the caller's assertion"
+    " and has not seen it for itself."
+)
 
 _MAX_CELL_LINES = 12
 """Lines of one cell; a longer text ends in an ellipsis, and is whole in ``audit.jsonl``."""
@@ -75,6 +81,7 @@ def draw_audit_pages(canvas: Canvas, audit: AuditPage) -> int:
     _identifier(sheet, audit)
     _documents(sheet, audit.documents)
     _parties(sheet, audit.parties)
+    _origins(sheet, audit.origins)
     _history(sheet, audit.events)
     _verification(sheet, audit)
     for number, drawings in enumerate(sheet.pages, 1):
@@ -209,6 +216,21 @@ def _parties(sheet: _Sheet, parties: list[AuditParty]) -> None:
     _table(sheet, "Parties", ("NAME", "ROLE", "STATUS", "IDENTIFIED BY"), (0.31, 0.09, 0.30, 0.30), rows)
 
 
+def _origins(sheet: _Sheet, origins: Sequence[AuditOrigin]) -> None:
+    if not origins:
+        return
+    rows = [
+        (
+            _Cell(((origin.who, _STRONG), (origin.acts, _SMALL))),
+            _Cell(((origin.seen, _SMALL),)),
+            _Cell(((origin.asserted or "Nothing", _SMALL),)),
+        )
+        for origin in origins
+    ]
+    heads = ("SIGNER", "SEEN BY ZEGEL", "ASSERTED BY THE CALLER, NOT SEEN BY ZEGEL")
+    _table(sheet, "Where signers acted", heads, (0.28, 0.32, 0.40), rows, note=_ORIGINS)
+
+
 def _history(sheet: _Sheet, events: list[AuditEvent]) -> None:
     rows = [
         (
@@ -222,9 +244,15 @@ def _history(sheet: _Sheet, events: list[AuditEvent]) -> None:
 
 
 def _table(
-    sheet: _Sheet, title: str, heads: tuple[str, ...], shares: tuple[float, ...], rows: Sequence[tuple[_Cell, ...]]
+    sheet: _Sheet,
+    title: str,
+    heads: tuple[str, ...],
+    shares: tuple[float, ...],
+    rows: Sequence[tuple[_Cell, ...]],
+    *,
+    note: str = "",
 ) -> None:
-    """A titled table whose head is repeated on every page it reaches."""
+    """A titled table, with a note under its title, whose head is repeated on every page it reaches."""
     gap = 12.0
     lefts = [_MARGIN + _WIDTH * sum(shares[:index]) for index in range(len(shares))]
     widths = [_WIDTH * share - (gap if index < len(shares) - 1 else 0) for index, share in enumerate(shares)]
@@ -236,9 +264,13 @@ def _table(
         sheet.rule(sheet.y, _MUTED, 0.6)
         sheet.y -= 5.5
 
-    sheet.room(70.0)
+    sheet.room(100.0 if note else 70.0)
     sheet.text(_MARGIN, sheet.y, title, _HEADING)
     sheet.y -= _HEADING.leading + 5.0
+    for line in wrap_text(note, _SMALL.stack, _SMALL.size, _WIDTH) if note else ():
+        sheet.text(_MARGIN, sheet.y, line, _SMALL)
+        sheet.y -= _SMALL.leading
+    sheet.y -= 5.0 if note else 0.0
     head()
     sheet.on_new_page = head
     for index, row in enumerate(rows):

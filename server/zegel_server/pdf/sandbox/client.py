@@ -353,7 +353,7 @@ def _check_job(job: CompletionJob) -> None:
         raise _error("complete", Refusal.TOO_LARGE)
     _check_stamps(job.stamps)
     audit = job.audit
-    if len(audit.documents) + len(audit.parties) + len(audit.events) > MAX_AUDIT_ROWS:
+    if len(audit.documents) + len(audit.parties) + len(audit.events) + len(audit.origins) > MAX_AUDIT_ROWS:
         raise InvalidArgument("audit", f"at most {MAX_AUDIT_ROWS} rows")
 
 

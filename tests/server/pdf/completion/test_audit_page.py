@@ -4,7 +4,7 @@ from hashlib import sha256
 
 from support.completing import completed, make_job, opened, pdfium, with_audit
 from support.pdfs import ink, one_page, shown_text
-from zegel_server.pdf.model import AuditDocument, AuditEvent, AuditParty
+from zegel_server.pdf.model import AuditDocument, AuditEvent, AuditOrigin, AuditParty
 
 BLANK = one_page(b"")
 AUDIT = with_audit(
@@ -71,6 +71,32 @@ def test_a_history_of_right_to_left_and_far_eastern_names_is_drawn() -> None:
     out = completed(make_job(BLANK, audit=with_audit(events=events)))
     assert pdfium(out, 1, 595, 842).getbbox() is not None
     assert all(name in shown_text(out, 1) for name in names[2:])
+
+
+def test_where_signers_acted_is_told_apart_by_who_says_so() -> None:
+    origins = (
+        AuditOrigin("Ana Müller", "Opened\nSigned", "198.51.100.9\npartner/2.0", "203.0.113.7\nphone\nEurope/Zagreb"),
+        AuditOrigin("Ben", "Opened", "192.0.2.4\nphone", ""),
+    )
+    out = completed(make_job(BLANK, audit=with_audit(origins=origins)))
+    text = " ".join(shown_text(out, 1).split())
+    assert "SEEN BY ZEGEL" in text
+    assert "ASSERTED BY THE CALLER, NOT SEEN BY ZEGEL" in text
+    for word in ("198.51.100.9", "partner/2.0", "203.0.113.7", "Europe/Zagreb", "192.0.2.4", "Nothing"):
+        assert word in text
+    assert "Where signers acted" not in shown_text(completed(make_job(BLANK, audit=with_audit())), 1)
+
+
+def test_the_longest_program_stays_in_its_column_and_ends_in_an_ellipsis() -> None:
+    origin = AuditOrigin("W" * 200, "Signed", "x" * 256, "W" * 512 + "\nEurope/Zagreb")
+    out = completed(make_job(BLANK, audit=with_audit(origins=(origin,) * 40)))
+    with opened(out) as pdf:
+        pages = len(pdf.pages)
+    for page in range(1, pages):
+        found = ink(out, page)
+        assert found is not None
+        assert found[0] >= 53
+        assert found[2] <= 595.276 - 53
 
 
 def test_an_identifier_is_not_broken() -> None:

@@ -24,10 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from zegel.event.v1 import asserted_origin_pb2 as zegel_dot_event_dot_v1_dot_asserted__origin__pb2
 from zegel.event.v1 import event_type_pb2 as zegel_dot_event_dot_v1_dot_event__type__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"zegel/audit/v1/audit_service.proto\x12\x0ezegel.audit.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fzegel/event/v1/event_type.proto\"\xfb\x02\n\x05\x45vent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x11\n\tlog_index\x18\x02 \x01(\x03\x12\'\n\x04type\x18\x03 \x01(\x0e\x32\x19.zegel.event.v1.EventType\x12.\n\nevent_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cprincipal_id\x18\x05 \x01(\t\x12\x12\n\nsession_id\x18\x06 \x01(\t\x12\x1c\n\x14signature_request_id\x18\x07 \x01(\t\x12\x13\n\x0bresource_id\x18\x08 \x01(\t\x12\x30\n\tdocuments\x18\t \x03(\x0b\x32\x1d.zegel.audit.v1.EventDocument\x12\x16\n\x0epolicy_version\x18\n \x01(\x03\x12\x0f\n\x07refused\x18\x0b \x01(\x08\x12.\n\x08personal\x18\x0c \x01(\x0b\x32\x1c.zegel.audit.v1.PersonalData\x12\x0c\n\x04leaf\x18\r \x01(\x0c\"j\n\rEventDocument\x12\x13\n\x0b\x64ocument_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x0e\n\x06sha256\x18\x03 \x01(\x0c\x12\x0f\n\x07\x63ontent\x18\x04 \x01(\t\x12\x12\n\ncommitment\x18\x05 \x01(\x0c\"P\n\x0cPersonalData\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x12\n\nuser_agent\x18\x04 \x01(\t\"\xf6\x01\n\x11ListEventsRequest\x12\x1c\n\x14signature_request_id\x18\x01 \x01(\t\x12(\n\x05types\x18\x02 \x03(\x0e\x32\x19.zegel.event.v1.EventType\x12\x14\n\x0cprincipal_id\x18\x03 \x01(\t\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x06 \x01(\x05\x12\x12\n\npage_token\x18\x07 \x01(\t\"T\n\x12ListEventsResponse\x12%\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x15.zegel.audit.v1.Event\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"q\n\x12WatchEventsRequest\x12\x1c\n\x14signature_request_id\x18\x01 \x01(\t\x12(\n\x05types\x18\x02 \x03(\x0e\x32\x19.zegel.event.v1.EventType\x12\x13\n\x0bstart_index\x18\x03 \x01(\x03\";\n\x13WatchEventsResponse\x12$\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x15.zegel.audit.v1.Event\"/\n\x15GetTransactionRequest\x12\x16\n\x08\x61udit_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\xa9\x01\n\x16GetTransactionResponse\x12\x1c\n\x14signature_request_id\x18\x01 \x01(\t\x12%\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x15.zegel.audit.v1.Event\x12\x13\n\x0b\x61udit_jsonl\x18\x03 \x01(\x0c\x12\r\n\x05proof\x18\x04 \x01(\x0c\x12\x14\n\x0csealed_proof\x18\x05 \x01(\x0c\x12\x10\n\x08openings\x18\x06 \x01(\x0c\"\x16\n\x14GetCheckpointRequest\"O\n\x15GetCheckpointResponse\x12\x12\n\ncheckpoint\x18\x01 \x01(\x0c\x12\x14\n\x0cverifier_key\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x03\"2\n\x18GetInclusionProofRequest\x12\x16\n\x08\x65vent_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"*\n\x19GetInclusionProofResponse\x12\r\n\x05proof\x18\x01 \x01(\x0c\"K\n\x1aGetConsistencyProofRequest\x12\x18\n\nfirst_size\x18\x01 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x13\n\x0bsecond_size\x18\x02 \x01(\x03\"V\n\x1bGetConsistencyProofResponse\x12\x13\n\x0bsecond_size\x18\x01 \x01(\x03\x12\x0e\n\x06hashes\x18\x02 \x03(\x0c\x12\x12\n\ncheckpoint\x18\x03 \x01(\x0c\x32\xf4\x04\n\x0c\x41uditService\x12X\n\nListEvents\x12!.zegel.audit.v1.ListEventsRequest\x1a\".zegel.audit.v1.ListEventsResponse\"\x03\x90\x02\x01\x12]\n\x0bWatchEvents\x12\".zegel.audit.v1.WatchEventsRequest\x1a#.zegel.audit.v1.WatchEventsResponse\"\x03\x90\x02\x01\x30\x01\x12\x64\n\x0eGetTransaction\x12%.zegel.audit.v1.GetTransactionRequest\x1a&.zegel.audit.v1.GetTransactionResponse\"\x03\x90\x02\x01\x12\x61\n\rGetCheckpoint\x12$.zegel.audit.v1.GetCheckpointRequest\x1a%.zegel.audit.v1.GetCheckpointResponse\"\x03\x90\x02\x01\x12m\n\x11GetInclusionProof\x12(.zegel.audit.v1.GetInclusionProofRequest\x1a).zegel.audit.v1.GetInclusionProofResponse\"\x03\x90\x02\x01\x12s\n\x13GetConsistencyProof\x12*.zegel.audit.v1.GetConsistencyProofRequest\x1a+.zegel.audit.v1.GetConsistencyProofResponse\"\x03\x90\x02\x01\x42;\n\x0ezegel.audit.v1P\x01Z\x16zegel/audit/v1;auditv1\xaa\x02\x0eZegel.Audit.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"zegel/audit/v1/audit_service.proto\x12\x0ezegel.audit.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$zegel/event/v1/asserted_origin.proto\x1a\x1fzegel/event/v1/event_type.proto\"\xfb\x02\n\x05\x45vent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x11\n\tlog_index\x18\x02 \x01(\x03\x12\'\n\x04type\x18\x03 \x01(\x0e\x32\x19.zegel.event.v1.EventType\x12.\n\nevent_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cprincipal_id\x18\x05 \x01(\t\x12\x12\n\nsession_id\x18\x06 \x01(\t\x12\x1c\n\x14signature_request_id\x18\x07 \x01(\t\x12\x13\n\x0bresource_id\x18\x08 \x01(\t\x12\x30\n\tdocuments\x18\t \x03(\x0b\x32\x1d.zegel.audit.v1.EventDocument\x12\x16\n\x0epolicy_version\x18\n \x01(\x03\x12\x0f\n\x07refused\x18\x0b \x01(\x08\x12.\n\x08personal\x18\x0c \x01(\x0b\x32\x1c.zegel.audit.v1.PersonalData\x12\x0c\n\x04leaf\x18\r \x01(\x0c\"j\n\rEventDocument\x12\x13\n\x0b\x64ocument_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x0e\n\x06sha256\x18\x03 \x01(\x0c\x12\x0f\n\x07\x63ontent\x18\x04 \x01(\t\x12\x12\n\ncommitment\x18\x05 \x01(\x0c\"\x89\x01\n\x0cPersonalData\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x12\n\nuser_agent\x18\x04 \x01(\t\x12\x37\n\x0f\x61sserted_origin\x18\x05 \x01(\x0b\x32\x1e.zegel.event.v1.AssertedOrigin\"\xf6\x01\n\x11ListEventsRequest\x12\x1c\n\x14signature_request_id\x18\x01 \x01(\t\x12(\n\x05types\x18\x02 \x03(\x0e\x32\x19.zegel.event.v1.EventType\x12\x14\n\x0cprincipal_id\x18\x03 \x01(\t\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x06 \x01(\x05\x12\x12\n\npage_token\x18\x07 \x01(\t\"T\n\x12ListEventsResponse\x12%\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x15.zegel.audit.v1.Event\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"q\n\x12WatchEventsRequest\x12\x1c\n\x14signature_request_id\x18\x01 \x01(\t\x12(\n\x05types\x18\x02 \x03(\x0e\x32\x19.zegel.event.v1.EventType\x12\x13\n\x0bstart_index\x18\x03 \x01(\x03\";\n\x13WatchEventsResponse\x12$\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x15.zegel.audit.v1.Event\"/\n\x15GetTransactionRequest\x12\x16\n\x08\x61udit_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\xa9\x01\n\x16GetTransactionResponse\x12\x1c\n\x14signature_request_id\x18\x01 \x01(\t\x12%\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x15.zegel.audit.v1.Event\x12\x13\n\x0b\x61udit_jsonl\x18\x03 \x01(\x0c\x12\r\n\x05proof\x18\x04 \x01(\x0c\x12\x14\n\x0csealed_proof\x18\x05 \x01(\x0c\x12\x10\n\x08openings\x18\x06 \x01(\x0c\"\x16\n\x14GetCheckpointRequest\"O\n\x15GetCheckpointResponse\x12\x12\n\ncheckpoint\x18\x01 \x01(\x0c\x12\x14\n\x0cverifier_key\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x03\"2\n\x18GetInclusionProofRequest\x12\x16\n\x08\x65vent_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"*\n\x19GetInclusionProofResponse\x12\r\n\x05proof\x18\x01 \x01(\x0c\"K\n\x1aGetConsistencyProofRequest\x12\x18\n\nfirst_size\x18\x01 \x01(\x03\x42\x04\xe2\x41\x01\x02\x12\x13\n\x0bsecond_size\x18\x02 \x01(\x03\"V\n\x1bGetConsistencyProofResponse\x12\x13\n\x0bsecond_size\x18\x01 \x01(\x03\x12\x0e\n\x06hashes\x18\x02 \x03(\x0c\x12\x12\n\ncheckpoint\x18\x03 \x01(\x0c\x32\xf4\x04\n\x0c\x41uditService\x12X\n\nListEvents\x12!.zegel.audit.v1.ListEventsRequest\x1a\".zegel.audit.v1.ListEventsResponse\"\x03\x90\x02\x01\x12]\n\x0bWatchEvents\x12\".zegel.audit.v1.WatchEventsRequest\x1a#.zegel.audit.v1.WatchEventsResponse\"\x03\x90\x02\x01\x30\x01\x12\x64\n\x0eGetTransaction\x12%.zegel.audit.v1.GetTransactionRequest\x1a&.zegel.audit.v1.GetTransactionResponse\"\x03\x90\x02\x01\x12\x61\n\rGetCheckpoint\x12$.zegel.audit.v1.GetCheckpointRequest\x1a%.zegel.audit.v1.GetCheckpointResponse\"\x03\x90\x02\x01\x12m\n\x11GetInclusionProof\x12(.zegel.audit.v1.GetInclusionProofRequest\x1a).zegel.audit.v1.GetInclusionProofResponse\"\x03\x90\x02\x01\x12s\n\x13GetConsistencyProof\x12*.zegel.audit.v1.GetConsistencyProofRequest\x1a+.zegel.audit.v1.GetConsistencyProofResponse\"\x03\x90\x02\x01\x42;\n\x0ezegel.audit.v1P\x01Z\x16zegel/audit/v1;auditv1\xaa\x02\x0eZegel.Audit.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -53,36 +54,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUDITSERVICE'].methods_by_name['GetInclusionProof']._serialized_options = b'\220\002\001'
   _globals['_AUDITSERVICE'].methods_by_name['GetConsistencyProof']._loaded_options = None
   _globals['_AUDITSERVICE'].methods_by_name['GetConsistencyProof']._serialized_options = b'\220\002\001'
-  _globals['_EVENT']._serialized_start=154
-  _globals['_EVENT']._serialized_end=533
-  _globals['_EVENTDOCUMENT']._serialized_start=535
-  _globals['_EVENTDOCUMENT']._serialized_end=641
-  _globals['_PERSONALDATA']._serialized_start=643
-  _globals['_PERSONALDATA']._serialized_end=723
-  _globals['_LISTEVENTSREQUEST']._serialized_start=726
-  _globals['_LISTEVENTSREQUEST']._serialized_end=972
-  _globals['_LISTEVENTSRESPONSE']._serialized_start=974
-  _globals['_LISTEVENTSRESPONSE']._serialized_end=1058
-  _globals['_WATCHEVENTSREQUEST']._serialized_start=1060
-  _globals['_WATCHEVENTSREQUEST']._serialized_end=1173
-  _globals['_WATCHEVENTSRESPONSE']._serialized_start=1175
-  _globals['_WATCHEVENTSRESPONSE']._serialized_end=1234
-  _globals['_GETTRANSACTIONREQUEST']._serialized_start=1236
-  _globals['_GETTRANSACTIONREQUEST']._serialized_end=1283
-  _globals['_GETTRANSACTIONRESPONSE']._serialized_start=1286
-  _globals['_GETTRANSACTIONRESPONSE']._serialized_end=1455
-  _globals['_GETCHECKPOINTREQUEST']._serialized_start=1457
-  _globals['_GETCHECKPOINTREQUEST']._serialized_end=1479
-  _globals['_GETCHECKPOINTRESPONSE']._serialized_start=1481
-  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=1560
-  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_start=1562
-  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_end=1612
-  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_start=1614
-  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_end=1656
-  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_start=1658
-  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_end=1733
-  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_start=1735
-  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_end=1821
-  _globals['_AUDITSERVICE']._serialized_start=1824
-  _globals['_AUDITSERVICE']._serialized_end=2452
+  _globals['_EVENT']._serialized_start=192
+  _globals['_EVENT']._serialized_end=571
+  _globals['_EVENTDOCUMENT']._serialized_start=573
+  _globals['_EVENTDOCUMENT']._serialized_end=679
+  _globals['_PERSONALDATA']._serialized_start=682
+  _globals['_PERSONALDATA']._serialized_end=819
+  _globals['_LISTEVENTSREQUEST']._serialized_start=822
+  _globals['_LISTEVENTSREQUEST']._serialized_end=1068
+  _globals['_LISTEVENTSRESPONSE']._serialized_start=1070
+  _globals['_LISTEVENTSRESPONSE']._serialized_end=1154
+  _globals['_WATCHEVENTSREQUEST']._serialized_start=1156
+  _globals['_WATCHEVENTSREQUEST']._serialized_end=1269
+  _globals['_WATCHEVENTSRESPONSE']._serialized_start=1271
+  _globals['_WATCHEVENTSRESPONSE']._serialized_end=1330
+  _globals['_GETTRANSACTIONREQUEST']._serialized_start=1332
+  _globals['_GETTRANSACTIONREQUEST']._serialized_end=1379
+  _globals['_GETTRANSACTIONRESPONSE']._serialized_start=1382
+  _globals['_GETTRANSACTIONRESPONSE']._serialized_end=1551
+  _globals['_GETCHECKPOINTREQUEST']._serialized_start=1553
+  _globals['_GETCHECKPOINTREQUEST']._serialized_end=1575
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_start=1577
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=1656
+  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_start=1658
+  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_end=1708
+  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_start=1710
+  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_end=1752
+  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_start=1754
+  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_end=1829
+  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_start=1831
+  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_end=1917
+  _globals['_AUDITSERVICE']._serialized_start=1920
+  _globals['_AUDITSERVICE']._serialized_end=2548
 # @@protoc_insertion_point(module_scope)

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from zegel.event.v1 import asserted_origin_pb2 as _asserted_origin_pb2
 from zegel.event.v1 import event_type_pb2 as _event_type_pb2
 import builtins as _builtins
 import datetime as _datetime
@@ -149,6 +150,7 @@ class PersonalData(_message.Message):
     EMAIL_FIELD_NUMBER: _builtins.int
     ADDRESS_FIELD_NUMBER: _builtins.int
     USER_AGENT_FIELD_NUMBER: _builtins.int
+    ASSERTED_ORIGIN_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name of the person."""
     email: _builtins.str
@@ -157,6 +159,10 @@ class PersonalData(_message.Message):
     """Network address from which the call came."""
     user_agent: _builtins.str
     """Program from which the call came."""
+    @_builtins.property
+    def asserted_origin(self) -> _asserted_origin_pb2.AssertedOrigin:
+        """Where the signer was, as whoever called says: nothing that Zegel saw. Unset if nothing was said."""
+
     def __init__(
         self,
         *,
@@ -164,10 +170,11 @@ class PersonalData(_message.Message):
         email: _builtins.str = ...,
         address: _builtins.str = ...,
         user_agent: _builtins.str = ...,
+        asserted_origin: _asserted_origin_pb2.AssertedOrigin | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["asserted_origin", b"asserted_origin"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "email", b"email", "name", b"name", "user_agent", b"user_agent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "asserted_origin", b"asserted_origin", "email", b"email", "name", b"name", "user_agent", b"user_agent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -9,6 +9,8 @@ from typing import Final, TypeVar
 from asn1crypto import pem, x509
 
 from zegel.evidence import trail as evidence
+from zegel.evidence.disclosures import find_disclosure
+from zegel.evidence.leaves import asserted_of
 from zegel.evidence.openings import OpenedTrail, check_openings
 from zegel.evidence.sealed_file.completion import FILES
 from zegel.evidence.sealed_file.reading import SealedFile, read_sealed_file
@@ -23,6 +25,9 @@ from zegel.evidence.verification.store import StoreError
 
 TRAIL_NAME, PROOF_NAME, OPENINGS_NAME = (file.name for file in FILES)
 """The names of the evidence files attached to a sealed file."""
+
+_ACCEPTED: Final = "DISCLOSURE_ACCEPTED"
+"""The event of a signer who accepts the disclosure, named by its hash."""
 
 _DAY_OF_SIGNING: Final = "DATE_SIGNED"
 """The type of the boxes that show the day on which somebody signed."""
@@ -276,7 +281,7 @@ def _check_rendition(file: SealedFile, opened: OpenedTrail) -> str:
             raise SignatureError(f"On page {box.page} something is stamped where the request named no box.")
     stamped = f"{len(file.completion.boxes)} of the {len(named)}"
     return (
-        f"Its first {file.rendition_length:,} bytes are what every signer was given; on their {file.pages:,} pages "
+        f"Its first {file.rendition_length:,} bytes are what every signer was shown; on their {file.pages:,} pages "
         f"nothing was added but stamps in {stamped} boxes that the request named."
     )
 
@@ -291,7 +296,16 @@ def _check_certificate(seal: SealFacts | None, opened: OpenedTrail) -> str:
 
 
 def _event(leaf: evidence.LeafFields) -> Event:
-    return Event(leaf.seq or 0, leaf.type, leaf.time, leaf.actor or "", leaf.actor_kind)
+    accepted = find_disclosure(leaf.extra.get("disclosure")) if leaf.type == _ACCEPTED else None
+    return Event(
+        leaf.seq or 0,
+        leaf.type,
+        leaf.time,
+        leaf.actor or "",
+        leaf.actor_kind,
+        asserted=asserted_of(leaf),
+        disclosure=accepted.version if accepted else 0,
+    )
 
 
 def _failures(failures: Sequence[evidence.Failure]) -> str:

@@ -66,6 +66,9 @@ class Event:
         time: When, by the server's clock.
         actor: Pseudonym of who did it; empty if it was the server itself.
         actor_kind: What the actor is, such as ``signer``.
+        asserted: What the caller asserted of where the signer was: some of ``address``, ``time_zone`` and
+            ``user_agent``. The log commits to what was said; it does not make it true, and nobody else saw it.
+        disclosure: Version of the disclosure that was accepted (``zegel.evidence.disclosures``); 0 for another event.
     """
 
     sequence: int
@@ -73,6 +76,8 @@ class Event:
     time: dt.datetime
     actor: str
     actor_kind: str
+    asserted: tuple[str, ...] = ()
+    disclosure: int = 0
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,7 @@ class Facts:
         documents: The documents with their hashes.
         events: The audit trail in its order.
         seal_certificate: SHA-256 of the sealing certificate in lower-case hexadecimal, as used for pinning.
-        rendition_length: How many bytes at the beginning of the file are what every signer was given.
+        rendition_length: How many bytes at the beginning of the file are what every signer was shown.
         last_event_at: The time of the trail's last event, by the server's clock.
         days: The fields that show a day of signing, in the order of the request.
     """
@@ -158,6 +163,8 @@ class Report:
                     "time": _iso(e.time),
                     "actor": e.actor,
                     "actor_kind": e.actor_kind,
+                    "asserted": list(e.asserted),
+                    "disclosure": e.disclosure,
                 }
                 for e in facts.events
             ],

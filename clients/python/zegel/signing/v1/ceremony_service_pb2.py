@@ -24,10 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from zegel.event.v1 import asserted_origin_pb2 as zegel_dot_event_dot_v1_dot_asserted__origin__pb2
 from zegel.signing.v1 import signature_request_pb2 as zegel_dot_signing_dot_v1_dot_signature__request__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'zegel/signing/v1/ceremony_service.proto\x12\x10zegel.signing.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a(zegel/signing/v1/signature_request.proto\"\xfa\x03\n\x08\x43\x65remony\x12\x1c\n\x14signature_request_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x13\n\x0btenant_name\x18\x04 \x01(\t\x12\x36\n\x05state\x18\x05 \x01(\x0e\x32\'.zegel.signing.v1.SignatureRequestState\x12\x36\n\tdocuments\x18\x06 \x03(\x0b\x32#.zegel.signing.v1.RequestedDocument\x12.\n\tsignature\x18\x07 \x01(\x0b\x32\x1b.zegel.signing.v1.Signature\x12\'\n\x06\x66ields\x18\x08 \x03(\x0b\x32\x17.zegel.signing.v1.Field\x12,\n\x06values\x18\t \x03(\x0b\x32\x1c.zegel.signing.v1.FieldValue\x12\x12\n\ndisclosure\x18\n \x01(\t\x12\x1a\n\x12sealed_document_id\x18\x0b \x01(\t\x12\x35\n\trendition\x18\x0c \x01(\x0b\x32\".zegel.signing.v1.RequestRendition\x12\x0f\n\x07\x62locked\x18\r \x01(\x08\x12,\n\x08\x65nd_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x15\n\x13OpenCeremonyRequest\"D\n\x14OpenCeremonyResponse\x12,\n\x08\x63\x65remony\x18\x01 \x01(\x0b\x32\x1a.zegel.signing.v1.Ceremony\"\x14\n\x12GetCeremonyRequest\"C\n\x13GetCeremonyResponse\x12,\n\x08\x63\x65remony\x18\x01 \x01(\x0b\x32\x1a.zegel.signing.v1.Ceremony\"\x19\n\x17\x41\x63\x63\x65ptDisclosureRequest\"H\n\x18\x41\x63\x63\x65ptDisclosureResponse\x12,\n\x08\x63\x65remony\x18\x01 \x01(\x0b\x32\x1a.zegel.signing.v1.Ceremony\"G\n\x11\x46illFieldsRequest\x12\x32\n\x06values\x18\x01 \x03(\x0b\x32\x1c.zegel.signing.v1.FieldValueB\x04\xe2\x41\x01\x02\"B\n\x12\x46illFieldsResponse\x12,\n\x08\x63\x65remony\x18\x01 \x01(\x0b\x32\x1a.zegel.signing.v1.Ceremony\"0\n\x14SignDocumentsRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\"E\n\x15SignDocumentsResponse\x12,\n\x08\x63\x65remony\x18\x01 \x01(\x0b\x32\x1a.zegel.signing.v1.Ceremony\")\n\x17\x44\x65\x63lineSignatureRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\"H\n\x18\x44\x65\x63lineSignatureResponse\x12,\n\x08\x63\x65remony\x18\x01 \x01(\x0b\x32\x1a.zegel.signing.v1.Ceremony2\xf6\x04\n\x0f\x43\x65remonyService\x12\x62\n\x0cOpenCeremony\x12%.zegel.signing.v1.OpenCeremonyRequest\x1a&.zegel.signing.v1.OpenCeremonyResponse\"\x03\x90\x02\x02\x12_\n\x0bGetCeremony\x12$.zegel.signing.v1.GetCeremonyRequest\x1a%.zegel.signing.v1.GetCeremonyResponse\"\x03\x90\x02\x01\x12n\n\x10\x41\x63\x63\x65ptDisclosure\x12).zegel.signing.v1.AcceptDisclosureRequest\x1a*.zegel.signing.v1.AcceptDisclosureResponse\"\x03\x90\x02\x02\x12\\\n\nFillFields\x12#.zegel.signing.v1.FillFieldsRequest\x1a$.zegel.signing.v1.FillFieldsResponse\"\x03\x90\x02\x02\x12\x65\n\rSignDocuments\x12&.zegel.signing.v1.SignDocumentsRequest\x1a\'.zegel.signing.v1.SignDocumentsResponse\"\x03\x90\x02\x02\x12i\n\x10\x44\x65\x63lineSignature\x12).zegel.signing.v1.DeclineSignatureRequest\x1a*.zegel.signing.v1.DeclineSignatureResponseBC\n\x10zegel.signing.v1P\x01Z\x1azegel/signing/v1;signingv1\xaa\x02\x10Zegel.Signing.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'zegel/signing/v1/ceremony_service.proto\x12\x10zegel.signing.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$zegel/event/v1/asserted_origin.proto\x1a(zegel/signing/v1/signature_request.proto\"\x96\x04\n\x08\x43\x65remony\x12\x1c\n\x14signature_request_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x13\n\x0btenant_name\x18\x04 \x01(\t\x12\x36\n\x05state\x18\x05 \x01(\x0e\x32\'.zegel.signing.v1.SignatureRequestState\x12\x36\n\tdocuments\x18\x06 \x03(\x0b\x32#.zegel.signing.v1.RequestedDocument\x12.\n\tsignature\x18\x07 \x01(\x0b\x32\x1b.zegel.signing.v1.Signature\x12\'\n\x06\x66ields\x18\x08 \x03(\x0b\x32\x17.zegel.signing.v1.Field\x12,\n\x06values\x18\t \x03(\x0b\x32\x1c.zegel.signing.v1.FieldValue\x12\x12\n\ndisclosure\x18\n \x01(\t\x12\x1a\n\x12sealed_document_id\x18\x0b \x01(\t\x12\x35\n\trendition\x18\x0c \x01(\x0b\x32\".zegel.signing.v1.RequestRendition\x12\x0f\n\x07\x62locked\x18\r \x01(\x08\x12,\n\x08\x65nd_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\x12\x64isclosure_version\x18\x0f \x01(\x05\"T\n\x13OpenCeremonyRequest\x12=\n\x0f\x61sserted_origin\x18\x01 \x01(\x0b\x32\x1e.zegel.event.v1.AssertedOriginB\x04\xe2\x41\x01\x01\"D\n\x14OpenCeremonyResponse\x12,\n\x08\x63\x65remony\x18\x01 \x01(\x0b\x32\x1a.zegel.signing.v1.Ceremony\"\x14\n\x12GetCeremonyRequest\"C\n\x13GetCeremonyResponse\x12,\n\x08\x63\x65remony\x18\x01 \x01(\x0b\x32\x1a.zegel.signing.v1.Ceremony\"z\n\x17\x41\x63\x63\x65ptDisclosureRequest\x12=\n\x0f\x61sserted_origin\x18\x01 \x01(\x0b\x32\x1e.zegel.event.v1.AssertedOriginB\x04\xe2\x41\x01\x01\x12 \n\x12\x64isclosure_version\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\"H\n\x18\x41\x63\x63\x65ptDisclosureResponse\x12,\n\x08\x63\x65remony\x18\x01 \x01(\x0b\x32\x1a.zegel.signing.v1.Ceremony\"\x86\x01\n\x11\x46illFieldsRequest\x12\x32\n\x06values\x18\x01 \x03(\x0b\x32\x1c.zegel.signing.v1.FieldValueB\x04\xe2\x41\x01\x02\x12=\n\x0f\x61sserted_origin\x18\x02 \x01(\x0b\x32\x1e.zegel.event.v1.AssertedOriginB\x04\xe2\x41\x01\x01\"B\n\x12\x46illFieldsResponse\x12,\n\x08\x63\x65remony\x18\x01 \x01(\x0b\x32\x1a.zegel.signing.v1.Ceremony\"o\n\x14SignDocumentsRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12=\n\x0f\x61sserted_origin\x18\x02 \x01(\x0b\x32\x1e.zegel.event.v1.AssertedOriginB\x04\xe2\x41\x01\x01\"E\n\x15SignDocumentsResponse\x12,\n\x08\x63\x65remony\x18\x01 \x01(\x0b\x32\x1a.zegel.signing.v1.Ceremony\"h\n\x17\x44\x65\x63lineSignatureRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12=\n\x0f\x61sserted_origin\x18\x02 \x01(\x0b\x32\x1e.zegel.event.v1.AssertedOriginB\x04\xe2\x41\x01\x01\"H\n\x18\x44\x65\x63lineSignatureResponse\x12,\n\x08\x63\x65remony\x18\x01 \x01(\x0b\x32\x1a.zegel.signing.v1.Ceremony2\xf6\x04\n\x0f\x43\x65remonyService\x12\x62\n\x0cOpenCeremony\x12%.zegel.signing.v1.OpenCeremonyRequest\x1a&.zegel.signing.v1.OpenCeremonyResponse\"\x03\x90\x02\x02\x12_\n\x0bGetCeremony\x12$.zegel.signing.v1.GetCeremonyRequest\x1a%.zegel.signing.v1.GetCeremonyResponse\"\x03\x90\x02\x01\x12n\n\x10\x41\x63\x63\x65ptDisclosure\x12).zegel.signing.v1.AcceptDisclosureRequest\x1a*.zegel.signing.v1.AcceptDisclosureResponse\"\x03\x90\x02\x02\x12\\\n\nFillFields\x12#.zegel.signing.v1.FillFieldsRequest\x1a$.zegel.signing.v1.FillFieldsResponse\"\x03\x90\x02\x02\x12\x65\n\rSignDocuments\x12&.zegel.signing.v1.SignDocumentsRequest\x1a\'.zegel.signing.v1.SignDocumentsResponse\"\x03\x90\x02\x02\x12i\n\x10\x44\x65\x63lineSignature\x12).zegel.signing.v1.DeclineSignatureRequest\x1a*.zegel.signing.v1.DeclineSignatureResponseBC\n\x10zegel.signing.v1P\x01Z\x1azegel/signing/v1;signingv1\xaa\x02\x10Zegel.Signing.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,10 +36,22 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'zegel.signing.v1.ceremony_s
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\020zegel.signing.v1P\001Z\032zegel/signing/v1;signingv1\252\002\020Zegel.Signing.V1'
+  _globals['_OPENCEREMONYREQUEST'].fields_by_name['asserted_origin']._loaded_options = None
+  _globals['_OPENCEREMONYREQUEST'].fields_by_name['asserted_origin']._serialized_options = b'\342A\001\001'
+  _globals['_ACCEPTDISCLOSUREREQUEST'].fields_by_name['asserted_origin']._loaded_options = None
+  _globals['_ACCEPTDISCLOSUREREQUEST'].fields_by_name['asserted_origin']._serialized_options = b'\342A\001\001'
+  _globals['_ACCEPTDISCLOSUREREQUEST'].fields_by_name['disclosure_version']._loaded_options = None
+  _globals['_ACCEPTDISCLOSUREREQUEST'].fields_by_name['disclosure_version']._serialized_options = b'\342A\001\001'
   _globals['_FILLFIELDSREQUEST'].fields_by_name['values']._loaded_options = None
   _globals['_FILLFIELDSREQUEST'].fields_by_name['values']._serialized_options = b'\342A\001\002'
+  _globals['_FILLFIELDSREQUEST'].fields_by_name['asserted_origin']._loaded_options = None
+  _globals['_FILLFIELDSREQUEST'].fields_by_name['asserted_origin']._serialized_options = b'\342A\001\001'
   _globals['_SIGNDOCUMENTSREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_SIGNDOCUMENTSREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001'
+  _globals['_SIGNDOCUMENTSREQUEST'].fields_by_name['asserted_origin']._loaded_options = None
+  _globals['_SIGNDOCUMENTSREQUEST'].fields_by_name['asserted_origin']._serialized_options = b'\342A\001\001'
+  _globals['_DECLINESIGNATUREREQUEST'].fields_by_name['asserted_origin']._loaded_options = None
+  _globals['_DECLINESIGNATUREREQUEST'].fields_by_name['asserted_origin']._serialized_options = b'\342A\001\001'
   _globals['_CEREMONYSERVICE'].methods_by_name['OpenCeremony']._loaded_options = None
   _globals['_CEREMONYSERVICE'].methods_by_name['OpenCeremony']._serialized_options = b'\220\002\002'
   _globals['_CEREMONYSERVICE'].methods_by_name['GetCeremony']._loaded_options = None
@@ -49,32 +62,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CEREMONYSERVICE'].methods_by_name['FillFields']._serialized_options = b'\220\002\002'
   _globals['_CEREMONYSERVICE'].methods_by_name['SignDocuments']._loaded_options = None
   _globals['_CEREMONYSERVICE'].methods_by_name['SignDocuments']._serialized_options = b'\220\002\002'
-  _globals['_CEREMONY']._serialized_start=170
-  _globals['_CEREMONY']._serialized_end=676
-  _globals['_OPENCEREMONYREQUEST']._serialized_start=678
-  _globals['_OPENCEREMONYREQUEST']._serialized_end=699
-  _globals['_OPENCEREMONYRESPONSE']._serialized_start=701
-  _globals['_OPENCEREMONYRESPONSE']._serialized_end=769
-  _globals['_GETCEREMONYREQUEST']._serialized_start=771
-  _globals['_GETCEREMONYREQUEST']._serialized_end=791
-  _globals['_GETCEREMONYRESPONSE']._serialized_start=793
-  _globals['_GETCEREMONYRESPONSE']._serialized_end=860
-  _globals['_ACCEPTDISCLOSUREREQUEST']._serialized_start=862
-  _globals['_ACCEPTDISCLOSUREREQUEST']._serialized_end=887
-  _globals['_ACCEPTDISCLOSURERESPONSE']._serialized_start=889
-  _globals['_ACCEPTDISCLOSURERESPONSE']._serialized_end=961
-  _globals['_FILLFIELDSREQUEST']._serialized_start=963
-  _globals['_FILLFIELDSREQUEST']._serialized_end=1034
-  _globals['_FILLFIELDSRESPONSE']._serialized_start=1036
-  _globals['_FILLFIELDSRESPONSE']._serialized_end=1102
-  _globals['_SIGNDOCUMENTSREQUEST']._serialized_start=1104
-  _globals['_SIGNDOCUMENTSREQUEST']._serialized_end=1152
-  _globals['_SIGNDOCUMENTSRESPONSE']._serialized_start=1154
-  _globals['_SIGNDOCUMENTSRESPONSE']._serialized_end=1223
-  _globals['_DECLINESIGNATUREREQUEST']._serialized_start=1225
-  _globals['_DECLINESIGNATUREREQUEST']._serialized_end=1266
-  _globals['_DECLINESIGNATURERESPONSE']._serialized_start=1268
-  _globals['_DECLINESIGNATURERESPONSE']._serialized_end=1340
-  _globals['_CEREMONYSERVICE']._serialized_start=1343
-  _globals['_CEREMONYSERVICE']._serialized_end=1973
+  _globals['_CEREMONY']._serialized_start=208
+  _globals['_CEREMONY']._serialized_end=742
+  _globals['_OPENCEREMONYREQUEST']._serialized_start=744
+  _globals['_OPENCEREMONYREQUEST']._serialized_end=828
+  _globals['_OPENCEREMONYRESPONSE']._serialized_start=830
+  _globals['_OPENCEREMONYRESPONSE']._serialized_end=898
+  _globals['_GETCEREMONYREQUEST']._serialized_start=900
+  _globals['_GETCEREMONYREQUEST']._serialized_end=920
+  _globals['_GETCEREMONYRESPONSE']._serialized_start=922
+  _globals['_GETCEREMONYRESPONSE']._serialized_end=989
+  _globals['_ACCEPTDISCLOSUREREQUEST']._serialized_start=991
+  _globals['_ACCEPTDISCLOSUREREQUEST']._serialized_end=1113
+  _globals['_ACCEPTDISCLOSURERESPONSE']._serialized_start=1115
+  _globals['_ACCEPTDISCLOSURERESPONSE']._serialized_end=1187
+  _globals['_FILLFIELDSREQUEST']._serialized_start=1190
+  _globals['_FILLFIELDSREQUEST']._serialized_end=1324
+  _globals['_FILLFIELDSRESPONSE']._serialized_start=1326
+  _globals['_FILLFIELDSRESPONSE']._serialized_end=1392
+  _globals['_SIGNDOCUMENTSREQUEST']._serialized_start=1394
+  _globals['_SIGNDOCUMENTSREQUEST']._serialized_end=1505
+  _globals['_SIGNDOCUMENTSRESPONSE']._serialized_start=1507
+  _globals['_SIGNDOCUMENTSRESPONSE']._serialized_end=1576
+  _globals['_DECLINESIGNATUREREQUEST']._serialized_start=1578
+  _globals['_DECLINESIGNATUREREQUEST']._serialized_end=1682
+  _globals['_DECLINESIGNATURERESPONSE']._serialized_start=1684
+  _globals['_DECLINESIGNATURERESPONSE']._serialized_end=1756
+  _globals['_CEREMONYSERVICE']._serialized_start=1759
+  _globals['_CEREMONYSERVICE']._serialized_end=2389
 # @@protoc_insertion_point(module_scope)

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from zegel.event.v1 import asserted_origin_pb2 as _asserted_origin_pb2
 from zegel.signing.v1 import signature_request_pb2 as _signature_request_pb2
 import builtins as _builtins
 import datetime as _datetime
@@ -41,6 +42,7 @@ class Ceremony(_message.Message):
     RENDITION_FIELD_NUMBER: _builtins.int
     BLOCKED_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
+    DISCLOSURE_VERSION_FIELD_NUMBER: _builtins.int
     signature_request_id: _builtins.str
     """Identifier of the signature request."""
     title: _builtins.str
@@ -52,11 +54,13 @@ class Ceremony(_message.Message):
     state: _signature_request_pb2.SignatureRequestState.ValueType
     """State of the request."""
     disclosure: _builtins.str
-    """The electronic record and signature disclosure that the signer has to accept."""
+    """The electronic record and signature disclosure that the signer has accepted or, before that, has to accept."""
     sealed_document_id: _builtins.str
     """The sealed document; empty until it exists."""
     blocked: _builtins.bool
     """Whether everyone has signed but sealing fails for a reason that waiting does not resolve; see `Sealing.blocked`."""
+    disclosure_version: _builtins.int
+    """The version of `disclosure`, from 1."""
     @_builtins.property
     def documents(self) -> _containers.RepeatedCompositeFieldContainer[_signature_request_pb2.RequestedDocument]:
         """The documents."""
@@ -98,10 +102,11 @@ class Ceremony(_message.Message):
         rendition: _signature_request_pb2.RequestRendition | None = ...,
         blocked: _builtins.bool = ...,
         end_time: _timestamp_pb2.Timestamp | _datetime.datetime | None = ...,
+        disclosure_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "rendition", b"rendition", "signature", b"signature"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocked", b"blocked", "disclosure", b"disclosure", "documents", b"documents", "end_time", b"end_time", "fields", b"fields", "message", b"message", "rendition", b"rendition", "sealed_document_id", b"sealed_document_id", "signature", b"signature", "signature_request_id", b"signature_request_id", "state", b"state", "tenant_name", b"tenant_name", "title", b"title", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocked", b"blocked", "disclosure", b"disclosure", "disclosure_version", b"disclosure_version", "documents", b"documents", "end_time", b"end_time", "fields", b"fields", "message", b"message", "rendition", b"rendition", "sealed_document_id", b"sealed_document_id", "signature", b"signature", "signature_request_id", b"signature_request_id", "state", b"state", "tenant_name", b"tenant_name", "title", b"title", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -113,12 +118,19 @@ class OpenCeremonyRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    ASSERTED_ORIGIN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def asserted_origin(self) -> _asserted_origin_pb2.AssertedOrigin:
+        """Optional. Where the signer is, if the caller is not the signer's own device."""
+
     def __init__(
         self,
+        *,
+        asserted_origin: _asserted_origin_pb2.AssertedOrigin | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["asserted_origin", b"asserted_origin"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asserted_origin", b"asserted_origin"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -195,12 +207,25 @@ class AcceptDisclosureRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    ASSERTED_ORIGIN_FIELD_NUMBER: _builtins.int
+    DISCLOSURE_VERSION_FIELD_NUMBER: _builtins.int
+    disclosure_version: _builtins.int
+    """Optional. The version that the signer was shown: `Ceremony.disclosure_version`. If there is a newer one meanwhile, the
+    call is refused with `INVALID_ARGUMENT`, so that nobody accepts what they have not seen. 0 means the newest.
+    """
+    @_builtins.property
+    def asserted_origin(self) -> _asserted_origin_pb2.AssertedOrigin:
+        """Optional. Where the signer is, if the caller is not the signer's own device."""
+
     def __init__(
         self,
+        *,
+        asserted_origin: _asserted_origin_pb2.AssertedOrigin | None = ...,
+        disclosure_version: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["asserted_origin", b"asserted_origin"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asserted_origin", b"asserted_origin", "disclosure_version", b"disclosure_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -237,18 +262,24 @@ class FillFieldsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     VALUES_FIELD_NUMBER: _builtins.int
+    ASSERTED_ORIGIN_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def values(self) -> _containers.RepeatedCompositeFieldContainer[_signature_request_pb2.FieldValue]:
         """The values. Required: 1 to 1,000, each for one of the signer's own fields."""
+
+    @_builtins.property
+    def asserted_origin(self) -> _asserted_origin_pb2.AssertedOrigin:
+        """Optional. Where the signer is, if the caller is not the signer's own device."""
 
     def __init__(
         self,
         *,
         values: _abc.Iterable[_signature_request_pb2.FieldValue] | None = ...,
+        asserted_origin: _asserted_origin_pb2.AssertedOrigin | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["asserted_origin", b"asserted_origin"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asserted_origin", b"asserted_origin", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -285,18 +316,24 @@ class SignDocumentsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ASSERTED_ORIGIN_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Optional. Makes the call idempotent: up to 64 printable characters, remembered for at least a day. Counts within the
     caller and the method: the same value in another method is another call.
     """
+    @_builtins.property
+    def asserted_origin(self) -> _asserted_origin_pb2.AssertedOrigin:
+        """Optional. Where the signer is, if the caller is not the signer's own device."""
+
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
+        asserted_origin: _asserted_origin_pb2.AssertedOrigin | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["asserted_origin", b"asserted_origin"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asserted_origin", b"asserted_origin", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -333,16 +370,22 @@ class DeclineSignatureRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     REASON_FIELD_NUMBER: _builtins.int
+    ASSERTED_ORIGIN_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
     """Reason: at most 1,000 characters."""
+    @_builtins.property
+    def asserted_origin(self) -> _asserted_origin_pb2.AssertedOrigin:
+        """Optional. Where the signer is, if the caller is not the signer's own device."""
+
     def __init__(
         self,
         *,
         reason: _builtins.str = ...,
+        asserted_origin: _asserted_origin_pb2.AssertedOrigin | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["asserted_origin", b"asserted_origin"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asserted_origin", b"asserted_origin", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
