@@ -55,6 +55,7 @@ from zegel_server.jobs.worker import Worker
 from zegel_server.neighbours.calls import NeighbourMetrics
 from zegel_server.pdf.limits import WorkerLimits
 from zegel_server.pdf.sandbox.client import Sandbox
+from zegel_server.pdf.sandbox.metrics import SandboxMetrics
 from zegel_server.permissions.servicer import PermissionServicer
 from zegel_server.signing.ceremony import Ceremony
 from zegel_server.signing.expiry import Expiry
@@ -294,7 +295,9 @@ class App:
         settings, stack = self.settings, self._stack
         # First, before gRPC starts any threads: from then on only the zygote forks.
         sandbox = await stack.enter_async_context(
-            Sandbox(WorkerLimits(concurrency=settings.pdf_workers), settings.fonts_folder)
+            Sandbox(
+                WorkerLimits(concurrency=settings.pdf_workers), settings.fonts_folder, SandboxMetrics(self.registry)
+            )
         )
         neighbours = NeighbourMetrics(self.registry)
         credentials = open_credentials(settings, self.registry, neighbours)

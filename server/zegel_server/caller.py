@@ -344,6 +344,24 @@ def set_caller(caller: Caller) -> None:
         caller: Who calls.
     """
     _current.set(caller)
+    set_tenant(caller.tenant_id)
+
+
+_tenant: Final[ContextVar[str]] = ContextVar("tenant", default="")
+
+
+def current_tenant() -> str:
+    """The tenant that this task works for; empty for the installation itself."""
+    return _tenant.get()
+
+
+def set_tenant(tenant_id: str) -> None:
+    """Sets the tenant that this task works for: whose turns it takes where tenants take turns.
+
+    Args:
+        tenant_id: The tenant.
+    """
+    _tenant.set(tenant_id)
 
 
 Check = Callable[[], Awaitable[None]]

@@ -11,7 +11,6 @@ Invariants:
 * A rendition is durable before the transaction that inserts its row; a crash in between leaves an orphan.
 """
 
-import asyncio
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
@@ -25,10 +24,13 @@ from zegel_server.errors import FailedPrecondition
 from zegel_server.pdf.limits import MAX_PDF_BYTES
 from zegel_server.pdf.model import Rendition
 from zegel_server.pdf.trials import Trials, TryingSandbox
+from zegel_server.places import Places
 
 AT_ONCE: Final = 2
 """Documents read back whole at a time: each may take `MAX_PDF_BYTES` of the server's own memory, and its rendition as
-much again."""
+much again. One that is small may be read beside them."""
+SMALL: Final = 1024 * 1024
+"""Bytes of a small document."""
 HEAD: Final = 1024
 """Bytes within which the PDF signature is looked for: it should come first, but readers search this far (Adobe's PDF
 Reference, sixth edition, appendix H)."""
@@ -95,7 +97,7 @@ class Renditions:
         self._sandbox = sandbox
         self.trials = Trials(sandbox)
         self._encrypted_store = encrypted_store
-        self._gate = asyncio.Semaphore(AT_ONCE)
+        self._places = Places(AT_ONCE)
 
     async def pages(self, pdf: bytes) -> tuple[Page, ...]:
         """Reads the pages of a PDF without storing anything.
@@ -147,7 +149,7 @@ class Renditions:
             if b"%PDF-" not in (await stream.segment(0))[:HEAD]:
                 raise FailedPrecondition("The file is not a PDF.", reason="DOCUMENT_UNREADABLE")
             return Rendered()
-        async with self._gate:
+        async with self._places.place(content_id.tenant_id, small=stream.size <= SMALL):
             return await self.make(content_id, stream.dek, await read_whole(stream))
 
 

@@ -27,6 +27,7 @@ from typing import Final
 import structlog
 
 from zegel_server import clock
+from zegel_server.caller import set_tenant
 from zegel_server.db import Database, Row, Transaction
 from zegel_server.errors import Unavailable, ZegelError
 from zegel_server.jobs import queue, store
@@ -233,6 +234,7 @@ class Worker:
 
     async def _work(self, held: _Held) -> None:
         job, kind = held.job, held.kind
+        set_tenant(job.tenant_id)
         try:
             if job.is_taken_over and kind.retry.gives_up and kind.retry.is_lasting(job.attempts - 1, None):
                 await self._stuck(held, WORKER_LOST)  # it brings its worker down each time

@@ -11,7 +11,6 @@ Invariants:
   orphan.
 """
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -22,11 +21,15 @@ from zegel_server.documents.signing_documents import PreparedDocument, SignableV
 from zegel_server.errors import FailedPrecondition
 from zegel_server.pdf.limits import MAX_PAGES, MAX_RENDITION_BYTES
 from zegel_server.pdf.model import AuditPage, CompletionJob, Stamp
+from zegel_server.places import Places
 from zegel_server.signing.openings import boxes_of
 from zegel_server.signing.request import PinnedRendition, SignatureRequest
 
 AT_ONCE: Final = 2
-"""Requests merged at a time: each takes `MAX_RENDITION_BYTES` of the server's memory, and the merged one as much."""
+"""Requests merged at a time: each takes `MAX_RENDITION_BYTES` of the server's memory, and the merged one as much.
+A small one may be merged beside them."""
+SMALL: Final = 1024 * 1024
+"""Bytes of a small request's renditions together."""
 
 
 class MergingSandbox(Protocol):
@@ -82,7 +85,7 @@ class RequestRenditions:
     def __init__(self, documents: SigningDocuments, sandbox: MergingSandbox) -> None:
         self._documents = documents
         self._sandbox = sandbox
-        self._gate = asyncio.Semaphore(AT_ONCE)
+        self._places = Places(AT_ONCE)
 
     async def make(self, sent: SignatureRequest, described: Sequence[SignableVersion]) -> RequestRendition:
         """Makes what the signers of a new request are shown.
@@ -105,7 +108,8 @@ class RequestRenditions:
                     only.document_id, only.version, only.rendition_sha256, only.rendition_size, len(only.pages)
                 )
             )
-        async with self._gate:
+        size = sum(each.rendition_size for each in described)
+        async with self._places.place(sent.tenant_id, small=size <= SMALL):
             merged = await self._sandbox.merge(
                 [
                     await self._documents.read_rendition(sent.tenant_id, each.document_id, each.version)

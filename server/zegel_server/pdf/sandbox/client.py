@@ -10,8 +10,9 @@ Invariants:
 * No PDF is parsed in this process or written to disk.
 * A job ends in its result or in a typed error; a worker that dies, loops or fills its memory affects only that job.
 * A worker does not wait: no slot is occupied while a signature or a timestamp is awaited.
-* At most ``concurrency`` jobs run; the others wait in the order in which they arrived. A cancelled job's worker is
-  killed.
+* At most ``concurrency`` jobs run, and a small one of a tenant that has none running; the others wait, and tenants take
+  turns. Of one tenant at most ``MOST_WAITING`` wait; what a caller asks for beyond them is refused. A cancelled job's
+  worker is killed.
 * When the zygote dies, its jobs fail as retryable, and the next job starts another one.
 """
 
@@ -21,7 +22,7 @@ import os
 import re
 import signal
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -30,7 +31,8 @@ import structlog
 
 from zegel.evidence.sealed_file.syntax import FormError
 from zegel.evidence.verification.der import DerError
-from zegel_server.errors import FailedPrecondition, InvalidArgument, Unavailable, ZegelError
+from zegel_server.caller import current_tenant
+from zegel_server.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, Unavailable, ZegelError
 from zegel_server.pdf.completion import assembling
 from zegel_server.pdf.completion.assembling import Gap, Prepared, Sealed, SealSpec, SecondVisit, TimestampError
 from zegel_server.pdf.limits import (
@@ -40,14 +42,17 @@ from zegel_server.pdf.limits import (
     MAX_RESULT_BYTES,
     MAX_STAMP_LENGTH,
     MAX_STAMPS,
+    MEBIBYTE,
     WorkerLimits,
 )
 from zegel_server.pdf.model import Box, CompletionJob, PageFacts, Rendition, Stamp, Trial
 from zegel_server.pdf.pictures import picture_length
 from zegel_server.pdf.refusal import REASONS, Refusal
+from zegel_server.pdf.sandbox.metrics import SandboxMetrics
 from zegel_server.pdf.sandbox.process import Child, ZygoteGoneError, ZygoteProcess
 from zegel_server.pdf.sandbox.wire import PREFIX, WireError, header_length, load, pack, parse_header
 from zegel_server.pdf.sandbox.zygote import CANNOT_CONFINE, CANNOT_FORK, OUT_OF_MEMORY
+from zegel_server.places import Places
 
 Callback = Callable[[bytes], Awaitable[bytes]]
 """Makes what sealing needs between two workers: a signature, or a timestamp."""
@@ -60,6 +65,15 @@ _TRACE_FRAME = re.compile(r"[A-Za-z0-9_<>.:-]{1,120}")
 _CPU_SIGNALS = {-signal.SIGXCPU}
 _GONE = "The PDF worker stopped; the same call may succeed later."
 
+MOST_WAITING = 256
+"""Jobs of one tenant that may wait for a slot, each with its PDF in memory; a caller's further ones are refused."""
+BUSY_S = 5.0
+"""After how many seconds to try again then: some have ended by then."""
+SMALL_BYTES = MEBIBYTE
+"""Bytes of a job that counts as small: a contract of some pages, which takes a fraction of a second."""
+_SEALING = {"prepare", "finish", "examine"}
+"""Kinds of jobs that are never refused, since what everybody has signed is to be sealed."""
+
 _T = TypeVar("_T")
 
 
@@ -69,12 +83,16 @@ class Sandbox:
     Args:
         limits: What a job may use, and how many run at a time.
         fonts: A folder of fonts for scripts that no package has fonts for.
+        metrics: The metrics to set.
     """
 
-    def __init__(self, limits: WorkerLimits | None = None, fonts: Path | None = None) -> None:
+    def __init__(
+        self, limits: WorkerLimits | None = None, fonts: Path | None = None, metrics: SandboxMetrics | None = None
+    ) -> None:
         self._limits = limits or WorkerLimits()
         self._fonts = fonts
-        self._slots = asyncio.Semaphore(self._limits.concurrency or len(os.sched_getaffinity(0)))
+        self._slots = Places(self._limits.concurrency or len(os.sched_getaffinity(0)))
+        self._metrics = metrics or SandboxMetrics()
         self._starting = asyncio.Lock()
         self._zygote: ZygoteProcess | None = None
         self._closed = False
@@ -230,11 +248,12 @@ class Sandbox:
             return self._zygote
 
     async def _run(self, kind: str, body: object, result: type[_T]) -> _T:
-        async with self._slots:
+        frame = pack(kind, body)
+        async with self._slot(kind, sum(len(part) for part in frame)):
             zygote = await self._running()
             job = _Job(zygote, self._limits)
             try:
-                kind_of_answer, answer, blobs = await job.run(kind, body)
+                kind_of_answer, answer, blobs = await job.run(frame)
             except ZygoteGoneError:
                 raise Unavailable(_GONE) from None
         if kind_of_answer == "refused":
@@ -243,6 +262,27 @@ class Sandbox:
             return load(result, answer, blobs)
         except WireError:
             raise _error(kind, Refusal.CRASHED) from None
+
+    @contextlib.asynccontextmanager
+    async def _slot(self, kind: str, size: int) -> AsyncIterator[None]:
+        """Waits for a slot, and has it until the end of the block."""
+        tenant_id = current_tenant()
+        if kind not in _SEALING and tenant_id and self._slots.waiting(tenant_id) >= MOST_WAITING:
+            self._metrics.refused.labels(kind).inc()
+            raise ResourceExhausted(
+                "Too many of the tenant's PDFs are waiting; try again later.", retry_after_s=BUSY_S, limit="pdf_jobs"
+            )
+        waiting = self._metrics.waiting.labels(kind)
+        waiting.inc()
+        has_begun = False
+        try:
+            async with self._slots.place(tenant_id, small=size <= SMALL_BYTES):
+                has_begun = True
+                waiting.dec()
+                yield
+        finally:
+            if not has_begun:
+                waiting.dec()
 
 
 class _Job:
@@ -254,21 +294,22 @@ class _Job:
         self._connection, self._theirs = socket.socketpair()
         self._connection.setblocking(False)
 
-    async def run(self, kind: str, body: object) -> tuple[str, object, list[bytes]]:
-        """Send the job and return its answer; its process is gone afterwards."""
+    async def run(self, frame: Sequence[bytes | memoryview]) -> tuple[str, object, list[bytes]]:
+        """Send the job's frame and return its answer; its process is gone afterwards."""
         with self._theirs:
             child = self._zygote.begin(self._theirs)
         timer = asyncio.timeout(self._limits.wall_seconds)
         try:
             async with timer:
-                await self._send(kind, body)
-                frame = await self._receive()
+                for part in frame:
+                    await asyncio.get_running_loop().sock_sendall(self._connection, part)
+                answer = await self._receive()
         except (WireError, OSError):  # a TimeoutError is an OSError
             self._zygote.kill(child)
             refusal = Refusal.TIME if timer.expired() else _post_mortem(await asyncio.shield(child.ended))
             return "refused", {"refusal": refusal.value, "trace": []}, []
         else:
-            return frame
+            return answer
         finally:
             self._connection.close()
             await self._bury(child)
@@ -277,10 +318,6 @@ class _Job:
         self._zygote.kill(child)
         with contextlib.suppress(ZygoteGoneError):
             await asyncio.shield(child.ended)
-
-    async def _send(self, kind: str, body: object) -> None:
-        for part in pack(kind, body):
-            await asyncio.get_running_loop().sock_sendall(self._connection, part)
 
     async def _receive(self) -> tuple[str, object, list[bytes]]:
         length = header_length(await self._exactly(PREFIX.size))
