@@ -324,8 +324,8 @@ def test_what_a_leaf_holds_beyond_is_kept() -> None:
     ],
 )
 def test_what_a_caller_asserted_is_read_by_name_and_never_by_value(said: Any, names: tuple[str, ...]) -> None:
-    leaf = parse_leaf(dumps(loads(make_trail(1)[0]) | {"asserted": said}))
-    assert asserted_of(leaf) == names
+    value: Any = loads(make_trail(1)[0])
+    assert asserted_of(parse_leaf(dumps(value | {"asserted": said}))) == names
 
 
 SAMPLE: Any = loads(make_trail(1)[0])
