@@ -194,7 +194,7 @@ def _documents(request: SignatureRequest) -> list[AuditDocument]:
     rows = [AuditDocument(each.title, each.sha256.hex(), each.page_count) for each in request.documents]
     shown = request.rendition
     if shown is not None:
-        title = f"As every signer was shown it: the first {shown.size:,} bytes of this file"
+        title = f"As given to every signer: the first {shown.size:,} bytes of this file"
         rows.append(AuditDocument(title, shown.sha256.hex(), shown.page_count))
     return rows
 

@@ -152,7 +152,7 @@ def test_the_audit_page_names_what_every_signer_was_shown() -> None:
     told = job_of(completed(replace(request(), rendition=shown))).audit.documents
     assert [(each.title, each.sha256, each.pages) for each in told] == [
         ("Flat 4", "01" * 32, 3),
-        ("As every signer was shown it: the first 123,456 bytes of this file", "02" * 32, 6),
+        ("As given to every signer: the first 123,456 bytes of this file", "02" * 32, 6),
     ]
 
 
