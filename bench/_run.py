@@ -12,6 +12,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -165,6 +166,41 @@ def postgresql() -> Iterator[str | None]:
         yield cluster.url(cluster.create())
     finally:
         cluster.stop()
+
+
+@contextmanager
+def echo(folder: Path, data_dir: Path, answer: bytes) -> Iterator[Served]:
+    """A bare grpc.aio server that answers every call with the same bytes: a floor.
+
+    Args:
+        folder: Where its files are written.
+        data_dir: Data folder of a development server, whose certificate it shows.
+        answer: The bytes.
+    """
+    (folder / "answer").write_bytes(answer)
+    pem = (data_dir / "authority/tls.pem").read_bytes()
+    for file in ("tls.pem", "tls.key"):
+        (folder / file).write_bytes(pem)
+    (folder / "tls.key").chmod(0o600)
+    with process([sys.executable, "-m", "bench._echo", str(folder)]) as (ready, pid):
+        yield Served(ready["address"], data_dir / "authority/authority.pem", None, pid)
+
+
+def descriptors(folder: Path, contract: str) -> Path:
+    """Writes a contract in the format that the load generator reads; returns the file.
+
+    Args:
+        folder: Where to write it.
+        contract: The contract's path below ``protos``.
+    """
+    from importlib.resources import files  # noqa: PLC0415 - once
+
+    out = folder / "contract.protoset"
+    packages = sysconfig.get_path("purelib")  # google.api's files lie beside its modules
+    command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{ROOT / 'protos'}"]
+    command += [f"-I{files('grpc_tools') / '_proto'}", f"-I{packages}", "--include_imports"]
+    subprocess.run([*command, f"--descriptor_set_out={out}", contract], check=True)
+    return out
 
 
 def median(values: Sequence[float]) -> float:

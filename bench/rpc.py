@@ -5,7 +5,6 @@ Both servers run in their own processes, with TLS, under the same load generator
 
 import json
 import subprocess
-import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -80,24 +79,13 @@ def one_page() -> bytes:
         return file.read()
 
 
-def descriptors(folder: Path) -> Path:
-    """Writes the contract in the format that the load generator reads."""
-    from importlib.resources import files  # noqa: PLC0415 - once
-
-    out = folder / "document.protoset"
-    command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{_run.ROOT / 'protos'}"]
-    command += [f"-I{files('grpc_tools') / '_proto'}", "--include_imports", f"--descriptor_set_out={out}"]
-    subprocess.run([*command, "zegel/document/v1/document_service.proto"], check=True)
-    return out
-
-
 def main() -> None:
     """Measures and prints."""
     size = _run.arguments(__doc__ or "").size
     _run.ghz()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="zegel-bench-")))
-        protoset = descriptors(folder)
+        protoset = _run.descriptors(folder, "zegel/document/v1/document_service.proto")
         subjects: list[Subject] = []
         answer = b""
         url = stack.enter_context(_run.postgresql())
@@ -107,18 +95,8 @@ def main() -> None:
             served = stack.enter_context(_run.zegel(folder / name, database))
             token, document_id, answer = prepare(served)
             subjects.append(Subject(name, served, token, document_id))
-        pem = (folder / "sqlite/authority/tls.pem").read_bytes()
-        (folder / "answer").write_bytes(answer)
-        for file in ("tls.pem", "tls.key"):
-            (folder / file).write_bytes(pem)
-        (folder / "tls.key").chmod(0o600)
-        command = [sys.executable, "-m", "bench._echo", str(folder)]
-        ready, pid = stack.enter_context(_run.process(command))
         floor = Subject(
-            "echo",
-            _run.Served(ready["address"], subjects[0].served.authority, None, pid),
-            "none",
-            subjects[0].document_id,
+            "echo", stack.enter_context(_run.echo(folder, folder / "sqlite", answer)), "none", subjects[0].document_id
         )
         for turn in range(ROUNDS[size] + 1):
             for subject in (floor, *subjects):
