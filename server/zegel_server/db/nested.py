@@ -84,8 +84,10 @@ class NestedRows:
         Args:
             text: What the column holds.
         """
-        found = []
-        for values in json.loads(text or "[]"):
+        found: list[Row] = []
+        if not text:
+            return found
+        for values in json.loads(text):
             for index in self._bytes:
                 if values[index] is not None:
                     values[index] = bytes.fromhex(values[index])

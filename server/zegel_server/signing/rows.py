@@ -67,7 +67,7 @@ def request_from_rows(
             PinnedDocument(each.document_id, each.version, each.title, each.sha256, each.page_count, each.size)
             for each in documents
         ),
-        fields=tuple(map(Field.from_json, json.loads(row.fields or "[]"))),
+        fields=tuple(map(Field.from_json, json.loads(row.fields))) if row.fields else (),
         people=people,
         progress=progress_from_rows(row, signatures),
         sealed_document_id=row.sealed_document_id,

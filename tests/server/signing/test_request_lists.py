@@ -1,6 +1,9 @@
 """Lists of requests: what a mask shows, in one query a page, and no key opened for what it does not show."""
 
+import contextlib
+import sqlite3
 from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +13,11 @@ from zegel.signing.v1 import signature_request_pb2 as types
 from zegel.signing.v1 import signing_service_pb2 as pb
 from zegel_server.caller import Caller, Scope, Share, set_caller
 from zegel_server.db import Database, Statement
+from zegel_server.db.migrate import upgrade
 from zegel_server.errors import InvalidArgument
 from zegel_server.ids import new_id
 from zegel_server.keys.service import Keys
+from zegel_server.signing import list_store
 from zegel_server.signing.messages import REQUEST_FIELDS, REQUEST_SUMMARY, request_message
 from zegel_server.signing.servicer import SigningServicer
 
@@ -98,6 +103,26 @@ async def test_a_page_is_one_query_whatever_it_shows_and_however_many_owners(wor
             assert len(queries) == 1
     assert await listed(world, caller, "*", size=5) == wholes
     assert await listed(world, caller, "*", size=1) == wholes
+
+
+@pytest.mark.parametrize("shown", [REQUEST_SUMMARY, REQUEST_FIELDS])
+@pytest.mark.parametrize("branches", [0, 1, 4])
+async def test_every_owner_s_newest_are_found_by_an_index(tmp_path: Path, shown: frozenset[str], branches: int) -> None:
+    url = f"sqlite:///{tmp_path / 'zegel.db'}"
+    await upgrade(url)
+    query = list_store.page_of(list_store.parts_of(shown), branches).on("sqlite")
+    asked = {"tenant_id": "ten_1", "state": "", "before": "req_2", "limit": 101}
+    values = query.arguments(asked | {f"owner_{number}": "mem_1" for number in range(branches)})
+    with contextlib.closing(sqlite3.connect(tmp_path / "zegel.db")) as rows:
+        plan = [row[3] for row in rows.execute(f"EXPLAIN QUERY PLAN {query.sql}", tuple(values))]
+    index = "ix_signature_requests_tenant_id" + ("_owner_id" if branches else "")
+    searched = [each for each in plan if "signature_requests" in each]
+    assert [f"USING INDEX {index} (" in each for each in searched] == [True] * max(branches, 1)
+    # What else is scanned is a page, once its rows are limited.
+    assert {each.rpartition(" ")[2].rstrip("0123456789") for each in plan if each.startswith("SCAN")} <= {
+        "page",
+        "own_",
+    }
 
 
 async def test_more_owners_than_a_query_takes_are_merged(world: World) -> None:
