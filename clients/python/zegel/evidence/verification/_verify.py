@@ -281,7 +281,7 @@ def _check_rendition(file: SealedFile, opened: OpenedTrail) -> str:
             raise SignatureError(f"On page {box.page} something is stamped where the request named no box.")
     stamped = f"{len(file.completion.boxes)} of the {len(named)}"
     return (
-        f"Its first {file.rendition_length:,} bytes are what every signer was shown; on their {file.pages:,} pages "
+        f"Its first {file.rendition_length:,} bytes are what every signer was given; on their {file.pages:,} pages "
         f"nothing was added but stamps in {stamped} boxes that the request named."
     )
 

@@ -94,7 +94,7 @@ class Facts:
         documents: The documents with their hashes.
         events: The audit trail in its order.
         seal_certificate: SHA-256 of the sealing certificate in lower-case hexadecimal, as used for pinning.
-        rendition_length: How many bytes at the beginning of the file are what every signer was shown.
+        rendition_length: How many bytes at the beginning of the file are what every signer was given.
         last_event_at: The time of the trail's last event, by the server's clock.
         days: The fields that show a day of signing, in the order of the request.
     """
