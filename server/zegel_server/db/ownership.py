@@ -48,7 +48,7 @@ SHOWN: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     ("signature_requests", "documents"): ("signature_request_id", "audit_id", "state", "rendition_document_id"),
     ("requested_documents", "documents"): ("signature_request_id", "document_id", "version"),
     ("jobs", "signing"): ("kind", "resource_id", "attempts", "last_reason", "due_time", "blocked"),
-    # So that a list has its signers' keys, still wrapped, in the query that reads them.
+    # So that a list has the keys of the people in it, still wrapped, in the query that reads them.
     ("subjects", "signing"): ("subject_id", "key_version", "wrapped_key", "commitment"),
     ("tenants", "keys"): ("tenant_id", "pseudonym"),
     ("tenants", "permissions"): ("tenant_id", "policy_version"),
@@ -56,6 +56,8 @@ SHOWN: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     ("members", "permissions"): ("member_id", "tenant_id"),
     ("api_keys", "permissions"): ("api_key_id", "tenant_id", "expire_time", "revoke_time", "permissions"),
     ("identity_providers", "permissions"): ("tenant_id",),
+    ("subjects", "identity"): ("subject_id", "key_version", "wrapped_key", "commitment"),
+    ("bindings", "identity"): ("tenant_id", "principal_id", "role", "expire_time", "create_time"),
     ("own_key_providers", "identity"): ("tenant_id", "key_provider"),
 }
 """The columns that a domain may read of another domain's table, by table and reader."""

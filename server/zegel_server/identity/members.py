@@ -22,6 +22,7 @@ from zegel_server.identity import store
 from zegel_server.identity.accounts import Accounts
 from zegel_server.ids import new_id
 from zegel_server.keys.service import Keys
+from zegel_server.permissions.model import Binding
 from zegel_server.permissions.service import Permissions
 
 
@@ -141,7 +142,13 @@ class Members:
             limit=page.rows,
         )
         found = page.cut(rows, "member_id")
-        return found.holding([await self._member(row) for row in found.items])
+        now = clock.now()
+        members = []
+        for row in found.items:
+            held = [Binding(*each) for each in store.BINDINGS.rows(row.bindings)]
+            roles = sorted(binding.role for binding in held if binding.stands(now))
+            members.append(self._member_of(row, await self._keys.subject_key(row.subject_id, row), roles))
+        return found.holding(members)
 
     async def update(self, caller: Caller, member_id: str, changes: dict[str, str], etag: str) -> Member:
         """Changes a member's name, address or account.
@@ -244,13 +251,16 @@ class Members:
 
     async def _member(self, row: Row) -> Member:
         key = await self._keys.subject_key(row.subject_id)
-        profile = self._keys.decrypt_personal(key, row.profile, row.member_id)
         bindings = await self._permissions.bindings_of(self._database, row.tenant_id, row.member_id)
+        return self._member_of(row, key, [binding.role for binding in bindings])
+
+    def _member_of(self, row: Row, key: bytes | None, roles: Sequence[str]) -> Member:
+        profile = self._keys.decrypt_personal(key, row.profile, row.member_id)
         return Member(
             row.member_id,
             profile.get("name", ""),
             profile.get("email", ""),
-            tuple(binding.role for binding in bindings),
+            tuple(roles),
             row.create_time,
             row.revision,
             row.account is not None,

@@ -4,7 +4,7 @@ from typing import Final
 
 from sqlalchemy import delete, func, literal, select, update
 
-from zegel_server.db import Statement, bind, insert_into, upsert_into
+from zegel_server.db import NestedRows, Statement, bind, insert_into, upsert_into
 from zegel_server.db.ownership import shown
 from zegel_server.db.schema import (
     api_keys,
@@ -18,6 +18,7 @@ from zegel_server.db.schema import (
 )
 
 own_key_providers = shown("own_key_providers", to="identity")
+subjects, bindings = shown("subjects", to="identity"), shown("bindings", to="identity")
 
 # The query of each request: the session and the version of the policy that decides, in one query.
 SESSION_BY_TOKEN: Final = Statement(
@@ -91,8 +92,23 @@ MEMBER: Final = Statement(
         (bind("only") == literal("")) | (members.c.member_id == bind("only")),
     )
 )
+BINDINGS: Final = NestedRows(
+    bindings, bindings.c.principal_id, bindings.c.role, bindings.c.expire_time, bindings.c.create_time
+)
+# A page with what belongs to each member: its roles, and its wrapped key.
 MEMBERS: Final = Statement(
-    select(members)
+    select(
+        members,
+        subjects.c.key_version,
+        subjects.c.wrapped_key,
+        subjects.c.commitment,
+        BINDINGS.column(
+            "bindings",
+            bindings.c.tenant_id == members.c.tenant_id,
+            bindings.c.principal_id == members.c.member_id,
+        ),
+    )
+    .join(subjects, subjects.c.subject_id == members.c.subject_id)
     .where(
         members.c.tenant_id == bind("tenant_id"),
         (bind("only") == literal("")) | (members.c.member_id == bind("only")),
