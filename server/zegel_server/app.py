@@ -304,17 +304,20 @@ class App:
         core = self.core = await Core.open(settings, stack, neighbours)
         await core.policies.warm()
         domains = self.domains = await Domains.open(core, sandbox, credentials, self.registry, stack)
+        proxies = Proxies(settings.trusted_proxies, settings.proxy_header)
         pipeline = Pipeline(
             core.authentication.authenticate,
             Telemetry(self.registry),
             core.refusals.record,
             limits=_limits(settings),
             wrong_tokens=WrongTokens(settings.wrong_tokens if settings.limits else 0),
-            proxies=Proxies(settings.trusted_proxies, settings.proxy_header),
+            proxies=proxies,
             exchange=domains.exchange.present,
         )
         certificates = settings.tls_client_authority is not None
-        server = Server(pipeline, credentials.tls, certificates=certificates, reuse_port=reuse_port)
+        server = Server(
+            pipeline, credentials.tls, certificates=certificates, reuse_port=reuse_port, spares=proxies.believes
+        )
         for name, endpoints in endpoints_by_service(SERVICES, domains.servicers(), core.methods).items():
             server.add(name, endpoints)
         if settings.serves_reflection:

@@ -44,7 +44,7 @@ class Proxies:
         Returns:
             The address; if a header entry is not an address, the last one before it.
         """
-        if not self._networks or not self._believes(peer):
+        if not self._networks or not self.believes(peer):
             return peer
         told = ",".join(str(value) for key, value in metadata if key == self._header)[-MAX_LENGTH:]
         client = peer
@@ -53,11 +53,16 @@ class Proxies:
             if not address:
                 break
             client = address
-            if not self._believes(address):
+            if not self.believes(address):
                 break
         return client
 
-    def _believes(self, address: str) -> bool:
+    def believes(self, address: str) -> bool:
+        """Whether an address is a trusted proxy's.
+
+        Args:
+            address: The address.
+        """
         parsed = parse_address(address)
         return parsed is not None and any(parsed in network for network in self._networks)
 

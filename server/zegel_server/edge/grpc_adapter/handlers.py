@@ -3,7 +3,7 @@
 Messages stay bytes here: gRPC would send a caller the text of an exception in parsing or serialising.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 from typing import Any, Final, cast
 
 import grpc
@@ -11,6 +11,7 @@ from grpc.aio import InternalError, ServicerContext
 
 from zegel_server.edge.call import Call, ClientGone, Metadata
 from zegel_server.edge.endpoints import Endpoint
+from zegel_server.edge.grpc_adapter.connections import Account, Connections
 from zegel_server.edge.grpc_adapter.peer import address_of, certificate_of
 from zegel_server.edge.grpc_adapter.status import rich_status
 from zegel_server.edge.pipeline import Pipeline
@@ -28,13 +29,16 @@ class GrpcCall(Call):
     Args:
         endpoint: What is called.
         context: gRPC's context of the call.
+        account: The account of its connection.
         certificates: Whether clients present certificates (mutual TLS).
     """
 
-    __slots__ = ("_context",)
+    __slots__ = ("_account", "_context")
 
-    def __init__(self, endpoint: Endpoint, context: Context, *, certificates: bool) -> None:
+    def __init__(self, endpoint: Endpoint, context: Context, account: Account, *, certificates: bool) -> None:
         self._context = context
+        self._account = account
+        account.begun()
         super().__init__(
             endpoint,
             cast("Metadata", context.invocation_metadata() or ()),
@@ -44,11 +48,25 @@ class GrpcCall(Call):
 
     async def send(self, message: bytes) -> None:
         """See ``Call``."""
+        self.settle(sent=len(message))
         try:
             await self._context.write(message)
         except InternalError:
             # The connection is gone, and gRPC will cancel the call in a moment.
             raise ClientGone from None
+
+    def settle(self, *, read: int = 0, sent: int = 0) -> None:
+        """Counts a message in the account of the connection, and that a caller was admitted on it, if so.
+
+        Args:
+            read: Bytes of the one that came.
+            sent: Bytes of the one that is sent.
+        """
+        if read:
+            self._account.read(read)
+        if sent:
+            self._account.sent(sent)
+        self._account.is_known = self._account.is_known or self.caller is not None
 
     async def send_error(self, error: ZegelError) -> None:
         """See ``Call``; raises ``grpc.aio.AbortError`` once it is sent."""
@@ -56,16 +74,33 @@ class GrpcCall(Call):
         await self._context.abort(status, message, trailing)
 
 
+class _Counted:
+    """A call's messages, counted as they come."""
+
+    __slots__ = ("_call", "_messages")
+
+    def __init__(self, call: GrpcCall, messages: AsyncIterable[bytes]) -> None:
+        self._call = call
+        self._messages = messages
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for message in self._messages:
+            self._call.settle(read=len(message))
+            yield message
+
+
 class Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic only in its stubs
     """The methods of Zegel's services.
 
     Args:
         pipeline: The stages.
+        connections: The accounts of the connections.
         certificates: Whether clients present certificates (mutual TLS).
     """
 
-    def __init__(self, pipeline: Pipeline, *, certificates: bool = False) -> None:
+    def __init__(self, pipeline: Pipeline, connections: Connections, *, certificates: bool = False) -> None:
         self._pipeline = pipeline
+        self._connections = connections
         self._certificates = certificates
         self._handlers: dict[str, Handler] = {}
 
@@ -86,42 +121,55 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic onl
         """See ``grpc.GenericRpcHandler``."""
         return self._handlers.get(handler_call_details.method)
 
+    def _call(self, endpoint: Endpoint, context: Context) -> GrpcCall:
+        account = self._connections.account(context.peer())
+        return GrpcCall(endpoint, context, account, certificates=self._certificates)
+
     def _unary(self, endpoint: Endpoint) -> Handler:
-        pipeline, certificates = self._pipeline, self._certificates
+        pipeline, make = self._pipeline, self._call
 
         async def run(request: bytes, context: Context) -> bytes | None:
-            return await pipeline.unary(GrpcCall(endpoint, context, certificates=certificates), request)
+            call = make(endpoint, context)
+            call.settle(read=len(request))
+            answer = await pipeline.unary(call, request)
+            call.settle(sent=len(answer or b""))
+            return answer
 
         return grpc.unary_unary_rpc_method_handler(cast("Any", run))
 
     def _client_stream(self, endpoint: Endpoint) -> Handler:
-        async def run(requests: AsyncIterator[bytes], context: Context) -> bytes | None:
-            call = GrpcCall(endpoint, context, certificates=self._certificates)
-            return await self._pipeline.client_stream(call, requests)
+        async def run(requests: AsyncIterable[bytes], context: Context) -> bytes | None:
+            call = self._call(endpoint, context)
+            return await self._pipeline.client_stream(call, _Counted(call, requests))
 
         return grpc.stream_unary_rpc_method_handler(cast("Any", run))
 
     def _server_stream(self, endpoint: Endpoint) -> Handler:
         async def run(request: bytes, context: Context) -> None:
-            call = GrpcCall(endpoint, context, certificates=self._certificates)
+            call = self._call(endpoint, context)
+            call.settle(read=len(request))
             await self._pipeline.server_stream(call, request)
 
         return grpc.unary_stream_rpc_method_handler(cast("Any", run))
 
 
 class UnknownMethods(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic only in its stubs
-    """Refuses every method that no other handler serves; it is asked last."""
+    """Refuses every method that no other handler serves; it is asked last.
+
+    Args:
+        connections: The accounts of the connections.
+    """
+
+    def __init__(self, connections: Connections) -> None:
+        async def run(_requests: Any, context: Context) -> None:
+            connections.account(context.peer()).begun()
+            status, message, trailing = rich_status(unknown_method())
+            await context.abort(status, message, trailing)
+
+        # This answers any kind of call: what the caller sends is left unread.
+        self._handler: Final[Handler] = grpc.stream_stream_rpc_method_handler(cast("Any", run))
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler:
         """See ``grpc.GenericRpcHandler``."""
         del handler_call_details
-        return _UNKNOWN_METHOD
-
-
-async def _unknown(_requests: Any, context: Context) -> None:
-    status, message, trailing = rich_status(unknown_method())
-    await context.abort(status, message, trailing)
-
-
-# This answers any kind of call: what the caller sends is left unread.
-_UNKNOWN_METHOD: Final[Handler] = grpc.stream_stream_rpc_method_handler(cast("Any", _unknown))
+        return self._handler

@@ -10,6 +10,7 @@ from grpc_health.v1._async import HealthServicer
 
 from zegel_server.edge.endpoints import Endpoint
 from zegel_server.edge.grpc_adapter import reflection
+from zegel_server.edge.grpc_adapter.connections import Connections
 from zegel_server.edge.grpc_adapter.handlers import Handlers, UnknownMethods
 from zegel_server.edge.pipeline import Pipeline
 from zegel_server.edge.tls import Tls
@@ -86,6 +87,7 @@ class Server:
         tls: Reads the certificate; ``None`` for a server without TLS, behind a proxy that has it.
         certificates: Whether clients present certificates (mutual TLS).
         reuse_port: Whether several workers listen on the same port.
+        spares: Whether connections from an address may send as much as they like, such as a trusted proxy's.
     """
 
     def __init__(
@@ -95,12 +97,15 @@ class Server:
         *,
         certificates: bool = False,
         reuse_port: bool = False,
+        spares: Callable[[str], bool] | None = None,
     ) -> None:
         options = [*OPTIONS, ("grpc.so_reuseport", int(reuse_port))]
         self._server = grpc.aio.server(options=options)
         self._pipeline = pipeline
         self._tls = tls
-        self._handlers = Handlers(pipeline, certificates=certificates)
+        self._connections = Connections(spares)
+        self._watching: asyncio.Task[None] | None = None
+        self._handlers = Handlers(pipeline, self._connections, certificates=certificates)
         self._server.add_generic_rpc_handlers((self._handlers,))  # first, since nearly every call is for one of these
         self._health = HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -141,8 +146,9 @@ class Server:
         except RuntimeError as error:
             message = f"cannot listen on {address}"
             raise OSError(message) from error
-        self._server.add_generic_rpc_handlers((UnknownMethods(),))
+        self._server.add_generic_rpc_handlers((UnknownMethods(self._connections),))
         await self._server.start()
+        self._watching = asyncio.create_task(self._connections.watch(port), name="connections")
         await self._say(health_pb2.HealthCheckResponse.SERVING, ["", *self._names])
         return port
 
@@ -161,6 +167,8 @@ class Server:
             pass
         await self._server.stop(0)
         await stopping
+        if self._watching is not None:
+            self._watching.cancel()
 
     async def _busy(self, stopping: "asyncio.Future[None]") -> bool:
         """Waits for a while, and returns whether a call was running then."""
