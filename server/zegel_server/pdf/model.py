@@ -294,6 +294,11 @@ class AuditPage:
     verify_hint: str = ""
     origins: tuple[AuditOrigin, ...] = ()
 
+    @property
+    def row_count(self) -> int:
+        """Rows of all its tables."""
+        return len(self.documents) + len(self.parties) + len(self.events) + len(self.origins)
+
 
 @dataclass(frozen=True, slots=True)
 class CompletionJob:

@@ -389,8 +389,7 @@ def _check_job(job: CompletionJob) -> None:
     if not 0 < len(job.rendition) <= MAX_RENDITION_BYTES:
         raise _error("complete", Refusal.TOO_LARGE)
     _check_stamps(job.stamps)
-    audit = job.audit
-    if len(audit.documents) + len(audit.parties) + len(audit.events) + len(audit.origins) > MAX_AUDIT_ROWS:
+    if job.audit.row_count > MAX_AUDIT_ROWS:
         raise InvalidArgument("audit", f"at most {MAX_AUDIT_ROWS} rows")
 
 

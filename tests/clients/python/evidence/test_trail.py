@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from support.effort import Effort
 from support.merkle_log import KEY, ORIGIN, MadeLog, make_fields, make_trail
 from zegel.evidence.canonical import dumps, loads
-from zegel.evidence.leaves import BARE_HASHES, asserted_of
+from zegel.evidence.leaves import BARE_HASHES
 from zegel.evidence.note_signing import SignerKey
 from zegel.evidence.trail import (
     MAX_LEAF_BYTES,
@@ -310,22 +310,6 @@ def test_what_a_leaf_holds_beyond_is_kept() -> None:
     assert leaf.extra == {"added_later": {"deep": [1, None]}}
     assert leaf.documents[0].extra == {"pages": 3}
     assert compose(leaf) == dumps(value)
-
-
-@pytest.mark.parametrize(
-    ("said", "names"),
-    [
-        (["address"], ("address",)),
-        (["user_agent", "address", "time_zone"], ("address", "time_zone", "user_agent")),
-        (["shoe_size", 1, None, ["address"]], ()),
-        ("address", ()),
-        ({"address": "203.0.113.7"}, ()),
-        (None, ()),
-    ],
-)
-def test_what_a_caller_asserted_is_read_by_name_and_never_by_value(said: Any, names: tuple[str, ...]) -> None:
-    value: Any = loads(make_trail(1)[0])
-    assert asserted_of(parse_leaf(dumps(value | {"asserted": said}))) == names
 
 
 SAMPLE: Any = loads(make_trail(1)[0])
