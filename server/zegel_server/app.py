@@ -217,7 +217,7 @@ class Domains:
             Unavailable: A dependency does not answer.
         """
         settings = core.settings
-        blobs = open_blob_store(settings.resolved_blobs_url)
+        blobs = open_blob_store(settings.resolved_blobs_url, core.neighbours)
         stack.push_async_callback(blobs.close)
         log_key = LogKey.open(settings.data_dir / "keys", settings.log_origin)
         domains = cls(core, sandbox, blobs, credentials, log_key, registry=registry)

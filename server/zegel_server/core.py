@@ -116,7 +116,7 @@ class Core:
         if found != needed:
             message = f"the database has schema {found or 'none'}, not {needed}: run zegel-server migrate"
             raise NotReady(message)
-        database = await open_database(url, pool_size=settings.database_pool)
+        database = await open_database(url, pool_size=settings.database_pool, metrics=metrics)
         stack.push_async_callback(database.close)
         root_keys = KeyProviders(
             database, open_root_keys(settings.resolved_root_keys_url), _own_providers(settings), metrics

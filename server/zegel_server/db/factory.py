@@ -4,14 +4,16 @@ from urllib.parse import urlsplit
 
 from zegel_server.db.database import Database
 from zegel_server.db.statement import Dialect
+from zegel_server.neighbours.calls import NeighbourMetrics
 
 
-async def open_database(url: str, *, pool_size: int = 10) -> Database:
+async def open_database(url: str, *, pool_size: int = 10, metrics: NeighbourMetrics | None = None) -> Database:
     """Opens a database by its URL.
 
     Args:
         url: ``sqlite:///path/to/file`` or ``postgresql://user:password@host:port/name``.
         pool_size: The most connections to PostgreSQL.
+        metrics: Where it is told how PostgreSQL does.
 
     Raises:
         ValueError: The URL has another scheme, or is malformed.
@@ -23,7 +25,7 @@ async def open_database(url: str, *, pool_size: int = 10) -> Database:
         return SqliteDatabase(sqlite_path(url))
     from zegel_server.db.postgresql import PostgresqlDatabase  # noqa: PLC0415 - only the one in use is loaded
 
-    return await PostgresqlDatabase.connect(url, pool_size=pool_size)
+    return await PostgresqlDatabase.connect(url, pool_size=pool_size, metrics=metrics)
 
 
 def scheme_of(url: str) -> Dialect:

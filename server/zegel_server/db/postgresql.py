@@ -6,10 +6,13 @@ Invariants:
 * Transactions are ``READ COMMITTED``: code that checks a row first locks it (``SELECT ... FOR UPDATE``).
 * A notification is sent after its transaction, not in it: PostgreSQL commits only one notifying transaction at
   a time, across all databases of the server. Listeners poll for those that are lost with a process.
+* Nobody waits without end: for a connection, a statement, or the end of a connection that does not answer any more.
+  While the database keeps its callers waiting, it is left alone for a while, and they are refused at once.
 """
 
 import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
@@ -29,9 +32,21 @@ from zegel_server.db.database import (
 from zegel_server.db.listeners import Listeners
 from zegel_server.db.statement import Dialect, Statement
 from zegel_server.errors import Aborted, ResourceExhausted, Unavailable
+from zegel_server.neighbours.calls import Breaker, NeighbourMetrics, State
 
-COMMAND_TIMEOUT_S: Final = 30.0
-"""The longest a statement may take: far longer than any of ours takes, so only a database in trouble reaches it."""
+COMMAND_TIMEOUT_S: Final = 20.0
+"""The longest a statement may take, and a wait for a connection: far longer than any of ours takes, so only a database
+in trouble reaches it; shorter than a call may take, so that the call can say why it failed."""
+
+QUICK_S: Final = 5.0
+"""A failure within so many seconds kept nobody waiting: a database that is restarted is used again at once."""
+
+FIRST_REST_S: Final = 1.0
+LONGEST_REST_S: Final = 5.0
+"""How long the database is left alone, the first time and at most: nothing works meanwhile."""
+
+RELEASE_S: Final = 2.0
+"""How long a connection may take to be free again after an interrupted statement; then it is closed."""
 
 CONNECT_TIMEOUT_S: Final = 10.0
 """The longest that opening a connection may take."""
@@ -67,8 +82,17 @@ def translate(error: BaseException) -> BaseException:
         | OSError
         | TimeoutError,
     ):
-        return Unavailable("The database does not answer now.", dependency="database")
+        return away()
     return error
+
+
+def away() -> Unavailable:
+    """The error for a database that does not answer."""
+    return Unavailable("The database does not answer now.", dependency="database")
+
+
+def _is_away(error: BaseException) -> bool:
+    return isinstance(error, Unavailable) and error.metadata.get("dependency") == "database"
 
 
 # asyncpg's state becomes invalid if its connection breaks mid-call, so its internal errors count as faults too.
@@ -166,12 +190,15 @@ class PostgresqlDatabase:
     Args:
         pool: An open pool.
         url: The database's URL, for the listening connection.
+        metrics: Where it is told how the database does.
     """
 
     dialect: Dialect = "postgresql"
 
-    def __init__(self, pool: Any, url: str) -> None:
+    def __init__(self, pool: Any, url: str, metrics: NeighbourMetrics | None = None) -> None:
         self._pool = pool
+        self._breaker = Breaker(first_rest_s=FIRST_REST_S, longest_rest_s=LONGEST_REST_S)
+        self._metrics = metrics
         self._url = url
         self._own_name = secrets.token_hex(8)
         self._listeners = Listeners()
@@ -181,12 +208,15 @@ class PostgresqlDatabase:
         self.hears_others = False
 
     @classmethod
-    async def connect(cls, url: str, *, pool_size: int) -> "PostgresqlDatabase":
+    async def connect(
+        cls, url: str, *, pool_size: int, metrics: NeighbourMetrics | None = None
+    ) -> "PostgresqlDatabase":
         """Opens a pool.
 
         Args:
             url: ``postgresql://user:password@host:port/name``.
             pool_size: The most connections.
+            metrics: Where it is told how the database does.
 
         Raises:
             Unavailable: The database does not answer.
@@ -201,7 +231,7 @@ class PostgresqlDatabase:
                 reset=_keep_state,
                 server_settings={"application_name": "zegel", "synchronous_commit": "on"},
             )
-        return cls(pool, url)
+        return cls(pool, url, metrics)
 
     def listen(self, topic: str, callback: Callable[[], None]) -> Callable[[], None]:
         """See ``Database.listen``."""
@@ -258,40 +288,84 @@ class PostgresqlDatabase:
     async def fetch(self, statement: Statement, **values: Any) -> list[Row]:
         """See ``Reader.fetch``."""
         compiled = statement.on("postgresql")
-        with telling():
-            rows = await self._pool.fetch(compiled.sql, *compiled.arguments(values))
+        async with self._taken() as connection:
+            with self._asking():
+                rows = await connection.fetch(compiled.sql, *compiled.arguments(values))
         return [statement.make_row(row) for row in rows]
 
     async def fetch_one(self, statement: Statement, **values: Any) -> Row | None:
         """See ``Reader.fetch_one``."""
         compiled = statement.on("postgresql")
-        with telling():
-            row = await self._pool.fetchrow(compiled.sql, *compiled.arguments(values))
+        async with self._taken() as connection:
+            with self._asking():
+                row = await connection.fetchrow(compiled.sql, *compiled.arguments(values))
         return None if row is None else statement.make_row(row)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """See ``Database.transaction``."""
-        with telling():
-            connection = await self._pool.acquire(timeout=COMMAND_TIMEOUT_S)
-        try:
+        async with self._taken() as connection:
             unit = connection.transaction()
             transaction = PostgresqlTransaction(connection, self._notify)
             try:
-                with telling():
+                with self._asking():
                     await to_its_end(unit.start())  # a BEGIN that is cut short may have begun
                 yield transaction
                 transaction.end()
-            except BaseException:
+            except BaseException as error:
                 transaction.over = True
-                with suppress(*_FAULTS):  # the pool discards such a connection
-                    await to_its_end(unit.rollback())
+                if not _is_away(error):  # then the pool makes it, within the time for that, or ends the connection
+                    with suppress(*_FAULTS):  # the pool discards such a connection
+                        await to_its_end(unit.rollback())
                 raise
             transaction.over = True
-            with telling():
+            with self._asking():
                 await to_its_end(_commit(unit, transaction.callbacks))
+
+    @asynccontextmanager
+    async def _taken(self) -> AsyncIterator[Any]:
+        """A connection of the pool; refused at once while the database is left alone."""
+        if not self._breaker.enter():
+            raise away()
+        with self._asking(answers=False):
+            connection = await self._pool.acquire(timeout=COMMAND_TIMEOUT_S)
+        try:
+            yield connection
         finally:
-            await self._pool.release(connection)
+            with suppress(*_FAULTS):
+                await self._pool.release(connection, timeout=RELEASE_S)
+
+    @contextmanager
+    def _asking(self, *, answers: bool = True) -> Iterator[None]:
+        """Translates what its block raises, and tells the breaker how it ended.
+
+        Args:
+            answers: Whether the database has answered if the block ends well; taking an open connection asks nothing.
+        """
+        began = time.monotonic()
+        try:
+            yield
+        except BaseException as error:
+            told = translate(error) if isinstance(error, _FAULTS) else error
+            waited = time.monotonic() - began >= QUICK_S
+            if isinstance(told, Unavailable | asyncio.CancelledError):  # who was cancelled had waited for it as well
+                (self._breaker.failed if waited else self._breaker.given_up)()
+            else:
+                self._breaker.succeeded()
+            self._report()
+            if told is error:
+                raise
+            raise told from error
+        if not answers:
+            return
+        rested = self._breaker.state is not State.ASKED
+        self._breaker.succeeded()
+        if rested:
+            self._report()
+
+    def _report(self) -> None:
+        if self._metrics is not None:
+            self._metrics.state.labels("database").set(self._breaker.state)
 
     async def close(self) -> None:
         """See ``Database.close``."""
@@ -299,4 +373,8 @@ class PostgresqlDatabase:
         for task in ending:
             task.cancel()
         await asyncio.gather(*ending, return_exceptions=True)
-        await self._pool.close()
+        try:
+            async with asyncio.timeout(RELEASE_S):
+                await self._pool.close()
+        except TimeoutError:
+            self._pool.terminate()

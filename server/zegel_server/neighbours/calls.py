@@ -94,6 +94,7 @@ class Breaker:
         failures: After how many.
         first_rest_s: For how long the first time, in seconds.
         now: Seconds of a clock that never goes back.
+        longest_rest_s: The longest that it is left alone, in seconds.
     """
 
     def __init__(
@@ -101,9 +102,12 @@ class Breaker:
         failures: int = FAILURES,
         first_rest_s: float = FIRST_REST_S,
         now: Callable[[], float] = time.monotonic,
+        *,
+        longest_rest_s: float = LONGEST_REST_S,
     ) -> None:
         self._bearable = failures
         self._first_rest_s = first_rest_s
+        self._longest_rest_s = longest_rest_s
         self._now = now
         self._failed = 0
         self._until = 0.0
@@ -134,7 +138,7 @@ class Breaker:
         self._failed, self._trying = self._failed + 1, False
         if self._failed >= self._bearable:
             rest = self._first_rest_s * 2.0 ** min(self._failed - self._bearable, 16)
-            self._until = self._now() + min(rest, LONGEST_REST_S)
+            self._until = self._now() + min(rest, self._longest_rest_s)
 
     def given_up(self) -> None:
         """The caller went away before it was known."""

@@ -4,15 +4,15 @@ An object is written with ``If-None-Match: *``, so the store itself refuses a na
 store with conditional writes, as Amazon S3 has them.
 
 Each request is limited in time, and retried a few times when the connection breaks or the store answers with a server
-error; after that the caller gets the error and may try again later.
+error; after that the caller gets the error and may try again later. A store that kept several callers waiting in a row
+is left alone for a while, and a tenant has a share of the concurrent requests (``zegel_server.neighbours``).
 """
 
-import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import obstore
@@ -20,6 +20,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 
 from zegel_server.errors import AlreadyExists, DataLoss, ResourceExhausted, Unavailable
+from zegel_server.neighbours.calls import Breaker, Neighbour, NeighbourMetrics, Shares
 from zegel_server.storage.base import BlobInfo, Buffer, check_key, check_prefix, check_range
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig, S3Config
 
 __all__ = ["ObjectBlobStore", "open_s3"]
+
+_T = TypeVar("_T")
 
 CONNECT_TIMEOUT: Final = timedelta(seconds=3)
 """Time to connect to the store: a store that is up is near and answers quickly."""
@@ -38,6 +41,15 @@ RETRY_TIMEOUT: Final = timedelta(seconds=30)
 """Time after which no further try begins; with a last request this keeps an answer under a minute."""
 CALL_TIMEOUT: Final = 60.0
 """Seconds after which a call is given up whatever the client library is doing."""
+MOST_CALLS: Final = 64
+"""Concurrent requests to the store: as many parts of 4 MiB may be in memory on their way."""
+SHARE: Final = 12
+"""Concurrent requests of one tenant: fewer than make the server send parts more sparingly for everybody
+(``documents.part_store.CROWDED``)."""
+QUICK_S: Final = 5.0
+"""A failure within so many seconds kept nobody waiting: a store that is restarted is used again at once."""
+LONGEST_REST_S: Final = 10.0
+"""The longest that the store is left alone: there is no other place for documents."""
 _CONFLICTS: Final = 5
 """Attempts to write an object that S3 says exists but does not: it answers so while the object is being removed."""
 _LIST_BATCH: Final = 500
@@ -54,20 +66,39 @@ class ObjectBlobStore:
     Args:
         store: The bucket and prefix, with its time limits and credentials.
         call_timeout: Seconds after which a call is given up.
+        metrics: Where it is told how the store does.
+        quick_s: A failure within so many seconds does not count towards leaving the store alone.
     """
 
-    def __init__(self, store: S3Store, *, call_timeout: float = CALL_TIMEOUT) -> None:
+    def __init__(
+        self,
+        store: S3Store,
+        *,
+        call_timeout: float = CALL_TIMEOUT,
+        metrics: NeighbourMetrics | None = None,
+        quick_s: float = QUICK_S,
+    ) -> None:
         self._store = store
-        self._timeout = call_timeout
+        self._neighbour = Neighbour(
+            "blob_store",
+            lambda _: _unavailable(),
+            call_timeout,
+            breaker=Breaker(longest_rest_s=LONGEST_REST_S),
+            shares=Shares(MOST_CALLS, SHARE),
+            metrics=metrics,
+            quick_s=quick_s,
+        )
 
     async def put(self, key: str, data: Buffer) -> None:
         """See `BlobStore.put`."""
         check_key(key)
         for _ in range(_CONFLICTS):
             try:
-                async with self._guard():
-                    # Not in parts: an abandoned multipart upload is stored, paid for, and not listed.
-                    await obstore.put_async(self._store, key, data, mode="create", use_multipart=False)
+                # Not in parts: an abandoned multipart upload is stored, paid for, and not listed.
+                await self._ask(
+                    key,
+                    lambda: obstore.put_async(self._store, key, data, mode="create", use_multipart=False),
+                )
             except AlreadyExistsError:
                 pass
             else:
@@ -85,8 +116,7 @@ class ObjectBlobStore:
         check_range(start, length)
         if not start and length is None:
             try:
-                async with self._guard():
-                    return bytes(await (await obstore.get_async(self._store, key)).bytes_async())
+                return await self._ask(key, lambda: self._whole(key))
             except FileNotFoundError:
                 raise _missing() from None
         if not length:
@@ -96,8 +126,9 @@ class ObjectBlobStore:
                 return b""
             length = size - start
         try:
-            async with self._guard():
-                data = bytes(await obstore.get_range_async(self._store, key, start=start, length=length))
+            data = bytes(
+                await self._ask(key, lambda: obstore.get_range_async(self._store, key, start=start, length=length))
+            )
         except FileNotFoundError:
             raise _missing() from None
         except Unavailable:
@@ -114,8 +145,7 @@ class ObjectBlobStore:
         """See `BlobStore.size`."""
         check_key(key)
         try:
-            async with self._guard():
-                return (await obstore.head_async(self._store, key))["size"]
+            return (await self._ask(key, lambda: obstore.head_async(self._store, key)))["size"]
         except FileNotFoundError:
             return None
 
@@ -123,17 +153,17 @@ class ObjectBlobStore:
         """See `BlobStore.delete`."""
         check_key(key)
         with contextlib.suppress(FileNotFoundError):
-            async with self._guard():
-                await obstore.delete_async(self._store, key)
+            await self._ask(key, lambda: obstore.delete_async(self._store, key))
 
     async def list(self, prefix: str = "") -> AsyncIterator[BlobInfo]:
         """See `BlobStore.list`."""
         pages = obstore.list(self._store, check_prefix(prefix) or None, chunk_size=_LIST_BATCH)
         while True:
             try:
-                async with self._guard():
-                    page = await anext(pages)
-            except (StopAsyncIteration, FileNotFoundError):
+                page = await self._ask(prefix, lambda: anext(pages, None))
+            except FileNotFoundError:
+                return
+            if page is None:
                 return
             for found in page:
                 yield BlobInfo(found["path"], found["size"], found["last_modified"].astimezone(UTC))
@@ -150,14 +180,39 @@ class ObjectBlobStore:
             raise _short()
         return size
 
-    @contextlib.asynccontextmanager
-    async def _guard(self) -> AsyncIterator[None]:
-        with _translated():
-            async with asyncio.timeout(self._timeout):
-                yield
+    async def _whole(self, key: str) -> bytes:
+        return bytes(await (await obstore.get_async(self._store, key)).bytes_async())
+
+    async def _ask(self, key: str, work: Callable[[], Awaitable[_T]]) -> _T:
+        """Does a request within its time; that a name is taken, or nothing there, is an answer of the store."""
+
+        async def answer() -> _T | AlreadyExistsError | FileNotFoundError:
+            try:
+                with _translated():
+                    return await work()
+            except (AlreadyExistsError, FileNotFoundError) as error:
+                return error
+
+        found = await self._neighbour.call(answer, _tenant_of(key))
+        if isinstance(found, AlreadyExistsError | FileNotFoundError):
+            raise found
+        return found
 
 
-def open_s3(url: str, *, retries: int = RETRIES, call_timeout: float = CALL_TIMEOUT) -> ObjectBlobStore:
+def _tenant_of(key: str) -> str:
+    """The tenant that an object belongs to: keys are ``documents/<tenant>/...``; empty for others."""
+    parts = key.split("/", 2)
+    return parts[1] if len(parts) > 1 else ""
+
+
+def open_s3(
+    url: str,
+    *,
+    retries: int = RETRIES,
+    call_timeout: float = CALL_TIMEOUT,
+    metrics: NeighbourMetrics | None = None,
+    quick_s: float = QUICK_S,
+) -> ObjectBlobStore:
     """Open a bucket.
 
     Credentials come from where AWS's own tools take them: environment, web identity, instance metadata. They are not
@@ -168,6 +223,8 @@ def open_s3(url: str, *, retries: int = RETRIES, call_timeout: float = CALL_TIME
             Amazon's.
         retries: Further tries after the first.
         call_timeout: Seconds after which a call is given up.
+        metrics: Where it is told how the store does.
+        quick_s: See `ObjectBlobStore`.
 
     Raises:
         ValueError: The URL is malformed.
@@ -199,7 +256,7 @@ def open_s3(url: str, *, retries: int = RETRIES, call_timeout: float = CALL_TIME
         client_options=client,
         retry_config={"max_retries": retries, "retry_timeout": RETRY_TIMEOUT},
     )
-    return ObjectBlobStore(store, call_timeout=call_timeout)
+    return ObjectBlobStore(store, call_timeout=call_timeout, metrics=metrics, quick_s=quick_s)
 
 
 def _unavailable() -> Unavailable:
