@@ -12,7 +12,7 @@ Invariants:
 
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -25,8 +25,11 @@ from contracts import Contracts, GenerationError, value_name
 TRANSFERS: Final = {"UploadDocument": "documents.upload", "DownloadDocument": "documents.download"}
 """Methods whose streams need more than a thin wrapper, and what the SDK has instead."""
 
-WIDTH: Final = 112
+WIDTH: Final = 109
 """Maximum columns of a docstring's text within a method."""
+
+LINE: Final = 120
+"""Maximum columns of a line of code."""
 
 SCALARS: Final = {
     FieldDescriptor.CPPTYPE_STRING: ("str", '""'),
@@ -169,7 +172,23 @@ def _imports(contracts: Contracts, client: Client, body: str) -> Iterator[str]:
 
 def _import(module: str, names: set[str]) -> Iterator[str]:
     if names:
-        yield f"from {module} import {', '.join(sorted(names))}"
+        line = f"from {module} import {', '.join(sorted(names))}"
+        if len(line) <= LINE:
+            yield line
+        else:
+            yield from _listed(f"from {module} import (", sorted(names), ")")
+
+
+def _listed(before: str, items: Sequence[str], after: str) -> Iterator[str]:
+    """Code with a list in brackets: on one line, or an item on each, so that a traceback shows a line of it."""
+    line = f"{before}{', '.join(items)}{after}"
+    if len(line) <= LINE:
+        yield line
+        return
+    indent = " " * (len(before) - len(before.lstrip()))
+    yield before
+    yield from (f"{indent}    {item}," for item in items)
+    yield f"{indent}{after}"
 
 
 def _method(contracts: Contracts, client: Client, method: MethodDescriptor) -> Iterator[str]:
@@ -184,11 +203,13 @@ def _method(contracts: Contracts, client: Client, method: MethodDescriptor) -> I
     else:
         define, returned, call = client.define, answer.name, f"{client.call}({classes}"
     arguments = [_argument(field) for field in request.fields]
-    shown = ", ".join(["self", "*", *arguments] if arguments else ["self"])
-    yield f"    {define} {snake_case(method.name)}({shown}) -> {returned}:"
+    shown = ["self", "*", *arguments] if arguments else ["self"]
+    yield from _listed(f"    {define} {snake_case(method.name)}(", shown, f") -> {returned}:")
     yield from _docstring(_told(contracts, method, items))
-    given = "".join(f", {field.name}={field.name}" for field in request.fields)
-    yield f"        {call}{given})"
+    head, _, given = call.partition("(")
+    yield from _listed(
+        f"        {head}(", [*given.split(", "), *(f"{field.name}={field.name}" for field in request.fields)], ")"
+    )
 
 
 def _items(method: MethodDescriptor) -> FieldDescriptor | None:

@@ -8,7 +8,7 @@ from google.protobuf import descriptor_pb2, duration_pb2, timestamp_pb2
 
 import methods
 import services
-from contracts import Contracts, GenerationError
+from contracts import ROOT, Contracts, GenerationError
 
 REPEATED, ONE = descriptor_pb2.FieldDescriptorProto.LABEL_REPEATED, descriptor_pb2.FieldDescriptorProto.LABEL_OPTIONAL
 
@@ -138,3 +138,9 @@ def test_a_service_is_listed_with_its_generated_classes() -> None:
     listed = services.services_module(contracts())
     assert '        made_up_pb2.DESCRIPTOR.services_by_name["ThingService"],\n' in listed
     assert "        made_up_pb2_grpc.ThingServiceServicer,\n" in listed
+
+
+def test_a_traceback_through_a_method_shows_a_line_that_can_be_read() -> None:
+    for client in methods.CLIENTS:
+        text = (ROOT / "clients/python" / client.path).read_text(encoding="utf-8")
+        assert max(map(len, text.splitlines())) <= 120

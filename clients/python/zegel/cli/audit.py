@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from zegel._internal.files import replace_durably
+from zegel.cli.console import make_console
 from zegel.evidence.exporting import CheckedExport, check_export, is_export
 from zegel.evidence.log_sources import Source, source_of
 from zegel.evidence.mirror import Follower, LogRewritten, fetch_checkpoint, verify_log
@@ -40,8 +40,8 @@ WitnessesNeeded = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
-_console = Console(highlight=False)
-_errors = Console(stderr=True, highlight=False)
+_console = make_console()
+_errors = make_console(stderr=True)
 
 
 def register(app: typer.Typer) -> None:

@@ -12,7 +12,6 @@ from google.protobuf.descriptor import EnumDescriptor
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 from rich.text import Text
@@ -25,6 +24,7 @@ from zegel.cli import audit as audit_cli
 from zegel.cli import export as export_cli
 from zegel.cli import verify as verify_cli
 from zegel.cli import witness as witness_cli
+from zegel.cli.console import make_console
 from zegel.client import Client
 from zegel.document.v1.document_service_pb2 import Document, DocumentState
 from zegel.event.v1.event_type_pb2 import EventType
@@ -59,8 +59,8 @@ ClientEncrypted = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
-_console = Console(highlight=False)
-_errors = Console(stderr=True, highlight=False)
+_console = make_console()
+_errors = make_console(stderr=True)
 
 
 def _print_version(asked: bool) -> None:

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from zegel._internal.reading import UnreadableError, read_regular
+from zegel.cli.console import make_console
 from zegel.evidence.sealed_file.reading import MAX_FILE_BYTES
 from zegel.evidence.transparency import TransparencyError, VerifierKey
 from zegel.evidence.verification._verify import verify_pdf
@@ -165,17 +166,17 @@ def print_report(report: Report, name: str, console: Console | None = None) -> N
         name: The file's name.
         console: Where to print; default: standard output. Coloured only on a terminal.
     """
-    console = console or Console(highlight=False)
+    console = console or make_console()
     verdict = Text("VALID", "bold green") if report.ok else Text("NOT VALID", "bold red")
     console.print(Text.assemble(verdict, "  ", (name, "bold")))
-    console.print(Padding(_checks(report), (1, 0, 1, 2)))
+    console.print(Padding(_checks(report), (1, 0, 1, 2), expand=False))
     for warning in report.warnings:
-        console.print(Padding(Text.assemble(("Note: ", "bold yellow"), warning), (0, 0, 1, 2)))
+        console.print(Padding(Text.assemble(("Note: ", "bold yellow"), warning), (0, 0, 1, 2), expand=False))
     if not report.ok:
         console.print("  Do not rely on this file: what it says about itself is not proved.")
         return
-    console.print(Padding(_facts(report), (0, 0, 1, 2)))
-    console.print(Padding(_events(report), (0, 0, 0, 2)))
+    console.print(Padding(_facts(report), (0, 0, 1, 2), expand=False))
+    console.print(Padding(_events(report), (0, 0, 0, 2), expand=False))
 
 
 _ASSERTED = {"address": "address", "time_zone": "time zone", "user_agent": "program"}

@@ -158,10 +158,11 @@ def run(served: Documents, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     with serving(*servicers, credentials=credentials) as running:
         known = {"ZEGEL_SERVER": running.target, "ZEGEL_TOKEN": TOKEN, "ZEGEL_CA": str(authority)}
 
-        def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        def run(*arguments: str, **environment: str | None) -> "subprocess.CompletedProcess[str]":
+            given = {**os.environ, **known, "COLUMNS": "160", "NO_COLOR": "1", **environment}
             return subprocess.run(
                 [sys.executable, "-W", "error", "-c", "from zegel.cli.main import main; main()", *arguments],
-                env={**os.environ, **known, "COLUMNS": "160", "NO_COLOR": "1", **environment},
+                env={name: value for name, value in given.items() if value is not None},
                 capture_output=True,
                 text=True,
                 timeout=60,
@@ -308,6 +309,12 @@ def test_audit_transaction(run: Run, tmp_path: Path) -> None:
         "audit.jsonl": b"{}\n",
         "completed.tlog-proof": b"proof",
     }
+
+
+def test_no_line_is_broken_where_no_terminal_says_how_wide_it_is(run: Run) -> None:
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    assert digest not in run("documents", "get", "doc_1", COLUMNS="40").stdout
+    assert f"{len(CONTENT)} bytes, 1 pages, SHA-256 {digest}" in run("documents", "get", "doc_1", COLUMNS=None).stdout
 
 
 def test_the_log_s_key_alone_is_what_goes_into_a_file(run: Run) -> None:

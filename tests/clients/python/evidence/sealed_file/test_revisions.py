@@ -53,7 +53,8 @@ def test_a_further_revision_is_these_bytes() -> None:
 
 
 values = st.sampled_from([None, 1, b"text", Name("N"), [Ref(1)], {"K": Ref(2)}])
-streams = st.binary(max_size=40).map(lambda data: Stream({"K": Name("V")}, data))
+data = st.binary(max_size=40).filter(lambda data: b"endstream" not in data)  # which is refused, as is shown below
+streams = data.map(lambda data: Stream({"K": Name("V")}, data))
 
 
 @given(
@@ -61,11 +62,7 @@ streams = st.binary(max_size=40).map(lambda data: Stream({"K": Name("V")}, data)
     st.dictionaries(st.integers(1, 20), values | streams, min_size=1),
 )
 def test_what_is_written_is_read_back(objects: list[Value], more: dict[int, Value]) -> None:
-    try:
-        first = write_first(objects).data
-    except FormError:
-        assert any(isinstance(each, Stream) and b"endstream" in each.data for each in objects)
-        return
+    first = write_first(objects).data
     (read,) = read_revisions(first)
     assert list(read.objects) == list(range(1, len(objects) + 1))
     assert all(same(read.objects[number], value) for number, value in enumerate(objects, 1))
