@@ -61,7 +61,7 @@ def test_a_list_over_several_owners_is_whole_in_order_and_without_repetition(off
     owners = [["", teams[0].team_id, teams[1].team_id][number % 3] for number in range(5)]
     document = ann.client.documents.get_document(document_id=made[0]).document
     sent = [ann.office.send(document, team_id=owner).signature_request_id for owner in owners]
-    found = ann.client.signing.list_signature_requests(page_size=2)
+    found = ann.client.signing.list_signature_requests(page_size=2, read_mask=["*"])
     assert [(each.signature_request_id, len(each.signatures), len(each.documents)) for each in found] == [
         (each, 2, 1) for each in sent[::-1]
     ]
