@@ -45,7 +45,7 @@ from zegel_server.edge.telemetry import Telemetry
 from zegel_server.edge.wrong_tokens import WrongTokens
 from zegel_server.identity.exchange import Exchange
 from zegel_server.identity.handed_out import HandedOut
-from zegel_server.identity.operator import ensure_operator, renew_operator, write_secret
+from zegel_server.identity.operator import ensure_operator, write_secret
 from zegel_server.identity.servicer import IdentityServicer
 from zegel_server.janitor import Chore, Janitor
 from zegel_server.jobs.kinds import demand_all_run
@@ -129,7 +129,7 @@ class Domains:
         renditions = Renditions(sandbox, self.encrypted_store)
         trials = renditions.trials
         progress_store = ProgressStore(database, keys, recorder)
-        self.documents = Documents(database, progress_store, recorder, core.permissions.owners, trials)
+        self.documents = Documents(database, keys, progress_store, recorder, core.permissions.owners, trials=trials)
         self.uploads = Uploads(self.encrypted_store, progress_store, renditions)
         self.downloads = Downloads(database, self.encrypted_store, recorder)
         self.scrub = Scrub(database, self.encrypted_store)
@@ -335,7 +335,7 @@ class App:
             write_secret(path, token)
         elif not path.exists():
             # If the server was killed between the two, nobody knows the key that was made.
-            write_secret(path, await renew_operator(self.core.database, self.core.identity))
+            write_secret(path, await self.core.renew_operator())
         return path
 
     def _serve_metrics(self) -> str:

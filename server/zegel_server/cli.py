@@ -8,9 +8,10 @@ standard error.
 import asyncio
 import signal
 import sys
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -102,11 +103,16 @@ The tenant that this makes comes with an API key. For the programs of docs/tasks
 def migrate(data_dir: DataDir = None, development: Development = None) -> None:
     """Migrates the database to the schema that this server needs."""
     settings = settings_of(data_dir=data_dir, development=development)
-    from zegel_server.db.migrate import newest_revision, upgrade  # noqa: PLC0415 - Alembic is slow to load
+    from zegel_server.db.migrate import TextKey, newest_revision, upgrade  # noqa: PLC0415 - Alembic is slow to load
+
+    async def open_keys(rows: Sequence[Any]) -> Mapping[str, TextKey | None]:
+        from zegel_server.core import text_keys_of  # noqa: PLC0415 - most migrations need no keys
+
+        return await text_keys_of(settings)(rows)
 
     async def work() -> None:
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        await upgrade(settings.resolved_database_url)
+        await upgrade(settings.resolved_database_url, open_keys)
         say(event="migrated", schema=newest_revision())
 
     run(work)

@@ -3,7 +3,7 @@
 Together with ``app`` this is the composition root: no other module constructs services.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Final, Self
 
@@ -19,8 +19,8 @@ from zegel_server.audit.recorder import Recorder
 from zegel_server.audit.refusals import Refusals
 from zegel_server.config import NotReady, Settings
 from zegel_server.crypto import RootKeys, open_root_keys
-from zegel_server.db import Database, open_database
-from zegel_server.db.migrate import current_revision, newest_revision, upgrade
+from zegel_server.db import Database, Row, open_database
+from zegel_server.db.migrate import OpenKeys, TextKey, current_revision, newest_revision, upgrade
 from zegel_server.documents.encrypted_store import EncryptedStore
 from zegel_server.documents.scrub import Scrub
 from zegel_server.edge import idempotency
@@ -34,6 +34,7 @@ from zegel_server.identity.providers import Providers
 from zegel_server.identity.service import Identity
 from zegel_server.identity.sessions import Sessions
 from zegel_server.jobs.service import Jobs
+from zegel_server.keys.migrating import open_text_keys
 from zegel_server.keys.moving import Moving
 from zegel_server.keys.providers import KeyProviders
 from zegel_server.keys.rotation import Rotation
@@ -76,7 +77,7 @@ class Core:
         self.refusals = Refusals(database, self.recorder)
         self.policies = Policies(database)
         known = {method.permission for method in self.methods.values()}
-        self.permissions = Permissions(database, self.policies, self.recorder, known)
+        self.permissions = Permissions(database, self.keys, self.policies, self.recorder, known)
         self.links = Links(database, self.policies)
         self.authentication = Authentication(database, self.policies)
         self.sessions = Sessions(database, self.permissions, self.recorder)
@@ -111,7 +112,7 @@ class Core:
         (settings.data_dir / "keys").mkdir(exist_ok=True, mode=0o700)
         url = settings.resolved_database_url
         if settings.development:
-            await upgrade(url)
+            await upgrade(url, text_keys_of(settings))
         found, needed = await current_revision(url), newest_revision()
         if found != needed:
             message = f"the database has schema {found or 'none'}, not {needed}: run zegel-server migrate"
@@ -156,7 +157,7 @@ class Core:
         Returns:
             The new one.
         """
-        return await renew_operator(self.database, self.identity)
+        return await renew_operator(self.database, self.keys, self.identity)
 
     def audit_check(self, progress: Callable[[int], None]) -> AuditCheck:
         """Makes the check of the whole audit log, for a command.
@@ -174,6 +175,26 @@ class Core:
         """Deletes answers of idempotent calls that were kept for long enough."""
         async with self.database.transaction() as transaction:
             return await transaction.execute(idempotency.FORGET, before=clock.now() - idempotency.KEPT)
+
+
+def text_keys_of(settings: Settings) -> OpenKeys:
+    """What opens the tenants' keys for a migration that needs them.
+
+    Args:
+        settings: The installation's settings.
+    """
+
+    async def open_keys(rows: Sequence[Row]) -> Mapping[str, TextKey | None]:
+        async with AsyncExitStack() as stack:
+            database = await open_database(settings.resolved_database_url, pool_size=1)
+            stack.push_async_callback(database.close)
+            root_keys = KeyProviders(
+                database, open_root_keys(settings.resolved_root_keys_url), _own_providers(settings)
+            )
+            stack.push_async_callback(root_keys.close)
+            return await open_text_keys(root_keys, rows)
+
+    return open_keys
 
 
 def _own_providers(settings: Settings) -> dict[str, RootKeys]:

@@ -212,7 +212,6 @@ class World:
                     tenant_id=self.tenant_id,
                     audit_id=new_id("aud"),
                     state=state,
-                    fields="[]",
                     revision=1,
                     rendition_document_id=merged or document_id,
                     rendition_version=1 if merged else version,
@@ -223,14 +222,16 @@ class World:
             for position, each in enumerate((document_id, *others)):
                 await transaction.execute(
                     _REQUESTED,
-                    signature_request_id=request_id,
-                    position=position,
-                    document_id=each,
-                    version=version,
-                    title="",
-                    sha256=b"",
-                    page_count=1,
-                    size=0,
+                    **row_of(
+                        requested_documents,
+                        signature_request_id=request_id,
+                        tenant_id=self.tenant_id,
+                        position=position,
+                        document_id=each,
+                        version=version,
+                        sha256=b"",
+                        page_count=1,
+                    ),
                 )
         return request_id
 
@@ -377,7 +378,7 @@ def assemble(
         encrypted_store=encrypted_store,
         uploads=Uploads(encrypted_store, progress_store, renditions, **lasting),
         downloads=Downloads(database, encrypted_store, recorder),
-        documents=Documents(database, progress_store, recorder, owners, renditions.trials),
+        documents=Documents(database, keys, progress_store, recorder, owners, trials=renditions.trials),
         signing_documents=SigningDocuments(database, encrypted_store, keys, renditions),
         remover=Worker(database, [removal_kind(encrypted_store)]),
         scrub=Scrub(database, encrypted_store),

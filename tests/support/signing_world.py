@@ -303,7 +303,7 @@ async def make_world(url: str, folder: Path, sandbox: Sandbox | None = None) -> 
     used = cast("Sandbox", sandbox or quick)
     stored = documents_world.assemble(database, keys, folder, (tenant_id, tenant_subject), sandbox=used)
     policies = Policies(database)
-    permissions = Permissions(database, policies, recorder, ("signature_request.read",))
+    permissions = Permissions(database, keys, policies, recorder, ("signature_request.read",))
     sessions = Sessions(database, permissions, recorder)
     return World(
         database=database,

@@ -16,6 +16,7 @@ from zegel_server.crypto.hierarchy import (
     wrap_dek,
 )
 from zegel_server.crypto.root_keys import KeyDestroyed, NoRootKey, RootKeyInfo, RootKeys, WrappedKey
+from zegel_server.crypto.texts import TextKey
 
 __all__ = [
     "Dek",
@@ -25,6 +26,7 @@ __all__ = [
     "RootKeyInfo",
     "RootKeys",
     "TenantKey",
+    "TextKey",
     "WrappedDek",
     "WrappedKey",
     "WrappedTenantKey",

@@ -46,7 +46,13 @@ SHOWN: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     # (table, reader): the columns it may read
     ("signature_requests", "audit"): ("signature_request_id", "tenant_id", "owner_id", "audit_id"),
     ("signature_requests", "documents"): ("signature_request_id", "audit_id", "state", "rendition_document_id"),
-    ("requested_documents", "documents"): ("signature_request_id", "document_id", "version"),
+    ("requested_documents", "documents"): (
+        "signature_request_id",
+        "document_id",
+        "version",
+        "texts",
+        "texts_key_version",
+    ),
     ("jobs", "signing"): ("kind", "resource_id", "attempts", "last_reason", "due_time", "blocked"),
     # So that a list has the keys of the people in it, still wrapped, in the query that reads them.
     ("subjects", "signing"): ("subject_id", "key_version", "wrapped_key", "commitment"),
@@ -65,8 +71,10 @@ SHOWN: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
 WRITTEN: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     # The version of a tenant's policy is in the tenant's row, so that a request reads both in one query.
     ("tenants", "permissions"): ("policy_version",),
+    # A document's title is erased with the document, in the same transaction.
+    ("requested_documents", "documents"): ("texts", "texts_key_version"),
 }
-"""The columns of another domain's table that only this domain writes, by table and writer."""
+"""The columns of another domain's table that this domain changes, by table and writer."""
 
 
 def shown(name: str, *, to: str) -> TableClause:

@@ -2,14 +2,16 @@
 
 Columns are text, integers and bytes only: both drivers return these unchanged. Times are microseconds since the epoch,
 UTC. ``revision`` counts the changes of a row; its etag is made from it. Personal data is stored only in columns named
-``profile``, ``personal`` or ``field_values``, encrypted under the subject's key. Keys that are wrapped under a tenant
-key are declared with ``wrapped_key``, so that rotation finds them.
+``profile``, ``personal`` or ``field_values``, encrypted under the subject's key. What else people type is stored only
+in columns that are declared with ``typed_texts``, encrypted under the tenant key. Keys that are wrapped under a tenant
+key are declared with ``wrapped_key``. Rotation finds both by that.
 """
 
 from typing import Final
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text
 
+from zegel_server.db.typed_texts import typed_texts
 from zegel_server.db.wrapped_keys import wrapped_key
 
 metadata: Final = MetaData(
@@ -106,7 +108,7 @@ api_keys = Table(
     Column("api_key_id", Text, primary_key=True),
     Column("tenant_id", Text, ForeignKey("tenants.tenant_id"), nullable=False),
     Column("subject_id", Text, nullable=False),
-    Column("name", Text, nullable=False),
+    *typed_texts("api_key", "api_key_id"),  # name
     Column("token_hash", LargeBinary, nullable=False, unique=True),
     Column("token_prefix", Text, nullable=False),
     Column("creator_id", Text, nullable=False),
@@ -187,7 +189,7 @@ roles = Table(
     metadata,
     Column("tenant_id", Text, ForeignKey("tenants.tenant_id"), primary_key=True),
     Column("role", Text, primary_key=True),
-    Column("description", Text, nullable=False),
+    *typed_texts("role", "tenant_id", "role"),  # description
     Column("revision", BigInteger, nullable=False),
 )
 
@@ -225,7 +227,7 @@ teams = Table(
     metadata,
     Column("team_id", Text, primary_key=True),
     Column("tenant_id", Text, ForeignKey("tenants.tenant_id"), nullable=False),
-    Column("name", Text, nullable=False),
+    *typed_texts("team", "team_id"),  # name
     Column("create_time", BigInteger, nullable=False),
     Column("revision", BigInteger, nullable=False),
     Index("ix_teams_tenant_id", "tenant_id", "team_id"),
@@ -265,7 +267,7 @@ documents = Table(
     Column("tenant_id", Text, ForeignKey("tenants.tenant_id"), nullable=False),
     Column("owner_id", Text, nullable=False),
     Column("signature_request_id", Text, nullable=False),  # that it was sealed or merged for; empty for others
-    Column("title", Text, nullable=False),
+    *typed_texts("document", "document_id"),  # title
     Column("state", Text, nullable=False),
     Column("create_time", BigInteger, nullable=False),
     Column("update_time", BigInteger, nullable=False),
@@ -309,7 +311,7 @@ uploads = Table(
     Column("owner_id", Text, nullable=False),
     Column("document_id", Text, nullable=False),
     Column("version", BigInteger, nullable=False),
-    Column("title", Text, nullable=False),
+    *typed_texts("document", "document_id"),  # title of a new document
     Column("media_type", Text, nullable=False),
     Column("declared_size", BigInteger, nullable=False),
     Column("declared_sha256", LargeBinary, nullable=False),
@@ -331,10 +333,8 @@ signature_requests = Table(
     Column("tenant_id", Text, ForeignKey("tenants.tenant_id"), nullable=False),
     Column("owner_id", Text, nullable=False),
     Column("audit_id", Text, nullable=False, unique=True),
-    Column("title", Text, nullable=False),
-    Column("message", Text, nullable=False),
+    *typed_texts("signature_request", "signature_request_id", columns=("texts", "fields")),  # title, message; fields
     Column("state", Text, nullable=False),
-    Column("fields", Text, nullable=False),
     Column("expire_time", BigInteger),
     Column("create_time", BigInteger, nullable=False),
     Column("all_signed_time", BigInteger),
@@ -361,7 +361,8 @@ requested_documents = Table(
     Column("position", BigInteger, primary_key=True, autoincrement=False),
     Column("document_id", Text, nullable=False),
     Column("version", BigInteger, nullable=False),
-    Column("title", Text, nullable=False),
+    Column("tenant_id", Text, nullable=False),
+    *typed_texts("requested_document", "signature_request_id", "position"),  # its title, as the signers are shown it
     Column("sha256", LargeBinary, nullable=False),
     Column("page_count", BigInteger, nullable=False),
     Column("size", BigInteger, nullable=False, server_default="0"),
@@ -478,7 +479,7 @@ idempotency = Table(
     Column("principal_id", Text, primary_key=True),
     Column("request_id", Text, primary_key=True),  # with the method's request before it: zegel.….CreateTeamRequest/…
     Column("request_hash", LargeBinary, nullable=False),
-    Column("response", LargeBinary, nullable=False),
+    *typed_texts("answer", "tenant_id", "principal_id", "request_id", columns=("response",)),
     Column("create_time", BigInteger, nullable=False),
     Index("ix_idempotency_create_time", "create_time"),
 )

@@ -25,7 +25,7 @@ from zegel_server.documents import store
 from zegel_server.documents.contents import StoredContent, choose, stored_dek
 from zegel_server.documents.encrypted_store import EncryptedStore
 from zegel_server.documents.model import MAX_DOCUMENT, Chunk, Content, DocumentState, Version, destroyed, read_range
-from zegel_server.documents.service import version_of
+from zegel_server.documents.rows import version_of
 from zegel_server.documents.streams import Ciphertext, ContentId, Stream
 from zegel_server.edge import validation
 from zegel_server.errors import DataLoss, InvalidArgument, NotFound, Unavailable

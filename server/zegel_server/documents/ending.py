@@ -23,7 +23,7 @@ MAX_NAMED: Final = 256
 
 
 async def destroy(transaction: Transaction, row: Row) -> tuple[DocumentHash, ...]:
-    """Destroys a document's keys, and schedules its blobs for removal.
+    """Destroys a document's keys, erases its title wherever it is kept, and schedules its blobs for removal.
 
     Args:
         transaction: Under way.
@@ -37,13 +37,16 @@ async def destroy(transaction: Transaction, row: Row) -> tuple[DocumentHash, ...
         await schedule_removal(transaction, row.tenant_id, version.blob_prefix)
         if version.rendition_prefix not in {None, version.blob_prefix}:
             await schedule_removal(transaction, row.tenant_id, version.rendition_prefix)
+    await transaction.execute(store.ERASE_UPLOADED_TITLES, which=row.document_id)
+    await transaction.execute(store.ERASE_REQUESTED_TITLES, which=row.document_id)
     await transaction.execute(store.DESTROY_KEYS, which=row.document_id, new_pages=pages_to_text(()))
     moment = clock.now()
     await transaction.execute(
         store.PURGE,
         which=row.document_id,
         new_state=DocumentState.PURGED.value,
-        new_title="",
+        new_texts=None,
+        new_texts_key_version=None,
         new_update_time=moment,
         new_end_time=moment,
     )

@@ -1,14 +1,48 @@
-"""Inserts and locks the rows of documents and versions, and numbers new versions."""
+"""Reads, inserts and locks the rows of documents and versions, and numbers new versions."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-from zegel_server.db import Transaction
+from zegel_server.db import Row, Transaction
 from zegel_server.documents import store
-from zegel_server.documents.model import DocumentState, Page, destroyed, pages_to_text
+from zegel_server.documents.model import Document, DocumentState, Page, Version, destroyed, pages_to_text
 from zegel_server.documents.renditions import StoredRendition
 from zegel_server.documents.streams import ContentId
 from zegel_server.errors import Aborted, FailedPrecondition, NotFound
-from zegel_server.keys.service import StoredDek
+from zegel_server.keys.service import Keys, StoredDek
+from zegel_server.keys.texts import TextKeys, encrypt_texts, text_key
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTitle:
+    """A document's title as its row stores it; the same bytes in its upload's row and its own.
+
+    Attributes:
+        encrypted: The title, encrypted.
+        key_version: Version of the tenant key that encrypts it.
+    """
+
+    encrypted: bytes = field(repr=False)
+    key_version: int
+
+    @classmethod
+    async def make(
+        cls, keys: Keys, tenant_id: str, document_id: str, title: str, key_version: int | None = None
+    ) -> "StoredTitle":
+        """Encrypts a title, to be stored in a transaction that holds the tenant key.
+
+        Args:
+            keys: Gives the tenant key.
+            tenant_id: Whose.
+            document_id: Whose title it is.
+            title: The title.
+            key_version: Which version of the tenant key to encrypt it under; the newest if left out.
+
+        Raises:
+            Unavailable: The key provider does not answer.
+        """
+        key = await text_key(keys, tenant_id, key_version)
+        return cls(encrypt_texts(key, {"title": title}, "document", document_id), key.key_version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +70,53 @@ class StoredVersion:
     rendition: StoredRendition | None = None
 
 
+def version_of(row: Row) -> Version:
+    """Builds a version from a row.
+
+    Args:
+        row: A row that has the version's columns.
+    """
+    return Version(
+        row.version,
+        row.size,
+        row.sha256,
+        row.media_type,
+        row.pages,
+        row.version_time,
+        row.rendition_size,
+        row.rendition_sha256,
+        row.findings,
+    )
+
+
+def document_of(row: Row, versions: Sequence[Row], keys: TextKeys) -> Document:
+    """Builds a document from its rows.
+
+    Args:
+        row: A row that has the document's columns.
+        versions: Rows that have those of its versions, the oldest first.
+        keys: Open its title.
+    """
+    return Document(
+        row.document_id,
+        keys.title(row, "document", row.document_id),
+        row.state,
+        row.owner_id,
+        [version_of(each) for each in versions],
+        row.create_time,
+        row.update_time,
+        row.delete_time,
+        row.revision,
+        row.end_time,
+    )
+
+
 async def insert_document(
     transaction: Transaction,
     content_id: ContentId,
     *,
     owner_id: str,
-    title: str,
+    title: StoredTitle,
     moment: int,
     signature_request_id: str = "",
     merged: bool = False,
@@ -52,7 +127,7 @@ async def insert_document(
         transaction: Under way.
         content_id: Its first version.
         owner_id: The principal or team that owns it.
-        title: Title.
+        title: Its title.
         moment: Now.
         signature_request_id: The request for which it was sealed or merged.
         merged: Whether it was merged.
@@ -63,7 +138,8 @@ async def insert_document(
         tenant_id=content_id.tenant_id,
         owner_id=owner_id,
         signature_request_id=signature_request_id,
-        title=title,
+        texts=title.encrypted,
+        texts_key_version=title.key_version,
         state=DocumentState.ACTIVE.value,
         create_time=moment,
         update_time=moment,

@@ -10,7 +10,6 @@ Invariants:
 * A purge destroys the keys in its transaction; the blobs, unreadable by then, are removed afterwards.
 """
 
-from collections.abc import Sequence
 from functools import partial
 from operator import attrgetter
 from typing import Final
@@ -28,57 +27,19 @@ from zegel_server.documents.model import (
     Document,
     DocumentState,
     UploadState,
-    Version,
 )
+from zegel_server.documents.rows import StoredTitle, document_of
 from zegel_server.documents.upload_progress import ProgressStore
 from zegel_server.edge import etags, validation
 from zegel_server.edge.paging import Page, PageRequest
 from zegel_server.errors import Aborted, FailedPrecondition, NotFound
 from zegel_server.ids import last_id
+from zegel_server.keys.service import Keys
+from zegel_server.keys.texts import text_keys
 from zegel_server.pdf.trials import Trials
 from zegel_server.permissions.owners import Owners, check_named
 
 MOVE: Final = "document.move"
-
-
-def version_of(row: Row) -> Version:
-    """Builds a version from a row.
-
-    Args:
-        row: A row that has the version's columns.
-    """
-    return Version(
-        row.version,
-        row.size,
-        row.sha256,
-        row.media_type,
-        row.pages,
-        row.version_time,
-        row.rendition_size,
-        row.rendition_sha256,
-        row.findings,
-    )
-
-
-def document_of(row: Row, versions: Sequence[Row]) -> Document:
-    """Builds a document from its rows.
-
-    Args:
-        row: A row that has the document's columns.
-        versions: Rows that have those of its versions, the oldest first.
-    """
-    return Document(
-        row.document_id,
-        row.title,
-        row.state,
-        row.owner_id,
-        [version_of(each) for each in versions],
-        row.create_time,
-        row.update_time,
-        row.delete_time,
-        row.revision,
-        row.end_time,
-    )
 
 
 class Documents:
@@ -86,15 +47,25 @@ class Documents:
 
     Args:
         database: Where the rows are.
+        keys: Holds the tenants' keys.
         progress_store: Closes uploads.
         recorder: Records events.
         owners: Checks who may be given a document.
+        trials: Tries the titles that pages will show.
     """
 
     def __init__(
-        self, database: Database, progress_store: ProgressStore, recorder: Recorder, owners: Owners, trials: Trials
+        self,
+        database: Database,
+        keys: Keys,
+        progress_store: ProgressStore,
+        recorder: Recorder,
+        owners: Owners,
+        *,
+        trials: Trials,
     ) -> None:
         self._database = database
+        self._keys = keys
         self._progress_store = progress_store
         self._recorder = recorder
         self._owners = owners
@@ -125,7 +96,7 @@ class Documents:
             rows = await self._database.fetch(store.GET, **asked)
         if not rows:
             raise NotFound("document")
-        return document_of(rows[0], rows)
+        return document_of(rows[0], rows, await text_keys(self._keys, caller.tenant_id, rows[:1]))
 
     async def changed(self, tenant_id: str, document_id: str) -> Document:
         """A document after a change, for the answer to that change; the caller's access is checked already.
@@ -140,7 +111,7 @@ class Documents:
         rows = await self._database.fetch(store.GET, document_id=document_id, tenant_id=tenant_id, owners="")
         if not rows:
             raise NotFound("document")
-        return document_of(rows[0], rows)
+        return document_of(rows[0], rows, await text_keys(self._keys, tenant_id, rows[:1]))
 
     async def list(
         self, caller: Caller, page: PageRequest, *, show_deleted: bool = False, versions: bool = True
@@ -169,8 +140,9 @@ class Documents:
             **asked,
         )
         shown = page.cut(rows, "document_id")
+        keys = await text_keys(self._keys, caller.tenant_id, shown.items)
         found = [
-            document_of(row, sorted(store.VERSIONS_OF.rows(row.versions), key=attrgetter("version")))
+            document_of(row, sorted(store.VERSIONS_OF.rows(row.versions), key=attrgetter("version")), keys)
             for row in shown.items
         ]
         return shown.holding(found)
@@ -194,12 +166,28 @@ class Documents:
         if title is not None:
             title = validation.text(title, "document.title", most=MAX_TITLE)
             await self._trials.check_texts([("document.title", title)])
+        reach = caller.reach("document.update")
+        known = await self._database.fetch_one(
+            store.GET, document_id=document_id, tenant_id=caller.tenant_id, owners=reach
+        )
+        if known is None:
+            raise NotFound("document")
+        present = (await text_keys(self._keys, caller.tenant_id, [known])).title(known, "document", document_id)
+        stored = await StoredTitle.make(self._keys, caller.tenant_id, document_id, title or "")
         draft = await self._recorder.draft(caller, events.EVENT_TYPE_DOCUMENT_UPDATED, resource_id=document_id)
         async with self._database.transaction() as transaction:
             row = await self._lock(transaction, caller, "document.update", document_id, etag)
             _expect(row, DocumentState.ACTIVE)
-            if title is not None and title != row.title:
-                await transaction.execute(store.RENAME, which=document_id, new_title=title, new_update_time=clock.now())
+            # Bytes that are the ones read before are the title that was read before.
+            if title is not None and (title != present or row.texts != known.texts):
+                await self._keys.hold(transaction, caller.tenant_id, stored.key_version)
+                await transaction.execute(
+                    store.RENAME,
+                    which=document_id,
+                    new_texts=stored.encrypted,
+                    new_texts_key_version=stored.key_version,
+                    new_update_time=clock.now(),
+                )
                 acting = caller.acts_on("document.update", row.owner_id)
                 await self._recorder.record(transaction, draft.about(acting=acting.acting))
         return await self.changed(caller.tenant_id, document_id)

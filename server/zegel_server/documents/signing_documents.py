@@ -23,12 +23,13 @@ from zegel_server.documents.encrypted_store import EncryptedStore
 from zegel_server.documents.model import MEDIA_TYPE, DocumentState, Page, destroyed, pages_from_text, pages_to_text
 from zegel_server.documents.removal import schedule_removal
 from zegel_server.documents.renditions import Renditions, StoredRendition, read_whole
-from zegel_server.documents.rows import StoredVersion, insert_document, insert_version
+from zegel_server.documents.rows import StoredTitle, StoredVersion, insert_document, insert_version
 from zegel_server.documents.streams import ContentId
 from zegel_server.documents.writing import write_whole
 from zegel_server.errors import DataLoss, FailedPrecondition, NotFound
 from zegel_server.ids import new_id
 from zegel_server.keys.service import Keys
+from zegel_server.keys.texts import text_keys
 from zegel_server.pdf.limits import MAX_PDF_BYTES
 
 SENDING: Final = ("document.read", "signature_request.create")
@@ -76,7 +77,7 @@ class PreparedDocument:
         content_id: ContentId,
         stored: StoredVersion,
         *,
-        title: str,
+        title: StoredTitle,
         signature_request_id: str,
         merged: bool = False,
     ) -> None:
@@ -102,6 +103,7 @@ class PreparedDocument:
             Aborted: The tenant's key was changed at the same time; prepare it again.
             UniqueViolation: The document exists already.
         """
+        # The title's as well: it was encrypted under the same version.
         await self._keys.hold(transaction, self._content_id.tenant_id, self._stored.dek.key_version)
         moment = clock.now()
         await insert_document(
@@ -155,10 +157,11 @@ class SigningDocuments:
         if row.rendition_prefix is None:
             await self._render(caller.tenant_id, row)
             row = await find_readable(self._database, caller, document_id, row.version, *SENDING)
+        keys = await text_keys(self._keys, caller.tenant_id, [row])
         return SignableVersion(
             document_id,
             row.version,
-            row.title,
+            keys.title(row, "document", document_id),
             row.sha256,
             row.size,
             pages_from_text(row.pages),
@@ -306,7 +309,13 @@ class SigningDocuments:
         sha256 = await write_whole(stream, data)
         found = tuple(pages) if pages is not None else await self._renditions.pages(data)
         stored = StoredVersion(stream.prefix, stream.cipher.header, dek, len(data), sha256, MEDIA_TYPE, found)
-        return PreparedDocument(self._keys, content_id, stored, title=title, signature_request_id=signature_request_id)
+        return PreparedDocument(
+            self._keys,
+            content_id,
+            stored,
+            title=await StoredTitle.make(self._keys, tenant_id, content_id.document_id, title, dek.key_version),
+            signature_request_id=signature_request_id,
+        )
 
     async def store_merged(
         self, *, tenant_id: str, signature_request_id: str, title: str, data: bytes, pages: Sequence[Page]
@@ -341,7 +350,12 @@ class SigningDocuments:
             rendition=StoredRendition(stream.prefix, header, size, sha256, None),
         )
         return PreparedDocument(
-            self._keys, content_id, stored, title=title, signature_request_id=signature_request_id, merged=True
+            self._keys,
+            content_id,
+            stored,
+            title=await StoredTitle.make(self._keys, tenant_id, content_id.document_id, title, dek.key_version),
+            signature_request_id=signature_request_id,
+            merged=True,
         )
 
 

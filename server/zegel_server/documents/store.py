@@ -26,7 +26,8 @@ _reached = owned_by(_d.owner_id)
 
 _DOCUMENT: Final = (
     _d.document_id,
-    _d.title,
+    _d.texts,
+    _d.texts_key_version,
     _d.state,
     _d.owner_id,
     _d.create_time,
@@ -218,11 +219,20 @@ def _change(*columns: str) -> Statement:
     )
 
 
-RENAME: Final = _change("title", "update_time")
+RENAME: Final = _change("texts", "texts_key_version", "update_time")
 TOUCH: Final = _change("update_time")
 MOVE: Final = _change("owner_id", "update_time")
 SET_STATE: Final = _change("state", "update_time", "delete_time")
-PURGE: Final = _change("state", "title", "update_time", "end_time")
+PURGE: Final = _change("state", "texts", "texts_key_version", "update_time", "end_time")
+# The titles that uploads and signature requests keep of a document.
+ERASE_UPLOADED_TITLES: Final = Statement(
+    update(uploads).where(_u.document_id == bind("which")).values(texts=None, texts_key_version=None)
+)
+ERASE_REQUESTED_TITLES: Final = Statement(
+    update(requested_documents)
+    .where(requested_documents.c.document_id == bind("which"))
+    .values(texts=None, texts_key_version=None)
+)
 DESTROY_KEYS: Final = Statement(
     update(document_versions)
     .where(_v.document_id == bind("which"))
@@ -268,7 +278,9 @@ NOTE: Final = Statement(
 CLOSE: Final = Statement(
     update(uploads)
     .where(_u.upload_id == bind("which"), _is_open)
-    .values(state=bind("new_state"), persisted_parts=bind("parts"), wrapped_key=None)
+    .values(
+        state=bind("new_state"), persisted_parts=bind("parts"), wrapped_key=None, texts=None, texts_key_version=None
+    )
 )
 NEWEST_VERSION: Final = Statement(
     select(func.max(_v.version).label("newest")).where(_v.document_id == bind("document_id"))

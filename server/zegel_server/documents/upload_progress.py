@@ -31,7 +31,7 @@ from zegel_server.documents.part_writer import LastPart
 from zegel_server.documents.parts import PART_TAGS, whole_parts_ciphertext, whole_parts_size
 from zegel_server.documents.removal import schedule_removal
 from zegel_server.documents.renditions import Rendered
-from zegel_server.documents.rows import StoredVersion, add_to_document, insert_document, insert_version
+from zegel_server.documents.rows import StoredTitle, StoredVersion, add_to_document, insert_document, insert_version
 from zegel_server.documents.streams import ContentId
 from zegel_server.edge.idempotency import Keep, keep_nothing
 from zegel_server.keys.service import Keys, StoredDek
@@ -48,8 +48,7 @@ class OpenUpload:
         upload_id: Identifier.
         owner_id: The principal or team that owns it.
         content_id: The version that it will become.
-        new_version: Whether the document exists already.
-        title: Title of a new document.
+        title: Title of a new document, encrypted; ``None`` for a new version.
         media_type: Media type.
         declared_size: Bytes announced; 0 for unknown.
         declared_sha256: SHA-256 announced, or none.
@@ -65,8 +64,7 @@ class OpenUpload:
     upload_id: str
     owner_id: str
     content_id: ContentId
-    new_version: bool
-    title: str
+    title: StoredTitle | None
     media_type: str
     declared_size: int
     declared_sha256: bytes
@@ -89,8 +87,7 @@ class OpenUpload:
             upload_id=row.upload_id,
             owner_id=row.owner_id,
             content_id=ContentId(row.tenant_id, row.document_id, row.version),
-            new_version=not row.title,
-            title=row.title,
+            title=StoredTitle(row.texts, row.texts_key_version) if row.texts else None,
             media_type=row.media_type,
             declared_size=row.declared_size,
             declared_sha256=row.declared_sha256,
@@ -206,7 +203,8 @@ class UploadProgress:
                 owner_id=upload.owner_id,
                 document_id=upload.content_id.document_id,
                 version=upload.content_id.version,
-                title=upload.title,
+                texts=upload.title and upload.title.encrypted,
+                texts_key_version=upload.title and upload.title.key_version,
                 media_type=upload.media_type,
                 declared_size=upload.declared_size,
                 declared_sha256=upload.declared_sha256,
@@ -285,11 +283,13 @@ class UploadProgress:
             documents=[DocumentHash(content_id.document_id, content_id.version, last.digest.hex(), size, ORIGINAL)],
         )
         async with self._database.transaction() as transaction:
-            dek = await self._take_key(transaction, last.parts - 1) if self.stored else upload.dek
-            header, dek = own or (upload.header, dek)
-            await self._keys.hold(transaction, content_id.tenant_id, dek.key_version)
+            if self.stored:  # its key and title may have been encrypted anew since the stream began
+                upload = OpenUpload.of(await self._lock(transaction, last.parts - 1))
+            header, dek = own or (upload.header, upload.dek)
+            for version in sorted({dek.key_version, *([upload.title.key_version] if upload.title else [])}):
+                await self._keys.hold(transaction, content_id.tenant_id, version)
             moment = clock.now()
-            if upload.new_version:
+            if upload.title is None:
                 await add_to_document(transaction, content_id, moment, self._caller.reach(PERMISSION))
             else:
                 await insert_document(
@@ -315,11 +315,6 @@ class UploadProgress:
                     store.CLOSE, which=upload.upload_id, new_state=UploadState.FINISHED.value, parts=last.parts
                 )
             await self._recorder.record(transaction, draft)
-
-    async def _take_key(self, transaction: Transaction, parts: int) -> StoredDek:
-        """The key as now stored in the row: it may have been rewrapped since the stream began."""
-        row = await self._lock(transaction, parts)
-        return StoredDek(row.key_version, row.wrapped_key, row.commitment)
 
     async def refuse(self, reason: str) -> None:
         """Ends an upload whose document is refused permanently.

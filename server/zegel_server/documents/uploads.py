@@ -37,7 +37,7 @@ from zegel_server.documents.model import (
 from zegel_server.documents.part_writer import LastPart
 from zegel_server.documents.parts import PART_SEGMENTS
 from zegel_server.documents.renditions import REFUSED, Rendered, Renditions
-from zegel_server.documents.rows import lock_and_number, raced
+from zegel_server.documents.rows import StoredTitle, lock_and_number, raced
 from zegel_server.documents.streams import Ciphertext, ContentId, Stream
 from zegel_server.documents.upload_progress import PERMISSION, OpenUpload, ProgressStore, UploadProgress
 from zegel_server.documents.writing import StreamWriter
@@ -298,13 +298,14 @@ class Uploads:
         version = await self._next_version(caller, document_id) if spec.document_id else 1
         content_id = ContentId(caller.tenant_id, document_id, version)
         stream, dek = await self._store.new_stream(content_id)
+        keys, named = self._progress_store.keys, (caller.tenant_id, document_id, spec.title, dek.key_version)
+        title = None if spec.document_id else await StoredTitle.make(keys, *named)
         moment = clock.now()
         upload = OpenUpload(
             upload_id=new_id("upl"),
             owner_id=spec.team_id or caller.principal_id,
             content_id=content_id,
-            new_version=bool(spec.document_id),
-            title=spec.title,
+            title=title,
             media_type=spec.media_type,
             declared_size=spec.size,
             declared_sha256=spec.sha256,

@@ -15,15 +15,18 @@ from zegel.event.v1 import event_type_pb2 as events
 from zegel_server import clock
 from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller, PrincipalKind
+from zegel_server.crypto import TextKey
 from zegel_server.db import Database, Reader, Row, Transaction
 from zegel_server.edge.idempotency import Keep, keep_nothing
 from zegel_server.edge.paging import Page, PageRequest
-from zegel_server.errors import FailedPrecondition, NotFound
+from zegel_server.errors import FailedPrecondition, NotFound, ZegelError
 from zegel_server.identity import store
 from zegel_server.identity.model import TOKEN_SHOWN, narrowing
 from zegel_server.identity.row_locks import hold_caller
 from zegel_server.ids import API_KEY_PREFIX, hash_token, new_id, new_token
+from zegel_server.keys.providers import is_key_away
 from zegel_server.keys.service import Keys
+from zegel_server.keys.texts import TextKeys, encrypt_texts, text_key, text_keys
 from zegel_server.permissions.service import Permissions
 
 
@@ -104,6 +107,7 @@ class ApiKeys:
         names = tuple(sorted(set(roles)))
         subject_id = await self._keys.tenant_subject(caller.tenant_id)
         api_key_id, token = new_id("key"), new_token(API_KEY_PREFIX)
+        key = await text_key(self._keys, caller.tenant_id)
         draft = await self._recorder.draft(caller, events.EVENT_TYPE_API_KEY_CREATED, resource_id=api_key_id)
 
         async with self._database.transaction() as transaction:
@@ -114,6 +118,7 @@ class ApiKeys:
                 subject_id=subject_id,
                 creator_id=caller.principal_id,
                 name=name,
+                key=key,
                 token=token,
                 roles=names,
                 expire_time=expire_time,
@@ -176,7 +181,8 @@ class ApiKeys:
             limit=page.rows,
         )
         found = page.cut(rows, "api_key_id")
-        return found.holding([await self._api_key(row) for row in found.items])
+        keys = await text_keys(self._keys, caller.tenant_id, found.items)
+        return found.holding([await self._api_key(row, _name(keys, row)) for row in found.items])
 
     async def rotate(
         self,
@@ -199,7 +205,8 @@ class ApiKeys:
             NotFound: There is no such key, or the caller may not rotate it.
             PermissionDenied: The key may do something that the caller may not (``GRANT_EXCEEDS_GRANTER``).
         """
-        await self._reached(caller, api_key_id, "api_key.rotate")
+        row = await self._reached(caller, api_key_id, "api_key.rotate")
+        name = _name(await text_keys(self._keys, caller.tenant_id, [row]), row)  # which never changes
         token = new_token(API_KEY_PREFIX)
         draft = await self._recorder.draft(
             caller,
@@ -215,12 +222,12 @@ class ApiKeys:
                 for each in sorted({own, api_key_id})
             }
             await hold_caller(transaction, caller)
-            made = NewToken(await self._rotate(transaction, rows[api_key_id], token, overlap_us), token)
+            made = NewToken(await self._rotate(transaction, rows[api_key_id], name, token, overlap_us), token)
             await self._recorder.record(transaction, draft)
             await keep(transaction, made)
         return made
 
-    async def _rotate(self, transaction: Transaction, row: Row, token: str, overlap_us: int) -> ApiKey:
+    async def _rotate(self, transaction: Transaction, row: Row, name: str, token: str, overlap_us: int) -> ApiKey:
         now = clock.now()
         if row.revoke_time is not None:
             raise FailedPrecondition("The API key was revoked.", state="REVOKED")
@@ -242,7 +249,7 @@ class ApiKeys:
             previous_use=previous_use,
         )
         return replace(
-            await self._api_key(row, transaction),
+            await self._api_key(row, name, transaction),
             token_prefix=token[:TOKEN_SHOWN],
             rotate_time=now,
             previous_expire_time=until,
@@ -270,6 +277,8 @@ class ApiKeys:
     async def revoke(self, caller: Caller, api_key_id: str) -> ApiKey:
         """Revokes an API key, its roles, and every session made with it; does nothing if it was already revoked.
 
+        It does so even without the tenant's key; the answer then lacks the API key's name.
+
         Args:
             caller: Who revokes it.
             api_key_id: The API key.
@@ -289,7 +298,13 @@ class ApiKeys:
                     await transaction.execute(store.REVOKE_LINKS_OF_KEY, id=api_key_id, now=now)
                     await self._recorder.record(transaction, draft)
             row = await self._database.fetch_one(store.API_KEY, tenant_id=caller.tenant_id, api_key_id=api_key_id)
-        return await self._api_key(row)
+        try:
+            name = _name(await text_keys(self._keys, caller.tenant_id, [row]), row)
+        except ZegelError as error:
+            if not is_key_away(error):
+                raise
+            name = ""
+        return await self._api_key(row, name)
 
     async def insert(
         self,
@@ -299,6 +314,7 @@ class ApiKeys:
         subject_id: str,
         creator_id: str,
         name: str,
+        key: TextKey,
         token: str,
         roles: tuple[str, ...],
         expire_time: int | None,
@@ -313,6 +329,7 @@ class ApiKeys:
             subject_id: The subject whose personal data the origin of its calls is.
             creator_id: Who creates it.
             name: What it is for.
+            key: Encrypts its name.
             token: Its token.
             roles: Names of the roles that it will have, for the answer.
             expire_time: When it expires.
@@ -330,12 +347,14 @@ class ApiKeys:
             None,
             permissions,
         )
+        await self._keys.hold(transaction, tenant_id, key.key_version)
         await transaction.execute(
             store.INSERT_API_KEY,
             api_key_id=api_key.api_key_id,
             tenant_id=tenant_id,
             subject_id=subject_id,
-            name=name,
+            texts=encrypt_texts(key, {"name": name}, "api_key", api_key.api_key_id),
+            texts_key_version=key.key_version,
             token_hash=hash_token(token),
             token_prefix=api_key.token_prefix,
             creator_id=creator_id,
@@ -350,11 +369,11 @@ class ApiKeys:
         )
         return api_key
 
-    async def _api_key(self, row: Row, reader: Reader | None = None) -> ApiKey:
+    async def _api_key(self, row: Row, name: str, reader: Reader | None = None) -> ApiKey:
         bindings = await self._permissions.bindings_of(reader or self._database, row.tenant_id, row.api_key_id)
         return ApiKey(
             row.api_key_id,
-            row.name,
+            name,
             tuple(binding.role for binding in bindings),
             row.token_prefix,
             row.create_time,
@@ -366,3 +385,7 @@ class ApiKeys:
             row.previous_expire_time,
             row.previous_use_time,
         )
+
+
+def _name(keys: TextKeys, row: Row) -> str:
+    return str(keys.read(row, "api_key", row.api_key_id).get("name", ""))

@@ -16,6 +16,8 @@ from zegel_server.errors import NotFound
 from zegel_server.identity import store
 from zegel_server.identity.service import Identity
 from zegel_server.ids import API_KEY_PREFIX, new_token
+from zegel_server.keys.service import Keys
+from zegel_server.keys.texts import text_key
 from zegel_server.permissions.model import OPERATOR
 
 INSTALLATION: Final = "ten_" + "0" * 26
@@ -44,11 +46,12 @@ async def ensure_operator(identity: Identity) -> str | None:
     return made.token
 
 
-async def renew_operator(database: Database, identity: Identity) -> str:
+async def renew_operator(database: Database, keys: Keys, identity: Identity) -> str:
     """Gives the operator a new API key and revokes the earlier ones.
 
     Args:
-        database: Where the keys are.
+        database: Where the API keys are.
+        keys: Encrypts the new one's name.
         identity: The use cases.
 
     Returns:
@@ -58,16 +61,18 @@ async def renew_operator(database: Database, identity: Identity) -> str:
     if made is not None:
         return made
     token, now = new_token(API_KEY_PREFIX), clock.now()
+    key = await text_key(keys, INSTALLATION)
     async with database.transaction() as transaction:
-        keys = await transaction.fetch(store.API_KEYS, tenant_id=INSTALLATION, creator_id="", after="", limit=1_000)
-        for row in keys:
+        earlier = await transaction.fetch(store.API_KEYS, tenant_id=INSTALLATION, creator_id="", after="", limit=1_000)
+        for row in earlier:
             await transaction.execute(store.REVOKE_API_KEY, tenant=INSTALLATION, id=row.api_key_id, now=now)
         api_key = await identity.api_keys.insert(
             transaction,
             tenant_id=INSTALLATION,
-            subject_id=keys[0].subject_id,
+            subject_id=earlier[0].subject_id,
             creator_id="",
             name=OPERATOR,
+            key=key,
             token=token,
             roles=(OPERATOR,),
             expire_time=None,

@@ -132,6 +132,7 @@ class Identity:
                 subject_id=founded.subject_id,
                 creator_id=caller.principal_id if caller else "",
                 name=OWNER_KEY,
+                key=founded.text_key,
                 token=token,
                 roles=(role,),
                 expire_time=None,

@@ -1,16 +1,17 @@
 """Rotation and erasure: keys are rewrapped while documents are read and written.
 
 A tenant gets a new tenant key; everything wrapped under the old one (DEKs of documents and uploads, keys of subjects,
-and whatever else the schema declares by ``wrapped_key``) is rewrapped under the new one, 40 bytes each, and no document
-is rewritten. If old copies of the database are to become unreadable too (erasure), the new tenant key is wrapped with a
-new root key and the old root key is destroyed.
+and whatever else the schema declares by ``wrapped_key``) is rewrapped under the new one, 40 bytes each, and what the
+schema declares by ``typed_texts`` is encrypted anew; no document is rewritten. If old copies of the database are to
+become unreadable too (erasure), the new tenant key is wrapped with a new root key and the old root key is destroyed.
 
 Invariants:
 
 * At every moment each wrapped key opens with an existing tenant key; a step that is interrupted is done again.
 * A key that was destroyed stays destroyed, even if that happened while it was being rewrapped.
-* A tenant key is deleted only once nothing is wrapped under it, checked under a lock that waits for everyone who
-  ``hold``s it. The database refuses to delete one that a row refers to, whether this module knows that table or not.
+* A tenant key is deleted only once nothing is wrapped or encrypted under it, checked under a lock that waits for
+  everyone who ``hold``s it. The database refuses to delete one that a row refers to, whether this module knows that
+  table or not.
 * A root key is destroyed only once no existing tenant key is wrapped with it.
 * No tenant key is stored under a key provider that the tenant has meanwhile been moved away from.
 """
@@ -35,14 +36,19 @@ from zegel_server.crypto import (
 from zegel_server.db import Database, Row, Statement, StillReferenced, Transaction, UniqueViolation, bind, insert_into
 from zegel_server.db.ownership import shown
 from zegel_server.db.schema import metadata, own_key_providers, tenant_keys
+from zegel_server.db.typed_texts import typed_texts_tables
 from zegel_server.db.wrapped_keys import WrappedKeyTable, wrapped_key_tables
 from zegel_server.errors import Aborted, DataLoss, FailedPrecondition
 from zegel_server.keys.providers import provider_of
+from zegel_server.keys.text_rotation import TextsRotation
 
 tenants = shown("tenants", to="keys")
 
 BATCH: Final = 500
 """Keys rewrapped in one transaction: a few milliseconds of computing."""
+
+TEXTS_BATCH: Final = 100
+"""Rows whose texts are encrypted anew in one transaction: a request's fields can take 200 KiB."""
 
 READERS_S: Final = 5.0
 """Seconds between the last rewrapping and the old key's deletion: readers of an old row have used it by then."""
@@ -56,8 +62,7 @@ class _Table:
         names = dict.fromkeys((*declared.row_key, *declared.key_id, "wrapped_key", "commitment"))
         row_key = [table.c[name] for name in declared.row_key]
         under = (table.c.tenant_id == bind("tenant"), table.c.key_version == bind("old_version"))
-        self.row_key = declared.row_key
-        self.key_id_of = declared.key_id_of
+        self._declared = declared
         self.waiting = Statement(
             select(*(table.c[name] for name in names)).where(*under).order_by(*row_key).limit(bind("limit"))
         )
@@ -76,6 +81,18 @@ class _Table:
             )
         )
         self.left = Statement(select(func.count().label("left")).select_from(table).where(*under))
+
+    def change(self, row: Row, *, old_version: int, old: TenantKey, version: int, new: TenantKey) -> Mapping[str, Any]:
+        wrapped = None
+        if row.wrapped_key is not None:  # a destroyed key has no bytes to wrap, but its row is moved with the others
+            key_id = self._declared.key_id_of(row)
+            wrapped = rewrap_dek(old, new, WrappedDek(key_id, old.key_id, row.wrapped_key, row.commitment)).blob
+        return {
+            **{f"row_{name}": getattr(row, name) for name in self._declared.row_key},
+            "old_version": old_version,
+            "new_version": version,
+            "new_wrapped_key": wrapped,
+        }
 
 
 TENANT_KEYS: Final = Statement(
@@ -138,7 +155,8 @@ class Rotation:
         self._root_keys = root_keys
         self._hierarchy = KeyHierarchy(root_keys)
         self._readers_s = readers_s
-        self._tables = [_Table(each) for each in wrapped_key_tables(metadata)]
+        self._tables: list[_Table | TextsRotation] = [_Table(each) for each in wrapped_key_tables(metadata)]
+        self._tables += [TextsRotation(each) for each in typed_texts_tables(metadata)]
 
     async def rewrap_root(self, tenant_id: str) -> int:
         """Puts a tenant's keys under a new root key; old copies of the database stay readable.
@@ -232,18 +250,21 @@ class Rotation:
             ) from error
 
     async def _rewrap_all(self, tenant_id: str, old_version: int, old: TenantKey, version: int, new: TenantKey) -> int:
+        """Rewraps the keys, and encrypts the texts anew; returns the number of keys."""
         done = 0
         for table in self._tables:
             while True:
-                rows = await self._database.fetch(table.waiting, tenant=tenant_id, old_version=old_version, limit=BATCH)
+                limit = BATCH if isinstance(table, _Table) else TEXTS_BATCH
+                rows = await self._database.fetch(table.waiting, tenant=tenant_id, old_version=old_version, limit=limit)
                 if not rows:
                     break
                 changes = [
-                    _change(table, row, old_version=old_version, old=old, version=version, new=new) for row in rows
+                    table.change(row, old_version=old_version, old=old, version=version, new=new) for row in rows
                 ]
                 async with self._database.transaction() as transaction:
                     await transaction.execute_many(table.rewrap, changes)
-                done += len(rows)
+                if isinstance(table, _Table):
+                    done += len(rows)
                 await asyncio.sleep(0)
         return done
 
@@ -275,19 +296,3 @@ def stored_tenant_key(row: Row) -> WrappedTenantKey:
     return WrappedTenantKey(
         f"{row.tenant_id}/{row.key_version}", WrappedKey(row.root_key_id, row.wrapped_key), row.commitment
     )
-
-
-def _change(
-    table: _Table, row: Row, *, old_version: int, old: TenantKey, version: int, new: TenantKey
-) -> Mapping[str, Any]:
-    wrapped = None
-    if row.wrapped_key is not None:  # a destroyed key has no bytes to wrap, but its row is moved with the others
-        wrapped = rewrap_dek(
-            old, new, WrappedDek(table.key_id_of(row), old.key_id, row.wrapped_key, row.commitment)
-        ).blob
-    return {
-        **{f"row_{name}": getattr(row, name) for name in table.row_key},
-        "old_version": old_version,
-        "new_version": version,
-        "new_wrapped_key": wrapped,
-    }

@@ -2,7 +2,7 @@
 
 Root key (at its provider) -> tenant key -> one DEK for each document version, and one key for each subject: a person
 within a tenant, known by mail address, or the tenant itself. Personal data is stored in the database only encrypted
-under its subject's key; a person is found again by a keyed hash of the address.
+under its subject's key; a person is found again by a keyed hash of the address. What else people type: see ``texts``.
 
 Invariants:
 
@@ -23,6 +23,7 @@ from zegel_server.crypto import (
     KeyHierarchy,
     RootKeys,
     TenantKey,
+    TextKey,
     WrappedDek,
     WrappedKey,
     WrappedTenantKey,
@@ -77,11 +78,13 @@ class FoundedTenant:
         subject_id: Identifier of the subject that stands for the tenant itself.
         tenant_key: Row of its first tenant key.
         subject: Row of the subject.
+        text_key: Encrypts what the tenant's people type.
     """
 
     subject_id: str
     tenant_key: Mapping[str, Any] = field(repr=False)
     subject: Mapping[str, Any] = field(repr=False)
+    text_key: TextKey = field(repr=False)
 
 
 class Keys:
@@ -119,10 +122,8 @@ class Keys:
             Unavailable: The key provider does not answer.
         """
         await self._root_keys.ensure(tenant_id)
-        key_id = _tenant_key_id(tenant_id, 1)
-        tenant_key, wrapped = await self._hierarchy.new_tenant_key(key_id, tenant_id)
-        subject_id = new_id("sub")
-        _, subject_row = new_subject(tenant_key, tenant_id, subject_id, b"")
+        tenant_key, wrapped = await self._hierarchy.new_tenant_key(_tenant_key_id(tenant_id, 1), tenant_id)
+        _, subject_row = new_subject(tenant_key, tenant_id, subject_id := new_id("sub"), b"")
         row = {
             "tenant_id": tenant_id,
             "key_version": 1,
@@ -131,7 +132,7 @@ class Keys:
             "commitment": wrapped.commitment,
             "create_time": clock.now(),
         }
-        return FoundedTenant(subject_id, row, subject_row)
+        return FoundedTenant(subject_id, row, subject_row, TextKey(1, tenant_key))
 
     async def store_tenant(self, transaction: Transaction, founded: FoundedTenant) -> None:
         """Stores the keys of a new tenant.

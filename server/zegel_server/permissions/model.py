@@ -60,7 +60,7 @@ class Role:
 
     Attributes:
         name: Its name.
-        description: What the role is for.
+        description: What the role is for; empty in a policy, where nothing depends on it.
         grants: What it holds directly.
         parents: The roles that it inherits from.
         built_in: Whether Zegel defines it.

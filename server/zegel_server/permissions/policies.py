@@ -163,9 +163,8 @@ async def read_policy(reader: Reader, tenant_id: str, version: int) -> Policy:
         {
             row.role: Role(
                 row.role,
-                row.description,
-                frozenset(grants.get(row.role, ())),
-                frozenset(parents.get(row.role, ())),
+                grants=frozenset(grants.get(row.role, ())),
+                parents=frozenset(parents.get(row.role, ())),
                 revision=row.revision,
             )
             for row in rows

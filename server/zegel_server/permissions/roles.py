@@ -1,15 +1,18 @@
 """Use cases of a tenant's own roles. Each change raises the policy's version in its own transaction."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from zegel.event.v1 import event_type_pb2 as events
 from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller
+from zegel_server.crypto import TextKey
 from zegel_server.db import Database, Transaction, UniqueViolation
 from zegel_server.edge import etags
 from zegel_server.edge.idempotency import Keep, keep_nothing
 from zegel_server.errors import AlreadyExists, FailedPrecondition, NotFound, ResourceExhausted
+from zegel_server.keys.service import Keys
+from zegel_server.keys.texts import encrypt_texts, text_key, text_keys
 from zegel_server.permissions import model, store
 from zegel_server.permissions.changes import Losses, Trial, assess, change_policy, check_within
 from zegel_server.permissions.model import BUILT_IN, NOBODY, Policy, Role
@@ -20,14 +23,39 @@ class Roles:
 
     Args:
         database: Where the rows are.
+        keys: Encrypts what they are for.
         recorder: Records the events.
         known: Every permission that a method requires.
     """
 
-    def __init__(self, database: Database, recorder: Recorder, known: Collection[str]) -> None:
+    def __init__(self, database: Database, keys: Keys, recorder: Recorder, known: Collection[str]) -> None:
         self._database = database
+        self._keys = keys
         self._recorder = recorder
         self._known = known
+
+    async def described(self, tenant_id: str, roles: Sequence[Role]) -> list[Role]:
+        """Roles of a policy with what they are for.
+
+        Args:
+            tenant_id: The tenant.
+            roles: The roles; those that are built in say it already.
+
+        Raises:
+            Unavailable: The key provider does not answer.
+        """
+        if all(role.built_in for role in roles):
+            return list(roles)
+        wanted = {role.name for role in roles}
+        rows = await self._database.fetch(store.DESCRIPTIONS, tenant_id=tenant_id)
+        found = {row.role: row for row in rows if row.role in wanted}
+        keys = await text_keys(self._keys, tenant_id, found.values())
+        return [
+            replace(role, description=keys.read(found[role.name], "role", tenant_id, role.name).get("description", ""))
+            if role.name in found
+            else role
+            for role in roles
+        ]
 
     async def create(self, caller: Caller, role: Role, keep: Keep[Role] = keep_nothing) -> Role:
         """Creates a role of the tenant's own.
@@ -45,6 +73,7 @@ class Roles:
         model.check_role_name(role.name, "role.name")
         if role.name in BUILT_IN:
             raise AlreadyExists("A role of that name exists.", resource="role")
+        key = await text_key(self._keys, caller.tenant_id)
         draft = await self._recorder.draft(caller, events.EVENT_TYPE_ROLE_CREATED, resource_id=role.name)
         try:
             async with self._database.transaction() as transaction:
@@ -53,11 +82,13 @@ class Roles:
                     raise ResourceExhausted("The tenant has the maximum number of roles.", limit="roles")
                 model.check_parents(policy, role, "role.inherits")
                 check_within(caller, _with_role(policy, role), [role.name], self._known)
+                await self._keys.hold(transaction, caller.tenant_id, key.key_version)
                 await transaction.execute(
                     store.INSERT_ROLE,
                     tenant_id=caller.tenant_id,
                     role=role.name,
-                    description=role.description,
+                    texts=_encrypted(key, caller.tenant_id, role),
+                    texts_key_version=key.key_version,
                     revision=1,
                 )
                 await self._write_rules(transaction, caller.tenant_id, role)
@@ -91,13 +122,13 @@ class Roles:
         """
         _check_own(role.name)
         caller.require("role.update", "role", owner_id=NOBODY)
+        key = await text_key(self._keys, caller.tenant_id)
         draft = await self._recorder.draft(caller, events.EVENT_TYPE_ROLE_UPDATED, resource_id=role.name)
         async with Trial(self._database, dry=dry) as transaction:
             policy = await change_policy(transaction, caller.tenant_id)
             present = _present(policy, role.name, etag)
             changed = replace(
                 present,
-                description=role.description if "description" in fields else present.description,
                 grants=role.grants if "grants" in fields else present.grants,
                 parents=role.parents if "inherits" in fields else present.parents,
                 revision=present.revision + 1,
@@ -107,12 +138,17 @@ class Roles:
             check_within(caller, after, [role.name], self._known)
             losses = await assess(transaction, policy, after, self._known)
             await self._remove_rules(transaction, caller.tenant_id, role.name)
-            await transaction.execute(
-                store.UPDATE_ROLE, tenant=caller.tenant_id, name=role.name, new_description=changed.description
-            )
+            named = {"tenant": caller.tenant_id, "name": role.name}
+            await transaction.execute(store.UPDATE_ROLE, **named)
+            if "description" in fields:
+                await self._keys.hold(transaction, caller.tenant_id, key.key_version)
+                new = {"new_texts": _encrypted(key, caller.tenant_id, role), "new_texts_key_version": key.key_version}
+                await transaction.execute(store.DESCRIBE_ROLE, **named, **new)
             await self._write_rules(transaction, caller.tenant_id, changed)
             await self._recorder.record(transaction, draft)
-        return changed, losses
+        if "description" in fields:
+            return replace(changed, description=role.description), losses
+        return (await self.described(caller.tenant_id, [changed]))[0], losses
 
     async def delete(self, caller: Caller, name: str, etag: str, *, dry: bool) -> Losses:
         """Deletes a role of the tenant's own, its bindings, and removes it from roles that inherit from it.
@@ -162,6 +198,10 @@ class Roles:
     async def _remove_rules(self, transaction: Transaction, tenant_id: str, name: str) -> None:
         for statement in (store.DELETE_GRANTS, store.DELETE_PARENTS):
             await transaction.execute(statement, tenant=tenant_id, name=name)
+
+
+def _encrypted(key: TextKey, tenant_id: str, role: Role) -> bytes:
+    return encrypt_texts(key, {"description": role.description}, "role", tenant_id, role.name)
 
 
 def _check_own(name: str) -> None:

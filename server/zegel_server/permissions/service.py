@@ -10,6 +10,7 @@ from zegel_server.caller import Caller, Scope, Share
 from zegel_server.db import Database, Transaction
 from zegel_server.edge.paging import Page, PageRequest
 from zegel_server.errors import Aborted, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
+from zegel_server.keys.service import Keys
 from zegel_server.permissions import store
 from zegel_server.permissions.changes import Losses, Trial, change_policy, check_within, lost
 from zegel_server.permissions.decisions import Decisions
@@ -26,6 +27,7 @@ class Permissions:
 
     Args:
         database: Where the rows are.
+        keys: Holds the tenants' keys.
         policies: The snapshots that decide.
         recorder: Records the events.
         known: Every permission that a method requires.
@@ -37,13 +39,15 @@ class Permissions:
         owners: Decides whom work can be given to.
     """
 
-    def __init__(self, database: Database, policies: Policies, recorder: Recorder, known: Collection[str]) -> None:
+    def __init__(
+        self, database: Database, keys: Keys, policies: Policies, recorder: Recorder, known: Collection[str]
+    ) -> None:
         self._database = database
         self._policies = policies
         self._recorder = recorder
         self.known = frozenset(known)
-        self.roles = Roles(database, recorder, self.known)
-        self.teams = Teams(database, recorder, self.known)
+        self.roles = Roles(database, keys, recorder, self.known)
+        self.teams = Teams(database, keys, recorder, self.known)
         self.delegations = Delegations(database, recorder, self.known)
         self.owners = Owners(policies, self.known)
 

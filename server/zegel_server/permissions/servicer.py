@@ -60,8 +60,9 @@ class PermissionServicer(SharingMethods, rpc.PermissionServiceServicer):
         after = asked.start(0, "")
         found = [each for each in ordered if each[:2] > after] if caller.scopes("role.read") & Scope.ANY else []
         page = asked.cut(found, "group", "position")
+        shown = await self._permissions.roles.described(caller.tenant_id, [each.role for each in page.items])
         return pb.ListRolesResponse(
-            roles=[_role(each.role) for each in page.items], next_page_token=paging.next_token(request, page)
+            roles=[_role(each) for each in shown], next_page_token=paging.next_token(request, page)
         )
 
     async def GetRole(self, request: pb.GetRoleRequest, context: Any) -> pb.GetRoleResponse:
@@ -72,7 +73,8 @@ class PermissionServicer(SharingMethods, rpc.PermissionServiceServicer):
         caller.require("role.read", "role", owner_id=NOBODY)
         if role is None or role.name in NOT_BINDABLE:
             raise NotFound("role")
-        return pb.GetRoleResponse(role=_role(role))
+        [shown] = await self._permissions.roles.described(caller.tenant_id, [role])
+        return pb.GetRoleResponse(role=_role(shown))
 
     async def CreateRole(self, request: pb.CreateRoleRequest, context: Any) -> pb.CreateRoleResponse:
         """See the contract."""

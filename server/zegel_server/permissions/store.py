@@ -29,7 +29,12 @@ BUMP_VERSION: Final = Statement(
     .returning(tenants.c.policy_version)
 )
 
-ROLES: Final = Statement(select(roles).where(roles.c.tenant_id == bind("tenant_id")).order_by(roles.c.role))
+ROLES: Final = Statement(
+    select(roles.c.role, roles.c.revision).where(roles.c.tenant_id == bind("tenant_id")).order_by(roles.c.role)
+)
+DESCRIPTIONS: Final = Statement(
+    select(roles.c.role, roles.c.texts, roles.c.texts_key_version).where(roles.c.tenant_id == bind("tenant_id"))
+)
 GRANTS: Final = Statement(
     select(role_grants.c.role, role_grants.c.permission, role_grants.c.scope).where(
         role_grants.c.tenant_id == bind("tenant_id")
@@ -44,7 +49,12 @@ INSERT_PARENT: Final = insert_into(role_parents)
 UPDATE_ROLE: Final = Statement(
     update(roles)
     .where(roles.c.tenant_id == bind("tenant"), roles.c.role == bind("name"))
-    .values(description=bind("new_description"), revision=roles.c.revision + 1)
+    .values(revision=roles.c.revision + 1)
+)
+DESCRIBE_ROLE: Final = Statement(
+    update(roles)
+    .where(roles.c.tenant_id == bind("tenant"), roles.c.role == bind("name"))
+    .values(texts=bind("new_texts"), texts_key_version=bind("new_texts_key_version"))
 )
 DELETE_ROLE: Final = Statement(delete(roles).where(roles.c.tenant_id == bind("tenant"), roles.c.role == bind("name")))
 DELETE_GRANTS: Final = Statement(
@@ -175,7 +185,7 @@ ROLES_WITHIN: Final = Statement(
 
 # ---------------------------------------------------------------------------------------------------------- teams
 
-_TEAM: Final = (teams.c.team_id, teams.c.name, teams.c.create_time, teams.c.revision)
+_TEAM: Final = (teams.c.team_id, teams.c.texts, teams.c.texts_key_version, teams.c.create_time, teams.c.revision)
 # A team is its own owner: its principals may act on it as on what it owns.
 TEAM: Final = Statement(
     select(*_TEAM).where(
@@ -197,7 +207,7 @@ UPDATE_TEAM: Final = Statement(
     .where(
         teams.c.tenant_id == bind("tenant"), teams.c.team_id == bind("id"), teams.c.revision == bind("read_revision")
     )
-    .values(name=bind("new_name"), revision=teams.c.revision + 1)
+    .values(texts=bind("new_texts"), texts_key_version=bind("new_texts_key_version"), revision=teams.c.revision + 1)
 )
 DELETE_TEAM: Final = Statement(
     delete(teams).where(teams.c.tenant_id == bind("tenant_id"), teams.c.team_id == bind("team_id"))

@@ -7,20 +7,23 @@ Invariants:
   the added principal would get, including what it could still grant to that principal.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from zegel.event.v1 import event_type_pb2 as events
 from zegel_server import clock
 from zegel_server.audit.recorder import Recorder
 from zegel_server.caller import Caller, Scope
-from zegel_server.db import Database, Reader, Transaction
+from zegel_server.crypto import TextKey
+from zegel_server.db import Database, Reader, Row, Transaction
 from zegel_server.edge import etags
 from zegel_server.edge.idempotency import Keep, keep_nothing
 from zegel_server.edge.paging import Page, PageRequest
 from zegel_server.errors import NotFound, ResourceExhausted
 from zegel_server.ids import new_id
+from zegel_server.keys.service import Keys
+from zegel_server.keys.texts import encrypt_texts, text_key, text_keys
 from zegel_server.permissions import store
 from zegel_server.permissions.changes import change_policy, held_within
 from zegel_server.permissions.sharing import check_reaches_all
@@ -55,12 +58,14 @@ class Teams:
 
     Args:
         database: Where the rows are.
+        keys: Encrypts their names.
         recorder: Records the events.
         known: Every permission that a method requires.
     """
 
-    def __init__(self, database: Database, recorder: Recorder, known: Collection[str]) -> None:
+    def __init__(self, database: Database, keys: Keys, recorder: Recorder, known: Collection[str]) -> None:
         self._database = database
+        self._keys = keys
         self._recorder = recorder
         self._known = known
 
@@ -76,17 +81,20 @@ class Teams:
             ResourceExhausted: The tenant has, or the creator is in, the maximum number of teams.
         """
         team = Team(new_id("tea"), name, clock.now())
+        key = await text_key(self._keys, caller.tenant_id)
         draft = await self._recorder.draft(caller, events.EVENT_TYPE_TEAM_CREATED, resource_id=team.team_id)
         async with self._database.transaction() as transaction:
             await change_policy(transaction, caller.tenant_id)
             row = await transaction.fetch_one(store.COUNT_TEAMS, tenant_id=caller.tenant_id)
             if row is not None and row.count >= MAX_TEAMS:
                 raise ResourceExhausted("The tenant has the maximum number of teams.", limit="teams")
+            await self._keys.hold(transaction, caller.tenant_id, key.key_version)
             await transaction.execute(
                 store.INSERT_TEAM,
                 team_id=team.team_id,
                 tenant_id=caller.tenant_id,
-                name=name,
+                texts=_encrypted(key, team.team_id, name),
+                texts_key_version=key.key_version,
                 create_time=team.create_time,
                 revision=1,
             )
@@ -105,7 +113,15 @@ class Teams:
         Raises:
             NotFound: There is no such team, or the caller may not see it.
         """
-        return await find_team(self._database, caller, "team.read", team_id)
+        [team] = await self._named(caller, [await find_team(self._database, caller, "team.read", team_id)])
+        return team
+
+    async def _named(self, caller: Caller, rows: Sequence[Row]) -> list[Team]:
+        keys = await text_keys(self._keys, caller.tenant_id, rows)
+        return [
+            Team(row.team_id, keys.read(row, "team", row.team_id).get("name", ""), row.create_time, row.revision)
+            for row in rows
+        ]
 
     async def list_page(self, caller: Caller, page: PageRequest) -> Page[Team]:
         """A page of the teams that the caller may see, oldest first.
@@ -121,7 +137,8 @@ class Teams:
             after=page.start("")[0],
             limit=page.rows,
         )
-        return page.cut([Team(*row) for row in rows], "team_id")
+        found = page.cut(rows, "team_id")
+        return found.holding(await self._named(caller, found.items))
 
     async def update(self, caller: Caller, team_id: str, name: str | None, etag: str) -> Team:
         """Changes a team's name.
@@ -136,21 +153,30 @@ class Teams:
             Aborted: The team was changed since.
             NotFound: There is no such team, or the caller may not change it.
         """
+        key = await text_key(self._keys, caller.tenant_id)
         draft = await self._recorder.draft(caller, events.EVENT_TYPE_TEAM_UPDATED, resource_id=team_id)
         async with self._database.transaction() as transaction:
             team = await find_team(transaction, caller, "team.update", team_id)
             etags.check(etag, team.revision, "team")
-            changed = replace(team, name=team.name if name is None else name, revision=team.revision + 1)
+            texts, version = team.texts, team.texts_key_version
+            if name is not None:
+                await self._keys.hold(transaction, caller.tenant_id, key.key_version)
+                texts, version = _encrypted(key, team_id, name), key.key_version
             if not await transaction.execute(
                 store.UPDATE_TEAM,
                 tenant=caller.tenant_id,
                 id=team_id,
                 read_revision=team.revision,
-                new_name=changed.name,
+                new_texts=texts,
+                new_texts_key_version=version,
             ):
                 raise etags.changed("team")
             await self._recorder.record(transaction, draft)
-        return changed
+        return (
+            await self._named(
+                caller, [team._replace(texts=texts, texts_key_version=version, revision=team.revision + 1)]
+            )
+        )[0]
 
     async def delete(self, caller: Caller, team_id: str, etag: str) -> None:
         """Deletes a team; what it owned stays the tenant's, and only a permission with scope ANY reaches it.
@@ -273,8 +299,12 @@ class Teams:
         return member
 
 
-async def find_team(reader: Reader, caller: Caller, permission: str, team_id: str) -> Team:
-    """A team in whose resources a caller holds a permission.
+def _encrypted(key: TextKey, team_id: str, name: str) -> bytes:
+    return encrypt_texts(key, {"name": name}, "team", team_id)
+
+
+async def find_team(reader: Reader, caller: Caller, permission: str, team_id: str) -> Row:
+    """The row of a team in whose resources a caller holds a permission.
 
     Args:
         reader: The database, or a transaction.
@@ -290,4 +320,4 @@ async def find_team(reader: Reader, caller: Caller, permission: str, team_id: st
     )
     if row is None:
         raise NotFound("team")
-    return Team(*row)
+    return row

@@ -64,7 +64,7 @@ class Expiry:
             return False
 
     async def _end(self, tenant_id: str, signature_request_id: str) -> bool:
-        known = await self._requests.get(tenant_id, signature_request_id, with_people=False)
+        known = await self._requests.get(tenant_id, signature_request_id, with_texts=False)
         draft = await self._recorder.draft_own(
             tenant_id,
             events.EVENT_TYPE_SIGNATURE_REQUEST_EXPIRED,

@@ -166,9 +166,9 @@ class SignerLinks:
         Raises:
             NotFound: Absent, or not the caller's to see.
         """
-        # Read without the signers' names, so that a link can be revoked while the tenant's key is unavailable.
+        # Read without names and titles, so that a link can be revoked while the tenant's key is unavailable.
         known = await self._signing.find_reachable(
-            caller, "signature_request.open", signature_request_id, with_people=False
+            caller, "signature_request.open", signature_request_id, with_texts=False
         )
         validation.identifier(signer_link_id, "lnk", "signer_link_id", "signer_link")
         await self._links.find(known.tenant_id, known.signature_request_id, signer_link_id)

@@ -33,12 +33,13 @@ SEALING: Final = NestedRows(
     progress, progress.c.attempts, progress.c.last_reason, progress.c.due_time, progress.c.blocked
 )
 
-_LONG: Final = ("message", "fields")
-"""Columns that are read only where they are shown."""
+_LONG: Final = ("texts", "fields")
+"""Columns that are read, and decrypted, only where they are shown."""
 _SHORT: Final = tuple(column for column in signature_requests.c if column.name not in _LONG)
 
 _READ_FOR: Final = {
-    "message": ("message",),
+    "title": ("texts",),
+    "message": ("texts",),
     "fields": ("fields",),
     "signatures": ("signatures",),
     "documents": ("documents",),

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from functools import partial
+from itertools import chain
 from operator import attrgetter
 
 from zegel_server.db import Reader, Row
@@ -9,6 +10,7 @@ from zegel_server.db.pages import fetch_newest
 from zegel_server.edge.paging import Page, PageRequest
 from zegel_server.ids import last_id
 from zegel_server.keys.service import Keys
+from zegel_server.keys.texts import TextKeys, text_keys
 from zegel_server.signing import list_store, rows
 from zegel_server.signing.list_store import DOCUMENTS, SEALING, SIGNATURES
 from zegel_server.signing.request import Person, SignatureRequest
@@ -39,7 +41,7 @@ class RequestLists:
             fields: What is shown of each, as fields of its message; the rest of a request that is returned is empty.
 
         Raises:
-            Unavailable: The key provider does not answer, and names are shown.
+            Unavailable: The key provider does not answer, and names or what else people typed are shown.
         """
         parts = list_store.parts_of(fields)
         found = await fetch_newest(
@@ -53,9 +55,14 @@ class RequestLists:
             before=page.start(last_id("req"))[0],
         )
         shown = page.cut(found, "signature_request_id")
-        return shown.holding([await self._request(row) for row in shown.items])
+        documents = {row.signature_request_id: DOCUMENTS.rows(row.documents) for row in shown.items}
+        texts = shown.items if parts & {"texts", "fields"} else ()
+        keys = await text_keys(self._keys, tenant_id, chain(texts, *documents.values()))
+        return shown.holding(
+            [await self._request(row, documents[row.signature_request_id], keys) for row in shown.items]
+        )
 
-    async def _request(self, row: Row) -> SignatureRequest:
+    async def _request(self, row: Row, documents: Sequence[Row], keys: TextKeys) -> SignatureRequest:
         signatures = sorted(SIGNATURES.rows(row.signatures), key=attrgetter("position"))
         people: dict[str, Person] = {}
         for each in signatures:
@@ -64,9 +71,10 @@ class RequestLists:
         return rows.request_from_rows(
             row,
             signatures,
-            sorted(DOCUMENTS.rows(row.documents), key=attrgetter("position")),
+            sorted(documents, key=attrgetter("position")),
             people,
             next(iter(SEALING.rows(row.sealing)), None),
+            keys=keys,
         )
 
 

@@ -9,10 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from zegel_server.crypto import TextKey
 from zegel_server.db import Reader, Row, Transaction
 from zegel_server.edge import etags
 from zegel_server.errors import Aborted, NotFound
 from zegel_server.keys.service import Keys, Subject
+from zegel_server.keys.texts import text_keys
 from zegel_server.signing import rows, store
 from zegel_server.signing.model import Progress, RequestState
 from zegel_server.signing.request import Person, SignatureRequest
@@ -34,7 +36,13 @@ class RequestRepository:
         self._keys = keys
 
     async def get(
-        self, tenant_id: str, signature_request_id: str, owners: str = "", *, with_people: bool = True
+        self,
+        tenant_id: str,
+        signature_request_id: str,
+        owners: str = "",
+        *,
+        with_texts: bool = True,
+        with_people: bool = True,
     ) -> SignatureRequest:
         """A request as it is at this moment.
 
@@ -42,8 +50,9 @@ class RequestRepository:
             tenant_id: Whose it is.
             signature_request_id: Its identifier.
             owners: The owners whose requests are found, from ``Caller.reach``; empty for everybody's.
-            with_people: Whether to decrypt its signers' names and addresses, which takes the tenant's key; otherwise
-                ``people`` is empty.
+            with_texts: Whether to decrypt its title, message and fields, which takes the tenant's key; otherwise they
+                are empty.
+            with_people: Whether to decrypt its signers' names and addresses as well; otherwise ``people`` is empty.
 
         Raises:
             NotFound: The tenant has no such request, or its owner is not among them.
@@ -61,8 +70,9 @@ class RequestRepository:
             if row.state == RequestState.ALL_SIGNED:
                 sealing = await self._reader.fetch_one(store.SEALING, signature_request_id=signature_request_id)
             if all(each.request_revision == row.revision for each in signatures):
-                people = await self.people(signatures) if with_people else {}
-                return rows.request_from_rows(row, signatures, documents, people, sealing)
+                people = await self.people(signatures) if with_texts and with_people else {}
+                keys = await text_keys(self._keys, tenant_id, [row, *documents]) if with_texts else None
+                return rows.request_from_rows(row, signatures, documents, people, sealing, keys=keys)
         raise Aborted("The signature request was changed at the same time; try again.")
 
     async def tenant_name(self, tenant_id: str) -> str:
@@ -88,17 +98,24 @@ class RequestRepository:
         }
 
 
-async def insert(transaction: Transaction, keys: Keys, request: SignatureRequest, subjects: Sequence[Subject]) -> None:
+async def insert(
+    transaction: Transaction, keys: Keys, key: TextKey, request: SignatureRequest, subjects: Sequence[Subject]
+) -> None:
     """Inserts a new request.
 
     Args:
         transaction: The one that sends it.
         keys: Encrypts the signers' names and addresses.
+        key: Encrypts what else the sender typed.
         request: The request.
         subjects: Its signers as subjects, in order.
+
+    Raises:
+        Aborted: The tenant's key was changed at the same time.
     """
-    await transaction.execute(store.INSERT_REQUEST, **rows.request_row(request))
-    await transaction.execute_many(store.INSERT_DOCUMENT, rows.document_rows(request))
+    await keys.hold(transaction, request.tenant_id, key.key_version)
+    await transaction.execute(store.INSERT_REQUEST, **rows.request_row(request, key))
+    await transaction.execute_many(store.INSERT_DOCUMENT, rows.document_rows(request, key))
     await transaction.execute_many(store.INSERT_SIGNATURE, rows.signature_rows(keys, request, subjects))
 
 

@@ -2,15 +2,17 @@
 
 Invariants:
 
-* Names and mail addresses leave this module encrypted under each signer's own key, bound to their signature.
+* Names and mail addresses leave this module encrypted under each signer's own key, bound to their signature, and what
+  else the sender typed under the tenant's key, bound to the request.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from zegel_server.crypto import TextKey
 from zegel_server.db import Row
 from zegel_server.keys.service import Keys, Subject
+from zegel_server.keys.texts import TextKeys, encrypt_texts
 from zegel_server.signing.fields import Field
 from zegel_server.signing.model import Progress, RequestState, Signature, SignatureStatus
 from zegel_server.signing.request import Person, PinnedDocument, PinnedRendition, Sealing, SignatureRequest
@@ -44,6 +46,8 @@ def request_from_rows(
     documents: Sequence[Row],
     people: Mapping[str, Person],
     sealing: Row | None,
+    *,
+    keys: TextKeys | None,
 ) -> SignatureRequest:
     """A request from its rows.
 
@@ -53,21 +57,38 @@ def request_from_rows(
         documents: Those of its documents, in order.
         people: Its signers, by signature; empty where they were not decrypted.
         sealing: The job to seal it, if there is one.
+        keys: Open its title, message, fields and its documents' titles; all of them are empty if left out.
+
+    Raises:
+        DataLoss: What is stored is damaged.
     """
+    request_id = row.signature_request_id
+    texts: dict[str, str] = {}
+    fields: tuple[Field, ...] = ()
+    if keys is not None:
+        texts = keys.read(row, "signature_request", request_id)
+        fields = tuple(map(Field.from_json, keys.read(row, "signature_request", request_id, column="fields")))
     return SignatureRequest(
         signature_request_id=row.signature_request_id,
         tenant_id=row.tenant_id,
         tenant_name=getattr(row, "tenant_name", ""),  # a list reads none
         owner_id=row.owner_id,
         audit_id=row.audit_id,
-        title=row.title,
-        message=row.message or "",
+        title=texts.get("title", ""),
+        message=texts.get("message", ""),
         create_time=row.create_time,
         documents=tuple(
-            PinnedDocument(each.document_id, each.version, each.title, each.sha256, each.page_count, each.size)
+            PinnedDocument(
+                each.document_id,
+                each.version,
+                "" if keys is None else keys.title(each, "requested_document", request_id, each.position),
+                each.sha256,
+                each.page_count,
+                each.size,
+            )
             for each in documents
         ),
-        fields=tuple(map(Field.from_json, json.loads(row.fields))) if row.fields else (),
+        fields=fields,
         people=people,
         progress=progress_from_rows(row, signatures),
         sealed_document_id=row.sealed_document_id,
@@ -159,22 +180,25 @@ def _rendition(row: Row) -> PinnedRendition | None:
 # ------------------------------------------------------------------------------------------------------------- to rows
 
 
-def request_row(request: SignatureRequest) -> dict[str, Any]:
+def request_row(request: SignatureRequest, key: TextKey) -> dict[str, Any]:
     """The row of a new request.
 
     Args:
         request: The request.
+        key: Encrypts what the sender typed.
     """
-    rendition = request.rendition
+    rendition, request_id = request.rendition, request.signature_request_id
+    texts = {"title": request.title, "message": request.message}
+    fields = [each.to_json() for each in request.fields]
     return {
         "signature_request_id": request.signature_request_id,
         "tenant_id": request.tenant_id,
         "owner_id": request.owner_id,
         "audit_id": request.audit_id,
-        "title": request.title,
-        "message": request.message,
+        "texts": encrypt_texts(key, texts, "signature_request", request_id),
+        "texts_key_version": key.key_version,
         "state": str(request.progress.state),
-        "fields": json.dumps([each.to_json() for each in request.fields], ensure_ascii=False, separators=(",", ":")),
+        "fields": encrypt_texts(key, fields, "signature_request", request_id, column="fields"),
         "expire_time": request.progress.expire_time,
         "create_time": request.create_time,
         "all_signed_time": None,
@@ -192,19 +216,23 @@ def request_row(request: SignatureRequest) -> dict[str, Any]:
     }
 
 
-def document_rows(request: SignatureRequest) -> list[dict[str, Any]]:
+def document_rows(request: SignatureRequest, key: TextKey) -> list[dict[str, Any]]:
     """The rows of a new request's documents.
 
     Args:
         request: The request.
+        key: Encrypts their titles.
     """
+    request_id = request.signature_request_id
     return [
         {
-            "signature_request_id": request.signature_request_id,
+            "signature_request_id": request_id,
             "position": position,
+            "tenant_id": request.tenant_id,
             "document_id": each.document_id,
             "version": each.version,
-            "title": each.title,
+            "texts": encrypt_texts(key, {"title": each.title}, "requested_document", request_id, position),
+            "texts_key_version": key.key_version,
             "sha256": each.sha256,
             "page_count": each.page_count,
             "size": each.size,

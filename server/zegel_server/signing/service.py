@@ -28,6 +28,7 @@ from zegel_server.edge.paging import Page, PageRequest
 from zegel_server.identity.handed_out import HandedOut, OfRequest
 from zegel_server.identity.sessions import Sessions
 from zegel_server.keys.service import Keys
+from zegel_server.keys.texts import text_key
 from zegel_server.pdf.trials import Trials
 from zegel_server.permissions.owners import Owners, check_named
 from zegel_server.permissions.teams import find_team
@@ -126,8 +127,7 @@ class Signing:
         subjects = [await self._keys.subject(caller.tenant_id, signer.email) for signer in new.signers]
         tenant_name = await self._requests.tenant_name(caller.tenant_id)
         sent = build_request(caller, new, described=described, subjects=subjects, tenant_name=tenant_name)
-        shown = await self._renditions.make(sent, described)
-        sent = replace(sent, rendition=shown.rendition)
+        sent = replace(sent, rendition=(shown := await self._renditions.make(sent, described)).rendition)
         draft = await self._recorder.draft(
             caller,
             events.EVENT_TYPE_SIGNATURE_REQUEST_SENT,
@@ -147,13 +147,14 @@ class Signing:
                 ],
             },
         )
+        key = await text_key(self._keys, caller.tenant_id)
         async with self._database.transaction() as transaction:
             # In a fixed order, so that two requests for the same documents never deadlock.
             for document_id in sorted({document.document_id for document in sent.documents}):
                 await self._documents.pin(transaction, caller.tenant_id, document_id)
             if shown.merged is not None:
                 await shown.merged.insert(transaction, sent.owner_id)
-            await repository.insert(transaction, self._keys, sent, subjects)
+            await repository.insert(transaction, self._keys, key, sent, subjects)
             await self._recorder.record(transaction, draft)
             await keep(transaction, sent)
         return sent
@@ -346,7 +347,7 @@ class Signing:
         return OpenedSession(session_id, token, expire_time)
 
     async def find_reachable(
-        self, caller: Caller, permission: str, signature_request_id: str, *, with_people: bool = True
+        self, caller: Caller, permission: str, signature_request_id: str, **shown: bool
     ) -> SignatureRequest:
         """Finds a request that the caller may act on.
 
@@ -354,7 +355,7 @@ class Signing:
             caller: Who asks.
             permission: The permission required.
             signature_request_id: Its identifier.
-            with_people: Whether to decrypt its signers' names and addresses, which takes the tenant's key.
+            shown: What of it is to be decrypted, as ``RequestRepository.get`` takes it.
 
         Raises:
             NotFound: Absent, or not the caller's to see.
@@ -362,7 +363,7 @@ class Signing:
         validation.identifier(signature_request_id, "req", "signature_request_id", KIND)
         party = caller.kind is PrincipalKind.SIGNER and caller.signature_request_id == signature_request_id
         owners = caller.reach(permission, party=party)
-        return await self._requests.get(caller.tenant_id, signature_request_id, owners, with_people=with_people)
+        return await self._requests.get(caller.tenant_id, signature_request_id, owners, **shown)
 
     async def _change(
         self,

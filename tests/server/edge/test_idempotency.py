@@ -22,10 +22,12 @@ from zegel_server import clock
 from zegel_server.caller import Caller, Scope
 from zegel_server.db import Statement, UniqueViolation, insert_into
 from zegel_server.db.schema import idempotency as rows
+from zegel_server.db.typed_texts import text_context
 from zegel_server.edge import idempotency
 from zegel_server.edge.idempotency import Answers, Keep
 from zegel_server.errors import Aborted, AlreadyExists, FailedPrecondition, ResourceExhausted
 from zegel_server.keys.rotation import Rotation
+from zegel_server.keys.texts import text_key
 
 ASKED = CreateMemberRequest(name="Sanne", email="sanne@example.com", request_id="r-1")
 OTHER = CreateMemberRequest(name="Sanne", email="robin@example.com", request_id="r-1")
@@ -109,6 +111,8 @@ async def test_a_call_is_known_again_after_its_tenant_s_keys_were_rotated(
 async def test_a_call_from_before_an_upgrade_is_known_again(world: World) -> None:
     """Earlier servers kept the ``request_id`` alone, with a plain SHA-256: such a row is found, and no other's."""
     caller = world.member(Scope.ANY)
+    key = await text_key(world.keys, world.tenant_id)
+    names = (caller.tenant_id, caller.principal_id, ASKED.request_id)
     async with world.database.transaction() as transaction:
         await transaction.execute(
             insert_into(rows),
@@ -116,7 +120,8 @@ async def test_a_call_from_before_an_upgrade_is_known_again(world: World) -> Non
             principal_id=caller.principal_id,
             request_id=ASKED.request_id,
             request_hash=plain(ASKED),
-            response=ANSWER.SerializeToString(),
+            response=key.encrypt(ANSWER.SerializeToString(), text_context("answer", *names, column="response")),
+            texts_key_version=key.key_version,
             create_time=clock.now(),
         )
     assert await again(world, caller) == ANSWER
@@ -191,11 +196,14 @@ async def test_a_repetition_is_not_done_again_and_what_was_not_kept_is_restored(
     assert desk.done == 1
 
 
-async def test_of_an_answer_no_token_is_kept(desk: Desk) -> None:
+async def test_of_an_answer_no_token_is_kept_and_nothing_in_clear(desk: Desk) -> None:
     await desk.issue()
     [row] = await desk.world.database.fetch(Statement(select(rows)))
-    assert b"secret" not in row.response
-    assert CreateApiKeyResponse.FromString(row.response).api_key.token_prefix == "se"
+    assert b"key_1" not in row.response
+    context = text_context("answer", row.tenant_id, row.principal_id, row.request_id, column="response")
+    plain = (await text_key(desk.world.keys, desk.world.tenant_id)).decrypt(row.response, context)
+    assert b"secret" not in plain
+    assert CreateApiKeyResponse.FromString(plain).api_key.token_prefix == "se"
 
 
 async def test_of_the_same_call_made_at_the_same_time_one_is_done_and_all_are_answered(desk: Desk) -> None:

@@ -26,7 +26,7 @@ async def world(url: str, tmp_path: Path) -> AsyncIterator[World]:
 
 async def test_a_page_of_members_is_one_query(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     known = {grant.permission for role in BUILT_IN.values() for grant in role.grants}
-    permissions = Permissions(world.database, Policies(world.database), world.recorder, known)
+    permissions = Permissions(world.database, world.keys, Policies(world.database), world.recorder, known)
     members = Members(world.database, world.keys, permissions, world.recorder, Accounts(world.database, world.keys))
     admin = world.member(Scope.ANY)
     made = [await members.create(admin, f"Ann {n}", f"ann-{n}@example.com", ["member"]) for n in range(6)]

@@ -111,7 +111,7 @@ async def test_who_comes_with_an_older_version_makes_nobody_read_again(tables: T
 
 async def test_who_acts_for_another_is_held_against_it_in_one_reading(tables: Tables, policies: Policies) -> None:
     known = {f"document.{number}" for number in range(50)} | {"document.read"}
-    permissions = Permissions(tables, policies, None, known)  # type: ignore[arg-type]
+    permissions = Permissions(tables, None, policies, None, known)  # type: ignore[arg-type]
     asking = Caller("ten_x", "mem_o", PrincipalKind.MEMBER, "ses_x", "sub_x", "", 1, lambda _: Scope.ANY)
     tables.version = 2  # it changes as the request begins
     tables.shared["mem_a"] = [("tea_x", "", None, "*")]
@@ -123,7 +123,7 @@ async def test_who_acts_for_another_is_held_against_it_in_one_reading(tables: Ta
 
 async def test_what_is_explained_is_of_one_version(tables: Tables, policies: Policies) -> None:
     """The same two changes while it is being explained: nobody held what old roles and new bindings say together."""
-    permissions = Permissions(tables, policies, None, {"document.read"})  # type: ignore[arg-type]
+    permissions = Permissions(tables, None, policies, None, {"document.read"})  # type: ignore[arg-type]
     asking = Caller("ten_x", "mem_o", PrincipalKind.MEMBER, "ses_x", "sub_x", "", 1, lambda _: Scope.ANY)
     await policies.holdings("ten_x", 1, "mem_other")
 
@@ -142,7 +142,7 @@ async def test_what_is_explained_is_of_one_version(tables: Tables, policies: Pol
 
 
 async def test_an_explanation_of_what_never_stands_still_is_refused(tables: Tables, policies: Policies) -> None:
-    permissions = Permissions(tables, policies, None, {"document.read"})  # type: ignore[arg-type]
+    permissions = Permissions(tables, None, policies, None, {"document.read"})  # type: ignore[arg-type]
     asking = Caller("ten_x", "mem_o", PrincipalKind.MEMBER, "ses_x", "sub_x", "", 1, lambda _: Scope.ANY)
 
     def change() -> None:

@@ -801,7 +801,8 @@ class IdentityMethods(SyncService):
 
     def revoke_api_key(self, *, api_key_id: str) -> RevokeApiKeyResponse:
         """Revokes an API key and every session made with it. Idempotent. Fails with `FAILED_PRECONDITION`
-        (`LAST_OWNER`) if no owner who can sign in would be left.
+        (`LAST_OWNER`) if no owner who can sign in would be left. Works without the tenant's key; the answer then
+        lacks the key's name.
 
         Args:
             api_key_id: Identifier of the key. Required.

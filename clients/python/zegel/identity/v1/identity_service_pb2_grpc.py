@@ -249,7 +249,7 @@ class IdentityServiceServicer:
 
     def RevokeApiKey(self, request, context):
         """Revokes an API key and every session made with it. Idempotent. Fails with `FAILED_PRECONDITION` (`LAST_OWNER`) if
-        no owner who can sign in would be left.
+        no owner who can sign in would be left. Works without the tenant's key; the answer then lacks the key's name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -90,7 +90,7 @@ class IdentityServiceStub:
     """
     RevokeApiKey: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.RevokeApiKeyRequest, _identity_service_pb2.RevokeApiKeyResponse]
     """Revokes an API key and every session made with it. Idempotent. Fails with `FAILED_PRECONDITION` (`LAST_OWNER`) if
-    no owner who can sign in would be left.
+    no owner who can sign in would be left. Works without the tenant's key; the answer then lacks the key's name.
     """
     CreateSession: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.CreateSessionRequest, _identity_service_pb2.CreateSessionResponse]
     """Opens a session for a member. Fails with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the member holds a
@@ -199,7 +199,7 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     """
     RevokeApiKey: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.RevokeApiKeyRequest, _identity_service_pb2.RevokeApiKeyResponse]  # type: ignore[assignment]
     """Revokes an API key and every session made with it. Idempotent. Fails with `FAILED_PRECONDITION` (`LAST_OWNER`) if
-    no owner who can sign in would be left.
+    no owner who can sign in would be left. Works without the tenant's key; the answer then lacks the key's name.
     """
     CreateSession: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.CreateSessionRequest, _identity_service_pb2.CreateSessionResponse]  # type: ignore[assignment]
     """Opens a session for a member. Fails with `PERMISSION_DENIED` (`GRANT_EXCEEDS_GRANTER`) if the member holds a
@@ -377,7 +377,7 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_identity_service_pb2.RevokeApiKeyResponse, _abc.Awaitable[_identity_service_pb2.RevokeApiKeyResponse]]:
         """Revokes an API key and every session made with it. Idempotent. Fails with `FAILED_PRECONDITION` (`LAST_OWNER`) if
-        no owner who can sign in would be left.
+        no owner who can sign in would be left. Works without the tenant's key; the answer then lacks the key's name.
         """
 
     @_abc_1.abstractmethod

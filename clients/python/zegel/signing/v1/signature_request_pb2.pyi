@@ -367,7 +367,7 @@ class RequestedDocument(_message.Message):
     version: _builtins.int
     """Number of the version. In a request, 0 means the newest at that time."""
     title: _builtins.str
-    """Its title at the time of sending. Output only."""
+    """Its title at the time of sending; empty once the document was purged. Output only."""
     sha256: _builtins.bytes
     """SHA-256 of its bytes as uploaded, 32 bytes. Output only."""
     page_count: _builtins.int
