@@ -26,7 +26,7 @@ from zegel.signing.v1.signature_request_pb2 import (
 )
 
 OBJECTS: Final = {"small": 60_000, "large": 300_000}
-"""Objects of the neighbour's file; 300,000 take 17 MB."""
+"""Objects of the neighbour's file; 300,000 take 27 MB."""
 REQUESTS: Final = {"small": 8, "large": 30}
 ROUNDS: Final = 3
 POLL_S: Final = 0.05
