@@ -6,7 +6,7 @@
 A fresh virtual environment gets the SDK with its command, and each of its direct dependencies in the version that was
 asked for, from the registry. The tests' tools and the server come from the environment that runs this, whose packages
 are found after those. It needs the network and minutes, so neither lint nor CI runs it: run it when a range changes or
-generated code is made anew, and write the result into CONTRIBUTING.md.
+generated code is made anew, and write the result into CONTRIBUTING.md (*Change a dependency's range*).
 """
 
 import argparse
