@@ -16,6 +16,7 @@ from zegel_server.db.schema import document_versions, documents, tenants
 from zegel_server.ids import new_id
 from zegel_server.keys.rotation import Rotation
 from zegel_server.keys.service import Keys, StoredDek
+from zegel_server.keys.texts import encrypt_texts
 
 BATCH: Final = 1_000
 READERS_S: Final = 0.5
@@ -46,7 +47,7 @@ async def _fill(database: Any, keys: Keys, tenant_id: str, count: int) -> list[s
             sensitive="",
         )
         await keys.store_tenant(transaction, founded)
-    names = []
+    names, key = [], founded.text_key
     for start in range(0, count, BATCH):
         rows, versions = [], []
         for _ in range(min(BATCH, count - start)):
@@ -59,11 +60,13 @@ async def _fill(database: Any, keys: Keys, tenant_id: str, count: int) -> list[s
                     "tenant_id": tenant_id,
                     "owner_id": "",
                     "signature_request_id": "",
-                    "title": "Lease",
+                    "texts": encrypt_texts(key, {"title": "Lease"}, "document", document_id),
+                    "texts_key_version": key.key_version,
                     "state": "ACTIVE",
                     "create_time": now,
                     "update_time": now,
                     "delete_time": None,
+                    "end_time": None,
                     "revision": 1,
                     "merged": 0,
                 }

@@ -99,7 +99,7 @@ def fill(path: Path, tenants: int, each: int) -> None:
             ((name, name) for name in names),
         )
         rows.executemany(
-            "INSERT INTO roles (tenant_id, role, description, revision) VALUES (?, ?, '', 1)",
+            "INSERT INTO roles (tenant_id, role, revision) VALUES (?, ?, 1)",
             ((name, role.name) for name in names for role in made),
         )
         rows.executemany(
