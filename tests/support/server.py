@@ -34,7 +34,7 @@ from zegel_server.db.factory import sqlite_path
 START_SECONDS = 60.0
 """The first start makes keys, certificates and tables, and the machine's cores are shared."""
 
-STOP_SECONDS = 20.0
+STOP_SECONDS = 60.0
 """A graceful stop lets running calls end."""
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
 
 from support.api import Api, Principal, TestTenant, refusal
 from support.rows_of import change_row
@@ -73,7 +74,9 @@ async def test_a_role_s_change_is_in_force_for_the_next_request_of_all_who_have_
     people = [await api.somebody(tenant, "top") for _ in range(3)]
     for held in ([ANY], [OWN], []):
         grants = [pb.Grant(permission="api_key.read", scope=scope) for scope in held]
-        request = pb.UpdateRoleRequest(role=pb.Role(name="base", grants=grants))
+        request = pb.UpdateRoleRequest(
+            role=pb.Role(name="base", grants=grants), update_mask=FieldMask(paths=["grants"])
+        )
         await api.permission.UpdateRole(request, metadata=tenant.owner.metadata)
         for person in people:
             assert await scopes(api, person, "api_key.read") == held

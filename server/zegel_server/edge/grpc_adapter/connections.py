@@ -164,7 +164,11 @@ class Connections:
             for _, descriptor, end in sorted(found)[HEAVY_OF_ADDRESS:]:
                 self._close(descriptor, end, port)
         if self.closed > closed:
-            _log.warning("connections_closed", reason="MUCH_UNACCOUNTED_FOR", number=self.closed - closed)
+            _log.warning(
+                "connections_closed",
+                why="far more was received than their calls account for",
+                number=self.closed - closed,
+            )
         self._sockets = sockets
         for end in before - set(sockets.values()):
             self._accounts.pop(end, None)
