@@ -101,5 +101,5 @@ def test_a_partial_insert_asks_for_its_columns_alone() -> None:
 
 def test_an_upsert_gives_way_or_updates() -> None:
     assert "DO NOTHING" in upsert_into(roles).on("sqlite").sql
-    changing = upsert_into(roles, update=["description"]).on("postgresql").sql
-    assert "DO UPDATE SET description = excluded.description" in changing
+    changing = upsert_into(roles, update=["revision"]).on("postgresql").sql
+    assert "DO UPDATE SET revision = excluded.revision" in changing
