@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import pytest
+from grpc.aio import AioRpcError
 
 from support.edge import METADATA, Edge
 from support.work import until
@@ -12,6 +14,7 @@ from zegel.document.v1 import document_service_pb2 as pb
 from zegel_server.edge.grpc_adapter import connections
 from zegel_server.edge.grpc_adapter.connections import HEAVY_BYTES, HEAVY_OF_ADDRESS, KNOWN_BYTES, Connections
 from zegel_server.edge.wire import MAX_MESSAGE
+from zegel_server.errors import InvalidArgument
 
 MANY = connections.UNKNOWN_BYTES + 2**20
 
@@ -86,6 +89,41 @@ async def test_a_known_one_has_a_bound_too() -> None:
         subject.account(peer).is_known = True
         subject.look(sink.port)
     assert subject.closed == 1
+
+
+async def test_refused_uploads_of_an_admitted_caller_account_for_what_they_leave_unread() -> None:
+    subject = Connections()
+    async with sinking() as sink:
+        _, peer = await sink.send(KNOWN_BYTES + 2**20)
+        account = subject.account(peer)
+        account.left_unread()  # nobody was admitted yet
+        assert account.bytes == 0
+        account.is_known = True
+        account.left_unread()
+        subject.look(sink.port)
+    assert subject.closed == 0
+
+
+async def test_an_upload_that_is_refused_early_is_counted_as_left_unread(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[bool] = []
+    monkeypatch.setattr(connections.Account, "left_unread", lambda account: left.append(account.is_known))
+
+    async def chunks(number: int) -> AsyncIterator[pb.UploadDocumentRequest]:
+        for _ in range(number):
+            yield pb.UploadDocumentRequest(chunk=pb.Chunk(data=bytes(1_000)))
+
+    async def refuse(requests: Any, _context: Any) -> pb.UploadDocumentResponse:
+        await anext(aiter(requests))
+        raise InvalidArgument("chunk", "is of no use")
+
+    await edge.stub.UploadDocument(chunks(3), metadata=METADATA)
+    assert left == []
+    edge.servicer.upload = refuse
+    with pytest.raises(AioRpcError):
+        await edge.stub.UploadDocument(chunks(3), metadata=METADATA)
+    assert left == [True]
 
 
 async def test_a_trusted_proxy_s_are_left_alone() -> None:

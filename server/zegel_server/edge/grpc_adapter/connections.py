@@ -42,6 +42,9 @@ CALL_BYTES: Final = 16 * 2**10
 """What a call accounts for, beside its messages: its metadata, and the frames that end it."""
 MESSAGE_BYTES: Final = 64
 """What a message accounts for beside its size, which counts 17/16: the headers of frames and of TLS records."""
+UNREAD_BYTES: Final = MAX_MESSAGE
+"""What a stream of an admitted caller accounts for that ends before its messages, such as a refused upload: they are
+under way by then, as many as flow control allows."""
 BYTES_PER_S: Final = 1024
 """What time accounts for: pings, their answers, and the checks of health that a load balancer makes."""
 LOOK_S: Final = 0.25
@@ -86,6 +89,11 @@ class Account:
             size: Its bytes.
         """
         self.bytes += size + size // 16 + MESSAGE_BYTES
+
+    def left_unread(self) -> None:
+        """Counts a stream that ended before its messages did."""
+        if self.is_known:
+            self.bytes += UNREAD_BYTES
 
     def sent(self, size: int) -> None:
         """Counts a message that was sent, for which the other end gives leave to send more.

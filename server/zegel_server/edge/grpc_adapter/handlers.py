@@ -68,6 +68,11 @@ class GrpcCall(Call):
             self._account.sent(sent)
         self._account.is_known = self._account.is_known or self.caller is not None
 
+    def left_unread(self) -> None:
+        """Counts in the account of the connection that the call ended before its messages did."""
+        self.settle()
+        self._account.left_unread()
+
     async def send_error(self, error: ZegelError) -> None:
         """See ``Call``; raises ``grpc.aio.AbortError`` once it is sent."""
         status, message, trailing = rich_status(error)
@@ -75,18 +80,28 @@ class GrpcCall(Call):
 
 
 class _Counted:
-    """A call's messages, counted as they come."""
+    """A call's messages, counted as they come.
 
-    __slots__ = ("_call", "_messages")
+    Args:
+        call: The call.
+        messages: Its messages.
+
+    Attributes:
+        ended: Whether all of them have come.
+    """
+
+    __slots__ = ("_call", "_messages", "ended")
 
     def __init__(self, call: GrpcCall, messages: AsyncIterable[bytes]) -> None:
         self._call = call
         self._messages = messages
+        self.ended = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         async for message in self._messages:
             self._call.settle(read=len(message))
             yield message
+        self.ended = True
 
 
 class Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic only in its stubs
@@ -140,7 +155,12 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic onl
     def _client_stream(self, endpoint: Endpoint) -> Handler:
         async def run(requests: AsyncIterable[bytes], context: Context) -> bytes | None:
             call = self._call(endpoint, context)
-            return await self._pipeline.client_stream(call, _Counted(call, requests))
+            counted = _Counted(call, requests)
+            try:
+                return await self._pipeline.client_stream(call, counted)
+            finally:
+                if not counted.ended:
+                    call.left_unread()
 
         return grpc.stream_unary_rpc_method_handler(cast("Any", run))
 
