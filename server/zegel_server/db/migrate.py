@@ -25,7 +25,7 @@ MIGRATING: Final = 0x5A6567656C
 """PostgreSQL's advisory lock under which one process migrates at a time: ``Zegel`` in ASCII."""
 
 
-ENCRYPTS_TEXTS: Final = "0018"
+ENCRYPTS_TEXTS: Final = "0024"
 """The revision that encrypts what people typed, which takes the tenants' keys."""
 
 TEXT_KEYS: Final = "text_keys"

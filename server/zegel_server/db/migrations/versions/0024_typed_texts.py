@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0018"
+revision = "0024"
 down_revision = "0023"
 
 BATCH: Final = 500
