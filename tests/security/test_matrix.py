@@ -63,7 +63,13 @@ async def test_what_is_shared_is_answered_as_declared_on_postgresql_too(world_on
     assert {PASS, DENIED, ABSENT} <= set(findings.cells)
 
 
-async def test_the_prober_finds_a_caller_who_holds_less_or_more_than_is_declared(world: World) -> None:
+async def test_the_prober_finds_what_is_wrong(world: World) -> None:
+    """In one test, as each test of its own would make the world once more on a worker of its own."""
+    await _finds_a_caller_who_holds_less_or_more_than_is_declared(world)
+    await _finds_what_is_told_apart(world)
+
+
+async def _finds_a_caller_who_holds_less_or_more_than_is_declared(world: World) -> None:
     member = world.callers["member"]
     wrong = dataclasses.replace(member, held={"document.read": world.callers["auditor"].held["document.read"]})
     cells = Cells(world, choose())
@@ -74,7 +80,7 @@ async def test_the_prober_finds_a_caller_who_holds_less_or_more_than_is_declared
     assert any("ListDocuments by member" in each and "OK" in each for each in prober.findings.leaks)
 
 
-async def test_the_prober_finds_what_is_told_apart(world: World) -> None:
+async def _finds_what_is_told_apart(world: World) -> None:
     member = world.callers["member"]
     cells = Cells(world, choose()).of(RPCS["GetDocument"], member)
     cell = next(each for each in cells if each.about == "document_id own good")
