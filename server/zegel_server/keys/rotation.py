@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import LargeBinary, bindparam, case, delete, func, null, select, update
+from sqlalchemy import LargeBinary, bindparam, case, delete, null, select, update
 
 from zegel_server import clock
 from zegel_server.crypto import (
@@ -40,6 +40,7 @@ from zegel_server.db.typed_texts import typed_texts_tables
 from zegel_server.db.wrapped_keys import WrappedKeyTable, wrapped_key_tables
 from zegel_server.errors import Aborted, DataLoss, FailedPrecondition
 from zegel_server.keys.providers import provider_of
+from zegel_server.keys.table_rotation import TableRotation
 from zegel_server.keys.text_rotation import TextsRotation
 
 tenants = shown("tenants", to="keys")
@@ -54,24 +55,18 @@ READERS_S: Final = 5.0
 """Seconds between the last rewrapping and the old key's deletion: readers of an old row have used it by then."""
 
 
-class _Table:
-    """The statements over a table whose rows hold wrapped keys."""
+class _KeysRotation(TableRotation):
+    """Rewraps a table's keys."""
 
     def __init__(self, declared: WrappedKeyTable) -> None:
         table = declared.table
-        names = dict.fromkeys((*declared.row_key, *declared.key_id, "wrapped_key", "commitment"))
-        row_key = [table.c[name] for name in declared.row_key]
-        under = (table.c.tenant_id == bind("tenant"), table.c.key_version == bind("old_version"))
-        self._declared = declared
-        self.waiting = Statement(
-            select(*(table.c[name] for name in names)).where(*under).order_by(*row_key).limit(bind("limit"))
+        super().__init__(
+            table, declared.row_key, (*declared.key_id, "wrapped_key", "commitment"), version=table.c.key_version
         )
+        self._declared = declared
         self.rewrap = Statement(
             update(table)
-            .where(
-                *(column == bind(f"row_{column.name}") for column in row_key),
-                table.c.key_version == bind("old_version"),
-            )
+            .where(*self.is_row, table.c.key_version == bind("old_version"))
             .values(
                 # A key that was destroyed since its row was read stays destroyed.
                 wrapped_key=case(
@@ -80,7 +75,6 @@ class _Table:
                 key_version=bind("new_version"),
             )
         )
-        self.left = Statement(select(func.count().label("left")).select_from(table).where(*under))
 
     def change(self, row: Row, *, old_version: int, old: TenantKey, version: int, new: TenantKey) -> Mapping[str, Any]:
         wrapped = None
@@ -88,7 +82,7 @@ class _Table:
             key_id = self._declared.key_id_of(row)
             wrapped = rewrap_dek(old, new, WrappedDek(key_id, old.key_id, row.wrapped_key, row.commitment)).blob
         return {
-            **{f"row_{name}": getattr(row, name) for name in self._declared.row_key},
+            **self.row_of(row),
             "old_version": old_version,
             "new_version": version,
             "new_wrapped_key": wrapped,
@@ -155,8 +149,8 @@ class Rotation:
         self._root_keys = root_keys
         self._hierarchy = KeyHierarchy(root_keys)
         self._readers_s = readers_s
-        self._tables: list[_Table | TextsRotation] = [_Table(each) for each in wrapped_key_tables(metadata)]
-        self._tables += [TextsRotation(each) for each in typed_texts_tables(metadata)]
+        self._keys = [_KeysRotation(each) for each in wrapped_key_tables(metadata)]
+        self._texts = [TextsRotation(each) for each in typed_texts_tables(metadata)]
 
     async def rewrap_root(self, tenant_id: str) -> int:
         """Puts a tenant's keys under a new root key; old copies of the database stay readable.
@@ -232,7 +226,7 @@ class Rotation:
             async with self._database.transaction() as transaction:
                 await transaction.fetch(_LOCK, tenant_id=tenant_id, key_version=old_version)
                 left = 0
-                for table in self._tables:
+                for table in (*self._keys, *self._texts):
                     row = await transaction.fetch_one(table.left, tenant=tenant_id, old_version=old_version)
                     left += row.left if row else 0
                 if not left:
@@ -251,22 +245,25 @@ class Rotation:
 
     async def _rewrap_all(self, tenant_id: str, old_version: int, old: TenantKey, version: int, new: TenantKey) -> int:
         """Rewraps the keys, and encrypts the texts anew; returns the number of keys."""
-        done = 0
-        for table in self._tables:
+
+        async def rewrap(table: TableRotation, limit: int) -> int:
+            done = 0
             while True:
-                limit = BATCH if isinstance(table, _Table) else TEXTS_BATCH
                 rows = await self._database.fetch(table.waiting, tenant=tenant_id, old_version=old_version, limit=limit)
                 if not rows:
-                    break
+                    return done
                 changes = [
                     table.change(row, old_version=old_version, old=old, version=version, new=new) for row in rows
                 ]
                 async with self._database.transaction() as transaction:
                     await transaction.execute_many(table.rewrap, changes)
-                if isinstance(table, _Table):
-                    done += len(rows)
+                done += len(rows)
                 await asyncio.sleep(0)
-        return done
+
+        keys = sum([await rewrap(each, BATCH) for each in self._keys])
+        for each in self._texts:
+            await rewrap(each, TEXTS_BATCH)
+        return keys
 
     async def _destroy_unused(self, tenant_id: str) -> int:
         rows = await self._database.fetch(TENANT_KEYS, tenant_id=tenant_id)

@@ -9,39 +9,32 @@ Invariants:
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import update
 
 from zegel_server.crypto import TenantKey, TextKey
 from zegel_server.db import Row, Statement, bind
 from zegel_server.db.typed_texts import TypedTextsTable
+from zegel_server.keys.table_rotation import TableRotation
 
 
-class TextsRotation:
-    """The statements over a table whose rows hold texts.
+class TextsRotation(TableRotation):
+    """Encrypts a table's texts anew.
 
     Args:
         declared: The table, as the schema declares it.
-
-    Attributes:
-        waiting: Finds rows under the old tenant key.
-        rewrap: Puts one row under the new one.
-        left: Counts the rows under the old one.
     """
 
     def __init__(self, declared: TypedTextsTable) -> None:
         table = declared.table
-        names = dict.fromkeys((*declared.row_key, *declared.row_name, *declared.columns))
-        row_key = [table.c[name] for name in declared.row_key]
-        texts = [table.c[name] for name in declared.columns]
-        under = (table.c.tenant_id == bind("tenant"), table.c.texts_key_version == bind("old_version"))
-        self._declared = declared
-        self.waiting = Statement(
-            select(*(table.c[name] for name in names)).where(*under).order_by(*row_key).limit(bind("limit"))
+        super().__init__(
+            table, declared.row_key, (*declared.row_name, *declared.columns), version=table.c.texts_key_version
         )
+        texts = [table.c[name] for name in declared.columns]
+        self._declared = declared
         self.rewrap = Statement(
             update(table)
             .where(
-                *(column == bind(f"row_{column.name}") for column in row_key),
+                *self.is_row,
                 table.c.texts_key_version == bind("old_version"),
                 *(column.is_not_distinct_from(bind(f"old_{column.name}")) for column in texts),
             )
@@ -49,21 +42,9 @@ class TextsRotation:
                 **{column.name: bind(f"new_{column.name}") for column in texts}, texts_key_version=bind("new_version")
             )
         )
-        self.left = Statement(select(func.count().label("left")).select_from(table).where(*under))
 
     def change(self, row: Row, *, old_version: int, old: TenantKey, version: int, new: TenantKey) -> Mapping[str, Any]:
-        """The parameters of ``rewrap`` for a row.
-
-        Args:
-            row: What ``waiting`` found.
-            old_version: Version of the old tenant key.
-            old: The old tenant key.
-            version: Version of the new tenant key.
-            new: The new tenant key.
-
-        Raises:
-            DataLoss: A stored text is damaged.
-        """
+        """See ``TableRotation.change``."""
         declared = self._declared
         before, after = TextKey(old_version, old), TextKey(version, new)
         changed: dict[str, bytes | None] = {}
@@ -71,9 +52,4 @@ class TextsRotation:
             stored, context = getattr(row, name), declared.context_of(row, name)
             changed[f"old_{name}"] = stored
             changed[f"new_{name}"] = None if stored is None else after.encrypt(before.decrypt(stored, context), context)
-        return {
-            **{f"row_{name}": getattr(row, name) for name in declared.row_key},
-            **changed,
-            "old_version": old_version,
-            "new_version": version,
-        }
+        return {**self.row_of(row), **changed, "old_version": old_version, "new_version": version}
