@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Protocol
 
 import asyncpg
 from alembic import command
@@ -37,16 +37,23 @@ _NEWEST_TENANT_KEYS: Final = text(
 )
 
 
-class TextKey(NamedTuple):
-    """How the texts of a tenant are encrypted.
+class TextKey(Protocol):
+    """Encrypts the texts of a tenant; the key domain, which this package cannot import, says how.
 
     Attributes:
         key_version: Version of the tenant key.
-        encrypt: Encrypts bytes for what they are bound to.
     """
 
     key_version: int
-    encrypt: Callable[[bytes, str], bytes]
+
+    def encrypt(self, plain: bytes, context: str) -> bytes:
+        """Encrypts.
+
+        Args:
+            plain: What to encrypt.
+            context: What it is bound to.
+        """
+        ...
 
 
 OpenKeys = Callable[[Sequence[Any]], Awaitable[Mapping[str, TextKey | None]]]

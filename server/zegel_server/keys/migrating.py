@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 
 from zegel_server.crypto import KeyDestroyed, KeyHierarchy, RootKeys, TextKey
 from zegel_server.db import Row
-from zegel_server.db.migrate import TextKey as MigrationKey
 from zegel_server.errors import FailedPrecondition, Unavailable
 from zegel_server.keys.rotation import stored_tenant_key
 
 
-async def open_text_keys(root_keys: RootKeys, rows: Sequence[Row]) -> Mapping[str, MigrationKey | None]:
+async def open_text_keys(root_keys: RootKeys, rows: Sequence[Row]) -> Mapping[str, TextKey | None]:
     """Opens tenant keys.
 
     Args:
@@ -25,11 +24,10 @@ async def open_text_keys(root_keys: RootKeys, rows: Sequence[Row]) -> Mapping[st
         Unavailable: A key provider does not answer; for which tenant, is in the message.
     """
     hierarchy = KeyHierarchy(root_keys)
-    found: dict[str, MigrationKey | None] = {}
+    found: dict[str, TextKey | None] = {}
     for row in rows:
         try:
-            key = TextKey(row.key_version, await hierarchy.unwrap_tenant_key(stored_tenant_key(row)))
-            found[row.tenant_id] = MigrationKey(key.key_version, key.encrypt)
+            found[row.tenant_id] = TextKey(row.key_version, await hierarchy.unwrap_tenant_key(stored_tenant_key(row)))
         except KeyDestroyed:
             found[row.tenant_id] = None
         except (FailedPrecondition, Unavailable) as error:
