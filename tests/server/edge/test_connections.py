@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from zegel_server.edge.grpc_adapter.connections import HEAVY_BYTES, HEAVY_OF_ADD
 from zegel_server.edge.wire import MAX_MESSAGE
 from zegel_server.errors import InvalidArgument
 
+FDS = Path("/proc/self/fd")
 MANY = connections.UNKNOWN_BYTES + 2**20
 
 
@@ -156,6 +158,14 @@ async def test_nothing_is_kept_of_what_is_closed() -> None:
         return subject.account(peer) is not account
 
     await until(is_forgotten)
+
+
+def test_no_descriptor_is_left_of_what_is_no_connection_any_more(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("wb") as file:
+        before = len(list(FDS.iterdir()))
+        assert connections._connected((str(file.fileno()), "socket:[1]"), 1) is None
+        assert connections._received(str(file.fileno())) is None
+        assert len(list(FDS.iterdir())) == before
 
 
 @pytest.mark.parametrize(

@@ -184,7 +184,7 @@ class Connections:
     def _close(self, descriptor: str, end: End, port: int) -> None:
         """Resets a connection, if the descriptor is still its."""
         try:
-            with socket.socket(fileno=os.dup(int(descriptor))) as connection:
+            with _opened(descriptor) as connection:
                 if _ends(connection, port) == end:
                     _libc.connect(connection.fileno(), _UNSPECIFIED, len(_UNSPECIFIED))
                     self.closed += 1
@@ -212,10 +212,20 @@ def _connected(key: tuple[str, str], port: int) -> End | None:
     if not link.startswith("socket:"):
         return None
     try:
-        with socket.socket(fileno=os.dup(int(descriptor))) as found:
+        with _opened(descriptor) as found:
             return _ends(found, port)
     except OSError:
         return None
+
+
+def _opened(descriptor: str) -> socket.socket:
+    """A socket of our own on a descriptor's connection."""
+    own = os.dup(int(descriptor))
+    try:
+        return socket.socket(fileno=own)
+    except BaseException:  # it is something else by now
+        os.close(own)
+        raise
 
 
 def _ends(found: socket.socket, port: int) -> End | None:
@@ -230,7 +240,7 @@ def _ends(found: socket.socket, port: int) -> End | None:
 def _received(descriptor: str) -> int | None:
     """How many bytes a connection has received; ``None`` if it is closed, or the kernel does not say."""
     try:
-        with socket.socket(fileno=os.dup(int(descriptor))) as connection:
+        with _opened(descriptor) as connection:
             told = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
     except OSError:
         return None
