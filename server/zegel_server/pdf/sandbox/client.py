@@ -272,17 +272,10 @@ class Sandbox:
             raise ResourceExhausted(
                 "Too many of the tenant's PDFs are waiting; try again later.", retry_after_s=BUSY_S, limit="pdf_jobs"
             )
-        waiting = self._metrics.waiting.labels(kind)
-        waiting.inc()
-        has_begun = False
-        try:
-            async with self._slots.place(tenant_id, small=size <= SMALL_BYTES):
-                has_begun = True
-                waiting.dec()
-                yield
-        finally:
-            if not has_begun:
-                waiting.dec()
+        async with contextlib.AsyncExitStack() as stack:
+            with self._metrics.waiting.labels(kind).track_inprogress():
+                await stack.enter_async_context(self._slots.place(tenant_id, small=size <= SMALL_BYTES))
+            yield
 
 
 class _Job:
