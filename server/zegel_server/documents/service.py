@@ -147,13 +147,13 @@ class Documents:
         ]
         return shown.holding(found)
 
-    async def rename(self, caller: Caller, document_id: str, title: str | None, etag: str) -> Document:
+    async def rename(self, caller: Caller, document_id: str, title: str, etag: str) -> Document:
         """Changes a document's title.
 
         Args:
             caller: Who does so.
             document_id: Which document.
-            title: Its new title; ``None`` to leave it.
+            title: Its new title.
             etag: As last read, or empty.
 
         Raises:
@@ -163,9 +163,8 @@ class Documents:
             FailedPrecondition: It is deleted.
         """
         validation.identifier(document_id, "doc", "document.document_id", "document")
-        if title is not None:
-            title = validation.text(title, "document.title", most=MAX_TITLE)
-            await self._trials.check_texts([("document.title", title)])
+        title = validation.text(title, "document.title", most=MAX_TITLE)
+        await self._trials.check_texts([("document.title", title)])
         reach = caller.reach("document.update")
         known = await self._database.fetch_one(
             store.GET, document_id=document_id, tenant_id=caller.tenant_id, owners=reach
@@ -173,13 +172,13 @@ class Documents:
         if known is None:
             raise NotFound("document")
         present = (await text_keys(self._keys, caller.tenant_id, [known])).title(known, "document", document_id)
-        stored = await StoredTitle.make(self._keys, caller.tenant_id, document_id, title or "")
+        stored = await StoredTitle.make(self._keys, caller.tenant_id, document_id, title)
         draft = await self._recorder.draft(caller, events.EVENT_TYPE_DOCUMENT_UPDATED, resource_id=document_id)
         async with self._database.transaction() as transaction:
             row = await self._lock(transaction, caller, "document.update", document_id, etag)
             _expect(row, DocumentState.ACTIVE)
             # Bytes that are the ones read before are the title that was read before.
-            if title is not None and (title != present or row.texts != known.texts):
+            if title != present or row.texts != known.texts:
                 await self._keys.hold(transaction, caller.tenant_id, stored.key_version)
                 await transaction.execute(
                     store.RENAME,

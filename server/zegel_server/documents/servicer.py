@@ -144,11 +144,9 @@ class DocumentServicer(DocumentServiceServicer):
 
     async def UpdateDocument(self, request: pb.UpdateDocumentRequest, context: Context) -> pb.UpdateDocumentResponse:
         """See the contract."""
-        fields = validation.mask(request.update_mask, request.document, ("title",))
+        validation.mask(request.update_mask, request.document, ("title",))
         sent = request.document
-        document = await self._documents.rename(
-            current_caller(), sent.document_id, sent.title if "title" in fields else None, sent.etag
-        )
+        document = await self._documents.rename(current_caller(), sent.document_id, sent.title, sent.etag)
         return pb.UpdateDocumentResponse(document=document_message(document))
 
     async def MoveDocument(self, request: pb.MoveDocumentRequest, context: Context) -> pb.MoveDocumentResponse:

@@ -57,9 +57,9 @@ class SharingMethods:
 
     async def UpdateTeam(self, request: pb.UpdateTeamRequest, context: Any) -> pb.UpdateTeamResponse:
         """See the contract."""
-        fields = validation.mask(request.update_mask, request.team, ("name",))
+        validation.mask(request.update_mask, request.team, ("name",))
         team_id = _team_id(request.team.team_id, "team.team_id")
-        name = validation.text(request.team.name, "team.name", most=MAX_NAME) if "name" in fields else None
+        name = validation.text(request.team.name, "team.name", most=MAX_NAME)
         team = await self._permissions.teams.update(current_caller(), team_id, name, request.team.etag)
         return pb.UpdateTeamResponse(team=_team(team))
 

@@ -140,13 +140,13 @@ class Teams:
         found = page.cut(rows, "team_id")
         return found.holding(await self._named(caller, found.items))
 
-    async def update(self, caller: Caller, team_id: str, name: str | None, etag: str) -> Team:
+    async def update(self, caller: Caller, team_id: str, name: str, etag: str) -> Team:
         """Changes a team's name.
 
         Args:
             caller: Who changes it.
             team_id: The team.
-            name: Its new name; ``None`` to leave it.
+            name: Its new name.
             etag: The etag last read; empty to overwrite whatever is there.
 
         Raises:
@@ -158,25 +158,18 @@ class Teams:
         async with self._database.transaction() as transaction:
             team = await find_team(transaction, caller, "team.update", team_id)
             etags.check(etag, team.revision, "team")
-            texts, version = team.texts, team.texts_key_version
-            if name is not None:
-                await self._keys.hold(transaction, caller.tenant_id, key.key_version)
-                texts, version = _encrypted(key, team_id, name), key.key_version
+            await self._keys.hold(transaction, caller.tenant_id, key.key_version)
             if not await transaction.execute(
                 store.UPDATE_TEAM,
                 tenant=caller.tenant_id,
                 id=team_id,
                 read_revision=team.revision,
-                new_texts=texts,
-                new_texts_key_version=version,
+                new_texts=_encrypted(key, team_id, name),
+                new_texts_key_version=key.key_version,
             ):
                 raise etags.changed("team")
             await self._recorder.record(transaction, draft)
-        return (
-            await self._named(
-                caller, [team._replace(texts=texts, texts_key_version=version, revision=team.revision + 1)]
-            )
-        )[0]
+        return Team(team_id, name, team.create_time, team.revision + 1)
 
     async def delete(self, caller: Caller, team_id: str, etag: str) -> None:
         """Deletes a team; what it owned stays the tenant's, and only a permission with scope ANY reaches it.
