@@ -29,9 +29,11 @@ async def origins_of(reader: Reader, keys: Keys, trail: str) -> Mapping[str, Ori
         DataLoss: The personal data is not what was recorded (``LOG_DAMAGED``).
         Unavailable: The key provider does not answer.
     """
+    rows = [row for row in await reader.fetch(store.ORIGINS, trail=trail) if row.personal is not None]
+    known = {subject_id: await keys.subject_key(subject_id) for subject_id in {row.subject_id for row in rows}}
     found = {}
-    for row in await reader.fetch(store.ORIGINS, trail=trail):
-        key = None if row.personal is None else await keys.subject_key(row.subject_id)
+    for row in rows:
+        key = known[row.subject_id]
         if key is None:
             continue
         personal = keys.decrypt_personal(key, row.personal, row.subject_id)
