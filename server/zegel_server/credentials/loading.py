@@ -19,7 +19,7 @@ from zegel_server.credentials.judging import SealMaterials
 from zegel_server.credentials.keyed_certificate import KeyedCertificate
 from zegel_server.credentials.ocsp import HttpOcspResponder, LocalOcspResponder, responder_url
 from zegel_server.credentials.revocation import OcspAnswers, RevocationLists
-from zegel_server.credentials.sealing import SealingCredentials
+from zegel_server.credentials.sealing import SealingCredentials, renew_nothing
 from zegel_server.credentials.timestamping import HttpTimestampAuthority, LocalTimestampAuthority, TimestampAuthority
 from zegel_server.edge.tls import Tls
 from zegel_server.errors import Unavailable
@@ -138,12 +138,8 @@ def _answers(
         return _asked_answers(settings.seal_ocsp, read_seal, registry, metrics)
     if authority is not None and read_seal() is authority.seal:
         responder = LocalOcspResponder(lambda: authority.responder, [authority.seal.certificate])
-        return lambda: (responder.answer(authority.seal.certificate),), _nothing
-    return tuple, _nothing
-
-
-async def _nothing() -> None:
-    """Asks nobody."""
+        return lambda: (responder.answer(authority.seal.certificate),), renew_nothing
+    return tuple, renew_nothing
 
 
 def _asked_answers(

@@ -15,7 +15,6 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
-from asn1crypto import tsp
 from prometheus_client import CollectorRegistry, Gauge
 
 from zegel_server import clock
@@ -23,6 +22,7 @@ from zegel_server.credentials.judging import MEND, NAMES, Item, Problem, SealMat
 from zegel_server.credentials.keyed_certificate import SealIdentity, fingerprint
 from zegel_server.credentials.timestamping import TimestampAuthority, stamped_by
 from zegel_server.errors import Unavailable
+from zegel_server.pdf.completion.timestamp_request import timestamp_request
 
 JUDGED_FOR: Final = timedelta(minutes=1)
 """How long a judgement about the same credentials counts: it checks some ten signatures, and parses the lists."""
@@ -34,8 +34,8 @@ TOLD_EVERY: Final = timedelta(days=1)
 _log = structlog.get_logger("zegel.credentials")
 
 
-async def _nothing() -> None:
-    """Keeps nothing up to date."""
+async def renew_nothing() -> None:
+    """Renews nothing: of what only files hold, nothing has to be asked for."""
 
 
 class SealingCredentials:
@@ -54,7 +54,7 @@ class SealingCredentials:
         read_seal: Callable[[], SealIdentity],
         read: Callable[[], SealMaterials],
         timestamps: TimestampAuthority,
-        renew: Callable[[], Awaitable[None]] = _nothing,
+        renew: Callable[[], Awaitable[None]] = renew_nothing,
         registry: CollectorRegistry | None = None,
     ) -> None:
         self._read_seal = read_seal
@@ -141,19 +141,8 @@ class SealingCredentials:
 
     async def _probe(self) -> None:
         """Asks for a timestamp of nothing in particular; if there is none, what is known stays."""
-        request = tsp.TimeStampReq(
-            {
-                "version": "v1",
-                "message_imprint": {
-                    "hash_algorithm": {"algorithm": "sha256"},
-                    "hashed_message": secrets.token_bytes(32),
-                },
-                "nonce": secrets.randbits(64),
-                "cert_req": True,
-            }
-        )
         try:
-            await self._ask(request.dump())
+            await self._ask(timestamp_request("sha256", secrets.token_bytes(32)))
         except Unavailable as error:
             _log.info("no timestamp to judge", why=error.message)
 

@@ -17,7 +17,6 @@ Invariants:
 
 import asyncio
 import hashlib
-import secrets
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 
@@ -34,6 +33,7 @@ from zegel.evidence.verification.der import (
     encode,
     read_only_element,
 )
+from zegel_server.pdf.completion.timestamp_request import timestamp_request
 from zegel_server.pdf.model import CompletionJob
 
 _TIMESTAMP_ATTRIBUTE = bytes.fromhex("060b2a864886f70d010910020e")
@@ -257,18 +257,8 @@ class _Stamper:
         Raises:
             TimestampError: It was not granted, or is not valid.
         """
-        request = tsp.TimeStampReq(
-            {
-                "version": "v1",
-                "message_imprint": {
-                    "hash_algorithm": {"algorithm": self._algorithm},
-                    "hashed_message": await asyncio.to_thread(_digest, self._algorithm, *parts),
-                },
-                "nonce": secrets.randbits(64),
-                "cert_req": True,
-            }
-        )
-        answer = await self._timestamp(request.dump())
+        digest = await asyncio.to_thread(_digest, self._algorithm, *parts)
+        answer = await self._timestamp(timestamp_request(self._algorithm, digest))
         try:
             return self._read(answer)
         except (ValueError, TypeError, KeyError, AttributeError) as error:  # what asn1crypto raises at nonsense
