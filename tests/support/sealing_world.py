@@ -11,6 +11,7 @@ from typing import Any
 from support.jobs import held_job
 from support.sealed import answer_about_seal, make_pdf
 from support.signing_world import World, draft_of, make_field, make_world, said
+from support.work import sealing_worker
 from zegel.evidence.commitments import SealedOpening
 from zegel.evidence.openings import Openings
 from zegel.evidence.trail import parse_leaf
@@ -27,6 +28,7 @@ from zegel_server.credentials.timestamping import LocalTimestampAuthority
 from zegel_server.documents.signing_documents import SigningDocuments
 from zegel_server.errors import Unavailable
 from zegel_server.jobs.model import Job
+from zegel_server.jobs.worker import Worker
 from zegel_server.pdf.sandbox.client import Sandbox
 from zegel_server.signing.field_types import FieldType
 from zegel_server.signing.model import RequestState
@@ -156,6 +158,10 @@ class SealingWorld:
         while asyncio.get_running_loop().time() < end:
             yield await self.get(request)
             await asyncio.sleep(0.02)
+
+
+def worker_of(made: SealingWorld) -> Worker:
+    return sealing_worker(made.world, made.sealer)
 
 
 @asynccontextmanager

@@ -4,10 +4,13 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from support.databases import sqlite_url
+from support.sealing_world import SealingWorld, open_sealing_world
 from support.signing_world import World, make_world
 from zegel_server import clock
+from zegel_server.pdf.sandbox.client import Sandbox
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
@@ -36,3 +39,10 @@ async def world(url: str, tmp_path: Path) -> AsyncIterator[World]:
     made = await make_world(url, tmp_path)
     yield made
     await made.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def sealing_world(url: str, tmp_path: Path, sandbox: Sandbox) -> AsyncIterator[SealingWorld]:
+    """A tenant in it whose requests are sealed, by real parts."""
+    async with open_sealing_world(url, tmp_path, sandbox) as made:
+        yield made

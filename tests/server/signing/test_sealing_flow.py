@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import io
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ from typing import Any
 import pikepdf
 import pypdfium2  # type: ignore[import-untyped]
 import pytest
-import pytest_asyncio
 from PIL import Image
 
 from support.dying import Death, Killed, Mortal
@@ -20,34 +19,22 @@ from support.sealing_world import (
     SealingWorld,
     assert_complete,
     assert_completed_once,
-    open_sealing_world,
     opening_of,
     sealed_file,
+    worker_of,
 )
 from support.signing_world import SQLITE_ONLY
-from support.work import sealing_worker, working
+from support.work import working
 from zegel.evidence.trail import parse_leaf
 from zegel.evidence.verification import verify_pdf
 from zegel_server.credentials.development_authority import DevelopmentAuthority
 from zegel_server.errors import DataLoss, FailedPrecondition, Unavailable
-from zegel_server.jobs.worker import Worker
 from zegel_server.pdf.completion.assembling import Sealed
 from zegel_server.pdf.model import CompletionJob
-from zegel_server.pdf.sandbox.client import Sandbox
 from zegel_server.signing import sealing
 from zegel_server.signing.model import RequestState
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def sealing_world(url: str, tmp_path: Path, sandbox: Sandbox) -> AsyncIterator[SealingWorld]:
-    async with open_sealing_world(url, tmp_path, sandbox) as made:
-        yield made
-
-
-def worker_of(made: SealingWorld) -> Worker:
-    return sealing_worker(made.world, made.sealer)
 
 
 def drawn_signature() -> bytes:

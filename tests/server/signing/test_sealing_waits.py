@@ -1,39 +1,25 @@
 """Why a request waits to be sealed: the reason that it shows, and that it is sealed once that is mended."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from support.certificates import revocation_list
-from support.sealing_world import SealingWorld, assert_complete, open_sealing_world
+from support.sealing_world import SealingWorld, assert_complete, worker_of
 from support.signing_world import SQLITE_ONLY
-from support.work import sealing_worker, working
+from support.work import working
 from zegel_server.credentials import issuing
 from zegel_server.credentials.development_authority import DevelopmentAuthority
 from zegel_server.credentials.keyed_certificate import KeyedCertificate
 from zegel_server.credentials.revocation import RevocationLists
 from zegel_server.credentials.timestamping import LocalTimestampAuthority
-from zegel_server.jobs.worker import Worker
-from zegel_server.pdf.sandbox.client import Sandbox
 from zegel_server.signing import sealing_job
 from zegel_server.signing.model import RequestState
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def sealing_world(url: str, tmp_path: Path, sandbox: Sandbox) -> AsyncIterator[SealingWorld]:
-    async with open_sealing_world(url, tmp_path, sandbox) as made:
-        yield made
-
-
-def worker_of(made: SealingWorld) -> Worker:
-    return sealing_worker(made.world, made.sealer)
 
 
 @SQLITE_ONLY
