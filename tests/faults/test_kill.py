@@ -15,10 +15,9 @@ from random import Random
 
 import pytest
 
-from support import postgres
 from support.flow import big_pdf, event_names, until
 from support.killing import GONE_SECONDS, Killer, Partner, Witness, patient, plan
-from support.server import ServerProcess, members_of_session, postgresql_server, rows, sqlite_server
+from support.server import ServerProcess, members_of_session, rows, server_on
 from zegel.audit.v1.audit_service_pb2 import GetTransactionResponse
 from zegel.document.v1.document_service_pb2 import Document
 from zegel.evidence.trail import check_trail
@@ -40,12 +39,8 @@ pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.timeout(max(300,
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
 def server(request: pytest.FixtureRequest) -> Iterator[ServerProcess]:
     """A server of this module's own: it is killed."""
-    with contextlib.ExitStack() as stack:
-        if request.param == "sqlite":
-            yield stack.enter_context(sqlite_server())
-        else:
-            cluster: postgres.Cluster = request.getfixturevalue("postgres_cluster")
-            yield stack.enter_context(postgresql_server(cluster))
+    with server_on(request) as made:
+        yield made
 
 
 def number(server: ServerProcess, what: str, where: str) -> int:

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import asyncpg
+import pytest
 
 import zegel
 from support import postgres
@@ -249,6 +250,22 @@ def postgresql_server(cluster: postgres.Cluster, **more: Any) -> Iterator[Server
             yield server
     finally:
         cluster.drop(name)
+
+
+@contextlib.contextmanager
+def server_on(request: pytest.FixtureRequest, **more: Any) -> Iterator[ServerProcess]:
+    """A server on the database that a fixture's parameter names, ``sqlite`` or ``postgresql``.
+
+    Args:
+        request: The fixture's request.
+        more: What else the server takes.
+    """
+    if request.param == "sqlite":
+        with sqlite_server(**more) as server:
+            yield server
+        return
+    with postgresql_server(request.getfixturevalue("postgres_cluster"), **more) as server:
+        yield server
 
 
 def rows(url: str, query: str) -> list[tuple[Any, ...]]:

@@ -7,10 +7,9 @@ from typing import Any
 import grpc
 import pytest
 
-from support import postgres
 from support.api import Api, TestTenant, bearer, refusal
 from support.providers import CLIENT_ID, ForgingProvider, forging_provider
-from support.server import ServerProcess, postgresql_server, sqlite_server
+from support.server import ServerProcess, server_on
 from zegel.identity.v1 import identity_service_pb2 as pb
 
 Code = grpc.StatusCode
@@ -33,15 +32,9 @@ def place(request: pytest.FixtureRequest) -> Iterator[Place]:
             "ZEGEL_IDENTITY_PROVIDER_ORIGINS": f'["{one.issuer}", "{two.issuer}"]',
             "ZEGEL_WRONG_TOKENS": "0",
         }
-        if request.param == "sqlite":
-            with sqlite_server(environment=settings) as server:
-                yield Place(server, one, two)
-                assert server.defects() == []
-        else:
-            cluster: postgres.Cluster = request.getfixturevalue("postgres_cluster")
-            with postgresql_server(cluster, environment=settings) as server:
-                yield Place(server, one, two)
-                assert server.defects() == []
+        with server_on(request, environment=settings) as server:
+            yield Place(server, one, two)
+            assert server.defects() == []
 
 
 @pytest.fixture

@@ -9,10 +9,9 @@ import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from support import postgres
 from support.api import Api, Principal, TestTenant, bearer, refusal
 from support.providers import CLIENT_ID, ForgingProvider, RealProvider, forging_provider, new_key, real_provider
-from support.server import ServerProcess, postgresql_server, sqlite_server
+from support.server import ServerProcess, server_on
 from zegel.audit.v1 import audit_service_pb2, audit_service_pb2_grpc
 from zegel.event.v1 import event_type_pb2
 from zegel.identity.v1 import identity_service_pb2 as pb
@@ -38,15 +37,9 @@ def place(request: pytest.FixtureRequest) -> Iterator[Place]:
     with real_provider() as real, forging_provider() as forging:
         origins = f'["{real.issuer}", "{forging.issuer}", "http://127.0.0.1:1"]'
         settings = {"ZEGEL_IDENTITY_PROVIDER_ORIGINS": origins, "ZEGEL_WRONG_TOKENS": "0"}
-        if request.param == "sqlite":
-            with sqlite_server(environment=settings) as server:
-                yield Place(server, real, forging)
-                assert server.defects() == []
-        else:
-            cluster: postgres.Cluster = request.getfixturevalue("postgres_cluster")
-            with postgresql_server(cluster, environment=settings) as server:
-                yield Place(server, real, forging)
-                assert server.defects() == []
+        with server_on(request, environment=settings) as server:
+            yield Place(server, real, forging)
+            assert server.defects() == []
 
 
 @pytest.fixture
