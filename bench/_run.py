@@ -1,7 +1,7 @@
 """What the benchmarks share: servers in their own processes, a load generator, and the last line of output.
 
 The load generator is ghz (Go), since one written in Python would be slower than the servers that it calls. If missing,
-it is built in ``.tools/bin`` from its pinned module. All traffic stays on loopback.
+``scripts/install-go-tools`` builds it. All traffic stays on loopback.
 """
 
 import argparse
@@ -24,7 +24,6 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 PATH: Final = os.pathsep.join(str(ROOT / each) for each in (".", "server", "clients/python"))
 """``PYTHONPATH`` of the servers' processes: this tree's own code, whatever is installed."""
 TOOLS: Final = ROOT / ".tools/bin"
-GHZ: Final = "github.com/bojand/ghz/cmd/ghz@v0.121.0"
 START_S: Final = 60
 STOP_S: Final = 30
 
@@ -65,15 +64,14 @@ def ghz() -> Path:
     Raises:
         SystemExit: It is missing and there is no Go to build it.
     """
-    found = shutil.which("ghz", path=f"{TOOLS}{os.pathsep}{os.environ.get('PATH', '')}")
-    if found:
-        return Path(found)
-    go = shutil.which("go") or shutil.which("/usr/local/go/bin/go")
-    if go is None:
+    path = f"{TOOLS}{os.pathsep}{os.environ.get('PATH', '')}"
+    if shutil.which("ghz", path=path) is None:
+        print("Building the load generator (ghz)", file=sys.stderr)
+        subprocess.run([ROOT / "scripts/install-go-tools", "ghz"], check=True, stdout=sys.stderr)
+    found = shutil.which("ghz", path=path)
+    if found is None:
         raise SystemExit("bench: the load generator ghz is missing, and Go to build it: install Go")
-    print("Building the load generator (ghz)", file=sys.stderr)
-    subprocess.run([go, "install", GHZ], check=True, env={**os.environ, "GOBIN": str(TOOLS), "GOFLAGS": "-mod=mod"})
-    return TOOLS / "ghz"
+    return Path(found)
 
 
 @dataclass(frozen=True)

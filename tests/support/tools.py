@@ -24,10 +24,10 @@ COMES_WITH = {
     "buf": "buf-bin",
     "certutil": "libnss3-tools",
     "eu-dss": "install-eu-dss",
-    "ghz": "ghz",
+    "ghz": "[ghz]=",
     "go": "command -v go",
-    "grpcurl": "grpcurl",
-    "litewitness": "litewitness",
+    "grpcurl": "[grpcurl]=",
+    "litewitness": "[litewitness]=",
     "mutool": "mupdf-tools",
     "node": "Node",
     "openssl": "openssl",
@@ -41,10 +41,10 @@ COMES_WITH = {
     "ssh-add": "openssh-client",
     "ssh-agent": "openssh-client",
     "ssh-keygen": "openssh-client",
-    "versitygw": "install-versitygw",
+    "versitygw": "versitygw",
     "vfychain": "libnss3-tools",
 }
-"""The programs that tests may ask for, and what brings each: words of ``scripts/install-tools`` or ``pyproject``."""
+"""The programs that tests may ask for, and what brings each: words of the scripts that install, or ``pyproject``."""
 
 
 def find(name: str) -> Path | None:

@@ -52,7 +52,7 @@ def start(root: Path, port: int | None = None, environment: dict[str, str] | Non
         environment: The credentials of an earlier server to take over; new ones where left out.
     """
     program = find("versitygw")
-    need(program, "the program versitygw", "scripts/install-versitygw")
+    need(program, "the program versitygw", "scripts/install-go-tools")
     port = port or _free_port()
     environment = environment or {"AWS_ACCESS_KEY_ID": "tests", "AWS_SECRET_ACCESS_KEY": secrets.token_hex(16)}
     process = subprocess.Popen(
