@@ -15,7 +15,7 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -164,6 +164,21 @@ def postgresql() -> Iterator[str | None]:
         yield cluster.url(cluster.create())
     finally:
         cluster.stop()
+
+
+def on_each_database(stack: ExitStack, folder: Path) -> Iterator[tuple[str, Served]]:
+    """Starts a development server on each database in turn.
+
+    Args:
+        stack: Ends them.
+        folder: Where each has its data folder, named as the database.
+
+    Yields:
+        ``sqlite`` or ``postgresql``, and the server; only the first where PostgreSQL is not installed.
+    """
+    for name, url in (("sqlite", ""), ("postgresql", stack.enter_context(postgresql()))):
+        if url is not None:
+            yield name, stack.enter_context(zegel(folder / name, url))
 
 
 @contextmanager

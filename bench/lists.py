@@ -110,10 +110,7 @@ def main() -> None:
         protoset = _run.descriptors(folder, "zegel/signing/v1/signing_service.proto")
         subjects: list[Subject] = []
         pages: dict[str, bytes] = {}
-        for name, database in (("sqlite", ""), ("postgresql", stack.enter_context(_run.postgresql()))):
-            if database is None:
-                continue
-            served = stack.enter_context(_run.zegel(folder / name, database))
+        for name, served in _run.on_each_database(stack, folder):
             token, pages = asyncio.run(prepare(served, REQUESTS[size]))
             subjects += [Subject(f"{name} {shown}", served, token, mask) for shown, mask in MASKS.items()]
         floor = Subject(

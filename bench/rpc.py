@@ -88,11 +88,7 @@ def main() -> None:
         protoset = _run.descriptors(folder, "zegel/document/v1/document_service.proto")
         subjects: list[Subject] = []
         answer = b""
-        url = stack.enter_context(_run.postgresql())
-        for name, database in (("sqlite", ""), ("postgresql", url)):
-            if database is None:
-                continue
-            served = stack.enter_context(_run.zegel(folder / name, database))
+        for name, served in _run.on_each_database(stack, folder):
             token, document_id, answer = prepare(served)
             subjects.append(Subject(name, served, token, document_id))
         floor = Subject(
