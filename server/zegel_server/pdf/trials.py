@@ -17,6 +17,9 @@ from zegel_server.pdf.refusal import Refusal
 _SIDE: Final = 200.0
 """Width and height, in points, of the box that a text is tried in; a text shrinks to fit any box."""
 
+_KEPT_DAYS: Final = 1_024
+"""Days in boxes of one size whose trial is remembered: most requests of a day have the same, and nobody typed them."""
+
 _SENTENCES: Final = {
     Refusal.BLANK.value: "must be something that can be seen",
     Refusal.IMAGE.value: "must be a PNG that can be drawn",
@@ -52,6 +55,7 @@ class Trials:
 
     def __init__(self, sandbox: TryingSandbox) -> None:
         self._sandbox = sandbox
+        self._passed: set[Stamp] = set()
 
     async def check_texts(self, texts: Iterable[tuple[str, str]]) -> None:
         """Check that texts can be drawn and seen.
@@ -78,13 +82,17 @@ class Trials:
         """
         paths: dict[Stamp, str] = {}
         for path, stamp in stamps:
-            if stamp.image is not None or stamp.kind == "date" or not _surely_shows(stamp.text):
+            is_day = stamp.kind == "date"
+            if (stamp.image is not None or is_day or not _surely_shows(stamp.text)) and stamp not in self._passed:
                 paths.setdefault(stamp, path)
         if not paths:
             return
         for path, trial in zip(paths.values(), await self._sandbox.try_stamps(list(paths)), strict=True):
             if trial.refusal:
                 raise InvalidArgument(path, _sentence(trial))
+        if len(self._passed) >= _KEPT_DAYS:
+            self._passed.clear()
+        self._passed.update(stamp for stamp in paths if stamp.kind == "date" and stamp.image is None)
 
 
 def _surely_shows(text: str) -> bool:

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 from zegel_server.errors import InvalidArgument
-from zegel_server.pdf.model import Stamp, StampKind
+from zegel_server.pdf.model import Stamp, StampKind, Trial
+from zegel_server.pdf.refusal import Refusal
 from zegel_server.pdf.sandbox.client import Sandbox
 from zegel_server.pdf.trials import Trials
 from zegel_server.signing.field_types import check_png
@@ -147,3 +148,31 @@ async def test_what_has_no_letters_and_still_shows_passes(trials: Trials) -> Non
     for text in ("...", "-", "\u2713", "\U0001f600", "\u05d0\u0301"):
         await trials.check_texts([("title", text)])
         await trials.check_stamps([("t", mark(text=text)), ("t", mark(text=text, kind="text"))])
+
+
+class Counting:
+    """A sandbox that passes days in boxes of 10 points and more, and says how many stamps it was asked about."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    async def try_stamps(self, stamps: list[Stamp]) -> list[Trial]:
+        self.asked.append(len(stamps))
+        return [Trial("" if stamp.height >= 10 else Refusal.SMALL.value, "") for stamp in stamps]
+
+
+def day(height: float, kind: StampKind = "date") -> tuple[str, Stamp]:
+    return "fields[0]", Stamp(1, 0.0, 0.0, 80.0, height, kind, "2026-11-28 UTC")
+
+
+async def test_a_day_in_a_box_of_one_size_is_tried_once_and_one_that_does_not_fit_each_time() -> None:
+    sandbox = Counting()
+    trials = Trials(sandbox)
+    for _ in range(2):
+        await trials.check_stamps([day(12.0), day(12.0)])
+    await trials.check_stamps([day(12.0), day(14.0)])
+    assert sandbox.asked == [1, 1]
+    for _ in range(2):
+        with pytest.raises(InvalidArgument):
+            await trials.check_stamps([day(14.0), day(5.0)])
+    assert sandbox.asked == [1, 1, 1, 1]
