@@ -123,7 +123,8 @@ class Keys:
         """
         await self._root_keys.ensure(tenant_id)
         tenant_key, wrapped = await self._hierarchy.new_tenant_key(_tenant_key_id(tenant_id, 1), tenant_id)
-        _, subject_row = new_subject(tenant_key, tenant_id, subject_id := new_id("sub"), b"")
+        subject_id = new_id("sub")
+        _, subject_row = new_subject(tenant_key, tenant_id, subject_id, b"")
         row = {
             "tenant_id": tenant_id,
             "key_version": 1,
