@@ -228,7 +228,7 @@ def _origins(sheet: _Sheet, origins: Sequence[AuditOrigin]) -> None:
         for origin in origins
     ]
     heads = ("SIGNER", "SEEN BY ZEGEL", "ASSERTED BY THE CALLER, NOT SEEN BY ZEGEL")
-    _table(sheet, "Where signers acted", heads, (0.28, 0.32, 0.40), rows, note=_ORIGINS)
+    _table(sheet, "Where signers acted", heads, (0.24, 0.38, 0.38), rows, note=_ORIGINS)
 
 
 def _history(sheet: _Sheet, events: list[AuditEvent]) -> None:

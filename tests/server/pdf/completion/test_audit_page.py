@@ -106,3 +106,10 @@ def test_an_identifier_is_not_broken() -> None:
     out = completed(make_job(BLANK, audit=with_audit(parties=[party])))
     assert "2026-11-24 07:08:59 UTC" in shown_text(out, 1)
     assert identifier in shown_text(out, 1)
+
+
+def test_the_longest_address_is_not_broken() -> None:
+    address = "2001:db8d:88d8:d888:8888:dddd:d8d8:8d8d"
+    origin = AuditOrigin("Ana Müller", "Opened\nAccepted the disclosure\nSigned", address, address)
+    text = shown_text(completed(make_job(BLANK, audit=with_audit(origins=[origin]))), 1)
+    assert text.count(address) == 2
